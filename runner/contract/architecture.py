@@ -1,0 +1,92 @@
+"""The exact shape of a BLOOM: parameters, bytes, and how tensor parallelism splits them.
+
+Formula and published totals: bigscience/bloom holds 176,247,271,424 parameters and 352,494,542,848 bytes at 16 bit,
+as its safetensors index says (huggingface_hub and huggingface.js assert both).
+"""
+
+from collections import namedtuple
+from dataclasses import dataclass
+
+BYTES_PER_ELEMENT = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+# split: the dimension that tensor parallelism cuts into equal parts, None for a parameter that every rank holds whole.
+Parameter = namedtuple("Parameter", "name shape split")
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Sizes of one BLOOM. The LM head is tied to the word embeddings and counted once."""
+
+    vocab_size: int
+    hidden_size: int
+    n_layer: int
+    n_head: int
+
+    def parameters(self):
+        """Yield every ``Parameter`` in checkpoint order; names are those of transformers' ``BloomForCausalLM``."""
+        h = self.hidden_size
+        yield Parameter("transformer.word_embeddings.weight", (self.vocab_size, h), None)
+        yield from _norm("transformer.word_embeddings_layernorm", h)
+        for layer in range(self.n_layer):
+            block = f"transformer.h.{layer}"
+            yield from _norm(f"{block}.input_layernorm", h)
+            # rows are ordered head, then query/key/value, so that equal cuts of the rows keep heads whole
+            yield from _linear(f"{block}.self_attention.query_key_value", 3 * h, h, split=0)
+            yield from _linear(f"{block}.self_attention.dense", h, h, split=1)
+            yield from _norm(f"{block}.post_attention_layernorm", h)
+            yield from _linear(f"{block}.mlp.dense_h_to_4h", 4 * h, h, split=0)
+            yield from _linear(f"{block}.mlp.dense_4h_to_h", h, 4 * h, split=1)
+        yield from _norm("transformer.ln_f", h)
+
+    def head_shard(self):
+        """Return the LM head as DeepSpeed holds it on more than one rank: a copy of the embeddings cut along its inputs."""
+        return Parameter("lm_head.weight", (self.vocab_size, self.hidden_size), 1)
+
+    def parameter_count(self):
+        return sum(_size(parameter.shape) for parameter in self.parameters())
+
+    def weight_bytes(self, precision):
+        return self.parameter_count() * BYTES_PER_ELEMENT[precision]
+
+    def weight_bytes_per_rank(self, precision, ranks):
+        """Return the bytes of weights that each of ``ranks`` devices holds: its shards, and all that is not split."""
+        held = list(self.parameters()) + ([self.head_shard()] if ranks > 1 else [])
+        elements = sum(_size(shard_shape(parameter, ranks)) for parameter in held)
+        return elements * BYTES_PER_ELEMENT[precision]
+
+    def kv_cache_bytes(self, precision, batch_size, positions):
+        """Return the bytes of keys and values of the whole model for ``positions`` tokens in each row."""
+        return 2 * self.n_layer * self.hidden_size * batch_size * positions * BYTES_PER_ELEMENT[precision]
+
+    @classmethod
+    def from_fields(cls, fields):
+        """Read the four sizes; heads must divide the hidden size."""
+        names = ("vocab_size", "hidden_size", "n_layer", "n_head")
+        sizes = cls(*(fields.count(name, least=1) for name in names))
+        fields.done()
+        if sizes.hidden_size % sizes.n_head:
+            raise fields.error(f"{fields.where}: hidden_size {sizes.hidden_size} is no multiple of n_head {sizes.n_head}.")
+        return sizes
+
+
+def shard_shape(parameter, ranks):
+    """Return the shape that one of ``ranks`` equal shards of a parameter has."""
+    if parameter.split is None or ranks == 1:
+        return parameter.shape
+    return tuple(size // ranks if axis == parameter.split else size for axis, size in enumerate(parameter.shape))
+
+
+def _norm(name, size):
+    return [Parameter(f"{name}.weight", (size,), None), Parameter(f"{name}.bias", (size,), None)]
+
+
+def _linear(name, rows, columns, split):
+    bias_split = 0 if split == 0 else None  # a bias behind an all-reduce is added once, by every rank in full
+    return [Parameter(f"{name}.weight", (rows, columns), split), Parameter(f"{name}.bias", (rows,), bias_split)]
+
+
+def _size(shape):
+    size = 1
+    for extent in shape:
+        size *= extent
+    return size

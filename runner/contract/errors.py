@@ -1,0 +1,71 @@
+"""Every error a user can meet, each with its own exit code; no other module chooses one.
+
+Each message finishes the sentence: what broke, where, and what to run next.
+"""
+
+
+class KitError(Exception):
+    """An error that a user can act on. Raised with one sentence; ``exit_code`` is unique per class."""
+
+    exit_code = 1
+    meaning = "unexpected: a defect of the kit, with a traceback"
+
+
+class UsageError(KitError):
+    exit_code = 2
+    meaning = "the command line is wrong: unknown verb, flag, case, model or value"
+
+
+class InputError(KitError):
+    exit_code = 3
+    meaning = "a file that was given is missing or damaged: lock, catalog, request, dataset, weights"
+
+
+class UnresolvedPin(KitError):
+    exit_code = 4
+    meaning = "a pin that this step needs is unresolved in versions.lock"
+
+
+class DoesNotFit(KitError):
+    exit_code = 5
+    meaning = "the model does not fit the memory that is there; nothing was loaded"
+
+
+class LaunchFailed(KitError):
+    exit_code = 6
+    meaning = "a launch ended without a measurement: launcher missing, a rank died, tokens differ"
+
+
+class PublishFailed(KitError):
+    exit_code = 7
+    meaning = "a result was measured but could not be written"
+
+
+class DamagedResult(KitError):
+    exit_code = 8
+    meaning = "a result cannot be trusted: torn, edited, foreign, doubled or of a newer schema"
+
+
+class Unreachable(KitError):
+    exit_code = 9
+    meaning = "an index, hub or registry could not be reached; what was resolved before stays"
+
+
+class Unsupported(KitError):
+    exit_code = 10
+    meaning = "the request asks for what this version, stack or device cannot do"
+
+
+class Interrupted(KitError):
+    exit_code = 130
+    meaning = "stopped by Ctrl-C or SIGTERM; what was measured so far is kept"
+
+
+def all_errors():
+    """Return every error class, the base first, in the order of their exit codes."""
+    return sorted([KitError, *KitError.__subclasses__()], key=lambda kind: kind.exit_code)
+
+
+def by_exit_code(code):
+    """Return the error class with this exit code; ``KitError`` itself for a code that no class has."""
+    return next((kind for kind in all_errors() if kind.exit_code == code), KitError)

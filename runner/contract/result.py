@@ -1,0 +1,42 @@
+"""A result: the immutable JSON of one attempt, sealed with the sha256 of its own body.
+
+History of the schema; files of every version stay readable, newer ones are refused:
+  1  first: request, launches with raw iterations, environment as observed, checks
+The published JSON Schema of the newest version is ``schema/result-1.schema.json``.
+"""
+
+import re
+
+from runner.contract import strictjson
+from runner.contract.errors import DamagedResult
+
+SCHEMA = 1
+
+STATUSES = ("complete", "interrupted", "failed")
+ATTEMPT = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
+
+
+def seal(body):
+    """Return the result with the sha256 of its canonical body under ``sha256``."""
+    if "sha256" in body:
+        raise ValueError("a sealed result is never sealed again")
+    return {**body, "sha256": strictjson.sha256_of(body)}
+
+
+def check_seal(result, where):
+    """Refuse what is not a whole, unedited result of a known schema. Raises ``DamagedResult``."""
+    if not isinstance(result, dict) or result.get("kind") != "result":
+        raise DamagedResult(f"{where} is not a result of this kit. Name files that `python -m runner bench` wrote.")
+    schema = result.get("schema")
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
+        raise DamagedResult(f"{where} names no schema version. It was edited or torn; measure again.")
+    if schema > SCHEMA:
+        raise DamagedResult(f"{where} has result schema {schema}; this version reads up to {SCHEMA}. Use a newer version of the kit.")
+    body = {key: value for key, value in result.items() if key != "sha256"}
+    if result.get("sha256") != strictjson.sha256_of(body):
+        raise DamagedResult(f"{where} does not match its own sha256. It was edited or torn; fetch it again or measure again.")
+
+
+def file_name(request_id, attempt_id):
+    """Return the path of a result below the results folder."""
+    return f"{request_id}/{attempt_id}.json"
