@@ -1,0 +1,178 @@
+"""The verb ``lock``: compile requirements, resolve what versions.lock leaves open, and say what could not be reached."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from runner.contract.errors import InputError, Unreachable
+from runner.contract.files import sha256_of_file
+from runner.host import lockfile, origins, paths, requirements
+from runner.host.lockfile import UNRESOLVED
+
+# The oldest C library that each stack's base image has, in uv's words: manylinux_2_31 is Ubuntu 20.04, 2_35 22.04, 2_36 Debian 12.
+PLATFORMS = {
+    "gaudi-1.9": "x86_64-manylinux_2_31",
+    "gaudi-1.10": "x86_64-manylinux_2_31",
+    "cuda-2023": "x86_64-manylinux_2_35",
+    "cuda": "x86_64-manylinux_2_36",
+}
+
+
+def parser():
+    described = argparse.ArgumentParser(
+        prog="python -m runner lock",
+        description="Compile the hash-locked requirements of every stack, resolve what versions.lock leaves open, and say what"
+        " could not be reached. What was resolved before is never changed: to move a pin, edit its version or set its value"
+        " to unresolved.",
+        epilog="Exit codes: 0 all that was asked for answered, 9 something could not be reached; see `python -m runner --help`.",
+    )
+    described.add_argument("--check", action="store_true", help="only compare the requirements files with the lock, offline")
+    described.add_argument("--only", choices=("requirements", "packages", "images", "hub", "git"), help="only one kind of pin")
+    return described
+
+
+def main(arguments):
+    options = parser().parse_args(arguments)
+    lock = lockfile.read()
+    if options.check:
+        check(lock, paths.ROOT)
+        print(f"{len(_files(lock))} requirements files are as versions.lock says; {len(unresolved(lock))} pins are unresolved.")
+        return 0
+    steps = {"requirements": _requirements, "packages": _packages, "images": _images, "hub": _hub, "git": _git}
+    failures = []
+    for kind, step in steps.items():
+        if options.only in (None, kind):
+            failures += _resolve(step(lockfile.read()))
+    left = unresolved(lockfile.read())
+    for where in left:
+        print(f"unresolved: {'.'.join(where)}")
+    if failures:
+        raise Unreachable(f"{len(failures)} of the origins asked did not answer (above); what was resolved stays. Run it again where they can be reached.")
+    return 0
+
+
+def check(lock, root):
+    """Raise ``InputError`` for a requirements file that is missing or is not the one that the lock names."""
+    for where, entry in _files(lock).items():
+        path = root / entry.file
+        if not path.exists() or sha256_of_file(path) != entry.sha256:
+            state = "is missing" if not path.exists() else "was changed"
+            raise InputError(f"{entry.file} {state} since versions.lock was written ({'.'.join(where)}). Run `python -m runner lock`.")
+
+
+def unresolved(lock):
+    """Return the paths in the lock of all pins that nobody has resolved yet."""
+    pins = {(*where, "sha256"): entry.sha256 for where, entry in _files(lock).items()}
+    for name, stack in lock.stacks.items():
+        pins["stacks", name, "image", "digest"] = stack.image.digest
+        for package, pin in stack.packages.items():
+            pins["stacks", name, "packages", package, "version"] = pin.version
+            pins["stacks", name, "packages", package, "sha256"] = pin.sha256
+    for kind in ("models", "datasets"):
+        pins.update({(kind, name, "revision"): pin.revision for name, pin in getattr(lock, kind).items()})
+    for name, source in lock.sources.items():
+        pins.update({("sources", name, "commit"): source.commit, ("sources", name, "tree"): source.tree})
+    return [where for where, value in pins.items() if value == UNRESOLVED]
+
+
+def _files(lock):
+    own = {("requirements", name): entry for name, entry in lock.requirements.items()}
+    return {**own, **{("stacks", name, "requirements"): stack.requirements for name, stack in lock.stacks.items()}}
+
+
+def _resolve(questions):
+    """Ask every question, write each answer into the lock at once, and return the failures."""
+    failures = []
+    for where, ask in questions:
+        try:
+            answer = ask()
+        except Unreachable as problem:
+            print(f"not reached: {'.'.join(where)}: {problem}", file=sys.stderr)
+            failures.append(where)
+            continue
+        if answer is not None and lockfile.edit(paths.LOCK, {where: answer}):
+            print(f"resolved: {'.'.join(where)} is {answer}")
+    return failures
+
+
+def _requirements(lock):
+    """Yield a compilation for each requirements file, stacks first since others are bound to the cpu stack's versions."""
+    for name, stack in lock.stacks.items():
+        yield ("stacks", name, "requirements", "sha256"), lambda name=name, stack=stack: _compile_stack(name, stack)
+    for name, entry in lock.requirements.items():
+        yield ("requirements", name, "sha256"), lambda name=name, entry=entry: _compile_own(lock, name, entry)
+
+
+def _compile_stack(name, stack):
+    pinned = [f"{package}=={pin.version}" for package, pin in stack.packages.items() if pin.origin == "index" and package != "torch"]
+    target = paths.ROOT / stack.requirements.file
+    text = requirements.compile_file(
+        target, stack.python, stack.requirements.exclude_newer, [*pinned, *requirements.TORCH_NEEDS], [], f"stack {name}", PLATFORMS.get(name)
+    )
+    return _write(target, text)
+
+
+def _compile_own(lock, name, entry):
+    """Compile one of the kit's own files. Those that share an environment with the cpu stack take its versions."""
+    target = paths.ROOT / entry.file
+    names = target.with_suffix(".in").read_text(encoding="utf-8").splitlines()
+    bounds = [f"{tool}=={version}" for tool, version in lock.tools.items()]
+    shared = {"host": ["cpu"], "dev": ["cpu", "host"]}.get(name, [])
+    for other in shared:
+        file = lock.stacks["cpu"].requirements.file if other == "cpu" else lock.requirements[other].file
+        bounds += _versions((paths.ROOT / file).read_text(encoding="utf-8"))
+    if name == "py38":
+        bounds = []
+    text = requirements.compile_file(target, entry.python, entry.exclude_newer, names, bounds, Path(entry.file).with_suffix(".in"))
+    return _write(target, text)
+
+
+def _versions(text):
+    """Return the requirement lines of a compiled file, with their markers and without hashes."""
+    return [line.removesuffix(" \\") for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+
+
+def _write(target, text):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    return sha256_of_file(target)
+
+
+def _packages(lock):
+    for name, stack in lock.stacks.items():
+        for package, pin in stack.packages.items():
+            if pin.sha256 == UNRESOLVED:
+                yield ("stacks", name, "packages", package, "sha256"), lambda p=package, v=pin.version, s=stack: _one_hash(s, p, v)
+
+
+def _one_hash(stack, package, version):
+    """Return the hash of a source distribution from its requirements file, where it stands alone, else ask the index."""
+    path = paths.ROOT / stack.requirements.file
+    known = requirements.pins(path.read_text(encoding="utf-8")).get(package, {}).get(version, set()) if path.exists() else set()
+    if len(known) == 1:
+        return next(iter(known))
+    sha256, yanked = origins.package_sha256(package, version)
+    if yanked:
+        print(f"yanked: {package} {version} was withdrawn by its authors; say in a note why it is kept.", file=sys.stderr)
+    return sha256
+
+
+def _images(lock):
+    for name, stack in lock.stacks.items():
+        if stack.image.digest == UNRESOLVED:
+            yield ("stacks", name, "image", "digest"), lambda image=stack.image: origins.image_digest(image.repository, image.tag)
+
+
+def _hub(lock):
+    for kind, pins in (("models", lock.models), ("datasets", lock.datasets)):
+        for name, pin in pins.items():
+            if pin.revision == UNRESOLVED and pin.short is not None:
+                yield (kind, name, "revision"), lambda pin=pin, kind=kind: origins.hub_revision(kind[:-1], pin.repository, pin.short)
+
+
+def _git(lock):
+    for name, source in lock.sources.items():
+        if source.commit == UNRESOLVED and source.branch is not None:
+            yield ("sources", name, "commit"), lambda source=source: origins.branch_commit(source.repository, source.branch)
+        elif source.tree == UNRESOLVED and source.commit != UNRESOLVED:
+            yield ("sources", name, "tree"), lambda source=source: origins.commit_tree(source.repository, source.commit)

@@ -1,0 +1,215 @@
+"""Read versions.lock into values, and change single values in place without touching comments or order."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.contract.errors import InputError, UnresolvedPin
+from runner.contract.fields import Fields
+from runner.contract.request import DEVICES, LAUNCHERS
+from runner.host import paths, strictyaml
+
+UNRESOLVED = "unresolved"
+
+_SHA256 = re.compile(r"[0-9a-f]{64}|unresolved")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|unresolved")
+_COMMIT = re.compile(r"[0-9a-f]{40}|unresolved")
+_VERSION = re.compile(r"[0-9][0-9a-zA-Z.+!-]*|unresolved")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_PYTHON = re.compile(r"3\.[0-9]+")
+_ORIGINS = ("index", "base", "source")
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """One hash-locked requirements file: for which Python, from packages not newer than which day, its own sha256."""
+
+    file: str
+    exclude_newer: str
+    sha256: str
+    python: str
+
+
+@dataclass(frozen=True)
+class Image:
+    repository: str
+    tag: str
+    digest: str
+
+    @property
+    def reference(self):
+        return f"{self.repository}@{self.digest}"
+
+
+@dataclass(frozen=True)
+class Package:
+    """A direct dependency. ``origin``: ``index``, ``base`` (the image brings it) or ``source`` (built from a pinned commit)."""
+
+    version: str
+    origin: str
+    sha256: str | None
+    source: str | None
+
+
+@dataclass(frozen=True)
+class Stack:
+    device: str
+    python: str
+    launcher: str
+    image: Image
+    requirements: Requirements
+    packages: dict[str, Package]
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """A model or dataset repository and its revision; ``short`` is what is known of an unresolved one."""
+
+    repository: str
+    revision: str
+    short: str | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A git repository, its commit, and the hash of that commit's tree; ``branch`` is where an unresolved commit is looked for."""
+
+    repository: str
+    commit: str
+    tree: str
+    branch: str | None
+
+
+@dataclass(frozen=True)
+class Lock:
+    tools: dict[str, str]
+    requirements: dict[str, Requirements]
+    stacks: dict[str, Stack]
+    models: dict[str, Pinned]
+    datasets: dict[str, Pinned]
+    sources: dict[str, Source]
+
+
+def read(path: Path = paths.LOCK) -> Lock:
+    """Read the lock. Raises ``InputError`` naming file, line and what mends it."""
+    top = Fields(strictyaml.read(path), paths.shown(path))
+    if top.text("schema") != "1":
+        raise InputError(f"{paths.shown(path)} has another schema than 1. Use the version of the kit that wrote it.")
+    lock = Lock(
+        tools={name: _tool(entry) for name, entry in top.each("tools")},
+        requirements={name: _requirements(entry) for name, entry in top.each("requirements")},
+        stacks={name: _stack(entry) for name, entry in top.each("stacks")},
+        models={name: _pinned(entry) for name, entry in top.each("models")},
+        datasets={name: _pinned(entry) for name, entry in top.each("datasets")},
+        sources={name: _source(entry) for name, entry in top.each("sources")},
+    )
+    top.done()
+    for name, stack in lock.stacks.items():
+        for package, pin in stack.packages.items():
+            if pin.source is not None and pin.source not in lock.sources:
+                raise InputError(f"{paths.shown(path)}: {name} builds {package} from {pin.source!r}, which is no entry of sources.")
+    return lock
+
+
+def need(value: str, what: str) -> str:
+    """Return a pin, or raise ``UnresolvedPin`` that says how to resolve it."""
+    if value == UNRESOLVED:
+        raise UnresolvedPin(f"{what} is unresolved in versions.lock. Run `python -m runner lock` where the network reaches its source.")
+    return value
+
+
+def edit(path: Path, changes: dict[tuple[str, ...], str]) -> bool:
+    """Replace scalar values in place; keys of ``changes`` are paths such as ``("stacks", "cpu", "image", "digest")``.
+
+    The file is read back before it replaces the old one, so that a lock is never left unreadable. Returns whether
+    anything changed.
+    """
+    text = path.read_text(encoding="utf-8")
+    document = strictyaml.loads(text.encode(), paths.shown(path))
+    spans = []
+    for keys, value in changes.items():
+        mapping = document
+        for key in keys[:-1]:
+            mapping = mapping[key]
+        spans.append((*mapping.spans[keys[-1]], value))
+    before = text
+    for start, end, value in sorted(spans, reverse=True):
+        text = text[:start] + value + text[end:]
+    if text == before:
+        return False
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    try:
+        read(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def _tool(fields):
+    version = fields.pattern("version", _VERSION, "a version")
+    return _finish(fields, version)
+
+
+def _requirements(fields, python=None):
+    return _finish(
+        fields,
+        Requirements(
+            file=fields.text("file"),
+            exclude_newer=fields.pattern("exclude_newer", _DATE, "a day such as 2023-06-15"),
+            sha256=fields.pattern("sha256", _SHA256, "a sha256 in hex or unresolved"),
+            python=python or fields.pattern("python", _PYTHON, "a Python such as 3.8"),
+        ),
+    )
+
+
+def _stack(fields):
+    python = fields.pattern("python", _PYTHON, "a Python such as 3.8")
+    host = fields.fields("host")
+    for key in ("driver", "firmware"):
+        host.text(key)
+    _finish(host, None)
+    return _finish(
+        fields,
+        Stack(
+            device=fields.choice("device", DEVICES),
+            python=python,
+            launcher=fields.choice("launcher", LAUNCHERS),
+            image=_image(fields.fields("image")),
+            requirements=_requirements(fields.fields("requirements"), python),
+            packages={name: _package(entry) for name, entry in fields.each("packages")},
+        ),
+    )
+
+
+def _image(fields):
+    digest = fields.pattern("digest", _DIGEST, "sha256: and 64 hex digits, or unresolved")
+    return _finish(fields, Image(fields.text("repository"), fields.text("tag"), digest))
+
+
+def _package(fields):
+    origin = fields.choice("from", _ORIGINS)
+    package = Package(
+        version=fields.pattern("version", _VERSION, "a version or unresolved"),
+        origin=origin,
+        sha256=fields.pattern("sha256", _SHA256, "a sha256 in hex or unresolved", None) if origin == "index" else None,
+        source=fields.text("source") if origin == "source" else None,
+    )
+    return _finish(fields, package)
+
+
+def _pinned(fields):
+    revision = fields.pattern("revision", _COMMIT, "40 hex digits or unresolved")
+    return _finish(fields, Pinned(fields.text("repository"), revision, fields.text("short", None)))
+
+
+def _source(fields):
+    commit, tree = (fields.pattern(key, _COMMIT, "40 hex digits or unresolved") for key in ("commit", "tree"))
+    return _finish(fields, Source(fields.text("repository"), commit, tree, fields.text("branch", None)))
+
+
+def _finish(fields, value):
+    fields.text("note", None)
+    fields.done()
+    return value
