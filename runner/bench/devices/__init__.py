@@ -1,0 +1,26 @@
+"""One sibling module per kind of processor, each with the same few functions; nothing else asks which device it is.
+
+Every module offers:
+  environment(ranks)      variables that a launch needs before any import, without importing torch
+  missing(request)        a ``DoesNotFit`` when the model does not fit, else None; before anything is loaded
+  backend                 the collective backend's name
+  open(local_rank)        select this rank's device and return it as ``torch.device``
+  prepare_collectives()   what must be set before ``init_distributed``
+  synchronize()           wait until the device has finished all work
+  peak_memory_bytes()     the device's high-water mark since open, None where the device has no memory of its own
+  describe()              facts about the device: name, driver, threads
+"""
+
+import importlib
+
+from runner.contract.errors import Unsupported
+
+_MODULES = {"cpu": "runner.bench.devices.cpu"}
+
+
+def load(device):
+    """Return the module for ``device``. Raises ``Unsupported`` where this version has none."""
+    if device not in _MODULES:
+        known = ", ".join(sorted(_MODULES))
+        raise Unsupported(f"Device {device} cannot be measured by this version, only {known}. Take a case of accelerator cpu.")
+    return importlib.import_module(_MODULES[device])

@@ -1,0 +1,49 @@
+"""Describe the software and the host that a result was measured on."""
+
+import os
+import platform
+import sys
+from importlib import metadata
+
+from runner.bench import hostfacts
+
+
+
+def describe():
+    """Return the environment as observed now; ``packages`` maps every installed distribution to its version."""
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "executable_prefix_is_venv": sys.prefix != sys.base_prefix,
+        "packages": packages(),
+        "image": os.environ.get("BLOOMZ_BENCH_IMAGE"),
+        "host": platform.node(),
+        "machine": platform.machine(),
+        "kernel": platform.release(),
+        "operating_system": _operating_system(),
+        "cpu": {
+            "model": hostfacts.cpu_model(),
+            "usable_cores": hostfacts.usable_cores(),
+            "governor": hostfacts.governor(),
+        },
+        "memory_total_bytes": hostfacts.memory_bytes("MemTotal"),
+        "memory_available_bytes": hostfacts.available_memory_bytes(),
+        "load_average_1min": hostfacts.load_average(),
+    }
+
+
+def packages():
+    """Return name to version of all installed distributions, names in their normalised form."""
+    found = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name:
+            found[name.lower().replace("_", "-").replace(".", "-")] = distribution.version
+    return dict(sorted(found.items()))
+
+
+def _operating_system():
+    for line in (hostfacts.read_text("/etc/os-release") or "").splitlines():
+        if line.startswith("PRETTY_NAME="):
+            return line.split("=", 1)[1].strip('"')
+    return None

@@ -1,0 +1,66 @@
+"""Facts about this host, read from the kernel: a source that is absent means None, never a guess."""
+
+import os
+import platform
+import resource
+
+
+def read_text(path):
+    """Return the stripped text of a small file, None if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def usable_cores():
+    """Return how many cores this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+def cpu_model(cpuinfo="/proc/cpuinfo"):
+    for line in (read_text(cpuinfo) or "").splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor() or None
+
+
+def governor(path="/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"):
+    return read_text(path)
+
+
+def load_average():
+    """Return the load of the last minute."""
+    return os.getloadavg()[0]
+
+
+def memory_bytes(key, meminfo="/proc/meminfo"):
+    """Return one line of /proc/meminfo in bytes, for example ``MemTotal``."""
+    for line in (read_text(meminfo) or "").splitlines():
+        name, _, rest = line.partition(":")
+        if name == key:
+            return int(rest.split()[0]) * 1024
+    return None
+
+
+def cgroup_free_bytes(folder="/sys/fs/cgroup"):
+    """Return what this control group (version 2, then 1) may still take; None where it has no limit."""
+    pairs = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
+    for limit_name, used_name in pairs:
+        limit, used = (read_text(os.path.join(folder, name)) for name in (limit_name, used_name))
+        # version 1 writes "no limit" as the largest page-aligned signed number
+        if limit and limit.isdigit() and used and int(limit) < 2**62:
+            return max(0, int(limit) - int(used))
+    return None
+
+
+def available_memory_bytes():
+    """Return the bytes that new processes may take: the least of what the kernel and the control group allow."""
+    found = [value for value in (memory_bytes("MemAvailable"), cgroup_free_bytes()) if value is not None]
+    return min(found)
+
+
+def peak_rss_bytes():
+    """Return the largest resident size that this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

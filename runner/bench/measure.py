@@ -1,0 +1,57 @@
+"""Time calls as a protocol says. Takes callables and a clock, imports no torch."""
+
+from collections import namedtuple
+
+# start_ns, end_ns: the clock around the call; token_ns: the clock when each token was on the host; forwards: forward passes.
+TracedCall = namedtuple("TracedCall", "start_ns end_ns token_ns forwards")
+
+
+def timed_pass(protocol, call, synchronize, clock_ns):
+    """Run the untimed calls, then the timed window; return the durations in seconds and what the timed calls returned.
+
+    The window is one span over all calls, as in the published scripts; the stamps between calls cost a clock read each.
+    Nothing else happens inside it.
+    """
+    untimed_ns = [clock_ns()]
+    for _ in range(protocol.untimed_calls):
+        call()
+        untimed_ns.append(clock_ns())
+    if protocol.synchronize_before:
+        synchronize()
+    returned = []
+    stamps_ns = [clock_ns()]
+    for _ in range(protocol.timed_calls):
+        returned.append(call())
+        stamps_ns.append(clock_ns())
+    if protocol.synchronize_after:
+        synchronize()
+        stamps_ns[-1] = clock_ns()
+    durations = {
+        "untimed_s": _seconds(untimed_ns),
+        "iterations_s": _seconds(stamps_ns),
+        "span_s": (stamps_ns[-1] - stamps_ns[0]) / 1e9,
+    }
+    return durations, returned
+
+
+def per_token(calls):
+    """Return TTFT, TPOT, ITL and end-to-end seconds of instrumented calls, one entry per ``TracedCall``.
+
+    TPOT is (end to end - TTFT) / (tokens - 1), ITL the gaps between tokens; TPOT is None for a call of one token.
+    """
+    return {
+        "e2e_s": [(call.end_ns - call.start_ns) / 1e9 for call in calls],
+        "ttft_s": [(call.token_ns[0] - call.start_ns) / 1e9 for call in calls],
+        "tpot_s": [_tpot_s(call) for call in calls],
+        "itl_s": [_seconds(call.token_ns) for call in calls],
+        "forward_calls": [call.forwards for call in calls],
+    }
+
+
+def _tpot_s(call):
+    tokens = len(call.token_ns)
+    return (call.end_ns - call.token_ns[0]) / 1e9 / (tokens - 1) if tokens > 1 else None
+
+
+def _seconds(stamps_ns):
+    return [(later - earlier) / 1e9 for earlier, later in zip(stamps_ns, stamps_ns[1:])]

@@ -1,0 +1,159 @@
+"""Build a BLOOM on the meta device, shard it with DeepSpeed, fill it, and generate with it greedily."""
+
+import os
+import time
+from collections import namedtuple
+
+from runner.bench import tokenizer as tokenizers
+from runner.bench import weights
+from runner.bench.measure import TracedCall
+from runner.contract import strictjson
+from runner.contract.architecture import Architecture
+from runner.contract.errors import InputError
+
+# source: where the weights came from; engine: who generates; load_s: from the meta device to filled weights
+Loaded = namedtuple("Loaded", "model tokenizer device source engine load_s")
+
+# What one call returned: ids [batch, input + output] on the host, and the texts.
+Generated = namedtuple("Generated", "ids texts")
+
+
+def load(request, device_module, device, rank, ranks, folder):
+    """Return a ``Loaded`` model, its weights materialised shard by shard on ``device``. ``folder`` is None for dummy weights."""
+    import torch
+    from transformers import BloomForCausalLM
+
+    started_ns = time.perf_counter_ns()
+    architecture = request.model.architecture
+    dtype = getattr(torch, request.workload.precision)
+    with torch.device("meta"):
+        model = BloomForCausalLM(_config(architecture, folder)).to(dtype)
+    model.eval()
+    model, engine = _shard(request, device_module, model, dtype, device, ranks)
+    # None, not a missing key: generate() reads an absent end of text from the model's own configuration
+    model.generation_config.eos_token_id = tokenizers.END if request.protocol.end_of_text == "stop" else None
+    model.generation_config.pad_token_id = tokenizers.PADDING
+    if ranks == 1:
+        model.lm_head.weight = model.transformer.word_embeddings.weight  # leaving the meta device unties them
+    if folder is None:
+        source, tokenizer = weights.DummyWeights(request.weights.seed, request.weights.std), tokenizers.kit()
+    else:
+        source, tokenizer = weights.CheckpointWeights(folder), tokenizers.own(folder)
+    weights.fill(model, architecture, source, rank, ranks)
+    device_module.synchronize()
+    return Loaded(model, tokenizer, device, source, engine, (time.perf_counter_ns() - started_ns) / 1e9)
+
+
+def _config(architecture, folder):
+    """Return the model's configuration; a folder's own must have the sizes that the request names."""
+    from transformers import BloomConfig
+
+    special = {
+        "unk_token_id": tokenizers.UNKNOWN,
+        "bos_token_id": tokenizers.BEGIN,
+        "eos_token_id": tokenizers.END,
+        "pad_token_id": tokenizers.PADDING,
+    }
+    sizes = {name: getattr(architecture, name) for name in ("vocab_size", "hidden_size", "n_layer", "n_head")}
+    if folder is None:
+        return BloomConfig(**sizes, **special)
+    path = os.path.join(folder, "config.json")
+    stored = strictjson.read(path)
+    found = _stored_sizes(stored)
+    if stored.get("model_type") != "bloom" or found != architecture:
+        raise InputError(f"{path} is a {stored.get('model_type')} of {found}, the request names {architecture}. Check --model and --model-dir.")
+    epsilon = stored.get("layer_norm_epsilon", 1e-5)
+    residual = bool(stored.get("apply_residual_connection_post_layernorm", False))
+    return BloomConfig(**sizes, **special, layer_norm_epsilon=epsilon, apply_residual_connection_post_layernorm=residual)
+
+
+def _stored_sizes(stored):
+    """Return the ``Architecture`` of a config.json; published BLOOMs use both the new and the old key names."""
+    pairs = (("vocab_size", "vocab_size"), ("hidden_size", "n_embed"), ("n_layer", "num_hidden_layers"), ("n_head", "num_attention_heads"))
+    return Architecture(*(stored.get(new, stored.get(old)) for new, old in pairs))
+
+
+def _shard(request, device_module, model, dtype, device, ranks):
+    """Return the model on ``device`` with empty weights, and the engine's name: DeepSpeed-inference where the stack has it."""
+    if "deepspeed" not in request.stack.packages:
+        return model.to_empty(device=device), "transformers"
+    import deepspeed
+
+    device_module.prepare_collectives()
+    deepspeed.init_distributed(dist_backend=device_module.backend)
+    engine = deepspeed.init_inference(
+        model, tensor_parallel={"tp_size": ranks}, dtype=dtype, replace_with_kernel_inject=False
+    )
+    return engine.module, "deepspeed-autotp" if ranks > 1 else "deepspeed"
+
+
+def encode(loaded, rows, input_tokens=None):
+    """Return ids and mask [batch, tokens] of ``rows`` on the host, padded on the left; cut to ``input_tokens`` if given."""
+    cut = {"truncation": True, "max_length": input_tokens} if input_tokens else {}
+    return loaded.tokenizer(rows, return_tensors="pt", padding=True, **cut)
+
+
+def generate(loaded, rows, workload, streamer=None, input_tokens=None):
+    """Make one whole call, as the published scripts time it, and return a ``Generated``.
+
+    Tokenize, copy to the device, generate greedily with a KV cache, copy to the host (which waits for the device),
+    detokenize.
+    """
+    inputs = {name: value.to(loaded.device) for name, value in encode(loaded, rows, input_tokens).items()}
+    ids = loaded.model.generate(
+        **inputs,
+        max_new_tokens=workload.output_tokens,
+        do_sample=False,
+        num_beams=1,
+        use_cache=True,
+        streamer=streamer,
+    ).cpu()
+    return Generated(ids, loaded.tokenizer.batch_decode(ids, skip_special_tokens=True))
+
+
+class _TokenClock:
+    """A streamer that notes when each token is on the host; the first thing put is the prompt."""
+
+    def __init__(self, clock_ns):
+        self._clock_ns, self._prompt_seen, self.token_ns = clock_ns, False, []
+
+    def put(self, value):
+        if self._prompt_seen:
+            self.token_ns.append(self._clock_ns())
+        self._prompt_seen = True
+
+    def end(self):
+        pass
+
+
+def traced_call(loaded, rows, workload, clock_ns):
+    """Make one instrumented call: every token is waited for, forward passes are counted. Returns a ``TracedCall``."""
+    forwards = []
+    hook = loaded.model.register_forward_pre_hook(lambda *_: forwards.append(1))
+    try:
+        streamer = _TokenClock(clock_ns)
+        start_ns = clock_ns()
+        generate(loaded, rows, workload, streamer)
+        return TracedCall(start_ns, clock_ns(), streamer.token_ns, len(forwards))
+    finally:
+        hook.remove()
+
+
+def logits_finite(loaded, rows):
+    """Return whether all logits after the prompt are finite numbers: weights that overflow make tokens without meaning."""
+    import torch
+
+    with torch.no_grad():
+        inputs = {name: value.to(loaded.device) for name, value in encode(loaded, rows).items()}
+        return bool(torch.isfinite(loaded.model(**inputs).logits).all())
+
+
+def observed_precision(loaded):
+    """Return the dtype of the parameters, comma-separated if they differ."""
+    return ",".join(sorted({str(parameter.dtype).replace("torch.", "") for parameter in loaded.model.parameters()}))
+
+
+def parameter_bytes(loaded):
+    """Return the bytes of this rank's parameters and the kinds of device that they are on."""
+    held = sum(parameter.numel() * parameter.element_size() for parameter in loaded.model.parameters())
+    return held, sorted({parameter.device.type for parameter in loaded.model.parameters()})

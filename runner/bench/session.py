@@ -1,0 +1,259 @@
+"""One attempt at a request: check what can be checked, run the launches, judge the raw data, publish the result."""
+
+import hashlib
+import os
+import secrets
+import sys
+import time
+from collections import namedtuple
+from datetime import datetime, timezone
+
+from runner.bench import devices, environment, hostfacts, launcher, publish, weights
+from runner.contract import result as results
+from runner.contract import strictjson
+from runner.contract.errors import InputError, Interrupted, KitError, LaunchFailed, by_exit_code
+from runner.contract.estimator import latency_s
+from runner.contract.files import sha256_of_file
+from runner.contract.text import printable
+
+# Where things lie on this machine; a request names what they are and never where.
+Places = namedtuple("Places", "results model_dir dataset_file")
+
+# Variables that can change a measurement; nothing else of the environment is written down, it may hold secrets.
+RECORDED_VARIABLES = ("DS_ACCELERATOR", "OMP_", "MKL_", "KMP_", "CUDA_VISIBLE_DEVICES", "NCCL_", "PT_HPU_", "HABANA_", "HCCL_", "HF_HUB_OFFLINE")
+
+
+class _Attempt:
+    """What is known of an attempt while it runs."""
+
+    def __init__(self, request, places):
+        self.request, self.places = request, places
+        self.started = datetime.now(timezone.utc)
+        self.started_ns = time.monotonic_ns()
+        self.id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+        self.path = os.path.join(places.results, results.file_name(request.id, self.id))
+        self.outputs_path = self.path[: -len(".json")] + ".jsonl"
+        self.environment = environment.describe()
+        self.launches = []
+
+
+def run(request, places, show):
+    """Run one request to its end and return the path of the published result.
+
+    ``show`` prints one line of progress. Raises a ``KitError``: before anything is loaded (``DoesNotFit``,
+    ``InputError``, ``Unsupported``), after a failed launch (``LaunchFailed``, its result published as failed), or
+    ``Interrupted``, with what was measured published as interrupted.
+    """
+    device_module = devices.load(request.stack.device)
+    _check_before(request, places, device_module)
+    attempt = _Attempt(request, places)
+    show(f"attempt {attempt.id} on {attempt.environment['cpu']['model']}, stack {request.stack.name}, {request.launches} launch(es)")
+    try:
+        for index in range(request.launches):
+            _launch(attempt, index, device_module, lambda text, index=index: show(f"launch {index + 1}/{request.launches}: {text}"))
+    except KeyboardInterrupt:
+        raise _interrupted(attempt) from None
+    except KitError as error:
+        path = _publish(attempt, "failed")
+        raise type(error)(f"{error} The failed attempt is kept in {path}.") from None
+    return _publish(attempt, "complete")
+
+
+def _check_before(request, places, device_module):
+    problem = device_module.missing(request)
+    if problem:
+        raise problem
+    launcher.check(request.stack.launcher)
+    if request.weights.kind == "hub":
+        weights.locate(request.model, places.model_dir)
+    dataset = request.workload.dataset
+    if dataset is not None and dataset.source == "file":
+        _check_dataset(dataset, places.dataset_file)
+
+
+def _check_dataset(dataset, path):
+    """Refuse a dataset file that is not the one that the request was made for."""
+    if path is None:
+        raise InputError(f"The request completes the local file {dataset.name}. Say where it lies with --dataset-file.")
+    try:
+        found = sha256_of_file(path)
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read: {problem.strerror}. Check --dataset-file.") from None
+    if found != dataset.sha256:
+        raise InputError(f"{path} is not the {dataset.name} that the request was made for: its sha256 differs. Make the request again.")
+
+
+def _launch(attempt, index, device_module, show):
+    """Run one launch and append its record, whatever came of it."""
+    request = attempt.request
+    variables = device_module.environment(request.devices)
+    offline = request.workload.dataset is None or request.workload.dataset.source != "hub"
+    record = {"index": index, "status": "failed", "load_average_1min": hostfacts.load_average()}
+    with launcher.scratch() as folder, launcher.lifeline(folder) as lifeline:
+        request_path = os.path.join(folder, "request.json")
+        with open(request_path, "w", encoding="utf-8") as file:
+            file.write(strictjson.pretty(request.to_json()))
+        arguments = _worker_arguments(attempt, folder, request_path, lifeline)
+        launch_environment = launcher.environment(folder, variables, offline)
+        command = launcher.command(request.stack.launcher, request.devices, arguments)
+        record["command"] = [os.path.basename(part) if part == sys.executable else part.replace(folder, "SCRATCH") for part in command]
+        record["variables"] = {name: value for name, value in sorted(launch_environment.items()) if name.startswith(RECORDED_VARIABLES)}
+        show("starting")
+        status, log = launcher.run(command, launch_environment, show)
+        try:
+            raw = _collect(folder, status, log)
+            record.update(raw, status="complete", checks=_checks(request, raw))
+            if "timed" in raw:
+                record["estimate"] = {"estimator": request.protocol.estimator, "latency_s": latency_s(request.protocol, request.workload, raw["timed"])}
+        except KitError as error:
+            record.update(error=str(error), log=log)
+            raise
+        finally:
+            attempt.launches.append(record)
+    _refuse_failed_checks(record)
+
+
+def _worker_arguments(attempt, folder, request_path, lifeline):
+    arguments = ["--request", request_path, "--out", folder, "--lifeline", lifeline]
+    if attempt.places.model_dir is not None:
+        arguments += ["--model-dir", os.path.abspath(attempt.places.model_dir)]
+    if attempt.request.workload.dataset is not None:
+        os.makedirs(os.path.dirname(attempt.path), exist_ok=True)
+        arguments += ["--outputs", os.path.abspath(_partial(attempt))]
+        if attempt.places.dataset_file is not None:
+            arguments += ["--dataset-file", os.path.abspath(attempt.places.dataset_file)]
+    return arguments
+
+
+def _collect(folder, status, log):
+    """Return the raw data of a finished launch, or raise the error that a rank, or the launcher, ended with."""
+    for name in sorted(os.listdir(folder)):
+        if name.startswith("error-"):
+            error = strictjson.read(os.path.join(folder, name), LaunchFailed)
+            raise by_exit_code(error["exit_code"])(error["message"])
+    path = os.path.join(folder, "raw.json")
+    if status != 0 or not os.path.exists(path):
+        last = " | ".join(printable(line, 300) for line in _telling(log))
+        raise LaunchFailed(f"The launcher ended with status {status}. Its last words: {last or 'none'}.")
+    return strictjson.read(path, LaunchFailed)
+
+
+def _telling(log):
+    """Return the lines of a log that tell what went wrong: the last raised error if there is one, else the last lines."""
+    errors = [line for line in log if "Error" in line or "error:" in line]
+    return errors[:1] if errors else log[-3:]
+
+
+def _checks(request, raw):
+    """Return the checks on one launch's raw data: name, whether it passed, what was wanted and found."""
+    conditions, workload = raw["conditions"], request.workload
+    checks = [
+        _check("device", request.stack.device, conditions["device"]),
+        _check("devices", request.devices, len(raw["ranks"])),
+        _check("precision", workload.precision, conditions["precision"]),
+        _check("kv_cache", True, conditions["kv_cache"]),
+        _check("parameters_on_device", [request.stack.device], sorted({place for rank in raw["ranks"] for place in rank["parameters_on"]})),
+        _check("parameter_bytes", [_rank_bytes(request)], sorted({rank["parameter_bytes"] for rank in raw["ranks"]})),
+        _check("ranks_agree", 1, len({rank["tokens_sha256"] for rank in raw["ranks"]})),
+    ]
+    if "tokens" in raw:
+        checks += [
+            _check("input_tokens", [workload.input_tokens] * workload.batch_size, [len(row) for row in raw["tokens"]["prompt_ids"]]),
+            _check("calls_agree", 1, len(set(raw["tokens"]["outputs_sha256"]))),
+            _check("logits_finite", True, raw["tokens"]["logits_finite"]),
+            _check("timed_calls", request.protocol.timed_calls, len(raw["timed"]["iterations_s"])),
+        ]
+        if request.protocol.end_of_text == "ignore":
+            wanted, counts = [[workload.output_tokens]], raw["timed"]["output_tokens"]
+            checks.append(_check("output_tokens", wanted, [list(row) for row in {tuple(set(call)) for call in counts}]))
+            checks.append(_check("forward_calls", [workload.output_tokens], sorted(set(raw["instrumented"]["forward_calls"]))))
+    else:
+        checks.append(_check("rows", raw["dataset"]["rows_total"], raw["dataset"]["rows"]))
+    return checks
+
+
+def _rank_bytes(request):
+    return request.model.architecture.weight_bytes_per_rank(request.workload.precision, request.devices)
+
+
+def _check(name, wanted, found):
+    return {"name": name, "passed": wanted == found, "wanted": wanted, "found": found}
+
+
+def _refuse_failed_checks(record):
+    failed = [check for check in record["checks"] if not check["passed"]]
+    if failed:
+        record["status"] = "failed"
+        told = "; ".join(f"{check['name']} wanted {check['wanted']}, found {check['found']}" for check in failed)
+        record["error"] = f"The launch measured something else than was asked: {told}."
+        raise LaunchFailed(record["error"])
+
+
+def _partial(attempt):
+    return attempt.outputs_path + ".part"
+
+
+def _interrupted(attempt):
+    """Publish what an interrupted attempt has and return the error that says so."""
+    complete = sum(launch["status"] == "complete" for launch in attempt.launches)
+    rows = _whole_lines(_partial(attempt))
+    if not complete and not rows:
+        _discard(_partial(attempt))
+        return Interrupted("Stopped before anything was measured; nothing was written.")
+    path = _publish(attempt, "interrupted")
+    told = f"{len(rows.splitlines())} rows in {attempt.outputs_path}" if rows else f"{complete} of {attempt.request.launches} launches"
+    return Interrupted(f"Stopped. What was measured is kept: {told}; see {path}. Run the same command again for a whole one.")
+
+
+def _publish(attempt, status):
+    """Publish the outputs, then the result that names them; return the result's path."""
+    duration_s = (time.monotonic_ns() - attempt.started_ns) / 1e9
+    ended = datetime.now(timezone.utc)
+    body = {
+        "kind": "result",
+        "schema": results.SCHEMA,
+        "attempt": {
+            "id": attempt.id,
+            "status": status,
+            "started_utc": f"{attempt.started:%Y-%m-%dT%H:%M:%SZ}",
+            "ended_utc": f"{ended:%Y-%m-%dT%H:%M:%SZ}",
+            "duration_s": duration_s,
+            # the wall clock against the monotonic one: a clock that was set during the run shows here
+            "clock_drift_s": (ended - attempt.started).total_seconds() - duration_s,
+        },
+        "request": attempt.request.to_json(),
+        "environment": attempt.environment,
+        "launches": attempt.launches,
+        "outputs": _publish_outputs(attempt),
+    }
+    publish.publish(attempt.path, strictjson.pretty(results.seal(body)).encode())
+    return attempt.path
+
+
+def _publish_outputs(attempt):
+    if attempt.request.workload.dataset is None:
+        return None
+    rows = _whole_lines(_partial(attempt))
+    if rows:
+        publish.publish(attempt.outputs_path, rows)
+    _discard(_partial(attempt))
+    return {
+        "file": os.path.basename(attempt.outputs_path) if rows else None,
+        "rows": len(rows.splitlines()),
+        "sha256": hashlib.sha256(rows).hexdigest(),
+    }
+
+
+def _whole_lines(path):
+    """Return the bytes of a file up to its last newline; nothing for a file that is not there."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read()
+    except FileNotFoundError:
+        return b""
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _discard(path):
+    if os.path.exists(path):
+        os.unlink(path)

@@ -1,0 +1,215 @@
+"""Fill a model's parameters, one shard of one parameter at a time; no rank ever holds more than its own shards.
+
+A source has ``fill(parameters, targets, rank, ranks)``: ``parameters`` maps names to ``Parameter`` (full shape and split),
+``targets`` maps the same names to the tensors of this rank. Every target is filled or an error is raised: weights that
+load nothing must never be measured.
+"""
+
+import glob
+import hashlib
+import os
+import re
+
+from runner.contract.architecture import shard_shape
+from runner.contract.errors import InputError, LaunchFailed
+
+BLOCK_ELEMENTS = 1 << 18  # 2 MiB of int64 scratch, inside a core's second-level cache
+
+# SplitMix64 (Steele, Lea, Flood 2014): the golden-ratio step and the two mixing multipliers, as signed 64-bit numbers.
+_STEP, _MIX_1, _MIX_2 = (value - (1 << 64) for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
+
+
+class DummyWeights:
+    """Seeded weights whose every element is a pure function of seed, parameter name and place.
+
+    The same numbers come out on any device, any torch version and any number of ranks, since only integer operations
+    and one float32 multiplication are used. Values are uniform with standard deviation ``std``; layer norms are the
+    identity, as in a fresh model. At the usual 0.02 a tied BLOOM only echoes its last prompt token, at 0.3 tokens depend
+    on the seed.
+    """
+
+    def __init__(self, seed, std):
+        self.seed, self.std = seed, std
+
+    def fill(self, parameters, targets, rank, ranks):
+        for name, target in targets.items():
+            parameter = parameters[name]
+            if "layernorm" in name or ".ln_f." in name:
+                target.fill_(1.0 if name.endswith(".weight") else 0.0)
+            else:
+                self._fill_shard(parameter, target, rank, ranks)
+
+    def _fill_shard(self, parameter, target, rank, ranks):
+        shard = shard_shape(parameter, ranks)
+        starts = [rank * size if parameter.split == axis and ranks > 1 else 0 for axis, size in enumerate(shard)]
+        if len(shard) == 1:  # a bias is a matrix of one column
+            target, shard, starts, row_length = target.unsqueeze(1), (shard[0], 1), [starts[0], 0], 1
+        else:
+            row_length = parameter.shape[1]
+        tied = "transformer.word_embeddings.weight" if parameter.name == "lm_head.weight" else parameter.name
+        key = _key(self.seed, tied)
+        rows_per_block = max(1, BLOCK_ELEMENTS // shard[1])
+        for row in range(0, shard[0], rows_per_block):
+            rows = min(rows_per_block, shard[0] - row)
+            block = _uniform(key, starts[0] + row, rows, row_length, starts[1], shard[1], self.std, target.device)
+            target[row : row + rows].copy_(block)
+
+    def describe(self):
+        return {"kind": "dummy", "seed": self.seed, "std": self.std, "format": None, "files": []}
+
+
+class CheckpointWeights:
+    """Weights of a model folder: safetensors where there are any (read by slices), else ``*.bin`` read without code.
+
+    Keys may be bigscience/bloom's (``h.0...``) or transformers' (``transformer.h.0...``). A missing, unknown or
+    misshapen tensor is an ``InputError``.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.files = sorted(glob.glob(os.path.join(glob.escape(folder), "*.safetensors")))
+        self.format = "safetensors"
+        if not self.files:
+            self.files = sorted(glob.glob(os.path.join(glob.escape(folder), "pytorch_model*.bin")))
+            self.format = "bin"
+        if not self.files:
+            raise InputError(f"{folder} holds neither *.safetensors nor pytorch_model*.bin. Fetch the weights, or pass another --model-dir.")
+
+    def fill(self, parameters, targets, rank, ranks):
+        open_file = _open_safetensors if self.format == "safetensors" else _open_bin
+        filled = set()
+        for path in self.files:
+            with open_file(path) as tensors:
+                for key in tensors.keys():
+                    for name in _names(key):
+                        if name not in parameters:
+                            raise InputError(f"{path} holds {key!r}, which {self.folder}'s BLOOM has not. It is another model's file.")
+                        if name in targets:
+                            _copy(tensors, key, parameters[name], targets[name], rank, ranks, path)
+                            filled.add(name)
+        missing = sorted(set(targets) - filled)
+        if missing:
+            raise InputError(f"{self.folder} lacks {len(missing)} of {len(targets)} tensors, {missing[0]} first. Fetch it again, whole.")
+
+    def describe(self):
+        files = [{"name": os.path.basename(path), "bytes": os.path.getsize(path)} for path in self.files]
+        return {"kind": "hub", "seed": None, "std": None, "format": self.format, "files": files}
+
+
+def fill(model, architecture, source, rank, ranks):
+    """Fill all parameters of a ``BloomForCausalLM`` (whole, or sharded by DeepSpeed) from ``source``.
+
+    Raises ``LaunchFailed`` if the model's shapes are not those that the architecture and the split prescribe.
+    """
+    import torch
+
+    parameters = {parameter.name: parameter for parameter in architecture.parameters()}
+    parameters["lm_head.weight"] = architecture.head_shard()
+    targets = dict(model.named_parameters())  # a tied head is not listed twice
+    for name, target in targets.items():
+        wanted = shard_shape(parameters[name], ranks) if name in parameters else None
+        if wanted is None or tuple(target.shape) != wanted:
+            raise LaunchFailed(f"Rank {rank} of {ranks}: {name} is {tuple(target.shape)}, {wanted} was expected. The stack shards BLOOM otherwise.")
+    with torch.no_grad():
+        source.fill(parameters, targets, rank, ranks)
+
+
+def _key(seed, name):
+    """Return a signed 64-bit number that is this parameter's own."""
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "little", signed=True)
+
+
+def _uniform(key, first_row, rows, row_length, first_column, columns, std, device):
+    """Return float32 [rows, columns]: SplitMix64 of the elements' places, its upper 24 bits as a symmetric uniform number."""
+    import torch
+
+    row = torch.arange(first_row, first_row + rows, dtype=torch.int64, device=device).mul_(row_length).unsqueeze_(1)
+    column = torch.arange(first_column, first_column + columns, dtype=torch.int64, device=device).unsqueeze_(0)
+    z = (row + column).mul_(_STEP).add_(key)
+    z.bitwise_xor_(_shift_right(z, 30)).mul_(_MIX_1)
+    z.bitwise_xor_(_shift_right(z, 27)).mul_(_MIX_2)
+    z.bitwise_xor_(_shift_right(z, 31))
+    odd = _shift_right(z, 40).mul_(2).add_(1 - (1 << 24))  # odd numbers in (-2**24, 2**24): exact in float32
+    return odd.to(torch.float32).mul_(std * 3**0.5 / (1 << 24))
+
+
+def _shift_right(z, bits):
+    """Shift as unsigned: torch shifts int64 with its sign."""
+    return z.bitwise_right_shift(bits).bitwise_and_((1 << (64 - bits)) - 1)
+
+
+def _open_safetensors(path):
+    import safetensors
+
+    return safetensors.safe_open(path, framework="pt")
+
+
+class _open_bin:
+    """A ``*.bin`` as a mapping of tensors, without running code from it: ``weights_only``, mapped from disk where it can be."""
+
+    def __init__(self, path):
+        import torch
+
+        try:
+            try:
+                self._tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            except RuntimeError:  # files written before torch 1.6 are not zip archives and cannot be mapped
+                self._tensors = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as problem:
+            first = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+            raise InputError(f"{path} is refused: it is no plain file of tensors ({first}). Take safetensors, or fetch it again.") from None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._tensors = None
+
+    def keys(self):
+        return list(self._tensors)
+
+    def get_slice(self, key):
+        return self._tensors[key]
+
+
+def _names(key):
+    """Return the parameters that a checkpoint key fills; embeddings fill a sharded head too, a stored tied head nothing."""
+    if key == "lm_head.weight":
+        return []
+    name = key if key.startswith("transformer.") else f"transformer.{key}"
+    return [name, "lm_head.weight"] if name == "transformer.word_embeddings.weight" else [name]
+
+
+def _copy(tensors, key, parameter, target, rank, ranks, path):
+    stored = tensors.get_slice(key)
+    shape = tuple(stored.get_shape() if hasattr(stored, "get_shape") else stored.shape)
+    if shape != parameter.shape:
+        raise InputError(f"{path}: {key} is {shape}, {parameter.shape} was expected. It is another model's file.")
+    cut = [slice(None)] * len(shape)
+    if parameter.split is not None and ranks > 1:
+        size = shape[parameter.split] // ranks
+        cut[parameter.split] = slice(rank * size, (rank + 1) * size)
+    target.copy_(stored[tuple(cut)])
+
+
+def locate(model, model_dir):
+    """Return the folder of a model's real weights: ``model_dir`` if given, else the hub cache at the pinned revision.
+
+    Nothing is fetched: measuring is offline. Raises ``InputError`` that says how to fetch.
+    """
+    if model_dir is not None:
+        if not os.path.isfile(os.path.join(model_dir, "config.json")):
+            raise InputError(f"{model_dir} holds no config.json: it is no model folder. Check --model-dir.")
+        return model_dir
+    from huggingface_hub import snapshot_download
+
+    try:
+        return snapshot_download(model.repository, revision=model.revision, local_files_only=True)
+    except Exception as problem:
+        if re.match(r"LocalEntryNotFound|LocalCacheNotFound|OfflineModeIsEnabled|FileNotFound", type(problem).__name__):
+            raise InputError(
+                f"{model.repository} at {model.revision} is not in the hub cache."
+                f" Fetch it first: hf download {model.repository} --revision {model.revision}, or pass --model-dir."
+            ) from None
+        raise

@@ -1,0 +1,176 @@
+"""One rank of one launch: load, measure, and let rank 0 write the raw data. Started by the stack's launcher."""
+
+import argparse
+import hashlib
+import os
+import sys
+import threading
+import time
+import traceback
+
+from runner.bench import completions, devices, hostfacts, measure, model, weights
+from runner.contract import strictjson
+from runner.contract.errors import KitError
+from runner.contract.request import read_request
+
+# Instrumented calls come after the timed window, which never sees them. Three show a spread at a third of its cost.
+INSTRUMENTED_CALLS = 3
+
+PROGRESS = "@bench "  # what the parent shows of a launch's output; everything else is kept for the case of failure
+
+
+def main(arguments=None):
+    options = _parser().parse_args(arguments)
+    if options.lifeline:
+        _die_with(options.lifeline)
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    try:
+        raw = _run(options, rank, ranks)
+    except KitError as error:
+        _write(options.out, f"error-{rank}.json", {"exit_code": error.exit_code, "message": str(error)})
+        return error.exit_code
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    if rank == 0:
+        _write(options.out, "raw.json", raw)
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="runner.bench.worker", description=__doc__)
+    parser.add_argument("--request", required=True, help="the request file")
+    parser.add_argument("--out", required=True, help="folder for raw data, this launch's own")
+    parser.add_argument("--model-dir", help="folder of the model's real weights, instead of the hub cache")
+    parser.add_argument("--dataset-file", help="the local file that the request's dataset names")
+    parser.add_argument("--outputs", help="JSON Lines file that rank 0 appends completions to")
+    parser.add_argument("--lifeline", help="a FIFO that the parent holds open; when it closes, this rank ends at once")
+    parser.add_argument("--local_rank", type=int, help="given by the deepspeed launcher for one device; LOCAL_RANK says the same")
+    return parser
+
+
+def _run(options, rank, ranks):
+    request = read_request(options.request)
+    device_module = devices.load(request.stack.device)
+    device = device_module.open(int(os.environ.get("LOCAL_RANK", "0")))
+    say = _say if rank == 0 else _silent
+    folder = weights.locate(request.model, options.model_dir) if request.weights.kind == "hub" else None
+    say(f"loading {request.model.name} ({request.weights.kind} weights, {request.workload.precision}) on {ranks} rank(s)")
+    loaded = model.load(request, device_module, device, rank, ranks, folder)
+    say(f"loaded in {loaded.load_s:.1f} s")
+    raw = {
+        "load_s": loaded.load_s,
+        "weights": loaded.source.describe(),
+        "conditions": _conditions(request, loaded, ranks),
+    }
+    if request.workload.dataset is None:
+        raw.update(_latency(request, loaded, device_module, say))
+    else:
+        raw["dataset"] = completions.run(
+            request, loaded, options.dataset_file, options.outputs if rank == 0 else None, say
+        )
+    raw["ranks"] = _gather(_rank_facts(rank, device_module, loaded, raw), ranks)
+    return raw
+
+
+def _latency(request, loaded, device_module, say):
+    protocol, workload = request.protocol, request.workload
+    rows = [workload.prompt] * workload.batch_size
+    prompt_ids = model.encode(loaded, rows)["input_ids"].tolist()
+    say(f"{protocol.untimed_calls} untimed and {protocol.timed_calls} timed calls of {workload.output_tokens} tokens ({protocol.name})")
+    durations, returned = measure.timed_pass(
+        protocol,
+        lambda: model.generate(loaded, rows, workload),
+        device_module.synchronize,
+        time.perf_counter_ns,
+    )
+    say(f"timed: {durations['span_s'] / protocol.timed_calls:.3f} s a call; {INSTRUMENTED_CALLS} instrumented calls")
+    traced = [model.traced_call(loaded, rows, workload, time.perf_counter_ns) for _ in range(INSTRUMENTED_CALLS)]
+    input_tokens = len(prompt_ids[0])
+    outputs = [call.ids[:, input_tokens:].tolist() for call in returned]
+    return {
+        "untimed_s": durations["untimed_s"],
+        "timed": {
+            "iterations_s": durations["iterations_s"],
+            "span_s": durations["span_s"],
+            "output_tokens": [[len(row) for row in call] for call in outputs],
+        },
+        "instrumented": measure.per_token(traced),
+        "tokens": {
+            "prompt_ids": prompt_ids,
+            "output_ids": outputs[0],
+            "outputs_sha256": [hashlib.sha256(strictjson.canonical(call)).hexdigest() for call in outputs],
+            "text": returned[0].texts,
+            "logits_finite": model.logits_finite(loaded, rows),
+        },
+    }
+
+
+def _conditions(request, loaded, ranks):
+    """Return what was really so, in the words of the request and of the claims."""
+    return {
+        "device": loaded.device.type,
+        "devices": ranks,
+        "engine": loaded.engine,
+        "precision": model.observed_precision(loaded),
+        "kv_cache": bool(loaded.model.config.use_cache),
+        "graphs": False,
+        "shapes": "dynamic",
+        "end_of_text": "ignore" if loaded.model.generation_config.eos_token_id is None else "stop",
+    }
+
+
+def _rank_facts(rank, device_module, loaded, raw):
+    parameter_bytes, placed_on = model.parameter_bytes(loaded)
+    return {
+        "rank": rank,
+        "host": os.uname().nodename,
+        "device": device_module.describe(),
+        "parameter_bytes": parameter_bytes,
+        "parameters_on": placed_on,
+        "device_peak_memory_bytes": device_module.peak_memory_bytes(),
+        "host_peak_rss_bytes": hostfacts.peak_rss_bytes(),
+        "tokens_sha256": strictjson.sha256_of(raw.get("tokens", {}).get("outputs_sha256", raw.get("dataset", {}).get("tokens_sha256"))),
+    }
+
+
+def _gather(facts, ranks):
+    """Return every rank's facts, in the order of ranks; all ranks take part."""
+    if ranks == 1:
+        return [facts]
+    import torch.distributed
+
+    gathered = [None] * ranks
+    torch.distributed.all_gather_object(gathered, facts)
+    return gathered
+
+
+def _die_with(path):
+    """End this process as soon as the parent closes its end of the FIFO, however the parent ended: nothing is left behind."""
+    handle = os.open(path, os.O_RDONLY)
+
+    def watch():
+        while os.read(handle, 1):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _write(folder, name, value):
+    temporary = os.path.join(folder, f".{name}.tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(strictjson.pretty(value))
+    os.replace(temporary, os.path.join(folder, name))
+
+
+def _say(text):
+    print(PROGRESS + text, flush=True)
+
+
+def _silent(text):
+    pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())
