@@ -1,0 +1,114 @@
+# The front door. Every recipe is one or two calls of `python -m runner`; `make help` is made from the ## lines below.
+
+# The first Python on the path that serves (3.10 to 3.13); name another with PYTHON=...
+SERVES := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
+	if $$python -c '$(SERVES)' 2>/dev/null; then echo $$python; break; fi; done)
+
+VENV ?= .venv
+PY = $(VENV)/bin/python
+RESULTS ?= results
+REQUESTS ?= build/requests
+
+# pip in its one form: hashes checked, nothing resolved, nothing built but what is said to be
+PIP_INSTALL = $(PY) -m pip install --quiet --require-hashes --no-deps
+# torch's version, read from the lock's cpu stack
+TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' versions.lock)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup bench bench-dataset compare test test-unit test-py38 lint perf lock lock-check clean
+
+##@ Measure
+
+bench: $(VENV)/.host $(VENV)/.cpu  ## measure BLOOM here, on 1 and 2 ranks, beside the published table (options: ARGS="--model bloom-560m ...")
+	@mkdir -p build
+	$(PY) -m runner request $(if $(CASES),$(CASES),cpu-1 cpu-2) $(ARGS) --out $(REQUESTS) > build/requests.txt
+	$(PY) -m runner bench --results $(RESULTS) $(if $(MODEL_DIR),--model-dir $(MODEL_DIR)) $$(cat build/requests.txt) > build/results.txt
+	$(PY) -m runner compare $$(cat build/results.txt)
+
+DATASET ?= examples/sentences.jsonl
+COLUMN ?= text
+
+bench-dataset: $(VENV)/.host $(VENV)/.cpu  ## complete a column of a dataset here (DATASET=file COLUMN=name, options: ARGS=...)
+	@mkdir -p build
+	$(PY) -m runner request cpu-dataset --dataset-file $(DATASET) --column $(COLUMN) $(ARGS) --out $(REQUESTS) > build/requests.txt
+	$(PY) -m runner bench --results $(RESULTS) --dataset-file $(DATASET) $(if $(MODEL_DIR),--model-dir $(MODEL_DIR)) $$(cat build/requests.txt) > build/results.txt
+	$(PY) -m runner compare $$(cat build/results.txt)
+
+compare: $(VENV)/.host  ## set all results beside the published table
+	$(PY) -m runner compare $(RESULTS)
+
+perf: $(VENV)/.host $(VENV)/.cpu  ## measure the runner itself: its overhead, compiled decoding, memory bandwidth
+	$(PY) -m tests.perf
+
+##@ Check
+
+test: lint test-unit test-py38  ## lint, types, import contracts, all tests, and those of contract and bench on Python 3.8
+
+test-unit: $(VENV)/.dev  ## all tests on this Python
+	$(PY) -m pytest
+
+test-py38: $(VENV)/.py38  ## the tests of contract and bench that need no torch, on a real Python 3.8
+	if [ -f $(VENV)/.py38-skipped ]; then cat $(VENV)/.py38-skipped; else $(VENV)/py38/bin/python -m pytest -m "not torch" tests/contract tests/bench; fi
+
+lint: $(VENV)/.dev  ## ruff, mypy and the import contracts
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-cache
+
+##@ Pin
+
+lock: $(VENV)/.dev  ## resolve versions.lock where the network reaches, and compile all requirements
+	$(PY) -m runner lock
+
+lock-check: $(VENV)/.host  ## compare the requirements files with versions.lock, offline
+	$(PY) -m runner lock --check
+
+##@ House
+
+setup: $(VENV)/.host $(VENV)/.cpu  ## make the environment that bench needs, and nothing else
+
+clean:  ## remove the environment and what was built; results stay
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache
+
+help:  ## this list
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-14s %s\n", $$1, $$2}' Makefile
+
+# --- the environment, one layer after the other; a layer is made again when its lock changes ---
+
+$(VENV)/.build: requirements/build.txt
+	@if [ -z "$(PYTHON)" ]; then echo "make: no Python 3.10 to 3.13 was found. Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; fi
+	@echo "making the environment in $(VENV) with $$($(PYTHON) --version)"
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) --only-binary :all: -r requirements/build.txt
+	@touch $@
+
+$(VENV)/.host: requirements/host.txt $(VENV)/.build
+	$(PIP_INSTALL) --only-binary :all: -r requirements/host.txt
+	@touch $@
+
+# torch comes by version alone, without a hash: every index carries its own build of it. On Linux the usual one brings CUDA
+# libraries of 3 GB; an index of CPU builds, named in PIP_EXTRA_INDEX_URL, avoids them. DeepSpeed is the one source
+# distribution; it is built by the locked setuptools, without compiling any kernel.
+$(VENV)/.cpu: images/cpu/requirements-cpu.txt $(VENV)/.build
+	@echo "installing torch, transformers and DeepSpeed: one to a few minutes"
+	$(PY) -m pip install --quiet torch==$(TORCH)
+	DS_BUILD_OPS=0 $(PIP_INSTALL) --only-binary :all: --no-binary deepspeed --no-build-isolation -r images/cpu/requirements-cpu.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.host $(VENV)/.cpu
+	$(PIP_INSTALL) --only-binary :all: -r requirements/dev.txt
+	@touch $@
+
+# A real Python 3.8: on the path, or among pyenv's. Without one its tests are skipped and said to be; in CI they are not.
+$(VENV)/.py38: requirements/py38.txt $(VENV)/.build
+	@rm -f $(VENV)/.py38-skipped
+	@python=$$(for p in "$(PYTHON38)" python3.8 "$$HOME"/.pyenv/versions/3.8.*/bin/python "$$PYENV_ROOT"/versions/3.8.*/bin/python; do \
+		if [ -n "$$p" ] && "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 8))' 2>/dev/null; then echo "$$p"; break; fi; done); \
+	if [ -n "$$python" ]; then \
+		"$$python" -m venv $(VENV)/py38 && $(VENV)/py38/bin/python -m pip install --quiet --require-hashes --no-deps --only-binary :all: -r requirements/py38.txt; \
+	elif [ -n "$$CI" ]; then echo "make: no Python 3.8 was found; CI needs one. Install it, or name it: make PYTHON38=/path/to/python3.8" >&2; exit 2; \
+	else echo "SKIPPED: the tests on Python 3.8, which was not found. Install it (pyenv install 3.8), or name it: make PYTHON38=..." > $(VENV)/.py38-skipped; fi
+	@touch $@
