@@ -35,7 +35,9 @@ def _run(arguments):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_epilog(),
     )
-    parser.add_argument("verb", choices=tuple(VERBS), metavar="VERB", help="one of the verbs below; each has its own --help")
+    parser.add_argument(
+        "verb", choices=tuple(VERBS), metavar="VERB", help="one of the verbs below; each has its own --help"
+    )
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="what the verb takes")
     if not arguments:
         parser.print_help()
@@ -43,7 +45,9 @@ def _run(arguments):
     options = parser.parse_args(arguments[:1])
     module = VERBS[options.verb][0]
     if module.startswith("runner.host") and importlib.util.find_spec("runner.host") is None:
-        raise UsageError(f"The verb {options.verb} runs outside the container; this image holds only bench. Run it from the repository.")
+        raise UsageError(
+            f"The verb {options.verb} runs outside the container; this image holds only bench. Run it from the repository."
+        )
     return importlib.import_module(module).main(arguments[1:])
 
 

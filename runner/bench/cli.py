@@ -16,9 +16,15 @@ def parser():
         " Progress goes to standard error, the paths of the results to standard output.",
         epilog="Exit codes: see `python -m runner --help`.",
     )
-    described.add_argument("requests", nargs="+", metavar="REQUEST", help="a file that `python -m runner request` wrote")
-    described.add_argument("--results", default="results", metavar="FOLDER", help="where results go (default: %(default)s)")
-    described.add_argument("--model-dir", metavar="FOLDER", help="folder of the model's real weights, instead of the hub cache")
+    described.add_argument(
+        "requests", nargs="+", metavar="REQUEST", help="a file that `python -m runner request` wrote"
+    )
+    described.add_argument(
+        "--results", default="results", metavar="FOLDER", help="where results go (default: %(default)s)"
+    )
+    described.add_argument(
+        "--model-dir", metavar="FOLDER", help="folder of the model's real weights, instead of the hub cache"
+    )
     described.add_argument("--dataset-file", metavar="FILE", help="the local file that the request's dataset names")
     return described
 

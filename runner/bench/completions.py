@@ -61,11 +61,15 @@ def _rows(dataset, path):
     """Return the texts of the column. Raises ``InputError`` for a file, column or value that cannot be completed."""
     table = _local(dataset, path) if dataset.source == "file" else _from_hub(dataset)
     if dataset.column not in table.column_names:
-        raise InputError(f"{dataset.name} has no column {dataset.column!r}; it has {', '.join(table.column_names)}. Name one with --column.")
+        raise InputError(
+            f"{dataset.name} has no column {dataset.column!r}; it has {', '.join(table.column_names)}. Name one with --column."
+        )
     texts = table[dataset.column][:] if dataset.rows is None else table[dataset.column][: dataset.rows]
     for row, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
-            raise InputError(f"{dataset.name}: row {row} of column {dataset.column!r} is {text!r}; only non-empty text can be completed.")
+            raise InputError(
+                f"{dataset.name}: row {row} of column {dataset.column!r} is {text!r}; only non-empty text can be completed."
+            )
     if not texts:
         raise InputError(f"{dataset.name} holds no rows. Give a dataset with at least one.")
     return texts
@@ -77,7 +81,9 @@ def _local(dataset, path):
     try:
         return datasets.load_dataset(dataset.format, data_files=path, split="train")
     except Exception as problem:  # the builders raise a dozen classes for damaged files
-        raise InputError(f"{path} cannot be read as {dataset.format}: {_root(problem)}. Check --dataset-file and its format.") from None
+        raise InputError(
+            f"{path} cannot be read as {dataset.format}: {_root(problem)}. Check --dataset-file and its format."
+        ) from None
 
 
 def _from_hub(dataset):
@@ -90,7 +96,9 @@ def _from_hub(dataset):
             " Export the column to JSON Lines and pass --dataset-file."
         )
     try:
-        return datasets.load_dataset(dataset.name, dataset.configuration, revision=dataset.revision, split=dataset.split)
+        return datasets.load_dataset(
+            dataset.name, dataset.configuration, revision=dataset.revision, split=dataset.split
+        )
     except Exception as problem:
         raise InputError(
             f"{dataset.name} at {dataset.revision} cannot be read: {_root(problem)}."

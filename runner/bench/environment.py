@@ -8,13 +8,12 @@ from importlib import metadata
 from runner.bench import hostfacts
 
 
-
 def describe():
     """Return the environment as observed now; ``packages`` maps every installed distribution to its version."""
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
-        "executable_prefix_is_venv": sys.prefix != sys.base_prefix,
+        "venv": sys.prefix != sys.base_prefix,
         "packages": packages(),
         "image": os.environ.get("BLOOMZ_BENCH_IMAGE"),
         "host": platform.node(),

@@ -42,7 +42,9 @@ def check(launcher):
     """Raise ``LaunchFailed`` if the package that the launcher comes with is not installed; nothing is imported."""
     package = _COMMANDS[launcher][1]
     if importlib.util.find_spec(package) is None:
-        raise LaunchFailed(f"The launcher {launcher} needs the package {package}, which is not installed here. Run `make setup`.")
+        raise LaunchFailed(
+            f"The launcher {launcher} needs the package {package}, which is not installed here. Run `make setup`."
+        )
 
 
 def command(launcher, devices, arguments):
@@ -105,7 +107,9 @@ def environment(folder, device_environment, offline):
     """
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    offline_environment = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"} if offline else {}
+    offline_environment = (
+        {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"} if offline else {}
+    )
     return {
         **os.environ,
         **device_environment,

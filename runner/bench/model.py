@@ -61,15 +61,24 @@ def _config(architecture, folder):
     stored = strictjson.read(path)
     found = _stored_sizes(stored)
     if stored.get("model_type") != "bloom" or found != architecture:
-        raise InputError(f"{path} is a {stored.get('model_type')} of {found}, the request names {architecture}. Check --model and --model-dir.")
+        raise InputError(
+            f"{path} is a {stored.get('model_type')} of {found}, the request names {architecture}. Check --model and --model-dir."
+        )
     epsilon = stored.get("layer_norm_epsilon", 1e-5)
     residual = bool(stored.get("apply_residual_connection_post_layernorm", False))
-    return BloomConfig(**sizes, **special, layer_norm_epsilon=epsilon, apply_residual_connection_post_layernorm=residual)
+    return BloomConfig(
+        **sizes, **special, layer_norm_epsilon=epsilon, apply_residual_connection_post_layernorm=residual
+    )
 
 
 def _stored_sizes(stored):
     """Return the ``Architecture`` of a config.json; published BLOOMs use both the new and the old key names."""
-    pairs = (("vocab_size", "vocab_size"), ("hidden_size", "n_embed"), ("n_layer", "num_hidden_layers"), ("n_head", "num_attention_heads"))
+    pairs = (
+        ("vocab_size", "vocab_size"),
+        ("hidden_size", "n_embed"),
+        ("n_layer", "num_hidden_layers"),
+        ("n_head", "num_attention_heads"),
+    )
     return Architecture(*(stored.get(new, stored.get(old)) for new, old in pairs))
 
 

@@ -5,6 +5,7 @@ taken (``rename`` would replace it silently), and is the exclusive operation tha
 kernel marks the pages clean, so that trying again proves nothing (Rebello et al., USENIX ATC 2020).
 """
 
+import contextlib
 import errno
 import os
 import secrets
@@ -32,7 +33,9 @@ def publish(path, content):
             _remove(path)
             raise
     except OSError as problem:
-        raise PublishFailed(f"{path} could not be written: {problem.strerror}. Free space or name another --results folder.") from None
+        raise PublishFailed(
+            f"{path} could not be written: {problem.strerror}. Free space or name another --results folder."
+        ) from None
 
 
 def _link_into_place(temporary, path):
@@ -46,10 +49,8 @@ def _link_into_place(temporary, path):
 
 
 def _remove(path):
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        pass
 
 
 def _sync_folder(folder):

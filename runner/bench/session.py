@@ -20,7 +20,18 @@ from runner.contract.text import printable
 Places = namedtuple("Places", "results model_dir dataset_file")
 
 # Variables that can change a measurement; nothing else of the environment is written down, it may hold secrets.
-RECORDED_VARIABLES = ("DS_ACCELERATOR", "OMP_", "MKL_", "KMP_", "CUDA_VISIBLE_DEVICES", "NCCL_", "PT_HPU_", "HABANA_", "HCCL_", "HF_HUB_OFFLINE")
+RECORDED_VARIABLES = (
+    "DS_ACCELERATOR",
+    "OMP_",
+    "MKL_",
+    "KMP_",
+    "CUDA_VISIBLE_DEVICES",
+    "NCCL_",
+    "PT_HPU_",
+    "HABANA_",
+    "HCCL_",
+    "HF_HUB_OFFLINE",
+)
 
 
 class _Attempt:
@@ -47,10 +58,17 @@ def run(request, places, show):
     device_module = devices.load(request.stack.device)
     _check_before(request, places, device_module)
     attempt = _Attempt(request, places)
-    show(f"attempt {attempt.id} on {attempt.environment['cpu']['model']}, stack {request.stack.name}, {request.launches} launch(es)")
+    show(
+        f"attempt {attempt.id} on {attempt.environment['cpu']['model']}, stack {request.stack.name}, {request.launches} launch(es)"
+    )
     try:
         for index in range(request.launches):
-            _launch(attempt, index, device_module, lambda text, index=index: show(f"launch {index + 1}/{request.launches}: {text}"))
+            _launch(
+                attempt,
+                index,
+                device_module,
+                lambda text, index=index: show(f"launch {index + 1}/{request.launches}: {text}"),
+            )
     except KeyboardInterrupt:
         raise _interrupted(attempt) from None
     except KitError as error:
@@ -80,7 +98,9 @@ def _check_dataset(dataset, path):
     except OSError as problem:
         raise InputError(f"{path} cannot be read: {problem.strerror}. Check --dataset-file.") from None
     if found != dataset.sha256:
-        raise InputError(f"{path} is not the {dataset.name} that the request was made for: its sha256 differs. Make the request again.")
+        raise InputError(
+            f"{path} is not the {dataset.name} that the request was made for: its sha256 differs. Make the request again."
+        )
 
 
 def _launch(attempt, index, device_module, show):
@@ -96,15 +116,22 @@ def _launch(attempt, index, device_module, show):
         arguments = _worker_arguments(attempt, folder, request_path, lifeline)
         launch_environment = launcher.environment(folder, variables, offline)
         command = launcher.command(request.stack.launcher, request.devices, arguments)
-        record["command"] = [os.path.basename(part) if part == sys.executable else part.replace(folder, "SCRATCH") for part in command]
-        record["variables"] = {name: value for name, value in sorted(launch_environment.items()) if name.startswith(RECORDED_VARIABLES)}
+        record["command"] = [
+            os.path.basename(part) if part == sys.executable else part.replace(folder, "SCRATCH") for part in command
+        ]
+        record["variables"] = {
+            name: value for name, value in sorted(launch_environment.items()) if name.startswith(RECORDED_VARIABLES)
+        }
         show("starting")
         status, log = launcher.run(command, launch_environment, show)
         try:
             raw = _collect(folder, status, log)
             record.update(raw, status="complete", checks=_checks(request, raw))
             if "timed" in raw:
-                record["estimate"] = {"estimator": request.protocol.estimator, "latency_s": latency_s(request.protocol, request.workload, raw["timed"])}
+                record["estimate"] = {
+                    "estimator": request.protocol.estimator,
+                    "latency_s": latency_s(request.protocol, request.workload, raw["timed"]),
+                }
         except KitError as error:
             record.update(error=str(error), log=log)
             raise
@@ -152,13 +179,21 @@ def _checks(request, raw):
         _check("devices", request.devices, len(raw["ranks"])),
         _check("precision", workload.precision, conditions["precision"]),
         _check("kv_cache", True, conditions["kv_cache"]),
-        _check("parameters_on_device", [request.stack.device], sorted({place for rank in raw["ranks"] for place in rank["parameters_on"]})),
+        _check(
+            "parameters_on_device",
+            [request.stack.device],
+            sorted({place for rank in raw["ranks"] for place in rank["parameters_on"]}),
+        ),
         _check("parameter_bytes", [_rank_bytes(request)], sorted({rank["parameter_bytes"] for rank in raw["ranks"]})),
         _check("ranks_agree", 1, len({rank["tokens_sha256"] for rank in raw["ranks"]})),
     ]
     if "tokens" in raw:
         checks += [
-            _check("input_tokens", [workload.input_tokens] * workload.batch_size, [len(row) for row in raw["tokens"]["prompt_ids"]]),
+            _check(
+                "input_tokens",
+                [workload.input_tokens] * workload.batch_size,
+                [len(row) for row in raw["tokens"]["prompt_ids"]],
+            ),
             _check("calls_agree", 1, len(set(raw["tokens"]["outputs_sha256"]))),
             _check("logits_finite", True, raw["tokens"]["logits_finite"]),
             _check("timed_calls", request.protocol.timed_calls, len(raw["timed"]["iterations_s"])),
@@ -166,7 +201,9 @@ def _checks(request, raw):
         if request.protocol.end_of_text == "ignore":
             wanted, counts = [[workload.output_tokens]], raw["timed"]["output_tokens"]
             checks.append(_check("output_tokens", wanted, [list(row) for row in {tuple(set(call)) for call in counts}]))
-            checks.append(_check("forward_calls", [workload.output_tokens], sorted(set(raw["instrumented"]["forward_calls"]))))
+            checks.append(
+                _check("forward_calls", [workload.output_tokens], sorted(set(raw["instrumented"]["forward_calls"])))
+            )
     else:
         checks.append(_check("rows", raw["dataset"]["rows_total"], raw["dataset"]["rows"]))
     return checks
@@ -201,8 +238,14 @@ def _interrupted(attempt):
         _discard(_partial(attempt))
         return Interrupted("Stopped before anything was measured; nothing was written.")
     path = _publish(attempt, "interrupted")
-    told = f"{len(rows.splitlines())} rows in {attempt.outputs_path}" if rows else f"{complete} of {attempt.request.launches} launches"
-    return Interrupted(f"Stopped. What was measured is kept: {told}; see {path}. Run the same command again for a whole one.")
+    told = (
+        f"{len(rows.splitlines())} rows in {attempt.outputs_path}"
+        if rows
+        else f"{complete} of {attempt.request.launches} launches"
+    )
+    return Interrupted(
+        f"Stopped. What was measured is kept: {told}; see {path}. Run the same command again for a whole one."
+    )
 
 
 def _publish(attempt, status):

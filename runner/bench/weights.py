@@ -73,7 +73,9 @@ class CheckpointWeights:
             self.files = sorted(glob.glob(os.path.join(glob.escape(folder), "pytorch_model*.bin")))
             self.format = "bin"
         if not self.files:
-            raise InputError(f"{folder} holds neither *.safetensors nor pytorch_model*.bin. Fetch the weights, or pass another --model-dir.")
+            raise InputError(
+                f"{folder} holds neither *.safetensors nor pytorch_model*.bin. Fetch the weights, or pass another --model-dir."
+            )
 
     def fill(self, parameters, targets, rank, ranks):
         open_file = _open_safetensors if self.format == "safetensors" else _open_bin
@@ -83,13 +85,17 @@ class CheckpointWeights:
                 for key in tensors.keys():
                     for name in _names(key):
                         if name not in parameters:
-                            raise InputError(f"{path} holds {key!r}, which {self.folder}'s BLOOM has not. It is another model's file.")
+                            raise InputError(
+                                f"{path} holds {key!r}, which {self.folder}'s BLOOM has not. It is another model's file."
+                            )
                         if name in targets:
                             _copy(tensors, key, parameters[name], targets[name], rank, ranks, path)
                             filled.add(name)
         missing = sorted(set(targets) - filled)
         if missing:
-            raise InputError(f"{self.folder} lacks {len(missing)} of {len(targets)} tensors, {missing[0]} first. Fetch it again, whole.")
+            raise InputError(
+                f"{self.folder} lacks {len(missing)} of {len(targets)} tensors, {missing[0]} first. Fetch it again, whole."
+            )
 
     def describe(self):
         files = [{"name": os.path.basename(path), "bytes": os.path.getsize(path)} for path in self.files]
@@ -109,7 +115,9 @@ def fill(model, architecture, source, rank, ranks):
     for name, target in targets.items():
         wanted = shard_shape(parameters[name], ranks) if name in parameters else None
         if wanted is None or tuple(target.shape) != wanted:
-            raise LaunchFailed(f"Rank {rank} of {ranks}: {name} is {tuple(target.shape)}, {wanted} was expected. The stack shards BLOOM otherwise.")
+            raise LaunchFailed(
+                f"Rank {rank} of {ranks}: {name} is {tuple(target.shape)}, {wanted} was expected. The stack shards BLOOM otherwise."
+            )
     with torch.no_grad():
         source.fill(parameters, targets, rank, ranks)
 
@@ -158,7 +166,9 @@ class _open_bin:
                 self._tensors = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as problem:
             first = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-            raise InputError(f"{path} is refused: it is no plain file of tensors ({first}). Take safetensors, or fetch it again.") from None
+            raise InputError(
+                f"{path} is refused: it is no plain file of tensors ({first}). Take safetensors, or fetch it again."
+            ) from None
 
     def __enter__(self):
         return self

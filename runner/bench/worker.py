@@ -45,7 +45,9 @@ def _parser():
     parser.add_argument("--dataset-file", help="the local file that the request's dataset names")
     parser.add_argument("--outputs", help="JSON Lines file that rank 0 appends completions to")
     parser.add_argument("--lifeline", help="a FIFO that the parent holds open; when it closes, this rank ends at once")
-    parser.add_argument("--local_rank", type=int, help="given by the deepspeed launcher for one device; LOCAL_RANK says the same")
+    parser.add_argument(
+        "--local_rank", type=int, help="given by the deepspeed launcher for one device; LOCAL_RANK says the same"
+    )
     return parser
 
 
@@ -55,7 +57,9 @@ def _run(options, rank, ranks):
     device = device_module.open(int(os.environ.get("LOCAL_RANK", "0")))
     say = _say if rank == 0 else _silent
     folder = weights.locate(request.model, options.model_dir) if request.weights.kind == "hub" else None
-    say(f"loading {request.model.name} ({request.weights.kind} weights, {request.workload.precision}) on {ranks} rank(s)")
+    say(
+        f"loading {request.model.name} ({request.weights.kind} weights, {request.workload.precision}) on {ranks} rank(s)"
+    )
     loaded = model.load(request, device_module, device, rank, ranks, folder)
     say(f"loaded in {loaded.load_s:.1f} s")
     raw = {
@@ -77,7 +81,9 @@ def _latency(request, loaded, device_module, say):
     protocol, workload = request.protocol, request.workload
     rows = [workload.prompt] * workload.batch_size
     prompt_ids = model.encode(loaded, rows)["input_ids"].tolist()
-    say(f"{protocol.untimed_calls} untimed and {protocol.timed_calls} timed calls of {workload.output_tokens} tokens ({protocol.name})")
+    say(
+        f"{protocol.untimed_calls} untimed and {protocol.timed_calls} timed calls of {workload.output_tokens} tokens ({protocol.name})"
+    )
     durations, returned = measure.timed_pass(
         protocol,
         lambda: model.generate(loaded, rows, workload),
@@ -130,7 +136,9 @@ def _rank_facts(rank, device_module, loaded, raw):
         "parameters_on": placed_on,
         "device_peak_memory_bytes": device_module.peak_memory_bytes(),
         "host_peak_rss_bytes": hostfacts.peak_rss_bytes(),
-        "tokens_sha256": strictjson.sha256_of(raw.get("tokens", {}).get("outputs_sha256", raw.get("dataset", {}).get("tokens_sha256"))),
+        "tokens_sha256": strictjson.sha256_of(
+            raw.get("tokens", {}).get("outputs_sha256", raw.get("dataset", {}).get("tokens_sha256"))
+        ),
     }
 
 

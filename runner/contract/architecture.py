@@ -65,7 +65,9 @@ class Architecture:
         sizes = cls(*(fields.count(name, least=1) for name in names))
         fields.done()
         if sizes.hidden_size % sizes.n_head:
-            raise fields.error(f"{fields.where}: hidden_size {sizes.hidden_size} is no multiple of n_head {sizes.n_head}.")
+            raise fields.error(
+                f"{fields.where}: hidden_size {sizes.hidden_size} is no multiple of n_head {sizes.n_head}."
+            )
         return sizes
 
 

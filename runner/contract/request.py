@@ -167,7 +167,9 @@ class Workload:
             prompt=fields.optional(Fields.text, "prompt"),
             dataset=fields.optional(lambda part, key: Dataset.from_fields(part.fields(key)), "dataset"),
         )
-        if (value.prompt is None) == (value.dataset is None) or (value.name == "dataset") != (value.dataset is not None):
+        if (value.prompt is None) == (value.dataset is None) or (value.name == "dataset") != (
+            value.dataset is not None
+        ):
             raise fields.error(f"{fields.where}: a latency workload has a prompt, a dataset workload has a dataset.")
         return _finish(fields, value)
 
@@ -264,13 +266,19 @@ class Request:
             beside=fields.texts("beside"),
         )
         if not NAME.fullmatch(request.case):
-            raise error(f"{where}: the case name {request.case!r} must be lower-case letters, digits, dots and hyphens.")
+            raise error(
+                f"{where}: the case name {request.case!r} must be lower-case letters, digits, dots and hyphens."
+            )
         if request.stack.device != request.accelerator.device:
-            raise error(f"{where}: stack {request.stack.name} is for {request.stack.device}, not {request.accelerator.device}.")
+            raise error(
+                f"{where}: stack {request.stack.name} is for {request.stack.device}, not {request.accelerator.device}."
+            )
         if request.weights.kind == "hub" and request.model.revision is None:
             raise error(f"{where}: model {request.model.name} has no published weights; ask for dummy ones.")
         if fields.text("id") != request.id:
-            raise error(f"{where}: the id is {value['id']!r} but the content says {request.id!r}: it was edited. Make it again.")
+            raise error(
+                f"{where}: the id is {value['id']!r} but the content says {request.id!r}: it was edited. Make it again."
+            )
         fields.done()
         return request
 

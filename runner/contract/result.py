@@ -31,10 +31,14 @@ def check_seal(result, where):
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise DamagedResult(f"{where} names no schema version. It was edited or torn; measure again.")
     if schema > SCHEMA:
-        raise DamagedResult(f"{where} has result schema {schema}; this version reads up to {SCHEMA}. Use a newer version of the kit.")
+        raise DamagedResult(
+            f"{where} has result schema {schema}; this version reads up to {SCHEMA}. Use a newer version of the kit."
+        )
     body = {key: value for key, value in result.items() if key != "sha256"}
     if result.get("sha256") != strictjson.sha256_of(body):
-        raise DamagedResult(f"{where} does not match its own sha256. It was edited or torn; fetch it again or measure again.")
+        raise DamagedResult(
+            f"{where} does not match its own sha256. It was edited or torn; fetch it again or measure again."
+        )
 
 
 def file_name(request_id, attempt_id):

@@ -103,7 +103,9 @@ def _only(folder, key):
 def _accelerator(name, row):
     row.text("resource")
     row.text("source")
-    memory, bandwidth = (None if row.text(key) == UNKNOWN else row.count(key, least=1) for key in ("memory_bytes", "hbm_bytes_per_s"))
+    memory, bandwidth = (
+        None if row.text(key) == UNKNOWN else row.count(key, least=1) for key in ("memory_bytes", "hbm_bytes_per_s")
+    )
     accelerator = Accelerator(name, row.text("device"), memory, None if bandwidth is None else float(bandwidth))
     row.done()
     return accelerator
@@ -174,7 +176,12 @@ def _claim_source(row):
 
 def _check_names(catalog, folder):
     """Refuse a row that names what no table has; stacks stand in the lock and are checked when a request is made."""
-    tables = {"accelerator": catalog.accelerators, "model": catalog.models, "workload": catalog.workloads, "protocol": catalog.protocols}
+    tables = {
+        "accelerator": catalog.accelerators,
+        "model": catalog.models,
+        "workload": catalog.workloads,
+        "protocol": catalog.protocols,
+    }
     rows = [("cases.yaml", name, case) for name, case in catalog.cases.items()]
     rows += [("claims.yaml", name, claim) for name, claim in catalog.claims.items()]
     for file, name, row in rows:

@@ -26,8 +26,12 @@ def parser():
         " to unresolved.",
         epilog="Exit codes: 0 all that was asked for answered, 9 something could not be reached; see `python -m runner --help`.",
     )
-    described.add_argument("--check", action="store_true", help="only compare the requirements files with the lock, offline")
-    described.add_argument("--only", choices=("requirements", "packages", "images", "hub", "git"), help="only one kind of pin")
+    described.add_argument(
+        "--check", action="store_true", help="only compare the requirements files with the lock, offline"
+    )
+    described.add_argument(
+        "--only", choices=("requirements", "packages", "images", "hub", "git"), help="only one kind of pin"
+    )
     return described
 
 
@@ -36,7 +40,9 @@ def main(arguments):
     lock = lockfile.read()
     if options.check:
         check(lock, paths.ROOT)
-        print(f"{len(_files(lock))} requirements files are as versions.lock says; {len(unresolved(lock))} pins are unresolved.")
+        print(
+            f"{len(_files(lock))} requirements files are as versions.lock says; {len(unresolved(lock))} pins are unresolved."
+        )
         return 0
     steps = {"requirements": _requirements, "packages": _packages, "images": _images, "hub": _hub, "git": _git}
     failures = []
@@ -47,7 +53,9 @@ def main(arguments):
     for where in left:
         print(f"unresolved: {'.'.join(where)}")
     if failures:
-        raise Unreachable(f"{len(failures)} of the origins asked did not answer (above); what was resolved stays. Run it again where they can be reached.")
+        raise Unreachable(
+            f"{len(failures)} of the origins asked did not answer (above); what was resolved stays. Run it again where they can be reached."
+        )
     return 0
 
 
@@ -57,7 +65,9 @@ def check(lock, root):
         path = root / entry.file
         if not path.exists() or sha256_of_file(path) != entry.sha256:
             state = "is missing" if not path.exists() else "was changed"
-            raise InputError(f"{entry.file} {state} since versions.lock was written ({'.'.join(where)}). Run `python -m runner lock`.")
+            raise InputError(
+                f"{entry.file} {state} since versions.lock was written ({'.'.join(where)}). Run `python -m runner lock`."
+            )
 
 
 def unresolved(lock):
@@ -104,10 +114,20 @@ def _requirements(lock):
 
 
 def _compile_stack(name, stack):
-    pinned = [f"{package}=={pin.version}" for package, pin in stack.packages.items() if pin.origin == "index" and package != "torch"]
+    pinned = [
+        f"{package}=={pin.version}"
+        for package, pin in stack.packages.items()
+        if pin.origin == "index" and package != "torch"
+    ]
     target = paths.ROOT / stack.requirements.file
     text = requirements.compile_file(
-        target, stack.python, stack.requirements.exclude_newer, [*pinned, *requirements.TORCH_NEEDS], [], f"stack {name}", PLATFORMS.get(name)
+        target,
+        stack.python,
+        stack.requirements.exclude_newer,
+        [*pinned, *requirements.TORCH_NEEDS],
+        [],
+        f"stack {name}",
+        PLATFORMS.get(name),
     )
     return _write(target, text)
 
@@ -123,7 +143,9 @@ def _compile_own(lock, name, entry):
         bounds += _versions((paths.ROOT / file).read_text(encoding="utf-8"))
     if name == "py38":
         bounds = []
-    text = requirements.compile_file(target, entry.python, entry.exclude_newer, names, bounds, Path(entry.file).with_suffix(".in"))
+    text = requirements.compile_file(
+        target, entry.python, entry.exclude_newer, names, bounds, Path(entry.file).with_suffix(".in")
+    )
     return _write(target, text)
 
 
@@ -142,37 +164,55 @@ def _packages(lock):
     for name, stack in lock.stacks.items():
         for package, pin in stack.packages.items():
             if pin.sha256 == UNRESOLVED:
-                yield ("stacks", name, "packages", package, "sha256"), lambda p=package, v=pin.version, s=stack: _one_hash(s, p, v)
+                yield (
+                    ("stacks", name, "packages", package, "sha256"),
+                    lambda p=package, v=pin.version, s=stack: _one_hash(s, p, v),
+                )
 
 
 def _one_hash(stack, package, version):
     """Return the hash of a source distribution from its requirements file, where it stands alone, else ask the index."""
     path = paths.ROOT / stack.requirements.file
-    known = requirements.pins(path.read_text(encoding="utf-8")).get(package, {}).get(version, set()) if path.exists() else set()
+    known = (
+        requirements.pins(path.read_text(encoding="utf-8")).get(package, {}).get(version, set())
+        if path.exists()
+        else set()
+    )
     if len(known) == 1:
         return next(iter(known))
     sha256, yanked = origins.package_sha256(package, version)
     if yanked:
-        print(f"yanked: {package} {version} was withdrawn by its authors; say in a note why it is kept.", file=sys.stderr)
+        print(
+            f"yanked: {package} {version} was withdrawn by its authors; say in a note why it is kept.", file=sys.stderr
+        )
     return sha256
 
 
 def _images(lock):
     for name, stack in lock.stacks.items():
         if stack.image.digest == UNRESOLVED:
-            yield ("stacks", name, "image", "digest"), lambda image=stack.image: origins.image_digest(image.repository, image.tag)
+            yield (
+                ("stacks", name, "image", "digest"),
+                lambda image=stack.image: origins.image_digest(image.repository, image.tag),
+            )
 
 
 def _hub(lock):
     for kind, pins in (("models", lock.models), ("datasets", lock.datasets)):
         for name, pin in pins.items():
             if pin.revision == UNRESOLVED and pin.short is not None:
-                yield (kind, name, "revision"), lambda pin=pin, kind=kind: origins.hub_revision(kind[:-1], pin.repository, pin.short)
+                yield (
+                    (kind, name, "revision"),
+                    lambda pin=pin, kind=kind: origins.hub_revision(kind[:-1], pin.repository, pin.short),
+                )
 
 
 def _git(lock):
     for name, source in lock.sources.items():
         if source.commit == UNRESOLVED and source.branch is not None:
-            yield ("sources", name, "commit"), lambda source=source: origins.branch_commit(source.repository, source.branch)
+            yield (
+                ("sources", name, "commit"),
+                lambda source=source: origins.branch_commit(source.repository, source.branch),
+            )
         elif source.tree == UNRESOLVED and source.commit != UNRESOLVED:
             yield ("sources", name, "tree"), lambda source=source: origins.commit_tree(source.repository, source.commit)

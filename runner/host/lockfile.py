@@ -107,14 +107,18 @@ def read(path: Path = paths.LOCK) -> Lock:
     for name, stack in lock.stacks.items():
         for package, pin in stack.packages.items():
             if pin.source is not None and pin.source not in lock.sources:
-                raise InputError(f"{paths.shown(path)}: {name} builds {package} from {pin.source!r}, which is no entry of sources.")
+                raise InputError(
+                    f"{paths.shown(path)}: {name} builds {package} from {pin.source!r}, which is no entry of sources."
+                )
     return lock
 
 
 def need(value: str, what: str) -> str:
     """Return a pin, or raise ``UnresolvedPin`` that says how to resolve it."""
     if value == UNRESOLVED:
-        raise UnresolvedPin(f"{what} is unresolved in versions.lock. Run `python -m runner lock` where the network reaches its source.")
+        raise UnresolvedPin(
+            f"{what} is unresolved in versions.lock. Run `python -m runner lock` where the network reaches its source."
+        )
     return value
 
 

@@ -20,8 +20,22 @@ def package_sha256(name, version):
 
     pip itself asks, so that the user's index settings hold.
     """
-    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-deps", "--quiet", "--report", "-"]
-    said = _run([*command, "--only-binary", ":all:", "--ignore-requires-python", f"{name}=={version}"], f"the index, for {name} {version}")
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--dry-run",
+        "--ignore-installed",
+        "--no-deps",
+        "--quiet",
+        "--report",
+        "-",
+    ]
+    said = _run(
+        [*command, "--only-binary", ":all:", "--ignore-requires-python", f"{name}=={version}"],
+        f"the index, for {name} {version}",
+    )
     found = json.loads(said)["install"][0]
     return found["download_info"]["archive_info"]["hashes"]["sha256"], found["is_yanked"]
 
@@ -69,13 +83,18 @@ def commit_tree(repository, commit):
     """Return the tree hash of a commit; only the commit object is fetched."""
     with tempfile.TemporaryDirectory() as folder:
         _run(["git", "init", "--quiet", "--bare", folder], "git")
-        _run(["git", "-C", folder, "fetch", "--quiet", "--depth=1", "--filter=tree:0", repository, commit], f"git, for {repository}")
+        _run(
+            ["git", "-C", folder, "fetch", "--quiet", "--depth=1", "--filter=tree:0", repository, commit],
+            f"git, for {repository}",
+        )
         return _run(["git", "-C", folder, "rev-parse", f"{commit}^{{tree}}"], "git").strip()
 
 
 def _run(command, origin, given=None, binary=False):
     try:
-        done = subprocess.run(command, input=given, stdin=None if given else subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S)
+        done = subprocess.run(
+            command, input=given, stdin=None if given else subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S
+        )
     except subprocess.TimeoutExpired:
         raise Unreachable(f"{origin}: no answer in {TIMEOUT_S} s") from None
     if done.returncode != 0:

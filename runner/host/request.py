@@ -24,10 +24,16 @@ def parser():
     )
     described.add_argument("cases", nargs="*", metavar="CASE", help="cases of runner/catalog/cases.yaml; see --list")
     described.add_argument("--list", action="store_true", help="list the cases and models, and write nothing")
-    described.add_argument("--out", default="build/requests", metavar="FOLDER", type=Path, help="where requests go (default: %(default)s)")
+    described.add_argument(
+        "--out", default="build/requests", metavar="FOLDER", type=Path, help="where requests go (default: %(default)s)"
+    )
     change = described.add_argument_group("changing a case (each makes another request, with its own id)")
     change.add_argument("--model", help="another BLOOM of runner/catalog/models.yaml")
-    change.add_argument("--weights", choices=("hub", "dummy"), help="the model's own weights at the pinned revision, or seeded dummy ones")
+    change.add_argument(
+        "--weights",
+        choices=("hub", "dummy"),
+        help="the model's own weights at the pinned revision, or seeded dummy ones",
+    )
     change.add_argument("--seed", type=int, help="seed of dummy weights")
     change.add_argument("--precision", choices=tuple(BYTES_PER_ELEMENT))
     change.add_argument("--devices", type=int, help="how many devices, or ranks on the CPU")
@@ -37,7 +43,9 @@ def parser():
     change.add_argument("--input-tokens", type=int, help="prompt tokens of a dataset workload")
     change.add_argument("--output-tokens", type=int, help="new tokens")
     dataset = described.add_argument_group("dataset workloads")
-    dataset.add_argument("--dataset-file", metavar="FILE", type=Path, help="complete a local JSON Lines, CSV or Parquet file")
+    dataset.add_argument(
+        "--dataset-file", metavar="FILE", type=Path, help="complete a local JSON Lines, CSV or Parquet file"
+    )
     dataset.add_argument("--dataset", metavar="NAME", help="complete a dataset of versions.lock")
     dataset.add_argument("--configuration", help="configuration of a hub dataset")
     dataset.add_argument("--split", help="split of a hub dataset")
@@ -67,11 +75,13 @@ def listing(catalog):
     """Return the cases with their cells and the models with their sizes, as text."""
     lines = ["cases:"]
     for name, case in catalog.cases.items():
-        cell = f"{case.devices} x {case.accelerator}, {case.model}, {case.precision}, {case.workload}, protocol {case.protocol}, stack {case.stack}"
-        lines.append(f"  {name:<21} {cell}")
+        cell = f"{case.devices} x {case.accelerator}, {case.model}, {case.precision}, {case.workload}"
+        lines.append(f"  {name:<21} {cell}, protocol {case.protocol}, stack {case.stack}")
     lines.append("models:")
     for name, architecture in catalog.models.items():
-        lines.append(f"  {name:<21} {architecture.parameter_count():>15,} parameters, {architecture.weight_bytes('bfloat16'):>15,} bytes at 16 bit")
+        lines.append(
+            f"  {name:<21} {architecture.parameter_count():>15,} parameters, {architecture.weight_bytes('bfloat16'):>15,} bytes at 16 bit"
+        )
     return "\n".join(lines)
 
 
@@ -87,7 +97,9 @@ def make(catalog, lock, name, options):
     protocol = _known(catalog.protocols, _or(options.protocol, case.protocol), "protocol")
     devices = _positive(options.devices, case.devices, "--devices")
     if architecture.n_head % devices:
-        raise Unsupported(f"{model_name} has {architecture.n_head} attention heads, which {devices} devices cannot share evenly. Take a divisor.")
+        raise Unsupported(
+            f"{model_name} has {architecture.n_head} attention heads, which {devices} devices cannot share evenly. Take a divisor."
+        )
     weights = _weights(catalog, _or(options.weights, case.weights), options.seed)
     request = Request(
         case=name,
@@ -107,9 +119,14 @@ def make(catalog, lock, name, options):
 def _stack(lock, name):
     stack = _known(lock.stacks, name, "stack")
     embedded = stack.device == "cpu"  # the embedded default runs in the environment that make set up, not in an image
-    image = None if embedded else f"{stack.image.repository}@{lockfile.need(stack.image.digest, f'The image digest of stack {name}')}"
+    image = (
+        None
+        if embedded
+        else f"{stack.image.repository}@{lockfile.need(stack.image.digest, f'The image digest of stack {name}')}"
+    )
     packages = {
-        package: lockfile.need(pin.version, f"The version of {package} in stack {name}") for package, pin in stack.packages.items()
+        package: lockfile.need(pin.version, f"The version of {package} in stack {name}")
+        for package, pin in stack.packages.items()
     }
     sha256 = lockfile.need(stack.requirements.sha256, f"The hash of {stack.requirements.file}")
     return Stack(name, stack.device, stack.python, stack.launcher, packages, sha256, image)
@@ -120,7 +137,9 @@ def _model(lock, name, architecture, weights):
     if weights.kind == "dummy":
         return Model(name, architecture, None, None)
     if pin is None:
-        raise UsageError(f"{name} has no published weights. Use --weights dummy, or --model {' or '.join(sorted(lock.models))}.")
+        raise UsageError(
+            f"{name} has no published weights. Use --weights dummy, or --model {' or '.join(sorted(lock.models))}."
+        )
     return Model(name, architecture, pin.repository, lockfile.need(pin.revision, f"The revision of {name}"))
 
 

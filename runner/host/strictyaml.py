@@ -4,6 +4,8 @@ PyYAML's own safe_load turns 1.10 into 1.1 and "no" into False, lets the last of
 exponentially; here only its parser is used, and the events are put together by hand.
 """
 
+from pathlib import Path
+
 import yaml
 
 from runner.contract.errors import InputError
@@ -23,10 +25,12 @@ class Mapping(dict):
 def read(path):
     """Read one file into nested ``Mapping``, list and str. Raises ``InputError`` with file, line and what mends it."""
     try:
-        with open(path, "rb") as file:
+        with Path(path).open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}. Check the path, or restore it with `git checkout`.") from None
+        raise InputError(
+            f"{path} cannot be read: {problem.strerror}. Check the path, or restore it with `git checkout`."
+        ) from None
     return loads(raw, path)
 
 
@@ -42,7 +46,9 @@ def loads(raw, where):
         mark = getattr(problem, "problem_mark", None)
         line = f"{mark.line + 1}: " if mark else " "
         what = getattr(problem, "problem", None) or getattr(problem, "reason", None) or "it cannot be parsed"
-        raise InputError(f"{where}:{line}not YAML: {what}. Mend that line, or restore the file with `git checkout`.") from None
+        raise InputError(
+            f"{where}:{line}not YAML: {what}. Mend that line, or restore the file with `git checkout`."
+        ) from None
 
 
 class _Reader:

@@ -22,5 +22,7 @@ def load(device):
     """Return the module for ``device``. Raises ``Unsupported`` where this version has none."""
     if device not in _MODULES:
         known = ", ".join(sorted(_MODULES))
-        raise Unsupported(f"Device {device} cannot be measured by this version, only {known}. Take a case of accelerator cpu.")
+        raise Unsupported(
+            f"Device {device} cannot be measured by this version, only {known}. Take a case of accelerator cpu."
+        )
     return importlib.import_module(_MODULES[device])
