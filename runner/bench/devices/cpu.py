@@ -29,10 +29,11 @@ def missing(request):
     there = hostfacts.available_memory_bytes()
     if need <= there:
         return None
+    half = "" if workload.precision != "float32" else "--precision bfloat16, "
     return DoesNotFit(
         f"{request.model.name} in {workload.precision} on {ranks} rank(s) needs {need:,} bytes of memory"
         f" ({architecture.weight_bytes(workload.precision):,} of them weights, {need / 2**30:.1f} GiB in all);"
-        f" {there:,} ({there / 2**30:.1f} GiB) are free here. Take a smaller --model, --precision bfloat16, or a larger machine."
+        f" {there:,} ({there / 2**30:.1f} GiB) are free here. Take a smaller --model, {half}or a larger machine."
     )
 
 

@@ -1,0 +1,104 @@
+import copy
+
+import pytest
+
+from runner.contract import strictjson
+from runner.contract.errors import InputError
+from runner.contract.request import Dataset, Request, Stack, read_request
+from tests import samples
+
+DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "0" * 64, "text", None)
+
+
+def requests():
+    latency = samples.request()
+    dataset = samples.request(case="cpu-dataset", workload=samples.workload(name="dataset", prompt=None, dataset=DATASET))
+    return [latency, dataset]
+
+
+@pytest.mark.parametrize("request_", requests(), ids=lambda made: made.case)
+def test_a_request_survives_its_journey(request_, tmp_path):
+    path = tmp_path / "request.json"
+    path.write_text(strictjson.pretty(request_.to_json()))
+    assert read_request(str(path)) == request_
+
+
+def leaves(value, path=()):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from leaves(inner, (*path, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from leaves(inner, (*path, index))
+    else:
+        yield path
+
+
+def changed(value, path):
+    twin = copy.deepcopy(value)
+    holder = twin
+    for key in path[:-1]:
+        holder = holder[key]
+    old = holder[path[-1]]
+    holder[path[-1]] = not old if isinstance(old, bool) else old + 1 if isinstance(old, (int, float)) else f"{old}x"
+    return twin
+
+
+@pytest.mark.parametrize("path", [path for path in leaves(samples.request().to_json()) if path != ("id",)], ids=str)
+def test_no_leaf_can_change_without_being_noticed(path):
+    """Either the id no longer fits the content, or the value itself is refused; nothing passes."""
+    with pytest.raises(InputError):
+        Request.from_json(changed(samples.request().to_json(), path), "edited")
+
+
+def test_a_moved_pin_is_a_new_id():
+    stack = samples.request().stack
+    moved = Stack(stack.name, stack.device, stack.python, stack.launcher, {**stack.packages, "torch": "2.14.0"}, None, None)
+    assert samples.request(stack=moved).id != samples.request().id
+    assert samples.request(stack=moved).id.startswith("cpu-1-")
+
+
+def nodes(value, path=()):
+    if isinstance(value, dict):
+        yield path
+        for key, inner in value.items():
+            yield from nodes(inner, (*path, key))
+
+
+@pytest.mark.parametrize("path", [path for path in nodes(samples.request().to_json()) if path != ("stack", "packages")], ids=str)
+def test_an_unknown_key_is_refused_at_every_level(path):
+    value = samples.request().to_json()
+    holder = value
+    for key in path:
+        holder = holder[key]
+    holder["surprise"] = 1
+    value["id"] = "x"
+    with pytest.raises(InputError):
+        Request.from_json(value, "edited")
+
+
+def test_a_newer_schema_is_refused_with_one_sentence():
+    with pytest.raises(InputError, match=r"has request schema 2; this version reads up to 1. Use a newer version"):
+        Request.from_json({**samples.request().to_json(), "schema": 2}, "r.json")
+
+
+@pytest.mark.parametrize(
+    "changes, problem",
+    [
+        ({"case": "Über"}, "the case name"),
+        ({"stack": Stack("x", "cuda", "3.8", "deepspeed", {}, None, None)}, "is for cuda, not cpu"),
+        ({"workload": samples.workload(prompt=None)}, "a latency workload has a prompt"),
+        ({"workload": samples.workload(dataset=DATASET)}, "a latency workload has a prompt"),
+        ({"launches": 0}, "'launches' must be at least 1"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(changes, problem):
+    with pytest.raises(InputError, match=problem):
+        samples.request(**changes)
+
+
+def test_a_missing_file_says_so(tmp_path):
+    with pytest.raises(InputError, match="cannot be read: No such file or directory"):
+        read_request(str(tmp_path / "none.json"))
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        read_request(str(tmp_path))

@@ -1,0 +1,38 @@
+import pytest
+
+from runner.contract import result as results
+from runner.contract.errors import DamagedResult
+from tests import samples
+
+
+def test_a_sealed_result_is_accepted_and_never_sealed_twice():
+    sealed = samples.result()
+    results.check_seal(sealed, "r.json")
+    with pytest.raises(ValueError, match="never sealed again"):
+        results.seal(sealed)
+
+
+@pytest.mark.parametrize("key", sorted(samples.body()))
+def test_any_part_that_is_edited_or_lost_breaks_the_seal(key):
+    edited = samples.result()
+    edited[key] = {"other": 1} if key not in ("kind", "schema") else edited[key]
+    lost = {name: value for name, value in samples.result().items() if name != key}
+    for damaged in ([edited] if key not in ("kind", "schema") else []) + [lost]:
+        with pytest.raises(DamagedResult):
+            results.check_seal(damaged, "r.json")
+
+
+@pytest.mark.parametrize(
+    "value, problem",
+    [
+        ([], "is not a result of this kit"),
+        ({"kind": "request"}, "is not a result of this kit"),
+        ({"kind": "result"}, "names no schema version"),
+        ({"kind": "result", "schema": True}, "names no schema version"),
+        ({"kind": "result", "schema": 2}, "has result schema 2; this version reads up to 1"),
+        ({"kind": "result", "schema": 1}, "does not match its own sha256"),
+    ],
+)
+def test_what_is_no_result_is_refused_with_one_sentence(value, problem):
+    with pytest.raises(DamagedResult, match=problem):
+        results.check_seal(value, "r.json")

@@ -1,0 +1,22 @@
+import pytest
+
+from runner.contract.text import printable
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("plain ü 漢", "plain ü 漢"),
+        ("\x1b[31mred", "\\x1b[31mred"),
+        ("two\nlines\r", "two\\nlines\\r"),
+        ("right\u202eleft", "right\\u202eleft"),
+        ("zero\u200bwidth", "zero\\u200bwidth"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_no_unsafe_character_reaches_a_terminal(text, shown):
+    assert printable(text) == shown
+
+
+def test_long_text_is_cut():
+    assert printable("a" * 10, limit=4) == "aaaa…"
