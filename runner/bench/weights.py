@@ -150,7 +150,10 @@ def _shift_right(z, bits):
 def _open_safetensors(path):
     import safetensors
 
-    return safetensors.safe_open(path, framework="pt")
+    try:
+        return safetensors.safe_open(path, framework="pt")
+    except Exception as problem:  # the class is the extension module's own
+        raise _refused(path, problem) from None
 
 
 class _open_bin:
@@ -164,11 +167,8 @@ class _open_bin:
                 self._tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
             except RuntimeError:  # files written before torch 1.6 are not zip archives and cannot be mapped
                 self._tensors = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as problem:
-            first = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-            raise InputError(
-                f"{path} is refused: it is no plain file of tensors ({first}). Take safetensors, or fetch it again."
-            ) from None
+        except Exception as problem:  # a dozen classes, from unpickling and from zip
+            raise _refused(path, problem) from None
 
     def __enter__(self):
         return self
@@ -181,6 +181,11 @@ class _open_bin:
 
     def get_slice(self, key):
         return self._tensors[key]
+
+
+def _refused(path, problem):
+    first = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+    return InputError(f"{path} is refused: it is no whole, plain file of tensors ({first}). Fetch it again, or take safetensors.")
 
 
 def _names(key):

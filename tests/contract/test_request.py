@@ -12,7 +12,9 @@ DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "0" * 64, "text",
 
 def requests():
     latency = samples.request()
-    dataset = samples.request(case="cpu-dataset", workload=samples.workload(name="dataset", prompt=None, dataset=DATASET))
+    dataset = samples.request(
+        case="cpu-dataset", workload=samples.workload(name="dataset", prompt=None, dataset=DATASET)
+    )
     return [latency, dataset]
 
 
@@ -53,7 +55,9 @@ def test_no_leaf_can_change_without_being_noticed(path):
 
 def test_a_moved_pin_is_a_new_id():
     stack = samples.request().stack
-    moved = Stack(stack.name, stack.device, stack.python, stack.launcher, {**stack.packages, "torch": "2.14.0"}, None, None)
+    moved = Stack(
+        stack.name, stack.device, stack.python, stack.launcher, {**stack.packages, "torch": "2.14.0"}, None, None
+    )
     assert samples.request(stack=moved).id != samples.request().id
     assert samples.request(stack=moved).id.startswith("cpu-1-")
 
@@ -65,7 +69,9 @@ def nodes(value, path=()):
             yield from nodes(inner, (*path, key))
 
 
-@pytest.mark.parametrize("path", [path for path in nodes(samples.request().to_json()) if path != ("stack", "packages")], ids=str)
+@pytest.mark.parametrize(
+    "path", [path for path in nodes(samples.request().to_json()) if path != ("stack", "packages")], ids=str
+)
 def test_an_unknown_key_is_refused_at_every_level(path):
     value = samples.request().to_json()
     holder = value

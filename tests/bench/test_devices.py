@@ -1,0 +1,56 @@
+import pytest
+
+from runner.bench import devices, hostfacts
+from runner.contract.architecture import Architecture
+from runner.contract.errors import Unsupported
+from runner.contract.request import Model
+from tests import samples
+
+BLOOMZ = Model("bloomz", Architecture(250880, 14336, 70, 112), None, None)
+
+
+def test_a_device_without_a_module_is_refused():
+    with pytest.raises(Unsupported, match="Device hpu cannot be measured by this version, only cpu"):
+        devices.load("hpu")
+
+
+def test_every_module_offers_the_same_functions():
+    offered = {"environment", "missing", "open", "prepare_collectives", "synchronize", "peak_memory_bytes", "describe"}
+    for name in devices._MODULES:
+        module = devices.load(name)
+        assert isinstance(module.backend, str)
+        assert all(callable(getattr(module, function)) for function in offered)
+
+
+def test_what_does_not_fit_says_how_much_is_needed_and_how_much_there_is(monkeypatch):
+    monkeypatch.setattr(hostfacts, "available_memory_bytes", lambda: 25_000_000_000)
+    asked = samples.request(model=BLOOMZ, workload=samples.workload(precision="bfloat16"))
+    told = str(devices.load("cpu").missing(asked))
+    weights, cache = 352_494_542_848, 429_506_560
+    assert f"{weights:,} of them weights" in told
+    assert f"{weights + cache + 500_000_000:,} bytes of memory" in told
+    assert "25,000,000,000 (23.3 GiB) are free here" in told
+    assert "--precision bfloat16" not in told  # it already is
+
+
+def test_what_fits_exactly_is_let_through(monkeypatch):
+    asked = samples.request(model=BLOOMZ, workload=samples.workload(precision="bfloat16"))
+    need = 352_494_542_848 + 429_506_560 + 500_000_000
+    for there, fits in ((need, True), (need - 1, False)):
+        monkeypatch.setattr(hostfacts, "available_memory_bytes", lambda there=there: there)
+        assert (devices.load("cpu").missing(asked) is None) is fits
+
+
+def test_ranks_of_one_host_need_the_embedding_each(monkeypatch):
+    monkeypatch.setattr(hostfacts, "available_memory_bytes", lambda: 1)
+    one, two = (str(devices.load("cpu").missing(samples.request(model=BLOOMZ, devices=count))) for count in (1, 2))
+    assert int(two.split(" needs ")[1].split(" ")[0].replace(",", "")) > int(
+        one.split(" needs ")[1].split(" ")[0].replace(",", "")
+    )
+    assert "--precision bfloat16" in one
+
+
+def test_ranks_share_the_cores(monkeypatch):
+    monkeypatch.setattr(hostfacts, "usable_cores", lambda: 9)
+    assert devices.load("cpu").environment(2)["OMP_NUM_THREADS"] == "4"
+    assert devices.load("cpu").environment(16)["OMP_NUM_THREADS"] == "1"

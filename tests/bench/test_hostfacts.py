@@ -1,0 +1,44 @@
+from runner.bench import hostfacts
+
+
+def test_a_source_that_is_absent_is_none(tmp_path):
+    absent = str(tmp_path / "none")
+    assert hostfacts.governor(absent) is None
+    assert hostfacts.memory_bytes("MemTotal", absent) is None
+    assert hostfacts.cgroup_free_bytes(absent) is None
+
+
+def test_memory_is_read_in_bytes(tmp_path):
+    (tmp_path / "meminfo").write_text("MemTotal:       24689424 kB\nMemAvailable:    1000 kB\n")
+    assert hostfacts.memory_bytes("MemAvailable", str(tmp_path / "meminfo")) == 1_024_000
+
+
+def test_a_control_group_s_limit_leaves_what_is_not_used(tmp_path):
+    (tmp_path / "memory.max").write_text("1000\n")
+    (tmp_path / "memory.current").write_text("400\n")
+    assert hostfacts.cgroup_free_bytes(str(tmp_path)) == 600
+    (tmp_path / "memory.max").write_text("max\n")
+    assert hostfacts.cgroup_free_bytes(str(tmp_path)) is None
+
+
+def test_a_control_group_of_version_1_is_read_and_its_no_limit_is_none(tmp_path):
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    (folder / "memory.usage_in_bytes").write_text("400")
+    (folder / "memory.limit_in_bytes").write_text("1000")
+    assert hostfacts.cgroup_free_bytes(str(tmp_path)) == 600
+    (folder / "memory.limit_in_bytes").write_text("9223372036854771712")
+    assert hostfacts.cgroup_free_bytes(str(tmp_path)) is None
+
+
+def test_the_least_of_all_limits_counts(monkeypatch):
+    monkeypatch.setattr(hostfacts, "memory_bytes", lambda key: 1000)
+    monkeypatch.setattr(hostfacts, "cgroup_free_bytes", lambda: 600)
+    assert hostfacts.available_memory_bytes() == 600
+
+
+def test_this_host_has_what_every_linux_has():
+    assert hostfacts.usable_cores() >= 1
+    assert hostfacts.memory_bytes("MemTotal") > 2**28
+    assert hostfacts.peak_rss_bytes() > 2**20
+    assert hostfacts.load_average() >= 0

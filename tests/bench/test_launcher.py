@@ -1,0 +1,124 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from runner.bench import launcher
+from runner.contract.errors import LaunchFailed
+
+
+def test_one_device_gets_the_command_of_gaudi_spawn():
+    command = launcher.deepspeed(1, 1234, ["--request", "r"])
+    assert command[1:] == [
+        *("-m", "deepspeed.launcher.runner", "--num_gpus", "1"),
+        *("--master_port", "1234", "--module", "runner.bench.worker", "--request", "r"),
+    ]
+
+
+def test_several_devices_get_the_command_of_gaudi_spawn():
+    command = launcher.deepspeed(8, 1234, [])
+    assert command[3:8] == ["--num_nodes", "1", "--num_gpus", "8", "--no_local_rank"]
+
+
+def test_torchrun_starts_as_many_ranks_as_devices():
+    assert launcher.torchrun(2, 1234, [])[1:5] == ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
+
+
+def test_a_launcher_that_is_not_installed_is_named(monkeypatch):
+    monkeypatch.setitem(launcher._COMMANDS, "deepspeed", (launcher.deepspeed, "no_such_package_here"))
+    with pytest.raises(
+        LaunchFailed, match="needs the package no_such_package_here, which is not installed here. Run `make setup`"
+    ):
+        launcher.check("deepspeed")
+
+
+def test_progress_is_shown_and_all_else_is_kept():
+    script = "print('@bench loading'); print('noise'); import sys; sys.exit(3)"
+    shown = []
+    status, log = launcher.run([sys.executable, "-u", "-c", script], dict(os.environ), shown.append)
+    assert (status, log, shown) == (3, ["noise"], ["loading"])
+
+
+def test_the_log_keeps_only_the_last_lines():
+    script = "for n in range(1000): print(n)"
+    _, log = launcher.run([sys.executable, "-c", script], dict(os.environ), print)
+    assert log == [str(number) for number in range(1000 - launcher.LOG_LINES, 1000)]
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def gone_soon(pid):
+    deadline = time.monotonic() + 15
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not alive(pid)
+
+
+def test_an_interrupt_ends_the_launcher_and_its_children(tmp_path):
+    pids = tmp_path / "pids"
+    child = f"import os, time; open({str(pids)!r}, 'w').write(str(os.getpid())); print('@bench up', flush=True); time.sleep(600)"
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+
+    def interrupt(text):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launcher.run([sys.executable, "-c", script], dict(os.environ), interrupt)
+    assert gone_soon(int(pids.read_text()))
+
+
+LIFELINE = """
+import sys
+from runner.bench import worker
+worker._die_with(sys.argv[1])
+print("up", flush=True)
+import time
+time.sleep(600)
+"""
+
+PARENT = """
+import subprocess, sys, time
+from runner.bench import launcher
+with launcher.scratch() as folder, launcher.lifeline(folder) as path:
+    child = subprocess.Popen([sys.executable, "-c", sys.argv[1], path], stdout=subprocess.PIPE, start_new_session=True)
+    child.stdout.readline()
+    print(child.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_rank_ends_with_its_parent_however_that_ends(number, tmp_path):
+    """The rank is in a session of its own, as torchrun's are: only the lifeline reaches it."""
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, LIFELINE], stdout=subprocess.PIPE, env=environment)
+    rank = int(parent.stdout.readline())
+    parent.stdout.close()
+    assert alive(rank)
+    parent.send_signal(number)
+    parent.wait()
+    assert gone_soon(rank)
+
+
+def test_scratch_is_removed_even_after_an_error():
+    with pytest.raises(RuntimeError), launcher.scratch() as folder:
+        (open(os.path.join(folder, "raw"), "w")).close()
+        raise RuntimeError
+    assert not os.path.exists(folder)
+
+
+def test_a_launch_is_offline_unless_it_needs_the_hub(monkeypatch):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    assert launcher.environment("/scratch", {}, offline=True)["HF_HUB_OFFLINE"] == "1"
+    assert "HF_HUB_OFFLINE" not in launcher.environment("/scratch", {}, offline=False)
+    assert launcher.environment("/scratch", {"OMP_NUM_THREADS": "3"}, offline=True)["OMP_NUM_THREADS"] == "3"
+    assert launcher.environment("/scratch", {}, offline=True)["TMPDIR"] == "/scratch"
