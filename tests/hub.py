@@ -1,0 +1,102 @@
+"""A model hub on loopback with just enough of the real one's interface for its own client. For tests."""
+
+import hashlib
+import json
+import threading
+import urllib.parse
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@contextmanager
+def serve(repositories):
+    """Serve ``repositories``: (kind, name) to (revision, {path: bytes}). Yields the endpoint's address and the log of paths."""
+    log = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            self._answer(body=True)
+
+        def do_HEAD(self):
+            self._answer(body=False)
+
+        def do_POST(self):
+            length = int(self.headers.get("Content-Length", 0))
+            self._answer(body=True, posted=urllib.parse.parse_qs(self.rfile.read(length).decode()))
+
+        def _answer(self, body, posted=None):
+            log.append(self.path)
+            status, headers, content = _route(repositories, self.path, posted)
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if body:
+                self.wfile.write(content)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", log
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _route(repositories, path, posted):
+    path = urllib.parse.unquote(urllib.parse.urlsplit(path).path)
+    for (kind, name), (revision, files) in repositories.items():
+        api, plain = f"/api/{kind}s/{name}", f"/{'datasets/' if kind == 'dataset' else ''}{name}/resolve/"
+        if path in (api, f"{api}/revision/{revision}", f"{api}/revision/main"):
+            siblings = [{"rfilename": file} for file in files]
+            return _json(
+                {
+                    "id": name,
+                    "sha": revision,
+                    "siblings": siblings,
+                    "private": False,
+                    "gated": False,
+                    "tags": [],
+                    "downloads": 0,
+                }
+            )
+        if path.startswith(f"{api}/commits/"):
+            return _json([_commit(revision), _commit("f" * 40)])
+        if path.startswith(f"{api}/tree/{revision}"):
+            inside = path[len(f"{api}/tree/{revision}") :].strip("/")
+            return _json([_file(file, content) for file, content in files.items() if file.startswith(inside)])
+        if path.startswith(f"{api}/paths-info/{revision}"):
+            return _json([_file(file, files[file]) for file in (posted or {}).get("paths", []) if file in files])
+        if path.startswith(plain):
+            _, _, file = path[len(plain) :].partition("/")
+            if file in files:
+                headers = {"ETag": f'"{_blob(files[file])}"', "X-Repo-Commit": revision}
+                return 200, headers, files[file]
+            return 404, {"X-Error-Code": "EntryNotFound"}, b""
+        if path.startswith(api):
+            return 404, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "no such revision"}, b"{}"
+    return 404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "no such repository"}, b"{}"
+
+
+def _json(value):
+    return 200, {"Content-Type": "application/json"}, json.dumps(value).encode()
+
+
+def _blob(content):
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def _file(path, content):
+    return {"type": "file", "path": path, "size": len(content), "oid": _blob(content)}
+
+
+def _commit(revision):
+    return {"id": revision, "title": "", "message": "", "authors": [], "date": "2023-01-01T00:00:00.000Z"}
