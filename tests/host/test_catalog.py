@@ -1,0 +1,87 @@
+import shutil
+
+import pytest
+
+from runner.contract.errors import InputError
+from runner.host import catalog, lockfile, paths
+
+
+def test_the_tables_agree_with_each_other_and_with_the_lock():
+    tables, lock = catalog.read(), lockfile.read()
+    assert {case.stack for case in tables.cases.values()} <= set(lock.stacks)
+    assert {claim.stack for claim in tables.claims.values()} <= set(lock.stacks) | {"gaudi-1.8"}
+    assert {workload.dataset for workload in tables.workloads.values()} - {None} <= set(lock.datasets)
+    for case in tables.cases.values():
+        assert lock.stacks[case.stack].device == tables.accelerators[case.accelerator].device
+
+
+def test_the_published_table_is_complete():
+    """Both revisions that were found, 8 cells each; seconds as the post prints them."""
+    claims = catalog.read().claims
+    third = {(c.accelerator, c.devices, c.model): c.latency_s for c in claims.values() if c.source == "post-3"}
+    assert third == {
+        ("gaudi2", 8, "bloomz"): "3.103",
+        ("a100-80gb", 8, "bloomz"): "4.402",
+        ("gaudi2", 8, "bloomz-7b1"): "0.734",
+        ("a100-80gb", 8, "bloomz-7b1"): "2.417",
+        ("gaudi", 8, "bloomz-7b1"): "3.321",
+        ("gaudi2", 1, "bloomz-7b1"): "0.772",
+        ("a100-80gb", 1, "bloomz-7b1"): "2.119",
+        ("gaudi", 1, "bloomz-7b1"): "2.387",
+    }
+    first = {(c.accelerator, c.devices, c.model): c.latency_s for c in claims.values() if c.source == "post-1"}
+    assert len(first) == 8
+    assert first["gaudi2", 8, "bloomz"] == "3.717"
+    assert first["gaudi", 8, "bloomz-7b1"] == "3.029"
+
+
+def test_every_accelerated_case_stands_beside_the_cell_that_it_repeats():
+    tables = catalog.read()
+    for case in tables.cases.values():
+        if case.accelerator == "cpu":
+            continue
+        (name,) = case.beside
+        claim = tables.claims[name]
+        for condition in ("accelerator", "devices", "model", "stack", "protocol", "workload", "precision"):
+            assert getattr(case, condition) == getattr(claim, condition)
+
+
+def test_the_protocols_differ_as_the_scripts_do():
+    rows = catalog.read().protocols
+    told = {
+        name: (row.untimed_calls, row.timed_calls, row.synchronize_after, row.end_of_text, row.estimator)
+        for name, row in rows.items()
+    }
+    assert told == {
+        "gaudi-1.8": (2, 5, False, "ignore", "nominal"),
+        "gaudi-1.9": (2, 5, False, "ignore", "nominal"),
+        "gaudi-1.10": (3, 5, False, "ignore", "nominal"),
+        "gpu-2023": (3, 5, True, "stop", "produced"),
+    }
+
+
+@pytest.mark.parametrize(
+    "file, old, new, problem",
+    [
+        ("cases.yaml", "model: bloom-tiny", "model: bloom-tny", "model is 'bloom-tny'; known are"),
+        ("cases.yaml", "post-3-gaudi2-1-bloomz-7b1", "post-9", "beside is 'post-9'"),
+        ("cases.yaml", "  cpu-1:", "  CPU_1:", "a case's name must be"),
+        ("cases.yaml", "launches: 1", "launches: none", "(line 14): 'launches' must be a whole number"),
+        ("claims.yaml", "latency_s: 3.717", "latency_s: fast", "'latency_s' must be a number"),
+        ("claims.yaml", "source: post-1", "source: post-7", "source is 'post-7'"),
+        ("protocols.yaml", "estimator: nominal", "estimator: best", "'estimator' is 'best'"),
+        ("models.yaml", "n_head: 112", "n_head: 113", "is no multiple of n_head 113"),
+        ("workloads.yaml", "  std: 0.3", "  std: 0", "'std' must be finite and above 0"),
+        ("accelerators.yaml", "device: hpu", "devise: hpu", "'device' is missing"),
+    ],
+)
+def test_a_wrong_row_is_named_with_its_file(tmp_path, file, old, new, problem):
+    folder = tmp_path / "catalog"
+    shutil.copytree(paths.CATALOG, folder)
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError) as caught:
+        catalog.read(folder)
+    assert problem in str(caught.value)
+    assert file in str(caught.value)

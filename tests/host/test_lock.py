@@ -1,0 +1,173 @@
+"""The verb ``lock`` against origins on this machine: pip with a folder, git with a folder, a hub on loopback, a fake skopeo."""
+
+import base64
+import hashlib
+import subprocess
+import zipfile
+
+import pytest
+
+from runner.contract.errors import Unreachable
+from runner.contract.files import sha256_of_file
+from runner.host import lock as verb
+from runner.host import lockfile, origins, paths, requirements
+from tests import hub
+
+REVISION = "648a475" + "0" * 33
+
+
+@pytest.fixture
+def lock_copy(tmp_path, monkeypatch):
+    path = tmp_path / "versions.lock"
+    path.write_bytes(paths.LOCK.read_bytes())
+    monkeypatch.setattr(paths, "LOCK", path)
+    monkeypatch.setattr(lockfile.read, "__defaults__", (path,))
+    return path
+
+
+@pytest.fixture
+def hub_here(monkeypatch):
+    """Serve one model; the client reads its endpoint when it is first imported, so the constant is set."""
+    with hub.serve({("model", "microsoft/bloom-deepspeed-inference-fp16"): (REVISION, {})}) as (endpoint, log):
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+        yield log
+
+
+def wheel(folder, name, version):
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\nRoot-Is-Purelib: true\n",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        record = ""
+        for file, text in files.items():
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+            record += f"{file},sha256={digest},{len(text)}\n"
+            archive.writestr(file, text)
+        archive.writestr(f"{info}/RECORD", record + f"{info}/RECORD,,\n")
+    return path
+
+
+def test_a_package_s_hash_is_that_of_the_file_that_pip_takes(tmp_path, monkeypatch):
+    path = wheel(tmp_path, "kitsample", "1.5.0")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    assert origins.package_sha256("kitsample", "1.5.0") == (sha256_of_file(path), False)
+    with pytest.raises(Unreachable, match="the index, for kitsample 2.0"):
+        origins.package_sha256("kitsample", "2.0")
+
+
+@pytest.fixture
+def repository(tmp_path):
+    folder = tmp_path / "source"
+
+    def git(*arguments):
+        command = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
+
+    folder.mkdir()
+    git("init", "--quiet", "--initial-branch=1.9.0")
+    git("config", "uploadpack.allowAnySHA1InWant", "true")
+    git("config", "uploadpack.allowFilter", "true")
+    (folder / "file").write_text("content")
+    git("add", "file")
+    git("commit", "--quiet", "-m", "first")
+    return folder.as_uri(), git("rev-parse", "HEAD"), git("rev-parse", "HEAD^{tree}")
+
+
+def test_a_commit_s_tree_is_read_from_git(repository):
+    address, commit, tree = repository
+    assert origins.commit_tree(address, commit) == tree
+    with pytest.raises(Unreachable, match="git, for file:"):
+        origins.commit_tree(address, "1" * 40)
+
+
+def test_a_branch_is_looked_up_and_may_be_absent(repository):
+    address, commit, _ = repository
+    assert origins.branch_commit(address, "1.9.0") == commit
+    assert origins.branch_commit(address, "1.8.0") is None
+    with pytest.raises(Unreachable, match="git, for"):
+        origins.branch_commit(address + "-none", "1.9.0")
+
+
+def test_a_short_revision_is_completed_by_the_hub(hub_here):
+    name = "microsoft/bloom-deepspeed-inference-fp16"
+    assert origins.hub_revision("model", name, "648a475") == REVISION
+    assert origins.hub_revision("model", name, "1234567") is None
+    with pytest.raises(Unreachable, match="the hub, for nobody/nothing"):
+        origins.hub_revision("model", "nobody/nothing", "648a475")
+
+
+SKOPEO = """#!/bin/sh
+if [ "$1" = manifest-digest ]; then echo "sha256:$(sha256sum < "$2" | cut -d' ' -f1)"; exit; fi
+case "$*" in *1.9.0-580) printf '{"schemaVersion": 2}';; *) echo "manifest unknown" >&2; exit 1;; esac
+"""
+
+
+def test_an_image_s_digest_is_that_of_its_manifest(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unreachable, match="skopeo is not installed"):
+        origins.image_digest("vault.habana.ai/x", "1.9.0-580")
+    (tmp_path / "skopeo").write_text(SKOPEO)
+    (tmp_path / "skopeo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert (
+        origins.image_digest("vault.habana.ai/x", "1.9.0-580")
+        == "sha256:" + hashlib.sha256(b'{"schemaVersion": 2}').hexdigest()
+    )
+    with pytest.raises(Unreachable, match="manifest unknown"):
+        origins.image_digest("vault.habana.ai/x", "9")
+
+
+def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_copy, hub_here, monkeypatch, capsys):
+    assert verb.main(["--only", "hub"]) == 0
+    assert lockfile.read(lock_copy).models["bloom-fp16"].revision == REVISION
+    assert f"resolved: models.bloom-fp16.revision is {REVISION}" in capsys.readouterr().out
+
+    def dead(repository, tag):
+        raise Unreachable("the registry, for x: no route")
+
+    monkeypatch.setattr(origins, "image_digest", dead)
+    with pytest.raises(Unreachable, match="2 of the origins asked did not answer"):
+        verb.main(["--only", "images"])
+    captured = capsys.readouterr()
+    assert "not reached: stacks.gaudi-1.9.image.digest: the registry, for x: no route" in captured.err
+    assert "unresolved: stacks.gaudi-1.9.image.digest" in captured.out
+
+
+def test_what_is_resolved_is_not_asked_again(lock_copy):
+    lock = lockfile.read(lock_copy)
+    asked = [where for step in (verb._packages, verb._images, verb._hub, verb._git) for where, _ in step(lock)]
+    assert set(asked) <= set(verb.unresolved(lock))
+
+
+def test_locks_that_share_an_environment_agree():
+    """cpu, host and dev are installed into one environment, one after the other: no package may be moved by the next."""
+    lock = lockfile.read()
+    files = [lock.stacks["cpu"].requirements.file, *(lock.requirements[name].file for name in ("build", "host", "dev"))]
+    versions = {}
+    for file in files:
+        for package, found in requirements.pins((paths.ROOT / file).read_text()).items():
+            versions.setdefault(package, []).append((file, set(found)))
+    disagreeing = {package: found for package, found in versions.items() if len({frozenset(v) for _, v in found}) > 1}
+    assert disagreeing == {}
+
+
+def test_every_locked_package_has_hashes_and_none_is_the_vendor_s():
+    for entry in verb._files(lockfile.read()).values():
+        pins = requirements.pins((paths.ROOT / entry.file).read_text())
+        assert pins
+        assert all(hashes for versions in pins.values() for hashes in versions.values()), entry.file
+        assert not set(pins) & set(requirements.EXCLUDED), entry.file
+        assert not any(name.startswith(("nvidia-", "habana-")) for name in pins), entry.file
+
+
+def test_direct_pins_stand_in_the_requirements_with_the_hash_of_the_lock():
+    for name, stack in lockfile.read().stacks.items():
+        pins = requirements.pins((paths.ROOT / stack.requirements.file).read_text())
+        for package, pin in stack.packages.items():
+            if pin.origin == "index" and package != "torch":
+                assert list(pins[package]) == [pin.version], (name, package)
+                assert pin.sha256 in pins[package][pin.version], (name, package)

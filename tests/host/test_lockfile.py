@@ -1,0 +1,107 @@
+import pytest
+
+from runner.contract.errors import InputError, UnresolvedPin
+from runner.host import lock as verb
+from runner.host import lockfile, paths
+
+
+@pytest.fixture
+def copy(tmp_path):
+    path = tmp_path / "versions.lock"
+    path.write_bytes(paths.LOCK.read_bytes())
+    return path
+
+
+def test_the_lock_holds_the_five_stacks_and_what_the_benchmark_names():
+    lock = lockfile.read()
+    assert list(lock.stacks) == ["gaudi-1.9", "gaudi-1.10", "cuda-2023", "cuda", "cpu"]
+    assert {stack.device for stack in lock.stacks.values()} == {"hpu", "cuda", "cpu"}
+    assert lock.stacks["gaudi-1.10"].image.tag == "1.10.0-494"
+    assert lock.stacks["gaudi-1.9"].packages["transformers"].version == "4.28.1"
+    assert {"bloom", "bloomz", "bloomz-7b1", "bloom-560m"} <= set(lock.models)
+    assert lock.datasets["tldr_news"].revision.startswith("92eb2941")
+    assert lock.sources["optimum-habana-1.8"].commit.startswith("583eff4")
+
+
+def test_what_was_never_found_is_said_to_be_unresolved():
+    left = {".".join(where) for where in verb.unresolved(lockfile.read())}
+    assert {
+        "stacks.gaudi-1.9.image.digest",
+        "stacks.gaudi-1.10.image.digest",
+        "sources.habana-deepspeed-1.9.commit",
+    } <= left
+    with pytest.raises(UnresolvedPin, match="The digest is unresolved in versions.lock. Run `python -m runner lock`"):
+        lockfile.need("unresolved", "The digest")
+
+
+def test_every_requirements_file_is_the_one_that_the_lock_names():
+    verb.check(lockfile.read(), paths.ROOT)
+
+
+def test_a_changed_requirements_file_is_noticed(tmp_path):
+    for name in ("images", "requirements"):
+        for file in (paths.ROOT / name).rglob("*.txt"):
+            target = tmp_path / file.relative_to(paths.ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(file.read_bytes())
+    verb.check(lockfile.read(), tmp_path)
+    changed = tmp_path / "images" / "cpu" / "requirements-cpu.txt"
+    changed.write_text(changed.read_text().replace("a", "b", 1))
+    with pytest.raises(InputError, match="images/cpu/requirements-cpu.txt was changed since versions.lock was written"):
+        verb.check(lockfile.read(), tmp_path)
+    changed.unlink()
+    with pytest.raises(InputError, match="images/cpu/requirements-cpu.txt is missing"):
+        verb.check(lockfile.read(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "old, new, problem",
+    [
+        ("schema: 1", "schema: 2", "has another schema than 1"),
+        ("    device: hpu", "    device: tpu", "'device' is 'tpu'; it must be one of cpu, cuda, hpu"),
+        (
+            "      digest: unresolved",
+            "      digest: latest",
+            "'digest' must be sha256: and 64 hex digits, or unresolved",
+        ),
+        ("    launcher: deepspeed", "    launcher: mpirun", "'launcher' is 'mpirun'"),
+        ("    launcher: deepspeed\n", "", "the key 'launcher' is missing"),
+        ("    launcher: deepspeed", "    launcher: deepspeed\n    lancher: x", "the key 'lancher' is unknown"),
+        (
+            "        source: habana-deepspeed-1.9",
+            "        source: nowhere",
+            "builds deepspeed from 'nowhere', which is no entry",
+        ),
+        ("exclude_newer: 2023-06-15", "exclude_newer: June", "'exclude_newer' must be a day"),
+        (
+            "revision: 7e3104e37a192e22eeca2ba2e14799a3e2dd9d84",
+            "revision: 7e3104e",
+            "'revision' must be 40 hex digits or unresolved",
+        ),
+        ("version: 4.28.1", "version: ^4", "'version' must be a version"),
+    ],
+)
+def test_a_damaged_lock_is_refused_with_its_place(copy, old, new, problem):
+    text = copy.read_text()
+    assert old in text
+    copy.write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError) as caught:
+        lockfile.read(copy)
+    assert problem in str(caught.value)
+
+
+def test_an_edit_changes_one_value_and_nothing_else(copy):
+    before = copy.read_text()
+    digest = "sha256:" + "1" * 64
+    assert lockfile.edit(copy, {("stacks", "gaudi-1.9", "image", "digest"): digest})
+    assert copy.read_text() == before.replace("digest: unresolved", f"digest: {digest}", 1)
+    assert lockfile.read(copy).stacks["gaudi-1.9"].image.reference.endswith(f"@{digest}")
+    assert not lockfile.edit(copy, {("stacks", "gaudi-1.9", "image", "digest"): digest})
+
+
+def test_an_edit_that_would_damage_the_lock_changes_nothing(copy):
+    before = copy.read_bytes()
+    with pytest.raises(InputError):
+        lockfile.edit(copy, {("stacks", "gaudi-1.9", "image", "digest"): "not a digest"})
+    assert copy.read_bytes() == before
+    assert list(copy.parent.iterdir()) == [copy]
