@@ -58,7 +58,7 @@ def run(arguments, environment, show):
     Lines of progress go to ``show``. However this process ends, the lifeline closes and all ranks end with it; when an
     exception passes through (Ctrl-C), the launcher is ended too before it goes on.
     """
-    log = deque(maxlen=LOG_LINES)
+    log: deque = deque(maxlen=LOG_LINES)
     process = subprocess.Popen(
         arguments,
         env=environment,
@@ -70,6 +70,7 @@ def run(arguments, environment, show):
         start_new_session=True,
     )
     try:
+        assert process.stdout is not None
         for line in process.stdout:
             if line.startswith(PROGRESS):
                 show(line[len(PROGRESS) :].rstrip("\n"))

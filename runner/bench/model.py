@@ -35,10 +35,8 @@ def load(request, device_module, device, rank, ranks, folder):
     model.generation_config.pad_token_id = tokenizers.PADDING
     if ranks == 1:
         model.lm_head.weight = model.transformer.word_embeddings.weight  # leaving the meta device unties them
-    if folder is None:
-        source, tokenizer = weights.DummyWeights(request.weights.seed, request.weights.std), tokenizers.kit()
-    else:
-        source, tokenizer = weights.CheckpointWeights(folder), tokenizers.own(folder)
+    source = weights.source(request.weights, folder)
+    tokenizer = tokenizers.kit() if folder is None else tokenizers.own(folder)
     weights.fill(model, architecture, source, rank, ranks)
     device_module.synchronize()
     return Loaded(model, tokenizer, device, source, engine, (time.perf_counter_ns() - started_ns) / 1e9)

@@ -102,6 +102,11 @@ class CheckpointWeights:
         return {"kind": "hub", "seed": None, "std": None, "format": self.format, "files": files}
 
 
+def source(asked, folder):
+    """Return the source of the weights that a request asks for; ``folder`` is the model's, None for dummy weights."""
+    return DummyWeights(asked.seed, asked.std) if folder is None else CheckpointWeights(folder)
+
+
 def fill(model, architecture, source, rank, ranks):
     """Fill all parameters of a ``BloomForCausalLM`` (whole, or sharded by DeepSpeed) from ``source``.
 
@@ -185,7 +190,9 @@ class _open_bin:
 
 def _refused(path, problem):
     first = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-    return InputError(f"{path} is refused: it is no whole, plain file of tensors ({first}). Fetch it again, or take safetensors.")
+    return InputError(
+        f"{path} is refused: it is no whole, plain file of tensors ({first}). Fetch it again, or take safetensors."
+    )
 
 
 def _names(key):

@@ -36,16 +36,27 @@ def _no_constant(name):
     raise ValueError(f"{name} is not a JSON number")
 
 
+def _finite(text):
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError(f"{text} is beyond what a number can hold")
+    return number
+
+
 def loads(raw, where, error=InputError):
     """Parse bytes into a JSON value.
 
-    ``where`` names the source in messages; ``error`` is the class to raise. Python's own reader takes NaN and duplicate
-    keys, and dies of RecursionError on depth (measured on 3.8 and 3.11), hence the hooks.
+    ``where`` names the source in messages; ``error`` is the class to raise. Python's own reader takes NaN, 1e999 and
+    duplicate keys, and dies of RecursionError on depth (measured on 3.8 and 3.11), hence the hooks.
     """
     if len(raw) > MAX_BYTES:
         raise error(f"{where} holds {len(raw)} bytes, more than the {MAX_BYTES} this reader takes.")
     try:
-        return json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
+        )
+        canonical(value)  # what cannot be written again, half of a surrogate pair, is refused here and not later
+        return value
     except RecursionError:
         raise error(f"{where} is not usable JSON: it is nested too deeply.") from None
     except ValueError as problem:

@@ -56,7 +56,7 @@ def compile_file(target, python, day, names, constraints, source, platform=None)
 
 def pins(text):
     """Return package to version to set of sha256 of a compiled file."""
-    found = {}
+    found: dict[str, dict[str, set[str]]] = {}
     for line in text.splitlines():
         if line and not line.startswith((" ", "#")):
             name, version = line.split(" ")[0].split("==")

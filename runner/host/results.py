@@ -32,7 +32,7 @@ def find(places):
 
 def read_all(files):
     """Return the results of ``files`` as (result, request) pairs, and the refusals as ``DamagedResult`` errors."""
-    read, refused, seen = [], [], {}
+    read, refused, seen = [], [], dict[str, Path]()
     for path in files:
         try:
             result, request = read_one(path)

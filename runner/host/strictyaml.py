@@ -108,12 +108,22 @@ class _Reader:
             if key in found:
                 raise self._refuse(event, f"the key {key!r} stands twice (first on line {found.lines[key]})")
             value_event = next(self._events)
-            found.lines[key] = event.start_mark.line + 1
+            found.lines[key] = _line(event)
             found[key] = self._value(value_event, depth + 1)
             if isinstance(value_event, yaml.ScalarEvent):
-                found.spans[key] = (value_event.start_mark.index, value_event.end_mark.index)
+                found.spans[key] = _span(value_event)
         return found
 
     def _refuse(self, event, problem):
-        line = event.start_mark.line + 1
-        return InputError(f"{self._where}:{line}: {problem}. Mend that line, or restore the file with `git checkout`.")
+        return InputError(
+            f"{self._where}:{_line(event)}: {problem}. Mend that line, or restore the file with `git checkout`."
+        )
+
+
+def _line(event):
+    return event.start_mark.line + 1
+
+
+def _span(event):
+    """Return where a scalar begins and ends in the text, quotes included."""
+    return event.start_mark.index, event.end_mark.index

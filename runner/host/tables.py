@@ -35,7 +35,8 @@ def _beside(rows):
 def _differences(rows):
     """Return the table of what differs between one result and the cells beside it, one line for each condition."""
     table = _plain_table("what differs", "here", "there")
-    found, wanted = {}, {}
+    found: dict[str, str] = {}
+    wanted: dict[str, dict[str, None]] = {}
     for difference in (difference for row in rows for difference in row.differences):
         found[difference.condition] = difference.found
         wanted.setdefault(difference.condition, {})[difference.wanted] = None

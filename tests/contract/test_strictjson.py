@@ -11,6 +11,8 @@ from runner.contract.errors import InputError
         (b'{"a": {"b": 1, "b": 1}}', "key 'b' stands twice"),
         (b"NaN", "NaN is not a JSON number"),
         (b"[1, -Infinity]", "-Infinity is not a JSON number"),
+        (b"1e999", "1e999 is beyond what a number can hold"),
+        (b'"\\ud800"', "not usable JSON"),
         (b"[" * 200000, "nested too deeply"),
         (b"{", "not usable JSON"),
         (b"", "not usable JSON"),

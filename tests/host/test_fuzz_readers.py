@@ -1,0 +1,111 @@
+"""Readers of foreign bytes end in a value or in a KitError, whatever they are given."""
+
+import copy
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.contract import strictjson
+from runner.contract.errors import KitError
+from runner.contract.request import Request
+from runner.host import lockfile, paths, results, strictyaml
+from tests import samples
+
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8)
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+settings.register_profile("kit", max_examples=150, deadline=None, derandomize=True)
+settings.load_profile("kit")
+
+
+def _paths(value, path=()):
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in inner:
+        yield from _paths(child, (*path, key))
+
+
+def mutations(start):
+    """Return a strategy for ``start`` with one part replaced by anything, or left out."""
+    places = [path for path in _paths(start) if path]
+
+    def mutate(choice):
+        path, new, drop = choice
+        twin = copy.deepcopy(start)
+        holder = twin
+        for key in path[:-1]:
+            holder = holder[key]
+        if drop and isinstance(holder, dict):
+            holder.pop(path[-1])
+        else:
+            holder[path[-1]] = new
+        return twin
+
+    return st.tuples(st.sampled_from(places), values, st.booleans()).map(mutate)
+
+
+@given(st.binary(max_size=200))
+def test_json_of_any_bytes(raw):
+    _ends_well(lambda: strictjson.loads(raw, "f"))
+
+
+@given(st.binary(max_size=200) | st.text(alphabet="ab:{}[]&*!<-?|>'\"\n #%@`,\t", max_size=60).map(str.encode))
+def test_yaml_of_any_bytes(raw):
+    _ends_well(lambda: strictyaml.loads(raw, "f"))
+
+
+@given(values)
+def test_what_is_written_is_read_back(value):
+    assert strictjson.loads(strictjson.pretty(value).encode(), "f") == value
+
+
+@given(mutations(samples.request().to_json()))
+def test_a_request_with_anything_in_it(value):
+    _ends_well(lambda: Request.from_json(value, "f"))
+
+
+@given(mutations(samples.body()))
+def test_a_result_with_anything_in_it(tmp_path_factory, value):
+    from runner.contract import result as contract
+
+    path = tmp_path_factory.getbasetemp() / "fuzzed.json"
+    value.pop("sha256", None)
+    path.write_bytes(strictjson.pretty(contract.seal(value)).encode())
+    _ends_well(lambda: results.read_one(path))
+
+
+LINES = paths.LOCK.read_text().splitlines(keepends=True)
+
+
+@given(st.integers(0, len(LINES) - 1), st.sampled_from(["drop", "double", "indent", "text"]), st.text(max_size=12))
+def test_a_lock_with_any_line_changed(tmp_path_factory, number, how, text):
+    changed = list(LINES)
+    changed[number] = {
+        "drop": "",
+        "double": changed[number] * 2,
+        "indent": "  " + changed[number],
+        "text": text + "\n",
+    }[how]
+    path = tmp_path_factory.getbasetemp() / "versions.lock"
+    path.write_text("".join(changed), encoding="utf-8", errors="surrogatepass")
+    _ends_well(lambda: lockfile.read(path))
+
+
+def _ends_well(read):
+    try:
+        read()
+    except KitError as error:
+        assert str(error)
+        assert "\n" not in str(error)
+
+
+def test_the_test_can_fail():
+    with pytest.raises(ZeroDivisionError):
+        _ends_well(lambda: 1 // 0)

@@ -1,0 +1,119 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from runner.contract import result as contract
+from runner.contract import strictjson
+from runner.contract.errors import DamagedResult, InputError
+from runner.host import results
+from tests import samples
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+def write(folder, value, name="r.json"):
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(strictjson.pretty(value), encoding="utf-8")
+    return path
+
+
+def test_a_whole_result_is_read(tmp_path):
+    result, request = results.read_one(write(tmp_path, samples.result()))
+    assert request == samples.request()
+    assert result["launches"][0]["timed"]["span_s"] == 1.25
+
+
+@pytest.mark.parametrize("path", sorted(DATA.glob("result-*.json")), ids=lambda path: path.name)
+def test_results_of_every_schema_version_stay_readable(path):
+    result, _ = results.read_one(path)
+    assert result["attempt"]["status"] == "complete"
+
+
+def test_there_is_a_kept_result_of_every_schema_version():
+    kept = {json.loads(path.read_text())["schema"] for path in DATA.glob("result-*.json")}
+    assert kept == set(range(1, contract.SCHEMA + 1))
+
+
+def _changed(change):
+    body = samples.body()
+    change(body)
+    return contract.seal(body)
+
+
+@pytest.mark.parametrize(
+    "change, problem",
+    [
+        (lambda body: body.update(extra=1), "does not follow the result schema at its top"),
+        (lambda body: body["attempt"].update(status="great"), "at attempt/status"),
+        (lambda body: body["launches"][0].pop("timed"), "at launches/0"),
+        (lambda body: body["launches"][0]["timed"].update(span_s=-1), "at launches/0/timed/span_s"),
+        (lambda body: body["launches"][0].update(load_s="1"), "at launches/0/load_s"),
+        (lambda body: body["environment"].pop("packages"), "at environment"),
+        (
+            lambda body: body["launches"][0]["estimate"].update(latency_s=0.2),
+            "the estimate of launch 0 is not what its raw durations give",
+        ),
+        (lambda body: body["request"].update(launches=9), "the id is"),
+    ],
+)
+def test_a_sealed_result_that_breaks_the_schema_or_itself_is_refused(tmp_path, change, problem):
+    with pytest.raises(DamagedResult) as caught:
+        results.read_one(write(tmp_path, _changed(change)))
+    assert problem in str(caught.value)
+
+
+def test_every_truncation_and_every_flipped_byte_is_noticed(tmp_path):
+    whole = strictjson.pretty(samples.result()).encode()
+    path = tmp_path / "r.json"
+    for place in range(0, len(whole) - 1, 97):
+        for damaged in (whole[:place], whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]):
+            path.write_bytes(damaged)
+            try:
+                result, _ = results.read_one(path)
+            except DamagedResult:
+                continue
+            assert result == samples.result()  # white space between values may change, nothing else
+
+
+def test_the_rest_is_read_when_some_are_refused(tmp_path):
+    good = write(tmp_path, samples.result(), "a.json")
+    write(tmp_path, samples.result(), "b.json")
+    write(tmp_path, {"kind": "result", "schema": 7}, "c.json")
+    (tmp_path / "d.json").write_text("{")
+    write(tmp_path, samples.result(attempt_id="20261122T110000Z-0123abce"), "e.json")
+    (tmp_path / ".hidden.json").write_text("{")
+    read, refused = results.read_all(results.find([tmp_path]))
+    assert len(read) == 2
+    told = " ".join(map(str, refused))
+    assert len(refused) == 3
+    assert f"b.json repeats the attempt of {good}" in told
+    assert "reads up to 1" in told
+    assert "d.json is not usable JSON" in told
+
+
+def test_a_place_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(InputError, match="does not exist. Run `make bench` first"):
+        results.find([tmp_path / "none"])
+
+
+def test_the_published_schema_is_valid_and_closed():
+    import jsonschema
+
+    from runner.host import paths
+
+    schema = json.loads(paths.RESULT_SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+    def objects(node):
+        if isinstance(node, dict):
+            if node.get("type") == "object":
+                yield node
+            for inner in node.values():
+                yield from objects(inner)
+        elif isinstance(node, list):
+            for inner in node:
+                yield from objects(inner)
+
+    assert all("additionalProperties" in node for node in objects(schema))

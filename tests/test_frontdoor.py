@@ -1,0 +1,40 @@
+"""The Makefile and the README say what there is."""
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_help_is_made_from_the_targets_and_names_them_all():
+    said = subprocess.run(["make", "help"], capture_output=True, encoding="utf-8", cwd=ROOT, check=True).stdout
+    makefile = (ROOT / "Makefile").read_text()
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    targets = re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE)
+    assert sorted(phony.split()) == sorted(targets)
+    for target in targets:
+        assert re.search(rf"^  {target} ", said, re.MULTILINE), target
+
+
+def test_no_target_is_named_that_does_not_exist():
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for file in ("README.md", "CONTRIBUTING.md", "versions.lock", *map(str, (ROOT / "runner").rglob("*.py"))):
+        named = set(re.findall(r"`make ([a-z0-9-]+)", (ROOT / file).read_text()))
+        assert named <= targets, file
+
+
+def test_links_between_the_project_s_own_pages_lead_somewhere():
+    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text()):
+            assert (ROOT / link).exists(), f"{page}: {link}"
+
+
+def test_torch_s_version_in_the_makefile_is_the_lock_s():
+    from runner.host import lockfile
+
+    (expression,) = re.findall(r"^TORCH = \$\$\((.*)\)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    said = subprocess.run(
+        ["sh", "-c", expression.replace("$$", "$")], capture_output=True, encoding="utf-8", cwd=ROOT, check=True
+    ).stdout
+    assert said.strip() == lockfile.read().stacks["cpu"].packages["torch"].version
