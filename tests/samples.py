@@ -79,7 +79,7 @@ def raw(asked):
     }
     return {
         "load_s": 0.5,
-        "weights": {"kind": "dummy", "seed": 29, "std": 0.3, "format": None, "files": []},
+        "weights": {"kind": "dummy", "seed": 29, "std": 0.3, "revision": None, "format": None, "files": []},
         "conditions": {
             "device": "cpu",
             "devices": asked.devices,

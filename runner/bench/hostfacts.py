@@ -45,13 +45,21 @@ def memory_bytes(key, meminfo="/proc/meminfo"):
 
 
 def cgroup_free_bytes(folder="/sys/fs/cgroup"):
-    """Return what this control group (version 2, then 1) may still take; None where it has no limit."""
-    pairs = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
-    for limit_name, used_name in pairs:
+    """Return what this control group (version 2, then 1) may still take; None where it has no limit.
+
+    Files that were read and can be dropped count as free, as the kubelet counts: else weights once read would seem to
+    leave no room to load them again.
+    """
+    versions = (
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+    )
+    for limit_name, used_name, stat_name, droppable_key in versions:
         limit, used = (read_text(os.path.join(folder, name)) for name in (limit_name, used_name))
         # version 1 writes "no limit" as the largest page-aligned signed number
         if limit and limit.isdigit() and used and int(limit) < 2**62:
-            return max(0, int(limit) - int(used))
+            stat = dict(line.split()[:2] for line in (read_text(os.path.join(folder, stat_name)) or "").splitlines())
+            return max(0, int(limit) - int(used) + int(stat.get(droppable_key, 0)))
     return None
 
 

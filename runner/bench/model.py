@@ -18,8 +18,11 @@ Loaded = namedtuple("Loaded", "model tokenizer device source engine load_s")
 Generated = namedtuple("Generated", "ids texts")
 
 
-def load(request, device_module, device, rank, ranks, folder):
-    """Return a ``Loaded`` model, its weights materialised shard by shard on ``device``. ``folder`` is None for dummy weights."""
+def load(request, device_module, device, rank, ranks, folder, say):
+    """Return a ``Loaded`` model, its weights materialised shard by shard on ``device``.
+
+    ``folder`` is None for dummy weights; ``say`` shows progress.
+    """
     import torch
     from transformers import BloomForCausalLM
 
@@ -35,9 +38,9 @@ def load(request, device_module, device, rank, ranks, folder):
     model.generation_config.pad_token_id = tokenizers.PADDING
     if ranks == 1:
         model.lm_head.weight = model.transformer.word_embeddings.weight  # leaving the meta device unties them
-    source = weights.source(request.weights, folder)
+    source = weights.source(request, folder)
     tokenizer = tokenizers.kit() if folder is None else tokenizers.own(folder)
-    weights.fill(model, architecture, source, rank, ranks)
+    weights.fill(model, architecture, source, rank, ranks, say)
     device_module.synchronize()
     return Loaded(model, tokenizer, device, source, engine, (time.perf_counter_ns() - started_ns) / 1e9)
 

@@ -1,7 +1,9 @@
 """One attempt at a request: check what can be checked, run the launches, judge the raw data, publish the result."""
 
+import contextlib
 import hashlib
 import os
+import re
 import secrets
 import sys
 import time
@@ -11,7 +13,7 @@ from datetime import datetime, timezone
 from runner.bench import checks, devices, environment, hostfacts, launcher, publish, weights
 from runner.contract import result as results
 from runner.contract import strictjson
-from runner.contract.errors import InputError, Interrupted, KitError, LaunchFailed, by_exit_code
+from runner.contract.errors import InputError, Interrupted, KitError, LaunchFailed, Unsupported, by_exit_code
 from runner.contract.estimator import latency_s
 from runner.contract.files import sha256_of_file
 from runner.contract.text import printable
@@ -26,6 +28,7 @@ RECORDED_VARIABLES = (
     "MKL_",
     "KMP_",
     "CUDA_VISIBLE_DEVICES",
+    "GLOO_",
     "NCCL_",
     "PT_HPU_",
     "HABANA_",
@@ -51,16 +54,15 @@ class _Attempt:
 def run(request, places, show):
     """Run one request to its end and return the path of the published result.
 
-    ``show`` prints one line of progress. Raises a ``KitError``: before anything is loaded (``DoesNotFit``,
-    ``InputError``, ``Unsupported``), after a failed launch (``LaunchFailed``, its result published as failed), or
+    ``show`` prints one line of progress. Raises a ``KitError``: for what was given (``DoesNotFit``, ``InputError``,
+    ``Unsupported``; nothing is published), after a failed launch (``LaunchFailed``, its result published as failed), or
     ``Interrupted``, with what was measured published as interrupted.
     """
     device_module = devices.load(request.stack.device)
     _check_before(request, places, device_module)
     attempt = _Attempt(request, places)
-    show(
-        f"attempt {attempt.id} on {attempt.environment['cpu']['model']}, stack {request.stack.name}, {request.launches} launch(es)"
-    )
+    host = attempt.environment["cpu"]["model"]
+    show(f"attempt {attempt.id} on {host}, stack {request.stack.name}, {request.launches} launch(es)")
     try:
         for index in range(request.launches):
             _launch(
@@ -71,9 +73,12 @@ def run(request, places, show):
             )
     except KeyboardInterrupt:
         raise _interrupted(attempt) from None
-    except KitError as error:
+    except LaunchFailed as error:
         path = _publish(attempt, "failed")
-        raise type(error)(f"{error} The failed attempt is kept in {path}.") from None
+        raise LaunchFailed(f"{error} The failed attempt is kept in {path}.") from None
+    except KitError:  # what was given was wrong: nothing was measured, and there is nothing to keep
+        _discard(_partial(attempt))
+        raise
     return _publish(attempt, "complete")
 
 
@@ -82,11 +87,27 @@ def _check_before(request, places, device_module):
     if problem:
         raise problem
     launcher.check(request.stack.launcher)
+    _check_stack(request.stack)
     if request.weights.kind == "hub":
         weights.locate(request.model, places.model_dir)
     dataset = request.workload.dataset
     if dataset is not None and dataset.source == "file":
         _check_dataset(dataset, places.dataset_file)
+
+
+def _check_stack(stack):
+    """Refuse an environment that is not the stack that the request names. Builds (+cpu, a0+git) of a release are the release."""
+    installed = environment.packages()
+    for name, version in stack.packages.items():
+        found = installed.get(name)
+        if found is None or _release(found) != _release(version):
+            raise Unsupported(
+                f"Stack {stack.name} pins {name} {version}; here is {found or 'none'}. Run `make setup`, or the stack's image."
+            )
+
+
+def _release(version):
+    return re.split(r"[^0-9.]", version)[0].rstrip(".")
 
 
 def _check_dataset(dataset, path):
@@ -113,7 +134,7 @@ def _launch(attempt, index, device_module, show):
         request_path = os.path.join(folder, "request.json")
         with open(request_path, "w", encoding="utf-8") as file:
             file.write(strictjson.pretty(request.to_json()))
-        arguments = _worker_arguments(attempt, folder, request_path, lifeline)
+        arguments = _worker_arguments(attempt, index, folder, request_path, lifeline)
         launch_environment = launcher.environment(folder, variables, offline)
         command = launcher.command(request.stack.launcher, request.devices, arguments)
         record["command"] = [
@@ -140,13 +161,15 @@ def _launch(attempt, index, device_module, show):
     checks.refuse_failed(record)
 
 
-def _worker_arguments(attempt, folder, request_path, lifeline):
+def _worker_arguments(attempt, index, folder, request_path, lifeline):
+    """Return what every rank is told. Only the first launch writes completions: the others repeat them to be timed."""
     arguments = ["--request", request_path, "--out", folder, "--lifeline", lifeline]
     if attempt.places.model_dir is not None:
         arguments += ["--model-dir", os.path.abspath(attempt.places.model_dir)]
     if attempt.request.workload.dataset is not None:
-        os.makedirs(os.path.dirname(attempt.path), exist_ok=True)
-        arguments += ["--outputs", os.path.abspath(_partial(attempt))]
+        if index == 0:
+            os.makedirs(os.path.dirname(attempt.path), exist_ok=True)
+            arguments += ["--outputs", os.path.abspath(_partial(attempt))]
         if attempt.places.dataset_file is not None:
             arguments += ["--dataset-file", os.path.abspath(attempt.places.dataset_file)]
     return arguments
@@ -243,5 +266,7 @@ def _whole_lines(path):
 
 
 def _discard(path):
-    if os.path.exists(path):
+    """Remove a file if it is there, and its folder if nothing else is in it."""
+    with contextlib.suppress(OSError):
         os.unlink(path)
+        os.rmdir(os.path.dirname(path))

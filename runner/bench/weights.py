@@ -1,18 +1,21 @@
 """Fill a model's parameters, one shard of one parameter at a time; no rank ever holds more than its own shards.
 
-A source has ``fill(parameters, targets, rank, ranks)``: ``parameters`` maps names to ``Parameter`` (full shape and split),
-``targets`` maps the same names to the tensors of this rank. Every target is filled or an error is raised: weights that
-load nothing must never be measured.
+A source has ``fill(parameters, targets, rank, ranks, filled)``: ``parameters`` maps names to ``Parameter`` (full shape and
+split), ``targets`` maps the same names to the tensors of this rank, ``filled`` is called with each name that is done. Every
+target is filled or an error is raised: weights that load nothing must never be measured.
 """
 
 import glob
 import hashlib
 import os
 import re
+import time
 
+from runner.bench import hostfacts
 from runner.contract.architecture import shard_shape
 from runner.contract.errors import InputError, LaunchFailed
 
+PROGRESS_S = 5
 BLOCK_ELEMENTS = 1 << 18  # 2 MiB of int64 scratch, inside a core's second-level cache
 
 # SplitMix64 (Steele, Lea, Flood 2014): the golden-ratio step and the two mixing multipliers, as signed 64-bit numbers.
@@ -31,13 +34,14 @@ class DummyWeights:
     def __init__(self, seed, std):
         self.seed, self.std = seed, std
 
-    def fill(self, parameters, targets, rank, ranks):
+    def fill(self, parameters, targets, rank, ranks, filled=lambda name: None):
         for name, target in targets.items():
             parameter = parameters[name]
             if "layernorm" in name or ".ln_f." in name:
                 target.fill_(1.0 if name.endswith(".weight") else 0.0)
             else:
                 self._fill_shard(parameter, target, rank, ranks)
+            filled(name)
 
     def _fill_shard(self, parameter, target, rank, ranks):
         shard = shard_shape(parameter, ranks)
@@ -55,7 +59,7 @@ class DummyWeights:
             target[row : row + rows].copy_(block)
 
     def describe(self):
-        return {"kind": "dummy", "seed": self.seed, "std": self.std, "format": None, "files": []}
+        return {"kind": "dummy", "seed": self.seed, "std": self.std, "revision": None, "format": None, "files": []}
 
 
 class CheckpointWeights:
@@ -77,9 +81,9 @@ class CheckpointWeights:
                 f"{folder} holds neither *.safetensors nor pytorch_model*.bin. Fetch the weights, or pass another --model-dir."
             )
 
-    def fill(self, parameters, targets, rank, ranks):
+    def fill(self, parameters, targets, rank, ranks, filled=lambda name: None):
         open_file = _open_safetensors if self.format == "safetensors" else _open_bin
-        filled = set()
+        found = set()
         for path in self.files:
             with open_file(path) as tensors:
                 for key in tensors.keys():
@@ -90,8 +94,9 @@ class CheckpointWeights:
                             )
                         if name in targets:
                             _copy(tensors, key, parameters[name], targets[name], rank, ranks, path)
-                            filled.add(name)
-        missing = sorted(set(targets) - filled)
+                            found.add(name)
+                            filled(name)
+        missing = sorted(set(targets) - found)
         if missing:
             raise InputError(
                 f"{self.folder} lacks {len(missing)} of {len(targets)} tensors, {missing[0]} first. Fetch it again, whole."
@@ -99,17 +104,27 @@ class CheckpointWeights:
 
     def describe(self):
         files = [{"name": os.path.basename(path), "bytes": os.path.getsize(path)} for path in self.files]
-        return {"kind": "hub", "seed": None, "std": None, "format": self.format, "files": files}
+        return {
+            "kind": "hub",
+            "seed": None,
+            "std": None,
+            "revision": observed_revision(self.folder),
+            "format": self.format,
+            "files": files,
+        }
 
 
-def source(asked, folder):
+def source(request, folder):
     """Return the source of the weights that a request asks for; ``folder`` is the model's, None for dummy weights."""
-    return DummyWeights(asked.seed, asked.std) if folder is None else CheckpointWeights(folder)
+    if folder is None:
+        return DummyWeights(request.weights.seed, request.weights.std)
+    return CheckpointWeights(folder)
 
 
-def fill(model, architecture, source, rank, ranks):
+def fill(model, architecture, source, rank, ranks, say=lambda text: None):
     """Fill all parameters of a ``BloomForCausalLM`` (whole, or sharded by DeepSpeed) from ``source``.
 
+    ``say`` shows progress, at most every ``PROGRESS_S`` seconds.
     Raises ``LaunchFailed`` if the model's shapes are not those that the architecture and the split prescribe.
     """
     import torch
@@ -124,7 +139,21 @@ def fill(model, architecture, source, rank, ranks):
                 f"Rank {rank} of {ranks}: {name} is {tuple(target.shape)}, {wanted} was expected. The stack shards BLOOM otherwise."
             )
     with torch.no_grad():
-        source.fill(parameters, targets, rank, ranks)
+        source.fill(parameters, targets, rank, ranks, _progress(targets, say))
+
+
+def _progress(targets, say):
+    """Return a function that counts the bytes of filled targets and tells them now and then."""
+    sizes = {name: target.numel() * target.element_size() for name, target in targets.items()}
+    total, state = sum(sizes.values()), {"done": 0, "said_s": time.monotonic()}
+
+    def filled(name):
+        state["done"] += sizes[name]
+        if time.monotonic() - state["said_s"] >= PROGRESS_S:
+            state["said_s"] = time.monotonic()
+            say(f"loaded {state['done'] / 1e9:.1f} of {total / 1e9:.1f} GB of this rank's weights")
+
+    return filled
 
 
 def _key(seed, name):
@@ -215,6 +244,22 @@ def _copy(tensors, key, parameter, target, rank, ranks, path):
     target.copy_(stored[tuple(cut)])
 
 
+def observed_revision(folder):
+    """Return the revision that a model folder says it is of, None where it does not say.
+
+    A hub cache names its snapshots by revision; ``hf download --local-dir`` notes it beside each file; a clone has a HEAD.
+    """
+    if re.fullmatch(r"[0-9a-f]{40}", os.path.basename(os.path.abspath(folder))):
+        return os.path.basename(os.path.abspath(folder))
+    noted = hostfacts.read_text(os.path.join(folder, ".cache", "huggingface", "download", "config.json.metadata"))
+    if noted:
+        return noted.splitlines()[0]
+    head = hostfacts.read_text(os.path.join(folder, ".git", "HEAD"))
+    if head and head.startswith("ref: "):
+        head = hostfacts.read_text(os.path.join(folder, ".git", *head[len("ref: ") :].split("/")))
+    return head
+
+
 def locate(model, model_dir):
     """Return the folder of a model's real weights: ``model_dir`` if given, else the hub cache at the pinned revision.
 
@@ -223,6 +268,12 @@ def locate(model, model_dir):
     if model_dir is not None:
         if not os.path.isfile(os.path.join(model_dir, "config.json")):
             raise InputError(f"{model_dir} holds no config.json: it is no model folder. Check --model-dir.")
+        revision = observed_revision(model_dir)
+        if revision not in (None, model.revision):
+            raise InputError(
+                f"{model_dir} holds revision {revision} of the model; {model.revision} is pinned."
+                f" Fetch that one: hf download {model.repository} --revision {model.revision} --local-dir {model_dir}"
+            )
         return model_dir
     from huggingface_hub import snapshot_download
 

@@ -60,7 +60,7 @@ def _run(options, rank, ranks):
     say(
         f"loading {request.model.name} ({request.weights.kind} weights, {request.workload.precision}) on {ranks} rank(s)"
     )
-    loaded = model.load(request, device_module, device, rank, ranks, folder)
+    loaded = model.load(request, device_module, device, rank, ranks, folder, say)
     say(f"loaded in {loaded.load_s:.1f} s")
     raw = {
         "load_s": loaded.load_s,

@@ -17,6 +17,8 @@ def test_a_control_group_s_limit_leaves_what_is_not_used(tmp_path):
     (tmp_path / "memory.max").write_text("1000\n")
     (tmp_path / "memory.current").write_text("400\n")
     assert hostfacts.cgroup_free_bytes(str(tmp_path)) == 600
+    (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 50\n")
+    assert hostfacts.cgroup_free_bytes(str(tmp_path)) == 650
     (tmp_path / "memory.max").write_text("max\n")
     assert hostfacts.cgroup_free_bytes(str(tmp_path)) is None
 

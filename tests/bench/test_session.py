@@ -2,15 +2,16 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from runner.bench import launcher, session
+from runner.bench import environment, launcher, session
 from runner.contract import result as results
 from runner.contract import strictjson
-from runner.contract.errors import DoesNotFit, InputError, Interrupted, LaunchFailed
+from runner.contract.errors import DoesNotFit, InputError, Interrupted, LaunchFailed, Unsupported
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Dataset
 from tests import samples
@@ -26,6 +27,7 @@ APPEND = 'import sys; open(sys.argv[3], \'w\').write(\'{"row": 0}\\n{"row": 1}\\
 def play(monkeypatch, tmp_path):
     """Return a function that lets a request run with one prepared script for each launch."""
     monkeypatch.setattr(launcher, "check", lambda name: None)
+    monkeypatch.setattr(environment, "packages", lambda: {"torch": "2.13.0+cpu", "deepspeed": "0.19.8"})
 
     def run(asked, *scripts, value=None, show=lambda text: None, dataset_file=None):
         prepared = tmp_path / "prepared.json"
@@ -78,11 +80,12 @@ def test_no_path_of_the_scratch_folder_and_no_secret_stays_in_a_result(play, mon
 
 
 def test_a_rank_s_own_error_becomes_the_parent_s(play, tmp_path):
-    with pytest.raises(InputError, match=r"weights are missing\. The failed attempt is kept in"):
+    with pytest.raises(InputError, match=r"^weights are missing\.$"):
         play(samples.request(), REFUSE, value={"exit_code": 3, "message": "weights are missing."})
-    result = the_only_result(tmp_path)
-    assert result["attempt"]["status"] == "failed"
-    assert result["launches"][0]["error"] == "weights are missing."
+    assert not (tmp_path / "results").exists()
+    with pytest.raises(LaunchFailed, match=r"shapes differ\. The failed attempt is kept in"):
+        play(samples.request(), REFUSE, value={"exit_code": 6, "message": "shapes differ."})
+    assert the_only_result(tmp_path)["launches"][0]["error"] == "shapes differ."
 
 
 def test_a_launcher_that_dies_is_told_with_its_last_words_made_harmless(play, tmp_path):
@@ -167,6 +170,15 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_starts(play, monke
     with pytest.raises(DoesNotFit, match="1,000 .* are free here"):
         play(samples.request())
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    "installed, found", [({"torch": "2.13.0a0+git1"}, "none"), ({"torch": "2.12.1+cpu"}, "2.12.1+cpu")]
+)
+def test_another_stack_than_the_pinned_one_is_refused(play, monkeypatch, installed, found):
+    monkeypatch.setattr(environment, "packages", lambda: installed)
+    with pytest.raises(Unsupported, match=f"Stack cpu pins .*; here is {re.escape(found)}. Run `make setup`"):
+        play(samples.request())
 
 
 def test_scratch_is_gone_after_every_ending(play, monkeypatch, tmp_path):

@@ -254,3 +254,38 @@ def test_where_real_weights_lie(tmp_path, monkeypatch):
         weights.locate(asked, str(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bloom"}))
     assert weights.locate(asked, str(tmp_path)) == str(tmp_path)
+
+
+def _noted(folder, revision):
+    notes = folder / ".cache" / "huggingface" / "download"
+    notes.mkdir(parents=True)
+    (notes / "config.json.metadata").write_text(f"{revision}\netag\n1700000000.0\n")
+
+
+def _cloned(folder, revision):
+    (folder / ".git" / "refs" / "heads").mkdir(parents=True)
+    (folder / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+    (folder / ".git" / "refs" / "heads" / "main").write_text(f"{revision}\n")
+
+
+@pytest.mark.parametrize("say", [_noted, _cloned], ids=["download", "clone"])
+def test_a_folder_that_says_it_is_of_another_revision_is_refused(tmp_path, say):
+    from runner.contract.request import Model
+
+    (tmp_path / "config.json").write_text("{}")
+    assert weights.observed_revision(str(tmp_path)) is None
+    say(tmp_path, "1" * 40)
+    assert weights.observed_revision(str(tmp_path)) == "1" * 40
+    asked = Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "1" * 40)
+    assert weights.locate(asked, str(tmp_path)) == str(tmp_path)
+    moved = Model(asked.name, asked.architecture, asked.repository, "2" * 40)
+    with pytest.raises(InputError, match=f"holds revision {'1' * 40} of the model; {'2' * 40} is pinned"):
+        weights.locate(moved, str(tmp_path))
+
+
+def test_progress_is_told_in_bytes_of_this_rank(monkeypatch):
+    monkeypatch.setattr(weights, "PROGRESS_S", 0)
+    said = []
+    weights.fill(model(), samples.TINY, weights.DummyWeights(7, 0.3), 0, 1, said.append)
+    assert said[-1] == "loaded 0.0 of 0.0 GB of this rank's weights"
+    assert len(said) == 29

@@ -13,8 +13,14 @@ RUNTIME_BYTES = 500_000_000
 
 def environment(ranks):
     """Share the cores evenly. Two threads on two busy cores made the same 100 tokens vary tenfold, one does not (peers' finding)."""
-    threads = max(1, hostfacts.usable_cores() // ranks)
-    return {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    threads = str(max(1, hostfacts.usable_cores() // ranks))
+    return {
+        "DS_ACCELERATOR": "cpu",
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        # all ranks are on this host; else gloo asks the resolver for the host's name, which laptops often cannot answer
+        "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", "lo"),
+    }
 
 
 def missing(request):
