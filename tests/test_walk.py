@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -240,16 +241,25 @@ def test_real_weights_of_a_hub_cache_give_the_tokens_of_plain_transformers(tmp_p
     for number, names in enumerate(halves, 1):
         save_file({name: tensors[name] for name in names}, snapshot / f"model_{number:05}-of-00002.safetensors")
 
-    one_rank = _with(request, devices=1)
+    folder = tmp_path / "folder"  # the same weights as the post's scripts read them: *.bin, in a folder
+    folder.mkdir()
+    torch.save(tensors, folder / "pytorch_model.bin")
+    for name in ("config.json", "tokenizer.json"):
+        shutil.copy(snapshot / name, folder)
     one_path = tmp_path / "one.json"
-    one_path.write_text(json.dumps(one_rank.to_json()))
-    two, one = house.bench(path, one_path)
+    one_path.write_text(json.dumps(_with(request, devices=1).to_json()))
+    (two,) = house.bench(path)
+    (one,) = house.bench(one_path, "--model-dir", folder)
     plain.generation_config.eos_token_id = None
     plain.generation_config.pad_token_id = tokenizer.PADDING
     inputs = tokenizer.kit()([samples.PROMPT], return_tensors="pt")
     expected = plain.generate(**inputs, max_new_tokens=20, do_sample=False)[:, 7:].tolist()
     assert output_ids(one) == expected
-    assert two["launches"][0]["weights"]["format"] == "safetensors"
+    assert (two["launches"][0]["weights"]["format"], two["launches"][0]["weights"]["revision"]) == (
+        "safetensors",
+        revision,
+    )
+    assert (one["launches"][0]["weights"]["format"], one["launches"][0]["weights"]["revision"]) == ("bin", None)
     assert [file["name"] for file in two["launches"][0]["weights"]["files"]] == [
         f"model_{n:05}-of-00002.safetensors" for n in (1, 2)
     ]
