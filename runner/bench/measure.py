@@ -2,8 +2,9 @@
 
 from collections import namedtuple
 
-# start_ns, end_ns: the clock around the call; token_ns: the clock when each token was on the host; forwards: forward passes.
-TracedCall = namedtuple("TracedCall", "start_ns end_ns token_ns forwards")
+# start_ns, end_ns: the clock around the call; token_ns: the clock when each token was on the host; forward_tokens: how many
+# tokens of a row each forward pass was given.
+TracedCall = namedtuple("TracedCall", "start_ns end_ns token_ns forward_tokens")
 
 
 def timed_pass(protocol, call, synchronize, clock_ns):
@@ -44,8 +45,13 @@ def per_token(calls):
         "ttft_s": [(call.token_ns[0] - call.start_ns) / 1e9 for call in calls],
         "tpot_s": [_tpot_s(call) for call in calls],
         "itl_s": [_seconds(call.token_ns) for call in calls],
-        "forward_calls": [call.forwards for call in calls],
+        "forward_calls": [len(call.forward_tokens) for call in calls],
     }
+
+
+def cached(calls):
+    """Return whether keys and values were cached: after the prompt, every forward pass was given one token. None of no calls."""
+    return all(set(call.forward_tokens[1:]) <= {1} for call in calls) if calls else None
 
 
 def _tpot_s(call):

@@ -137,14 +137,18 @@ class _TokenClock:
 
 
 def traced_call(loaded, rows, workload, clock_ns):
-    """Make one instrumented call: every token is waited for, forward passes are counted. Returns a ``TracedCall``."""
-    forwards = []
-    hook = loaded.model.register_forward_pre_hook(lambda *_: forwards.append(1))
+    """Make one instrumented call: every token is waited for, every forward pass noted. Returns a ``TracedCall``."""
+    forward_tokens = []
+
+    def note(module, arguments, keywords):
+        forward_tokens.append(keywords["input_ids"].shape[1])
+
+    hook = loaded.model.register_forward_pre_hook(note, with_kwargs=True)
     try:
         streamer = _TokenClock(clock_ns)
         start_ns = clock_ns()
         generate(loaded, rows, workload, streamer)
-        return TracedCall(start_ns, clock_ns(), streamer.token_ns, len(forwards))
+        return TracedCall(start_ns, clock_ns(), streamer.token_ns, forward_tokens)
     finally:
         hook.remove()
 

@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 import secrets
+import signal
 import sys
 import time
 from collections import namedtuple
@@ -184,14 +185,28 @@ def _collect(folder, status, log):
     path = os.path.join(folder, "raw.json")
     if status != 0 or not os.path.exists(path):
         last = " | ".join(printable(line, 300) for line in _telling(log))
-        raise LaunchFailed(f"The launcher ended with status {status}. Its last words: {last or 'none'}.")
+        raise LaunchFailed(
+            f"The launcher ended with status {status}{_signal(status)}. Its last words: {last or 'none'}."
+        )
     return strictjson.read(path, LaunchFailed)
 
 
 def _telling(log):
-    """Return the lines of a log that tell what went wrong: the last raised error if there is one, else the last lines."""
-    errors = [line for line in log if "Error" in line or "error:" in line]
-    return errors[:1] if errors else log[-3:]
+    """Return the lines of a log that tell what went wrong: the first raised exception if there is one, else the last lines."""
+    raised = [line for line in log if re.match(r"(\[rank[0-9]+\]: )?[\w.]+(Error|Exception)\b", line)]
+    return raised[:1] if raised else log[-3:]
+
+
+def _signal(status):
+    """Return the signal that a rank died of, in words; launchers hand it on as -9, 137 or 247."""
+    for number in _DEADLY:
+        if status in (-number, 128 + number, 256 - number):
+            hint = ", perhaps since memory ran out" if number == signal.SIGKILL else ""
+            return f" (a rank died of {number.name}{hint})"
+    return ""
+
+
+_DEADLY = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTERM)
 
 
 def _partial(attempt):

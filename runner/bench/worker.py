@@ -65,10 +65,12 @@ def _run(options, rank, ranks):
     raw = {
         "load_s": loaded.load_s,
         "weights": loaded.source.describe(),
-        "conditions": _conditions(request, loaded, ranks),
+        "conditions": _conditions(loaded, ranks),
     }
     if request.workload.dataset is None:
-        raw.update(_latency(request, loaded, device_module, say))
+        measured, traced = _latency(request, loaded, device_module, say)
+        raw.update(measured)
+        raw["conditions"]["kv_cache"] = measure.cached(traced)
     else:
         raw["dataset"] = completions.run(
             request, loaded, options.dataset_file, options.outputs if rank == 0 else None, say
@@ -79,6 +81,7 @@ def _run(options, rank, ranks):
 
 
 def _latency(request, loaded, device_module, say):
+    """Return the raw data of the timed and the instrumented pass, and the instrumented calls themselves."""
     protocol, workload = request.protocol, request.workload
     rows = [workload.prompt] * workload.batch_size
     prompt_ids = model.encode(loaded, rows)["input_ids"].tolist()
@@ -95,7 +98,7 @@ def _latency(request, loaded, device_module, say):
     traced = [model.traced_call(loaded, rows, workload, time.perf_counter_ns) for _ in range(INSTRUMENTED_CALLS)]
     input_tokens = len(prompt_ids[0])
     outputs = [call.ids[:, input_tokens:].tolist() for call in returned]
-    return {
+    measured = {
         "untimed_s": durations["untimed_s"],
         "timed": {
             "iterations_s": durations["iterations_s"],
@@ -111,10 +114,11 @@ def _latency(request, loaded, device_module, say):
             "logits_finite": model.logits_finite(loaded, rows),
         },
     }
+    return measured, traced
 
 
-def _conditions(request, loaded, ranks):
-    """Return what was really so, in the words of the request and of the claims."""
+def _conditions(loaded, ranks):
+    """Return what was really so, in the words of the request and of the claims. This engine has no graphs, and shapes grow."""
     return {
         "device": loaded.device.type,
         "devices": ranks,

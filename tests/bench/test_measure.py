@@ -76,7 +76,9 @@ def test_work_queued_before_the_window_is_not_in_it():
 
 
 def test_per_token_times_follow_their_definitions():
-    call = TracedCall(start_ns=0, end_ns=1_000_000_000, token_ns=[200_000_000, 400_000_000, 900_000_000], forwards=3)
+    call = TracedCall(
+        start_ns=0, end_ns=1_000_000_000, token_ns=[200_000_000, 400_000_000, 900_000_000], forward_tokens=[7, 1, 1]
+    )
     times = measure.per_token([call])
     assert times["ttft_s"] == [pytest.approx(0.2)]
     assert times["itl_s"] == [[pytest.approx(0.2), pytest.approx(0.5)]]
@@ -86,6 +88,13 @@ def test_per_token_times_follow_their_definitions():
 
 
 def test_one_token_has_no_time_per_further_token():
-    times = measure.per_token([TracedCall(0, 10, [5], 1)])
+    times = measure.per_token([TracedCall(0, 10, [5], [7])])
     assert times["tpot_s"] == [None]
     assert times["itl_s"] == [[]]
+
+
+def test_a_cache_is_seen_in_what_the_forward_passes_are_given():
+    call = TracedCall(0, 10, [5], [7, 1, 1])
+    assert measure.cached([call]) is True
+    assert measure.cached([call, call._replace(forward_tokens=[7, 8, 9])]) is False
+    assert measure.cached([]) is None
