@@ -56,6 +56,7 @@ def request(**changes):
         "workload": workload(),
         "protocol": protocol(),
         "launches": 1,
+        "margin": 0.05,
         "beside": ["post-3-gaudi2-1-bloomz-7b1"],
     }
     made = Request(**{**parts, **changes})

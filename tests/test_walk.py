@@ -182,7 +182,7 @@ def test_the_comparison_says_walk_through_on_every_row(walk):
     assert "0.772" in done.stdout
     listed = json.loads(house.runner("compare", "--json", house.results).stdout)
     assert listed["refused"] == []
-    assert not any(row["comparable"] for row in listed["rows"])
+    assert {row["verdict"]["word"] for row in listed["rows"]} == {"NOT-COMPARABLE"}
 
 
 def test_an_interrupt_leaves_nothing_and_says_so(tmp_path):

@@ -220,7 +220,10 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Request:
-    """One case to run ``launches`` times. ``beside`` names the claims that its result is set beside."""
+    """One case to run ``launches`` times. ``beside`` names the claims that its result is set beside.
+
+    ``margin`` is the fraction within which a published number counts as reproduced: fixed here, before the run.
+    """
 
     case: str
     accelerator: Accelerator
@@ -231,6 +234,7 @@ class Request:
     workload: Workload
     protocol: Protocol
     launches: int
+    margin: float
     beside: List[str]
 
     @property
@@ -263,6 +267,7 @@ class Request:
             workload=Workload.from_fields(fields.fields("workload")),
             protocol=Protocol.from_fields(fields.fields("protocol")),
             launches=fields.count("launches", least=1),
+            margin=fields.number("margin"),
             beside=fields.texts("beside"),
         )
         if not NAME.fullmatch(request.case):

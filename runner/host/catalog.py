@@ -35,12 +35,16 @@ class Case:
     protocol: str
     precision: str
     launches: int
+    margin: str
     beside: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A published number and its conditions; ``latency_s`` is its text, whose digits tell how it was rounded."""
+    """A published number and its conditions; ``latency_s`` is its text, whose digits tell how it was rounded.
+
+    ``prior_cv`` is the variation between launches to assume for such a cell where one launch cannot tell.
+    """
 
     source: str
     accelerator: str
@@ -51,6 +55,7 @@ class Claim:
     workload: str
     precision: str
     latency_s: str
+    prior_cv: float
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Catalog:
     cases: dict[str, Case]
     claims: dict[str, Claim]
     claim_sources: dict[str, str]
+    margins: dict[str, float]
     dummy_seed: int
     dummy_std: float
 
@@ -70,19 +76,22 @@ def read(folder=paths.CATALOG):
     """Read all tables. Raises ``InputError`` for a damaged one, and for a row that names what no table has."""
     workloads_table = _table(folder, "workloads.yaml")
     claims_table = _table(folder, "claims.yaml")
+    cases_table = _table(folder, "cases.yaml")
+    margins = cases_table.fields("margins")
     dummy = workloads_table.fields("dummy")
     catalog = Catalog(
         accelerators={name: _accelerator(name, row) for name, row in _only(folder, "accelerators")},
         models={name: Architecture.from_fields(row) for name, row in _only(folder, "models")},
         workloads={name: _workload(row) for name, row in workloads_table.each("workloads")},
         protocols={name: _protocol(name, row) for name, row in _only(folder, "protocols")},
-        cases={name: _case(name, row) for name, row in _only(folder, "cases")},
+        cases={name: _case(name, row) for name, row in cases_table.each("cases")},
         claims={name: _claim(row) for name, row in claims_table.each("claims")},
         claim_sources={name: _claim_source(row) for name, row in claims_table.each("sources")},
+        margins={name: margins.number(name) for name in margins.keys()},
         dummy_seed=dummy.count("seed"),
         dummy_std=dummy.number("std"),
     )
-    for table in (workloads_table, claims_table, dummy):
+    for table in (workloads_table, claims_table, cases_table, dummy):
         table.done()
     _check_names(catalog, folder)
     return catalog
@@ -143,6 +152,7 @@ def _case(name, row):
         protocol=row.text("protocol"),
         precision=row.choice("precision", tuple(BYTES_PER_ELEMENT)),
         launches=row.count("launches", least=1),
+        margin=row.text("margin"),
         beside=tuple(row.texts("beside")),
     )
     row.done()
@@ -161,6 +171,7 @@ def _claim(row):
         workload=row.text("workload"),
         precision=row.choice("precision", tuple(BYTES_PER_ELEMENT)),
         latency_s=row.text("latency_s"),
+        prior_cv=row.number("prior_cv"),
     )
     row.done()
     return claim
@@ -188,6 +199,7 @@ def _check_names(catalog, folder):
         named = [(key, getattr(row, key), table) for key, table in tables.items()]
         if isinstance(row, Case):
             named += [("beside", claim, catalog.claims) for claim in row.beside]
+            named.append(("margin", row.margin, catalog.margins))
         else:
             named.append(("source", row.source, catalog.claim_sources))
         for key, value, table in named:

@@ -1,15 +1,16 @@
-"""The verb ``compare``: set results beside the published numbers, and say for each pair why they may be compared or not."""
+"""The verb ``compare``: set results beside the published numbers with a verdict each, or beside earlier results."""
 
 import argparse
 import json
-import statistics
 import sys
 from dataclasses import asdict, dataclass
 
-from runner.contract.errors import DamagedResult
+from runner.contract.errors import DamagedResult, InputError
+from runner.contract.request import Request
 from runner.contract.text import printable
 from runner.host import catalog as catalogs
-from runner.host import results, tables
+from runner.host import results, tables, verdict
+from runner.host.verdict import Change, Verdict
 
 
 @dataclass(frozen=True)
@@ -22,30 +23,58 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Group:
+    """All results of one request: their launches are samples of the same thing, none is left out."""
+
+    request: Request
+    results: list[dict]
+
+    @property
+    def launches(self):
+        return [launch for result in self.results for launch in result["launches"]]
+
+    @property
+    def latencies_s(self):
+        """Return the protocol's estimate of every complete launch, in seconds."""
+        return [
+            launch["estimate"]["latency_s"]
+            for launch in self.launches
+            if launch["status"] == "complete" and "estimate" in launch
+        ]
+
+    @property
+    def failed_checks(self):
+        checks = [check for launch in self.launches for check in launch.get("checks", [])]
+        return sorted({check["name"] for check in checks if not check["passed"]})
+
+
+@dataclass(frozen=True)
 class Row:
-    """One published cell beside one result. ``differences`` is empty where the two may be compared."""
+    """One published cell beside one group of results."""
 
     claim: str
     published: str
-    published_s: float
-    result: str
+    published_s: str
+    request: str
     measured: str
-    measured_s: float | None
-    ratio: float | None
-    comparable: bool
     walk_through: bool
+    verdict: Verdict
     differences: list[Difference]
 
 
 def parser():
     described = argparse.ArgumentParser(
         prog="python -m runner compare",
-        description="Print each result beside the published cells that its case names: both numbers, their ratio, whether the two"
-        " may be compared, and if not, what differs.",
+        description="Print each request's results beside the published cells that its case names, with the verdict on each:"
+        " REPRODUCED, FASTER, SLOWER, INCONCLUSIVE, PROVISIONAL (one launch), NOT-COMPARABLE, INVALID or NO-RESULT. All launches"
+        " of a request count, those of interrupted attempts too.",
         epilog="Exit codes: 8 if a result was refused (the rest is printed); see `python -m runner --help`.",
     )
     described.add_argument(
         "results", nargs="*", default=["results"], metavar="RESULT", help="result files or folders (default: results)"
+    )
+    described.add_argument(
+        "--against", metavar="RESULT", help="compare run against run: what changed since these results"
     )
     described.add_argument("--json", action="store_true", help="print rows as JSON, for programs")
     return described
@@ -53,86 +82,160 @@ def parser():
 
 def main(arguments):
     options = parser().parse_args(arguments)
-    read, refused = results.read_all(results.find(options.results))
-    catalog = catalogs.read()
-    rows = [row for result, request in read for row in compare(catalog, result, request)]
-    if options.json:
-        print(
-            json.dumps(
-                {"rows": [asdict(row) for row in rows], "refused": [str(problem) for problem in refused]}, indent=2
-            )
-        )
+    groups, refused = _read(options.results)
+    if options.against is not None:
+        before, refused_before = _read([options.against])
+        refused += refused_before
+        changes = [between(one, other) for one, other in pairs(before, groups)]
+        _print_json({"changes": changes}, refused) if options.json else tables.show_changes(changes)
     else:
-        tables.show(read, rows)
+        catalog = catalogs.read()
+        rows = [row for group in groups for row in against_claims(catalog, group)]
+        if options.json:
+            _print_json({"rows": [asdict(row) for row in rows]}, refused)
+        else:
+            tables.show(groups, rows, headline(rows))
     for problem in refused:
         print(f"refused: {printable(str(problem))}", file=sys.stderr)
     return DamagedResult.exit_code if refused else 0
 
 
-def compare(catalog, result, request):
-    """Return a ``Row`` for every claim that the request's case is set beside. Pure."""
-    measured_s = mean_latency_s(result)
+def _read(places):
+    """Return the groups of all results in ``places``, and the refusals."""
+    read, refused = results.read_all(results.find(places))
+    groups: dict[str, Group] = {}
+    for result, request in read:
+        groups.setdefault(request.id, Group(request, [])).results.append(result)
+    return list(groups.values()), refused
+
+
+def _print_json(value, refused):
+    print(json.dumps({**value, "refused": [str(problem) for problem in refused]}, indent=2))
+
+
+def against_claims(catalog, group):
+    """Return a ``Row`` for every claim that the group's case is set beside. Pure."""
     rows = []
-    for name in request.beside:
+    for name in group.request.beside:
         claim = catalog.claims.get(name)
         if claim is None:
             continue  # a claim that an older catalog had; its result stays readable
-        differences = conditions_that_differ(catalog, claim, result, request)
-        published_s = float(claim.latency_s)
+        differences = conditions_that_differ(catalog, claim, group)
+        given = verdict.against_claim(
+            group.latencies_s,
+            claim.latency_s,
+            group.request.margin,
+            claim.prior_cv,
+            [difference.condition for difference in differences],
+            () if group.latencies_s else group.failed_checks,  # a launch that failed is no sample; others still are
+        )
         rows.append(
             Row(
                 claim=name,
                 published=f"{claim.devices} x {claim.accelerator}, {claim.model}",
-                published_s=published_s,
-                result=result["attempt"]["id"],
-                measured=f"{request.devices} x {request.accelerator.name}, {request.model.name}",
-                measured_s=measured_s,
-                ratio=None if measured_s is None else measured_s / published_s,
-                comparable=not differences and measured_s is not None,
-                walk_through=request.accelerator.device == "cpu",
+                published_s=claim.latency_s,
+                request=group.request.id,
+                measured=f"{group.request.devices} x {group.request.accelerator.name}, {group.request.model.name}",
+                walk_through=group.request.accelerator.device == "cpu",
+                verdict=given,
                 differences=differences,
             )
         )
     return rows
 
 
-def mean_latency_s(result):
-    """Return the mean over complete launches of the protocol's estimate, None where no launch has one."""
-    estimates = [
-        launch["estimate"]["latency_s"]
-        for launch in result["launches"]
-        if launch["status"] == "complete" and "estimate" in launch
-    ]
-    return statistics.fmean(estimates) if estimates else None
+def conditions(catalog, claim, group):
+    """Yield (condition, what the claim wants, what was found) once for each launch; what was observed counts, not what was asked."""
+    protocol, workload, request = catalog.protocols[claim.protocol], catalog.workloads[claim.workload], group.request
+    yield "accelerator", claim.accelerator, request.accelerator.name
+    yield "model", claim.model, request.model.name
+    yield "weights", "hub", request.weights.kind
+    yield "stack", claim.stack, request.stack.name
+    yield "protocol", claim.protocol, request.protocol.name
+    yield "protocol version", protocol.version, request.protocol.version
+    yield "batch", workload.batch_size, request.workload.batch_size
+    yield "prompt", workload.prompt, request.workload.prompt
+    yield "input tokens", workload.input_tokens, request.workload.input_tokens
+    yield "output tokens", workload.output_tokens, request.workload.output_tokens
+    for launch in group.launches:
+        if launch["status"] == "complete":
+            observed = launch["conditions"]
+            yield "devices", claim.devices, observed["devices"]
+            yield "precision", claim.precision, observed["precision"]
+            yield "graphs", protocol.graphs, observed["graphs"]
+            yield "shapes", protocol.shapes, observed["shapes"]
+            yield "end of text", protocol.end_of_text, observed["end_of_text"]
+            yield "KV cache", True, observed["kv_cache"]
 
 
-def conditions_that_differ(catalog, claim, result, request):
-    """Return every condition of the claim that the result does not share; what was observed counts, not what was asked."""
-    protocol = catalog.protocols[claim.protocol]
-    observed = next((launch["conditions"] for launch in result["launches"] if "conditions" in launch), None)
-    if observed is None:
-        return [Difference("status", result["attempt"]["status"], "complete")]
-    workload = catalog.workloads[claim.workload]
-    pairs = [
-        ("accelerator", claim.accelerator, request.accelerator.name),
-        ("devices", claim.devices, observed["devices"]),
-        ("model", claim.model, request.model.name),
-        ("weights", "hub", request.weights.kind),
-        ("stack", claim.stack, request.stack.name),
-        ("protocol", claim.protocol, request.protocol.name),
-        ("protocol version", protocol.version, request.protocol.version),
-        ("precision", claim.precision, observed["precision"]),
-        ("graphs", protocol.graphs, observed["graphs"]),
-        ("shapes", protocol.shapes, observed["shapes"]),
-        ("end of text", protocol.end_of_text, observed["end_of_text"]),
-        ("KV cache", True, observed["kv_cache"]),
-        ("batch", workload.batch_size, request.workload.batch_size),
-        ("prompt", workload.prompt, request.workload.prompt),
-        ("output tokens", workload.output_tokens, request.workload.output_tokens),
-        ("status", "complete", result["attempt"]["status"]),
-    ]
-    return [Difference(name, _word(found), _word(wanted)) for name, wanted, found in pairs if wanted != found]
+def conditions_that_differ(catalog, claim, group):
+    """Return every condition of the claim that some launch of the group does not share, each once."""
+    found = {}
+    for condition, wanted, observed in conditions(catalog, claim, group):
+        if wanted != observed:
+            found[condition, str(observed)] = Difference(condition, _word(observed), _word(wanted))
+    return list(found.values())
 
 
 def _word(value):
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def headline(rows):
+    """Return the claims that may be called slower together, by Holm's rule over all cells that were decided."""
+    decided = [
+        row
+        for row in rows
+        if row.verdict.word in (verdict.REPRODUCED, verdict.FASTER, verdict.SLOWER, verdict.INCONCLUSIVE)
+    ]
+    adjusted = verdict.holm([row.verdict.p_slower for row in decided])
+    return [
+        row.claim
+        for row, p in zip(decided, adjusted, strict=True)
+        if row.verdict.word == verdict.SLOWER and p < verdict.SIGNIFICANCE
+    ]
+
+
+def pairs(before, after):
+    """Return the groups of the same case, workload and model on both sides; a moved pin makes another request, not another case.
+
+    Raises ``InputError`` where nothing is in common.
+    """
+
+    def cell(group):
+        request = group.request
+        return (
+            request.case,
+            request.devices,
+            request.model.name,
+            request.weights.kind,
+            request.workload,
+            request.protocol.name,
+        )
+
+    earlier = {repr(cell(group)): group for group in before}
+    found = [(earlier[repr(cell(group))], group) for group in after if repr(cell(group)) in earlier]
+    if not found:
+        raise InputError("The two sides share no case. Name results of the same case, model, workload and protocol.")
+    return found
+
+
+def between(before, after):
+    """Return the change between two groups as a mapping: what was compared, what moved in the stack, and the ``Change``."""
+    old, new = before.request.stack.packages, after.request.stack.packages
+    moved = {name: [old.get(name), new.get(name)] for name in sorted({*old, *new}) if old.get(name) != new.get(name)}
+    change: Change | None = None
+    reason = "at least two launches are needed on each side"
+    if min(len(before.latencies_s), len(after.latencies_s)) >= 2:
+        change = verdict.between_runs(before.latencies_s, after.latencies_s)
+        reason = change.reason
+    return {
+        "before": before.request.id,
+        "after": after.request.id,
+        "launches": [len(before.latencies_s), len(after.latencies_s)],
+        "moved": moved,
+        "ratio": change.ratio if change else None,
+        "interval": list(change.interval) if change else None,
+        "flagged": change.flagged if change else None,
+        "reason": reason,
+    }

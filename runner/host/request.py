@@ -39,6 +39,9 @@ def parser():
     change.add_argument("--devices", type=int, help="how many devices, or ranks on the CPU")
     change.add_argument("--protocol", help="another protocol of runner/catalog/protocols.yaml")
     change.add_argument("--launches", type=int, help="how often the model is loaded and the protocol run")
+    change.add_argument(
+        "--margin", help="strict, standard, loose or host-bound: when a published number counts as reproduced"
+    )
     change.add_argument("--batch-size", type=int)
     change.add_argument("--input-tokens", type=int, help="prompt tokens of a dataset workload")
     change.add_argument("--output-tokens", type=int, help="new tokens")
@@ -111,6 +114,7 @@ def make(catalog, lock, name, options):
         workload=_workload(catalog, lock, case, options),
         protocol=protocol,
         launches=_positive(options.launches, case.launches, "--launches"),
+        margin=_known(catalog.margins, _or(options.margin, case.margin), "margin"),
         beside=list(case.beside),
     )
     return Request.from_json(request.to_json(), f"the request of {name}")

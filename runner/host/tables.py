@@ -11,25 +11,63 @@ from runner.contract.text import printable
 WALK_THROUGH = "walk-through, not a reproduction"
 
 
-def show(read, rows):
-    """Print every result, and beside it the published cells with what differs. ``rows`` are those of ``compare``."""
+def show(groups, rows, slower):
+    """Print every group of results, and beside it the published cells with verdicts. ``rows`` are those of ``compare``."""
     console = Console()
-    for result, request in read:
-        _print_result(console, result, request)
-        own = [row for row in rows if row.result == result["attempt"]["id"]]
+    for group in groups:
+        for result in group.results:
+            _print_result(console, result, group.request)
+        own = [row for row in rows if row.request == group.request.id]
         if own:
-            console.print("", _beside(own), "", _differences(own), "", sep="\n")
+            console.print("", _beside(own), "", sep="\n")
+            _print_reasons(console, own)
+        if any(row.differences for row in own):
+            console.print(_differences(own), "", sep="\n")
+    if slower:
+        console.print(f"Slower than published, corrected for looking at {len(rows)} cells: {', '.join(slower)}.")
+
+
+def show_changes(changes):
+    """Print run against run, one line of numbers and one of reasons for each pair."""
+    console = Console()
+    for change in changes:
+        ratio = "-" if change["ratio"] is None else f"{change['ratio']:.3f}"
+        interval = "" if change["interval"] is None else " ({:.3f} to {:.3f})".format(*change["interval"])
+        word = "CHANGED, confirm it on fresh launches" if change["flagged"] else "no change shown"
+        console.print(f"{change['before']} -> {change['after']}: {ratio}{interval}, {word}", soft_wrap=True)
+        moved = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in change["moved"].items())
+        console.print(
+            f"  {change['reason']}; launches {change['launches']}; moved: {printable(moved) or 'nothing'}",
+            soft_wrap=True,
+        )
 
 
 def _beside(rows):
-    """Return the table of published cells beside one result."""
-    table = _plain_table("published", "s", "here", "ratio", "may be compared")
+    """Return the table of published cells beside one group of results."""
+    table = _plain_table("published", "s", "here", "ratio", "verdict")
     for row in rows:
-        measured = "-" if row.measured_s is None else f"{row.measured_s:.3f}"
-        ratio = "-" if row.ratio is None else f"{row.ratio:.3f}"
-        verdict = "yes" if row.comparable else WALK_THROUGH if row.walk_through else "no, see below"
-        table.add_row(*map(Text, (row.published, f"{row.published_s:.3f}", measured, ratio, verdict)))
+        here = "-" if row.verdict.ratio is None else f"{float(row.published_s) * row.verdict.ratio:.3f}"
+        ratio = "-" if row.verdict.ratio is None else f"{row.verdict.ratio:.3f}"
+        word = WALK_THROUGH if row.walk_through else row.verdict.word
+        table.add_row(*map(Text, (row.published, row.published_s, here, ratio, word)))
     return table
+
+
+def _print_reasons(console, rows):
+    """Print why, and how near, for every verdict that was decided on launches."""
+    for row in rows:
+        given = row.verdict
+        if row.differences or (given.ratio is None and row.walk_through):
+            continue
+        console.print(f"{row.claim}: {given.word}: {'; '.join(given.reasons)}.", soft_wrap=True)
+        if given.attained_margin is not None:
+            ahead = given.prediction_interval
+            one_more = f"; one more launch would lie within {ahead[0]:.3f} to {ahead[1]:.3f}" if ahead else ""
+            console.print(
+                f"  attained margin {given.attained_margin:.1%} on {given.launches} launch(es){one_more}",
+                soft_wrap=True,
+            )
+        console.print()
 
 
 def _differences(rows):

@@ -66,7 +66,7 @@ def test_the_protocols_differ_as_the_scripts_do():
         ("cases.yaml", "model: bloom-tiny", "model: bloom-tny", "model is 'bloom-tny'; known are"),
         ("cases.yaml", "post-3-gaudi2-1-bloomz-7b1", "post-9", "beside is 'post-9'"),
         ("cases.yaml", "  cpu-1:", "  CPU_1:", "a case's name must be"),
-        ("cases.yaml", "launches: 1", "launches: none", "(line 14): 'launches' must be a whole number"),
+        ("cases.yaml", "launches: 1", "launches: none", "(line 24): 'launches' must be a whole number"),
         ("claims.yaml", "latency_s: 3.717", "latency_s: fast", "'latency_s' must be a number"),
         ("claims.yaml", "source: post-1", "source: post-7", "source is 'post-7'"),
         ("protocols.yaml", "estimator: nominal", "estimator: best", "'estimator' is 'best'"),

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from runner.contract import strictjson
-from runner.contract.errors import DamagedResult
-from runner.contract.request import Accelerator, Model, Request, Weights
+from runner.contract.errors import DamagedResult, InputError
+from runner.contract.request import Accelerator, Model, Weights
 from runner.host import catalog, compare
 from tests import samples
 
@@ -35,77 +35,144 @@ def gaudi2_result(**observed):
     return body, request
 
 
-def only_row(body, request):
-    (row,) = compare.compare(catalog.read(), body, request)
+def only_row(body, request, *more):
+    (row,) = compare.against_claims(catalog.read(), compare.Group(request, [body, *more]))
     return row
 
 
-def test_like_may_be_compared_with_like():
-    row = only_row(*gaudi2_result())
-    assert row.comparable
+def of_launches(*latencies_s):
+    """Return a like result with one launch for each latency."""
+    body, request = gaudi2_result()
+    first = body["launches"][0]
+    body["launches"] = [
+        {**first, "index": number, "estimate": {"estimator": "nominal", "latency_s": value}}
+        for number, value in enumerate(latencies_s)
+    ]
+    return body, request
+
+
+@pytest.mark.parametrize(
+    "latencies_s, word",
+    [
+        ((3.10, 3.11, 3.09, 3.10, 3.12), "REPRODUCED"),
+        ((3.50, 3.51, 3.49, 3.50, 3.52), "SLOWER"),
+        ((2.50, 2.51, 2.49, 2.50, 2.52), "FASTER"),
+        ((3.00, 3.50, 3.20, 3.40, 3.10), "INCONCLUSIVE"),
+        ((3.10,), "PROVISIONAL"),
+        ((), "NO-RESULT"),
+    ],
+)
+def test_like_is_judged_by_its_launches(latencies_s, word):
+    row = only_row(*of_launches(*latencies_s))
+    assert row.verdict.word == word
     assert row.differences == []
-    assert (row.published_s, row.measured_s, row.ratio) == (3.103, 0.25, pytest.approx(0.25 / 3.103))
 
 
-@pytest.mark.parametrize(
-    "observed, condition",
-    [
-        ({"devices": 4}, "devices"),
-        ({"precision": "float32"}, "precision"),
-        ({"graphs": False}, "graphs"),
-        ({"shapes": "dynamic"}, "shapes"),
-        ({"end_of_text": "stop"}, "end of text"),
-        ({"kv_cache": False}, "KV cache"),
-    ],
-)
-def test_each_observed_condition_alone_makes_them_unlike(observed, condition):
-    row = only_row(*gaudi2_result(**observed))
-    assert not row.comparable
-    assert [difference.condition for difference in row.differences] == [condition]
+def test_launches_of_all_attempts_of_a_request_count():
+    (body, request), (more, _) = of_launches(3.10, 3.11), of_launches(3.09, 3.12, 3.10)
+    more["attempt"]["status"] = "interrupted"
+    assert only_row(body, request, more).verdict.launches == 5
 
 
-@pytest.mark.parametrize(
-    "change, condition",
-    [
-        (lambda r: {"accelerator": replace(r.accelerator, name="gaudi3")}, "accelerator"),
-        (lambda r: {"model": replace(r.model, name="bloom")}, "model"),
-        (lambda r: {"weights": Weights("dummy", 1, 0.3)}, "weights"),
-        (lambda r: {"stack": replace(r.stack, name="gaudi-1.9")}, "stack"),
-        (lambda r: {"protocol": replace(r.protocol, name="gaudi-1.9")}, "protocol"),
-        (lambda r: {"protocol": replace(r.protocol, version="2")}, "protocol version"),
-        (lambda r: {"workload": replace(r.workload, batch_size=2)}, "batch"),
-        (lambda r: {"workload": replace(r.workload, prompt="Other")}, "prompt"),
-        (lambda r: {"workload": replace(r.workload, output_tokens=99)}, "output tokens"),
-    ],
-)
-def test_each_asked_condition_alone_makes_them_unlike(change, condition):
+def test_a_launch_that_failed_is_no_sample_and_alone_is_invalid():
+    body, request = of_launches(3.10, 3.11, 3.12)
+    failed = {**body["launches"][0], "status": "failed", "error": "x"}
+    failed["checks"] = [{"name": "output_tokens", "passed": False, "wanted": 1, "found": 2}]
+    body["launches"].append(failed)
+    assert (only_row(body, request).verdict.word, only_row(body, request).verdict.launches) == ("REPRODUCED", 3)
+    body["launches"] = [failed]
+    assert only_row(body, request).verdict.word == "INVALID"
+    assert only_row(body, request).verdict.reasons == ["the check output_tokens failed"]
+
+
+OBSERVED = {
+    "devices": {"devices": 4},
+    "precision": {"precision": "float32"},
+    "graphs": {"graphs": False},
+    "shapes": {"shapes": "dynamic"},
+    "end of text": {"end_of_text": "stop"},
+    "KV cache": {"kv_cache": False},
+}
+ASKED = {
+    "accelerator": lambda r: {"accelerator": replace(r.accelerator, name="gaudi3")},
+    "model": lambda r: {"model": replace(r.model, name="bloom")},
+    "weights": lambda r: {"weights": Weights("dummy", 1, 0.3)},
+    "stack": lambda r: {"stack": replace(r.stack, name="gaudi-1.9")},
+    "protocol": lambda r: {"protocol": replace(r.protocol, name="gaudi-1.9")},
+    "protocol version": lambda r: {"protocol": replace(r.protocol, version="2")},
+    "batch": lambda r: {"workload": replace(r.workload, batch_size=2)},
+    "prompt": lambda r: {"workload": replace(r.workload, prompt="Other")},
+    "input tokens": lambda r: {"workload": replace(r.workload, input_tokens=8)},
+    "output tokens": lambda r: {"workload": replace(r.workload, output_tokens=99)},
+}
+
+
+def all_conditions():
+    """Return the names of all conditions that the firewall compares, from the firewall itself."""
     body, request = gaudi2_result()
-    row = only_row(body, replace(request, **change(request)))
-    assert [difference.condition for difference in row.differences] == [condition]
+    tables = catalog.read()
+    return {name for name, _, _ in compare.conditions(tables, tables.claims[CLAIM], compare.Group(request, [body]))}
 
 
-def test_an_attempt_that_did_not_end_is_not_compared():
-    body, request = gaudi2_result()
-    body["attempt"]["status"] = "interrupted"
-    assert [difference.condition for difference in only_row(body, request).differences] == ["status"]
-    body["launches"] = []
+def test_every_condition_has_a_change_that_must_trip_it():
+    assert all_conditions() == {*OBSERVED, *ASKED}
+
+
+@pytest.mark.parametrize("condition", sorted({*OBSERVED, *ASKED}))
+def test_each_condition_alone_makes_the_two_unlike_and_is_named(condition):
+    body, request = gaudi2_result(**OBSERVED.get(condition, {}))
+    if condition in ASKED:
+        request = replace(request, **ASKED[condition](request))
     row = only_row(body, request)
-    assert (row.measured_s, row.ratio, row.comparable) == (None, None, False)
+    assert row.verdict.word == "NOT-COMPARABLE"
+    assert [difference.condition for difference in row.differences] == [condition]
+    assert row.verdict.reasons == [f"{condition} differs"]
+    assert row.verdict.ratio is not None
 
 
-def test_the_mean_is_over_complete_launches_only():
-    body, request = gaudi2_result()
-    failed = {"index": 1, "status": "failed", "error": "x", "load_average_1min": 0.0}
-    other = {**body["launches"][0], "index": 2, "estimate": {"estimator": "nominal", "latency_s": 0.35}}
-    body["launches"] += [failed, other]
-    assert only_row(body, request).measured_s == pytest.approx(0.30)
+def test_one_launch_that_differs_is_enough():
+    body, request = of_launches(3.10, 3.11)
+    odd = body["launches"][1]
+    odd["conditions"] = {**odd["conditions"], "precision": "float16"}
+    assert [difference.condition for difference in only_row(body, request).differences] == ["precision"]
+
+
+def test_a_headline_is_corrected_for_the_number_of_cells():
+    slow = only_row(*of_launches(3.50, 3.51, 3.49, 3.50, 3.52))
+    doubtful = replace(slow, verdict=replace(slow.verdict, p_slower=0.04))
+    assert compare.headline([slow]) == [CLAIM]
+    assert compare.headline([doubtful]) == [CLAIM]
+    assert compare.headline([doubtful] * 8) == []
+    assert compare.headline([only_row(*of_launches(3.10, 3.11, 3.12))]) == []
 
 
 def test_the_cpu_is_always_a_walk_through():
     row = only_row(samples.body(), samples.request())
     assert row.walk_through
-    assert not row.comparable
+    assert row.verdict.word == "NOT-COMPARABLE"
     assert {"accelerator", "model", "weights", "stack"} <= {difference.condition for difference in row.differences}
+
+
+def group(*latencies_s, torch="2.13.0", case="gaudi2-8-bloomz"):
+    body, request = of_launches(*latencies_s)
+    stack = replace(request.stack, packages={**request.stack.packages, "torch": torch})
+    return compare.Group(replace(request, stack=stack, case=case), [body])
+
+
+def test_run_against_run_pairs_cases_and_tells_what_moved():
+    before, after = group(3.10, 3.11, 3.09, 3.12), group(3.50, 3.51, 3.49, torch="2.14.0")
+    ((one, other),) = compare.pairs([before], [after])
+    change = compare.between(one, other)
+    assert change["flagged"]
+    assert change["moved"] == {"torch": ["2.13.0", "2.14.0"]}
+    assert change["launches"] == [4, 3]
+    assert change["ratio"] == pytest.approx(3.5 / 3.105, rel=1e-3)
+
+
+def test_run_against_run_says_what_is_missing():
+    assert compare.between(group(3.1), group(3.1, 3.2))["reason"] == "at least two launches are needed on each side"
+    with pytest.raises(InputError, match="The two sides share no case"):
+        compare.pairs([group(3.1)], [group(3.1, case="gaudi2-1-bloomz-7b1")])
 
 
 def run(folder, *arguments, columns="80"):
@@ -162,5 +229,22 @@ def test_hostile_text_in_a_result_never_reaches_the_terminal(tmp_path):
 
 def test_a_claim_that_the_catalog_no_longer_has_is_passed_over():
     request = samples.request(beside=["post-0-gone"])
-    assert compare.compare(catalog.read(), samples.body(request), request) == []
-    assert isinstance(request, Request)
+    assert compare.against_claims(catalog.read(), compare.Group(request, [samples.body(request)])) == []
+
+
+def test_a_decided_verdict_is_printed_with_its_reasons_and_how_near_it_was(tmp_path):
+    body, _ = of_launches(3.10, 3.11, 3.09, 3.10, 3.12)
+    for launch in body["launches"]:  # the estimate must follow from the raw durations
+        latency_s = launch["estimate"]["latency_s"]
+        launch["timed"] = {**launch["timed"], "iterations_s": [latency_s] * 5, "span_s": latency_s * 5}
+    from runner.contract import result as contract
+
+    (tmp_path / "r.json").write_text(strictjson.pretty(contract.seal(body)))
+    out = run(tmp_path, columns="200").stdout
+    assert "8 x gaudi2, bloomz  3.103  3.104  1.000  REPRODUCED" in out
+    assert f"{CLAIM}: REPRODUCED: the interval " in out
+    assert "lies within the margin of 5%" in out
+    assert "attained margin" in out
+    done = run(tmp_path, "--against", str(tmp_path), columns="200")
+    assert "no change shown" in done.stdout
+    assert "moved: nothing" in done.stdout

@@ -1,0 +1,128 @@
+import math
+
+import pytest
+
+from runner.host import verdict
+from runner.host.verdict import against_claim, between_runs, confirmed, holm
+
+
+def judge(latencies_s, published="1.000", margin=0.05, prior_cv=0.01, **more):
+    return against_claim(latencies_s, published, margin, prior_cv, **more)
+
+
+@pytest.mark.parametrize(
+    "latencies_s, word",
+    [
+        ([1.00, 1.01, 0.99, 1.00, 1.005], "REPRODUCED"),
+        ([1.10, 1.11, 1.09, 1.10, 1.105], "SLOWER"),
+        ([0.90, 0.91, 0.89, 0.90, 0.905], "FASTER"),
+        ([1.04, 1.06, 1.05, 1.03, 1.07], "INCONCLUSIVE"),
+        ([0.6, 1.6, 1.0], "INCONCLUSIVE"),
+        ([1.0], "PROVISIONAL"),
+        ([], "NO-RESULT"),
+    ],
+)
+def test_each_word_has_its_launches(latencies_s, word):
+    told = judge(latencies_s)
+    assert told.word == word
+    assert told.reasons
+
+
+def test_the_interval_is_student_s_on_the_logarithms_of_launches():
+    told = judge([1.0, 1.02, 1.04], published="1")
+    logs = [math.log(value) for value in (1.0, 1.02, 1.04)]
+    mean = sum(logs) / 3
+    spread = math.sqrt(sum((value - mean) ** 2 for value in logs) / 2)
+    reach = 2.919986 * spread / math.sqrt(3)  # t of 2 degrees of freedom at 95%
+    assert told.interval[0] == pytest.approx(math.exp(mean - reach) / 1.5, rel=1e-5)
+    assert told.interval[1] == pytest.approx(math.exp(mean + reach) / 0.5, rel=1e-5)
+    assert told.ratio == pytest.approx(math.exp(mean))
+
+
+def test_the_published_digits_widen_the_interval():
+    same = [1.0, 1.0, 1.0]
+    coarse, fine = judge(same, published="1.0"), judge(same, published="1.000")
+    assert fine.interval == (pytest.approx(1 / 1.0005), pytest.approx(1 / 0.9995))
+    assert coarse.interval == (pytest.approx(1 / 1.05), pytest.approx(1 / 0.95))
+    assert verdict.rounding("4.402") == (pytest.approx(4.4015), pytest.approx(4.4025))
+    assert verdict.rounding("3") == (2.5, 3.5)
+
+
+def test_the_attained_margin_is_the_least_that_passes():
+    launches = [1.02, 1.03, 1.01, 1.02]
+    attained = judge(launches).attained_margin
+    assert judge(launches, margin=attained * 1.0001).word == "REPRODUCED"
+    assert judge(launches, margin=attained * 0.9999).word != "REPRODUCED"
+
+
+def test_one_launch_takes_the_stated_prior_and_says_so():
+    tight, wide = judge([1.0], prior_cv=0.005), judge([1.0], prior_cv=0.05)
+    assert tight.attained_margin < wide.attained_margin
+    assert "a variation of 0.5% between launches is assumed" in tight.reasons[0]
+    assert tight.prediction_interval is None
+
+
+def test_unlike_conditions_come_first_and_the_ratio_is_still_told():
+    told = judge([1.0, 1.0, 1.01], differences=["precision", "stack"])
+    assert (told.word, told.reasons) == ("NOT-COMPARABLE", ["precision differs", "stack differs"])
+    assert told.ratio == pytest.approx(1.0033, abs=1e-3)
+
+
+def test_a_failed_check_comes_before_everything():
+    told = judge([1.0, 1.0, 1.0], differences=["stack"], failed_checks=["output_tokens"])
+    assert (told.word, told.reasons, told.ratio) == ("INVALID", ["the check output_tokens failed"], None)
+
+
+def test_the_scale_does_not_matter():
+    one, other = judge([1.01, 1.03, 0.98]), judge([10.1, 10.3, 9.8], published="10.00")
+    assert one.word == other.word
+    assert one.ratio == pytest.approx(other.ratio)
+
+
+def test_the_order_of_launches_does_not_matter():
+    assert judge([1.0, 1.03, 0.97]).interval == pytest.approx(judge([0.97, 1.0, 1.03]).interval)
+
+
+def test_holm_adjusts_as_in_the_book():
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_a_slower_cell_has_a_small_p_and_a_faithful_one_a_large():
+    assert judge([1.20, 1.21, 1.19]).p_slower < 0.001
+    assert judge([1.0, 1.01, 0.99]).p_slower > 0.5
+    assert judge([2.0, 2.0, 2.0]).p_slower == 0.0
+
+
+BEFORE = [1.00, 1.01, 0.99, 1.00, 1.005]
+
+
+@pytest.mark.parametrize(
+    "factor, flagged, told",
+    [(1.0, False, ">= 0.05"), (1.01, False, "within 2%"), (1.05, True, "beyond 2%"), (0.95, True, "beyond 2%")],
+)
+def test_a_change_is_flagged_only_if_significant_and_large(factor, flagged, told):
+    change = between_runs(BEFORE, [value * factor for value in reversed(BEFORE)])
+    assert change.flagged is flagged
+    assert told in change.reason
+    assert change.ratio == pytest.approx(factor)
+    assert change.interval[0] < factor < change.interval[1]
+
+
+def test_a_large_change_of_noisy_launches_is_not_significant():
+    assert not between_runs([1.0, 2.0, 0.5], [1.5, 0.7, 2.2]).flagged
+
+
+def test_sides_may_differ_in_number_but_one_launch_tells_nothing():
+    assert between_runs(BEFORE, [1.2, 1.21]).flagged
+    with pytest.raises(ValueError, match="at least two launches"):
+        between_runs(BEFORE, [1.2])
+
+
+def test_a_change_is_confirmed_only_by_another_in_the_same_direction():
+    up, down, none = (between_runs(BEFORE, [value * factor for value in BEFORE]) for factor in (1.1, 0.9, 1.0))
+    assert confirmed(up, up)
+    assert not confirmed(up, down)
+    assert not confirmed(up, none)
+    assert not confirmed(none, up)
