@@ -3,11 +3,18 @@
 from dataclasses import dataclass
 
 from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
+from runner.contract.errors import InputError
 from runner.contract.fields import Fields
 from runner.contract.request import NAME, Accelerator, Protocol
 from runner.host import paths, strictyaml
 
 UNKNOWN = "unknown"
+
+# Claims name one precision that the kit does not run.
+CLAIMED_BYTES_PER_ELEMENT = {**BYTES_PER_ELEMENT, "int8": 1}
+
+# From each unit of a claim to the seconds of 100 new tokens.
+UNITS = {"s": lambda value: value, "tokens/s": lambda value: 100 / value, "ms/token": lambda value: value * 100 / 1000}
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Claim:
-    """A published number and its conditions; ``latency_s`` is its text, whose digits tell how it was rounded.
+    """A published number and its conditions; ``value`` is its text, whose digits tell how it was rounded.
 
     ``prior_cv`` is the variation between launches to assume for such a cell where one launch cannot tell.
     """
@@ -54,19 +61,63 @@ class Claim:
     protocol: str
     workload: str
     precision: str
-    latency_s: str
+    engine: str | None
+    batch_size: int
+    value: str
+    unit: str
     prior_cv: float
+
+    @property
+    def latency_s(self):
+        """Return the seconds of 100 new tokens, per row of the batch."""
+        return UNITS[self.unit](float(self.value))
+
+
+@dataclass(frozen=True)
+class ClaimSource:
+    """Where claims were published; ``table_stack`` is what the table was measured on, ``text_stack`` what the text tells to use."""
+
+    title: str
+    place: str
+    date: str | None
+    table_stack: str | None
+    text_stack: str | None
+    found: bool
+    note: str | None
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A factor that a source claims in words, and the two cells that it comes from."""
+
+    source: str
+    says: str
+    slower: str
+    faster: str
+
+
+@dataclass(frozen=True)
+class Price:
+    """Two cells and the prices in US dollars an hour that a source sets beside them."""
+
+    dearer: str
+    dearer_usd_per_h: float
+    cheaper: str
+    cheaper_usd_per_h: float
 
 
 @dataclass(frozen=True)
 class Catalog:
     accelerators: dict[str, Accelerator]
+    accelerator_sources: dict[str, str]
     models: dict[str, Architecture]
     workloads: dict[str, Workload]
     protocols: dict[str, Protocol]
     cases: dict[str, Case]
     claims: dict[str, Claim]
-    claim_sources: dict[str, str]
+    claim_sources: dict[str, ClaimSource]
+    ratios: dict[str, Ratio]
+    prices: dict[str, Price]
     margins: dict[str, float]
     dummy_seed: int
     dummy_std: float
@@ -79,14 +130,18 @@ def read(folder=paths.CATALOG):
     cases_table = _table(folder, "cases.yaml")
     margins = cases_table.fields("margins")
     dummy = workloads_table.fields("dummy")
+    accelerators = {name: _accelerator(name, row) for name, row in _only(folder, "accelerators")}
     catalog = Catalog(
-        accelerators={name: _accelerator(name, row) for name, row in _only(folder, "accelerators")},
+        accelerators={name: accelerator for name, (accelerator, _) in accelerators.items()},
+        accelerator_sources={name: source for name, (_, source) in accelerators.items()},
         models={name: Architecture.from_fields(row) for name, row in _only(folder, "models")},
         workloads={name: _workload(row) for name, row in workloads_table.each("workloads")},
         protocols={name: _protocol(name, row) for name, row in _only(folder, "protocols")},
         cases={name: _case(name, row) for name, row in cases_table.each("cases")},
         claims={name: _claim(row) for name, row in claims_table.each("claims")},
         claim_sources={name: _claim_source(row) for name, row in claims_table.each("sources")},
+        ratios={name: _ratio(row) for name, row in claims_table.each("ratios")},
+        prices={name: _price(row) for name, row in claims_table.each("prices")},
         margins={name: margins.number(name) for name in margins.keys()},
         dummy_seed=dummy.count("seed"),
         dummy_std=dummy.number("std"),
@@ -111,13 +166,13 @@ def _only(folder, key):
 
 def _accelerator(name, row):
     row.text("resource")
-    row.text("source")
+    source = row.text("source")
     memory, bandwidth = (
         None if row.text(key) == UNKNOWN else row.count(key, least=1) for key in ("memory_bytes", "hbm_bytes_per_s")
     )
     accelerator = Accelerator(name, row.text("device"), memory, None if bandwidth is None else float(bandwidth))
     row.done()
-    return accelerator
+    return accelerator, source
 
 
 def _protocol(name, row):
@@ -160,7 +215,7 @@ def _case(name, row):
 
 
 def _claim(row):
-    row.number("latency_s")
+    row.number("value")
     claim = Claim(
         source=row.text("source"),
         accelerator=row.text("accelerator"),
@@ -169,8 +224,11 @@ def _claim(row):
         stack=row.text("stack"),
         protocol=row.text("protocol"),
         workload=row.text("workload"),
-        precision=row.choice("precision", tuple(BYTES_PER_ELEMENT)),
-        latency_s=row.text("latency_s"),
+        precision=row.choice("precision", tuple(CLAIMED_BYTES_PER_ELEMENT)),
+        engine=row.text("engine", None),
+        batch_size=row.count("batch_size", 1, least=1),
+        value=row.text("value"),
+        unit=row.choice("unit", tuple(UNITS)),
         prior_cv=row.number("prior_cv"),
     )
     row.done()
@@ -178,31 +236,58 @@ def _claim(row):
 
 
 def _claim_source(row):
-    row.text("title")
-    row.text("date")
-    place = row.text("place")
+    source = ClaimSource(
+        title=row.text("title"),
+        place=row.text("place"),
+        date=row.text("date", None),
+        table_stack=row.text("table_stack", None),
+        text_stack=row.text("text_stack", None),
+        found=row.flag("found"),
+        note=row.text("note", None),
+    )
     row.done()
-    return place
+    return source
+
+
+def _ratio(row):
+    row.number("says")
+    ratio = Ratio(row.text("source"), row.text("says"), row.text("slower"), row.text("faster"))
+    row.done()
+    return ratio
+
+
+def _price(row):
+    dearer, dearer_usd, cheaper, cheaper_usd = "dearer", "dearer_usd_per_h", "cheaper", "cheaper_usd_per_h"
+    price = Price(row.text(dearer), row.number(dearer_usd), row.text(cheaper), row.number(cheaper_usd))
+    row.done()
+    return price
 
 
 def _check_names(catalog, folder):
     """Refuse a row that names what no table has; stacks stand in the lock and are checked when a request is made."""
-    tables = {
+    shared = {
         "accelerator": catalog.accelerators,
         "model": catalog.models,
         "workload": catalog.workloads,
         "protocol": catalog.protocols,
     }
-    rows = [("cases.yaml", name, case) for name, case in catalog.cases.items()]
-    rows += [("claims.yaml", name, claim) for name, claim in catalog.claims.items()]
-    for file, name, row in rows:
-        named = [(key, getattr(row, key), table) for key, table in tables.items()]
-        if isinstance(row, Case):
-            named += [("beside", claim, catalog.claims) for claim in row.beside]
-            named.append(("margin", row.margin, catalog.margins))
-        else:
-            named.append(("source", row.source, catalog.claim_sources))
-        for key, value, table in named:
-            if value not in table:
-                where = f"{paths.shown(folder / file)}: {name}"
-                raise Fields({}, where).error(f"{where}: {key} is {value!r}; known are {', '.join(sorted(table))}.")
+    in_seconds = {name for name, claim in catalog.claims.items() if claim.unit == "s"}
+    sources, cells = {"source": catalog.claim_sources}, catalog.claims
+    tables = [
+        ("cases.yaml", catalog.cases, {**shared, "margin": catalog.margins}),
+        ("claims.yaml", catalog.claims, {**shared, **sources}),
+        ("claims.yaml", catalog.ratios, {**sources, "slower": cells, "faster": cells}),
+        ("claims.yaml", catalog.prices, {"dearer": cells, "cheaper": cells}),
+    ]
+    for file, rows, columns in tables:
+        for name, row in rows.items():
+            for key, known in columns.items():
+                _check_name(folder / file, name, key, getattr(row, key), known)
+    for name, case in catalog.cases.items():
+        for claim in case.beside:
+            _check_name(folder / "cases.yaml", name, "beside", claim, in_seconds)
+
+
+def _check_name(path, name, key, value, known):
+    if value not in known:
+        raise InputError(f"{paths.shown(path)}: {name}: {key} is {value!r}; known are {', '.join(sorted(known))}.")

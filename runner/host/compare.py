@@ -9,7 +9,8 @@ from runner.contract.errors import DamagedResult, InputError
 from runner.contract.request import Request
 from runner.contract.text import printable
 from runner.host import catalog as catalogs
-from runner.host import results, tables, verdict
+from runner.host import ledger, results, tables, verdict
+from runner.host.ledger import Limit
 from runner.host.verdict import Change, Verdict
 
 
@@ -59,6 +60,7 @@ class Row:
     measured: str
     walk_through: bool
     verdict: Verdict
+    limit: Limit | None
     differences: list[Difference]
 
 
@@ -123,7 +125,7 @@ def against_claims(catalog, group):
         differences = conditions_that_differ(catalog, claim, group)
         given = verdict.against_claim(
             group.latencies_s,
-            claim.latency_s,
+            claim.value,
             group.request.margin,
             claim.prior_cv,
             [difference.condition for difference in differences],
@@ -133,15 +135,24 @@ def against_claims(catalog, group):
             Row(
                 claim=name,
                 published=f"{claim.devices} x {claim.accelerator}, {claim.model}",
-                published_s=claim.latency_s,
+                published_s=claim.value,
                 request=group.request.id,
                 measured=f"{group.request.devices} x {group.request.accelerator.name}, {group.request.model.name}",
                 walk_through=group.request.accelerator.device == "cpu",
                 verdict=given,
+                limit=_limit(group.request, given, float(claim.value)),
                 differences=differences,
             )
         )
     return rows
+
+
+def _limit(request, given, published_s):
+    """Return how near the measured time is to what memory bandwidth allows, None where either is unknown."""
+    if given.ratio is None or request.workload.batch_size > 1:
+        return None
+    bandwidth, architecture = request.accelerator.hbm_bytes_per_s, request.model.architecture
+    return ledger.limit(architecture, request.workload.precision, request.devices, bandwidth, given.ratio * published_s)
 
 
 def conditions(catalog, claim, group):

@@ -27,6 +27,40 @@ def show(groups, rows, slower):
         console.print(f"Slower than published, corrected for looking at {len(rows)} cells: {', '.join(slower)}.")
 
 
+def show_claims(catalog, limits, findings):
+    """Print the ledger: a table for each source, then the findings."""
+    console = Console()
+    for name, source in catalog.claim_sources.items():
+        rows = {claim: row for claim, row in catalog.claims.items() if row.source == name}
+        console.print(Text(f"{name}: {source.title}{f' ({source.date})' if source.date else ''}"), soft_wrap=True)
+        console.print(Text(f"  {source.place}"), soft_wrap=True)
+        if source.note:
+            console.print(Text(f"  {source.note}"), soft_wrap=True)
+        if rows:
+            console.print(_cells(rows, limits))
+        console.print()
+    console.print("limit: the share of the measured time that memory bandwidth alone would need. Its sources:")
+    for name, accelerator in catalog.accelerators.items():
+        rate = "unknown" if accelerator.hbm_bytes_per_s is None else f"{accelerator.hbm_bytes_per_s / 1e12:.2f} TB/s"
+        console.print(Text(f"  {name}: {rate}; {catalog.accelerator_sources[name]}"), soft_wrap=True)
+    console.print()
+    console.print("Findings, computed from the rows above:")
+    for finding in findings:
+        console.print(Text(f"  {finding.kind}: {finding.text}."), soft_wrap=True)
+
+
+def _cells(rows, limits):
+    table = _plain_table("cell", "as printed", "s", "limit", "suggests")
+    for name, claim in rows.items():
+        batch = f", batch {claim.batch_size}" if claim.batch_size > 1 else ""
+        engine = f", {claim.engine}" if claim.engine else ""
+        reached = limits[name]
+        share, bound = ("-", "-") if reached is None else (f"{reached.share:.0%}", reached.bound)
+        cell = f"{claim.devices} x {claim.accelerator}, {claim.model}, {claim.precision}{batch}{engine}"
+        table.add_row(*map(Text, (cell, f"{claim.value} {claim.unit}", f"{claim.latency_s:.3f}", share, bound)))
+    return table
+
+
 def show_changes(changes):
     """Print run against run, one line of numbers and one of reasons for each pair."""
     console = Console()
@@ -67,6 +101,9 @@ def _print_reasons(console, rows):
                 f"  attained margin {given.attained_margin:.1%} on {given.launches} launch(es){one_more}",
                 soft_wrap=True,
             )
+        if row.limit is not None:
+            reached = f"{row.limit.share:.0%} of the memory-bandwidth limit, which suggests: {row.limit.bound}"
+            console.print(f"  {reached}", soft_wrap=True)
         console.print()
 
 
