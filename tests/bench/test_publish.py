@@ -1,6 +1,5 @@
 import errno
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -22,23 +21,6 @@ def test_a_name_that_is_taken_is_never_replaced(tmp_path):
         publish.publish(str(path), b"second")
     assert path.read_bytes() == b"first"
     assert os.listdir(tmp_path) == ["r.json"]
-
-
-def test_of_many_writers_of_one_name_one_wins_and_all_others_know(tmp_path):
-    for attempt in range(20):
-        path = tmp_path / f"{attempt}.json"
-
-        def write(number, path=path):
-            try:
-                publish.publish(str(path), b"%d" % number)
-            except PublishFailed:
-                return None
-            return number
-
-        with ThreadPoolExecutor(16) as pool:
-            winners = [number for number in pool.map(write, range(16)) if number is not None]
-        assert len(winners) == 1
-        assert path.read_bytes() == b"%d" % winners[0]
 
 
 @pytest.mark.parametrize("call", ["fsync", "link"])

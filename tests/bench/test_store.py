@@ -1,0 +1,130 @@
+"""The writer of results under faults: killed at every system call, every call failing, many writers of one name."""
+
+import errno
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from runner.bench import publish
+from runner.contract.errors import PublishFailed
+from tests import faults
+
+CONTENT = b'{"kind": "result"}\n' * 5000
+ERRORS = [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT, errno.ESTALE]
+
+needs_ptrace = pytest.mark.skipif(not faults.SUPPORTED, reason="stops system calls by ptrace on x86-64 Linux only")
+
+
+def writer(path):
+    def write():
+        try:
+            publish.publish(str(path), CONTENT)
+        except PublishFailed:
+            return PublishFailed.exit_code
+        return 0
+
+    return write
+
+
+def in_new_folder(folder):
+    return folder / "new" / "deep" / "r.json"
+
+
+def in_old_folder(folder):
+    folder.mkdir()
+    return folder / "r.json"
+
+
+def beside_others(folder):
+    folder.mkdir()
+    (folder / ".r.json.0.tmp").write_bytes(b"left by another writer")
+    (folder / "other.json").write_bytes(b"whole")
+    return folder / "r.json"
+
+
+PLACES = [in_new_folder, in_old_folder, beside_others]
+
+
+def unbroken(path):
+    """Return whether a reader sees all of the file or no file at all."""
+    return not path.exists() or path.read_bytes() == CONTENT
+
+
+def fresh(folder, name):
+    folder = folder / str(name)
+    folder.mkdir()
+    return folder / "results"
+
+
+@needs_ptrace
+def test_a_writer_killed_at_any_system_call_leaves_no_torn_file(tmp_path):
+    killed = published = 0
+    for place in PLACES:
+        stops = 2 * faults.calls(writer(place(fresh(tmp_path, place.__name__))))
+        for stop in range(1, stops + 1):
+            path = place(fresh(tmp_path, f"{place.__name__}-{stop}"))
+            assert faults.run_killed(writer(path), stop) == -signal.SIGKILL
+            assert unbroken(path), (place.__name__, stop)
+            killed += 1
+            published += path.exists()
+    assert killed >= 100
+    assert 0 < published < killed
+
+
+@needs_ptrace
+@pytest.mark.parametrize("code", ERRORS, ids=[errno.errorcode[code] for code in ERRORS])
+def test_no_failing_system_call_loses_a_result_silently(tmp_path, code):
+    """Whatever call fails: a writer that says it is done has published all, and one that failed has left no torn file."""
+    refused = tried = 0
+    for place in PLACES:
+        for call in range(1, faults.calls(writer(place(fresh(tmp_path, place.__name__)))) + 1):
+            path = place(fresh(tmp_path, f"{place.__name__}-{call}"))
+            status = faults.run_failing(writer(path), call, code)
+            assert unbroken(path), (place.__name__, call)
+            assert status in (0, 1, PublishFailed.exit_code), (place.__name__, call)
+            assert status != 0 or path.exists(), (place.__name__, call)
+            tried += 1
+            refused += status == PublishFailed.exit_code
+    assert tried >= 50
+    assert refused >= 20
+
+
+@needs_ptrace
+def test_the_fault_is_really_there(tmp_path):
+    """A writer that opens and dumps is torn by the same sweep: the sweep can fail."""
+
+    def plain(path):
+        def write():
+            with open(path, "wb", buffering=0) as file:
+                file.write(CONTENT[:1000])
+                file.write(CONTENT[1000:])
+            return 0
+
+        return write
+
+    torn = 0
+    for stop in range(1, 2 * faults.calls(plain(tmp_path / "whole.json")) + 1):
+        path = tmp_path / f"{stop}.json"
+        faults.run_killed(plain(path), stop)
+        torn += not unbroken(path)
+    assert torn > 0
+
+
+def test_of_many_writers_of_one_name_one_wins_and_all_others_know(tmp_path):
+    for round_ in range(100):
+        path = tmp_path / f"{round_}.json"
+
+        def write(number, path=path):
+            try:
+                publish.publish(str(path), b"%d" % number)
+            except PublishFailed:
+                return None
+            return number
+
+        with ThreadPoolExecutor(16) as pool:
+            winners = [number for number in pool.map(write, range(16)) if number is not None]
+        assert len(winners) == 1
+        assert path.read_bytes() == b"%d" % winners[0]
+    assert len(os.listdir(tmp_path)) == 100
