@@ -56,7 +56,7 @@ def _route(repositories, path, posted):
     for (kind, name), (revision, files) in repositories.items():
         api, plain = f"/api/{kind}s/{name}", f"/{'datasets/' if kind == 'dataset' else ''}{name}/resolve/"
         if path in (api, f"{api}/revision/{revision}", f"{api}/revision/main"):
-            siblings = [{"rfilename": file} for file in files]
+            siblings = [{"rfilename": file, **_stored(file, content)} for file, content in files.items()]
             return _json(
                 {
                     "id": name,
@@ -84,6 +84,16 @@ def _route(repositories, path, posted):
         if path.startswith(api):
             return 404, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "no such revision"}, b"{}"
     return 404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "no such repository"}, b"{}"
+
+
+def _stored(path, content):
+    """Return how the hub describes a file: large ones by their sha256."""
+    if not path.endswith((".bin", ".safetensors")):
+        return {"size": len(content)}
+    return {
+        "size": len(content),
+        "lfs": {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134},
+    }
 
 
 def _json(value):

@@ -51,7 +51,7 @@ def request(**changes):
         "accelerator": Accelerator("cpu", "cpu", None, None),
         "devices": 1,
         "stack": Stack("cpu", "cpu", "3.10", "deepspeed", {"torch": "2.13.0", "deepspeed": "0.19.8"}, None, None),
-        "model": Model("bloom-tiny", TINY, None, None),
+        "model": Model("bloom-tiny", TINY, None, None, {}),
         "weights": Weights("dummy", 29, 0.3),
         "workload": workload(),
         "protocol": protocol(),

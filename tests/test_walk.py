@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runner.bench import model, tokenizer, weights
+from runner.contract.files import sha256_of_file
 from runner.contract.request import Request, read_request
 from runner.host import results
 from tests import samples
@@ -247,7 +249,9 @@ def test_real_weights_of_a_hub_cache_give_the_tokens_of_plain_transformers(tmp_p
     for name in ("config.json", "tokenizer.json"):
         shutil.copy(snapshot / name, folder)
     one_path = tmp_path / "one.json"
-    one_path.write_text(json.dumps(_with(request, devices=1).to_json()))
+    pinned = {"pytorch_model.bin": sha256_of_file(folder / "pytorch_model.bin")}
+    one_rank = _with(request, devices=1, model=replace(request.model, files=pinned))
+    one_path.write_text(json.dumps(one_rank.to_json()))
     (two,) = house.bench(path)
     (one,) = house.bench(one_path, "--model-dir", folder)
     plain.generation_config.eos_token_id = None
@@ -267,7 +271,5 @@ def test_real_weights_of_a_hub_cache_give_the_tokens_of_plain_transformers(tmp_p
 
 
 def _with(request, **changes):
-    from dataclasses import replace
-
     made = replace(request, **changes)
     return Request.from_json(made.to_json(), "a test")

@@ -90,7 +90,7 @@ def _check_before(request, places, device_module):
     launcher.check(request.stack.launcher)
     _check_stack(request.stack)
     if request.weights.kind == "hub":
-        weights.locate(request.model, places.model_dir)
+        weights.verify(weights.locate(request.model, places.model_dir), request.model.files)
     dataset = request.workload.dataset
     if dataset is not None and dataset.source == "file":
         _check_dataset(dataset, places.dataset_file)

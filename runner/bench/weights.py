@@ -14,6 +14,7 @@ import time
 from runner.bench import hostfacts
 from runner.contract.architecture import shard_shape
 from runner.contract.errors import InputError, LaunchFailed
+from runner.contract.files import sha256_of_file
 
 PROGRESS_S = 5
 BLOCK_ELEMENTS = 1 << 18  # 2 MiB of int64 scratch, inside a core's second-level cache
@@ -65,12 +66,12 @@ class DummyWeights:
 class CheckpointWeights:
     """Weights of a model folder: safetensors where there are any (read by slices), else ``*.bin`` read without code.
 
-    Keys may be bigscience/bloom's (``h.0...``) or transformers' (``transformer.h.0...``). A missing, unknown or
-    misshapen tensor is an ``InputError``.
+    ``pinned`` maps file names to the sha256 that ``verify`` has compared. Keys may be bigscience/bloom's (``h.0...``) or
+    transformers' (``transformer.h.0...``). A missing, unknown or misshapen tensor is an ``InputError``.
     """
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, pinned):
+        self.folder, self.pinned = folder, pinned
         self.files = sorted(glob.glob(os.path.join(glob.escape(folder), "*.safetensors")))
         self.format = "safetensors"
         if not self.files:
@@ -103,7 +104,14 @@ class CheckpointWeights:
             )
 
     def describe(self):
-        files = [{"name": os.path.basename(path), "bytes": os.path.getsize(path)} for path in self.files]
+        files = [
+            {
+                "name": os.path.basename(path),
+                "bytes": os.path.getsize(path),
+                "sha256": self.pinned.get(os.path.basename(path)),
+            }
+            for path in self.files
+        ]
         return {
             "kind": "hub",
             "seed": None,
@@ -118,7 +126,25 @@ def source(request, folder):
     """Return the source of the weights that a request asks for; ``folder`` is the model's, None for dummy weights."""
     if folder is None:
         return DummyWeights(request.weights.seed, request.weights.std)
-    return CheckpointWeights(folder)
+    return CheckpointWeights(folder, request.model.files)
+
+
+def verify(folder, pinned):
+    """Compare every weight file of ``folder`` with its pinned sha256, before anything opens it.
+
+    Raises ``InputError`` for a file that is not the pinned one, and for a pickle that is not pinned: loading it safely
+    rests on one flag of torch, which has been bypassed before (CVE-2025-32434, CVE-2026-24747).
+    """
+    source = CheckpointWeights(folder, pinned)
+    for path in source.files:
+        wanted = pinned.get(os.path.basename(path))
+        if wanted is None and source.format == "bin":
+            raise InputError(
+                f"{path} is a pickle whose sha256 is not in versions.lock: it is not opened. Take safetensors,"
+                " or run `python -m runner lock --only hub` where the hub can be reached, and make the request again."
+            )
+        if wanted is not None and sha256_of_file(path) != wanted:
+            raise InputError(f"{path} is not the file that is pinned: its sha256 differs. Fetch it again.")
 
 
 def fill(model, architecture, source, rank, ranks, say=lambda text: None):

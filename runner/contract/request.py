@@ -71,15 +71,20 @@ class Stack:
 
 @dataclass(frozen=True)
 class Model:
-    """A BLOOM by name. ``repository`` and ``revision`` (40 hex digits) are null for a size that nobody published."""
+    """A BLOOM by name. ``repository`` and ``revision`` (40 hex digits) are null for dummy weights.
+
+    ``files`` maps names of the revision's large files to their sha256; empty where the lock has none.
+    """
 
     name: str
     architecture: Architecture
     repository: Optional[str]
     revision: Optional[str]
+    files: Dict[str, str]
 
     @classmethod
     def from_fields(cls, fields):
+        files = fields.fields("files")
         return _finish(
             fields,
             cls(
@@ -87,6 +92,7 @@ class Model:
                 architecture=Architecture.from_fields(fields.fields("architecture")),
                 repository=fields.optional(Fields.text, "repository"),
                 revision=fields.optional(Fields.text, "revision"),
+                files={name: files.pattern(name, SHA256, "a sha256 in hex") for name in files.keys()},
             ),
         )
 

@@ -80,6 +80,7 @@ def unresolved(lock):
             pins["stacks", name, "packages", package, "sha256"] = pin.sha256
     for kind in ("models", "datasets"):
         pins.update({(kind, name, "revision"): pin.revision for name, pin in getattr(lock, kind).items()})
+    pins.update({("models", name, "files"): UNRESOLVED for name, pin in lock.models.items() if pin.files is None})
     for name, source in lock.sources.items():
         pins.update({("sources", name, "commit"): source.commit, ("sources", name, "tree"): source.tree})
     return [where for where, value in pins.items() if value == UNRESOLVED]
@@ -205,6 +206,15 @@ def _hub(lock):
                     (kind, name, "revision"),
                     lambda pin=pin, kind=kind: origins.hub_revision(kind[:-1], pin.repository, pin.short),
                 )
+    for name, pin in lock.models.items():
+        if pin.revision != UNRESOLVED and pin.files is None:
+            yield ("models", name, "files"), lambda pin=pin: _files_as_text(pin)
+
+
+def _files_as_text(pin):
+    """Return the large files of a model as a YAML mapping on one line."""
+    files = origins.hub_files("model", pin.repository, pin.revision)
+    return "{" + ", ".join(f"{name}: {sha256}" for name, sha256 in sorted(files.items())) + "}"
 
 
 def _git(lock):

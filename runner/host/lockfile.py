@@ -63,11 +63,15 @@ class Stack:
 
 @dataclass(frozen=True)
 class Pinned:
-    """A model or dataset repository and its revision; ``short`` is what is known of an unresolved one."""
+    """A model or dataset repository and its revision; ``short`` is what is known of an unresolved one.
+
+    ``files`` maps a model's large files to their sha256; None while unresolved, and for datasets.
+    """
 
     repository: str
     revision: str
     short: str | None
+    files: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -205,7 +209,14 @@ def _package(fields):
 
 def _pinned(fields):
     revision = fields.pattern("revision", _COMMIT, "40 hex digits or unresolved")
-    return _finish(fields, Pinned(fields.text("repository"), revision, fields.text("short", None)))
+    files = fields.take("files", (str, dict), UNRESOLVED)
+    if isinstance(files, dict):
+        entries = fields.fields("files")
+        files = {name: entries.pattern(name, _SHA256, "a sha256 in hex") for name in entries.keys()}
+    elif files != UNRESOLVED:
+        raise fields.fail("files", f"'files' must be a mapping of names to sha256, or unresolved; {files!r} was found.")
+    known = None if files == UNRESOLVED else files
+    return _finish(fields, Pinned(fields.text("repository"), revision, fields.text("short", None), known))
 
 
 def _source(fields):

@@ -51,17 +51,15 @@ def hub_revision(kind, repository, short):
     return next((commit.commit_id for commit in commits if commit.commit_id.startswith(short)), None)
 
 
-def hub_has_revision(kind, repository, revision):
-    """Return whether the hub still has a repository at a full revision."""
+def hub_files(kind, repository, revision):
+    """Return name to sha256 of the large files of a repository at a revision, as the hub's storage knows them."""
     import huggingface_hub
-    from huggingface_hub.utils import RepositoryNotFoundError, RevisionNotFoundError
 
     try:
-        return huggingface_hub.HfApi().repo_info(repository, repo_type=kind, revision=revision).sha == revision
-    except (RepositoryNotFoundError, RevisionNotFoundError):
-        return False
-    except Exception as problem:
+        found = huggingface_hub.HfApi().repo_info(repository, repo_type=kind, revision=revision, files_metadata=True)
+    except Exception as problem:  # the client raises those of its HTTP library too
         raise Unreachable(f"the hub, for {repository}: {_first_line(problem)}") from None
+    return {file.rfilename: file.lfs["sha256"] for file in found.siblings if file.lfs}
 
 
 def image_digest(repository, tag):

@@ -139,12 +139,13 @@ def _stack(lock, name):
 def _model(lock, name, architecture, weights):
     pin = lock.models.get(name)
     if weights.kind == "dummy":
-        return Model(name, architecture, None, None)
+        return Model(name, architecture, None, None, {})
     if pin is None:
         raise UsageError(
             f"{name} has no published weights. Use --weights dummy, or --model {' or '.join(sorted(lock.models))}."
         )
-    return Model(name, architecture, pin.repository, lockfile.need(pin.revision, f"The revision of {name}"))
+    revision = lockfile.need(pin.revision, f"The revision of {name}")
+    return Model(name, architecture, pin.repository, revision, pin.files or {})
 
 
 def _weights(catalog, kind, seed):

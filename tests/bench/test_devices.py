@@ -6,7 +6,7 @@ from runner.contract.errors import Unsupported
 from runner.contract.request import Model
 from tests import samples
 
-BLOOMZ = Model("bloomz", Architecture(250880, 14336, 70, 112), None, None)
+BLOOMZ = Model("bloomz", Architecture(250880, 14336, 70, 112), None, None, {})
 
 
 def test_a_device_without_a_module_is_refused():

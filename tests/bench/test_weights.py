@@ -163,7 +163,7 @@ def save(folder, tensors, form, parts=1):
 def test_a_checkpoint_fills_every_parameter(tmp_path, style, form, parts):
     save(tmp_path, stored(style), form, parts)
     target = model()
-    source = weights.CheckpointWeights(str(tmp_path))
+    source = weights.CheckpointWeights(str(tmp_path), {})
     weights.fill(target, samples.TINY, source, 0, 1)
     for name, value in target.named_parameters():
         assert torch.equal(value, stored("transformers")[name]), name
@@ -179,7 +179,7 @@ def test_a_rank_takes_only_its_part_of_a_checkpoint(tmp_path, form):
     for parameter in (QKV, DENSE, samples.TINY.head_shard()):
         target = torch.empty(shard_shape(parameter, 2))
         names = {**PARAMETERS, "lm_head.weight": samples.TINY.head_shard()}
-        source = weights.CheckpointWeights(str(tmp_path))
+        source = weights.CheckpointWeights(str(tmp_path), {})
         source.fill(names, {parameter.name: target}, 1, 2)
         key = "word_embeddings.weight" if parameter.name == "lm_head.weight" else parameter.name[len("transformer.") :]
         assert torch.equal(target, tensors[key].chunk(2, dim=parameter.split)[1])
@@ -208,13 +208,13 @@ def test_weights_of_another_model_are_never_measured(tmp_path, change, problem, 
     change(tensors)
     save(tmp_path, tensors, form)
     with pytest.raises(InputError, match=problem):
-        weights.fill(model(), samples.TINY, weights.CheckpointWeights(str(tmp_path)), 0, 1)
+        weights.fill(model(), samples.TINY, weights.CheckpointWeights(str(tmp_path), {}), 0, 1)
 
 
 def test_keys_that_fit_nothing_are_an_error_and_not_random_weights(tmp_path):
     save(tmp_path, {f"model.{name}": value for name, value in stored("bigscience").items()}, "safetensors")
     with pytest.raises(InputError, match="which .* BLOOM has not"):
-        weights.fill(model(), samples.TINY, weights.CheckpointWeights(str(tmp_path)), 0, 1)
+        weights.fill(model(), samples.TINY, weights.CheckpointWeights(str(tmp_path), {}), 0, 1)
 
 
 class Canary:
@@ -229,13 +229,13 @@ def test_code_in_a_pickle_is_never_run(tmp_path):
     canary = tmp_path / "canary"
     torch.save({"word_embeddings.weight": Canary(str(canary))}, tmp_path / "pytorch_model.bin")
     with pytest.raises(InputError, match="is refused: it is no whole, plain file of tensors"):
-        weights.fill(model(), samples.TINY, weights.CheckpointWeights(str(tmp_path)), 0, 1)
+        weights.fill(model(), samples.TINY, weights.CheckpointWeights(str(tmp_path), {}), 0, 1)
     assert not canary.exists()
 
 
 def test_a_folder_without_weights_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"holds neither \*.safetensors nor pytorch_model\*.bin"):
-        weights.CheckpointWeights(str(tmp_path))
+        weights.CheckpointWeights(str(tmp_path), {})
 
 
 def test_a_torn_safetensors_file_is_refused(tmp_path):
@@ -243,13 +243,13 @@ def test_a_torn_safetensors_file_is_refused(tmp_path):
     (file,) = tmp_path.glob("*.safetensors")
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(InputError, match="is refused"):
-        weights.fill(model(), samples.TINY, weights.CheckpointWeights(str(tmp_path)), 0, 1)
+        weights.fill(model(), samples.TINY, weights.CheckpointWeights(str(tmp_path), {}), 0, 1)
 
 
 def test_where_real_weights_lie(tmp_path, monkeypatch):
     from runner.contract.request import Model
 
-    asked = Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "0" * 40)
+    asked = Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "0" * 40, {})
     with pytest.raises(InputError, match="holds no config.json"):
         weights.locate(asked, str(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bloom"}))
@@ -276,9 +276,9 @@ def test_a_folder_that_says_it_is_of_another_revision_is_refused(tmp_path, say):
     assert weights.observed_revision(str(tmp_path)) is None
     say(tmp_path, "1" * 40)
     assert weights.observed_revision(str(tmp_path)) == "1" * 40
-    asked = Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "1" * 40)
+    asked = Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "1" * 40, {})
     assert weights.locate(asked, str(tmp_path)) == str(tmp_path)
-    moved = Model(asked.name, asked.architecture, asked.repository, "2" * 40)
+    moved = Model(asked.name, asked.architecture, asked.repository, "2" * 40, {})
     with pytest.raises(InputError, match=f"holds revision {'1' * 40} of the model; {'2' * 40} is pinned"):
         weights.locate(moved, str(tmp_path))
 
@@ -289,3 +289,24 @@ def test_progress_is_told_in_bytes_of_this_rank(monkeypatch):
     weights.fill(model(), samples.TINY, weights.DummyWeights(7, 0.3), 0, 1, said.append)
     assert said[-1] == "loaded 0.0 of 0.0 GB of this rank's weights"
     assert len(said) == 29
+
+
+def test_a_pickle_is_opened_only_if_the_lock_knows_it(tmp_path):
+    save(tmp_path, stored("bigscience"), "bin")
+    (file,) = tmp_path.glob("*.bin")
+    with pytest.raises(InputError, match="is a pickle whose sha256 is not in versions.lock: it is not opened"):
+        weights.verify(str(tmp_path), {})
+    pinned = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}
+    weights.verify(str(tmp_path), pinned)
+    assert weights.CheckpointWeights(str(tmp_path), pinned).describe()["files"][0]["sha256"] == pinned[file.name]
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(InputError, match="is not the file that is pinned: its sha256 differs"):
+        weights.verify(str(tmp_path), pinned)
+
+
+def test_safetensors_need_no_pin_but_must_be_the_pinned_ones(tmp_path):
+    save(tmp_path, stored("bigscience"), "safetensors")
+    (file,) = tmp_path.glob("*.safetensors")
+    weights.verify(str(tmp_path), {})
+    with pytest.raises(InputError, match="its sha256 differs"):
+        weights.verify(str(tmp_path), {file.name: "0" * 64})

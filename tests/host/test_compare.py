@@ -23,7 +23,7 @@ def gaudi2_result(**observed):
         accelerator=Accelerator("gaudi2", "hpu", 96 * 10**9, 2.45e12),
         devices=8,
         stack=stack,
-        model=Model("bloomz", tables.models["bloomz"], "bigscience/bloomz", "7" * 40),
+        model=Model("bloomz", tables.models["bloomz"], "bigscience/bloomz", "7" * 40, {}),
         weights=Weights("hub", None, None),
         workload=samples.workload(precision="bfloat16"),
         protocol=tables.protocols["gaudi-1.10"],

@@ -28,7 +28,8 @@ def lock_copy(tmp_path, monkeypatch):
 @pytest.fixture
 def hub_here(monkeypatch):
     """Serve one model; the client reads its endpoint when it is first imported, so the constant is set."""
-    with hub.serve({("model", "microsoft/bloom-deepspeed-inference-fp16"): (REVISION, {})}) as (endpoint, log):
+    files = {"config.json": b"{}", "non-tp.pt": b"", "tp_00_00.bin": b"weights"}
+    with hub.serve({("model", "microsoft/bloom-deepspeed-inference-fp16"): (REVISION, files)}) as (endpoint, log):
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
         yield log
 
@@ -122,9 +123,18 @@ def test_an_image_s_digest_is_that_of_its_manifest(tmp_path, monkeypatch):
 
 
 def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_copy, hub_here, monkeypatch, capsys):
-    assert verb.main(["--only", "hub"]) == 0
+    others = len(lockfile.read(lock_copy).models) - 1
+    with pytest.raises(
+        Unreachable, match=f"{others} of the origins asked did not answer"
+    ):  # the hub here has one model
+        verb.main(["--only", "hub"])
     assert lockfile.read(lock_copy).models["bloom-fp16"].revision == REVISION
     assert f"resolved: models.bloom-fp16.revision is {REVISION}" in capsys.readouterr().out
+    with pytest.raises(Unreachable):
+        verb.main(["--only", "hub"])
+    known = {"tp_00_00.bin": hashlib.sha256(b"weights").hexdigest()}
+    assert lockfile.read(lock_copy).models["bloom-fp16"].files == known
+    capsys.readouterr()
 
     def dead(repository, tag):
         raise Unreachable("the registry, for x: no route")
