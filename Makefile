@@ -17,7 +17,7 @@ TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' v
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset compare test test-unit test-py38 lint perf lock lock-check clean
+.PHONY: help setup bench bench-dataset compare claims test test-unit test-py38 lint fuzz perf lock lock-check clean
 
 ##@ Measure
 
@@ -39,6 +39,9 @@ bench-dataset: $(VENV)/.host $(VENV)/.cpu  ## complete a column of a dataset her
 compare: $(VENV)/.host  ## set all results beside the published table
 	$(PY) -m runner compare $(RESULTS)
 
+claims: $(VENV)/.host  ## print the published numbers and what is known for and against them
+	$(PY) -m runner claims
+
 perf: $(VENV)/.host $(VENV)/.cpu  ## measure the runner itself: its overhead, compiled decoding, memory bandwidth
 	$(PY) -m tests.perf
 
@@ -57,6 +60,12 @@ lint: $(VENV)/.dev  ## ruff, mypy and the import contracts
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
+
+SECONDS ?= 60
+
+fuzz: $(VENV)/.dev  ## feed the readers of foreign bytes with new examples for SECONDS (default 60)
+	@end=$$(($$(date +%s) + $(SECONDS))); while [ $$(date +%s) -lt $$end ]; do \
+		FUZZ_EXAMPLES=1000 $(PY) -m pytest -q --hypothesis-seed=$$(date +%s%N) tests/host/test_fuzz_readers.py || exit 1; done
 
 ##@ Pin
 

@@ -1,6 +1,10 @@
-"""Readers of foreign bytes end in a value or in a KitError, whatever they are given."""
+"""Readers of foreign bytes end in a value or in a KitError, whatever they are given.
+
+In the tests the examples are the same each time; ``make fuzz SECONDS=600`` draws new ones for as long as asked.
+"""
 
 import copy
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +25,8 @@ values = st.recursive(
     max_leaves=6,
 )
 
-settings.register_profile("kit", max_examples=150, deadline=None, derandomize=True)
+EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
+settings.register_profile("kit", max_examples=int(EXAMPLES or 150), deadline=None, derandomize=EXAMPLES is None)
 settings.load_profile("kit")
 
 
