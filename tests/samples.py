@@ -44,6 +44,10 @@ def workload(**changes):
     return Workload(**{**row, **changes})
 
 
+def hpu_stack():
+    return Stack("gaudi-1.10", "hpu", "3.8", "deepspeed", {"torch": "2.0.1"}, None, None)
+
+
 def request(**changes):
     """Return a small request of the CPU; ``changes`` replace whole parts."""
     parts = {
@@ -97,6 +101,8 @@ def raw(asked):
             "span_s": 0.25 * calls,
             "output_tokens": [[new] * rows for _ in range(calls)],
         },
+        "clock": {"resolution_s": 1e-9, "elapsed_s": 2.0, "drift_s": 0.0},
+        "host_noise": {"cpu_pressure": 0.01, "throttled_periods": 0, "swapped_pages": 0, "oom_kills": None},
         "instrumented": {
             "e2e_s": [0.25],
             "ttft_s": [0.05],

@@ -72,3 +72,30 @@ def available_memory_bytes():
 def peak_rss_bytes():
     """Return the largest resident size that this process has had."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def noise_counters(proc="/proc", cgroup="/sys/fs/cgroup"):
+    """Return counters of what disturbs a measurement; None for each that this host does not have. See ``noise_between``."""
+    pressure = _number_after("some", "total=", read_text(os.path.join(proc, "pressure", "cpu")))
+    vmstat = read_text(os.path.join(proc, "vmstat"))
+    return {
+        "cpu_stalled_us": pressure,
+        "throttled_periods": _number_after("nr_throttled", " ", read_text(os.path.join(cgroup, "cpu.stat"))),
+        "swapped_pages": _number_after("pswpout", " ", vmstat),
+        "oom_kills": _number_after("oom_kill", " ", vmstat),
+    }
+
+
+def noise_between(before, after, elapsed_s):
+    """Return what two readings of ``noise_counters`` differ by; ``cpu_pressure`` is the share of the time that work waited."""
+    found = {name: None if None in (before[name], after[name]) else after[name] - before[name] for name in before}
+    stalled_us = found.pop("cpu_stalled_us")
+    return {"cpu_pressure": None if stalled_us is None else stalled_us / 1e6 / elapsed_s, **found}
+
+
+def _number_after(line_start, mark, text):
+    """Return the whole number behind ``mark`` on the line whose first word is ``line_start``; None if there is none."""
+    for line in (text or "").splitlines():
+        if line.split(" ", 1)[0] == line_start and mark in line:
+            return int(line.split(mark, 1)[1].split()[0])
+    return None

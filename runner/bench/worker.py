@@ -72,9 +72,12 @@ def _run(options, rank, ranks):
         raw.update(measured)
         raw["conditions"]["kv_cache"] = measure.cached(traced)
     else:
+        counters, started_ns = hostfacts.noise_counters(), time.monotonic_ns()
         raw["dataset"] = completions.run(
             request, loaded, options.dataset_file, options.outputs if rank == 0 else None, say
         )
+        elapsed_s = (time.monotonic_ns() - started_ns) / 1e9
+        raw["host_noise"] = hostfacts.noise_between(counters, hostfacts.noise_counters(), elapsed_s)
     raw["ranks"] = _gather(_rank_facts(rank, device_module, loaded, raw), ranks)
     _leave_together()
     return raw
@@ -88,12 +91,15 @@ def _latency(request, loaded, device_module, say):
     say(
         f"{protocol.untimed_calls} untimed and {protocol.timed_calls} timed calls of {workload.output_tokens} tokens ({protocol.name})"
     )
+    counters, started_ns, started = hostfacts.noise_counters(), time.monotonic_ns(), time.time()
     durations, returned = measure.timed_pass(
         protocol,
         lambda: model.generate(loaded, rows, workload),
         device_module.synchronize,
         time.perf_counter_ns,
     )
+    clock = _clock(started_ns, started)
+    noise = hostfacts.noise_between(counters, hostfacts.noise_counters(), clock["elapsed_s"])
     say(f"timed: {durations['span_s'] / protocol.timed_calls:.3f} s a call; {INSTRUMENTED_CALLS} instrumented calls")
     traced = [model.traced_call(loaded, rows, workload, time.perf_counter_ns) for _ in range(INSTRUMENTED_CALLS)]
     input_tokens = len(prompt_ids[0])
@@ -105,6 +111,8 @@ def _latency(request, loaded, device_module, say):
             "span_s": durations["span_s"],
             "output_tokens": [[len(row) for row in call] for call in outputs],
         },
+        "clock": clock,
+        "host_noise": noise,
         "instrumented": measure.per_token(traced),
         "tokens": {
             "prompt_ids": prompt_ids,
@@ -115,6 +123,13 @@ def _latency(request, loaded, device_module, say):
         },
     }
     return measured, traced
+
+
+def _clock(started_ns, started):
+    """Return the clock's resolution, the seconds since the start, and by how many the wall clock moved against them."""
+    elapsed_s = (time.monotonic_ns() - started_ns) / 1e9
+    resolution_s = time.get_clock_info("perf_counter").resolution
+    return {"resolution_s": resolution_s, "elapsed_s": elapsed_s, "drift_s": time.time() - started - elapsed_s}
 
 
 def _conditions(loaded, ranks):

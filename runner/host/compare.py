@@ -46,7 +46,7 @@ class Group:
     @property
     def failed_checks(self):
         checks = [check for launch in self.launches for check in launch.get("checks", [])]
-        return sorted({check["name"] for check in checks if not check["passed"]})
+        return sorted({check["name"] for check in checks if check["passed"] is False and check["act"] == "refuse"})
 
 
 @dataclass(frozen=True)

@@ -149,10 +149,12 @@ def _print_result(console, result, request):
 def _launch_lines(launch):
     if launch["status"] != "complete":
         return [f"  launch {launch['index'] + 1}: failed. {launch['error']}"]
-    engine, ranks = launch["conditions"]["engine"], len(launch["ranks"])
+    engine, ranks, checks = launch["conditions"]["engine"], len(launch["ranks"]), launch["checks"]
+    flagged = [check["name"] for check in checks if check["passed"] is False]
+    passed, unchecked = (sum(check["passed"] is outcome for check in checks) for outcome in (True, None))
     lines = [
-        f"  launch {launch['index'] + 1}: {engine} on {ranks} rank(s), loaded in {launch['load_s']:.2f} s,"
-        f" {len(launch['checks'])} checks passed"
+        f"  launch {launch['index'] + 1}: {engine} on {ranks} rank(s), loaded in {launch['load_s']:.2f} s",
+        f"    {passed} checks passed, {unchecked} cannot be made here; flagged: {', '.join(flagged) or 'none'}",
     ]
     if "timed" in launch:
         timed, traced = launch["timed"], launch["instrumented"]

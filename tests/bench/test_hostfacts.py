@@ -44,3 +44,21 @@ def test_this_host_has_what_every_linux_has():
     assert hostfacts.memory_bytes("MemTotal") > 2**28
     assert hostfacts.peak_rss_bytes() > 2**20
     assert hostfacts.load_average() >= 0
+
+
+def test_noise_is_what_counters_differ_by(tmp_path):
+    (tmp_path / "pressure").mkdir()
+    (tmp_path / "pressure" / "cpu").write_text(
+        "some avg10=0.00 avg60=0.00 avg300=0.00 total=1500000\nfull avg10=0.00 total=9\n"
+    )
+    (tmp_path / "vmstat").write_text("pswpin 5\npswpout 7\noom_kill 2\n")
+    (tmp_path / "cpu.stat").write_text("usage_usec 1\nnr_periods 4\nnr_throttled 3\n")
+    before = hostfacts.noise_counters(str(tmp_path), str(tmp_path))
+    assert before == {"cpu_stalled_us": 1500000, "throttled_periods": 3, "swapped_pages": 7, "oom_kills": 2}
+    after = {"cpu_stalled_us": 2500000, "throttled_periods": 5, "swapped_pages": 7, "oom_kills": None}
+    found = hostfacts.noise_between(before, after, elapsed_s=4.0)
+    assert found == {"cpu_pressure": 0.25, "throttled_periods": 2, "swapped_pages": 0, "oom_kills": None}
+
+
+def test_counters_that_a_host_has_not_are_none(tmp_path):
+    assert set(hostfacts.noise_counters(str(tmp_path), str(tmp_path)).values()) == {None}

@@ -77,7 +77,9 @@ def test_launches_of_all_attempts_of_a_request_count():
 def test_a_launch_that_failed_is_no_sample_and_alone_is_invalid():
     body, request = of_launches(3.10, 3.11, 3.12)
     failed = {**body["launches"][0], "status": "failed", "error": "x"}
-    failed["checks"] = [{"name": "output_tokens", "passed": False, "wanted": 1, "found": 2}]
+    failed["checks"] = [
+        {"name": "output_tokens", "act": "refuse", "passed": False, "wanted": 1, "found": 2, "reason": None}
+    ]
     body["launches"].append(failed)
     assert (only_row(body, request).verdict.word, only_row(body, request).verdict.launches) == ("REPRODUCED", 3)
     body["launches"] = [failed]
