@@ -13,7 +13,7 @@ WALK_THROUGH = "walk-through, not a reproduction"
 
 def show(groups, rows, slower):
     """Print every group of results, and beside it the published cells with verdicts. ``rows`` are those of ``compare``."""
-    console = Console()
+    console = _console()
     for group in groups:
         for result in group.results:
             _print_result(console, result, group.request)
@@ -29,7 +29,7 @@ def show(groups, rows, slower):
 
 def show_claims(catalog, limits, findings):
     """Print the ledger: a table for each source, then the findings."""
-    console = Console()
+    console = _console()
     for name, source in catalog.claim_sources.items():
         rows = {claim: row for claim, row in catalog.claims.items() if row.source == name}
         console.print(Text(f"{name}: {source.title}{f' ({source.date})' if source.date else ''}"), soft_wrap=True)
@@ -49,6 +49,11 @@ def show_claims(catalog, limits, findings):
         console.print(Text(f"  {finding.kind}: {finding.text}."), soft_wrap=True)
 
 
+def _console():
+    """Return a console that takes text as it is: brackets in a foreign name are no markup."""
+    return Console(markup=False, emoji=False, highlight=False)
+
+
 def _cells(rows, limits):
     table = _plain_table("cell", "as printed", "s", "limit", "suggests")
     for name, claim in rows.items():
@@ -63,7 +68,7 @@ def _cells(rows, limits):
 
 def show_changes(changes):
     """Print run against run, one line of numbers and one of reasons for each pair."""
-    console = Console()
+    console = _console()
     for change in changes:
         ratio = "-" if change["ratio"] is None else f"{change['ratio']:.3f}"
         interval = "" if change["interval"] is None else " ({:.3f} to {:.3f})".format(*change["interval"])

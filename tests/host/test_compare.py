@@ -250,3 +250,11 @@ def test_a_decided_verdict_is_printed_with_its_reasons_and_how_near_it_was(tmp_p
     done = run(tmp_path, "--against", str(tmp_path), columns="200")
     assert "no change shown" in done.stdout
     assert "moved: nothing" in done.stdout
+
+
+def test_brackets_in_a_foreign_name_are_no_markup(capsys):
+    from runner.host import tables
+
+    change = compare.between(group(3.1, 3.2), group(3.1, 3.2, torch="[/bold] [red]2[/red]"))
+    tables.show_changes([change])
+    assert "torch 2.13.0 -> [/bold] [red]2[/red]" in capsys.readouterr().out
