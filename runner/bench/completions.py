@@ -9,8 +9,6 @@ from runner.bench import model
 from runner.contract import strictjson
 from runner.contract.errors import InputError
 
-FORMATS = ("json", "csv", "parquet")  # the builders of ``datasets`` that read data and run no code
-
 
 def run(request, loaded, path, outputs, say):
     """Complete all rows; rank 0 appends them to ``outputs``. Returns counts, durations and a hash of all tokens.

@@ -14,6 +14,7 @@ SCHEMA = 1
 
 DEVICES = ("hpu", "cuda", "cpu")  # the kinds of processor, as torch names them
 LAUNCHERS = ("deepspeed", "torchrun")
+DATASET_FORMATS = ("json", "csv", "parquet")  # the builders of ``datasets`` that read data and run no code
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")  # a case name and its hash fit a Kubernetes label of 63
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -138,7 +139,7 @@ class Dataset:
             revision=fields.optional(Fields.text, "revision"),
             configuration=fields.optional(Fields.text, "configuration"),
             split=fields.optional(Fields.text, "split"),
-            format=fields.optional(Fields.text, "format"),
+            format=fields.optional(lambda part, key: part.choice(key, DATASET_FORMATS), "format"),
             sha256=fields.optional(Fields.text, "sha256"),
             column=fields.text("column"),
             rows=fields.optional(Fields.count, "rows"),

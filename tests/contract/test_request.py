@@ -103,6 +103,14 @@ def test_what_contradicts_itself_is_refused(changes, problem):
         samples.request(**changes)
 
 
+def test_a_dataset_s_format_is_never_the_name_of_something_else():
+    """The name goes to ``datasets.load_dataset``, which would take a folder or a repository too."""
+    for name in ("somebody/scripts", "./folder", "text"):
+        dataset = Dataset("file", "a.jsonl", None, None, None, name, "0" * 64, "text", None)
+        with pytest.raises(InputError, match="'format' is .*; it must be one of csv, json, parquet"):
+            samples.request(workload=samples.workload(name="dataset", prompt=None, dataset=dataset))
+
+
 def test_a_missing_file_says_so(tmp_path):
     with pytest.raises(InputError, match="cannot be read: No such file or directory"):
         read_request(str(tmp_path / "none.json"))
