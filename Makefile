@@ -101,7 +101,7 @@ $(VENV)/.host: requirements/host.txt $(VENV)/.build
 # torch comes by version alone, without a hash: every index carries its own build of it. On Linux the usual one brings CUDA
 # libraries of 3 GB; an index of CPU builds, named in PIP_EXTRA_INDEX_URL, avoids them. DeepSpeed is the one source
 # distribution; it is built by the locked setuptools, without compiling any kernel.
-$(VENV)/.cpu: images/cpu/requirements-cpu.txt $(VENV)/.build
+$(VENV)/.cpu: images/cpu/requirements-cpu.txt versions.lock $(VENV)/.build
 	@echo "installing torch, transformers and DeepSpeed: one to a few minutes"
 	$(PY) -m pip install --quiet torch==$(TORCH)
 	DS_BUILD_OPS=0 $(PIP_INSTALL) --only-binary :all: --no-binary deepspeed --no-build-isolation -r images/cpu/requirements-cpu.txt
