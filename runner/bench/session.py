@@ -14,7 +14,15 @@ from datetime import datetime, timezone
 from runner.bench import checks, devices, environment, hostfacts, launcher, publish, weights
 from runner.contract import result as results
 from runner.contract import strictjson
-from runner.contract.errors import InputError, Interrupted, KitError, LaunchFailed, Unsupported, by_exit_code
+from runner.contract.errors import (
+    InputError,
+    Interrupted,
+    KitError,
+    LaunchFailed,
+    PublishFailed,
+    Unsupported,
+    by_exit_code,
+)
 from runner.contract.estimator import latency_s
 from runner.contract.files import sha256_of_file
 from runner.contract.text import printable
@@ -60,7 +68,7 @@ def run(request, places, show):
     ``Interrupted``, with what was measured published as interrupted.
     """
     device_module = devices.load(request.stack.device)
-    _check_before(request, places, device_module)
+    _check_before(request, places, device_module, show)
     attempt = _Attempt(request, places)
     host = attempt.environment["cpu"]["model"]
     show(f"attempt {attempt.id} on {host}, stack {request.stack.name}, {request.launches} launch(es)")
@@ -83,17 +91,32 @@ def run(request, places, show):
     return _publish(attempt, "complete")
 
 
-def _check_before(request, places, device_module):
+def _check_before(request, places, device_module, show):
     problem = device_module.missing(request)
     if problem:
         raise problem
     launcher.check(request.stack.launcher)
     _check_stack(request.stack)
     if request.weights.kind == "hub":
-        weights.verify(weights.locate(request.model, places.model_dir), request.model.files)
+        folder = weights.locate(request.model, places.model_dir)
+        if request.model.files:
+            show("comparing the weight files with their pinned sha256")
+        weights.verify(folder, request.model.files)
     dataset = request.workload.dataset
     if dataset is not None and dataset.source == "file":
         _check_dataset(dataset, places.dataset_file)
+    _check_results(places.results)
+
+
+def _check_results(folder):
+    """Refuse a folder that results cannot be written to before anything is measured; nothing is made yet."""
+    nearest = os.path.abspath(folder)
+    while not os.path.exists(nearest):
+        nearest = os.path.dirname(nearest)
+    if not os.path.isdir(nearest) or not os.access(nearest, os.W_OK | os.X_OK):
+        raise PublishFailed(
+            f"{nearest} is no folder that can be written to; nothing was measured. Name another with --results."
+        )
 
 
 def _check_stack(stack):

@@ -38,7 +38,7 @@ class LaunchFailed(KitError):
 
 class PublishFailed(KitError):
     exit_code = 7
-    meaning = "a result was measured but could not be written"
+    meaning = "a result cannot be written; said before measuring where that can be known"
 
 
 class DamagedResult(KitError):

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from runner.host.catalog import CLAIMED_BYTES_PER_ELEMENT
 
-# What a share of the memory limit suggests; a judgement on the published cells, whose 7B on 8 devices read 4 to 10% and all
-# others 33% and more.
+# What a share of the memory limit suggests: a judgement, drawn where the post's cells of 7B on 8 devices part from its others.
 MEMORY_BOUND, FAR_FROM_MEMORY = 0.40, 0.20
 
 

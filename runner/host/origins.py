@@ -95,6 +95,8 @@ def _run(command, origin, given=None, binary=False):
         )
     except subprocess.TimeoutExpired:
         raise Unreachable(f"{origin}: no answer in {TIMEOUT_S} s") from None
+    except OSError as problem:
+        raise Unreachable(f"{origin}: {command[0]} cannot be run: {problem.strerror}; install it") from None
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines()
         raise Unreachable(f"{origin}: {said[-1] if said else f'status {done.returncode}'}")

@@ -66,10 +66,13 @@ def main(arguments):
     if not options.cases:
         raise UsageError("No case is named. `python -m runner request --list` shows them.")
     requests = [make(catalog, lock, name, options) for name in options.cases]
-    options.out.mkdir(parents=True, exist_ok=True)
     for request in requests:
         path = options.out / f"{request.id}.json"
-        path.write_text(strictjson.pretty(request.to_json()), encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(strictjson.pretty(request.to_json()), encoding="utf-8")
+        except OSError as problem:
+            raise InputError(f"{path} cannot be written: {problem.strerror}. Name another folder with --out.") from None
         print(path)
     return 0
 

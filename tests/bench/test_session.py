@@ -11,7 +11,7 @@ import pytest
 from runner.bench import environment, launcher, session
 from runner.contract import result as results
 from runner.contract import strictjson
-from runner.contract.errors import DoesNotFit, InputError, Interrupted, LaunchFailed, Unsupported
+from runner.contract.errors import DoesNotFit, InputError, Interrupted, LaunchFailed, PublishFailed, Unsupported
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Dataset
 from tests import samples
@@ -178,6 +178,12 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_starts(play, monke
 def test_another_stack_than_the_pinned_one_is_refused(play, monkeypatch, installed, found):
     monkeypatch.setattr(environment, "packages", lambda: installed)
     with pytest.raises(Unsupported, match=f"Stack cpu pins .*; here is {re.escape(found)}. Run `make setup`"):
+        play(samples.request())
+
+
+def test_results_that_could_not_be_written_are_refused_before_anything_starts(play, tmp_path):
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(PublishFailed, match="is no folder that can be written to; nothing was measured"):
         play(samples.request())
 
 

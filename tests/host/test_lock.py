@@ -101,6 +101,12 @@ def test_a_short_revision_is_completed_by_the_hub(hub_here):
         origins.hub_revision("model", "nobody/nothing", "648a475")
 
 
+def test_a_program_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unreachable, match="git cannot be run: No such file or directory; install it"):
+        origins.branch_commit("https://example.invalid/x", "main")
+
+
 SKOPEO = """#!/bin/sh
 if [ "$1" = manifest-digest ]; then echo "sha256:$(sha256sum < "$2" | cut -d' ' -f1)"; exit; fi
 case "$*" in *1.9.0-580) printf '{"schemaVersion": 2}';; *) echo "manifest unknown" >&2; exit 1;; esac

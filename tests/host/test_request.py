@@ -95,6 +95,12 @@ def test_a_mistake_is_one_sentence_that_says_what_to_do(tmp_path, arguments, err
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written: .* Name another folder with --out"):
+        verb.main(["cpu-1", "--out", str(tmp_path / "file")])
+
+
 def test_a_revision_that_nobody_resolved_is_refused(tmp_path, monkeypatch):
     lock = lockfile.read()
     lock.models["bloom-560m"] = lockfile.Pinned("bigscience/bloom-560m", "unresolved", None)
