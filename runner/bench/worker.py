@@ -13,7 +13,7 @@ from runner.contract import strictjson
 from runner.contract.errors import KitError
 from runner.contract.request import read_request
 
-# Instrumented calls come after the timed window, which never sees them. Three show a spread at a third of its cost.
+# Instrumented calls come after the timed window, which never sees them. Three are enough to show a spread.
 INSTRUMENTED_CALLS = 3
 
 PROGRESS = "@bench "  # what the parent shows of a launch's output; everything else is kept for the case of failure

@@ -5,7 +5,7 @@ import json
 
 from runner.contract.errors import InputError
 
-MAX_BYTES = 64 * 1024 * 1024  # a result with five launches of batch 128 stays below 10 MB
+MAX_BYTES = 64 * 1024 * 1024  # far above any result: five launches of batch 128 hold 64,000 output ids
 
 
 def canonical(value):
@@ -50,7 +50,9 @@ def loads(raw, where, error=InputError):
     duplicate keys, and dies of RecursionError on depth (measured on 3.8 and 3.11), hence the hooks.
     """
     if len(raw) > MAX_BYTES:
-        raise error(f"{where} holds {len(raw)} bytes, more than the {MAX_BYTES} this reader takes.")
+        raise error(
+            f"{where} holds {len(raw)} bytes, more than the {MAX_BYTES} this reader takes. It is no file of this kit."
+        )
     try:
         value = json.loads(
             raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
@@ -58,9 +60,9 @@ def loads(raw, where, error=InputError):
         canonical(value)  # what cannot be written again, half of a surrogate pair, is refused here and not later
         return value
     except RecursionError:
-        raise error(f"{where} is not usable JSON: it is nested too deeply.") from None
+        raise error(f"{where} is not usable JSON: it is nested too deeply. Make it, or fetch it, again.") from None
     except ValueError as problem:
-        raise error(f"{where} is not usable JSON: {problem}.") from None
+        raise error(f"{where} is not usable JSON: {problem}. Make it, or fetch it, again.") from None
 
 
 def read(path, error=InputError):

@@ -55,7 +55,7 @@ def test_a_damaged_request_is_named(tmp_path):
     path.write_text('{"kind": "request", "kind": "request"}')
     code, _, err = runner("bench", str(path))
     assert code == 3
-    assert err == f"runner: {path} is not usable JSON: key 'kind' stands twice.\n"
+    assert err == f"runner: {path} is not usable JSON: key 'kind' stands twice. Make it, or fetch it, again.\n"
 
 
 def test_a_device_that_this_version_cannot_measure_is_refused(tmp_path):

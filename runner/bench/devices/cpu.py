@@ -7,12 +7,13 @@ from runner.contract.errors import DoesNotFit
 
 backend = "gloo"
 
-# Resident bytes of one rank before its model: torch, transformers and DeepSpeed imported (measured on x86-64 Linux: 0.45 GB).
+# What one rank takes beside weights and cache. With bloom-tiny, whose weights are nothing, a rank's peak was 0.40 GB on
+# x86-64 Linux; with 7B in bfloat16 on 2 ranks it was 1.5 GB above its weights, for a cause that was not isolated.
 RUNTIME_BYTES = 500_000_000
 
 
 def environment(ranks):
-    """Share the cores evenly. Two threads on two busy cores made the same 100 tokens vary tenfold, one does not (peers' finding)."""
+    """Share the cores evenly among the ranks."""
     threads = str(max(1, hostfacts.usable_cores() // ranks))
     return {
         "DS_ACCELERATOR": "cpu",
