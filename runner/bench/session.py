@@ -11,9 +11,9 @@ import time
 from collections import namedtuple
 from datetime import datetime, timezone
 
-from runner.bench import checks, devices, environment, hostfacts, launcher, publish, weights
+from runner.bench import checks, devices, environment, hostfacts, launcher, weights
+from runner.contract import publish, strictjson
 from runner.contract import result as results
-from runner.contract import strictjson
 from runner.contract.errors import (
     InputError,
     Interrupted,

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from runner.bench import publish
+from runner.contract import publish
 from runner.contract.errors import PublishFailed
 
 

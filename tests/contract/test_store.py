@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from runner.bench import publish
+from runner.contract import publish
 from runner.contract.errors import PublishFailed
 from tests import faults
 
