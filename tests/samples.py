@@ -67,6 +67,18 @@ def request(**changes):
     return Request.from_json(made.to_json(), "a test's request")
 
 
+def watched(**changes):
+    """Return what a rank of the CPU was seen to do: it tells nothing of itself."""
+    told = {
+        **dict.fromkeys(("memory_rise_bytes", "compilations", "cached_kernels", "fallback_operators")),
+        **dict.fromkeys(("foreign_processes", "throttle_reasons", "control", "device_clock", "device_node")),
+        "residual_s": 1e-7,
+        "cpu_nodes": [0],
+        "major_faults": 0,
+    }
+    return {**told, **changes}
+
+
 def raw(asked):
     """Return what the ranks of one launch of a latency request would write, in seconds that are easy to add."""
     rows, new = asked.workload.batch_size, asked.workload.output_tokens
@@ -75,6 +87,8 @@ def raw(asked):
     hashed = hashlib.sha256(strictjson.canonical(output_ids)).hexdigest()
     rank = {
         "host": "node",
+        "variables": {},
+        "watched": watched(),
         "device": {"name": "a processor", "driver": None, "threads": 1},
         "parameter_bytes": asked.model.architecture.weight_bytes_per_rank(asked.workload.precision, asked.devices),
         "parameters_on": ["cpu"],
@@ -87,6 +101,7 @@ def raw(asked):
         "weights": {"kind": "dummy", "seed": 29, "std": 0.3, "revision": None, "format": None, "files": []},
         "conditions": {
             "device": "cpu",
+            "emulated": False,
             "devices": asked.devices,
             "engine": "deepspeed",
             "precision": asked.workload.precision,
@@ -94,6 +109,14 @@ def raw(asked):
             "graphs": False,
             "shapes": "dynamic",
             "end_of_text": asked.protocol.end_of_text,
+        },
+        "generation": {
+            "max_new_tokens": new,
+            "do_sample": False,
+            "num_beams": 1,
+            "use_cache": True,
+            "eos_token_id": None if asked.protocol.end_of_text == "ignore" else 2,
+            "pad_token_id": 3,
         },
         "untimed_s": [0.5] * asked.protocol.untimed_calls,
         "timed": {
@@ -111,14 +134,40 @@ def raw(asked):
             "forward_calls": [new],
         },
         "tokens": {
+            "prompt_text": [asked.workload.prompt] * rows,
             "prompt_ids": [list(range(10, 10 + asked.workload.input_tokens)) for _ in range(rows)],
             "output_ids": output_ids,
             "outputs_sha256": [hashed] * calls,
             "text": ["…"] * rows,
             "logits_finite": True,
+            "logits_on": "cpu",
         },
         "ranks": [{"rank": number, **copy.deepcopy(rank)} for number in range(asked.devices)],
     }
+
+
+def environment():
+    return {
+        "python": "3.11.7",
+        "implementation": "CPython",
+        "venv": True,
+        "packages": {"torch": "2.13.0"},
+        "inventory": inventory(),
+        "image": None,
+        "host": "node",
+        "machine": "x86_64",
+        "kernel": "6.1",
+        "operating_system": None,
+        "cpu": {"model": "a processor", "usable_cores": 2, "governor": None},
+        "memory_total_bytes": 1 << 34,
+        "memory_available_bytes": 1 << 33,
+        "load_average_1min": 0.1,
+    }
+
+
+def inventory(**changes):
+    found = {"requirements": "images/cpu/requirements-cpu.txt", "compared": 2, "missing": {}, "changed": {}}
+    return {**found, "altered_files": [], "added": {}, **changes}
 
 
 def body(asked=None, status="complete", attempt_id="20261122T100000Z-0123abcd"):
@@ -128,6 +177,7 @@ def body(asked=None, status="complete", attempt_id="20261122T100000Z-0123abcd"):
         "index": 0,
         "status": "complete",
         "load_average_1min": 0.1,
+        "runnable_before": 0,
         "command": ["python"],
         "variables": {},
         "checks": [],
@@ -136,7 +186,7 @@ def body(asked=None, status="complete", attempt_id="20261122T100000Z-0123abcd"):
     }
     return {
         "kind": "result",
-        "schema": 1,
+        "schema": results.SCHEMA,
         "attempt": {
             "id": attempt_id,
             "status": status,
@@ -146,21 +196,7 @@ def body(asked=None, status="complete", attempt_id="20261122T100000Z-0123abcd"):
             "clock_drift_s": 0.0,
         },
         "request": asked.to_json(),
-        "environment": {
-            "python": "3.11.7",
-            "implementation": "CPython",
-            "venv": True,
-            "packages": {"torch": "2.13.0"},
-            "image": None,
-            "host": "node",
-            "machine": "x86_64",
-            "kernel": "6.1",
-            "operating_system": None,
-            "cpu": {"model": "a processor", "usable_cores": 2, "governor": None},
-            "memory_total_bytes": 1 << 34,
-            "memory_available_bytes": 1 << 33,
-            "load_average_1min": 0.1,
-        },
+        "environment": environment(),
         "launches": [launch],
         "outputs": None,
     }

@@ -150,6 +150,23 @@ def test_every_duration_is_there_and_the_estimate_follows_from_them(walk):
             assert ttft_s + sum(itl_s) <= e2e_s
 
 
+def test_the_checks_that_the_cpu_can_make_were_made(walk):
+    for result in (walk["one"], walk["two"]):
+        outcome = {check["name"]: check["passed"] for check in result["launches"][0]["checks"]}
+        for name in (
+            "inventory",
+            "generation",
+            "variables",
+            "input_ids",
+            "output_ids",
+            "input_text",
+            "logits_on_device",
+        ):
+            assert outcome[name] is True, name
+        assert result["environment"]["inventory"]["compared"] > 50
+        assert all(rank["watched"]["major_faults"] is not None for rank in result["launches"][0]["ranks"])
+
+
 def test_the_command_is_that_of_the_stack_s_launcher(walk):
     assert "deepspeed.launcher.runner" in walk["two"]["launches"][0]["command"]
     assert "torch.distributed.run" in walk["torchrun"]["launches"][0]["command"]

@@ -2,10 +2,26 @@
 
 import os
 import platform
+import re
 import sys
 from importlib import metadata
 
 from runner.bench import hostfacts
+
+# Variables that can change a measurement; nothing else of the environment is written down, it may hold secrets.
+RECORDED = (
+    "DS_ACCELERATOR",
+    "OMP_",
+    "MKL_",
+    "KMP_",
+    "CUDA_VISIBLE_DEVICES",
+    "GLOO_",
+    "NCCL_",
+    "PT_HPU_",
+    "HABANA_",
+    "HCCL_",
+    "HF_HUB_OFFLINE",
+)
 
 
 def describe():
@@ -31,14 +47,24 @@ def describe():
     }
 
 
+def variables(environment):
+    """Return those variables of ``environment`` that can change a measurement."""
+    return {name: value for name, value in sorted(environment.items()) if name.startswith(RECORDED)}
+
+
 def packages():
     """Return name to version of all installed distributions, names in their normalised form."""
     found = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
         if name:
-            found[name.lower().replace("_", "-").replace(".", "-")] = distribution.version
+            found[normalised(name)] = distribution.version
     return dict(sorted(found.items()))
+
+
+def normalised(name):
+    """Return a distribution's name as the index compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _operating_system():

@@ -1,8 +1,11 @@
 """Facts about this host, read from the kernel: a source that is absent means None, never a guess."""
 
+import glob
 import os
 import platform
 import resource
+import statistics
+import time
 
 
 def read_text(path):
@@ -72,6 +75,42 @@ def available_memory_bytes():
 def peak_rss_bytes():
     """Return the largest resident size that this process has had."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def major_faults():
+    """Return how often this process waited for a page to come from disk."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+
+
+def runnable_threads(loadavg="/proc/loadavg", samples=5, interval_s=0.05):
+    """Return how many threads of the whole host want a core, the one that asks not counted: the median of a few looks."""
+    found = []
+    for _ in range(samples):
+        fields = (read_text(loadavg) or "").split()
+        if len(fields) < 4 or not fields[3].partition("/")[0].isdigit():
+            return None
+        found.append(max(0, int(fields[3].partition("/")[0]) - 1))
+        time.sleep(interval_s)
+    return statistics.median_low(found)
+
+
+def numa_nodes(cores=None, folder="/sys/devices/system/node"):
+    """Return the sorted memory nodes that ``cores`` (default: those this process may run on) belong to; None where not told."""
+    cores = os.sched_getaffinity(0) if cores is None else cores
+    nodes = []
+    for path in glob.glob(os.path.join(folder, "node[0-9]*")):
+        if cores & _ranges(read_text(os.path.join(path, "cpulist")) or ""):
+            nodes.append(int(os.path.basename(path)[len("node") :]))
+    return sorted(nodes) or None
+
+
+def _ranges(text):
+    """Return the numbers that a kernel list such as 0-3,8 stands for."""
+    found: set = set()
+    for part in filter(None, text.split(",")):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return found
 
 
 def noise_counters(proc="/proc", cgroup="/sys/fs/cgroup"):

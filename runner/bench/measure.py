@@ -7,16 +7,21 @@ from collections import namedtuple
 TracedCall = namedtuple("TracedCall", "start_ns end_ns token_ns forward_tokens")
 
 
+def untimed_pass(protocol, call, clock_ns):
+    """Make the protocol's untimed calls and return how many seconds each took."""
+    stamps_ns = [clock_ns()]
+    for _ in range(protocol.untimed_calls):
+        call()
+        stamps_ns.append(clock_ns())
+    return _seconds(stamps_ns)
+
+
 def timed_pass(protocol, call, synchronize, clock_ns):
-    """Run the untimed calls, then the timed window; return the durations in seconds and what the timed calls returned.
+    """Run the timed window; return its durations in seconds and what the calls returned.
 
     The window is one span over all calls, as in the published scripts; the stamps between calls cost a clock read each.
     Nothing else happens inside it.
     """
-    untimed_ns = [clock_ns()]
-    for _ in range(protocol.untimed_calls):
-        call()
-        untimed_ns.append(clock_ns())
     if protocol.synchronize_before:
         synchronize()
     returned = []
@@ -27,12 +32,28 @@ def timed_pass(protocol, call, synchronize, clock_ns):
     if protocol.synchronize_after:
         synchronize()
         stamps_ns[-1] = clock_ns()
-    durations = {
-        "untimed_s": _seconds(untimed_ns),
-        "iterations_s": _seconds(stamps_ns),
-        "span_s": (stamps_ns[-1] - stamps_ns[0]) / 1e9,
-    }
-    return durations, returned
+    return {"iterations_s": _seconds(stamps_ns), "span_s": (stamps_ns[-1] - stamps_ns[0]) / 1e9}, returned
+
+
+def residual_s(synchronize, clock_ns):
+    """Return how many seconds the device still worked when the clock was stopped: right after a window, it should be none."""
+    start_ns = clock_ns()
+    synchronize()
+    return (clock_ns() - start_ns) / 1e9
+
+
+def control(enqueue, synchronize, clock_ns):
+    """Return the seconds until work was queued and until it was finished.
+
+    Where the two are the same, leaving a synchronisation out changes nothing: then either the device does not work
+    asynchronously or its synchronisation does not wait, and a check by ``residual_s`` says nothing.
+    """
+    synchronize()
+    start_ns = clock_ns()
+    enqueue()
+    queued_ns = clock_ns()
+    synchronize()
+    return {"queued_s": (queued_ns - start_ns) / 1e9, "finished_s": (clock_ns() - start_ns) / 1e9}
 
 
 def per_token(calls):

@@ -1,5 +1,6 @@
 """Build a BLOOM on the meta device, shard it with DeepSpeed, fill it, and generate with it greedily."""
 
+import copy
 import os
 import time
 from collections import namedtuple
@@ -13,6 +14,9 @@ from runner.contract.errors import InputError
 
 # source: where the weights came from; engine: who generates; load_s: from the meta device to filled weights
 Loaded = namedtuple("Loaded", "model tokenizer device source engine load_s")
+
+# Settings of a model's own that say nothing about which tokens come out, or how they are found.
+NEUTRAL_SETTINGS = {"transformers_version", "_from_model_config", "bos_token_id"}
 
 # What one call returned: ids [batch, input + output] on the host, and the texts.
 Generated = namedtuple("Generated", "ids texts")
@@ -110,15 +114,25 @@ def generate(loaded, rows, workload, streamer=None, input_tokens=None):
     detokenize.
     """
     inputs = {name: value.to(loaded.device) for name, value in encode(loaded, rows, input_tokens).items()}
-    ids = loaded.model.generate(
-        **inputs,
-        max_new_tokens=workload.output_tokens,
-        do_sample=False,
-        num_beams=1,
-        use_cache=True,
-        streamer=streamer,
-    ).cpu()
+    ids = loaded.model.generate(**inputs, **_settings(workload), streamer=streamer).cpu()
     return Generated(ids, loaded.tokenizer.batch_decode(ids, skip_special_tokens=True))
+
+
+def _settings(workload):
+    return {"max_new_tokens": workload.output_tokens, "do_sample": False, "num_beams": 1, "use_cache": True}
+
+
+def effective_settings(loaded, workload):
+    """Return the settings that ``generate`` works with: what it is given, laid over the model's own, as transformers lays it.
+
+    ``checks.generation`` says what is wanted; whatever else is set, a penalty of the model's own say, is there too.
+    """
+    own = copy.deepcopy(loaded.model.generation_config)
+    unused = own.update(**_settings(workload))
+    named = {name: getattr(own, name) for name in (*_settings(workload), "eos_token_id", "pad_token_id")}
+    differs = own.to_diff_dict().items()
+    other = {name: value for name, value in differs if name not in NEUTRAL_SETTINGS and value not in (None, False)}
+    return {**other, **named, **{f"unused:{name}": value for name, value in unused.items()}}
 
 
 class _TokenClock:
@@ -153,13 +167,20 @@ def traced_call(loaded, rows, workload, clock_ns):
         hook.remove()
 
 
-def logits_finite(loaded, rows):
-    """Return whether all logits after the prompt are finite numbers: weights that overflow make tokens without meaning."""
+def prompt_logits(loaded, rows):
+    """Return the logits after the prompt, on the device and not waited for."""
     import torch
 
     with torch.no_grad():
         inputs = {name: value.to(loaded.device) for name, value in encode(loaded, rows).items()}
-        return bool(torch.isfinite(loaded.model(**inputs).logits).all())
+        return loaded.model(**inputs).logits
+
+
+def describe_logits(logits):
+    """Return whether all are finite numbers (weights that overflow make tokens without meaning), and on which kind of device."""
+    import torch
+
+    return {"finite": bool(torch.isfinite(logits).all()), "on": logits.device.type}
 
 
 def observed_precision(loaded):

@@ -11,7 +11,7 @@ import time
 from collections import namedtuple
 from datetime import datetime, timezone
 
-from runner.bench import checks, devices, environment, hostfacts, launcher, weights
+from runner.bench import checks, devices, environment, hostfacts, inventory, launcher, weights
 from runner.contract import publish, strictjson
 from runner.contract import result as results
 from runner.contract.errors import (
@@ -20,7 +20,6 @@ from runner.contract.errors import (
     KitError,
     LaunchFailed,
     PublishFailed,
-    Unsupported,
     by_exit_code,
 )
 from runner.contract.estimator import latency_s
@@ -30,33 +29,18 @@ from runner.contract.text import printable
 # Where things lie on this machine; a request names what they are and never where.
 Places = namedtuple("Places", "results model_dir dataset_file")
 
-# Variables that can change a measurement; nothing else of the environment is written down, it may hold secrets.
-RECORDED_VARIABLES = (
-    "DS_ACCELERATOR",
-    "OMP_",
-    "MKL_",
-    "KMP_",
-    "CUDA_VISIBLE_DEVICES",
-    "GLOO_",
-    "NCCL_",
-    "PT_HPU_",
-    "HABANA_",
-    "HCCL_",
-    "HF_HUB_OFFLINE",
-)
-
 
 class _Attempt:
     """What is known of an attempt while it runs."""
 
-    def __init__(self, request, places):
+    def __init__(self, request, places, found):
         self.request, self.places = request, places
         self.started = datetime.now(timezone.utc)
         self.started_ns = time.monotonic_ns()
         self.id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         self.path = os.path.join(places.results, results.file_name(request.id, self.id))
         self.outputs_path = self.path[: -len(".json")] + ".jsonl"
-        self.environment = environment.describe()
+        self.environment = {**environment.describe(), "inventory": found}
         self.launches = []
 
 
@@ -68,8 +52,8 @@ def run(request, places, show):
     ``Interrupted``, with what was measured published as interrupted.
     """
     device_module = devices.load(request.stack.device)
-    _check_before(request, places, device_module, show)
-    attempt = _Attempt(request, places)
+    found = _check_before(request, places, device_module, show)
+    attempt = _Attempt(request, places, found)
     host = attempt.environment["cpu"]["model"]
     show(f"attempt {attempt.id} on {host}, stack {request.stack.name}, {request.launches} launch(es)")
     try:
@@ -92,11 +76,14 @@ def run(request, places, show):
 
 
 def _check_before(request, places, device_module, show):
+    """Refuse what can be refused before anything is loaded; return the inventory of the installed packages."""
     problem = device_module.missing(request)
     if problem:
         raise problem
     launcher.check(request.stack.launcher)
-    _check_stack(request.stack)
+    show("comparing the installed packages with the lock")
+    found = inventory.describe(request.stack)
+    inventory.refuse_drift(found, request.stack)
     if request.weights.kind == "hub":
         folder = weights.locate(request.model, places.model_dir)
         if request.model.files:
@@ -106,6 +93,7 @@ def _check_before(request, places, device_module, show):
     if dataset is not None and dataset.source == "file":
         _check_dataset(dataset, places.dataset_file)
     _check_results(places.results)
+    return found
 
 
 def _check_results(folder):
@@ -117,21 +105,6 @@ def _check_results(folder):
         raise PublishFailed(
             f"{nearest} is no folder that can be written to; nothing was measured. Name another with --results."
         )
-
-
-def _check_stack(stack):
-    """Refuse an environment that is not the stack that the request names. Builds (+cpu, a0+git) of a release are the release."""
-    installed = environment.packages()
-    for name, version in stack.packages.items():
-        found = installed.get(name)
-        if found is None or _release(found) != _release(version):
-            raise Unsupported(
-                f"Stack {stack.name} pins {name} {version}; here is {found or 'none'}. Run `make setup`, or the stack's image."
-            )
-
-
-def _release(version):
-    return re.split(r"[^0-9.]", version)[0].rstrip(".")
 
 
 def _check_dataset(dataset, path):
@@ -153,7 +126,12 @@ def _launch(attempt, index, device_module, show):
     request = attempt.request
     variables = device_module.environment(request.devices)
     offline = request.workload.dataset is None or request.workload.dataset.source != "hub"
-    record = {"index": index, "status": "failed", "load_average_1min": hostfacts.load_average()}
+    record = {
+        "index": index,
+        "status": "failed",
+        "load_average_1min": hostfacts.load_average(),
+        "runnable_before": hostfacts.runnable_threads(),
+    }
     with launcher.scratch() as folder, launcher.lifeline(folder) as lifeline:
         request_path = os.path.join(folder, "request.json")
         with open(request_path, "w", encoding="utf-8") as file:
@@ -164,14 +142,13 @@ def _launch(attempt, index, device_module, show):
         record["command"] = [
             os.path.basename(part) if part == sys.executable else part.replace(folder, "SCRATCH") for part in command
         ]
-        record["variables"] = {
-            name: value for name, value in sorted(launch_environment.items()) if name.startswith(RECORDED_VARIABLES)
-        }
+        record["variables"] = environment.variables(launch_environment)
         show("starting")
         status, log = launcher.run(command, launch_environment, show)
         try:
             raw = _collect(folder, status, log)
-            record.update(raw, status="complete", checks=checks.run(request, raw))
+            record.update(raw, status="complete")
+            record["checks"] = checks.run(request, record, attempt.environment, device_module)
             if "timed" in raw:
                 record["estimate"] = {
                     "estimator": request.protocol.estimator,

@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 
-from runner.bench import completions, devices, hostfacts, measure, model, weights
+from runner.bench import completions, devices, environment, hostfacts, measure, model, watch, weights
 from runner.contract import strictjson
 from runner.contract.errors import KitError
 from runner.contract.request import read_request
@@ -55,6 +55,7 @@ def _run(options, rank, ranks):
     request = read_request(options.request)
     device_module = devices.load(request.stack.device)
     device = device_module.open(int(os.environ.get("LOCAL_RANK", "0")))
+    opened = device_module.observe()
     say = _say if rank == 0 else _silent
     folder = weights.locate(request.model, options.model_dir) if request.weights.kind == "hub" else None
     say(
@@ -62,80 +63,110 @@ def _run(options, rank, ranks):
     )
     loaded = model.load(request, device_module, device, rank, ranks, folder, say)
     say(f"loaded in {loaded.load_s:.1f} s")
+    observed = {"opened": opened, "loaded": device_module.observe()}
     raw = {
         "load_s": loaded.load_s,
         "weights": loaded.source.describe(),
-        "conditions": _conditions(loaded, ranks),
+        "conditions": _conditions(loaded, device_module, ranks),
+        "generation": model.effective_settings(loaded, request.workload),
     }
     if request.workload.dataset is None:
-        measured, traced = _latency(request, loaded, device_module, say)
+        measured, raw["conditions"]["kv_cache"] = _latency(request, loaded, device_module, observed, say)
         raw.update(measured)
-        raw["conditions"]["kv_cache"] = measure.cached(traced)
     else:
-        counters, started_ns = hostfacts.noise_counters(), time.monotonic_ns()
-        raw["dataset"] = completions.run(
-            request, loaded, options.dataset_file, options.outputs if rank == 0 else None, say
-        )
-        elapsed_s = (time.monotonic_ns() - started_ns) / 1e9
-        raw["host_noise"] = hostfacts.noise_between(counters, hostfacts.noise_counters(), elapsed_s)
-    raw["ranks"] = _gather(_rank_facts(rank, device_module, loaded, raw), ranks)
+        outputs = options.outputs if rank == 0 else None
+        with _Window(device_module, observed) as window:
+            raw["dataset"] = completions.run(request, loaded, options.dataset_file, outputs, say)
+            observed["residual_s"] = measure.residual_s(device_module.synchronize, time.perf_counter_ns)
+        raw.update(window.found)
+    raw["ranks"] = _gather(_rank_facts(rank, device_module, loaded, raw, observed), ranks)
     _leave_together()
     return raw
 
 
-def _latency(request, loaded, device_module, say):
-    """Return the raw data of the timed and the instrumented pass, and the instrumented calls themselves."""
+class _Window:
+    """Watch host and device while the block runs: nothing is read inside it, only just before and just after.
+
+    Adds what it observed to ``observed`` (before, after, major_faults); ``found`` has the clock and the host's noise.
+    """
+
+    def __init__(self, device_module, observed):
+        self._device_module, self._observed, self.found = device_module, observed, {}
+
+    def __enter__(self):
+        self._observed["before"] = self._device_module.observe()
+        self._faults, self._counters = hostfacts.major_faults(), hostfacts.noise_counters()
+        self._started, self._started_ns = time.time(), time.monotonic_ns()
+        return self
+
+    def __exit__(self, *problem):
+        elapsed_s = (time.monotonic_ns() - self._started_ns) / 1e9
+        # the wall clock against the monotonic one: a clock that was set meanwhile shows here
+        drift_s = time.time() - self._started - elapsed_s
+        resolution_s = time.get_clock_info("perf_counter").resolution
+        self.found["clock"] = {"resolution_s": resolution_s, "elapsed_s": elapsed_s, "drift_s": drift_s}
+        self.found["host_noise"] = hostfacts.noise_between(self._counters, hostfacts.noise_counters(), elapsed_s)
+        self._observed["major_faults"] = hostfacts.major_faults() - self._faults
+        self._observed["after"] = self._device_module.observe()
+
+
+def _latency(request, loaded, device_module, observed, say):
+    """Return the raw data of all passes, and whether keys and values were cached; add to ``observed`` what the device told."""
     protocol, workload = request.protocol, request.workload
     rows = [workload.prompt] * workload.batch_size
     prompt_ids = model.encode(loaded, rows)["input_ids"].tolist()
     say(
         f"{protocol.untimed_calls} untimed and {protocol.timed_calls} timed calls of {workload.output_tokens} tokens ({protocol.name})"
     )
-    counters, started_ns, started = hostfacts.noise_counters(), time.monotonic_ns(), time.time()
-    durations, returned = measure.timed_pass(
-        protocol,
-        lambda: model.generate(loaded, rows, workload),
-        device_module.synchronize,
-        time.perf_counter_ns,
-    )
-    clock = _clock(started_ns, started)
-    noise = hostfacts.noise_between(counters, hostfacts.noise_counters(), clock["elapsed_s"])
+
+    def call():
+        return model.generate(loaded, rows, workload)
+
+    untimed_s = measure.untimed_pass(protocol, call, time.perf_counter_ns)
+    with _Window(device_module, observed) as window:
+        durations, returned = measure.timed_pass(protocol, call, device_module.synchronize, time.perf_counter_ns)
+        observed["residual_s"] = measure.residual_s(device_module.synchronize, time.perf_counter_ns)
     say(f"timed: {durations['span_s'] / protocol.timed_calls:.3f} s a call; {INSTRUMENTED_CALLS} instrumented calls")
     traced = [model.traced_call(loaded, rows, workload, time.perf_counter_ns) for _ in range(INSTRUMENTED_CALLS)]
-    input_tokens = len(prompt_ids[0])
-    outputs = [call.ids[:, input_tokens:].tolist() for call in returned]
+    logits = model.prompt_logits(loaded, rows)
+    observed.update(_control(device_module, call, lambda: model.prompt_logits(loaded, rows)))
+    outputs = [call.ids[:, len(prompt_ids[0]) :].tolist() for call in returned]
+    logits_are = model.describe_logits(logits)
     measured = {
-        "untimed_s": durations["untimed_s"],
-        "timed": {
-            "iterations_s": durations["iterations_s"],
-            "span_s": durations["span_s"],
-            "output_tokens": [[len(row) for row in call] for call in outputs],
-        },
-        "clock": clock,
-        "host_noise": noise,
+        "untimed_s": untimed_s,
+        "timed": {**durations, "output_tokens": [[len(row) for row in call] for call in outputs]},
+        **window.found,
         "instrumented": measure.per_token(traced),
         "tokens": {
             "prompt_ids": prompt_ids,
+            "prompt_text": loaded.tokenizer.batch_decode(prompt_ids, skip_special_tokens=True),
             "output_ids": outputs[0],
             "outputs_sha256": [hashlib.sha256(strictjson.canonical(call)).hexdigest() for call in outputs],
             "text": returned[0].texts,
-            "logits_finite": model.logits_finite(loaded, rows),
+            "logits_finite": logits_are["finite"],
+            "logits_on": logits_are["on"],
         },
     }
-    return measured, traced
+    return measured, measure.cached(traced)
 
 
-def _clock(started_ns, started):
-    """Return the clock's resolution, the seconds since the start, and by how many the wall clock moved against them."""
-    elapsed_s = (time.monotonic_ns() - started_ns) / 1e9
-    resolution_s = time.get_clock_info("perf_counter").resolution
-    return {"resolution_s": resolution_s, "elapsed_s": elapsed_s, "drift_s": time.time() - started - elapsed_s}
+def _control(device_module, call, enqueue):
+    """Return what shows that the clock can be trusted on an asynchronous device; None for what this device cannot tell."""
+    found: dict = {"control": None, "device_clock": None}
+    if "synchronisation_control" not in device_module.cannot_tell:
+        found["control"] = measure.control(enqueue, device_module.synchronize, time.perf_counter_ns)
+    if "device_clock" not in device_module.cannot_tell:
+        start_ns = time.perf_counter_ns()
+        device_s = device_module.clock(call)
+        found["device_clock"] = {"host_s": (time.perf_counter_ns() - start_ns) / 1e9, "device_s": device_s}
+    return found
 
 
-def _conditions(loaded, ranks):
+def _conditions(loaded, device_module, ranks):
     """Return what was really so, in the words of the request and of the claims. This engine has no graphs, and shapes grow."""
     return {
         "device": loaded.device.type,
+        "emulated": device_module.emulated,
         "devices": ranks,
         "engine": loaded.engine,
         "precision": model.observed_precision(loaded),
@@ -146,12 +177,20 @@ def _conditions(loaded, ranks):
     }
 
 
-def _rank_facts(rank, device_module, loaded, raw):
+def _rank_facts(rank, device_module, loaded, raw, observed):
+    """Return what this rank alone knows; ``watched`` is what its device told, null where it told nothing."""
     parameter_bytes, placed_on = model.parameter_bytes(loaded)
     return {
         "rank": rank,
         "host": os.uname().nodename,
         "device": device_module.describe(),
+        "variables": environment.variables(os.environ),
+        "watched": {
+            **watch.summary(*(observed[when] for when in ("opened", "loaded", "before", "after"))),
+            **{name: observed.get(name) for name in ("residual_s", "control", "device_clock", "major_faults")},
+            "device_node": device_module.numa_node(),
+            "cpu_nodes": hostfacts.numa_nodes(),
+        },
         "parameter_bytes": parameter_bytes,
         "parameters_on": placed_on,
         "device_peak_memory_bytes": device_module.peak_memory_bytes(),

@@ -1,7 +1,7 @@
 """A request: one case with every pin filled in. Its id is a hash of its content, so a moved pin is a new id."""
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Dict, List, Optional
 
 from runner.contract import strictjson
@@ -10,7 +10,10 @@ from runner.contract.errors import InputError
 from runner.contract.estimator import ESTIMATORS
 from runner.contract.fields import Fields
 
-SCHEMA = 1
+# History of the schema; a request of an older one keeps it, and so its id:
+#   1  first
+#   2  expected: what is known of the ids beforehand
+SCHEMA = 2
 
 DEVICES = ("hpu", "cuda", "cpu")  # the kinds of processor, as torch names them
 LAUNCHERS = ("deepspeed", "torchrun")
@@ -226,6 +229,25 @@ class Protocol:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """What is known beforehand of one row's ids: the sha256 of their canonical JSON, null where nobody has found it yet."""
+
+    input_ids_sha256: Optional[str]
+    output_ids_sha256: Optional[str]
+
+    @classmethod
+    def from_fields(cls, fields):
+        def sha256(part, key):
+            return part.pattern(key, SHA256, "a sha256 in hex")
+
+        value = cls(fields.optional(sha256, "input_ids_sha256"), fields.optional(sha256, "output_ids_sha256"))
+        return _finish(fields, value)
+
+
+NOTHING_EXPECTED = Expected(None, None)
+
+
+@dataclass(frozen=True)
 class Request:
     """One case to run ``launches`` times. ``beside`` names the claims that its result is set beside.
 
@@ -243,6 +265,8 @@ class Request:
     launches: int
     margin: float
     beside: List[str]
+    expected: Expected = NOTHING_EXPECTED
+    schema: int = field(default=SCHEMA)
 
     @property
     def id(self):
@@ -254,14 +278,17 @@ class Request:
         return {**self._content(), "id": self.id}
 
     def _content(self):
-        return {"kind": "request", "schema": SCHEMA, **asdict(self)}
+        content = {"kind": "request", **asdict(self)}
+        if self.schema < 2:
+            content.pop("expected")
+        return content
 
     @classmethod
     def from_json(cls, value, where, error=InputError):
         """Read a request; raise ``error`` for a damaged one, a newer schema, or an id that is not its content's."""
         fields = Fields(value, where, error)
         fields.choice("kind", ("request",))
-        schema = fields.count("schema")
+        schema = fields.count("schema", least=1)
         if schema > SCHEMA:
             raise error(f"{where} has request schema {schema}; this version reads up to {SCHEMA}. Use a newer version.")
         request = cls(
@@ -276,6 +303,8 @@ class Request:
             launches=fields.count("launches", least=1),
             margin=fields.number("margin"),
             beside=fields.texts("beside"),
+            expected=Expected.from_fields(fields.fields("expected")) if schema > 1 else NOTHING_EXPECTED,
+            schema=schema,
         )
         if not NAME.fullmatch(request.case):
             raise error(

@@ -2,7 +2,8 @@
 
 History of the schema; files of every version stay readable, newer ones are refused:
   1  first: request, launches with raw iterations, environment as observed, checks
-The published JSON Schema of the newest version is ``schema/result-1.schema.json``.
+  2  what each rank's device told while it was watched, the variables and settings that reached it, the inventory, emulated
+The published JSON Schema of the newest version is ``schema/result-2.schema.json``.
 """
 
 import re
@@ -10,7 +11,7 @@ import re
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
 
-SCHEMA = 1
+SCHEMA = 2
 
 STATUSES = ("complete", "interrupted", "failed")
 ATTEMPT = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
@@ -39,6 +40,37 @@ def check_seal(result, where):
         raise DamagedResult(
             f"{where} does not match its own sha256. It was edited or torn; fetch it again or measure again."
         )
+
+
+def upgrade(result, where):
+    """Return a result of any known schema in the newest one's shape, one step for each version; its file stays as it is.
+
+    What an older version did not record is null. Raises ``DamagedResult`` where a sealed result has not its schema's shape.
+    """
+    try:
+        for version in range(result["schema"], SCHEMA):
+            result = _STEPS[version](result)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise DamagedResult(f"{where} does not follow result schema {result['schema']}. Measure again.") from None
+    return result
+
+
+def _to_2(result):
+    def launch(old):
+        new = {**old, "runnable_before": None}
+        if "ranks" in old:
+            new["ranks"] = [{**rank, "variables": None, "watched": None} for rank in old["ranks"]]
+        if "conditions" in old:
+            new.update(conditions={**old["conditions"], "emulated": False}, generation=None)
+        if "tokens" in old:
+            new["tokens"] = {**old["tokens"], "prompt_text": None, "logits_on": None}
+        return new
+
+    environment = {**result["environment"], "inventory": None}
+    return {**result, "schema": 2, "environment": environment, "launches": [launch(old) for old in result["launches"]]}
+
+
+_STEPS = {1: _to_2}
 
 
 def file_name(request_id, attempt_id):

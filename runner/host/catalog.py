@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import InputError
 from runner.contract.fields import Fields
-from runner.contract.request import NAME, Accelerator, Protocol
+from runner.contract.request import NAME, SHA256, Accelerator, Protocol
 from runner.host import paths, strictyaml
 
 UNKNOWN = "unknown"
@@ -107,6 +107,29 @@ class Price:
 
 
 @dataclass(frozen=True)
+class ReferenceInput:
+    """The ids that a tokenizer makes of a prompt, as the sha256 of one row."""
+
+    tokenizer: str
+    prompt: str
+    input_ids_sha256: str
+
+
+@dataclass(frozen=True)
+class ReferenceOutput:
+    """The ids that a model with dummy weights generates greedily from a prompt, as the sha256 of one row."""
+
+    model: str
+    seed: int
+    std: float
+    precision: str
+    device: str
+    prompt: str
+    output_tokens: int
+    output_ids_sha256: str
+
+
+@dataclass(frozen=True)
 class Catalog:
     accelerators: dict[str, Accelerator]
     accelerator_sources: dict[str, str]
@@ -119,6 +142,8 @@ class Catalog:
     ratios: dict[str, Ratio]
     prices: dict[str, Price]
     margins: dict[str, float]
+    reference_inputs: dict[str, ReferenceInput]
+    reference_outputs: dict[str, ReferenceOutput]
     dummy_seed: int
     dummy_std: float
 
@@ -128,6 +153,7 @@ def read(folder=paths.CATALOG):
     workloads_table = _table(folder, "workloads.yaml")
     claims_table = _table(folder, "claims.yaml")
     cases_table = _table(folder, "cases.yaml")
+    references_table = _table(folder, "references.yaml")
     margins = cases_table.fields("margins")
     dummy = workloads_table.fields("dummy")
     accelerators = {name: _accelerator(name, row) for name, row in _only(folder, "accelerators")}
@@ -143,10 +169,12 @@ def read(folder=paths.CATALOG):
         ratios={name: _ratio(row) for name, row in claims_table.each("ratios")},
         prices={name: _price(row) for name, row in claims_table.each("prices")},
         margins={name: margins.number(name) for name in margins.keys()},
+        reference_inputs={name: _reference_input(row) for name, row in references_table.each("inputs")},
+        reference_outputs={name: _reference_output(row) for name, row in references_table.each("outputs")},
         dummy_seed=dummy.count("seed"),
         dummy_std=dummy.number("std"),
     )
-    for table in (workloads_table, claims_table, cases_table, dummy):
+    for table in (workloads_table, claims_table, cases_table, references_table, dummy):
         table.done()
     _check_names(catalog, folder)
     return catalog
@@ -263,6 +291,28 @@ def _price(row):
     return price
 
 
+def _reference_input(row):
+    sha256 = row.pattern("input_ids_sha256", SHA256, "a sha256 in hex")
+    reference = ReferenceInput(row.text("tokenizer"), row.text("prompt"), sha256)
+    row.done()
+    return reference
+
+
+def _reference_output(row):
+    reference = ReferenceOutput(
+        model=row.text("model"),
+        seed=row.count("seed"),
+        std=row.number("std"),
+        precision=row.choice("precision", tuple(BYTES_PER_ELEMENT)),
+        device=row.text("device"),
+        prompt=row.text("prompt"),
+        output_tokens=row.count("output_tokens", least=1),
+        output_ids_sha256=row.pattern("output_ids_sha256", SHA256, "a sha256 in hex"),
+    )
+    row.done()
+    return reference
+
+
 def _check_names(catalog, folder):
     """Refuse a row that names what no table has; stacks stand in the lock and are checked when a request is made."""
     shared = {
@@ -278,6 +328,7 @@ def _check_names(catalog, folder):
         ("claims.yaml", catalog.claims, {**shared, **sources}),
         ("claims.yaml", catalog.ratios, {**sources, "slower": cells, "faster": cells}),
         ("claims.yaml", catalog.prices, {"dearer": cells, "cheaper": cells}),
+        ("references.yaml", catalog.reference_outputs, {"model": catalog.models}),
     ]
     for file, rows, columns in tables:
         for name, row in rows.items():

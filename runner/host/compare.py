@@ -171,6 +171,7 @@ def conditions(catalog, claim, group):
     for launch in group.launches:
         if launch["status"] == "complete":
             observed = launch["conditions"]
+            yield "emulated", False, observed["emulated"]
             yield "devices", claim.devices, observed["devices"]
             yield "precision", claim.precision, observed["precision"]
             yield "graphs", protocol.graphs, observed["graphs"]

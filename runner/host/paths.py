@@ -5,7 +5,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "versions.lock"
 CATALOG = ROOT / "runner" / "catalog"
-RESULT_SCHEMA = ROOT / "runner" / "contract" / "schema" / "result-1.schema.json"
+RESULT_SCHEMA = ROOT / "runner" / "contract" / "schema" / "result-2.schema.json"
 
 
 def shown(path):

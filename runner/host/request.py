@@ -8,7 +8,7 @@ from runner.contract import strictjson
 from runner.contract.architecture import BYTES_PER_ELEMENT
 from runner.contract.errors import InputError, Unsupported, UsageError
 from runner.contract.files import sha256_of_file
-from runner.contract.request import Dataset, Model, Request, Stack, Weights, Workload
+from runner.contract.request import Dataset, Expected, Model, Request, Stack, Weights, Workload
 from runner.host import catalog as catalogs
 from runner.host import lockfile
 
@@ -107,6 +107,7 @@ def make(catalog, lock, name, options):
             f"{model_name} has {architecture.n_head} attention heads, which {devices} devices cannot share evenly. Take a divisor."
         )
     weights = _weights(catalog, _or(options.weights, case.weights), options.seed)
+    workload = _workload(catalog, lock, case, options)
     request = Request(
         case=name,
         accelerator=accelerator,
@@ -114,11 +115,12 @@ def make(catalog, lock, name, options):
         stack=_stack(lock, case.stack),
         model=_model(lock, model_name, architecture, weights),
         weights=weights,
-        workload=_workload(catalog, lock, case, options),
+        workload=workload,
         protocol=protocol,
         launches=_positive(options.launches, case.launches, "--launches"),
         margin=_known(catalog.margins, _or(options.margin, case.margin), "margin"),
         beside=list(case.beside),
+        expected=_expected(catalog, model_name, accelerator.device, weights, workload, protocol),
     )
     return Request.from_json(request.to_json(), f"the request of {name}")
 
@@ -174,6 +176,19 @@ def _workload(catalog, lock, case, options):
         prompt=defaults.prompt,
         dataset=_dataset(lock, defaults, options) if is_dataset else None,
     )
+
+
+def _expected(catalog, model, device, weights, workload, protocol):
+    """Return what the catalog knows beforehand of the ids of such a request; null for what it does not know."""
+    tokenizer = "kit" if weights.kind == "dummy" else model
+    inputs = {(row.tokenizer, row.prompt): row.input_ids_sha256 for row in catalog.reference_inputs.values()}
+    outputs = {
+        (row.model, row.seed, row.std, row.precision, row.device, row.prompt, row.output_tokens): row.output_ids_sha256
+        for row in catalog.reference_outputs.values()
+    }
+    made = (model, weights.seed, weights.std, workload.precision, device, workload.prompt, workload.output_tokens)
+    whole = protocol.end_of_text == "ignore"
+    return Expected(inputs.get((tokenizer, workload.prompt)), outputs.get(made) if whole else None)
 
 
 def _dataset(lock, defaults, options):

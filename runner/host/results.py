@@ -48,9 +48,13 @@ def read_all(files):
 
 
 def read_one(path):
-    """Return one result and its ``Request``. Raises ``DamagedResult`` with one sentence for anything less than whole."""
+    """Return one result, in the newest schema's shape, and its ``Request``.
+
+    Raises ``DamagedResult`` with one sentence for anything less than whole.
+    """
     result = strictjson.read(path, DamagedResult)
     contract.check_seal(result, str(path))
+    result = contract.upgrade(result, str(path))
     problem = next(iter(_validator().iter_errors(result)), None)
     if problem is not None:
         place = "/".join(map(str, problem.absolute_path)) or "its top"

@@ -1,6 +1,6 @@
 import pytest
 
-from runner.bench import devices, hostfacts
+from runner.bench import devices, hostfacts, watch
 from runner.contract.architecture import Architecture
 from runner.contract.errors import Unsupported
 from runner.contract.request import Model
@@ -16,10 +16,14 @@ def test_a_device_without_a_module_is_refused():
 
 def test_every_module_offers_the_same_functions():
     offered = {"environment", "missing", "open", "prepare_collectives", "synchronize", "peak_memory_bytes", "describe"}
+    offered |= {"observe", "clock", "numa_node"}
     for name in devices._MODULES:
         module = devices.load(name)
         assert isinstance(module.backend, str)
         assert all(callable(getattr(module, function)) for function in offered)
+        assert (type(module.shared), type(module.emulated)) == (bool, bool)
+        assert all(module.cannot_tell.values())
+        assert {*module.observe()} <= {*watch.OBSERVED}
 
 
 def test_what_does_not_fit_says_how_much_is_needed_and_how_much_there_is(monkeypatch):

@@ -62,3 +62,27 @@ def test_noise_is_what_counters_differ_by(tmp_path):
 
 def test_counters_that_a_host_has_not_are_none(tmp_path):
     assert set(hostfacts.noise_counters(str(tmp_path), str(tmp_path)).values()) == {None}
+
+
+def test_threads_that_want_a_core_are_counted_without_the_one_that_asks(tmp_path):
+    loadavg = tmp_path / "loadavg"
+    loadavg.write_text("0.10 0.20 0.30 4/412 99\n")
+    assert hostfacts.runnable_threads(str(loadavg), interval_s=0) == 3
+    for text in ("", "0.1 0.2", "0.1 0.2 0.3 x/1 9"):
+        loadavg.write_text(text)
+        assert hostfacts.runnable_threads(str(loadavg), interval_s=0) is None
+
+
+def test_nodes_are_those_of_the_cores(tmp_path):
+    for node, cores in ((0, "0-3,8"), (1, "4-7")):
+        (tmp_path / f"node{node}").mkdir()
+        (tmp_path / f"node{node}" / "cpulist").write_text(cores + "\n")
+    (tmp_path / "node2").mkdir()
+    assert hostfacts.numa_nodes({8}, str(tmp_path)) == [0]
+    assert hostfacts.numa_nodes({3, 5}, str(tmp_path)) == [0, 1]
+    assert hostfacts.numa_nodes({99}, str(tmp_path)) is None
+    assert hostfacts.numa_nodes({0}, str(tmp_path / "none")) is None
+
+
+def test_a_page_that_came_from_disk_is_counted():
+    assert hostfacts.major_faults() >= 0

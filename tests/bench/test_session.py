@@ -2,13 +2,12 @@
 
 import json
 import os
-import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from runner.bench import environment, launcher, session
+from runner.bench import environment, inventory, launcher, session
 from runner.contract import result as results
 from runner.contract import strictjson
 from runner.contract.errors import DoesNotFit, InputError, Interrupted, LaunchFailed, PublishFailed, Unsupported
@@ -27,7 +26,8 @@ APPEND = 'import sys; open(sys.argv[3], \'w\').write(\'{"row": 0}\\n{"row": 1}\\
 def play(monkeypatch, tmp_path):
     """Return a function that lets a request run with one prepared script for each launch."""
     monkeypatch.setattr(launcher, "check", lambda name: None)
-    monkeypatch.setattr(environment, "packages", lambda: {"torch": "2.13.0+cpu", "deepspeed": "0.19.8"})
+    monkeypatch.setattr(inventory, "describe", lambda stack: samples.inventory())
+    monkeypatch.setattr(environment, "RECORDED", ("OMP_PROC_BIND",))
 
     def run(asked, *scripts, value=None, show=lambda text: None, dataset_file=None):
         prepared = tmp_path / "prepared.json"
@@ -73,7 +73,9 @@ def test_a_complete_attempt_is_published_sealed_under_its_request(play, tmp_path
 def test_no_path_of_the_scratch_folder_and_no_secret_stays_in_a_result(play, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_canary")
     monkeypatch.setenv("OMP_PROC_BIND", "close")
-    text = Path(play(samples.request(), WRITE)).read_text()
+    raw = samples.raw(samples.request())
+    raw["ranks"][0]["variables"] = {"OMP_PROC_BIND": "close"}
+    text = Path(play(samples.request(), WRITE, value=raw)).read_text()
     assert "bloomz-bench-" not in text
     assert "hf_canary" not in text
     assert '"OMP_PROC_BIND": "close"' in text
@@ -107,6 +109,12 @@ def test_a_launch_that_measured_something_else_is_refused(play, tmp_path):
     with pytest.raises(LaunchFailed, match="precision wanted float32, found bfloat16"):
         play(samples.request(), WRITE, value=raw)
     assert the_only_result(tmp_path)["launches"][0]["status"] == "failed"
+
+
+def test_a_variable_that_did_not_reach_the_ranks_is_refused(play, monkeypatch):
+    monkeypatch.setenv("OMP_PROC_BIND", "close")
+    with pytest.raises(LaunchFailed, match="variables wanted .*close.*, found .*None"):
+        play(samples.request(), WRITE)
 
 
 def interrupt_at(word):
@@ -172,13 +180,12 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_starts(play, monke
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize(
-    "installed, found", [({"torch": "2.13.0a0+git1"}, "none"), ({"torch": "2.12.1+cpu"}, "2.12.1+cpu")]
-)
-def test_another_stack_than_the_pinned_one_is_refused(play, monkeypatch, installed, found):
-    monkeypatch.setattr(environment, "packages", lambda: installed)
-    with pytest.raises(Unsupported, match=f"Stack cpu pins .*; here is {re.escape(found)}. Run `make setup`"):
+def test_another_stack_than_the_pinned_one_is_refused_before_anything_starts(play, monkeypatch, tmp_path):
+    drifted = samples.inventory(changed={"torch": ["2.13.0", "2.12.1+cpu"]})
+    monkeypatch.setattr(inventory, "describe", lambda stack: drifted)
+    with pytest.raises(Unsupported, match=r"torch 2\.13\.0 is 2\.12\.1\+cpu here. Run `make setup`"):
         play(samples.request())
+    assert not (tmp_path / "results").exists()
 
 
 def test_results_that_could_not_be_written_are_refused_before_anything_starts(play, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 
 from runner.contract import strictjson
 from runner.contract.errors import InputError
-from runner.contract.request import Dataset, Request, Stack, read_request
+from runner.contract.request import Dataset, Expected, Request, Stack, read_request
 from tests import samples
 
 DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "0" * 64, "text", None)
@@ -84,8 +84,28 @@ def test_an_unknown_key_is_refused_at_every_level(path):
 
 
 def test_a_newer_schema_is_refused_with_one_sentence():
-    with pytest.raises(InputError, match=r"has request schema 2; this version reads up to 1. Use a newer version"):
-        Request.from_json({**samples.request().to_json(), "schema": 2}, "r.json")
+    with pytest.raises(InputError, match=r"has request schema 3; this version reads up to 2. Use a newer version"):
+        Request.from_json({**samples.request().to_json(), "schema": 3}, "r.json")
+    with pytest.raises(InputError, match="'schema' must be at least 1"):
+        Request.from_json({**samples.request().to_json(), "schema": 0}, "r.json")
+
+
+def test_a_request_of_an_older_schema_keeps_it_and_its_id():
+    old = samples.request().to_json()
+    old.update(schema=1, id="")
+    old.pop("expected")
+    old["id"] = f"{old['case']}-{strictjson.sha256_of({k: v for k, v in old.items() if k != 'id'})[:12]}"
+    read = Request.from_json(old, "r.json")
+    assert (read.id, read.to_json(), read.expected) == (old["id"], old, Expected(None, None))
+    assert read != samples.request()
+
+
+def test_what_is_expected_is_part_of_the_id():
+    asked = samples.request(expected=Expected("1" * 64, None))
+    assert asked.id != samples.request().id
+    assert Request.from_json(asked.to_json(), "r.json").expected.input_ids_sha256 == "1" * 64
+    with pytest.raises(InputError, match="'input_ids_sha256' must be a sha256 in hex"):
+        samples.request(expected=Expected("1" * 63, None))
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,25 @@ def test_any_part_that_is_edited_or_lost_breaks_the_seal(key):
         ({"kind": "request"}, "is not a result of this kit"),
         ({"kind": "result"}, "names no schema version"),
         ({"kind": "result", "schema": True}, "names no schema version"),
-        ({"kind": "result", "schema": 2}, "has result schema 2; this version reads up to 1"),
+        ({"kind": "result", "schema": 3}, "has result schema 3; this version reads up to 2"),
+        ({"kind": "result", "schema": 0}, "names no schema version"),
         ({"kind": "result", "schema": 1}, "does not match its own sha256"),
     ],
 )
 def test_what_is_no_result_is_refused_with_one_sentence(value, problem):
     with pytest.raises(DamagedResult, match=problem):
         results.check_seal(value, "r.json")
+
+
+def test_the_newest_schema_needs_no_upgrade():
+    sealed = samples.result()
+    assert results.upgrade(sealed, "r.json") == sealed
+
+
+@pytest.mark.parametrize(
+    "damage", [{"environment": None}, {"launches": 7}, {"launches": [None]}, {"launches": [{"ranks": 1}]}]
+)
+def test_an_old_result_without_its_schema_s_shape_is_refused(damage):
+    body = {**samples.body(), "schema": 1, **damage}
+    with pytest.raises(DamagedResult, match="r.json does not follow result schema 1"):
+        results.upgrade(body, "r.json")

@@ -88,6 +88,7 @@ def test_a_launch_that_failed_is_no_sample_and_alone_is_invalid():
 
 
 OBSERVED = {
+    "emulated": {"emulated": True},
     "devices": {"devices": 4},
     "precision": {"precision": "float32"},
     "graphs": {"graphs": False},

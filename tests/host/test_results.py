@@ -89,7 +89,7 @@ def test_the_rest_is_read_when_some_are_refused(tmp_path):
     told = " ".join(map(str, refused))
     assert len(refused) == 3
     assert f"b.json repeats the attempt of {good}" in told
-    assert "reads up to 1" in told
+    assert "reads up to 2" in told
     assert "d.json is not usable JSON" in told
 
 

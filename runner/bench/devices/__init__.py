@@ -9,6 +9,12 @@ Every module offers:
   synchronize()           wait until the device has finished all work
   peak_memory_bytes()     the device's high-water mark since open, None where the device has no memory of its own
   describe()              facts about the device: name, driver, threads
+  shared                  whether other work of the host runs on the device too, so that a slow call is told and not refused
+  emulated                whether something else stands in for the device; such a result is comparable with nothing
+  cannot_tell             checks that this kind of processor can never make, each with the reason; all others it must make
+  observe()               what the device tells of itself now, in the words of ``watch.OBSERVED``
+  clock(call)             make ``call()`` and return the seconds that the device's own clock gives it
+  numa_node()             the host's memory node that the device is attached to
 """
 
 import importlib

@@ -6,6 +6,22 @@ from runner.bench import hostfacts
 from runner.contract.errors import DoesNotFit
 
 backend = "gloo"
+shared = True
+emulated = False
+
+_AT_ONCE = "every operation on the CPU is done when it returns"
+cannot_tell = {
+    "device_memory": "the CPU has no memory of its own",
+    "operator_fallback": "nothing can fall back from the CPU to the CPU",
+    "synchronised": _AT_ONCE,
+    "synchronisation_control": _AT_ONCE,
+    "device_clock": "the CPU has no clock beside the host's",
+    "compilations": "nothing is compiled on this path",
+    "compile_cache": "nothing is compiled on this path",
+    "exclusive_device": "the CPU is shared with the whole host; see cpu_pressure and idle_before",
+    "throttling": "the clock's limits are not told to guests",
+    "numa": "the cores are the device",
+}
 
 # What one rank takes beside weights and cache. With bloom-tiny, whose weights are nothing, a rank's peak was 0.40 GB on
 # x86-64 Linux; with 7B in bfloat16 on 2 ranks it was 1.5 GB above its weights, for a cause that was not isolated.
@@ -63,6 +79,18 @@ def synchronize():
 
 
 def peak_memory_bytes():
+    return None
+
+
+def observe():
+    return {}
+
+
+def clock(call):
+    raise NotImplementedError(cannot_tell["device_clock"])
+
+
+def numa_node():
     return None
 
 

@@ -1,0 +1,131 @@
+"""Hold what is installed against the stack's locked requirements: names, versions, and the bytes of every file."""
+
+import base64
+import glob
+import hashlib
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
+
+from runner.bench.environment import normalised
+from runner.contract.errors import InputError, Unsupported
+from runner.contract.files import sha256_of_file
+
+ROOT = Path(__file__).resolve().parents[2]
+INSTALLERS = {"pip", "setuptools", "wheel"}
+TOLD = 20  # how many files are named; more say nothing more
+
+
+def describe(stack, root=ROOT):
+    """Return how the installed packages differ from what ``stack`` locks.
+
+    ``missing``, ``changed`` and ``altered_files`` (a file is not what its own package's RECORD says) make another stack of
+    it. ``added`` is what is installed beyond the stack, torch's own needs and the kit's other requirements.
+    Raises ``InputError`` where the requirements file here is another one than the request was made with.
+    """
+    installed = {
+        normalised(found.metadata["Name"]): found for found in metadata.distributions() if found.metadata["Name"]
+    }
+    path = _requirements_file(stack, root)
+    locked = {} if path is None else pins(path.read_text(encoding="utf-8"))
+    wanted = {**locked, **stack.packages}
+    known = {*wanted, *INSTALLERS, *_needs("torch", installed)}
+    for other in (root / "requirements").glob("*.txt"):
+        known.update(pins(other.read_text(encoding="utf-8"), everywhere=True))
+    changed = {name: [version, installed[name].version] for name, version in wanted.items() if name in installed}
+    return {
+        "requirements": None if path is None else str(path.relative_to(root)),
+        "compared": len(wanted),
+        "missing": {name: version for name, version in wanted.items() if name not in installed},
+        "changed": {name: both for name, both in changed.items() if not _same(both, named=name in stack.packages)},
+        "altered_files": _altered([installed[name] for name in wanted if name in installed])[:TOLD],
+        "added": {name: found.version for name, found in sorted(installed.items()) if name not in known},
+    }
+
+
+def refuse_drift(found, stack):
+    """Raise ``Unsupported`` if another stack than the locked one is installed."""
+    mend = "Run `make setup`, or use the stack's image."
+    versions = [f"{name} {version} is not here" for name, version in found["missing"].items()]
+    versions += [f"{name} {version} is {other} here" for name, (version, other) in found["changed"].items()]
+    if versions:
+        told = "; ".join(versions[:3]) + (f" and {len(versions) - 3} more" if len(versions) > 3 else "")
+        raise Unsupported(f"This is not the stack {stack.name} as it is locked: {told}. {mend}")
+    if found["altered_files"]:
+        raise Unsupported(
+            f"This is not the stack {stack.name} as it was installed: {found['altered_files'][0]} was changed or lost"
+            f" ({len(found['altered_files'])} such files). Install it again: `make clean setup`."
+        )
+
+
+def pins(text, everywhere=False):
+    """Return name to version of a requirements file: what its markers want here, or, ``everywhere``, all it names."""
+    from packaging.markers import Marker
+
+    found = {}
+    for line in text.splitlines():
+        match = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==([^ ;\\]+)(?: *; *([^\\]+))?", line)
+        if match:
+            name, version, marker = match.groups()
+            if everywhere or marker is None or Marker(marker.strip()).evaluate():
+                found[normalised(name)] = version
+    return found
+
+
+def altered_files(distribution):
+    """Yield the files of a distribution whose bytes are not those that its RECORD gives; what has no hash there is not told."""
+    for file in distribution.files or ():
+        if file.hash is not None:
+            digest = hashlib.new(file.hash.mode)
+            try:
+                with open(distribution.locate_file(file), "rb") as content:
+                    for block in iter(lambda: content.read(1 << 20), b""):
+                        digest.update(block)
+            except OSError:
+                yield str(file)
+                continue
+            if base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode() != file.hash.value:
+                yield str(file)
+
+
+def _altered(distributions):
+    """Return the altered files of all distributions, sorted; hashing lets go of the interpreter's lock, so threads help."""
+    with ThreadPoolExecutor() as pool:
+        return sorted(file for files in pool.map(lambda one: list(altered_files(one)), distributions) for file in files)
+
+
+def _requirements_file(stack, root):
+    """Return the file that the request names by its hash, None where this place has none for the stack."""
+    given = os.environ.get("BLOOMZ_BENCH_REQUIREMENTS")
+    found = [given] if given else glob.glob(str(root / "images" / "*" / f"requirements-{stack.name}.txt"))
+    if not found or stack.requirements_sha256 is None:
+        return None
+    path = Path(found[0])
+    if sha256_of_file(path) != stack.requirements_sha256:
+        raise InputError(
+            f"{path} is not the one that the request was made with: its sha256 differs. Make the request again."
+        )
+    return path
+
+
+def _needs(name, installed):
+    """Return the names that an installed package needs, and what those need in turn, whether or not they are here."""
+    found, open_names = set(), {name}
+    while open_names:
+        name = open_names.pop()
+        found.add(name)
+        needs = installed[name].requires or () if name in installed else ()
+        open_names |= {normalised(re.split(r"[^A-Za-z0-9._-]", need)[0]) for need in needs} - found
+    return found
+
+
+def _same(versions, named):
+    """Return whether two versions are one. Builds (+cpu, a0+git) of a release are the release, for the stack's named packages."""
+    wanted, found = map(_release, versions) if named else versions
+    return wanted == found
+
+
+def _release(version):
+    return re.split(r"[^0-9.]", version)[0].rstrip(".")

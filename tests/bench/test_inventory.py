@@ -1,0 +1,156 @@
+"""What is installed against the lock, on folders of distributions that each test lays out."""
+
+import base64
+import hashlib
+import sys
+from importlib import metadata
+
+import pytest
+
+from runner.bench import inventory
+from runner.contract.errors import InputError, Unsupported
+from runner.contract.files import sha256_of_file
+from runner.contract.request import Stack
+
+LOCKED = r"""# a comment
+alpha==1.0 \
+    --hash=sha256:aa
+beta-x==2.0 ; python_version >= '3.8' \
+    --hash=sha256:bb
+old==1 ; python_version < '3.0'
+"""
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """Return a root with a locked stack, whose packages are the only ones installed, and a function that installs one."""
+    site = tmp_path / "site"
+    site.mkdir()
+
+    def install(name, version, needs=(), text="x = 1\n"):
+        folder, info = site / name, site / f"{name}-{version}.dist-info"
+        folder.mkdir()
+        info.mkdir()
+        (folder / "__init__.py").write_text(text)
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+        (info / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+            + "".join(f"Requires-Dist: {n}\n" for n in needs)
+        )
+        (info / "RECORD").write_text(f"{name}/__init__.py,sha256={digest},{len(text)}\n{info.name}/RECORD,,\n")
+        return folder / "__init__.py"
+
+    monkeypatch.setattr(
+        metadata, "distributions", lambda: metadata.MetadataPathFinder.find_distributions(metadata_context(site))
+    )
+    folder = tmp_path / "root" / "images" / "cpu"
+    folder.mkdir(parents=True)
+    (folder / "requirements-tiny.txt").write_text(LOCKED)
+    return tmp_path / "root", install
+
+
+def metadata_context(site):
+    return metadata.DistributionFinder.Context(path=[str(site)])
+
+
+def stack(root=None, **changes):
+    sha256 = None if root is None else sha256_of_file(root / "images" / "cpu" / "requirements-tiny.txt")
+    values = {"name": "tiny", "device": "cpu", "python": "3.8", "launcher": "deepspeed", "packages": {"torch": "2.0.1"}}
+    return Stack(**{**values, "requirements_sha256": sha256, "image": None, **changes})
+
+
+def install_all(install):
+    install("torch", "2.0.1a0+git7", needs=["nvidia-something (==1)", "sympy; extra == 'x'"])
+    install("nvidia_something", "1")
+    install("alpha", "1.0")
+    return install("Beta.X", "2.0")
+
+
+def test_a_stack_as_locked_has_nothing_to_tell(house):
+    root, install = house
+    install_all(install)
+    found = inventory.describe(stack(root), root)
+    assert found == {
+        "requirements": "images/cpu/requirements-tiny.txt",
+        "compared": 3,
+        "missing": {},
+        "changed": {},
+        "altered_files": [],
+        "added": {},
+    }
+    inventory.refuse_drift(found, stack(root))
+
+
+def test_what_is_missing_changed_altered_or_added_is_named(house):
+    root, install = house
+    install("torch", "2.1.0")
+    altered = install("alpha", "1.1")
+    altered.write_text("x = 2\n")
+    install("foreign", "3")
+    found = inventory.describe(stack(root), root)
+    assert found["missing"] == {"beta-x": "2.0"}
+    assert found["changed"] == {"torch": ["2.0.1", "2.1.0"], "alpha": ["1.0", "1.1"]}
+    assert found["altered_files"] == ["alpha/__init__.py"]
+    assert found["added"] == {"foreign": "3"}
+    with pytest.raises(
+        Unsupported, match="beta-x 2.0 is not here; alpha 1.0 is 1.1 here; torch 2.0.1 is 2.1.0 here. Run"
+    ):
+        inventory.refuse_drift(found, stack(root))
+
+
+def test_a_file_that_was_patched_or_lost_after_the_install_is_refused(house):
+    root, install = house
+    path = install_all(install)
+    for damage in (lambda: path.write_text("x = 2\n"), path.unlink):
+        damage()
+        found = inventory.describe(stack(root), root)
+        with pytest.raises(Unsupported, match=r"Beta\.X/__init__\.py was changed or lost \(1 such files\)"):
+            inventory.refuse_drift(found, stack(root))
+
+
+def test_what_the_kit_s_other_requirements_name_is_not_foreign(house):
+    root, install = house
+    install_all(install)
+    install("linter", "1")
+    assert inventory.describe(stack(root), root)["added"] == {"linter": "1"}
+    (root / "requirements").mkdir()
+    (root / "requirements" / "dev.txt").write_text("linter==1 ; python_version < '3.0'\n")
+    assert inventory.describe(stack(root), root)["added"] == {}
+
+
+def test_a_local_build_is_the_release_for_named_packages_only(house):
+    root, install = house
+    install("torch", "2.0.1+cpu")
+    install("alpha", "1.0+local")
+    install("Beta.X", "2.0")
+    assert inventory.describe(stack(root), root)["changed"] == {"alpha": ["1.0", "1.0+local"]}
+
+
+def test_without_the_requirements_here_only_the_named_packages_are_held(house, monkeypatch):
+    root, install = house
+    install("torch", "2.0.1")
+    found = inventory.describe(stack(None), root)
+    assert (found["requirements"], found["compared"], found["missing"]) == (None, 1, {})
+
+
+def test_other_requirements_than_the_request_s_are_refused(house, tmp_path, monkeypatch):
+    root, _ = house
+    asked = stack(root)
+    other = tmp_path / "other.txt"
+    other.write_text("alpha==2.0\n")
+    monkeypatch.setenv("BLOOMZ_BENCH_REQUIREMENTS", str(other))
+    with pytest.raises(InputError, match="is not the one that the request was made with"):
+        inventory.describe(asked, root)
+
+
+def test_markers_and_names_are_read_as_pip_reads_them():
+    assert inventory.pins(LOCKED) == {"alpha": "1.0", "beta-x": "2.0"}
+    assert inventory.pins(LOCKED, everywhere=True) == {"alpha": "1.0", "beta-x": "2.0", "old": "1"}
+    assert inventory.pins("Name_With.Dots[extra]==1.2.3 \\\n") == {"name-with-dots": "1.2.3"}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 9), reason="the test environment of 3.8 holds no stack")
+def test_this_interpreter_s_own_packages_are_whole():
+    pytest_itself = metadata.distribution("pytest")
+    assert list(inventory.altered_files(pytest_itself)) == []
+    assert sum(file.hash is not None for file in pytest_itself.files) > 50

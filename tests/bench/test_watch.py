@@ -1,0 +1,28 @@
+from runner.bench import watch
+
+
+def observed(**told):
+    return {**dict.fromkeys(watch.OBSERVED), **told}
+
+
+def test_counters_are_differences_and_lists_are_unions():
+    found = watch.summary(
+        observed(memory_bytes=100, cached_kernels=3, foreign_processes=[9]),
+        observed(memory_bytes=700),
+        observed(compilations=4, foreign_processes=[], throttle_reasons=["heat"]),
+        observed(compilations=6, fallback_operators=["aten::nonzero"], foreign_processes=[8, 9], throttle_reasons=[]),
+    )
+    assert found == {
+        "memory_rise_bytes": 600,
+        "compilations": 2,
+        "cached_kernels": 3,
+        "fallback_operators": ["aten::nonzero"],
+        "foreign_processes": [8, 9],
+        "throttle_reasons": ["heat"],
+    }
+
+
+def test_what_was_not_told_once_is_not_told_at_all():
+    told = observed(memory_bytes=1, compilations=1, foreign_processes=[], throttle_reasons=[])
+    assert set(watch.summary({}, told, {}, told).values()) == {None}
+    assert watch.summary(told, told, told, {})["foreign_processes"] is None
