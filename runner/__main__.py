@@ -11,6 +11,7 @@ from runner.contract.errors import Interrupted, KitError, UsageError, all_errors
 VERBS = {
     "request": ("runner.host.request", "fill in every pin of a case and write its request"),
     "bench": ("runner.bench.cli", "run requests here and write results"),
+    "collect": ("runner.host.collect", "take results out of logs"),
     "compare": ("runner.host.compare", "set results beside the published numbers, or run against run"),
     "claims": ("runner.host.claims", "print the published numbers and what is known for and against them"),
     "lock": ("runner.host.lock", "resolve what versions.lock leaves open, or check it"),

@@ -63,7 +63,9 @@ class House:
     def bench(self, *arguments):
         done = self.runner("bench", "--results", self.results, *arguments)
         assert done.returncode == 0, done.stderr
-        return [results.read_one(path)[0] for path in done.stdout.split()]
+        self.log = done.stdout
+        paths = [line for line in done.stdout.splitlines() if not line.startswith("@frame ")]
+        return [results.read_one(path)[0] for path in paths]
 
     def left_behind(self):
         """Return all files below home and the place for temporary files."""
@@ -86,7 +88,7 @@ def walk(tmp_path_factory):
     value.pop("id")
     value["id"] = _id(value)
     Path(other).write_text(json.dumps(value))
-    one, two, torchrun = house.bench(*paths, other)
+    one, two, torchrun = house.bench("--frames", *paths, other)
     return {
         "one": one,
         "two": two,
@@ -170,6 +172,16 @@ def test_the_checks_that_the_cpu_can_make_were_made(walk):
 def test_the_command_is_that_of_the_stack_s_launcher(walk):
     assert "deepspeed.launcher.runner" in walk["two"]["launches"][0]["command"]
     assert "torch.distributed.run" in walk["torchrun"]["launches"][0]["command"]
+
+
+def test_the_log_alone_carries_the_results(walk, tmp_path):
+    log = tmp_path / "pod.log"
+    log.write_text(walk["house"].log)
+    done = walk["house"].runner("collect", log, "--results", tmp_path / "results")
+    assert (done.returncode, done.stderr) == (0, "")
+    for path in map(Path, done.stdout.split()):
+        assert path.read_bytes() == (walk["house"].results / path.parent.name / path.name).read_bytes()
+    assert len(done.stdout.split()) == 3
 
 
 def test_nothing_is_left_behind(walk):

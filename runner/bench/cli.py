@@ -1,10 +1,12 @@
 """The verb ``bench``: run requests in this environment, write results, print their paths."""
 
 import argparse
+import os
 import signal
 import sys
 
 from runner.bench import session
+from runner.contract import frame
 from runner.contract.request import read_request
 from runner.contract.text import printable
 
@@ -26,6 +28,11 @@ def parser():
         "--model-dir", metavar="FOLDER", help="folder of the model's real weights, instead of the hub cache"
     )
     described.add_argument("--dataset-file", metavar="FILE", help="the local file that the request's dataset names")
+    described.add_argument(
+        "--frames",
+        action="store_true",
+        help="write each result to standard output too, in checksummed lines that `python -m runner collect` reads",
+    )
     return described
 
 
@@ -34,10 +41,23 @@ def main(arguments):
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _as_interrupt)
     places = session.Places(options.results, options.model_dir, options.dataset_file)
+    published = _print_path_and_frames if options.frames else _print_path
     requests = [read_request(path) for path in options.requests]
     for request in requests:
-        print(session.run(request, places, lambda text, case=request.case: _show(case, text)), flush=True)
+        session.run(request, places, lambda text, case=request.case: _show(case, text), published)
     return 0
+
+
+def _print_path(path):
+    print(path, flush=True)
+
+
+def _print_path_and_frames(path):
+    """Print the result itself too, so that a log alone carries it; its file name is the attempt's id."""
+    print(path)
+    with open(path, "rb") as file:
+        content = file.read()
+    print("\n".join(frame.write(os.path.splitext(os.path.basename(path))[0], content)), flush=True)
 
 
 def _show(case, text):

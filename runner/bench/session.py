@@ -33,8 +33,8 @@ Places = namedtuple("Places", "results model_dir dataset_file")
 class _Attempt:
     """What is known of an attempt while it runs."""
 
-    def __init__(self, request, places, found):
-        self.request, self.places = request, places
+    def __init__(self, request, places, found, published):
+        self.request, self.places, self.published = request, places, published
         self.started = datetime.now(timezone.utc)
         self.started_ns = time.monotonic_ns()
         self.id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
@@ -44,16 +44,17 @@ class _Attempt:
         self.launches = []
 
 
-def run(request, places, show):
-    """Run one request to its end and return the path of the published result.
+def run(request, places, show, published):
+    """Run one request to its end.
 
-    ``show`` prints one line of progress. Raises a ``KitError``: for what was given (``DoesNotFit``, ``InputError``,
+    ``show`` prints one line of progress, ``published`` is called with the path of the result, however the attempt ended.
+    Raises a ``KitError``: for what was given (``DoesNotFit``, ``InputError``,
     ``Unsupported``; nothing is published), after a failed launch (``LaunchFailed``, its result published as failed), or
     ``Interrupted``, with what was measured published as interrupted.
     """
     device_module = devices.load(request.stack.device)
     found = _check_before(request, places, device_module, show)
-    attempt = _Attempt(request, places, found)
+    attempt = _Attempt(request, places, found, published)
     host = attempt.environment["cpu"]["model"]
     show(f"attempt {attempt.id} on {host}, stack {request.stack.name}, {request.launches} launch(es)")
     try:
@@ -72,7 +73,7 @@ def run(request, places, show):
     except KitError:  # what was given was wrong: nothing was measured, and there is nothing to keep
         _discard(_partial(attempt))
         raise
-    return _publish(attempt, "complete")
+    _publish(attempt, "complete")
 
 
 def _check_before(request, places, device_module, show):
@@ -253,6 +254,7 @@ def _publish(attempt, status):
         "outputs": _publish_outputs(attempt),
     }
     publish.publish(attempt.path, strictjson.pretty(results.seal(body)).encode())
+    attempt.published(attempt.path)
     return attempt.path
 
 

@@ -52,9 +52,17 @@ def read_one(path):
 
     Raises ``DamagedResult`` with one sentence for anything less than whole.
     """
-    result = strictjson.read(path, DamagedResult)
-    contract.check_seal(result, str(path))
-    result = contract.upgrade(result, str(path))
+    return _checked(strictjson.read(path, DamagedResult), str(path))
+
+
+def of_bytes(raw, where):
+    """Return one result from its bytes, as ``read_one`` does; ``where`` names the source in messages."""
+    return _checked(strictjson.loads(raw, where, DamagedResult), where)
+
+
+def _checked(result, path):
+    contract.check_seal(result, path)
+    result = contract.upgrade(result, path)
     problem = next(iter(_validator().iter_errors(result)), None)
     if problem is not None:
         place = "/".join(map(str, problem.absolute_path)) or "its top"

@@ -25,7 +25,7 @@ def runner(*arguments, **environment):
 def test_help_lists_verbs_and_exit_codes():
     code, out, _ = runner("--help")
     assert code == 0
-    for told in ("request", "bench", "compare", "lock", "130  stopped by Ctrl-C"):
+    for told in ("request", "bench", "collect", "compare", "lock", "130  stopped by Ctrl-C"):
         assert told in out
 
 

@@ -39,7 +39,9 @@ def play(monkeypatch, tmp_path):
             return [sys.executable, "-c", left.pop(0), str(prepared), options["--out"], options.get("--outputs", "")]
 
         monkeypatch.setattr(launcher, "command", command)
-        return session.run(asked, session.Places(str(tmp_path / "results"), None, dataset_file), show)
+        paths = []
+        session.run(asked, session.Places(str(tmp_path / "results"), None, dataset_file), show, paths.append)
+        return paths[0]
 
     return run
 

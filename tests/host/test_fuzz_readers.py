@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.contract import strictjson
+from runner.contract import frame, strictjson
 from runner.contract.errors import KitError
 from runner.contract.request import Request
 from runner.host import lockfile, paths, results, strictyaml
@@ -84,6 +84,25 @@ def test_a_result_with_anything_in_it(tmp_path_factory, value):
     value.pop("sha256", None)
     path.write_bytes(strictjson.pretty(contract.seal(value)).encode())
     _ends_well(lambda: results.read_one(path))
+
+
+FRAME = frame.write("20261122T100000Z-0123abcd", b"\0" * 20_000)
+
+
+@given(
+    st.lists(
+        st.text(max_size=40)
+        | st.tuples(st.sampled_from(FRAME), st.integers(0, 60), st.text(max_size=3)).map(
+            lambda cut: cut[0][: cut[1]] + cut[2] + cut[0][cut[1] :]
+        )
+        | st.sampled_from(FRAME),
+        max_size=12,
+    )
+)
+def test_a_log_of_any_lines(lines):
+    whole, problems = frame.read(lines, "a log")
+    assert set(whole.values()) <= {b"\0" * 20_000, b""}
+    assert all("\n" not in str(problem) for problem in problems)
 
 
 LINES = paths.LOCK.read_text().splitlines(keepends=True)

@@ -1,0 +1,71 @@
+"""The verb ``collect``: take results out of the logs of pods or processes, whole or not at all."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from runner.contract import frame, publish
+from runner.contract import result as contract
+from runner.contract.errors import DamagedResult, InputError
+from runner.contract.text import printable
+from runner.host import results
+
+
+def parser():
+    described = argparse.ArgumentParser(
+        prog="python -m runner collect",
+        description="Find the results that `bench --frames` wrote into each LOG and write them as files, as if they had been"
+        " measured here. The paths go to standard output. A result that is there already stays; one that is cut or altered"
+        " is refused, and the rest is taken.",
+        epilog="Exit codes: 8 if a result was refused; see `python -m runner --help`.",
+    )
+    described.add_argument("logs", nargs="+", metavar="LOG", help="a file with a log, or - for standard input")
+    described.add_argument(
+        "--results", default="results", metavar="FOLDER", type=Path, help="where results go (default: %(default)s)"
+    )
+    return described
+
+
+def main(arguments):
+    options = parser().parse_args(arguments)
+    refused, found = [], 0
+    for log in options.logs:
+        whole, problems = _read(log)
+        refused += problems
+        found += len(whole) + len(problems)
+        for attempt, content in whole.items():
+            try:
+                print(_keep(content, f"{log}: attempt {attempt}", options.results))
+            except DamagedResult as problem:
+                refused.append(problem)
+    for problem in refused:
+        print(f"refused: {printable(str(problem))}", file=sys.stderr)
+    if not found:
+        raise InputError(
+            f"No result is in {', '.join(map(printable, options.logs))}. Was it the log of `python -m runner bench --frames`?"
+        )
+    return DamagedResult.exit_code if refused else 0
+
+
+def _read(log):
+    if log == "-":
+        return frame.read(sys.stdin, "standard input")
+    try:
+        with Path(log).open(encoding="utf-8", errors="replace") as lines:
+            return frame.read(lines, log)
+    except OSError as problem:
+        raise InputError(f"{log} cannot be read: {problem.strerror}. Check the path.") from None
+
+
+def _keep(content, where, folder):
+    """Write one result under its own name and return the path; the same result twice is one."""
+    result, request = results.of_bytes(content, where)
+    path = folder / contract.file_name(request.id, result["attempt"]["id"])
+    if path.exists():
+        if path.read_bytes() != content:
+            raise DamagedResult(
+                f"{where} is another result than {path}, of the same attempt. Keep both apart and look."
+            )
+        return path
+    publish.publish(str(path), content)
+    return path

@@ -1,0 +1,114 @@
+import base64
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.contract import frame, strictjson
+
+ONE, TWO = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
+CONTENT = bytes(range(256)) * 100  # five parts
+
+
+def only(lines, attempt=ONE):
+    whole, problems = frame.read(lines, "a log")
+    assert problems == []
+    assert list(whole) == [attempt]
+    return whole[attempt]
+
+
+def refusal(lines):
+    whole, problems = frame.read(lines, "a log")
+    assert whole == {}
+    (problem,) = problems
+    assert str(problem).startswith(f"a log: the frame of attempt {ONE} ")
+    return str(problem)
+
+
+@settings(deadline=None, derandomize=True, max_examples=100)
+@given(st.binary(max_size=20_000))
+def test_what_is_written_is_read_back(content):
+    assert only(frame.write(ONE, content)) == content
+
+
+def test_lines_are_short_enough_for_every_container_runtime():
+    assert max(map(len, frame.write(ONE, CONTENT))) < 8192
+
+
+@pytest.mark.parametrize("prefix", ["[1,0]<stdout>:", "2026-11-22T10:00:00.123Z ", "  "])
+def test_what_stands_before_the_mark_does_not_matter(prefix):
+    assert only(prefix + line + "\r\n" for line in frame.write(ONE, CONTENT)) == CONTENT
+
+
+def test_frames_may_be_mixed_with_each_other_and_with_other_lines_repeated_and_in_any_order():
+    lines = [*frame.write(ONE, CONTENT), *frame.write(TWO, b"x"), "noise", "@frame", "@frame part nobody 0 AAAA"] * 2
+    random.Random(1).shuffle(lines)
+    whole, problems = frame.read(lines, "a log")
+    assert (whole, problems) == ({ONE: CONTENT, TWO: b"x"}, [])
+
+
+def test_a_log_without_a_frame_has_nothing_to_tell():
+    assert frame.read(["loading", "", "@frame end " + ONE], "a log") == ({}, [])
+
+
+@pytest.mark.parametrize(
+    "lost, told", [(0, "lost its first line"), (1, "lost 1 of its 5 parts, number 0 first"), (5, "number 4")]
+)
+def test_a_line_that_is_lost_is_told(lost, told):
+    lines = frame.write(ONE, CONTENT)
+    assert told in refusal(lines[:lost] + lines[lost + 1 :])
+
+
+def test_a_frame_without_its_last_line_is_whole_all_the_same():
+    assert only(frame.write(ONE, CONTENT)[:-1]) == CONTENT
+
+
+def test_no_cut_and_no_changed_character_is_taken_for_the_truth():
+    """The log is cut at, or one character of it is changed at, each of some thousand places."""
+    content = bytes(range(200))
+    log = "\n".join(frame.write(ONE, content))
+    noticed = 0
+    for place in range(len(log)):
+        for other in (
+            log[:place],
+            log[:place] + chr(ord(log[place]) ^ 1) + log[place + 1 :],
+            log[:place] + log[place + 1 :],
+        ):
+            whole, problems = frame.read(other.splitlines(), "a log")
+            assert whole in ({}, {ONE: content})
+            noticed += bool(problems)
+    assert noticed > len(log)
+
+
+def test_a_second_frame_of_one_attempt_must_be_the_same():
+    lines = frame.write(ONE, CONTENT)
+    assert "begins twice with different content" in refusal(lines + frame.write(ONE, CONTENT + b"x")[:1])
+    assert "has a part twice with different content" in refusal([*lines, lines[1].replace("AAEC", "AAED")])
+
+
+def test_a_part_that_does_not_decode_is_told():
+    lines = frame.write(ONE, b"abcdef")
+    assert "has a part that is cut" in refusal([lines[0], lines[1][:-1]])
+
+
+def test_a_checksum_that_does_not_fit_is_told():
+    lines = frame.write(ONE, b"abcdef")
+    forged = f"@frame part {ONE} 0 {base64.b64encode(b'abcdeg').decode()}"
+    assert "does not match its own sha256" in refusal([lines[0], forged])
+    assert "does not match its own sha256" in refusal([lines[0].replace("bytes=6", "bytes=7"), lines[1]])
+
+
+def test_a_frame_of_hostile_size_is_refused_without_being_put_together():
+    begin = f"@frame begin {ONE} bytes={strictjson.MAX_BYTES + 1} parts=9999999 sha256={'0' * 64}"
+    assert "more than a result can have" in refusal([begin])
+    endless = f"@frame begin {ONE} bytes=1 parts=9999999 sha256={'0' * 64}"
+    assert "lost 9999999 of its 9999999 parts" in refusal([endless])
+
+
+def test_parts_beyond_what_a_result_can_have_are_not_kept(monkeypatch):
+    monkeypatch.setattr(strictjson, "MAX_BYTES", 2 * frame.PART_BYTES)
+    monkeypatch.setattr(frame, "MAX_FRAMES", 2)
+    many = [f"@frame part {ONE} {index} AAAA" for index in range(9)]
+    begin = f"@frame begin {ONE} bytes=27 parts=9 sha256={'0' * 64}"
+    assert "lost 6 of its 9 parts, number 3 first" in refusal([begin, *many])

@@ -1,0 +1,98 @@
+import io
+
+import pytest
+
+from runner.contract import frame, strictjson
+from runner.contract import result as contract
+from runner.contract.errors import DamagedResult, InputError
+from runner.host import collect, results
+from tests import samples
+
+FIRST, SECOND = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
+
+
+def framed(attempt=FIRST, value=None):
+    content = strictjson.pretty(value or samples.result(attempt_id=attempt)).encode()
+    return frame.write(attempt, content), content
+
+
+def log(tmp_path, *parts, name="pod.log"):
+    path = tmp_path / name
+    path.write_text("\n".join(["loading", *(line for part in parts for line in part), "done"]) + "\n")
+    return str(path)
+
+
+def run(tmp_path, *logs):
+    return collect.main([*logs, "--results", str(tmp_path / "results")])
+
+
+def test_a_result_of_a_log_is_the_file_that_was_measured(tmp_path, capsys):
+    lines, content = framed()
+    assert run(tmp_path, log(tmp_path, lines)) == 0
+    path = tmp_path / "results" / samples.request().id / f"{FIRST}.json"
+    assert capsys.readouterr().out == f"{path}\n"
+    assert path.read_bytes() == content
+    assert results.read_one(path)[1] == samples.request()
+
+
+def test_collecting_again_changes_nothing_and_says_the_same(tmp_path, capsys):
+    path = log(tmp_path, framed()[0], framed(SECOND)[0])
+    outputs = []
+    for _ in range(2):
+        assert run(tmp_path, path, path) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert len(list((tmp_path / "results").rglob("*"))) == 3
+
+
+def test_standard_input_is_a_log_too(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(framed()[0])))
+    assert run(tmp_path, "-") == 0
+    assert FIRST in capsys.readouterr().out
+
+
+def test_a_cut_frame_is_refused_with_one_sentence_and_the_rest_is_taken(tmp_path, capsys):
+    assert run(tmp_path, log(tmp_path, framed()[0][:-2], framed(SECOND)[0])) == DamagedResult.exit_code
+    out, err = capsys.readouterr()
+    assert SECOND in out and FIRST not in out
+    assert err.startswith(f"refused: {tmp_path}/pod.log: the frame of attempt {FIRST} lost 1 of its ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "value, told",
+    [
+        ({"kind": "result", "schema": 1}, "does not match its own sha256"),
+        ({"kind": "other"}, "is not a result of this kit"),
+        (contract.seal({**samples.body(), "extra": 1}), "does not follow the result schema at its top"),
+    ],
+)
+def test_a_whole_frame_of_something_else_is_refused(tmp_path, capsys, value, told):
+    assert run(tmp_path, log(tmp_path, framed(value=value)[0])) == DamagedResult.exit_code
+    assert told in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+def test_another_result_of_the_same_attempt_never_replaces_the_first(tmp_path, capsys):
+    assert run(tmp_path, log(tmp_path, framed()[0])) == 0
+    body = samples.body()
+    body["attempt"]["duration_s"] = 21.0
+    lines, _ = framed(value=contract.seal(body))
+    assert run(tmp_path, log(tmp_path, lines, name="other.log")) == DamagedResult.exit_code
+    assert "is another result than" in capsys.readouterr().err
+    (kept,) = (tmp_path / "results").rglob("*.json")
+    assert results.read_one(kept)[0]["attempt"]["duration_s"] == 20.0
+
+
+def test_the_name_comes_from_the_checked_content_and_never_from_the_log(tmp_path):
+    lines, _ = framed(value=samples.result(attempt_id=SECOND))
+    assert run(tmp_path, log(tmp_path, lines)) == 0
+    (kept,) = (tmp_path / "results").rglob("*.json")
+    assert kept.name == f"{SECOND}.json"
+
+
+def test_a_log_without_a_result_and_one_that_is_not_there_say_so(tmp_path):
+    with pytest.raises(InputError, match="No result is in .*Was it the log of `python -m runner bench --frames`"):
+        run(tmp_path, log(tmp_path))
+    with pytest.raises(InputError, match="cannot be read: No such file or directory"):
+        run(tmp_path, str(tmp_path / "none.log"))
