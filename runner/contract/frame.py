@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import re
+from typing import Dict
 
 from runner.contract import result, strictjson
 from runner.contract.errors import DamagedResult
@@ -36,7 +37,8 @@ def write(attempt, content):
 
 def read(lines, where):
     """Return the contents in a log's lines, by attempt, and a ``DamagedResult`` for each attempt that is not whole there."""
-    begins, parts = {}, {}
+    begins: Dict[str, set] = {}
+    parts: Dict[str, Dict[int, set]] = {}
     for line in lines:
         _, mark, told = line.rstrip("\r\n").partition(MARK)
         begin, part = (_BEGIN.fullmatch(told), _PART.fullmatch(told)) if mark else (None, None)

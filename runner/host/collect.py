@@ -28,7 +28,8 @@ def parser():
 
 def main(arguments):
     options = parser().parse_args(arguments)
-    refused, found = [], 0
+    refused: list[DamagedResult] = []
+    found = 0
     for log in options.logs:
         whole, problems = _read(log)
         refused += problems
@@ -38,8 +39,8 @@ def main(arguments):
                 print(_keep(content, f"{log}: attempt {attempt}", options.results))
             except DamagedResult as problem:
                 refused.append(problem)
-    for problem in refused:
-        print(f"refused: {printable(str(problem))}", file=sys.stderr)
+    for refusal in refused:
+        print(f"refused: {printable(str(refusal))}", file=sys.stderr)
     if not found:
         raise InputError(
             f"No result is in {', '.join(map(printable, options.logs))}. Was it the log of `python -m runner bench --frames`?"

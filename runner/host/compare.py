@@ -5,13 +5,13 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
-from runner.contract.errors import DamagedResult, InputError
+from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.request import Request
 from runner.contract.text import printable
 from runner.host import catalog as catalogs
 from runner.host import ledger, results, tables, verdict
 from runner.host.ledger import Limit
-from runner.host.verdict import Change, Verdict
+from runner.host.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,24 @@ def parser():
     described.add_argument(
         "--against", metavar="RESULT", help="compare run against run: what changed since these results"
     )
+    described.add_argument(
+        "--confirm",
+        nargs=2,
+        metavar=("FRESH", "FRESH_AGAINST"),
+        help="with --against: fresh launches of both sides, measured after a change was flagged; only a change that they"
+        " show too is confirmed",
+    )
     described.add_argument("--json", action="store_true", help="print rows as JSON, for programs")
     return described
 
 
 def main(arguments):
     options = parser().parse_args(arguments)
+    if options.confirm is not None and options.against is None:
+        raise UsageError("--confirm is for run against run; give --against too.")
     groups, refused = _read(options.results)
     if options.against is not None:
-        before, refused_before = _read([options.against])
-        refused += refused_before
-        changes = [between(one, other) for one, other in pairs(before, groups)]
+        changes = _run_against_run(options, groups, refused)
         _print_json({"changes": changes}, refused) if options.json else tables.show_changes(changes)
     else:
         catalog = catalogs.read()
@@ -100,6 +107,22 @@ def main(arguments):
     for problem in refused:
         print(f"refused: {printable(str(problem))}", file=sys.stderr)
     return DamagedResult.exit_code if refused else 0
+
+
+def _run_against_run(options, groups, refused):
+    """Return the changes since ``--against``, confirmed by ``--confirm`` where it is given; add to ``refused``."""
+
+    def read(place):
+        found, problems = _read([place])
+        refused.extend(problems)
+        return found
+
+    before, fresh = read(options.against), {}
+    if options.confirm is not None:
+        fresh_after, fresh_before = map(read, options.confirm)
+        check_fresh(before + groups, fresh_before + fresh_after)
+        fresh = {cell(other): (one, other) for one, other in pairs(fresh_before, fresh_after)}
+    return [between(one, other, *fresh.get(cell(other), ())) for one, other in pairs(before, groups)]
 
 
 def _read(places):
@@ -213,35 +236,30 @@ def pairs(before, after):
 
     Raises ``InputError`` where nothing is in common.
     """
-
-    def cell(group):
-        request = group.request
-        return (
-            request.case,
-            request.devices,
-            request.model.name,
-            request.weights.kind,
-            request.workload,
-            request.protocol.name,
-        )
-
-    earlier = {repr(cell(group)): group for group in before}
-    found = [(earlier[repr(cell(group))], group) for group in after if repr(cell(group)) in earlier]
+    earlier = {cell(group): group for group in before}
+    found = [(earlier[cell(group)], group) for group in after if cell(group) in earlier]
     if not found:
         raise InputError("The two sides share no case. Name results of the same case, model, workload and protocol.")
     return found
 
 
-def between(before, after):
-    """Return the change between two groups as a mapping: what was compared, what moved in the stack, and the ``Change``."""
+def cell(group):
+    """Return what two groups must share to be set against each other, as one text."""
+    request = group.request
+    shared = (request.case, request.devices, request.model.name, request.weights.kind, request.workload)
+    return repr((*shared, request.protocol.name))
+
+
+def between(before, after, fresh_before=None, fresh_after=None):
+    """Return the change between two groups as a mapping: what was compared, what moved in the stack, and the ``Change``.
+
+    ``fresh_before`` and ``fresh_after`` are groups of the same two cells measured once more: a flagged change is confirmed
+    only if they show it too. ``confirmed`` is null where they are not given.
+    """
     old, new = before.request.stack.packages, after.request.stack.packages
     moved = {name: [old.get(name), new.get(name)] for name in sorted({*old, *new}) if old.get(name) != new.get(name)}
-    change: Change | None = None
-    reason = "at least two launches are needed on each side"
-    if min(len(before.latencies_s), len(after.latencies_s)) >= 2:
-        change = verdict.between_runs(before.latencies_s, after.latencies_s)
-        reason = change.reason
-    return {
+    change, reason = _change(before, after)
+    found = {
         "before": before.request.id,
         "after": after.request.id,
         "launches": [len(before.latencies_s), len(after.latencies_s)],
@@ -250,4 +268,30 @@ def between(before, after):
         "interval": list(change.interval) if change else None,
         "flagged": change.flagged if change else None,
         "reason": reason,
+        "confirmed": None,
+        "confirmation": None,
     }
+    if change and fresh_before and fresh_after:
+        again, found["confirmation"] = _change(fresh_before, fresh_after)
+        found["confirmed"] = bool(again) and verdict.confirmed(change, again)
+    return found
+
+
+def _change(before, after):
+    """Return the ``Change`` between two groups and its reason; no change, and why not, where nothing can be said."""
+    if any(launch["conditions"]["emulated"] for launch in before.launches + after.launches if "conditions" in launch):
+        return None, "something stood in for the device: its times say nothing"
+    if min(len(before.latencies_s), len(after.latencies_s)) < 2:
+        return None, "at least two launches are needed on each side"
+    change = verdict.between_runs(before.latencies_s, after.latencies_s)
+    return change, change.reason
+
+
+def check_fresh(groups, fresh):
+    """Raise ``InputError`` if an attempt that was compared already is to confirm itself."""
+    counted = {result["attempt"]["id"] for group in groups for result in group.results}
+    again = sorted({result["attempt"]["id"] for group in fresh for result in group.results} & counted)
+    if again:
+        raise InputError(
+            f"Attempt {again[0]} is part of the comparison already; it cannot confirm it. Measure both sides once more."
+        )

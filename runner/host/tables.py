@@ -72,13 +72,24 @@ def show_changes(changes):
     for change in changes:
         ratio = "-" if change["ratio"] is None else f"{change['ratio']:.3f}"
         interval = "" if change["interval"] is None else " ({:.3f} to {:.3f})".format(*change["interval"])
-        word = "CHANGED, confirm it on fresh launches" if change["flagged"] else "no change shown"
-        console.print(f"{change['before']} -> {change['after']}: {ratio}{interval}, {word}", soft_wrap=True)
+        console.print(f"{change['before']} -> {change['after']}: {ratio}{interval}, {_word(change)}", soft_wrap=True)
         moved = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in change["moved"].items())
         console.print(
             f"  {change['reason']}; launches {change['launches']}; moved: {printable(moved) or 'nothing'}",
             soft_wrap=True,
         )
+        if change["confirmation"] is not None:
+            console.print(f"  fresh launches: {change['confirmation']}", soft_wrap=True)
+
+
+def _word(change):
+    if not change["flagged"]:
+        return "no change shown"
+    return {
+        None: "CHANGED, confirm it on fresh launches (--confirm)",
+        True: "CHANGED, confirmed on fresh launches",
+        False: "not confirmed on fresh launches, so no change shown",
+    }[change["confirmed"]]
 
 
 def _beside(rows):

@@ -1,10 +1,12 @@
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 
+from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult, InputError
 from runner.contract.request import Accelerator, Model, Weights
@@ -178,10 +180,45 @@ def test_run_against_run_says_what_is_missing():
         compare.pairs([group(3.1)], [group(3.1, case="gaudi2-1-bloomz-7b1")])
 
 
-def run(folder, *arguments, columns="80"):
-    import os
+@pytest.mark.parametrize(
+    "fresh_before, fresh_after, confirmed, word",
+    [
+        ((3.10, 3.11, 3.12), (3.50, 3.51, 3.49), True, "CHANGED, confirmed on fresh launches"),
+        ((3.10, 3.11, 3.12), (3.11, 3.10, 3.12), False, "not confirmed on fresh launches, so no change shown"),
+        ((3.50, 3.51, 3.49), (3.10, 3.11, 3.12), False, "not confirmed on fresh launches"),
+        ((3.10,), (3.50, 3.51, 3.49), False, "not confirmed on fresh launches"),
+    ],
+)
+def test_a_flagged_change_needs_fresh_launches_that_show_it_too(fresh_before, fresh_after, confirmed, word, capsys):
+    from runner.host import tables
 
-    command = [sys.executable, "-m", "runner", "compare", *arguments, str(folder)]
+    before, after = group(3.10, 3.11, 3.09), group(3.50, 3.51, 3.49)
+    assert compare.between(before, after)["confirmed"] is None
+    change = compare.between(before, after, group(*fresh_before), group(*fresh_after))
+    assert (change["flagged"], change["confirmed"]) == (True, confirmed)
+    tables.show_changes([change])
+    assert word in capsys.readouterr().out
+
+
+def test_what_was_compared_cannot_confirm_itself():
+    counted = [group(3.1, 3.2)]
+    with pytest.raises(InputError, match="is part of the comparison already; it cannot confirm it"):
+        compare.check_fresh(counted, counted)
+    other = group(3.1, 3.2)
+    other.results[0]["attempt"] = {**other.results[0]["attempt"], "id": "20261123T100000Z-0123abcd"}
+    compare.check_fresh(counted, [other])
+
+
+def test_times_of_a_stand_in_are_not_set_against_each_other():
+    before, after = group(3.10, 3.11, 3.09), group(3.50, 3.51, 3.49)
+    odd = after.results[0]["launches"][0]
+    odd["conditions"] = {**odd["conditions"], "emulated": True}
+    change = compare.between(before, after)
+    assert (change["flagged"], change["reason"]) == (None, "something stood in for the device: its times say nothing")
+
+
+def run(place, *arguments, columns="80"):
+    command = [sys.executable, "-m", "runner", "compare", *map(str, arguments), str(place)]
     return subprocess.run(
         command, capture_output=True, encoding="utf-8", env={**os.environ, "COLUMNS": columns}, timeout=60
     )
@@ -235,14 +272,39 @@ def test_a_claim_that_the_catalog_no_longer_has_is_passed_over():
     assert compare.against_claims(catalog.read(), compare.Group(request, [samples.body(request)])) == []
 
 
-def test_a_decided_verdict_is_printed_with_its_reasons_and_how_near_it_was(tmp_path):
-    body, _ = of_launches(3.10, 3.11, 3.09, 3.10, 3.12)
-    for launch in body["launches"]:  # the estimate must follow from the raw durations
+def write(path, *latencies_s, attempt="20261122T100000Z-0123abcd"):
+    """Write a whole result of these launches, whose estimates follow from their raw durations."""
+    body, _ = of_launches(*latencies_s)
+    body["attempt"]["id"] = attempt
+    for launch in body["launches"]:
         latency_s = launch["estimate"]["latency_s"]
         launch["timed"] = {**launch["timed"], "iterations_s": [latency_s] * 5, "span_s": latency_s * 5}
-    from runner.contract import result as contract
+    path.write_text(strictjson.pretty(contract.seal(body)))
 
-    (tmp_path / "r.json").write_text(strictjson.pretty(contract.seal(body)))
+
+def test_a_change_is_confirmed_from_the_command_line(tmp_path):
+    places = {name: tmp_path / f"{name}.json" for name in ("before", "after", "fresh_before", "fresh_after")}
+    for number, (name, path) in enumerate(places.items()):
+        seconds = (3.50, 3.51, 3.49) if "after" in name else (3.10, 3.11, 3.09)
+        write(path, *seconds, attempt=f"20261122T10000{number}Z-0123abcd")
+
+    def compared(*arguments):
+        return run(places["after"], *arguments, columns="200")
+
+    against = ("--against", places["before"])
+    fresh = ("--confirm", places["fresh_after"], places["fresh_before"])
+    assert "CHANGED, confirm it on fresh launches (--confirm)" in compared(*against).stdout
+    assert "CHANGED, confirmed on fresh launches" in compared(*fresh, *against).stdout
+    listed = json.loads(compared("--json", *fresh, *against).stdout)
+    assert [change["confirmed"] for change in listed["changes"]] == [True]
+    itself = compared("--confirm", places["after"], places["before"], *against)
+    assert (itself.returncode, "cannot confirm it" in itself.stderr) == (3, True)
+    alone = compared(*fresh)
+    assert (alone.returncode, "give --against too" in alone.stderr) == (2, True)
+
+
+def test_a_decided_verdict_is_printed_with_its_reasons_and_how_near_it_was(tmp_path):
+    write(tmp_path / "r.json", 3.10, 3.11, 3.09, 3.10, 3.12)
     out = run(tmp_path, columns="200").stdout
     assert "8 x gaudi2, bloomz  3.103  3.104  1.000  REPRODUCED" in out
     assert f"{CLAIM}: REPRODUCED: the interval " in out
