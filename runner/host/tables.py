@@ -104,10 +104,10 @@ def _beside(rows):
 
 
 def _print_reasons(console, rows):
-    """Print why, and how near, for every verdict that was decided on launches."""
+    """Print why, and how near, for every verdict; a walk-through on the CPU is near nothing."""
     for row in rows:
         given = row.verdict
-        if row.differences or (given.ratio is None and row.walk_through):
+        if row.walk_through:
             continue
         console.print(f"{row.claim}: {given.word}: {'; '.join(given.reasons)}.", soft_wrap=True)
         if given.attained_margin is not None:

@@ -303,6 +303,15 @@ def test_a_change_is_confirmed_from_the_command_line(tmp_path):
     assert (alone.returncode, "give --against too" in alone.stderr) == (2, True)
 
 
+def test_how_near_it_was_is_printed_even_where_conditions_differ(tmp_path):
+    body, _ = gaudi2_result(precision="float16")
+    (tmp_path / "r.json").write_text(strictjson.pretty(contract.seal(body)))
+    out = run(tmp_path, columns="200").stdout
+    assert f"{CLAIM}: NOT-COMPARABLE: precision differs." in out
+    assert "attained margin" in out
+    assert "precision     float16  bfloat16" in out
+
+
 def test_a_decided_verdict_is_printed_with_its_reasons_and_how_near_it_was(tmp_path):
     write(tmp_path / "r.json", 3.10, 3.11, 3.09, 3.10, 3.12)
     out = run(tmp_path, columns="200").stdout

@@ -1,10 +1,12 @@
 """Readers of foreign bytes end in a value or in a KitError, whatever they are given.
 
-In the tests the examples are the same each time; ``make fuzz SECONDS=600`` draws new ones for as long as asked.
+In the tests the examples are the same each time and take about a minute; ``make fuzz SECONDS=600`` draws new ones for as long as asked.
 """
 
 import copy
+import json
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +28,7 @@ values = st.recursive(
 )
 
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
-settings.register_profile("kit", max_examples=int(EXAMPLES or 150), deadline=None, derandomize=EXAMPLES is None)
+settings.register_profile("kit", max_examples=int(EXAMPLES or 4000), deadline=None, derandomize=EXAMPLES is None)
 settings.load_profile("kit")
 
 
@@ -76,7 +78,10 @@ def test_a_request_with_anything_in_it(value):
     _ends_well(lambda: Request.from_json(value, "f"))
 
 
-@given(mutations(samples.body()))
+OLD = json.loads((Path(__file__).parents[1] / "data" / "result-1.json").read_text())
+
+
+@given(mutations(samples.body()) | mutations(OLD))
 def test_a_result_with_anything_in_it(tmp_path_factory, value):
     from runner.contract import result as contract
 
