@@ -116,7 +116,6 @@ def raw(asked):
             "num_beams": 1,
             "use_cache": True,
             "eos_token_id": None if asked.protocol.end_of_text == "ignore" else 2,
-            "pad_token_id": 3,
         },
         "untimed_s": [0.5] * asked.protocol.untimed_calls,
         "timed": {

@@ -78,7 +78,6 @@ def generation(request):
         "num_beams": 1,
         "use_cache": True,
         "eos_token_id": tokenizer.END if request.protocol.end_of_text == "stop" else None,
-        "pad_token_id": tokenizer.PADDING,
     }
 
 

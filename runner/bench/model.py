@@ -1,22 +1,26 @@
-"""Build a BLOOM on the meta device, shard it with DeepSpeed, fill it, and generate with it greedily."""
+"""Build a BLOOM on the meta device, let the engine shard it, fill it, and generate with it greedily."""
 
+import contextlib
 import copy
+import functools
 import os
 import time
 from collections import namedtuple
 
+from runner.bench import engines, weights
 from runner.bench import tokenizer as tokenizers
-from runner.bench import weights
 from runner.bench.measure import TracedCall
 from runner.contract import strictjson
 from runner.contract.architecture import Architecture
 from runner.contract.errors import InputError
 
-# source: where the weights came from; engine: who generates; load_s: from the meta device to filled weights
-Loaded = namedtuple("Loaded", "model tokenizer device source engine load_s")
+# source: where the weights came from; engine: the module that generates, engine_name: how it cut the model; arguments: what
+# each of its calls gets; load_s: from the meta device to filled weights
+Loaded = namedtuple("Loaded", "model tokenizer device source engine engine_name arguments load_s")
 
-# Settings of a model's own that say nothing about which tokens come out, or how they are found.
-NEUTRAL_SETTINGS = {"transformers_version", "_from_model_config", "bos_token_id"}
+# What greedy generation is made of, and settings that change neither which tokens come out nor how they are found.
+SETTINGS = ("max_new_tokens", "do_sample", "num_beams", "use_cache")
+NEUTRAL_SETTINGS = {"transformers_version", "_from_model_config", "bos_token_id", "pad_token_id"}
 
 # What one call returned: ids [batch, input + output] on the host, and the texts.
 Generated = namedtuple("Generated", "ids texts")
@@ -28,15 +32,12 @@ def load(request, device_module, device, rank, ranks, folder, say):
     ``folder`` is None for dummy weights; ``say`` shows progress.
     """
     import torch
-    from transformers import BloomForCausalLM
 
     started_ns = time.perf_counter_ns()
-    architecture = request.model.architecture
+    architecture, engine = request.model.architecture, engines.load(request.stack)
     dtype = getattr(torch, request.workload.precision)
-    with torch.device("meta"):
-        model = BloomForCausalLM(_config(architecture, folder)).to(dtype)
-    model.eval()
-    model, engine = _shard(request, device_module, model, dtype, device, ranks)
+    model = engine.build(_config(architecture, folder), dtype).eval()
+    model, name = engine.shard(model, request, device_module, dtype, device, ranks)
     # None, not a missing key: generate() reads an absent end of text from the model's own configuration
     model.generation_config.eos_token_id = tokenizers.END if request.protocol.end_of_text == "stop" else None
     model.generation_config.pad_token_id = tokenizers.PADDING
@@ -45,8 +46,10 @@ def load(request, device_module, device, rank, ranks, folder, say):
     source = weights.source(request, folder)
     tokenizer = tokenizers.kit() if folder is None else tokenizers.own(folder)
     weights.fill(model, architecture, source, rank, ranks, say)
+    model = engine.finish(model, request)
     device_module.synchronize()
-    return Loaded(model, tokenizer, device, source, engine, (time.perf_counter_ns() - started_ns) / 1e9)
+    load_s = (time.perf_counter_ns() - started_ns) / 1e9
+    return Loaded(model, tokenizer, device, source, engine, name, engine.arguments(request), load_s)
 
 
 def _config(architecture, folder):
@@ -87,20 +90,6 @@ def _stored_sizes(stored):
     return Architecture(*(stored.get(new, stored.get(old)) for new, old in pairs))
 
 
-def _shard(request, device_module, model, dtype, device, ranks):
-    """Return the model on ``device`` with empty weights, and the engine's name: DeepSpeed-inference where the stack has it."""
-    if "deepspeed" not in request.stack.packages:
-        return model.to_empty(device=device), "transformers"
-    import deepspeed
-
-    device_module.prepare_collectives()
-    deepspeed.init_distributed(dist_backend=device_module.backend)
-    engine = deepspeed.init_inference(
-        model, tensor_parallel={"tp_size": ranks}, dtype=dtype, replace_with_kernel_inject=False
-    )
-    return engine.module, "deepspeed-autotp" if ranks > 1 else "deepspeed"
-
-
 def encode(loaded, rows, input_tokens=None):
     """Return ids and mask [batch, tokens] of ``rows`` on the host, padded on the left; cut to ``input_tokens`` if given."""
     cut = {"truncation": True, "max_length": input_tokens} if input_tokens else {}
@@ -113,13 +102,8 @@ def generate(loaded, rows, workload, streamer=None, input_tokens=None):
     Tokenize, copy to the device, generate greedily with a KV cache, copy to the host (which waits for the device),
     detokenize.
     """
-    inputs = {name: value.to(loaded.device) for name, value in encode(loaded, rows, input_tokens).items()}
-    ids = loaded.model.generate(**inputs, **_settings(workload), streamer=streamer).cpu()
+    ids = loaded.engine.generate(loaded, encode(loaded, rows, input_tokens), workload, streamer)
     return Generated(ids, loaded.tokenizer.batch_decode(ids, skip_special_tokens=True))
-
-
-def _settings(workload):
-    return {"max_new_tokens": workload.output_tokens, "do_sample": False, "num_beams": 1, "use_cache": True}
 
 
 def effective_settings(loaded, workload):
@@ -127,9 +111,9 @@ def effective_settings(loaded, workload):
 
     ``checks.generation`` says what is wanted; whatever else is set, a penalty of the model's own say, is there too.
     """
-    own = copy.deepcopy(loaded.model.generation_config)
-    unused = own.update(**_settings(workload))
-    named = {name: getattr(own, name) for name in (*_settings(workload), "eos_token_id", "pad_token_id")}
+    own, asked = copy.deepcopy(loaded.model.generation_config), loaded.engine.settings(workload)
+    unused = own.update(**asked)
+    named = {name: getattr(own, name) for name in (*SETTINGS, "eos_token_id")}
     differs = own.to_diff_dict().items()
     other = {name: value for name, value in differs if name not in NEUTRAL_SETTINGS and value not in (None, False)}
     return {**other, **named, **{f"unused:{name}": value for name, value in unused.items()}}
@@ -152,19 +136,28 @@ class _TokenClock:
 
 def traced_call(loaded, rows, workload, clock_ns):
     """Make one instrumented call: every token is waited for, every forward pass noted. Returns a ``TracedCall``."""
-    forward_tokens = []
-
-    def note(module, arguments, keywords):
-        forward_tokens.append(keywords["input_ids"].shape[1])
-
-    hook = loaded.model.register_forward_pre_hook(note, with_kwargs=True)
-    try:
+    with _watched_forward(loaded.model) as forward_tokens:
         streamer = _TokenClock(clock_ns)
         start_ns = clock_ns()
         generate(loaded, rows, workload, streamer)
         return TracedCall(start_ns, clock_ns(), streamer.token_ns, forward_tokens)
+
+
+@contextlib.contextmanager
+def _watched_forward(model):
+    """Yield a list that notes how many tokens each forward pass is given; torch 1.13 has no hook that sees keywords."""
+    forward, noted = model.forward, []
+
+    @functools.wraps(forward)
+    def watched(*arguments, **keywords):
+        noted.append((keywords["input_ids"] if "input_ids" in keywords else arguments[0]).shape[1])
+        return forward(*arguments, **keywords)
+
+    model.forward = watched
+    try:
+        yield noted
     finally:
-        hook.remove()
+        model.forward = forward
 
 
 def prompt_logits(loaded, rows):

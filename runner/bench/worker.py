@@ -67,7 +67,7 @@ def _run(options, rank, ranks):
     raw = {
         "load_s": loaded.load_s,
         "weights": loaded.source.describe(),
-        "conditions": _conditions(loaded, device_module, ranks),
+        "conditions": _conditions(request, loaded, device_module, ranks),
         "generation": model.effective_settings(loaded, request.workload),
     }
     if request.workload.dataset is None:
@@ -162,17 +162,16 @@ def _control(device_module, call, enqueue):
     return found
 
 
-def _conditions(loaded, device_module, ranks):
-    """Return what was really so, in the words of the request and of the claims. This engine has no graphs, and shapes grow."""
+def _conditions(request, loaded, device_module, ranks):
+    """Return what was really so, in the words of the request and of the claims."""
     return {
         "device": loaded.device.type,
         "emulated": device_module.emulated,
         "devices": ranks,
-        "engine": loaded.engine,
+        "engine": loaded.engine_name,
         "precision": model.observed_precision(loaded),
         "kv_cache": bool(loaded.model.config.use_cache),
-        "graphs": False,
-        "shapes": "dynamic",
+        **loaded.engine.conditions(request),
         "end_of_text": "ignore" if loaded.model.generation_config.eos_token_id is None else "stop",
     }
 

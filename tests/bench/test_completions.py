@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from runner.bench import completions, model, tokenizer, weights
+from runner.bench.engines import plain as engine
 from runner.contract.errors import InputError
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Dataset
@@ -39,7 +40,7 @@ def loaded():
     source = weights.DummyWeights(29, 0.3)
     weights.fill(plain, sizes, source, 0, 1)
     plain.generation_config.eos_token_id, plain.generation_config.pad_token_id = None, tokenizer.PADDING
-    return model.Loaded(plain, tokenizer.kit(), torch.device("cpu"), source, "transformers", 0.0)
+    return model.Loaded(plain, tokenizer.kit(), torch.device("cpu"), source, engine, "transformers", {}, 0.0)
 
 
 def write(folder, form, texts=TEXTS):

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from runner.bench import hostfacts, measure, model, tokenizer, weights
+from runner.bench.engines import plain
 from runner.contract.architecture import Architecture
 from runner.contract.request import Protocol, Workload
 from runner.host import catalog
@@ -232,7 +233,7 @@ def _load(architecture: Architecture):
     source = weights.DummyWeights(29, 0.3)
     weights.fill(built, architecture, source, 0, 1)
     built.generation_config.eos_token_id, built.generation_config.pad_token_id = None, tokenizer.PADDING
-    return model.Loaded(built, tokenizer.kit(), torch.device("cpu"), source, "transformers", 0.0)
+    return model.Loaded(built, tokenizer.kit(), torch.device("cpu"), source, plain, "transformers", {}, 0.0)
 
 
 def _median_interval(values):

@@ -1,0 +1,23 @@
+"""One sibling module per way to run a BLOOM, each with the same few functions; nothing else asks which one it is.
+
+Every module offers:
+  launcher(stack, devices)       the launcher that starts the ranks
+  variables(protocol, devices)   variables that a rank needs before any import
+  build(config, dtype)           the model on the meta device
+  shard(model, request, device_module, dtype, device, ranks)
+                                 the model on ``device`` with empty weights, cut for the ranks, and the engine's name
+  finish(model, request)         the model, once its weights are there, as it generates
+  arguments(request)             what every call of ``generate`` gets beside inputs and settings
+  settings(workload)             the settings of greedy generation, a mapping for ``GenerationConfig``
+  generate(loaded, inputs, workload, streamer)
+                                 ids [batch, input + output] on the host, from ids and mask there
+  conditions(request)            graphs and shapes, in the words of the claims
+"""
+
+import importlib
+
+
+def load(stack):
+    """Return the engine that a stack's packages name."""
+    name = "optimum_habana" if "optimum-habana" in stack.packages else "plain"
+    return importlib.import_module(f"runner.bench.engines.{name}")

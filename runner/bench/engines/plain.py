@@ -1,0 +1,52 @@
+"""transformers as it is, its linear layers cut by DeepSpeed's automatic tensor parallelism where the stack has DeepSpeed."""
+
+
+def launcher(stack, devices):
+    return stack.launcher
+
+
+def variables(protocol, devices):
+    return {}
+
+
+def build(config, dtype):
+    import torch
+    from transformers import BloomForCausalLM
+
+    with torch.device("meta"):
+        return BloomForCausalLM(config).to(dtype)
+
+
+def shard(model, request, device_module, dtype, device, ranks):
+    if "deepspeed" not in request.stack.packages:
+        return model.to_empty(device=device), "transformers"
+    import deepspeed
+
+    device_module.prepare_collectives()
+    deepspeed.init_distributed(dist_backend=device_module.backend)
+    engine = deepspeed.init_inference(
+        model, tensor_parallel={"tp_size": ranks}, dtype=dtype, replace_with_kernel_inject=False
+    )
+    return engine.module, "deepspeed-autotp" if ranks > 1 else "deepspeed"
+
+
+def finish(model, request):
+    return model
+
+
+def arguments(request):
+    return {}
+
+
+def settings(workload):
+    return {"max_new_tokens": workload.output_tokens, "do_sample": False, "num_beams": 1, "use_cache": True}
+
+
+def generate(loaded, inputs, workload, streamer=None):
+    moved = {name: value.to(loaded.device) for name, value in inputs.items()}
+    return loaded.model.generate(**moved, **settings(workload), streamer=streamer).cpu()
+
+
+def conditions(request):
+    """This engine makes no graphs, and its shapes grow with each token."""
+    return {"graphs": False, "shapes": "dynamic"}
