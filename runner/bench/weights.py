@@ -54,9 +54,11 @@ class DummyWeights:
         tied = "transformer.word_embeddings.weight" if parameter.name == "lm_head.weight" else parameter.name
         key = _key(self.seed, tied)
         rows_per_block = max(1, BLOCK_ELEMENTS // shard[1])
+        # Gaudi's bridge holds 64-bit integers as 32-bit ones unless PT_ENABLE_INT64_SUPPORT is set
+        device = "cpu" if target.device.type == "hpu" else target.device
         for row in range(0, shard[0], rows_per_block):
             rows = min(rows_per_block, shard[0] - row)
-            block = _uniform(key, starts[0] + row, rows, row_length, starts[1], shard[1], self.std, target.device)
+            block = _uniform(key, starts[0] + row, rows, row_length, starts[1], shard[1], self.std, device)
             target[row : row + rows].copy_(block)
 
     def describe(self):
@@ -164,6 +166,12 @@ def fill(model, architecture, source, rank, ranks, say=lambda text: None):
             raise LaunchFailed(
                 f"Rank {rank} of {ranks}: {name} is {tuple(target.shape)}, {wanted} was expected. The stack shards BLOOM otherwise."
             )
+    unknown = sorted(set(parameters) - set(targets) - {"lm_head.weight"})
+    if unknown:
+        raise LaunchFailed(
+            f"Rank {rank} of {ranks}: the model has no parameter {unknown[0]} ({len(unknown)} are missing). It would generate"
+            " from memory that nobody filled; the stack shards BLOOM otherwise."
+        )
     with torch.no_grad():
         source.fill(parameters, targets, rank, ranks, _progress(targets, say))
 

@@ -135,6 +135,18 @@ def test_a_model_of_another_shape_is_refused():
         weights.fill(other, samples.TINY, weights.DummyWeights(1, 0.3), 0, 1)
 
 
+def test_a_parameter_that_the_model_has_lost_is_an_error_and_never_read_from_unfilled_memory():
+    """As DeepSpeed 0.15.4 loses one: it keeps the bias that it cuts as a plain tensor, which no loader of weights sees."""
+    other = model()
+    linear = other.transformer.h[1].self_attention.query_key_value
+    linear.bias = None
+    linear.__dict__["bias"] = torch.empty(384)
+    with pytest.raises(
+        LaunchFailed, match=r"has no parameter transformer.h.1.self_attention.query_key_value.bias \(1 are"
+    ):
+        weights.fill(other, samples.TINY, weights.DummyWeights(1, 0.3), 0, 1)
+
+
 def stored(style):
     """Return the tensors of a filled model under bigscience's or transformers' keys."""
     source = model()
