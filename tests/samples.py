@@ -3,6 +3,7 @@
 import copy
 import hashlib
 
+from runner.bench.devices import cpu
 from runner.contract import result as results
 from runner.contract import strictjson
 from runner.contract.architecture import Architecture
@@ -110,6 +111,7 @@ def raw(asked):
             "shapes": "dynamic",
             "end_of_text": asked.protocol.end_of_text,
         },
+        "cannot_tell": dict(cpu.cannot_tell),
         "generation": {
             "max_new_tokens": new,
             "do_sample": False,

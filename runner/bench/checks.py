@@ -1,8 +1,8 @@
 """Judge one launch: did it measure what was asked, and under conditions that a figure can stand on?
 
 A check passes, fails, or could not be made (``passed`` null, with the reason; never counted as passed). A failed check
-refuses the launch or flags it, as its ``act`` says. What a device module lists in ``cannot_tell`` is not checked on its
-kind of processor; anything else that it leaves out has failed. Every check has an input that trips it and an empty input
+refuses the launch or flags it, as its ``act`` says. What the launch lists under ``cannot_tell`` is not checked on its device;
+anything else that it leaves out has failed. Every check has an input that trips it and an empty input
 that trips it, in tests/bench/test_checks.py.
 """
 
@@ -26,19 +26,20 @@ RESIDUAL, RESIDUAL_S = 0.01, 50e-6
 QUEUED = 0.90
 
 
-def run(request, launch, environment, device_module):
+def run(request, launch, environment, shared):
     """Return all checks on one launch's record, each with its name, act, outcome, and what was wanted and found.
 
-    ``environment`` is the attempt's; ``device_module`` says what its kind of processor can never tell.
+    ``environment`` is the attempt's; ``shared`` says that other work of the host runs on the device too.
     """
+    cannot_tell = launch["cannot_tell"]
     checks = _of_the_software(request, launch, environment)
-    checks += _of_the_device(request, launch, device_module.cannot_tell)
+    checks += _of_the_device(request, launch, cannot_tell)
     checks += _of_the_model(request, launch)
-    checks += _of_the_clock(launch, device_module.cannot_tell)
+    checks += _of_the_clock(launch, cannot_tell)
     if "tokens" in launch:
         checks += _of_the_tokens(request, launch)
-        checks += _of_the_durations(request, launch, FLAG if device_module.shared else REFUSE)
-        checks += _of_the_synchronisation(launch, device_module.cannot_tell)
+        checks += _of_the_durations(request, launch, FLAG if shared else REFUSE)
+        checks += _of_the_synchronisation(launch, cannot_tell)
     else:
         checks.append(_equal("rows", launch["dataset"]["rows_total"], launch["dataset"]["rows"]))
     return checks + _of_the_host(launch, environment)

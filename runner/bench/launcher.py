@@ -35,7 +35,13 @@ def torchrun(devices, port, arguments):
     return [*start, "--master_port", str(port), "-m", WORKER, *arguments]
 
 
-_COMMANDS = {"deepspeed": (deepspeed, "deepspeed"), "torchrun": (torchrun, "torch")}
+def python(devices, port, arguments):
+    """Return the command of one rank without a launcher, as gaudi_spawn.py starts one device without DeepSpeed."""
+    assert devices == 1
+    return [sys.executable, "-m", WORKER, *arguments]
+
+
+_COMMANDS = {"deepspeed": (deepspeed, "deepspeed"), "torchrun": (torchrun, "torch"), "python": (python, "torch")}
 
 
 def check(launcher):

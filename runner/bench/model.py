@@ -36,13 +36,14 @@ def load(request, device_module, device, rank, ranks, folder, say):
     started_ns = time.perf_counter_ns()
     architecture, engine = request.model.architecture, engines.load(request.stack)
     dtype = getattr(torch, request.workload.precision)
-    model = engine.build(_config(architecture, folder), dtype).eval()
+    model = engine.build(_config(architecture, folder), dtype, request).eval()
     model, name = engine.shard(model, request, device_module, dtype, device, ranks)
     # None, not a missing key: generate() reads an absent end of text from the model's own configuration
     model.generation_config.eos_token_id = tokenizers.END if request.protocol.end_of_text == "stop" else None
     model.generation_config.pad_token_id = tokenizers.PADDING
-    if ranks == 1:
-        model.lm_head.weight = model.transformer.word_embeddings.weight  # leaving the meta device unties them
+    embeddings = model.transformer.word_embeddings
+    if model.lm_head.weight.shape == embeddings.weight.shape:  # a head that is cut stays its own
+        model.lm_head.weight = embeddings.weight  # leaving the meta device unties them
     source = weights.source(request, folder)
     tokenizer = tokenizers.kit() if folder is None else tokenizers.own(folder)
     weights.fill(model, architecture, source, rank, ranks, say)

@@ -11,7 +11,7 @@ import time
 from collections import namedtuple
 from datetime import datetime, timezone
 
-from runner.bench import checks, devices, environment, hostfacts, inventory, launcher, weights
+from runner.bench import checks, devices, engines, environment, hostfacts, inventory, launcher, weights
 from runner.contract import publish, strictjson
 from runner.contract import result as results
 from runner.contract.errors import (
@@ -81,7 +81,7 @@ def _check_before(request, places, device_module, show):
     problem = device_module.missing(request)
     if problem:
         raise problem
-    launcher.check(request.stack.launcher)
+    launcher.check(engines.load(request.stack).launcher(request.stack, request.devices))
     show("comparing the installed packages with the lock")
     found = inventory.describe(request.stack)
     inventory.refuse_drift(found, request.stack)
@@ -125,7 +125,8 @@ def _check_dataset(dataset, path):
 def _launch(attempt, index, device_module, show):
     """Run one launch and append its record, whatever came of it."""
     request = attempt.request
-    variables = device_module.environment(request.devices)
+    engine = engines.load(request.stack)
+    variables = {**device_module.environment(request.devices), **engine.variables(request)}
     offline = request.workload.dataset is None or request.workload.dataset.source != "hub"
     record = {
         "index": index,
@@ -139,7 +140,7 @@ def _launch(attempt, index, device_module, show):
             file.write(strictjson.pretty(request.to_json()))
         arguments = _worker_arguments(attempt, index, folder, request_path, lifeline)
         launch_environment = launcher.environment(folder, variables, offline)
-        command = launcher.command(request.stack.launcher, request.devices, arguments)
+        command = launcher.command(engine.launcher(request.stack, request.devices), request.devices, arguments)
         record["command"] = [
             os.path.basename(part) if part == sys.executable else part.replace(folder, "SCRATCH") for part in command
         ]
@@ -149,7 +150,7 @@ def _launch(attempt, index, device_module, show):
         try:
             raw = _collect(folder, status, log)
             record.update(raw, status="complete")
-            record["checks"] = checks.run(request, record, attempt.environment, device_module)
+            record["checks"] = checks.run(request, record, attempt.environment, device_module.shared)
             if "timed" in raw:
                 record["estimate"] = {
                     "estimator": request.protocol.estimator,

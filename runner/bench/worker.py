@@ -69,6 +69,7 @@ def _run(options, rank, ranks):
         "weights": loaded.source.describe(),
         "conditions": _conditions(request, loaded, device_module, ranks),
         "generation": model.effective_settings(loaded, request.workload),
+        "cannot_tell": dict(device_module.cannot_tell),
     }
     if request.workload.dataset is None:
         measured, raw["conditions"]["kv_cache"] = _latency(request, loaded, device_module, observed, say)

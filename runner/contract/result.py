@@ -61,7 +61,7 @@ def _to_2(result):
         if "ranks" in old:
             new["ranks"] = [{**rank, "variables": None, "watched": None} for rank in old["ranks"]]
         if "conditions" in old:
-            new.update(conditions={**old["conditions"], "emulated": False}, generation=None)
+            new.update(conditions={**old["conditions"], "emulated": False}, generation=None, cannot_tell={})
         if "tokens" in old:
             new["tokens"] = {**old["tokens"], "prompt_text": None, "logits_on": None}
         return new

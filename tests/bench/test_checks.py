@@ -70,7 +70,9 @@ def of_the_cpu(asked=None):
 
 
 def judged(asked, launch, environment, device=None):
-    return {check["name"]: check for check in checks.run(asked, launch, environment, device or KnownDevice())}
+    device = device or KnownDevice()
+    launch = {**launch, "cannot_tell": device.cannot_tell}
+    return {check["name"]: check for check in checks.run(asked, launch, environment, device.shared)}
 
 
 def passed(*arguments):

@@ -60,7 +60,7 @@ def test_a_damaged_request_is_named(tmp_path):
 
 def test_a_device_that_this_version_cannot_measure_is_refused(tmp_path):
     value = samples.request().to_json()
-    value["accelerator"]["device"] = value["stack"]["device"] = "hpu"
+    value["accelerator"]["device"] = value["stack"]["device"] = "cuda"
     from runner.contract import strictjson
     from runner.contract.request import Request
 
@@ -71,5 +71,5 @@ def test_a_device_that_this_version_cannot_measure_is_refused(tmp_path):
     path.write_text(json.dumps(value))
     code, _, err = runner("bench", str(path), "--results", str(tmp_path / "results"))
     assert code == 10
-    assert "Device hpu cannot be measured by this version" in err
+    assert "Device cuda cannot be measured by this version" in err
     assert not (tmp_path / "results").exists()

@@ -61,9 +61,13 @@ def measured(monkeypatch, protocol, waits=True, device=None):
     assert cached is True
     launch = samples.body(asked)["launches"][0]
     watched = {name: observed.get(name) for name in ("residual_s", "control", "device_clock", "major_faults")}
-    launch.update(raw)
+    launch.update(raw, cannot_tell=device.cannot_tell)
     launch["ranks"][0]["watched"].update(watched)
-    return device, raw, {check["name"]: check for check in checks.run(asked, launch, samples.environment(), device)}
+    return (
+        device,
+        raw,
+        {check["name"]: check for check in checks.run(asked, launch, samples.environment(), device.shared)},
+    )
 
 
 @pytest.mark.parametrize("protocol", [samples.protocol(), samples.protocol(synchronize_after=True)])

@@ -11,7 +11,8 @@ Every module offers:
   describe()              facts about the device: name, driver, threads
   shared                  whether other work of the host runs on the device too, so that a slow call is told and not refused
   emulated                whether something else stands in for the device; such a result is comparable with nothing
-  cannot_tell             checks that this kind of processor can never make, each with the reason; all others it must make
+  cannot_tell             checks that cannot be made on this device, each with the reason; all others must be. ``open`` may add
+                          what the release that is installed here does not tell
   observe()               what the device tells of itself now, in the words of ``watch.OBSERVED``
   clock(call)             make ``call()`` and return the seconds that the device's own clock gives it
   numa_node()             the host's memory node that the device is attached to
@@ -21,7 +22,7 @@ import importlib
 
 from runner.contract.errors import Unsupported
 
-_MODULES = {"cpu": "runner.bench.devices.cpu"}
+_MODULES = {"cpu": "runner.bench.devices.cpu", "hpu": "runner.bench.devices.hpu"}
 
 
 def load(device):

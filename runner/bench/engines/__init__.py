@@ -2,8 +2,8 @@
 
 Every module offers:
   launcher(stack, devices)       the launcher that starts the ranks
-  variables(protocol, devices)   variables that a rank needs before any import
-  build(config, dtype)           the model on the meta device
+  variables(request)             variables that a rank needs before any import
+  build(config, dtype, request)  the model on the meta device
   shard(model, request, device_module, dtype, device, ranks)
                                  the model on ``device`` with empty weights, cut for the ranks, and the engine's name
   finish(model, request)         the model, once its weights are there, as it generates

@@ -5,11 +5,11 @@ def launcher(stack, devices):
     return stack.launcher
 
 
-def variables(protocol, devices):
+def variables(request):
     return {}
 
 
-def build(config, dtype):
+def build(config, dtype, request):
     import torch
     from transformers import BloomForCausalLM
 

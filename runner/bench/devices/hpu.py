@@ -1,0 +1,133 @@
+"""Gaudi: the device hpu of the vendor's torch. Its facts come from the vendor's modules, and from hl-smi.
+
+Nothing here ran on the real device yet; it ran over a stand-in (``emulated``) that has the calls and none of the hardware.
+"""
+
+import importlib
+import importlib.util
+import os
+
+from runner.bench import hlsmi
+from runner.contract.errors import DoesNotFit, LaunchFailed
+
+backend = "hccl"
+shared = False
+
+# A guess at what the software keeps on a device beside weights and cache; recipes and workspaces are not counted.
+RUNTIME_BYTES = 2_000_000_000
+
+
+def _emulated():
+    """Return whether the tests' stand-in is installed instead of the vendor's package."""
+    if importlib.util.find_spec("habana_frameworks") is None:
+        return False
+    return bool(getattr(importlib.import_module("habana_frameworks"), "EMULATED", False))
+
+
+emulated = _emulated()
+
+_STAND_IN = "something stands in for the device"
+cannot_tell = {
+    "exclusive_device": "hl-smi shows other processes to root on the host alone",
+    "throttling": "no query of hl-smi is known for it",
+    "numa": "no query of hl-smi is known for it",
+    "compile_cache": "compiled recipes are kept on disk only where PT_RECIPE_CACHE_PATH says, which is recorded",
+    "device_clock": "events of the device were not tried",
+}
+if emulated:
+    checks = ("device_memory", "operator_fallback", "compilations", "synchronised", "synchronisation_control")
+    cannot_tell.update(dict.fromkeys((*cannot_tell, *checks), _STAND_IN))
+
+
+def environment(ranks):
+    return {}
+
+
+def missing(request):
+    """Return ``DoesNotFit`` if one device needs more memory than the accelerator has, else None."""
+    architecture, workload, devices = request.model.architecture, request.workload, request.devices
+    there = request.accelerator.memory_bytes
+    positions = workload.input_tokens + workload.output_tokens
+    cache = architecture.kv_cache_bytes(workload.precision, workload.batch_size, positions) // devices
+    need = architecture.weight_bytes_per_rank(workload.precision, devices) + cache + RUNTIME_BYTES
+    if there is None or need <= there:
+        return None
+    return DoesNotFit(
+        f"{request.model.name} in {workload.precision} on {devices} x {request.accelerator.name} needs {need:,} bytes on each"
+        f" device; each has {there:,}. Take more --devices, or a smaller --model."
+    )
+
+
+def open(local_rank):
+    if importlib.util.find_spec("habana_frameworks") is None:
+        raise LaunchFailed(
+            "The vendor's package habana_frameworks is not installed here. Run this in the image of a gaudi stack."
+        )
+    import torch
+    from habana_frameworks.torch import core, hpu  # noqa: F401  (the device exists once they are imported)
+    from habana_frameworks.torch.distributed.hccl import initialize_distributed_hpu
+
+    initialize_distributed_hpu()
+    for check, metric in (("compilations", "graph_compilation"), ("operator_fallback", "cpu_fallback")):
+        if not _metric(metric):
+            cannot_tell.setdefault(check, "this release of the bridge does not count it")
+    return torch.device("hpu")
+
+
+def prepare_collectives():
+    """Import what registers the backend; the vendor's DeepSpeed does so too."""
+    from habana_frameworks.torch.distributed import hccl  # noqa: F401
+
+
+def synchronize():
+    from habana_frameworks.torch import hpu
+
+    hpu.synchronize()
+
+
+def peak_memory_bytes():
+    if emulated:
+        return None
+    from habana_frameworks.torch import hpu
+
+    return hpu.memory_stats()["MaxInUse"]
+
+
+def observe():
+    """Tell memory and the bridge's own counters; a counter that this release has not is left out."""
+    if emulated:
+        return {}
+    from habana_frameworks.torch import hpu
+
+    compiled, fallbacks = _metric("graph_compilation"), _metric("cpu_fallback")
+    return {
+        "memory_bytes": hpu.memory_stats()["InUse"],
+        "compilations": compiled.get("TotalNumber"),
+        "fallback_operators": sorted(map(str, fallbacks["FallbackOps"])) if "FallbackOps" in fallbacks else None,
+    }
+
+
+def _metric(name):
+    """Return a global metric of the bridge as a dict, empty where this release has it not."""
+    try:
+        from habana_frameworks.torch.hpu.metrics import metric_global
+
+        return dict(metric_global(name).stats())
+    except (ImportError, KeyError, ValueError, RuntimeError):
+        return {}
+
+
+def clock(call):
+    raise NotImplementedError(cannot_tell["device_clock"])
+
+
+def numa_node():
+    return None
+
+
+def describe():
+    told = hlsmi.query()
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    names = told["names"] if told else []
+    name = names[local_rank] if local_rank < len(names) else None
+    return {"name": name, "driver": told["driver"] if told else None, "firmware": told["firmware"] if told else None}

@@ -1,0 +1,159 @@
+"""Hugging Face's optimum-habana, called as the examples of its releases 1.5 and 1.6 call it, over shapes that never change.
+
+Sources: huggingface/optimum-habana v1.5.0 and v1.6.1, examples/text-generation/run_generation.py and examples/gaudi_spawn.py.
+Weights come from the kit's own loader; upstream reads the same checkpoint through DeepSpeed. Where the two releases differ, the
+difference is named here by what it does.
+"""
+
+import functools
+
+from runner.bench import tokenizer
+from runner.contract.errors import Unsupported
+
+SEED = 27  # the 1.6 example seeds before it builds, 1.5 does not; greedy decoding draws nothing
+
+
+def _series(stack):
+    """Return the series of optimum-habana that a stack pins, as two numbers."""
+    return tuple(int(part) for part in stack.packages["optimum-habana"].split(".")[:2])
+
+
+def needs_deepspeed(stack, devices):
+    """1.5 runs everything under DeepSpeed, one device too; 1.6 only more than one."""
+    return devices > 1 or _series(stack) < (1, 6)
+
+
+def launcher(stack, devices):
+    """Return the launcher as gaudi_spawn.py chooses it: one device without DeepSpeed is started as a plain process."""
+    return stack.launcher if needs_deepspeed(stack, devices) else "python"
+
+
+def variables(request):
+    """Return what the examples set before they import the device."""
+    found: dict = {}
+    if needs_deepspeed(request.stack, request.devices):
+        found.update(PT_HPU_LAZY_ACC_PAR_MODE="0", PT_HPU_ENABLE_LAZY_COLLECTIVES="true")
+    if _series(request.stack) < (1, 6) and not request.protocol.graphs:
+        found["PT_HPU_LAZY_MODE"] = "2"
+    return found
+
+
+def build(config, dtype, request):
+    """Adapt transformers, then build the model with its parameters on the meta device and its buffers on the host."""
+    from accelerate import init_empty_weights
+    from optimum.habana.transformers.modeling_utils import adapt_transformers_to_gaudi
+    from optimum.habana.utils import set_seed
+    from transformers import AutoModelForCausalLM
+
+    adapt_transformers_to_gaudi()
+    if _series(request.stack) >= (1, 6):
+        set_seed(SEED)
+    with init_empty_weights():
+        return AutoModelForCausalLM.from_config(config, torch_dtype=dtype).to(dtype)
+
+
+def shard(model, request, device_module, dtype, device, ranks):
+    if not needs_deepspeed(request.stack, request.devices):
+        return _materialise(model, device), "optimum-habana"
+    import deepspeed
+    from transformers.models.bloom.modeling_bloom import BloomBlock
+
+    device_module.prepare_collectives()
+    deepspeed.init_distributed(dist_backend=device_module.backend)
+    # DeepSpeed cuts the linear layers, on the meta device too, and moves the model to the device afterwards. What has only a
+    # shape cannot be moved: it gets its memory there.
+    model.to = lambda *place, **places: _materialise(model, device)
+    engine = deepspeed.init_inference(
+        model,
+        dtype=dtype,
+        tensor_parallel={"tp_size": ranks},
+        injection_policy={BloomBlock: ("self_attention.dense", "mlp.dense_4h_to_h")},
+        enable_cuda_graph=request.protocol.graphs,
+    )
+    del model.to
+    return _materialise(engine.module, device), "optimum-habana-deepspeed"
+
+
+def finish(model, request):
+    """Split the head as 1.5 does, and wrap the model in a graph where DeepSpeed has not.
+
+    Raises ``Unsupported`` where DeepSpeed has cut the head already: 1.5 would multiply by one rank's part of it, and go on.
+    """
+    if hasattr(model, "split_lm_head"):
+        if model.lm_head.weight.shape != model.transformer.word_embeddings.weight.shape:
+            raise Unsupported(
+                "This DeepSpeed cuts the LM head among the ranks, which optimum-habana 1.5 reads whole. Use the vendor's"
+                " DeepSpeed that the stack pins, or one device."
+            )
+        model.split_lm_head()
+    if request.protocol.graphs and not needs_deepspeed(request.stack, request.devices):
+        from habana_frameworks.torch.hpu import wrap_in_hpu_graph
+
+        model = wrap_in_hpu_graph(model)
+    return model
+
+
+def arguments(request):
+    """Return the flags of every call. 1.6's benchmark is always lazy, its dataset mode and all of 1.5 only with graphs."""
+    lazy = request.protocol.graphs or (_series(request.stack) >= (1, 6) and request.workload.dataset is None)
+    flags = {"lazy_mode": lazy, "hpu_graphs": request.protocol.graphs}
+    if _series(request.stack) >= (1, 6):
+        flags.update(profiling_steps=0, profiling_warmup_steps=0)
+    return flags
+
+
+def settings(workload):
+    return {"max_new_tokens": workload.output_tokens, "use_cache": True, "do_sample": False, "num_beams": 1}
+
+
+@functools.lru_cache(maxsize=4)
+def _generation_config(workload):
+    """Return upstream's configuration, made once: a call is not to be timed making it."""
+    from transformers.generation import GenerationConfig
+
+    return GenerationConfig(**settings(workload))
+
+
+def generate(loaded, inputs, workload, streamer=None):
+    """Pad ids and mask to input + output on the host, copy them in, generate, and copy the ids out."""
+    import torch
+
+    input_tokens = inputs["input_ids"].shape[-1]
+    room = (0, workload.output_tokens)
+    padded = {
+        "input_ids": torch.nn.functional.pad(inputs["input_ids"], room, value=tokenizer.PADDING),
+        "attention_mask": torch.nn.functional.pad(inputs["attention_mask"], room, value=0),
+    }
+    token_idx = torch.tensor(input_tokens, device=loaded.device)  # where the next token goes; the model counts it up
+    moved = {name: value.to(loaded.device) for name, value in padded.items()}
+    return loaded.model.generate(
+        **moved,
+        token_idx=token_idx,
+        generation_config=_generation_config(workload),
+        streamer=streamer,
+        **loaded.arguments,
+    ).cpu()
+
+
+def conditions(request):
+    return {"graphs": request.protocol.graphs, "shapes": "static"}
+
+
+def _materialise(model, device):
+    """Give every parameter that has only a shape its memory on ``device``; buffers keep what they hold.
+
+    DeepSpeed 0.14.5 and 0.15.4 keep the bias that they cut off a fused query, key and value as a plain tensor; it is made a
+    parameter again, so that the weights' loader sees it.
+    """
+    import torch
+
+    for module in model.modules():
+        plain = {name: value for name, value in vars(module).items() if isinstance(value, torch.Tensor)}
+        for name, tensor in {**module._parameters, **plain}.items():
+            if tensor is not None and (name in plain or tensor.device.type != device.type):
+                empty = torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
+                setattr(module, name, torch.nn.Parameter(empty, requires_grad=False))
+        for name, buffer in list(module._buffers.items()):
+            if buffer is not None:
+                module._buffers[name] = buffer.to(device)
+    return model

@@ -1,0 +1,109 @@
+import pytest
+
+from runner.bench import devices, engines, launcher
+from runner.bench.engines import optimum_habana, plain
+from runner.contract.request import Dataset, Stack
+from tests import samples
+
+DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "0" * 64, "text", None)
+
+
+def stack(release):
+    return Stack("gaudi-1.10", "hpu", "3.8", "deepspeed", {"optimum-habana": release}, None, None)
+
+
+def gaudi(release="1.6.1", devices=1, graphs=True, dataset=False):
+    workload = samples.workload(name="dataset", prompt=None, dataset=DATASET) if dataset else samples.workload()
+    return samples.request(
+        accelerator=samples.Accelerator("gaudi2", "hpu", 96 * 10**9, 2.45e12),
+        stack=stack(release),
+        devices=devices,
+        protocol=samples.protocol(graphs=graphs),
+        workload=workload,
+    )
+
+
+def test_a_stack_s_packages_choose_the_engine():
+    assert engines.load(samples.request().stack) is plain
+    assert engines.load(stack("1.5.0")) is optimum_habana
+
+
+def test_every_engine_offers_the_same_functions():
+    offered = ("launcher", "variables", "build", "shard", "finish", "arguments", "settings", "generate", "conditions")
+    assert all(callable(getattr(engine, name)) for engine in (plain, optimum_habana) for name in offered)
+
+
+# How gaudi_spawn.py of the two releases starts the example, and what the example sets before it imports the device.
+@pytest.mark.parametrize(
+    "release, count, name",
+    [("1.5.0", 1, "deepspeed"), ("1.5.0", 8, "deepspeed"), ("1.6.1", 1, "python"), ("1.6.1", 8, "deepspeed")],
+)
+def test_one_device_of_1_6_is_a_plain_process_and_all_else_runs_under_deepspeed(release, count, name):
+    assert optimum_habana.launcher(stack(release), count) == name
+
+
+def test_the_command_of_a_plain_process_names_no_launcher():
+    command = launcher.command("python", 1, ["--request", "r.json"])
+    assert command[1:] == ["-m", "runner.bench.worker", "--request", "r.json"]
+
+
+@pytest.mark.parametrize(
+    "asked, variables",
+    [
+        (gaudi("1.5.0"), {"PT_HPU_LAZY_ACC_PAR_MODE": "0", "PT_HPU_ENABLE_LAZY_COLLECTIVES": "true"}),
+        (
+            gaudi("1.5.0", graphs=False),
+            {"PT_HPU_LAZY_ACC_PAR_MODE": "0", "PT_HPU_ENABLE_LAZY_COLLECTIVES": "true", "PT_HPU_LAZY_MODE": "2"},
+        ),
+        (gaudi("1.6.1"), {}),
+        (gaudi("1.6.1", graphs=False), {}),
+        (gaudi("1.6.1", devices=2), {"PT_HPU_LAZY_ACC_PAR_MODE": "0", "PT_HPU_ENABLE_LAZY_COLLECTIVES": "true"}),
+    ],
+)
+def test_variables_are_those_that_the_examples_set(asked, variables):
+    assert optimum_habana.variables(asked) == variables
+
+
+PROFILING = {"profiling_steps": 0, "profiling_warmup_steps": 0}
+
+
+@pytest.mark.parametrize(
+    "asked, arguments",
+    [
+        (gaudi("1.5.0"), {"lazy_mode": True, "hpu_graphs": True}),
+        (gaudi("1.5.0", graphs=False), {"lazy_mode": False, "hpu_graphs": False}),
+        (gaudi("1.5.0", graphs=False, dataset=True), {"lazy_mode": False, "hpu_graphs": False}),
+        (gaudi("1.6.1"), {"lazy_mode": True, "hpu_graphs": True, **PROFILING}),
+        (gaudi("1.6.1", graphs=False), {"lazy_mode": True, "hpu_graphs": False, **PROFILING}),
+        (gaudi("1.6.1", dataset=True), {"lazy_mode": True, "hpu_graphs": True, **PROFILING}),
+        (gaudi("1.6.1", graphs=False, dataset=True), {"lazy_mode": False, "hpu_graphs": False, **PROFILING}),
+    ],
+)
+def test_arguments_are_those_that_the_examples_pass(asked, arguments):
+    assert optimum_habana.arguments(asked) == arguments
+
+
+def test_shapes_are_static_and_graphs_as_asked():
+    assert optimum_habana.conditions(gaudi()) == {"graphs": True, "shapes": "static"}
+    assert optimum_habana.conditions(gaudi(graphs=False)) == {"graphs": False, "shapes": "static"}
+
+
+def test_a_model_that_does_not_fit_a_device_is_refused_with_both_sizes():
+    hpu = devices.load("hpu")
+    assert hpu.missing(gaudi()) is None
+    small = samples.request(
+        accelerator=samples.Accelerator("gaudi2", "hpu", 10**9, None), stack=stack("1.6.1"), protocol=samples.protocol()
+    )
+    assert (
+        "bloom-tiny in float32 on 1 x gaudi2 needs 2,002,069,504 bytes on each device; each has 1,000,000,000"
+        in str(hpu.missing(small))
+    )
+
+
+def test_without_the_vendor_s_package_the_device_says_what_is_missing():
+    from runner.contract.errors import LaunchFailed
+
+    with pytest.raises(
+        LaunchFailed, match="habana_frameworks is not installed here. Run this in the image of a gaudi stack"
+    ):
+        devices.load("hpu").open(0)
