@@ -93,8 +93,10 @@ def _stored_sizes(stored):
 
 def encode(loaded, rows, input_tokens=None):
     """Return ids and mask [batch, tokens] of ``rows`` on the host, padded on the left; cut to ``input_tokens`` if given."""
-    cut = {"truncation": True, "max_length": input_tokens} if input_tokens else {}
-    return loaded.tokenizer(rows, return_tensors="pt", padding=True, **cut)
+    if input_tokens is None:
+        return loaded.tokenizer(rows, return_tensors="pt", padding=True)
+    cut = {"truncation": True, "max_length": input_tokens, "padding": loaded.engine.PADDING}
+    return loaded.tokenizer(rows, return_tensors="pt", **cut)
 
 
 def generate(loaded, rows, workload, streamer=None, input_tokens=None):

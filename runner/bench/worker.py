@@ -67,7 +67,7 @@ def _run(options, rank, ranks):
     raw = {
         "load_s": loaded.load_s,
         "weights": loaded.source.describe(),
-        "conditions": _conditions(request, loaded, device_module, ranks),
+        "conditions": _conditions(loaded, device_module, ranks),
         "generation": model.effective_settings(loaded, request.workload),
         "cannot_tell": dict(device_module.cannot_tell),
     }
@@ -163,7 +163,7 @@ def _control(device_module, call, enqueue):
     return found
 
 
-def _conditions(request, loaded, device_module, ranks):
+def _conditions(loaded, device_module, ranks):
     """Return what was really so, in the words of the request and of the claims."""
     return {
         "device": loaded.device.type,
@@ -172,7 +172,7 @@ def _conditions(request, loaded, device_module, ranks):
         "engine": loaded.engine_name,
         "precision": model.observed_precision(loaded),
         "kv_cache": bool(loaded.model.config.use_cache),
-        **loaded.engine.conditions(request),
+        **loaded.engine.conditions(loaded.model),
         "end_of_text": "ignore" if loaded.model.generation_config.eos_token_id is None else "stop",
     }
 

@@ -83,9 +83,12 @@ def test_arguments_are_those_that_the_examples_pass(asked, arguments):
     assert optimum_habana.arguments(asked) == arguments
 
 
-def test_shapes_are_static_and_graphs_as_asked():
-    assert optimum_habana.conditions(gaudi()) == {"graphs": True, "shapes": "static"}
-    assert optimum_habana.conditions(gaudi(graphs=False)) == {"graphs": False, "shapes": "static"}
+def test_shapes_are_static_and_graphs_are_those_that_were_made():
+    model = type("Model", (), {"forward": lambda self: None})()
+    assert optimum_habana.conditions(model) == {"graphs": False, "shapes": "static"}
+    model.forward = model.forward  # what wrapping in a graph does
+    assert optimum_habana.conditions(model) == {"graphs": True, "shapes": "static"}
+    assert plain.conditions(model) == {"graphs": False, "shapes": "dynamic"}
 
 
 def test_a_model_that_does_not_fit_a_device_is_refused_with_both_sizes():

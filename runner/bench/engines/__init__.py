@@ -11,7 +11,8 @@ Every module offers:
   settings(workload)             the settings of greedy generation, a mapping for ``GenerationConfig``
   generate(loaded, inputs, workload, streamer)
                                  ids [batch, input + output] on the host, from ids and mask there
-  conditions(request)            graphs and shapes, in the words of the claims
+  conditions(model)              graphs and shapes as they really are, in the words of the claims
+  PADDING                        how rows of a dataset are padded: to the longest of the batch, or always to as many tokens
 """
 
 import importlib

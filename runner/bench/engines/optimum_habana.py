@@ -10,6 +10,7 @@ import functools
 from runner.bench import tokenizer
 from runner.contract.errors import Unsupported
 
+PADDING = "max_length"  # another length would be another graph
 SEED = 27  # the 1.6 example seeds before it builds, 1.5 does not; greedy decoding draws nothing
 
 
@@ -68,14 +69,14 @@ def shard(model, request, device_module, dtype, device, ranks):
         dtype=dtype,
         tensor_parallel={"tp_size": ranks},
         injection_policy={BloomBlock: ("self_attention.dense", "mlp.dense_4h_to_h")},
-        enable_cuda_graph=request.protocol.graphs,
+        enable_cuda_graph=request.protocol.graphs and _wraps_in_hpu_graph(),
     )
     del model.to
     return _materialise(engine.module, device), "optimum-habana-deepspeed"
 
 
 def finish(model, request):
-    """Split the head as 1.5 does, and wrap the model in a graph where DeepSpeed has not.
+    """Split the head as 1.5 does, and wrap the model in a graph where the vendor's DeepSpeed has not.
 
     Raises ``Unsupported`` where DeepSpeed has cut the head already: 1.5 would multiply by one rank's part of it, and go on.
     """
@@ -86,7 +87,7 @@ def finish(model, request):
                 " DeepSpeed that the stack pins, or one device."
             )
         model.split_lm_head()
-    if request.protocol.graphs and not needs_deepspeed(request.stack, request.devices):
+    if request.protocol.graphs and not _in_graph(model):
         from habana_frameworks.torch.hpu import wrap_in_hpu_graph
 
         model = wrap_in_hpu_graph(model)
@@ -135,8 +136,20 @@ def generate(loaded, inputs, workload, streamer=None):
     ).cpu()
 
 
-def conditions(request):
-    return {"graphs": request.protocol.graphs, "shapes": "static"}
+def conditions(model):
+    return {"graphs": _in_graph(model), "shapes": "static"}
+
+
+def _in_graph(model):
+    """Return whether the model's forward was patched to replay graphs: ``wrap_in_hpu_graph`` returns the module itself."""
+    return "forward" in vars(model)
+
+
+def _wraps_in_hpu_graph():
+    """Return whether this DeepSpeed makes an HPU graph where a CUDA graph is asked for: the vendor's for 1.9 and 1.10."""
+    import deepspeed.runtime.utils
+
+    return hasattr(deepspeed.runtime.utils, "get_use_hpu")
 
 
 def _materialise(model, device):

@@ -1,5 +1,7 @@
 """transformers as it is, its linear layers cut by DeepSpeed's automatic tensor parallelism where the stack has DeepSpeed."""
 
+PADDING = "longest"
+
 
 def launcher(stack, devices):
     return stack.launcher
@@ -47,6 +49,6 @@ def generate(loaded, inputs, workload, streamer=None):
     return loaded.model.generate(**moved, **settings(workload), streamer=streamer).cpu()
 
 
-def conditions(request):
+def conditions(model):
     """This engine makes no graphs, and its shapes grow with each token."""
     return {"graphs": False, "shapes": "dynamic"}
