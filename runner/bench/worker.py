@@ -213,15 +213,14 @@ def _gather(facts, ranks):
 
 
 def _leave_together():
-    """Close the process group on all ranks at once.
+    """Wait until every rank has what it needs; the process ends without closing the group (see the end of this file).
 
-    Left to the interpreter's end, its threads sometimes outlive what they use (see the end of this file).
+    Closing it hung one launch of two ranks on torch 2.0.1: a rank spins in ``destroy_process_group``.
     """
     import torch.distributed
 
     if torch.distributed.is_initialized():
         torch.distributed.barrier()
-        torch.distributed.destroy_process_group()
 
 
 def _die_with(path):
