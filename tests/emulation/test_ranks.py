@@ -52,3 +52,19 @@ def test_ranks_capture_and_replay_as_one_does(outcome, stack, number):
 def test_one_rank_has_nobody_to_sum_with(outcome, stack):
     (seen,) = outcome(stack, "ranks.py", ranks=("deepspeed", 1))
     assert all(not times(call["events"], "collective") for call in seen["calls"]["1"])
+
+
+@BOTH
+@pytest.mark.parametrize("number", [1, 2])
+def test_nothing_of_the_host_is_mixed_in_but_the_biases_that_a_public_deepspeed_hides(outcome, stack, number):
+    """Its sharded layers keep the bias as a plain attribute, which no ``to`` reaches; the vendor's fork registers it."""
+    for seen in outcome(stack, "ranks.py", ranks=("deepspeed", number)):
+        mixed = [
+            one
+            for calls in seen["calls"].values()
+            for call in calls
+            for one in call["events"]
+            if one["event"] == "mixed"
+        ]
+        assert {one["function"] for one in mixed} <= ({"add_"} if number > 1 else set())
+        assert all(one["in_capture"] for one in mixed)
