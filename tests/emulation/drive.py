@@ -1,7 +1,9 @@
 """Run a script of this folder in another Python, with the stand-in in reach, and read the JSON that it prints last."""
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -54,9 +56,23 @@ def run(python, script, arguments=(), ranks=None):
 
 
 def _output(command, variables):
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=variables, cwd=ROOT, timeout=LIMIT_S)
-    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
-    return done.stdout
+    """Return what a command printed. However it ends, its whole group ends with it: a launcher's ranks outlive a killed launcher."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env=variables,
+        cwd=ROOT,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=LIMIT_S)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, f"{command}\n{out[-3000:]}\n{err[-6000:]}"
+    return out
 
 
 def _processes(command, variables, number):
