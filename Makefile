@@ -17,7 +17,7 @@ TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' v
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset compare claims test test-unit test-py38 lint fuzz perf lock lock-check clean
+.PHONY: help setup bench bench-dataset compare claims test test-unit test-py38 lint fuzz stacks perf lock lock-check clean
 
 ##@ Measure
 
@@ -66,6 +66,10 @@ SECONDS ?= 60
 fuzz: $(VENV)/.dev  ## feed the readers of foreign bytes with new examples for SECONDS (default 60)
 	@end=$$(($$(date +%s) + $(SECONDS))); while [ $$(date +%s) -lt $$end ]; do \
 		FUZZ_EXAMPLES=1000 $(PY) -m pytest -q --hypothesis-seed=$$(date +%s%N) tests/host/test_fuzz_readers.py || exit 1; done
+
+stacks: $(VENV)/.dev  ## build the exact Gaudi stacks, less the chip (8 GB in all), and run upstream's code in them
+	$(PY) -m tests.stacks
+	$(PY) -m pytest -m stacks tests/emulation
 
 ##@ Pin
 

@@ -1,0 +1,8 @@
+"""Lazy mode's controls."""
+
+from habana_frameworks import trace as _trace
+
+
+def mark_step():
+    """Note where a step ends; there is nothing to send off, every operation is done when it returns."""
+    _trace.note("mark_step")

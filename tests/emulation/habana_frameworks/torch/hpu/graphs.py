@@ -1,0 +1,79 @@
+"""Graphs of the device: recorded once for each signature of inputs, then replayed into storage that never moves."""
+
+import functools
+
+import torch
+from habana_frameworks import device, trace
+
+
+class _Graph:
+    """One recording: its own copies of the inputs, and the results, whose storage every replay writes again."""
+
+    def __init__(self, number, function, args, kwargs):
+        self.number, self.function = number, function
+        self.args, self.kwargs = _own((args, kwargs))
+        self.inputs = list(device.tensors((self.args, self.kwargs)))
+        with trace.capturing():
+            self.results = function(*self.args, **self.kwargs)
+
+    def replay(self, args, kwargs):
+        """Run again with new inputs; what the function does to the host is not repeated by a device, so it is not noted."""
+        with torch.no_grad():
+            for own, given in zip(self.inputs, device.tensors((args, kwargs))):
+                own.copy_(given)
+        with trace.hidden():
+            results = self.function(*self.args, **self.kwargs)
+            with torch.no_grad():
+                for fixed, new in zip(device.tensors(self.results), device.tensors(results)):
+                    fixed.copy_(new)
+        return self.results
+
+
+def wrap_in_hpu_graph(module):
+    """Patch the module's forward and return the same module, as the vendor's does: it stays what ``generate`` is called on."""
+    module.forward = _wrap(module.forward)
+    return module
+
+
+def _wrap(function):
+    graphs = {}
+
+    @functools.wraps(function)
+    def forward(*args, **kwargs):
+        signature = _signature((args, kwargs))
+        graph = graphs.get(signature)
+        if graph is None:
+            number = len(graphs)
+            trace.note("capture", graph=number, shapes=_shapes(args, kwargs))
+            graphs[signature] = graph = _Graph(number, function, args, kwargs)
+            return graph.results
+        trace.note("replay", graph=graph.number)
+        return graph.replay(args, kwargs)
+
+    return forward
+
+
+def _shapes(args, kwargs):
+    return [list(tensor.shape) for tensor in device.tensors((args, kwargs))]
+
+
+def _signature(value):
+    """Return what decides whether a recording fits: shapes, types and places of tensors, and the values of all else."""
+    if isinstance(value, torch.Tensor):
+        return "tensor", tuple(value.shape), value.dtype, device.on_hpu(value)
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple(map(_signature, value))
+    if isinstance(value, dict):
+        return type(value), tuple((key, _signature(value[key])) for key in sorted(value))
+    return value
+
+
+def _own(value):
+    """Return a copy of nested arguments in which every tensor has storage of its own."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone()
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_own, value))
+    if isinstance(value, dict):
+        return {key: _own(value[key]) for key in value}
+    return value

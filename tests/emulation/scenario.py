@@ -1,0 +1,131 @@
+"""Generate with a tiny BLOOM as upstream's script does, and tell tokens and calls. Run by test_generation.py and test_ranks.py.
+
+``call`` is one call of the published script from its sentences to tokens on the host: inputs padded to their final length, the
+position in ``token_idx``, a fresh GenerationConfig, copied to the host. Source: huggingface/optimum-habana@v1.5.0 and v1.6.1,
+examples/text-generation/run_generation.py.
+"""
+
+import importlib.metadata as importlib_metadata
+import itertools
+import json
+import sys
+import warnings
+
+warnings.simplefilter("ignore")
+
+import torch  # noqa: E402
+from transformers import BloomConfig, GenerationConfig  # noqa: E402
+from transformers.models.bloom import modeling_bloom  # noqa: E402
+
+from runner.bench import tokenizer, weights  # noqa: E402
+from runner.contract.architecture import Architecture  # noqa: E402
+
+TINY = Architecture(512, 128, 2, 4)
+NEW_TOKENS = 100
+SENTENCES = [
+    "DeepSpeed is a machine learning framework",
+    "He is working on",
+    "He has a",
+    "He got all",
+    "Everyone is happy and I can",
+    "The new movie that got Oscar this year",
+    "In the far far distance from our galaxy,",
+    "Peace is the only way",
+]
+
+
+def config():
+    sizes = {name: getattr(TINY, name) for name in ("vocab_size", "hidden_size", "n_layer", "n_head")}
+    return BloomConfig(**sizes, unk_token_id=0, bos_token_id=1, eos_token_id=2, pad_token_id=3)
+
+
+def model():
+    """Return a BLOOM with the kit's dummy weights. The class is asked for by its module, where upstream puts its own."""
+    made = modeling_bloom.BloomForCausalLM(config()).eval()
+    made.tie_weights()
+    weights.fill(made, TINY, weights.DummyWeights(29, 0.3), 0, 1)
+    return made
+
+
+def encoded(batch):
+    return tokenizer.kit()(SENTENCES[:batch], return_tensors="pt", padding=True)
+
+
+def plain(batch):
+    """Return the tokens of plain transformers, which must not have been adapted yet; end of text is ignored, as in lazy mode."""
+    made = model()
+    # None would be filled in from the model's own configuration
+    made.generation_config = GenerationConfig(max_new_tokens=NEW_TOKENS, pad_token_id=3)
+    return made.generate(**encoded(batch), do_sample=False).tolist()
+
+
+def adapt():
+    from optimum.habana.transformers.modeling_utils import adapt_transformers_to_gaudi
+
+    adapt_transformers_to_gaudi()
+
+
+def call(made, batch, graphs, behind=0, unmasked=False):
+    """Make one call as upstream does; ``behind`` and ``unmasked`` make it wrong. Returns tokens and events."""
+    from habana_frameworks import trace
+
+    inputs, events = encoded(batch), len(trace.events)
+    length = inputs["input_ids"].shape[1]
+    pad = torch.nn.functional.pad
+    inputs["input_ids"] = pad(inputs["input_ids"], (0, NEW_TOKENS), value=3)
+    inputs["attention_mask"] = pad(inputs["attention_mask"], (0, NEW_TOKENS), value=int(unmasked))
+    inputs["token_idx"] = torch.tensor(length - behind, device="hpu")
+    inputs = {name: value.to("hpu") for name, value in inputs.items()}
+    settings = GenerationConfig(max_new_tokens=NEW_TOKENS, use_cache=True)
+    ids = made.generate(**inputs, generation_config=settings, lazy_mode=True, hpu_graphs=graphs).cpu()
+    return {"tokens": ids.tolist(), "events": told(trace.events[events:])}
+
+
+def told(events):
+    """Return events in order, equal neighbours as one with ``times``."""
+    rows = [json.dumps({**event, "times": 1}, sort_keys=True) for event in events]
+    return [{**json.loads(row), "times": len(list(same))} for row, same in itertools.groupby(rows)]
+
+
+def single():
+    """Plain tokens first, then three calls of each kind on one model, as the script's warm-up makes them."""
+    import habana_frameworks.torch.hpu as hpu
+
+    seen = {"torch": torch.__version__, "plain": {batch: plain(batch) for batch in (1, 8)}, "runs": []}
+    adapt()
+    for graphs, batch in itertools.product((False, True), (1, 8)):
+        made = model().to("hpu")
+        made = hpu.wrap_in_hpu_graph(made) if graphs else made
+        calls = [call(made, batch, graphs) for _ in range(3)]
+        seen["runs"].append({"graphs": graphs, "batch": batch, "calls": calls})
+    made = hpu.wrap_in_hpu_graph(model().to("hpu"))
+    seen["wrong"] = {
+        "behind": call(made, 1, True, behind=1)["tokens"],
+        "unmasked": call(made, 1, True, unmasked=True)["tokens"],
+    }
+    seen["class"] = type(made).__name__
+    seen.update(
+        {name: importlib_metadata.version(name) for name in ("optimum-habana", "transformers", "habana-torch-plugin")}
+    )
+    seen["python"] = "{}.{}".format(*sys.version_info[:2])
+    return seen
+
+
+def growing():
+    """Plain transformers, whose shapes grow, under the same graphs: what the trace must show to be worth anything."""
+    import habana_frameworks.torch.hpu as hpu
+    from habana_frameworks import trace
+
+    made = hpu.wrap_in_hpu_graph(model().to("hpu"))
+    made.generation_config = GenerationConfig(max_new_tokens=20, pad_token_id=3, eos_token_id=2)
+    events = len(trace.events)
+    ids = made.generate(**{name: value.to("hpu") for name, value in encoded(1).items()}, do_sample=False)
+    return {
+        "events": told(trace.events[events:]),
+        "tokens": ids.cpu().tolist(),
+        "new": ids.shape[1] - encoded(1)["input_ids"].shape[1],
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps({"single": single, "growing": growing}[sys.argv[1]]()))

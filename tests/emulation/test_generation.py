@@ -1,0 +1,124 @@
+"""Unmodified optimum-habana generates on the stacks, and makes the calls that its published script makes on the device."""
+
+import pytest
+
+from tests.emulation.conftest import stacks
+
+NEW_TOKENS = 100
+VERSIONS = {"gaudi-1.9": ("1.13.1", "1.5.0"), "gaudi-1.10": ("2.0.1", "1.6.1")}
+BOTH = stacks(*VERSIONS)
+
+
+def run_of(outcome, stack, graphs, batch):
+    seen = outcome(stack, "scenario.py", "single")
+    (run,) = (run for run in seen["runs"] if (run["graphs"], run["batch"]) == (graphs, batch))
+    return seen, run
+
+
+def short(events):
+    """Return events without shapes: (times, event, graph or None, in_capture)."""
+    return [(one["times"], one["event"], one.get("graph"), one.get("in_capture", False)) for one in events]
+
+
+def times(events, kind, **facts):
+    matching = [one for one in events if one["event"] == kind and all(one.get(key) == facts[key] for key in facts)]
+    return sum(one["times"] for one in matching)
+
+
+def flat(events):
+    return [one for one in events for _ in range(one["times"])]
+
+
+@BOTH
+def test_the_stack_is_the_pinned_one(outcome, stack):
+    seen = outcome(stack, "scenario.py", "single")
+    assert seen["torch"].split("+")[0] == VERSIONS[stack][0]
+    assert seen["optimum-habana"] == VERSIONS[stack][1]
+    assert seen["transformers"] == "4.28.1"
+    assert seen["python"] == "3.8"
+    assert seen["class"] == "GaudiBloomForCausalLM"
+
+
+@BOTH
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("graphs", [False, True])
+def test_tokens_are_those_of_plain_transformers(outcome, stack, graphs, batch):
+    seen, run = run_of(outcome, stack, graphs, batch)
+    reference = seen["plain"][str(batch)]
+    assert len(reference) == batch
+    assert len(set(reference[0])) > 40  # else equality would say little
+    assert [call["tokens"] == reference for call in run["calls"]] == [True] * 3
+
+
+@BOTH
+@pytest.mark.parametrize("wrong", ["behind", "unmasked"])
+def test_a_wrong_position_and_a_wrong_mask_give_other_tokens(outcome, stack, wrong):
+    seen = outcome(stack, "scenario.py", "single")
+    assert seen["wrong"][wrong] != seen["plain"]["1"]
+    assert len(seen["wrong"][wrong][0]) == len(seen["plain"]["1"][0])
+
+
+@BOTH
+@pytest.mark.parametrize("batch", [1, 8])
+def test_two_graphs_are_captured_once_and_replayed_ever_after(outcome, stack, batch):
+    _, run = run_of(outcome, stack, True, batch)
+    first, *later = (flat(call["events"]) for call in run["calls"])
+    loops = [
+        [(one["event"], one.get("graph")) for one in events if not one.get("in_capture")] for events in (first, *later)
+    ]
+    step = ("mark_step", None)
+    to_device, to_host = [("h2d", None)] * 4, [("d2h", None)]
+    compiled = [step, ("capture", 0), step, ("capture", 1)] + [step, ("replay", 1)] * (NEW_TOKENS - 2)
+    replayed = [step, ("replay", 0)] + [step, ("replay", 1)] * (NEW_TOKENS - 1)
+    assert loops[0] == to_device + compiled + to_host
+    assert loops[1:] == [to_device + replayed + to_host] * 2
+
+
+@BOTH
+@pytest.mark.parametrize("batch", [1, 8])
+def test_shapes_are_static(outcome, stack, batch):
+    _, run = run_of(outcome, stack, True, batch)
+    prompt, token = (one["shapes"] for one in run["calls"][0]["events"] if one["event"] == "capture")
+    width = len(run["calls"][0]["tokens"][0])
+    cache = [[batch * 4, 32, width], [batch * 4, width, 32]] * 2
+    assert prompt == [[batch, width], [batch, width], []]
+    assert token == [[batch, 1], *cache, [batch, width], []]
+
+
+@BOTH
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("graphs", [False, True])
+def test_the_loop_never_waits_and_copies_to_the_host_once(outcome, stack, graphs, batch):
+    _, run = run_of(outcome, stack, graphs, batch)
+    for call in run["calls"]:
+        events, width = call["events"], len(call["tokens"][0])
+        assert times(events, "sync") == times(events, "synchronize") == times(events, "mixed") == 0
+        assert times(events, "mark_step") == NEW_TOKENS
+        assert times(events, "d2h") == 1 and events[-1]["shape"] == [batch, width]
+        # token_idx, ids and mask, and the number that ends a text; then the loop begins
+        before = flat(events)[:4]
+        assert [(one["event"], one["shape"]) for one in before] == [
+            ("h2d", []),
+            ("h2d", [batch, width]),
+            ("h2d", [batch, width]),
+            ("h2d", [1]),
+        ]
+
+
+@BOTH
+def test_what_is_copied_to_the_device_inside_the_loop(outcome, stack):
+    """1.6.1 builds ALiBi in every forward pass, from a number of the host; 1.5.0 keeps its slopes on the device."""
+    passes = {"gaudi-1.9": 0, "gaudi-1.10": 1}[stack]
+    _, eager = run_of(outcome, stack, False, 1)
+    assert [times(call["events"], "h2d") - 4 for call in eager["calls"]] == [passes * NEW_TOKENS] * 3
+    _, graphs = run_of(outcome, stack, True, 1)
+    assert [times(call["events"], "h2d", in_capture=True) for call in graphs["calls"]] == [2 * passes, 0, 0]
+
+
+@BOTH
+def test_the_trace_tells_plain_transformers_from_upstream_s(outcome, stack):
+    seen = outcome(stack, "scenario.py", "growing")
+    assert times(seen["events"], "capture") == seen["new"] == 20
+    assert times(seen["events"], "replay") == 0
+    assert times(seen["events"], "sync", by="bool") >= seen["new"]
+    assert times(seen["events"], "mark_step") == 0

@@ -1,0 +1,70 @@
+"""The stack's DeepSpeed shards BLOOM over two ranks, started by its launcher, and the tokens stay the same."""
+
+import pytest
+
+from tests.emulation.conftest import stacks
+from tests.emulation.test_generation import NEW_TOKENS, VERSIONS, flat, times
+
+BOTH = stacks(*VERSIONS)
+LAYERS = 2
+
+
+@BOTH
+@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("batch", ["1", "8"])
+def test_every_rank_has_the_tokens_of_plain_transformers(outcome, stack, number, batch):
+    ranks = outcome(stack, "ranks.py", ranks=("deepspeed", number))
+    assert len(ranks) == number
+    reference = ranks[0]["plain"][batch]
+    for seen in ranks:
+        assert [call["tokens"] == reference for call in seen["calls"][batch]] == [True] * 2
+        assert seen["shard"] == [512 // number, 128]
+        assert seen["device"] == "hpu:0"
+
+
+@BOTH
+def test_two_ranks_sum_twice_in_every_layer(outcome, stack):
+    first, second = outcome(stack, "ranks.py", ranks=("deepspeed", 2))
+    for batch in (1, 8):
+        for call in first["calls"][str(batch)]:
+            width, events = len(call["tokens"][0]), call["events"]
+            assert times(events, "collective", op="all_reduce", shape=[batch, width, 128]) == 2 * LAYERS
+            assert times(events, "collective", op="all_reduce", shape=[batch, 1, 128]) == 2 * LAYERS * (NEW_TOKENS - 1)
+        assert [call["events"] for call in first["calls"][str(batch)]] == [
+            call["events"] for call in second["calls"][str(batch)]
+        ]
+
+
+@BOTH
+@pytest.mark.parametrize("number", [1, 2])
+def test_ranks_capture_and_replay_as_one_does(outcome, stack, number):
+    for seen in outcome(stack, "ranks.py", ranks=("deepspeed", number)):
+        for batch, captured in (("1", 0), ("8", 2)):
+            first, second = (flat(call["events"]) for call in seen["calls"][batch])
+            assert [one["graph"] for one in first if one["event"] == "capture"] == [captured, captured + 1]
+            assert [one["graph"] for one in second if one["event"] == "replay"] == [captured] + [captured + 1] * (
+                NEW_TOKENS - 1
+            )
+            assert not [one for one in first + second if one["event"] in ("sync", "synchronize")]
+
+
+@BOTH
+def test_one_rank_has_nobody_to_sum_with(outcome, stack):
+    (seen,) = outcome(stack, "ranks.py", ranks=("deepspeed", 1))
+    assert all(not times(call["events"], "collective") for call in seen["calls"]["1"])
+
+
+@BOTH
+@pytest.mark.parametrize("number", [1, 2])
+def test_nothing_of_the_host_is_mixed_in_but_the_biases_that_a_public_deepspeed_hides(outcome, stack, number):
+    """Its sharded layers keep the bias as a plain attribute, which no ``to`` reaches; the vendor's fork registers it."""
+    for seen in outcome(stack, "ranks.py", ranks=("deepspeed", number)):
+        mixed = [
+            one
+            for calls in seen["calls"].values()
+            for call in calls
+            for one in call["events"]
+            if one["event"] == "mixed"
+        ]
+        assert {one["function"] for one in mixed} <= ({"add_"} if number > 1 else set())
+        assert all(one["in_capture"] for one in mixed)

@@ -1,0 +1,40 @@
+"""``python -m tests.stacks STACK``: build the exact Gaudi stacks, less the chip, or say where they are."""
+
+import argparse
+import sys
+
+from runner.contract.errors import KitError
+from tests.stacks import build
+
+
+def main(arguments=None):
+    options = _parser().parse_args(arguments)
+    try:
+        for name in options.stacks or build.names():
+            if options.compile:
+                print(f"written: {build.compile_requirements(name)}")
+            else:
+                print(build.make(name, lambda text: print(text, file=sys.stderr, flush=True)), flush=True)
+    except KitError as problem:
+        print(problem, file=sys.stderr)
+        return problem.exit_code
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.stacks",
+        description="Build the environment of each Gaudi stack and print its folder; one that is there is only named."
+        f" {build.OVERRIDE} names a folder or source distribution of the vendor's DeepSpeed, in place of the public one.",
+    )
+    parser.add_argument(
+        "stacks", nargs="*", metavar="STACK", help="a stack of versions.lock (default: all of device hpu)"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="compile requirements-STACK.txt again, with uv; needs the network"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

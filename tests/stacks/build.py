@@ -1,0 +1,311 @@
+"""Build the Gaudi stacks for real, less the vendor's binary parts: Python 3.8, the pinned torch, upstream's packages as they are.
+
+An environment is made from versions.lock, the stack's hash-locked requirements and requirements-STACK.txt of this folder, and
+cached under a name that is a hash of them all. What stands in: a public DeepSpeed for the vendor's fork, unless
+BLOOMZ_BENCH_DEEPSPEED names a folder or source distribution of the fork; torch's own build for the vendor's; a name in the list
+of packages for habana-torch-plugin. The stand-in for ``habana_frameworks`` is not installed: tests put it on the path.
+"""
+
+import contextlib
+import fcntl
+import glob
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from runner.contract.errors import InputError, Unreachable, Unsupported
+from runner.host import lockfile, paths, requirements
+
+FOLDER = Path(__file__).parent
+STAND_IN = paths.ROOT / "tests" / "emulation"
+OVERRIDE = "BLOOMZ_BENCH_DEEPSPEED"
+COMPLETE = "complete.json"
+
+# How an environment is built, by number: a change that alters what comes out raises it.
+RECIPE = 1
+
+# Their indexes have no wheel of the locked release. Built by the stack's setuptools, without a kernel compiled.
+SOURCE_ONLY = ("deepspeed", "optimum")
+COMPILED_UP_TO = "2024-09-30"
+
+
+def names():
+    """Return the stacks that can be built: those of device hpu."""
+    return [name for name, stack in lockfile.read().stacks.items() if stack.device == "hpu"]
+
+
+def find(name):
+    """Return the folder of the finished environment of a stack as it is pinned now, or None."""
+    folder = _folder(name)
+    return folder if (folder / COMPLETE).exists() and python(folder).exists() else None
+
+
+def python(folder):
+    return folder / "bin" / "python"
+
+
+def describe(folder):
+    """Return what was noted when the environment was finished: its packages and what stands in for what."""
+    return json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
+
+
+def make(name, show=lambda text: None):
+    """Return the folder of a stack's environment, built if it is not there. One process builds, others wait for it."""
+    folder = _folder(name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _only_one(folder.with_name(folder.name + ".lock")):
+        found = find(name)
+        if found is None:
+            if folder.exists():
+                show(f"{name}: removing what an interrupted build left")
+                shutil.rmtree(folder)
+            _build(name, folder, show)
+    return folder
+
+
+def compile_requirements(name):
+    """Write requirements-STACK.txt of this folder: requirements.in with hashes, bound to the versions that the stack has."""
+    stack = _stack(name)
+    target = _own_requirements(name)
+    bounds = [f"{package}=={version}" for package, version in _pins(paths.ROOT / stack.requirements.file).items()]
+    text = requirements.compile_file(
+        target,
+        stack.python,
+        COMPILED_UP_TO,
+        (FOLDER / "requirements.in").read_text(encoding="utf-8").splitlines(),
+        bounds,
+        "requirements.in",
+        "x86_64-manylinux_2_31",
+    )
+    lines = text.replace("`python -m runner lock`", "`python -m tests.stacks --compile`", 1)
+    target.write_text(lines, encoding="utf-8")
+    return target
+
+
+def _stack(name):
+    stacks = lockfile.read().stacks
+    if name not in stacks or stacks[name].device != "hpu":
+        raise InputError(f"{name} is no stack of a Gaudi. Take one of {', '.join(names())}.")
+    return stacks[name]
+
+
+def _own_requirements(name):
+    return FOLDER / f"requirements-{name}.txt"
+
+
+def _folder(name):
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bloomz-bench" / "stacks"
+    return cache / f"{name}-{_key(name)}"
+
+
+def _key(name):
+    """Return a hash of everything that an environment is built from."""
+    stack = _stack(name)
+    hashed = hashlib.sha256()
+    torch = stack.packages["torch"].version
+    for part in (RECIPE, stack.python, platform.machine(), torch, _release(stack), _override_key()):
+        hashed.update(f"{part}\0".encode())
+    for path in (paths.ROOT / stack.requirements.file, _own_requirements(name)):
+        hashed.update(path.read_bytes())
+    return hashed.hexdigest()[:16]
+
+
+def _release(stack):
+    """Return the vendor's release, as the image's tag names it."""
+    return stack.image.tag.split("-")[0]
+
+
+def _override():
+    named = os.environ.get(OVERRIDE)
+    if not named:
+        return None
+    path = Path(named)
+    if not path.exists():
+        raise InputError(
+            f"{OVERRIDE} names {named}, which is not there. Name a folder or source distribution, or unset it."
+        )
+    return path
+
+
+def _override_key():
+    """Return a hash of the DeepSpeed that was named, file by file, or a dash."""
+    path = _override()
+    if path is None:
+        return "-"
+    files = (
+        [path]
+        if path.is_file()
+        else sorted(one for one in path.rglob("*") if one.is_file() and ".git" not in one.parts)
+    )
+    hashed = hashlib.sha256()
+    for file in files:
+        hashed.update(f"{file.relative_to(path)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return hashed.hexdigest()
+
+
+def _python38():
+    """Return a real Python 3.8, looked for where the Makefile does."""
+    roots = [Path.home() / ".pyenv", *(Path(root) for root in [os.environ.get("PYENV_ROOT")] if root)]
+    found = [match for root in roots for match in sorted(glob.glob(f"{root}/versions/3.8.*/bin/python"))]
+    for candidate in [os.environ.get("PYTHON38"), shutil.which("python3.8"), *found]:
+        if candidate and _is_38(candidate):
+            return candidate
+    raise InputError(
+        "No Python 3.8 was found, and the Gaudi stacks have no other. Install it (pyenv install 3.8), or name it in PYTHON38."
+    )
+
+
+def _is_38(candidate):
+    test = "import sys; sys.exit(sys.version_info[:2] != (3, 8))"
+    with contextlib.suppress(OSError):
+        return subprocess.run([candidate, "-c", test], capture_output=True).returncode == 0
+    return False
+
+
+@contextlib.contextmanager
+def _only_one(path):
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(name, folder, show):
+    stack = _stack(name)
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        raise Unsupported(f"{name} can only be built on x86-64 Linux: its torch and its wheels exist for nothing else.")
+    base, own, torch = paths.ROOT / stack.requirements.file, _own_requirements(name), stack.packages["torch"].version
+    interpreter = _python38()
+    show(f"{name}: building in {folder} (about 4 GB, one to a few minutes)")
+    subprocess.run([interpreter, "-m", "venv", str(folder)], check=True)
+    with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
+        pip = _Pip(name, folder, Path(scratch))
+        show(f"{name}: 1/4 wheels of {paths.shown(base)} and {paths.shown(own)}")
+        pip.locked([base, own], leave=SOURCE_ONLY)
+        show(f"{name}: 2/4 torch {torch}, by its version alone, with the CUDA libraries that its wheel asks for")
+        pip.bounded(f"torch=={torch}", {**_pins(base), **_pins(own)})
+        override = _override()
+        show(f"{name}: 3/4 {'optimum' if override else 'optimum and DeepSpeed'}, from source")
+        pip.locked([base, own], only=SOURCE_ONLY[1:] if override else SOURCE_ONLY)
+        if override:
+            show(f"{name}: 3/4 DeepSpeed of {OVERRIDE}")
+            pip.source(override)
+    show(f"{name}: 4/4 the name of habana-torch-plugin {_release(stack)}, and the list of what is there")
+    _name_the_plugin(folder, _release(stack))
+    _finish(name, folder, stack, override)
+    show(f"{name}: done")
+
+
+class _Pip:
+    """The pip of one environment, in its few forms. Raises ``Unreachable`` with pip's last lines."""
+
+    def __init__(self, name, folder, scratch):
+        self.name, self.folder, self.scratch = name, folder, scratch
+
+    def locked(self, files, leave=(), only=None):
+        """Install what files pin with hashes, without ``leave``, or ``only`` some packages of them, those from source."""
+        chosen = self.scratch / "requirements.txt"
+        blocks = {
+            package: text for file in reversed(files) for package, text in _blocks(file)
+        }  # the stack's own word counts
+        wanted = [text for package, text in blocks.items() if (package in only if only else package not in leave)]
+        chosen.write_text("".join(wanted), encoding="utf-8")
+        form = ["--only-binary", ":all:"]
+        if only:
+            form += ["--no-binary", ",".join(only), "--no-build-isolation"]
+        self._run(["--require-hashes", "--no-deps", *form, "-r", str(chosen)])
+
+    def bounded(self, wanted, pins):
+        bounds = self.scratch / "constraints.txt"
+        bounds.write_text("".join(f"{package}=={version}\n" for package, version in pins.items()), encoding="utf-8")
+        self._run(["--only-binary", ":all:", "--constraint", str(bounds), wanted])
+
+    def source(self, path):
+        """Install from a folder or source distribution; a folder is copied first, so that nothing is written into it."""
+        if path.is_dir():
+            path = Path(shutil.copytree(path, self.scratch / "deepspeed", ignore=shutil.ignore_patterns(".git")))
+        self._run(["--no-deps", "--no-build-isolation", str(path)], PYTHONPATH=str(STAND_IN))
+
+    def _run(self, arguments, **variables):
+        environment = {
+            **{key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")},
+            "PATH": os.pathsep.join([str(self.folder / "bin"), os.environ.get("PATH", "")]),
+            "DS_BUILD_OPS": "0",
+            "DS_ACCELERATOR": "cpu",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            **variables,
+        }
+        command = [str(python(self.folder)), "-m", "pip", "install", "--quiet", *arguments]
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", env=environment
+        )
+        if done.returncode != 0:
+            told = "\n".join(done.stdout.splitlines()[-8:])
+            raise Unreachable(f"{self.name} could not be built; pip says:\n{told}")
+
+
+def _blocks(file):
+    """Yield (package, text) of each requirement of a compiled file."""
+    package, lines = None, []
+    for line in file.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.startswith("#"):
+            continue
+        if not line.startswith(" "):
+            if package:
+                yield package, "".join(lines)
+            package, lines = line.split("==")[0], []
+        lines.append(line)
+    if package:
+        yield package, "".join(lines)
+
+
+def _pins(file):
+    return {
+        package: next(iter(versions))
+        for package, versions in requirements.pins(file.read_text(encoding="utf-8")).items()
+    }
+
+
+def _name_the_plugin(folder, release):
+    """Put the vendor's plugin on the list of packages: optimum-habana 1.6 asks pip for its version."""
+    (packages,) = folder.glob("lib/python3.*/site-packages")
+    info = packages / f"habana_torch_plugin-{release}.dist-info"
+    info.mkdir()
+    summary = "Stands for the vendor's package, which is not here: device hpu is emulated"
+    metadata = f"Metadata-Version: 2.1\nName: habana-torch-plugin\nVersion: {release}\nSummary: {summary}\n"
+    (info / "METADATA").write_text(metadata, encoding="utf-8")
+    (info / "INSTALLER").write_text("bloomz-bench\n", encoding="utf-8")
+    (info / "RECORD").write_text("", encoding="utf-8")
+
+
+def _finish(name, folder, stack, override):
+    """Note what is there, as the last act: without this file an environment does not count."""
+    listed = _ask(folder, "list", "--format", "json")
+    complaints = _ask(folder, "check").splitlines()
+    noted = {
+        "stack": name,
+        "python": subprocess.run([python(folder), "--version"], capture_output=True, encoding="utf-8").stdout.split()[
+            1
+        ],
+        "packages": {one["name"].lower(): one["version"] for one in json.loads(listed)},
+        "stand_ins": {
+            "habana_frameworks": "tests/emulation, device hpu is this host's processor",
+            "habana-torch-plugin": f"its name and release {_release(stack)} alone",
+            "torch": "the index's build for the vendor's",
+            "deepspeed": "the fork that was named" if override else "a public release for the vendor's fork",
+        },
+        "pip_check": complaints,
+    }
+    temporary = folder / f".{COMPLETE}"
+    temporary.write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(folder / COMPLETE)
+
+
+def _ask(folder, *arguments):
+    command = [python(folder), "-m", "pip", "--disable-pip-version-check", *arguments]
+    return subprocess.run(command, capture_output=True, encoding="utf-8").stdout

@@ -1,0 +1,161 @@
+"""What an environment's name depends on, what counts as finished, and what is said when it cannot be built. Nothing is built."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from runner.contract.errors import InputError, Unreachable
+from runner.host import lockfile, paths, requirements
+from tests.stacks import __main__ as front
+from tests.stacks import build
+
+STACK = "gaudi-1.10"
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv(build.OVERRIDE, raising=False)
+    return tmp_path / "bloomz-bench" / "stacks"
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+    """Let an environment be made of its Python's name alone; returns the list of those made."""
+    made = []
+
+    def fake(name, folder, show):
+        made.append(name)
+        (folder / "bin").mkdir(parents=True)
+        build.python(folder).write_text("")
+        (folder / build.COMPLETE).write_text(json.dumps({"stack": name}))
+
+    monkeypatch.setattr(build, "_build", fake)
+    return made
+
+
+def test_the_stacks_of_gaudi_can_be_built():
+    assert build.names() == ["gaudi-1.9", "gaudi-1.10"]
+
+
+def test_a_second_call_finds_what_the_first_made(cache, pretend):
+    assert build.find(STACK) is None
+    folder = build.make(STACK)
+    assert build.make(STACK) == build.find(STACK) == folder
+    assert folder.parent == cache
+    assert build.describe(folder) == {"stack": STACK}
+    assert pretend == [STACK]
+
+
+def test_what_an_interrupted_build_left_does_not_count_and_is_removed(pretend):
+    folder = build._folder(STACK)
+    (folder / "bin").mkdir(parents=True)
+    build.python(folder).write_text("")
+    (folder / "half").write_text("")
+    assert build.find(STACK) is None
+    said = []
+    assert build.make(STACK, said.append) == folder
+    assert not (folder / "half").exists()
+    assert said == [f"{STACK}: removing what an interrupted build left"]
+
+
+def test_an_environment_whose_python_is_gone_is_made_again(pretend):
+    build.python(build.make(STACK)).unlink()
+    assert build.find(STACK) is None
+    build.make(STACK)
+    assert pretend == [STACK, STACK]
+
+
+def test_the_name_changes_with_what_the_stack_is_built_from(monkeypatch, tmp_path):
+    seen = {build._key(STACK), build._key("gaudi-1.9")}
+    named = tmp_path / "deepspeed"
+    (named / "deepspeed").mkdir(parents=True)
+    (named / "setup.py").write_text("1")
+    monkeypatch.setenv(build.OVERRIDE, str(named))
+    seen.add(build._key(STACK))
+    (named / "setup.py").write_text("2")
+    seen.add(build._key(STACK))
+    (named / ".git").mkdir()
+    (named / ".git" / "HEAD").write_text("where")
+    assert build._key(STACK) in seen  # a checkout's history is not what is built
+    monkeypatch.delenv(build.OVERRIDE)
+    monkeypatch.setattr(build, "RECIPE", build.RECIPE + 1)
+    seen.add(build._key(STACK))
+    changed = tmp_path / "requirements.txt"
+    changed.write_text(build._own_requirements(STACK).read_text() + "# changed\n")
+    monkeypatch.setattr(build, "_own_requirements", lambda name: changed)
+    seen.add(build._key(STACK))
+    assert len(seen) == 6
+
+
+def test_own_requirements_agree_with_the_stack_s_and_hold_hashes():
+    for name in build.names():
+        own = build._own_requirements(name).read_text()
+        stack = (paths.ROOT / lockfile.read().stacks[name].requirements.file).read_text()
+        for package, versions in requirements.pins(own).items():
+            assert all(versions.values()), package
+            assert set(requirements.pins(stack).get(package, versions)) == set(versions), package
+        assert "python -m tests.stacks --compile" in own.splitlines()[0]
+
+
+def test_blocks_put_together_are_the_file():
+    file = build._own_requirements(STACK)
+    text = "".join(text for _, text in build._blocks(file))
+    assert text == "".join(line for line in file.read_text().splitlines(keepends=True) if not line.startswith("#"))
+
+
+def test_an_unknown_stack_and_a_missing_deepspeed_are_refused(monkeypatch, capsys):
+    assert front.main(["cpu"]) == InputError.exit_code
+    assert "cpu is no stack of a Gaudi. Take one of gaudi-1.9, gaudi-1.10." in capsys.readouterr().err
+    monkeypatch.setenv(build.OVERRIDE, "/nowhere/deepspeed")
+    assert front.main([STACK]) == InputError.exit_code
+    assert "BLOOMZ_BENCH_DEEPSPEED names /nowhere/deepspeed, which is not there" in capsys.readouterr().err
+
+
+def test_without_python_3_8_it_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setattr(build.shutil, "which", lambda name: None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("PYENV_ROOT", raising=False)
+    monkeypatch.setenv("PYTHON38", sys.executable)  # a Python, and no 3.8
+    with pytest.raises(InputError, match="No Python 3.8 was found"):
+        build._python38()
+
+
+def test_a_pip_that_fails_is_quoted(monkeypatch, tmp_path):
+    (tmp_path / "bin").mkdir()
+    program = build.python(tmp_path)
+    program.write_text("#!/bin/sh\necho 'ERROR: no such hash'\nexit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(Unreachable, match="gaudi-1.10 could not be built; pip says:\nERROR: no such hash"):
+        build._Pip(STACK, tmp_path, tmp_path).bounded("torch==0", {})
+
+
+def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
+    """A build is killed while pip runs; the folder it leaves has no list of what is there."""
+    try:
+        build._python38()
+    except InputError as missing:
+        pytest.skip(str(missing))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.stacks", STACK],
+        cwd=paths.ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        start_new_session=True,
+        env={**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_RETRIES": "0"},
+    )
+    try:
+        while "1/4" not in (line := process.stderr.readline()):
+            assert line, "it ended before pip ran"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+    folder = build._folder(STACK)
+    assert folder.exists() and not (folder / build.COMPLETE).exists()
+    assert build.find(STACK) is None
