@@ -17,7 +17,7 @@ TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' v
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset compare claims test test-unit test-py38 lint fuzz stacks perf lock lock-check clean
+.PHONY: help setup bench bench-dataset compare claims test test-unit test-py38 lint fuzz test-stacks bench-stacks perf lock lock-check clean
 
 ##@ Measure
 
@@ -67,9 +67,12 @@ fuzz: $(VENV)/.dev  ## feed the readers of foreign bytes with new examples for S
 	@end=$$(($$(date +%s) + $(SECONDS))); while [ $$(date +%s) -lt $$end ]; do \
 		FUZZ_EXAMPLES=1000 $(PY) -m pytest -q --hypothesis-seed=$$(date +%s%N) tests/host/test_fuzz_readers.py || exit 1; done
 
-stacks: $(VENV)/.dev  ## build the exact Gaudi stacks, less the chip (8 GB in all), and run upstream's code in them
+test-stacks: $(VENV)/.dev  ## build the exact Gaudi stacks, less the chip (8 GB in all), and test upstream's code and the runner in them
 	$(PY) -m tests.stacks
 	$(PY) -m pytest -m stacks tests/emulation
+
+bench-stacks: $(VENV)/.dev  ## run the Gaudi stacks here, the device emulated: versions, what stood in, and whether the tokens are right
+	$(PY) -m tests.emulation
 
 ##@ Pin
 

@@ -84,10 +84,9 @@ def generation(request):
 
 def _of_the_device(request, launch, cannot_tell):
     """Each rank's device is what was asked for, holds what it should, and was left alone."""
-    ranks, weight_bytes = launch["ranks"], request.model.architecture.weight_bytes_per_rank
+    ranks, weight_bytes = launch["ranks"], _weight_bytes(request)
     places = sorted({place for rank in ranks for place in rank["parameters_on"]})
-    wanted_bytes = weight_bytes(request.workload.precision, request.devices)
-    bounds = [(1 - MEMORY_RISE) * wanted_bytes, (1 + MEMORY_RISE) * wanted_bytes]
+    bounds = [(1 - MEMORY_RISE) * min(weight_bytes), (1 + MEMORY_RISE) * max(weight_bytes)]
 
     def told(name, act, facts, judge):
         """Judge the named facts of all ranks; a fact that a rank has not told, or no rank at all, has failed."""
@@ -121,12 +120,19 @@ def _of_the_device(request, launch, cannot_tell):
     ]
 
 
+def _weight_bytes(request):
+    """Return how many bytes a rank may hold: with the LM head cut, or tied and whole; the same on one device."""
+    held, precision = request.model.architecture.weight_bytes_per_rank, request.workload.precision
+    return sorted({held(precision, request.devices, head_cut) for head_cut in (True, False)})
+
+
 def _of_the_model(request, launch):
-    architecture, precision = request.model.architecture, request.workload.precision
-    wanted_bytes = architecture.weight_bytes_per_rank(precision, request.devices)
+    precision, wanted_bytes = request.workload.precision, _weight_bytes(request)
+    held_bytes = sorted({rank["parameter_bytes"] for rank in launch["ranks"]})
+    one_size = len(held_bytes) == 1 and held_bytes[0] in wanted_bytes
     checks = [
         _equal("precision", precision, launch["conditions"]["precision"]),
-        _equal("parameter_bytes", [wanted_bytes], sorted({rank["parameter_bytes"] for rank in launch["ranks"]})),
+        _check("parameter_bytes", REFUSE, one_size, wanted_bytes, held_bytes),
         _equal("kv_cache", True, launch["conditions"]["kv_cache"]),
         _equal("end_of_text", request.protocol.end_of_text, launch["conditions"]["end_of_text"]),
         _equal("ranks_agree", 1, len({rank["tokens_sha256"] for rank in launch["ranks"]})),

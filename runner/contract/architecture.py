@@ -48,9 +48,12 @@ class Architecture:
     def weight_bytes(self, precision):
         return self.parameter_count() * BYTES_PER_ELEMENT[precision]
 
-    def weight_bytes_per_rank(self, precision, ranks):
-        """Return the bytes of weights that each of ``ranks`` devices holds: its shards, and all that is not split."""
-        held = list(self.parameters()) + ([self.head_shard()] if ranks > 1 else [])
+    def weight_bytes_per_rank(self, precision, ranks, head_cut=True):
+        """Return the bytes of weights that each of ``ranks`` devices holds: its shards, and all that is not split.
+
+        DeepSpeed's automatic tensor parallelism cuts the LM head; under an injection policy it stays tied and whole.
+        """
+        held = list(self.parameters()) + ([self.head_shard()] if ranks > 1 and head_cut else [])
         elements = sum(_size(shard_shape(parameter, ranks)) for parameter in held)
         return elements * BYTES_PER_ELEMENT[precision]
 

@@ -265,6 +265,13 @@ def test_every_rank_is_judged_and_not_the_first_alone():
         twin = copy.deepcopy(launch)
         twin["ranks"][1]["watched"][told[0]] = told[1]
         assert [check for check, outcome in passed(asked, twin, environment).items() if outcome is False] == [name]
+    whole = asked.model.architecture.weight_bytes_per_rank("float32", 2, head_cut=False)
+    for rank in launch["ranks"]:
+        rank["parameter_bytes"] = whole
+    assert passed(asked, launch, environment)["parameter_bytes"] is True
+    launch["ranks"][0]["parameter_bytes"] = share
+    assert passed(asked, launch, environment)["parameter_bytes"] is False
+    launch["ranks"][1]["parameter_bytes"] = share
     for change, name in (({"tokens_sha256": "0" * 64}, "ranks_agree"), ({"variables": {}}, "variables")):
         twin = copy.deepcopy(launch)
         twin["ranks"][1].update(change)

@@ -27,20 +27,23 @@ TEXTS = [
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
-@pytest.fixture(scope="module")
-def loaded():
+def plain_model(seed=29):
+    """Return bloom-tiny of transformers itself, with dummy weights, in one process."""
     from transformers import BloomConfig, BloomForCausalLM
 
     sizes = samples.TINY
-    plain = BloomForCausalLM(
-        BloomConfig(
-            vocab_size=sizes.vocab_size, hidden_size=sizes.hidden_size, n_layer=sizes.n_layer, n_head=sizes.n_head
-        )
-    ).eval()
-    source = weights.DummyWeights(29, 0.3)
-    weights.fill(plain, sizes, source, 0, 1)
+    named = {name: getattr(sizes, name) for name in ("vocab_size", "hidden_size", "n_layer", "n_head")}
+    plain = BloomForCausalLM(BloomConfig(**named)).eval()
+    weights.fill(plain, sizes, weights.DummyWeights(seed, 0.3), 0, 1)
     plain.generation_config.eos_token_id, plain.generation_config.pad_token_id = None, tokenizer.PADDING
-    return model.Loaded(plain, tokenizer.kit(), torch.device("cpu"), source, engine, "transformers", {}, 0.0)
+    return plain
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    source = weights.DummyWeights(29, 0.3)
+    cpu = torch.device("cpu")
+    return model.Loaded(plain_model(), tokenizer.kit(), cpu, source, engine, "transformers", {}, 0.0)
 
 
 def write(folder, form, texts=TEXTS):

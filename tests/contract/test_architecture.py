@@ -54,3 +54,9 @@ def test_sizes_that_cannot_be_a_bloom_are_refused():
         Architecture.from_fields(Fields({"vocab_size": 5, "hidden_size": 100, "n_layer": 1, "n_head": 3}, "a row"))
     with pytest.raises(InputError, match="'n_layer' must be at least 1"):
         Architecture.from_fields(Fields({"vocab_size": 5, "hidden_size": 100, "n_layer": 0, "n_head": 1}, "a row"))
+
+
+def test_a_head_that_is_not_cut_is_the_embedding_itself_and_costs_nothing():
+    cut, tied = (BLOOM_7B1.weight_bytes_per_rank("bfloat16", 8, head_cut) for head_cut in (True, False))
+    assert cut - tied == 250880 * 4096 // 8 * 2
+    assert BLOOM_7B1.weight_bytes_per_rank("bfloat16", 1, False) == BLOOM_7B1.weight_bytes("bfloat16")

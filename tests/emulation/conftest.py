@@ -1,4 +1,4 @@
-"""Give each test of the stand-in a Python that has torch: this one, or that of a stack made by ``make stacks``."""
+"""Give each test of the stand-in a Python that has torch: this one, or that of a stack made by ``make test-stacks``."""
 
 import sys
 from pathlib import Path
@@ -33,7 +33,7 @@ _LEFT_OUT = pytest.StashKey[int]()
 
 def pytest_report_collectionfinish(config):
     if _LEFT_OUT in config.stash:
-        return f"stacks: {config.stash[_LEFT_OUT]} tests need environments that are not built here; `make stacks` builds them"
+        return f"stacks: {config.stash[_LEFT_OUT]} tests need environments that are not built here; `make test-stacks` builds them"
     return []
 
 

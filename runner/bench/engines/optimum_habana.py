@@ -54,8 +54,9 @@ def build(config, dtype, request):
 
 
 def shard(model, request, device_module, dtype, device, ranks):
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     if not needs_deepspeed(request.stack, request.devices):
-        return _materialise(model, device), "optimum-habana"
+        return _materialise(model, buffers, device), "optimum-habana"
     import deepspeed
     from transformers.models.bloom.modeling_bloom import BloomBlock
 
@@ -63,7 +64,7 @@ def shard(model, request, device_module, dtype, device, ranks):
     deepspeed.init_distributed(dist_backend=device_module.backend)
     # DeepSpeed cuts the linear layers, on the meta device too, and moves the model to the device afterwards. What has only a
     # shape cannot be moved: it gets its memory there.
-    model.to = lambda *place, **places: _materialise(model, device)
+    model.to = lambda *place, **places: _materialise(model, buffers, device)
     engine = deepspeed.init_inference(
         model,
         dtype=dtype,
@@ -72,7 +73,7 @@ def shard(model, request, device_module, dtype, device, ranks):
         enable_cuda_graph=request.protocol.graphs and _wraps_in_hpu_graph(),
     )
     del model.to
-    return _materialise(engine.module, device), "optimum-habana-deepspeed"
+    return _materialise(engine.module, buffers, device), "optimum-habana-deepspeed"
 
 
 def finish(model, request):
@@ -152,11 +153,12 @@ def _wraps_in_hpu_graph():
     return hasattr(deepspeed.runtime.utils, "get_use_hpu")
 
 
-def _materialise(model, device):
-    """Give every parameter that has only a shape its memory on ``device``; buffers keep what they hold.
+def _materialise(model, buffers, device):
+    """Give every parameter that has only a shape its memory on ``device``, and every buffer what ``buffers`` holds.
 
     DeepSpeed 0.14.5 and 0.15.4 keep the bias that they cut off a fused query, key and value as a plain tensor; it is made a
-    parameter again, so that the weights' loader sees it.
+    parameter again, so that the weights' loader sees it. And they empty the buffers of a model that has only shapes: 1.5
+    would take its ALiBi slopes from memory that nobody filled.
     """
     import torch
 
@@ -166,7 +168,9 @@ def _materialise(model, device):
             if tensor is not None and (name in plain or tensor.device.type != device.type):
                 empty = torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
                 setattr(module, name, torch.nn.Parameter(empty, requires_grad=False))
-        for name, buffer in list(module._buffers.items()):
-            if buffer is not None:
-                module._buffers[name] = buffer.to(device)
+    for path, held in buffers.items():
+        place, _, name = path.rpartition(".")
+        module = model.get_submodule(place)
+        # the vendor's DeepSpeed has them in the model's precision, and so they stay
+        module._buffers[name] = held.to(module._buffers[name].dtype).to(device)
     return model

@@ -1,0 +1,71 @@
+"""Run the runner on an exact stack, the device emulated: the test's requests, and the folder they run in."""
+
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from runner.contract import strictjson
+from runner.contract.files import sha256_of_file
+from runner.contract.request import Dataset, Expected, Request, Stack
+from runner.host import catalog, lockfile, results
+from tests import samples
+from tests.emulation import drive
+from tests.stacks import build
+
+PROTOCOLS = {"gaudi-1.9": "gaudi-1.9", "gaudi-1.10": "gaudi-1.10"}
+LIMIT_S = 300
+
+
+def pinned(name, folder):
+    """Return a stack as it is pinned, with the versions that stand in for the vendor's where it cannot be had."""
+    stack, installed = lockfile.read().stacks[name], build.describe(folder)["packages"]
+    packages = {package: installed[package].split("+")[0] for package in stack.packages}
+    return Stack(name, "hpu", stack.python, stack.launcher, packages, stack.requirements.sha256, None)
+
+
+def request(name, folder, ranks=1, graphs=True, batch=1, dataset=None, precision="float32"):
+    tables = catalog.read()
+    protocol = replace(tables.protocols[PROTOCOLS[name]], graphs=graphs)
+    asked = samples.workload(batch_size=batch, precision=precision)
+    if dataset is not None:
+        asked = replace(asked, name="dataset", prompt=None, dataset=dataset, input_tokens=16, output_tokens=50)
+    known = tables.reference_outputs["bloom-tiny-cpu"]
+    exact = precision == "float32" and dataset is None
+    expected = Expected(tables.reference_inputs["kit"].input_ids_sha256, known.output_ids_sha256 if exact else None)
+    made = samples.request(
+        case="gaudi2-1-bloomz-7b1",
+        accelerator=tables.accelerators["gaudi2"],
+        devices=ranks,
+        stack=pinned(name, folder),
+        protocol=protocol,
+        workload=asked,
+        expected=expected,
+    )
+    return Request.from_json(made.to_json(), "a test's request")
+
+
+def run(interpreter, name, ranks=1, dataset_file=None, **options):
+    """Run the runner's ``bench`` in a stack; return what it printed, the result, its request, and rank 0's events."""
+    folder = interpreter.parents[1]
+    if dataset_file is not None:
+        sha256, file = sha256_of_file(dataset_file), os.path.basename(dataset_file)
+        options["dataset"] = Dataset("file", file, None, None, None, "json", sha256, "text", None)
+    asked = request(name, folder, ranks, **options)
+    with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
+        variables = {**drive.environment(interpreter, scratch), "LOCAL_SIZE": str(ranks)}
+        variables.pop("HF_HUB_OFFLINE")  # the runner sets it itself
+        path = Path(scratch, "request.json")
+        path.write_text(strictjson.pretty(asked.to_json()))
+        command = [str(interpreter), "-m", "runner", "bench", str(path), "--results", str(Path(scratch, "results"))]
+        command += ["--dataset-file", str(dataset_file)] if dataset_file else []
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", env=variables, cwd=scratch, timeout=LIMIT_S
+        )
+        written = sorted(Path(scratch, "results").rglob("*.json"))
+        read = results.read_one(written[0]) if written else (None, asked)
+        trace = Path(scratch, "trace.0")
+        events = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
+        return done, read[0], read[1], events

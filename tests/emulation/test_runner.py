@@ -1,0 +1,219 @@
+"""The runner itself on the exact stacks: a request goes in, a result comes out, with the tokens and the calls that are prescribed.
+
+Each launch is started by the command that the stack's launcher builds, on the stack's own Python 3.8. The calls that the protocol's
+row prescribes are held against those that the stand-in for the device noted.
+"""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from runner.contract import strictjson
+from runner.contract.files import sha256_of_file
+from runner.contract.request import Dataset
+from runner.host import catalog, compare, paths
+from tests import samples
+from tests.emulation import runs
+from tests.emulation.conftest import stacks
+from tests.emulation.runs import PROTOCOLS
+
+BOTH = stacks(*PROTOCOLS)
+NEW, WIDTH = 100, 107
+INSTRUMENTED = 3
+
+
+@pytest.fixture(scope="session")
+def ran(python):
+    """Return a function that runs a request once for each set of arguments: exit status, result, errors, rank 0's events."""
+    known = {}
+
+    def of(name, *arguments, **options):
+        key = (name, *arguments, *sorted(options.items()))
+        if key not in known:
+            known[key] = runs.run(python(name), name, *arguments, **options)
+        return known[key]
+
+    return of
+
+
+def launch_of(outcome):
+    done, result, _, _ = outcome
+    assert done.returncode == 0, done.stderr[-3000:]
+    (launch,) = result["launches"]
+    return launch
+
+
+def reference():
+    return catalog.read().reference_outputs["bloom-tiny-cpu"].output_ids_sha256
+
+
+@BOTH
+@pytest.mark.parametrize("graphs, batch", [(True, 1), (False, 1), (True, 8)])
+def test_one_device_gives_the_tokens_of_plain_transformers(ran, stack, graphs, batch):
+    """Those that today's transformers gives on the CPU, too: the reference is one and the same."""
+    launch = launch_of(ran(stack, graphs=graphs, batch=batch))
+    assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference()}
+    assert launch["conditions"]["graphs"] is graphs
+    assert launch["conditions"]["shapes"] == "static"
+    assert (launch["conditions"]["device"], launch["conditions"]["emulated"]) == ("hpu", True)
+
+
+@BOTH
+@pytest.mark.parametrize("graphs", [True, False])
+def test_two_ranks_give_the_same_tokens(ran, stack, graphs):
+    launch = launch_of(ran(stack, ranks=2, graphs=graphs))
+    assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference()}
+    assert launch["conditions"]["engine"] == "optimum-habana-deepspeed"
+    assert [rank["rank"] for rank in launch["ranks"]] == [0, 1]
+    assert len({rank["tokens_sha256"] for rank in launch["ranks"]}) == 1
+
+
+@BOTH
+def test_bfloat16_runs_in_bfloat16(ran, stack):
+    launch = launch_of(ran(stack, precision="bfloat16"))
+    assert launch["conditions"]["precision"] == "bfloat16"
+    assert len(set(launch["tokens"]["output_ids"][0])) > 5
+
+
+@BOTH
+def test_every_check_that_can_be_made_was_made(ran, stack):
+    checks = {check["name"]: check for check in launch_of(ran(stack))["checks"]}
+    refused = [name for name, check in checks.items() if check["act"] == "refuse" and check["passed"] is False]
+    assert refused == []
+    for name in (
+        "inventory",
+        "generation",
+        "variables",
+        "input_ids",
+        "output_ids",
+        "device",
+        "logits_on_device",
+        "kv_cache",
+    ):
+        assert checks[name]["passed"] is True, name
+    for name in ("device_memory", "operator_fallback", "synchronised", "exclusive_device"):
+        assert (checks[name]["passed"], checks[name]["reason"]) == (None, "something stands in for the device")
+
+
+@BOTH
+def test_a_stand_in_is_comparable_with_nothing(ran, stack):
+    _, result, asked, _ = ran(stack)
+    asked = replace(asked, beside=["post-3-gaudi2-1-bloomz-7b1"])
+    (row,) = compare.against_claims(catalog.read(), compare.Group(asked, [result]))
+    assert row.verdict.word == "NOT-COMPARABLE"
+    assert "emulated" in [difference.condition for difference in row.differences]
+
+
+def calls_of(events, batch):
+    """Return what the host did to the device: "call" where a whole call ended, else "synchronize"; and each call's events."""
+    told, calls, inside = [], [], []
+    for event in events:
+        inside.append(event)
+        if event["event"] == "d2h" and event["shape"] == [batch, WIDTH]:
+            told.append("call")
+            calls.append(inside)
+            inside = []
+        elif event["event"] == "synchronize":
+            told.append("synchronize")
+            inside = []
+    return told, calls
+
+
+def count(call, kind, **facts):
+    return sum(one["event"] == kind and all(one.get(key) == facts[key] for key in facts) for one in call)
+
+
+@BOTH
+@pytest.mark.parametrize("batch", [1, 8])
+def test_calls_come_as_the_protocol_prescribes(ran, stack, batch):
+    """Untimed calls, one synchronisation, timed calls and none after them; the second one here asks what was left to do."""
+    protocol = catalog.read().protocols[PROTOCOLS[stack]]
+    told, _ = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
+    loading, untimed, timed = ["synchronize"], ["call"] * protocol.untimed_calls, ["call"] * protocol.timed_calls
+    assert (protocol.untimed_calls, protocol.timed_calls) == ({"gaudi-1.9": 2, "gaudi-1.10": 3}[stack], 5)
+    instrumented = ["call", "call"] * INSTRUMENTED  # upstream hands the padded prompt to a streamer first
+    assert told == loading + untimed + ["synchronize"] + timed + ["synchronize"] + instrumented
+
+
+@BOTH
+@pytest.mark.parametrize("batch", [1, 8])
+def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(ran, stack, batch):
+    untimed = catalog.read().protocols[PROTOCOLS[stack]].untimed_calls
+    _, calls = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
+    first, window = calls[0], calls[untimed : untimed + 5]
+    assert [one["graph"] for one in first if one["event"] == "capture"] == [0, 1]
+    assert count(first, "replay", graph=1) == NEW - 2
+    for call in window:
+        assert (count(call, "replay", graph=0), count(call, "replay", graph=1)) == (1, NEW - 1)
+        assert count(call, "mark_step") == NEW
+        assert [count(call, kind) for kind in ("capture", "sync", "mixed", "synchronize")] == [0, 0, 0, 0]
+        assert count(call, "d2h") == 1
+        shapes = [one["shape"] for one in call if one["event"] == "h2d"]
+        assert shapes[:3] == [[], [batch, WIDTH], [batch, WIDTH]]
+
+
+@BOTH
+def test_shapes_never_change(ran, stack):
+    _, calls = calls_of(ran(stack)[3], 1)
+    prompt, token = (one["shapes"] for one in calls[0] if one["event"] == "capture")
+    assert prompt[:2] == [[1, WIDTH], [1, WIDTH]]
+    assert token[0] == [1, 1]
+    assert [4, 32, WIDTH] in token and [4, WIDTH, 32] in token
+
+
+@BOTH
+def test_the_command_and_the_variables_are_upstream_s(ran, stack):
+    launch = launch_of(ran(stack))
+    under_deepspeed = "deepspeed.launcher.runner" in launch["command"]
+    assert under_deepspeed is (stack == "gaudi-1.9")
+    assert (launch["variables"].get("PT_HPU_LAZY_ACC_PAR_MODE") == "0") is under_deepspeed
+    assert (launch["variables"].get("PT_HPU_ENABLE_LAZY_COLLECTIVES") == "true") is under_deepspeed
+    command = launch_of(ran(stack, ranks=2, graphs=True))["command"]
+    start = command.index("deepspeed.launcher.runner") + 1
+    assert command[start : start + 5] == ["--num_nodes", "1", "--num_gpus", "2", "--no_local_rank"]
+
+
+@pytest.fixture(scope="session")
+def rows(tmp_path_factory):
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    sentences = (paths.ROOT / "examples" / "sentences.jsonl").read_text().splitlines()
+    texts = [json.loads(line)["text"] for line in sentences[:3]]
+    texts[1:1] = ["a machine", "DeepSpeed is a machine learning framework", "x"]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path
+
+
+@BOTH
+@pytest.mark.parametrize("batch", [1, 4])
+def test_a_dataset_is_completed_with_the_completions_of_plain_transformers(ran, rows, stack, batch):
+    """16 tokens in, 50 out, as the post's second run; shorter rows are padded to 16 on the left."""
+    launch = launch_of(ran(stack, dataset_file=str(rows), batch=batch, graphs=True))
+    assert (launch["dataset"]["rows"], launch["dataset"]["rows_total"]) == (6, 6)
+    assert launch["dataset"]["tokens_sha256"] == _plain_completions(rows)
+
+
+def _plain_completions(file):
+    """Return the hash that today's runner gives to the same rows on the CPU, one by one."""
+    torch = pytest.importorskip("torch")
+    from runner.bench import completions, model, tokenizer, weights
+    from runner.bench.engines import plain
+    from tests.bench.test_completions import plain_model
+
+    loaded = model.Loaded(
+        plain_model(),
+        tokenizer.kit(),
+        torch.device("cpu"),
+        weights.DummyWeights(29, 0.3),
+        plain,
+        "transformers",
+        {},
+        0.0,
+    )
+    dataset = Dataset("file", file.name, None, None, None, "json", sha256_of_file(file), "text", None)
+    asked = samples.request(
+        workload=replace(
+            samples.workload(), name="dataset", prompt=None, dataset=dataset, input_tokens=16, output_tokens=50
+        )
+    )
+    return completions.run(asked, loaded, str(file), None, lambda text: None)["tokens_sha256"]
