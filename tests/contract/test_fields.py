@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from runner.contract.errors import InputError
@@ -27,6 +29,9 @@ def test_values_come_out_as_their_kind():
         (lambda f: f.number("k"), "x", "'k' must be a number"),
         (lambda f: f.flag("k"), "true", "'k' must be yes or no"),
         (lambda f: f.choice("k", ("a", "b")), "c", "'k' is 'c'; it must be one of a, b"),
+        (lambda f: f.text("k"), (), "'k' must be text, tuple was found"),
+        (lambda f: f.pattern("k", re.compile("a+"), "some a"), "ab", "'k' must be some a, 'ab' was found"),
+        (lambda f: f.pattern("other", re.compile("a+"), "some a"), "a", "the key 'other' is missing"),
         (lambda f: f.texts("k"), ["a", 1], "'k' must hold only text"),
         (lambda f: f.fields("k"), "a", "'k' must be a mapping, text was found"),
         (lambda f: f.done(), 1, "the key 'k' is unknown"),
@@ -35,15 +40,30 @@ def test_values_come_out_as_their_kind():
 def test_what_is_wrong_is_named_with_its_place(read, value, problem):
     with pytest.raises(InputError, match=problem) as caught:
         read(Fields({"k": value}, "file.row"))
-    assert str(caught.value).startswith("file.row")
+    assert str(caught.value).startswith("file.row: ")
 
 
-def test_a_mapping_that_knows_its_lines_says_them():
+@pytest.mark.parametrize(
+    "read, value",
+    [
+        (lambda f: f.text("k"), 1),
+        (lambda f: f.choice("k", ("a", "b")), "c"),
+        (lambda f: f.pattern("k", re.compile("a+"), "some a"), "b"),
+        (lambda f: f.count("k"), "b"),
+        (lambda f: f.count("k", least=1), "0"),
+        (lambda f: f.number("k"), "b"),
+        (lambda f: f.number("k"), "inf"),
+        (lambda f: f.flag("k"), "b"),
+        (lambda f: f.texts("k"), [1]),
+        (lambda f: f.done(), 1),
+    ],
+)
+def test_a_mapping_that_knows_its_lines_says_them(read, value):
     class Lined(dict):
         lines = {"k": 7}
 
-    with pytest.raises(InputError, match=r"file \(line 7\): 'k' must be text"):
-        Fields(Lined(k=1), "file").text("k")
+    with pytest.raises(InputError, match=r"^file \(line 7\): "):
+        read(Fields(Lined(k=value), "file"))
 
 
 def test_null_is_allowed_only_where_it_is_asked_for():
