@@ -105,6 +105,7 @@ def _lay_out(chosen):
         "pytest_add_cli_args": OPTIONS,
         "pytest_add_cli_args_test_selection": TESTS,
         "use_git_change_detection": False,
+        "timeout_multiplier": 5.0,  # a change that loops is given up after five times what its tests take
     }
     written = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -123,11 +124,12 @@ def _inside(chosen, workers):
         for function in functions or [None]
     ]
     command = [Path(sys.executable).with_name("mutmut"), "run", "--max-children", str(workers), *patterns]
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
+            _pass_on(process.stdout)
             status = process.wait()
         except KeyboardInterrupt:
-            process.wait()  # it was interrupted too, and stops its workers
+            process.communicate()  # it was interrupted too, and stops its workers
             raise
     if status != 0:
         sys.exit("mutmut did not come to an end; what it said stands above.")
@@ -142,6 +144,18 @@ def _inside(chosen, workers):
                 where = (0, ()) if status in NOTICED else _change(name, module)
                 mutants.append(Mutant(group, module, name.rpartition(".")[2], status, *where))
     return mutants
+
+
+def _pass_on(said):
+    """Show what mutmut says of its progress, without the list of all changes at its end."""
+    before, ended = b"", False
+    while block := os.read(said.fileno(), 1 << 16):
+        ended = ended or b"Mutant results" in before[-20:] + block
+        if not ended:
+            sys.stdout.buffer.write(block)
+            sys.stdout.buffer.flush()
+        before = block
+    print()
 
 
 def _change(name, module):
