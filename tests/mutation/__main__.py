@@ -185,10 +185,10 @@ def _first(diff):
 def _outside(chosen, workers):
     """Try every change outside of functions on copies of the tree, one for each worker."""
     work = [
-        (group, module, number, code)
+        (group, module, number, *change)
         for module, (group, functions) in chosen.items()
         if not functions
-        for number, code in enumerate(_codes(module))
+        for number, change in enumerate(_changes(module), 1)
     ]
     trees = queue.Queue()
     for worker in range(workers):
@@ -202,17 +202,15 @@ def _outside(chosen, workers):
     done = []
 
     def attempt(item):
-        group, module, number, code = item
+        group, module, number, code, line, change = item
         tree = trees.get()
         try:
             status = _try(tree, module, code)
         finally:
             trees.put(tree)
-        source = Path(_file(module)).read_text(encoding="utf-8")
-        line, change = _first(list(difflib.unified_diff(source.splitlines(), code.splitlines(), n=0, lineterm="")))
         done.append(status)
         print(f"\routside of functions: {len(done)}/{len(work)}, {done.count('survived')} survived", end="", flush=True)
-        return Mutant(group, module, f"outside_{number + 1}", status, line, change)
+        return Mutant(group, module, f"outside_{number}", status, line, change)
 
     pool = ThreadPoolExecutor(workers)
     try:
@@ -222,13 +220,15 @@ def _outside(chosen, workers):
         print()
 
 
-def _codes(module):
-    """Yield the module's text with each change that mutmut would make outside of functions."""
+def _changes(module):
+    """Yield for each change that mutmut would make outside of functions the module's new text, the line, and the change."""
     text = Path(_file(module)).read_text(encoding="utf-8")
     tree, mutations, *_ = create_mutations(_file(module), text)
     for mutation in mutations:
         if not isinstance(mutation.contained_by_top_level_function, libcst.FunctionDef):
-            yield tree.deep_replace(mutation.original_node, mutation.mutated_node).code
+            code = tree.deep_replace(mutation.original_node, mutation.mutated_node).code
+            diff = difflib.unified_diff(text.splitlines(), code.splitlines(), n=0, lineterm="")
+            yield code, *_first(list(diff))
 
 
 def _try(tree, module, code):
