@@ -189,3 +189,24 @@ def test_what_torch_needs_is_not_foreign_however_it_is_written(house):
     install("Sym.Py", "1")
     install("Other", "1")
     assert inventory.describe(stack(root), root)["added"] == {}
+
+
+def test_the_installers_are_not_foreign(house):
+    root, install = house
+    install_all(install)
+    for name in ("pip", "setuptools", "wheel"):
+        install(name, "1")
+    assert inventory.describe(stack(root), root)["added"] == {}
+
+
+def test_twenty_altered_files_are_named_and_no_more(house):
+    root, install = house
+    path = install_all(install)
+    (record,) = path.parent.parent.glob("Beta.X-*/RECORD")
+    record.write_text("".join(f"Beta.X/{number:02}.py,sha256=AA,1\n" for number in range(25)))
+    told = inventory.describe(stack(root), root)["altered_files"]
+    assert told == [f"Beta.X/{number:02}.py" for number in range(20)]
+
+
+def test_the_requirements_are_looked_for_where_the_kit_lies():
+    assert (inventory.ROOT / "runner" / "bench" / "inventory.py").samefile(inventory.__file__)

@@ -193,3 +193,9 @@ def test_a_lock_that_cannot_be_parsed_is_not_edited(copy):
 
 def test_a_pin_that_is_resolved_is_returned():
     assert lockfile.need("1.0", "x") == "1.0"
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0.1a0+git7", "1!2.0-RC1", "unresolved"])
+def test_a_version_may_be_any_that_a_package_has(copy, version):
+    assert lockfile.edit(copy, {("tools", "uv", "version"): version})
+    assert lockfile.read(copy).tools["uv"] == version
