@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from runner.contract import result as results
@@ -61,3 +64,9 @@ def test_what_an_older_result_did_not_record_is_null():
     assert [(rank["variables"], rank["watched"]) for rank in launch["ranks"]] == [(None, None)]
     assert (launch["tokens"]["prompt_text"], launch["tokens"]["logits_on"]) == (None, None)
     assert results.upgrade(body, "r.json")["environment"]["inventory"] is None
+
+
+def test_an_attempt_is_named_as_the_published_schema_says():
+    schema = Path(results.__file__).parent / "schema" / f"result-{results.SCHEMA}.schema.json"
+    told = json.loads(schema.read_text(encoding="utf-8"))["properties"]["attempt"]["properties"]["id"]
+    assert told["pattern"] == f"^{results.ATTEMPT.pattern}$"
