@@ -1,4 +1,5 @@
 import math
+import statistics
 
 import pytest
 
@@ -114,6 +115,17 @@ def test_a_change_is_flagged_only_if_significant_and_large(factor, flagged, told
     assert told in change.reason
     assert change.ratio == pytest.approx(factor)
     assert change.interval[0] < factor < change.interval[1]
+
+
+def test_a_change_at_its_limits_is_not_flagged(monkeypatch):
+    after = [value * factor for value, factor in zip(BEFORE, (1.04, 1.05, 1.06, 1.05, 1.05), strict=True)]
+    change = statistics.fmean(map(math.log, after)) - statistics.fmean(map(math.log, BEFORE))
+    for name, limit in (("SIGNIFICANCE", between_runs(BEFORE, after).p), ("WORTH_TELLING", math.expm1(change))):
+        with monkeypatch.context() as patched:
+            patched.setattr(verdict, name, limit)
+            assert not between_runs(BEFORE, after).flagged
+            patched.setattr(verdict, name, math.nextafter(limit, {"SIGNIFICANCE": 1.0, "WORTH_TELLING": 0.0}[name]))
+            assert between_runs(BEFORE, after).flagged
 
 
 def test_a_large_change_of_noisy_launches_is_not_significant():
