@@ -29,7 +29,7 @@ from mutmut.stats import status_by_exit_code
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "mutation"
 LEAST = 0.85
-PATIENCE_S = 120  # for the tests on one change outside of functions, which take 20 seconds
+PATIENCE_S = 600  # for the tests on one change outside of functions, which take 20 seconds on two free cores
 
 # The modules that decide, and of a module that also does other things the functions that do.
 DECIDING: dict[str, dict[str, list[str]]] = {
