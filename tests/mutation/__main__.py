@@ -199,6 +199,8 @@ def _outside(chosen, workers):
         for name in ("versions.lock", "pyproject.toml"):
             shutil.copy(ROOT / name, tree / name)
         trees.put(tree)
+    if work and _try(tree, "host/verdict", Path(_file("host/verdict")).read_text(encoding="utf-8")) != "survived":
+        sys.exit(f"The tests fail in {tree} without any change, so that they would seem to notice all.")
     done = []
 
     def attempt(item):
@@ -251,7 +253,7 @@ def _try(tree, module, code):
         return "timeout"
     finally:
         path.write_bytes(original)
-    return "survived" if status == 0 else "killed"
+    return {0: "survived", 1: "killed", 2: "killed"}.get(status, "suspicious")  # 2: a module cannot be imported
 
 
 def _score(mutants):
