@@ -17,7 +17,7 @@ TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' v
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset compare claims test test-unit test-py38 lint fuzz test-stacks bench-stacks perf lock lock-check clean
+.PHONY: help setup bench bench-dataset compare claims test test-unit test-py38 lint fuzz mutation test-stacks bench-stacks perf lock lock-check clean
 
 ##@ Measure
 
@@ -74,6 +74,9 @@ test-stacks: $(VENV)/.dev  ## build the exact Gaudi stacks, less the chip (8 GB 
 bench-stacks: $(VENV)/.dev  ## run the Gaudi stacks here, the device emulated: versions, what stood in, and whether the tokens are right
 	$(PY) -m tests.emulation
 
+mutation: $(VENV)/.mutation  ## change the deciding modules one place at a time; fail if the tests notice less than 85% (options: ARGS=host/verdict)
+	nice -n 10 $(VENV)/mutation/bin/python -m tests.mutation $(ARGS)
+
 ##@ Pin
 
 lock: $(VENV)/.dev  ## resolve versions.lock where the network reaches, and compile all requirements
@@ -116,6 +119,14 @@ $(VENV)/.cpu: images/cpu/requirements-cpu.txt versions.lock $(VENV)/.build
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.host $(VENV)/.cpu
 	$(PIP_INSTALL) --only-binary :all: -r requirements/dev.txt
+	@touch $@
+
+# An environment over the other: its own packages come first, the other's are seen through a .pth.
+$(VENV)/.mutation: requirements/mutation.txt $(VENV)/.dev
+	$(PY) -m venv --clear --without-pip $(VENV)/mutation
+	PIP_PYTHON=$(VENV)/mutation/bin/python $(PIP_INSTALL) --only-binary :all: -r requirements/mutation.txt
+	site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
+		$(PY) -c "$$site" > "$$($(VENV)/mutation/bin/python -c "$$site")/below.pth"
 	@touch $@
 
 # A real Python 3.8: on the path, or among pyenv's. Without one its tests are skipped and said to be; in CI they are not.

@@ -54,7 +54,7 @@ def _remove(path):
 
 
 def _sync_folder(folder):
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -13,7 +13,6 @@ from runner.contract.errors import DamagedResult
 
 SCHEMA = 2
 
-STATUSES = ("complete", "interrupted", "failed")
 ATTEMPT = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 
 

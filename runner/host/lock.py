@@ -138,7 +138,7 @@ def _compile_own(lock, name, entry):
     target = paths.ROOT / entry.file
     names = target.with_suffix(".in").read_text(encoding="utf-8").splitlines()
     bounds = [f"{tool}=={version}" for tool, version in lock.tools.items()]
-    shared = {"host": ["cpu"], "dev": ["cpu", "host"]}.get(name, [])
+    shared = {"host": ["cpu"], "dev": ["cpu", "host"], "mutation": ["cpu", "host", "dev"]}.get(name, [])
     for other in shared:
         file = lock.stacks["cpu"].requirements.file if other == "cpu" else lock.requirements[other].file
         bounds += _versions((paths.ROOT / file).read_text(encoding="utf-8"))

@@ -71,7 +71,7 @@ class Pinned:
     repository: str
     revision: str
     short: str | None
-    files: dict[str, str] | None = None
+    files: dict[str, str] | None
 
 
 @dataclass(frozen=True)

@@ -42,13 +42,12 @@ def loads(raw, where):
         return _Reader(raw.decode("utf-8"), where).document()
     except UnicodeDecodeError as problem:
         raise InputError(f"{where}: byte {problem.start} is not UTF-8. Restore it with `git checkout`.") from None
-    except yaml.YAMLError as problem:
-        mark = getattr(problem, "problem_mark", None)
-        line = f"{mark.line + 1}: " if mark else " "
-        what = getattr(problem, "problem", None) or getattr(problem, "reason", None) or "it cannot be parsed"
-        raise InputError(
-            f"{where}:{line}not YAML: {what}. Mend that line, or restore the file with `git checkout`."
-        ) from None
+    except yaml.reader.ReaderError as problem:
+        line, what = "", problem.reason
+    except yaml.MarkedYAMLError as problem:
+        assert problem.problem_mark is not None
+        line, what = f"{problem.problem_mark.line + 1}:", problem.problem
+    raise InputError(f"{where}:{line} not YAML: {what}. Mend that line, or restore the file with `git checkout`.")
 
 
 class _Reader:

@@ -83,6 +83,7 @@ def test_a_good_launch_passes_every_check_on_a_device_that_can_tell_everything()
     found = judged(*accelerated())
     assert {name: check["found"] for name, check in found.items() if check["passed"] is not True} == {}
     assert {*found} == {name for names in DEMANDED.values() for name in names}
+    assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in found.values())
 
 
 def test_on_the_cpu_what_it_cannot_tell_is_said_with_its_reason_and_all_else_passes():
@@ -91,6 +92,12 @@ def test_on_the_cpu_what_it_cannot_tell_is_said_with_its_reason_and_all_else_pas
     assert unchecked == {*CPU.cannot_tell, "oom_kills", "governor"}
     assert all(found[name]["reason"] == reason for name, reason in CPU.cannot_tell.items())
     assert all(check["passed"] is True for name, check in found.items() if name not in unchecked)
+    acts = {name: check["act"] for name, check in judged(*accelerated()).items()}
+    assert [found[name] for name in unchecked] == [
+        checks._unchecked(name, acts[name], found[name]["reason"]) for name in unchecked
+    ]
+    assert found["governor"]["reason"] == "this host does not tell it"
+    assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in found.values())
 
 
 def _set(path, value):
@@ -306,15 +313,24 @@ def test_ids_of_which_nothing_is_known_and_a_lock_that_is_not_here_are_not_check
     asked, launch, environment = of_the_cpu(samples.request())
     environment["inventory"]["requirements"] = None
     found = judged(asked, launch, environment, CPU)
-    assert [found[name]["passed"] for name in ("input_ids", "output_ids", "inventory")] == [None] * 3
+    unknown = "the request knows none for this model, its weights and this length"
+    assert [found[name] for name in ("input_ids", "output_ids", "inventory")] == [
+        checks._unchecked("input_ids", checks.REFUSE, unknown),
+        checks._unchecked("output_ids", checks.FLAG, unknown),
+        checks._unchecked("inventory", checks.REFUSE, "the stack's locked requirements are not here"),
+    ]
 
 
 def test_a_protocol_that_stops_at_the_end_of_text_may_be_shorter_but_not_empty():
     asked = samples.request(protocol=samples.protocol(end_of_text="stop"))
     asked, launch, environment = of_the_cpu(asked)
-    for counts, enough in (([[7]] * 5, True), ([[0]] * 5, False), ([[101]] * 5, False), ([], False)):
+    for counts, most, enough in (
+        *(([[7]] * 5, 7, True), ([[1]] * 5, 1, True), ([[0]] * 5, 0, False)),
+        *(([[100]] * 5, 100, True), ([[101]] * 5, 101, False), ([], 0, False)),
+    ):
         launch["timed"]["output_tokens"] = counts
-        assert passed(asked, launch, environment, CPU)["output_tokens"] is enough
+        check = judged(asked, launch, environment, CPU)["output_tokens"]
+        assert check == checks._check("output_tokens", checks.REFUSE, enough, [1, 100], most)
     assert passed(asked, launch, environment, CPU)["generation"] is True
     launch["generation"]["eos_token_id"] = None
     assert passed(asked, launch, environment, CPU)["generation"] is False
@@ -337,7 +353,12 @@ def test_real_weights_are_held_against_their_pins(pinned, files, outcome):
         )
     )
     launch["weights"] = {"kind": "hub", "seed": None, "std": None, "files": files}
-    assert passed(asked, launch, environment, CPU)["weights"] is outcome
+    check = judged(asked, launch, environment, CPU)["weights"]
+    assert check["passed"] is outcome
+    if outcome is None:
+        assert check == checks._unchecked("weights", checks.REFUSE, "versions.lock has no sha256 of these files")
+    else:
+        assert check["wanted"] == (pinned if files else "some files")
 
 
 def test_a_dataset_that_ended_early_or_was_not_waited_for_is_caught():
@@ -362,9 +383,11 @@ def test_a_slow_first_call_is_refused_where_the_device_is_exclusive_and_told_whe
 
 
 def test_a_check_that_refuses_refuses_and_says_what_was_wanted():
-    record = {"status": "complete", "checks": [checks._equal("devices", 8, 1)]}
-    with pytest.raises(LaunchFailed, match="devices wanted 8, found 1"):
+    record = {"status": "complete", "checks": [checks._equal("devices", 8, 1), checks._equal("kv_cache", True, False)]}
+    with pytest.raises(LaunchFailed) as caught:
         checks.refuse_failed(record)
+    assert str(caught.value) == record["error"]
+    assert record["error"].endswith(" than was asked: devices wanted 8, found 1; kv_cache wanted True, found False.")
     assert record["status"] == "failed"
 
 
@@ -376,7 +399,9 @@ def test_a_flag_and_what_was_not_checked_refuse_nothing():
 
 def test_which_checks_refuse_is_written_down():
     """A refusal turned into a flag would pass every test above."""
-    refusing = {name for name, check in judged(*accelerated()).items() if check["act"] == checks.REFUSE}
+    found = judged(*accelerated())
+    assert {check["act"] for check in found.values()} == {"refuse", "flag"}
+    refusing = {name for name, check in found.items() if check["act"] == "refuse"}
     assert refusing == {
         *("device", "devices", "logits_on_device", "parameters_on_device", "device_memory", "operator_fallback"),
         *("precision", "parameter_bytes", "kv_cache", "output_tokens", "end_of_text", "forward_calls"),
@@ -388,3 +413,90 @@ def test_which_checks_refuse_is_written_down():
 
 def test_what_a_device_may_tell_is_what_the_summary_takes():
     assert {*KnownDevice().observe()} == {*watch.OBSERVED}
+
+
+@pytest.mark.parametrize(
+    "name, change, wanted, found",
+    [
+        ("operator_fallback", _watched("fallback_operators", ["x"]), "nothing", [[["x"]]]),
+        ("throttling", _watched("throttle_reasons", None), "told by every rank", [[None]]),
+        ("numa", _watched("cpu_nodes", [0]), "cores of the device's own node", [[1, [0]]]),
+        ("devices", NO_RANKS, 1, 0),
+        ("major_faults", _watched("major_faults", 3), [0, 0], 3),
+        ("clock_drift_s", _set(("clock", "drift_s"), -1.5), [0, 1.0], 1.5),
+    ],
+)
+def test_a_check_says_what_was_wanted_and_what_was_found(name, change, wanted, found):
+    asked, launch, environment = accelerated()
+    change(launch, environment)
+    check = judged(asked, launch, environment)[name]
+    assert (check["passed"], check["wanted"], check["found"]) == (False, wanted, found)
+
+
+def test_the_durations_are_measured_as_the_checks_are_called():
+    asked, launch, environment = accelerated()
+    launch["timed"]["iterations_s"] = [1.1, 1.0, 0.9, 1.0, 1.2, 1.4]  # mean 1.1, median 1.05
+    launch["clock"]["resolution_s"] = 0.09
+    found = {name: check["found"] for name, check in judged(asked, launch, environment).items()}
+    assert found["timed_calls"] == 6
+    assert found["first_call"] == pytest.approx(1.1 / 1.05 - 1)
+    assert found["spread"] == pytest.approx((0.16 / 5) ** 0.5 / 1.1)
+    assert found["extremes"] == pytest.approx(0.3 / 1.1)
+    assert found["drift"] == pytest.approx(1.3 / 1.05 - 1)
+    assert found["clock_resolution"] == pytest.approx(0.1)
+
+
+def test_two_calls_have_a_spread_and_no_drift():
+    asked, launch, environment = accelerated()
+    launch["timed"]["iterations_s"] = [0.9, 1.1]
+    found = {name: check["found"] for name, check in judged(asked, launch, environment).items()}
+    assert found["spread"] == pytest.approx(0.02**0.5)
+    assert found["drift"] is None
+
+
+@pytest.mark.parametrize(
+    "calls, growth",
+    [
+        ([[1, 3, 4, 4, 4, 4, 6, 10]], 4),
+        ([[2, 2, 2, 1]], 0.5),
+        ([[1, 1, 1, 1], [1, 1, 1, 2], [1, 1, 1, 9]], 2),
+        ([[1, 1, 1]], None),
+    ],
+)
+def test_the_growth_of_decoding_is_the_last_quarter_over_the_first(calls, growth):
+    assert checks._decode_growth(calls) == growth
+
+
+def test_decoding_that_becomes_faster_is_no_growth():
+    asked, launch, environment = accelerated()
+    launch["instrumented"]["itl_s"] = [[0.002] * 50 + [0.001] * 50]
+    assert passed(asked, launch, environment)["decode_growth"] is True
+
+
+@pytest.mark.parametrize(
+    "new, output_ids, vary",
+    [(1, [[7]], True), (2, [[7, 7]], False), (2, [[7, 8]], True), (100, [[7, 8] * 50], True)],
+)
+def test_tokens_must_vary_where_there_is_more_than_one(new, output_ids, vary):
+    asked, launch, environment = of_the_cpu(samples.request(workload=samples.workload(output_tokens=new)))
+    launch["tokens"]["output_ids"] = output_ids
+    check = judged(asked, launch, environment, CPU)["tokens_vary"]
+    assert (check["passed"], check["found"]) == (vary, [vary])
+
+
+@pytest.mark.parametrize(
+    "name, most",
+    [
+        *(("first_call", 0.10), ("spread", 0.10), ("extremes", 0.50), ("drift", 0.05), ("decode_growth", 1.3)),
+        *(("clock_resolution", 1e-4), ("clock_drift_s", 1.0), ("cpu_pressure", 0.10), ("device_clock", 0.05)),
+        *(("synchronisation_control", 0.90), ("throttled_periods", 0), ("swapped_pages", 0), ("oom_kills", 0)),
+        *(("idle_before", 0), ("major_faults", 0)),
+    ],
+)
+def test_the_limit_of_each_check_is_written_down(name, most):
+    assert judged(*accelerated())[name]["wanted"] == [0, most]
+
+
+@pytest.mark.parametrize("found, within", [(-0.01, False), (0, True), (0.1, True), (0.11, False), (None, False)])
+def test_a_limit_itself_is_within(found, within):
+    assert checks._within("spread", 0, 0.1, found, checks.FLAG)["passed"] is within

@@ -118,9 +118,10 @@ def test_what_the_kit_s_other_requirements_name_is_not_foreign(house):
     assert inventory.describe(stack(root), root)["added"] == {}
 
 
-def test_a_local_build_is_the_release_for_named_packages_only(house):
+@pytest.mark.parametrize("build", ["2.0.1+cpu", "2.0.1a0+git7", "2.0.1.dev5"])
+def test_a_local_build_is_the_release_for_named_packages_only(house, build):
     root, install = house
-    install("torch", "2.0.1+cpu")
+    install("torch", build)
     install("alpha", "1.0+local")
     install("Beta.X", "2.0")
     assert inventory.describe(stack(root), root)["changed"] == {"alpha": ["1.0", "1.0+local"]}
@@ -154,3 +155,58 @@ def test_this_interpreter_s_own_packages_are_whole():
     pytest_itself = metadata.distribution("pytest")
     assert list(inventory.altered_files(pytest_itself)) == []
     assert sum(file.hash is not None for file in pytest_itself.files) > 50
+
+
+@pytest.mark.parametrize(
+    "lost, told",
+    [
+        (2, "p0 1 is not here; p1 1 is not here. Run"),
+        (3, "p0 1 is not here; p1 1 is not here; p2 1 is not here. Run"),
+        (4, "p0 1 is not here; p1 1 is not here; p2 1 is not here and 1 more. Run"),
+        (6, "p0 1 is not here; p1 1 is not here; p2 1 is not here and 3 more. Run"),
+    ],
+)
+def test_three_of_the_packages_that_drifted_are_named_and_the_rest_counted(lost, told):
+    found = {"missing": {f"p{number}": "1" for number in range(lost)}, "changed": {}, "altered_files": []}
+    with pytest.raises(Unsupported) as caught:
+        inventory.refuse_drift(found, stack())
+    assert told in str(caught.value)
+
+
+def test_a_lost_file_hides_no_altered_one(house):
+    root, install = house
+    lost = install_all(install)
+    (record,) = lost.parent.parent.glob("Beta.X-*/RECORD")
+    record.write_text(record.read_text() + "Beta.X/z.py,sha256=AA,1\n")
+    (lost.parent / "z.py").write_text("altered")
+    lost.unlink()
+    assert inventory.describe(stack(root), root)["altered_files"] == ["Beta.X/__init__.py", "Beta.X/z.py"]
+
+
+def test_what_torch_needs_is_not_foreign_however_it_is_written(house):
+    root, install = house
+    install("torch", "2.0.1", needs=["Sym.Py>=1", "Other[extra]"])
+    install("Sym.Py", "1")
+    install("Other", "1")
+    assert inventory.describe(stack(root), root)["added"] == {}
+
+
+def test_the_installers_are_not_foreign(house):
+    root, install = house
+    install_all(install)
+    for name in ("pip", "setuptools", "wheel"):
+        install(name, "1")
+    assert inventory.describe(stack(root), root)["added"] == {}
+
+
+def test_twenty_altered_files_are_named_and_no_more(house):
+    root, install = house
+    path = install_all(install)
+    (record,) = path.parent.parent.glob("Beta.X-*/RECORD")
+    record.write_text("".join(f"Beta.X/{number:02}.py,sha256=AA,1\n" for number in range(25)))
+    told = inventory.describe(stack(root), root)["altered_files"]
+    assert told == [f"Beta.X/{number:02}.py" for number in range(20)]
+
+
+def test_the_requirements_are_looked_for_where_the_kit_lies():
+    assert (inventory.ROOT / "runner" / "bench" / "inventory.py").samefile(inventory.__file__)

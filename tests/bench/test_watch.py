@@ -1,3 +1,5 @@
+import pytest
+
 from runner.bench import watch
 
 
@@ -26,3 +28,15 @@ def test_what_was_not_told_once_is_not_told_at_all():
     told = observed(memory_bytes=1, compilations=1, foreign_processes=[], throttle_reasons=[])
     assert set(watch.summary({}, told, {}, told).values()) == {None}
     assert watch.summary(told, told, told, {})["foreign_processes"] is None
+
+
+@pytest.mark.parametrize(
+    "name, looked",
+    [
+        *(("foreign_processes", "opened"), ("foreign_processes", "before"), ("foreign_processes", "after")),
+        *(("throttle_reasons", "before"), ("throttle_reasons", "after")),
+    ],
+)
+def test_what_was_seen_at_any_look_is_told(name, looked):
+    parts = {when: observed(**{name: ["x"] if when == looked else []}) for when in ("opened", "before", "after")}
+    assert watch.summary(parts["opened"], {}, parts["before"], parts["after"])[name] == ["x"]

@@ -52,3 +52,37 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(PublishFailed, match="could not be written"):
         publish.publish(str(tmp_path / "file" / "r.json"), b"content")
+
+
+def test_a_bare_name_is_written_where_one_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    publish.publish("r.json", b"content")
+    assert os.listdir(tmp_path) == ["r.json"]
+
+
+def test_the_temporary_file_lies_beside_its_name(tmp_path, monkeypatch):
+    """A link does not cross from one file system to another."""
+    linked, link = [], os.link
+    monkeypatch.setattr(os, "link", lambda source, target: (linked.append(source), link(source, target)))
+    publish.publish(str(tmp_path / "r.json"), b"content")
+    assert [os.path.dirname(source) for source in linked] == [str(tmp_path)]
+
+
+def test_a_folder_that_cannot_be_synced_leaves_no_file(tmp_path, monkeypatch):
+    def fail(folder):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(publish, "_sync_folder", fail)
+    with pytest.raises(PublishFailed, match=os.strerror(errno.EIO)):
+        publish.publish(str(tmp_path / "r.json"), b"content")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_temporary_file_that_cannot_be_made_is_said(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(publish, "open", fail, raising=False)
+    with pytest.raises(PublishFailed, match=os.strerror(errno.ENOSPC)):
+        publish.publish(str(tmp_path / "r.json"), b"content")
+    assert os.listdir(tmp_path) == []

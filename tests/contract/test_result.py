@@ -1,3 +1,6 @@
+import json
+from pathlib import Path
+
 import pytest
 
 from runner.contract import result as results
@@ -8,7 +11,7 @@ from tests import samples
 def test_a_sealed_result_is_accepted_and_never_sealed_twice():
     sealed = samples.result()
     results.check_seal(sealed, "r.json")
-    with pytest.raises(ValueError, match="never sealed again"):
+    with pytest.raises(ValueError, match="^a sealed result is never sealed again$"):
         results.seal(sealed)
 
 
@@ -51,3 +54,19 @@ def test_an_old_result_without_its_schema_s_shape_is_refused(damage):
     body = {**samples.body(), "schema": 1, **damage}
     with pytest.raises(DamagedResult, match="r.json does not follow result schema 1"):
         results.upgrade(body, "r.json")
+
+
+def test_what_an_older_result_did_not_record_is_null():
+    body = {**samples.body(), "schema": 1}
+    (launch,) = results.upgrade(body, "r.json")["launches"]
+    assert (launch["generation"], launch["runnable_before"]) == (None, None)
+    assert launch["conditions"]["emulated"] is False
+    assert [(rank["variables"], rank["watched"]) for rank in launch["ranks"]] == [(None, None)]
+    assert (launch["tokens"]["prompt_text"], launch["tokens"]["logits_on"]) == (None, None)
+    assert results.upgrade(body, "r.json")["environment"]["inventory"] is None
+
+
+def test_an_attempt_is_named_as_the_published_schema_says():
+    schema = Path(results.__file__).parent / "schema" / f"result-{results.SCHEMA}.schema.json"
+    told = json.loads(schema.read_text(encoding="utf-8"))["properties"]["attempt"]["properties"]["id"]
+    assert told["pattern"] == f"^{results.ATTEMPT.pattern}$"

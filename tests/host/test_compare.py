@@ -10,7 +10,7 @@ from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult, InputError
 from runner.contract.request import Accelerator, Model, Weights
-from runner.host import catalog, compare
+from runner.host import catalog, compare, ledger
 from tests import samples
 
 CLAIM = "post-3-gaudi2-8-bloomz"
@@ -145,6 +145,7 @@ def test_one_launch_that_differs_is_enough():
 def test_a_headline_is_corrected_for_the_number_of_cells():
     slow = only_row(*of_launches(3.50, 3.51, 3.49, 3.50, 3.52))
     doubtful = replace(slow, verdict=replace(slow.verdict, p_slower=0.04))
+    assert compare.headline([replace(slow, verdict=replace(slow.verdict, p_slower=0.05))]) == []
     assert compare.headline([slow]) == [CLAIM]
     assert compare.headline([doubtful]) == [CLAIM]
     assert compare.headline([doubtful] * 8) == []
@@ -270,6 +271,33 @@ def test_hostile_text_in_a_result_never_reaches_the_terminal(tmp_path):
 def test_a_claim_that_the_catalog_no_longer_has_is_passed_over():
     request = samples.request(beside=["post-0-gone"])
     assert compare.against_claims(catalog.read(), compare.Group(request, [samples.body(request)])) == []
+    body, request = of_launches(3.10, 3.11)
+    assert only_row(body, replace(request, beside=["post-0-gone", CLAIM])).claim == CLAIM
+
+
+def test_a_row_says_what_stands_beside_what():
+    body, request = of_launches(3.10, 3.11, 3.12)
+    row = only_row(body, request)
+    assert (row.claim, row.request, row.walk_through) == (CLAIM, request.id, False)
+    assert (row.published, row.published_s) == ("8 x gaudi2, bloomz", "3.103")
+    assert row.measured == "8 x gaudi2, bloomz"
+    bloomz = request.model.architecture
+    assert row.limit == ledger.limit(bloomz, "bfloat16", 8, 2.45e12, row.verdict.ratio * 3.103)
+    slower = only_row(body, replace(request, devices=4, accelerator=replace(request.accelerator, name="gaudi3")))
+    assert (slower.published, slower.measured) == ("8 x gaudi2, bloomz", "4 x gaudi3, bloomz")
+
+
+def test_each_thing_found_instead_of_a_condition_is_told_once():
+    body, request = of_launches(3.10, 3.11, 3.12, 3.13)
+    for launch, (precision, emulated) in zip(
+        body["launches"], [("float16", True), ("float32", False), ("float16", True), ("bfloat16", False)], strict=True
+    ):
+        launch["conditions"] = {**launch["conditions"], "precision": precision, "emulated": emulated}
+    assert only_row(body, request).differences == [
+        compare.Difference("emulated", "yes", "no"),
+        compare.Difference("precision", "float16", "bfloat16"),
+        compare.Difference("precision", "float32", "bfloat16"),
+    ]
 
 
 def write(path, *latencies_s, attempt="20261122T100000Z-0123abcd"):

@@ -160,9 +160,12 @@ def test_what_is_resolved_is_not_asked_again(lock_copy):
 
 
 def test_locks_that_share_an_environment_agree():
-    """cpu, host and dev are installed into one environment, one after the other: no package may be moved by the next."""
+    """cpu, host and dev are installed into one environment, one after the other, and mutation over it: none moves a package."""
     lock = lockfile.read()
-    files = [lock.stacks["cpu"].requirements.file, *(lock.requirements[name].file for name in ("build", "host", "dev"))]
+    files = [
+        lock.stacks["cpu"].requirements.file,
+        *(lock.requirements[name].file for name in ("build", "host", "dev", "mutation")),
+    ]
     versions = {}
     for file in files:
         for package, found in requirements.pins((paths.ROOT / file).read_text()).items():

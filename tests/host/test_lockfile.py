@@ -1,8 +1,10 @@
+import re
+
 import pytest
 
 from runner.contract.errors import InputError, UnresolvedPin
 from runner.host import lock as verb
-from runner.host import lockfile, paths
+from runner.host import lockfile, paths, strictyaml
 
 
 @pytest.fixture
@@ -78,7 +80,28 @@ def test_a_changed_requirements_file_is_noticed(tmp_path):
             "revision: 7e3104e",
             "'revision' must be 40 hex digits or unresolved",
         ),
-        ("version: 4.28.1", "version: ^4", "'version' must be a version"),
+        ("version: 4.28.1", "version: ^4", "'version' must be a version or unresolved, '^4' was found"),
+        ("  uv:\n    version: ", "  uv:\n    version: ^", "'version' must be a version, '^"),
+        ("  build:\n    python: 3", "  build:\n    python: 2", "'python' must be a Python such as 3.8, '2."),
+        (
+            "    device: hpu\n    python: 3",
+            "    device: hpu\n    python: 2",
+            "'python' must be a Python such as 3.8, '2.",
+        ),
+        ("\n    sha256: ", "\n    sha256: x", "'sha256' must be a sha256 in hex or unresolved, 'x"),
+        ("\n        sha256: ", "\n        sha256: x", "'sha256' must be a sha256 in hex or unresolved, 'x"),
+        ("        from: base", "        from: base\n        sha256: unresolved", "the key 'sha256' is unknown"),
+        ("        from: base", "        from: base\n        source: x", "the key 'source' is unknown"),
+        ("        from: base", "        from: home", "'from' is 'home'; it must be one of base, index, source"),
+        (
+            "    files: unresolved",
+            "    files: none",
+            "'files' must be a mapping of names to sha256, or unresolved; 'none'",
+        ),
+        ("    files: unresolved", "    files: [a.bin]", "'files' must be text or a mapping, a list was found"),
+        ("    files: unresolved", "    files: {a.bin: 12}", "'a.bin' must be a sha256 in hex, '12' was found"),
+        ("    commit: ", "    commit: x", "'commit' must be 40 hex digits or unresolved, 'x"),
+        ("    tree: ", "    tree: x", "'tree' must be 40 hex digits or unresolved, 'x"),
     ],
 )
 def test_a_damaged_lock_is_refused_with_its_place(copy, old, new, problem):
@@ -88,6 +111,46 @@ def test_a_damaged_lock_is_refused_with_its_place(copy, old, new, problem):
     with pytest.raises(InputError) as caught:
         lockfile.read(copy)
     assert problem in str(caught.value)
+    assert str(caught.value).startswith(str(copy))
+
+
+@pytest.mark.parametrize("damage", ["files: none", "files: [a.bin]", "files: {a.bin: 12}"])
+def test_damaged_files_are_refused_with_their_line(copy, damage):
+    copy.write_text(copy.read_text().replace("files: unresolved", damage, 1))
+    line = copy.read_text().split(damage)[0].count("\n") + 1
+    with pytest.raises(InputError, match=rf"{re.escape(str(copy))}\.models\.bloom(\.files)? \(line {line}\): "):
+        lockfile.read(copy)
+
+
+def told(entry, **defaults):
+    """Return an entry as it stands in the file, without its note, over what it may leave out."""
+    return {**defaults, **{key: value for key, value in entry.items() if key != "note"}}
+
+
+def test_what_is_read_is_what_stands_there(copy):
+    digits = "0123456789abcdef" * 4
+    files = f"{{model.bin: {digits}, other.bin: {digits[::-1]}}}"
+    assert lockfile.edit(copy, {("models", "bloom", "files"): files})
+    lock, raw = lockfile.read(copy), strictyaml.read(copy)
+    assert lock.models["bloom"].files == {"model.bin": digits, "other.bin": digits[::-1]}
+    assert lock.models["bloomz"].files is None
+    assert lock.tools == {name: entry["version"] for name, entry in raw["tools"].items()}
+    for name, entry in lock.requirements.items():
+        assert vars(entry) == told(raw["requirements"][name])
+    for name, stack in lock.stacks.items():
+        entry = raw["stacks"][name]
+        assert (stack.device, stack.python, stack.launcher) == (entry["device"], entry["python"], entry["launcher"])
+        assert vars(stack.image) == told(entry["image"])
+        assert vars(stack.requirements) == told(entry["requirements"], python=entry["python"])
+        for package, pin in stack.packages.items():
+            asked = told(entry["packages"][package], sha256=None, source=None)
+            assert vars(pin) == {"origin": asked.pop("from"), **asked}
+    for name, pin in lock.models.items():
+        assert vars(pin) == {**told(raw["models"][name], short=None), "files": pin.files}
+    for name, pin in lock.datasets.items():
+        assert vars(pin) == told(raw["datasets"][name], short=None, files=None)
+    for name, source in lock.sources.items():
+        assert vars(source) == told(raw["sources"][name], branch=None)
 
 
 def test_an_edit_changes_one_value_and_nothing_else(copy):
@@ -105,3 +168,34 @@ def test_an_edit_that_would_damage_the_lock_changes_nothing(copy):
         lockfile.edit(copy, {("stacks", "gaudi-1.9", "image", "digest"): "not a digest"})
     assert copy.read_bytes() == before
     assert list(copy.parent.iterdir()) == [copy]
+
+
+def test_many_values_are_edited_at_once_whatever_their_order_and_length(copy):
+    before = copy.read_text()
+    changes = {("models", "bloom", "files"): "{a.bin: " + "1" * 64 + "}", ("models", "bloomz", "revision"): "2" * 40}
+    changes["tools", "uv", "version"] = "0.1"
+    for some in (changes, dict(reversed(changes.items()))):
+        copy.write_text(before)
+        assert lockfile.edit(copy, some)
+        lock = lockfile.read(copy)
+        assert lock.models["bloom"].files == {"a.bin": "1" * 64}
+        assert (lock.models["bloomz"].revision, lock.tools["uv"]) == ("2" * 40, "0.1")
+        assert copy.read_text().count("\n") == before.count("\n")
+
+
+def test_a_lock_that_cannot_be_parsed_is_not_edited(copy):
+    copy.write_text("tools: [")
+    with pytest.raises(InputError) as caught:
+        lockfile.edit(copy, {("tools", "uv", "version"): "0.1"})
+    assert str(caught.value).startswith(f"{copy}:1: not YAML")
+    assert copy.read_text() == "tools: ["
+
+
+def test_a_pin_that_is_resolved_is_returned():
+    assert lockfile.need("1.0", "x") == "1.0"
+
+
+@pytest.mark.parametrize("version", ["1.0", "2.0.1a0+git7", "1!2.0-RC1", "unresolved"])
+def test_a_version_may_be_any_that_a_package_has(copy, version):
+    assert lockfile.edit(copy, {("tools", "uv", "version"): version})
+    assert lockfile.read(copy).tools["uv"] == version

@@ -55,13 +55,28 @@ def _changed(change):
             lambda body: body["launches"][0]["estimate"].update(latency_s=0.2),
             "the estimate of launch 0 is not what its raw durations give",
         ),
+        (
+            lambda body: body["launches"][0]["estimate"].update(latency_s=0.25 * (1 + 2e-9)),
+            "the estimate of launch 0 is not what its raw durations give",
+        ),
         (lambda body: body["request"].update(launches=9), "the id is"),
+        (lambda body: body.update(schema=1, launches=7), " does not follow result schema 1"),
     ],
 )
 def test_a_sealed_result_that_breaks_the_schema_or_itself_is_refused(tmp_path, change, problem):
     with pytest.raises(DamagedResult) as caught:
         results.read_one(write(tmp_path, _changed(change)))
     assert problem in str(caught.value)
+    assert str(caught.value).startswith(str(tmp_path / "r.json"))
+
+
+def test_a_long_value_is_not_told_whole(tmp_path):
+    path = write(tmp_path, _changed(lambda body: body["attempt"].update(status="x" * 1000)))
+    with pytest.raises(DamagedResult) as caught:
+        results.read_one(path)
+    assert str(caught.value) == (
+        f"{path} does not follow the result schema at attempt/status: '{'x' * 199}. Measure again."
+    )
 
 
 def test_every_truncation_and_every_flipped_byte_is_noticed(tmp_path):
@@ -85,12 +100,20 @@ def test_the_rest_is_read_when_some_are_refused(tmp_path):
     write(tmp_path, samples.result(attempt_id="20261122T110000Z-0123abce"), "e.json")
     (tmp_path / ".hidden.json").write_text("{")
     read, refused = results.read_all(results.find([tmp_path]))
-    assert len(read) == 2
+    assert [result["attempt"]["id"] for result, _ in read] == ["20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"]
+    assert [request for _, request in read] == [samples.request()] * 2
     told = " ".join(map(str, refused))
     assert len(refused) == 3
     assert f"b.json repeats the attempt of {good}" in told
-    assert "reads up to 2" in told
+    assert f"{tmp_path / 'c.json'} has result schema 7; this version reads up to 2" in told
     assert "d.json is not usable JSON" in told
+
+
+def test_files_are_taken_as_they_are_and_folders_searched(tmp_path):
+    inside = [write(tmp_path / "one", {}, "b.json"), write(tmp_path / "one" / "deep", {}, "a.json")]
+    write(tmp_path / "one", {}, ".hidden.json")
+    named = write(tmp_path, {}, ".named.txt")
+    assert results.find([named, tmp_path / "one"]) == [named, *inside]
 
 
 def test_a_place_that_is_not_there_is_said(tmp_path):

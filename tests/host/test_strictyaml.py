@@ -27,10 +27,10 @@ def test_places_are_known():
         (b"a: !!python/object/apply:os.system [x]\n", "f:1: the tag"),
         (b"a:\nb: 1\n", "f:1: a value is missing"),
         (b"? [a]\n: 1\n", "f:1: a key must be plain text"),
-        (b"a: 1\n---\nb: 2\n", "a second document stands here"),
-        (b"a: [1\n", "not YAML"),
-        (b"a: 1\n\tb: 2\n", "f:2: not YAML"),
-        (b"a: \x01\n", "not YAML"),
+        (b"a: 1\n---\nb: 2\n", "f:2: a second document stands here"),
+        (b"a: [1\n", "f:2: not YAML: expected ',' or ']', but got '<stream end>'"),
+        (b"a: 1\n\tb: 2\n", "f:2: not YAML: found character '\\t' that cannot start any token"),
+        (b"a: \x01\n", "f: not YAML: special characters are not allowed"),
         (b"", "f: it is empty"),
         (b"\xff\xfe", "not"),
         (b"a: \xff", "byte 3 is not UTF-8"),
@@ -54,3 +54,30 @@ def test_a_merge_bomb_is_refused_at_once():
     bomb = b"a: &a [x, x]\n" + b"".join(b"%c: &%c [*%c, *%c]\n" % (n, n, n - 1, n - 1) for n in range(98, 110))
     with pytest.raises(InputError, match="an anchor stands here"):
         strictyaml.loads(bomb, "f")
+
+
+@pytest.mark.parametrize("opening, inside, closing, most", [(b"[", b"", b"]", 13), (b"{a: ", b"1", b"}", 12)])
+def test_the_depth_is_bounded_for_lists_and_mappings_alike(opening, inside, closing, most):
+    strictyaml.loads(opening * most + inside + closing * most, "f")
+    with pytest.raises(InputError, match="nested deeper than 12"):
+        strictyaml.loads(opening * (most + 1) + inside + closing * (most + 1), "f")
+
+
+def test_a_file_as_large_as_allowed_is_read_and_a_larger_one_refused(tmp_path):
+    path = tmp_path / "f.yaml"
+    path.write_bytes(b"a: 1\n#".ljust(strictyaml.MAX_BYTES, b"#"))
+    assert strictyaml.read(path) == {"a": "1"}
+    path.write_bytes(path.read_bytes() + b"#")
+    with pytest.raises(InputError, match="more than 1048576 bytes"):
+        strictyaml.read(path)
+
+
+def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path):
+    path = tmp_path / "f.yaml"
+    with pytest.raises(InputError) as caught:
+        strictyaml.read(path)
+    assert str(caught.value).startswith(f"{path} cannot be read: No such file or directory. ")
+    path.write_bytes(b"a: [1")
+    with pytest.raises(InputError) as caught:
+        strictyaml.read(path)
+    assert str(caught.value).startswith(f"{path}:1: not YAML: ")

@@ -1,4 +1,5 @@
 import math
+import statistics
 
 import pytest
 
@@ -71,6 +72,7 @@ def test_unlike_conditions_come_first_and_the_ratio_is_still_told():
 def test_a_failed_check_comes_before_everything():
     told = judge([1.0, 1.0, 1.0], differences=["stack"], failed_checks=["output_tokens"])
     assert (told.word, told.reasons, told.ratio) == ("INVALID", ["the check output_tokens failed"], None)
+    assert told.launches == 3
 
 
 def test_the_scale_does_not_matter():
@@ -100,7 +102,12 @@ BEFORE = [1.00, 1.01, 0.99, 1.00, 1.005]
 
 @pytest.mark.parametrize(
     "factor, flagged, told",
-    [(1.0, False, ">= 0.05"), (1.01, False, "within 2%"), (1.05, True, "beyond 2%"), (0.95, True, "beyond 2%")],
+    [
+        (1.0, False, " >= 0.05, change +0.0% within 2%"),
+        (1.015, False, " < 0.05, change +1.5% within 2%"),
+        (1.05, True, " < 0.05, change +5.0% beyond 2%"),
+        (0.95, True, " < 0.05, change -5.0% beyond 2%"),
+    ],
 )
 def test_a_change_is_flagged_only_if_significant_and_large(factor, flagged, told):
     change = between_runs(BEFORE, [value * factor for value in reversed(BEFORE)])
@@ -110,13 +117,24 @@ def test_a_change_is_flagged_only_if_significant_and_large(factor, flagged, told
     assert change.interval[0] < factor < change.interval[1]
 
 
+def test_a_change_at_its_limits_is_not_flagged(monkeypatch):
+    after = [value * factor for value, factor in zip(BEFORE, (1.04, 1.05, 1.06, 1.05, 1.05), strict=True)]
+    change = statistics.fmean(map(math.log, after)) - statistics.fmean(map(math.log, BEFORE))
+    for name, limit in (("SIGNIFICANCE", between_runs(BEFORE, after).p), ("WORTH_TELLING", math.expm1(change))):
+        with monkeypatch.context() as patched:
+            patched.setattr(verdict, name, limit)
+            assert not between_runs(BEFORE, after).flagged
+            patched.setattr(verdict, name, math.nextafter(limit, {"SIGNIFICANCE": 1.0, "WORTH_TELLING": 0.0}[name]))
+            assert between_runs(BEFORE, after).flagged
+
+
 def test_a_large_change_of_noisy_launches_is_not_significant():
     assert not between_runs([1.0, 2.0, 0.5], [1.5, 0.7, 2.2]).flagged
 
 
 def test_sides_may_differ_in_number_but_one_launch_tells_nothing():
     assert between_runs(BEFORE, [1.2, 1.21]).flagged
-    with pytest.raises(ValueError, match="at least two launches"):
+    with pytest.raises(ValueError, match="^run against run needs at least two launches on each side$"):
         between_runs(BEFORE, [1.2])
 
 
@@ -126,3 +144,65 @@ def test_a_change_is_confirmed_only_by_another_in_the_same_direction():
     assert not confirmed(up, down)
     assert not confirmed(up, none)
     assert not confirmed(none, up)
+
+
+def test_one_launch_reaches_as_far_as_a_normal_with_the_assumed_variation():
+    told = judge([1.0], prior_cv=0.01)
+    reach = 1.644854 * 0.01  # the normal quantile of 95%
+    assert told.interval == pytest.approx((math.exp(-reach) / 1.0005, math.exp(reach) / 0.9995), rel=1e-6)
+
+
+def test_one_more_launch_lies_in_the_prediction_interval_of_student():
+    told = judge([1.0, 1.02, 1.04], published="1")
+    logs = [math.log(value) for value in (1.0, 1.02, 1.04)]
+    mean = sum(logs) / 3
+    far = 4.302653 * math.sqrt(sum((value - mean) ** 2 for value in logs) / 2) * math.sqrt(1 + 1 / 3)
+    assert told.prediction_interval == pytest.approx((math.exp(mean - far), math.exp(mean + far)), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "bottom, top, word, told",
+    [
+        (-0.05, 0.05, "REPRODUCED", "the interval 0.951 to 1.051 of the ratio lies within the margin of 5%"),
+        (-0.05, 0.0501, "INCONCLUSIVE", "the interval 0.951 to 1.051 of the ratio straddles the margin of 5%; "),
+        (-0.0501, 0.05, "INCONCLUSIVE", "the interval 0.951 to 1.051 of the ratio straddles the margin of 5%; "),
+        (0.05, 0.06, "INCONCLUSIVE", "the interval 1.051 to 1.062 of the ratio straddles the margin of 5%; "),
+        (-0.06, -0.05, "INCONCLUSIVE", "the interval 0.942 to 0.951 of the ratio straddles the margin of 5%; "),
+        (0.0501, 0.06, "SLOWER", "the interval 1.051 to 1.062 of the ratio lies wholly above the margin of 5%"),
+        (-0.06, -0.0501, "FASTER", "the interval 0.942 to 0.951 of the ratio lies wholly below the margin of 5%"),
+        (-0.0501, -0.04, "INCONCLUSIVE", "the interval 0.951 to 0.961 of the ratio straddles the margin of 5%; "),
+    ],
+)
+def test_the_margin_itself_is_within(bottom, top, word, told):
+    given, reason = verdict._decide(bottom, top, math.expm1(0.05))
+    assert given == word
+    assert reason.startswith(told)
+
+
+def test_no_launch_gives_no_number():
+    told = vars(judge([]))
+    assert (told.pop("word"), told.pop("reasons"), told.pop("launches")) == ("NO-RESULT", ["no launch is complete"], 0)
+    assert set(told.values()) == {None}
+
+
+def test_a_verdict_says_the_margin_that_it_was_given_by():
+    assert judge([1.0, 1.01, 0.99], margin=0.07).margin == 0.07
+
+
+def test_the_p_of_a_slower_cell_is_student_s_against_the_margin():
+    step = 0.01
+    mean = math.log1p(0.05) + 2.919986 * step / math.sqrt(3)  # t of 2 degrees of freedom at 95%
+    assert judge([math.exp(mean + off) for off in (-step, 0, step)]).p_slower == pytest.approx(0.05, rel=1e-5)
+
+
+@pytest.mark.parametrize("value, margin, p", [(1.0, 0.05, 1.0), (1.0, 0.0, 1.0), (1.06, 0.05, 0.0)])
+def test_launches_without_any_variation_are_above_the_margin_or_not(value, margin, p):
+    assert judge([value] * 3, margin=margin).p_slower == p
+
+
+def test_runs_that_vary_unlike_are_compared_by_welch():
+    """Student's pooled test of these gives 0.004; Welch's has one degree of freedom, that of the two launches."""
+    steady = [1.0 + 0.001 * number for number in range(-4, 5)]
+    change = between_runs(steady, [1.0, 1.1])
+    assert change.p == pytest.approx(0.51, abs=0.02)
+    assert not change.flagged

@@ -1,0 +1,1 @@
+"""Whether the tests bite: not collected by pytest, run by ``make mutation``."""
