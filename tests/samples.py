@@ -90,7 +90,7 @@ def raw(asked):
         "host": "node",
         "variables": {},
         "watched": watched(),
-        "device": {"name": "a processor", "driver": None, "threads": 1},
+        "device": {"name": "a processor", "accelerator": "cpu", "driver": None, "threads": 1},
         "parameter_bytes": asked.model.architecture.weight_bytes_per_rank(asked.workload.precision, asked.devices),
         "parameters_on": ["cpu"],
         "device_peak_memory_bytes": None,

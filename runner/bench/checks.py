@@ -86,6 +86,7 @@ def _of_the_device(request, launch, cannot_tell):
     """Each rank's device is what was asked for, holds what it should, and was left alone."""
     ranks, weight_bytes = launch["ranks"], _weight_bytes(request)
     places = sorted({place for rank in ranks for place in rank["parameters_on"]})
+    products = [rank["device"].get("accelerator") for rank in ranks]
     bounds = [(1 - MEMORY_RISE) * min(weight_bytes), (1 + MEMORY_RISE) * max(weight_bytes)]
 
     def told(name, act, facts, judge):
@@ -109,6 +110,9 @@ def _of_the_device(request, launch, cannot_tell):
     return [
         _equal("device", request.stack.device, launch["conditions"]["device"]),
         _equal("devices", request.devices, len(ranks)),
+        _unchecked("accelerator", REFUSE, cannot_tell["accelerator"])
+        if "accelerator" in cannot_tell
+        else _equal("accelerator", [request.accelerator.name] * request.devices, products),
         _equal("parameters_on_device", [request.stack.device], places),
         told("device_memory", REFUSE, ["memory_rise_bytes"], as_much),
         told("operator_fallback", REFUSE, ["fallback_operators"], nothing),

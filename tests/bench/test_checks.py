@@ -18,7 +18,7 @@ EXPECTED = Expected(strictjson.sha256_of(INPUT_IDS), strictjson.sha256_of(OUTPUT
 # The checks that a runner must make, by the number of the project's notes on validity, and the names they go by here.
 # The last one is made by the comparison, whose own generated test covers it.
 DEMANDED = {
-    1: ["device", "devices", "logits_on_device"],
+    1: ["device", "devices", "accelerator", "logits_on_device"],
     2: ["parameters_on_device", "device_memory"],
     3: ["operator_fallback"],
     4: ["precision", "parameter_bytes"],
@@ -60,6 +60,7 @@ def accelerated():
         told.update(fallback_operators=[], foreign_processes=[], throttle_reasons=[], memory_rise_bytes=weight_bytes)
         told.update(control={"queued_s": 1.0, "finished_s": 10.0}, device_clock={"host_s": 1.02, "device_s": 1.0})
         told.update(device_node=1, cpu_nodes=[1])
+        rank["device"] = {"name": "HL-225", "accelerator": "gaudi2", "driver": None}
         rank.update(parameters_on=["hpu"], watched=samples.watched(**told), variables={"PT_HPU_LAZY_MODE": "1"})
     return asked, launch, environment
 
@@ -129,6 +130,9 @@ VIOLATIONS = [
     ("device", _set(("conditions", "device"), None)),
     ("devices", lambda launch, environment: launch["ranks"].append(copy.deepcopy(launch["ranks"][0]))),
     ("devices", NO_RANKS),
+    ("accelerator", _set(("ranks", 0, "device", "accelerator"), "gaudi")),
+    ("accelerator", _set(("ranks", 0, "device", "accelerator"), None)),
+    ("accelerator", NO_RANKS),
     ("logits_on_device", _set(("tokens", "logits_on"), "cpu")),
     ("logits_on_device", _set(("tokens", "logits_on"), None)),
     ("parameters_on_device", _set(("ranks", 0, "parameters_on"), ["hpu", "meta"])),
@@ -403,7 +407,8 @@ def test_which_checks_refuse_is_written_down():
     assert {check["act"] for check in found.values()} == {"refuse", "flag"}
     refusing = {name for name, check in found.items() if check["act"] == "refuse"}
     assert refusing == {
-        *("device", "devices", "logits_on_device", "parameters_on_device", "device_memory", "operator_fallback"),
+        *("device", "devices", "accelerator", "logits_on_device", "parameters_on_device", "device_memory"),
+        "operator_fallback",
         *("precision", "parameter_bytes", "kv_cache", "output_tokens", "end_of_text", "forward_calls"),
         *("input_tokens", "input_ids", "input_text", "synchronised", "compilations", "first_call"),
         *("clock_resolution", "clock_drift_s", "timed_calls", "calls_agree", "ranks_agree", "tokens_vary"),

@@ -57,3 +57,23 @@ def test_ranks_share_the_cores(monkeypatch):
     monkeypatch.setattr(hostfacts, "usable_cores", lambda: 9)
     assert devices.load("cpu").environment(2)["OMP_NUM_THREADS"] == "4"
     assert devices.load("cpu").environment(16)["OMP_NUM_THREADS"] == "1"
+
+
+@pytest.mark.parametrize(
+    "told, described",
+    [
+        (None, {"name": None, "accelerator": None, "driver": None, "firmware": None}),
+        (
+            {"names": ["HL-205", "HL-225"], "driver": "1.10.0", "firmware": "1.10.0-fw-43.2.0"},
+            {"name": "HL-225", "accelerator": "gaudi2", "driver": "1.10.0", "firmware": "1.10.0-fw-43.2.0"},
+        ),
+        (
+            {"names": ["HL-205"], "driver": None, "firmware": None},
+            {"name": None, "accelerator": None, "driver": None, "firmware": None},
+        ),
+    ],
+)
+def test_a_gaudi_is_described_by_its_own_line_of_hl_smi(monkeypatch, told, described):
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr("runner.bench.hlsmi.query", lambda: told)
+    assert devices.load("hpu").describe() == described

@@ -110,3 +110,28 @@ def test_without_the_vendor_s_package_the_device_says_what_is_missing():
         LaunchFailed, match="habana_frameworks is not installed here. Run this in the image of a gaudi stack"
     ):
         devices.load("hpu").open(0)
+
+
+def test_a_head_that_deepspeed_has_cut_is_never_split_again():
+    from runner.contract.errors import Unsupported
+
+    class Weight:
+        def __init__(self, *shape):
+            self.shape = shape
+
+    class Model:
+        def __init__(self, *head):
+            self.lm_head = type("Head", (), {"weight": Weight(*head)})
+            self.transformer = type(
+                "Body", (), {"word_embeddings": type("Embeddings", (), {"weight": Weight(512, 128)})}
+            )
+            self.split = 0
+
+        def split_lm_head(self):
+            self.split += 1
+
+    whole = Model(512, 128)
+    assert optimum_habana.finish(whole, gaudi("1.5.0", graphs=False)) is whole
+    assert whole.split == 1
+    with pytest.raises(Unsupported, match="cuts the LM head among the ranks, which optimum-habana 1.5 reads whole"):
+        optimum_habana.finish(Model(512, 64), gaudi("1.5.0", devices=2))

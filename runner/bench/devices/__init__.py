@@ -8,7 +8,7 @@ Every module offers:
   prepare_collectives()   what must be set before ``init_distributed``
   synchronize()           wait until the device has finished all work
   peak_memory_bytes()     the device's high-water mark since open, None where the device has no memory of its own
-  describe()              facts about the device: name, driver, threads
+  describe()              facts about the device: name, driver, and the accelerator that it is, in the catalog's words
   shared                  whether other work of the host runs on the device too, so that a slow call is told and not refused
   emulated                whether something else stands in for the device; such a result is comparable with nothing
   cannot_tell             checks that cannot be made on this device, each with the reason; all others must be. ``open`` may add

@@ -97,4 +97,5 @@ def numa_node():
 def describe():
     import torch
 
-    return {"name": hostfacts.cpu_model(), "driver": None, "threads": torch.get_num_threads()}
+    name, threads = hostfacts.cpu_model(), torch.get_num_threads()
+    return {"name": name, "accelerator": "cpu", "driver": None, "threads": threads}

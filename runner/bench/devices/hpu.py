@@ -68,6 +68,8 @@ def open(local_rank):
     from habana_frameworks.torch.distributed.hccl import initialize_distributed_hpu
 
     initialize_distributed_hpu()
+    if hlsmi.query() is None:
+        cannot_tell.setdefault("accelerator", "hl-smi is not here, or fails")
     for check, metric in (("compilations", "graph_compilation"), ("operator_fallback", "cpu_fallback")):
         if not _metric(metric):
             cannot_tell.setdefault(check, "this release of the bridge does not count it")
@@ -126,8 +128,9 @@ def numa_node():
 
 
 def describe():
-    told = hlsmi.query()
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-    names = told["names"] if told else []
-    name = names[local_rank] if local_rank < len(names) else None
-    return {"name": name, "driver": told["driver"] if told else None, "firmware": told["firmware"] if told else None}
+    told, local_rank = hlsmi.query(), int(os.environ.get("LOCAL_RANK", "0"))
+    if told is None:
+        return {"name": None, "accelerator": None, "driver": None, "firmware": None}
+    name = told["names"][local_rank] if local_rank < len(told["names"]) else None
+    product = hlsmi.accelerator(name) if name else None
+    return {"name": name, "accelerator": product, "driver": told["driver"], "firmware": told["firmware"]}
