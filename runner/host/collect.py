@@ -36,21 +36,25 @@ def main(arguments):
         found += len(whole) + len(problems)
         for attempt, content in whole.items():
             try:
-                print(_keep(content, f"{log}: attempt {attempt}", options.results))
+                print(_keep(content, f"{_named(log)}: attempt {attempt}", options.results))
             except DamagedResult as problem:
                 refused.append(problem)
     for refusal in refused:
         print(f"refused: {printable(str(refusal))}", file=sys.stderr)
     if not found:
         raise InputError(
-            f"No result is in {', '.join(map(printable, options.logs))}. Was it the log of `python -m runner bench --frames`?"
+            f"No result is in {', '.join(map(_named, options.logs))}. Was it the log of `python -m runner bench --frames`?"
         )
     return DamagedResult.exit_code if refused else 0
 
 
+def _named(log):
+    return "standard input" if log == "-" else printable(log)
+
+
 def _read(log):
     if log == "-":
-        return frame.read(sys.stdin, "standard input")
+        return frame.read(sys.stdin, _named(log))
     try:
         with Path(log).open(encoding="utf-8", errors="replace") as lines:
             return frame.read(lines, log)

@@ -91,7 +91,10 @@ def test_the_name_comes_from_the_checked_content_and_never_from_the_log(tmp_path
     assert kept.name == f"{SECOND}.json"
 
 
-def test_a_log_without_a_result_and_one_that_is_not_there_say_so(tmp_path):
+def test_a_log_without_a_result_and_one_that_is_not_there_say_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("noise"))
+    with pytest.raises(InputError, match="No result is in standard input"):
+        run(tmp_path, "-")
     with pytest.raises(InputError, match="No result is in .*Was it the log of `python -m runner bench --frames`"):
         run(tmp_path, log(tmp_path))
     with pytest.raises(InputError, match="cannot be read: No such file or directory"):
