@@ -44,6 +44,11 @@ class Group:
         ]
 
     @property
+    def emulated(self):
+        """Return whether something stood in for the device of some launch: then its times say nothing."""
+        return any(launch["conditions"]["emulated"] for launch in self.launches if "conditions" in launch)
+
+    @property
     def failed_checks(self):
         checks = [check for launch in self.launches for check in launch.get("checks", [])]
         return sorted({check["name"] for check in checks if check["passed"] is False and check["act"] == "refuse"})
@@ -154,6 +159,8 @@ def against_claims(catalog, group):
             [difference.condition for difference in differences],
             () if group.latencies_s else group.failed_checks,  # a launch that failed is no sample; others still are
         )
+        if group.emulated:
+            given = Verdict(given.word, given.reasons, given.launches)
         rows.append(
             Row(
                 claim=name,
@@ -279,7 +286,7 @@ def between(before, after, fresh_before=None, fresh_after=None):
 
 def _change(before, after):
     """Return the ``Change`` between two groups and its reason; no change, and why not, where nothing can be said."""
-    if any(launch["conditions"]["emulated"] for launch in before.launches + after.launches if "conditions" in launch):
+    if before.emulated or after.emulated:
         return None, "something stood in for the device: its times say nothing"
     if min(len(before.latencies_s), len(after.latencies_s)) < 2:
         return None, "at least two launches are needed on each side"

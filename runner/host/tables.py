@@ -172,7 +172,9 @@ def _launch_lines(launch):
         f"  launch {launch['index'] + 1}: {engine} on {ranks} rank(s), loaded in {launch['load_s']:.2f} s",
         f"    {passed} checks passed, {unchecked} cannot be made here; flagged: {', '.join(flagged) or 'none'}",
     ]
-    if "timed" in launch:
+    if launch["conditions"]["emulated"]:
+        lines.append("    times are not told: something stood in for the device")
+    elif "timed" in launch:
         timed, traced = launch["timed"], launch["instrumented"]
         tpot = [value for value in traced["tpot_s"] if value is not None]
         lines.append(

@@ -132,7 +132,7 @@ def test_each_condition_alone_makes_the_two_unlike_and_is_named(condition):
     assert row.verdict.word == "NOT-COMPARABLE"
     assert [difference.condition for difference in row.differences] == [condition]
     assert row.verdict.reasons == [f"{condition} differs"]
-    assert row.verdict.ratio is not None
+    assert (row.verdict.ratio is None) is (condition == "emulated")
 
 
 def test_one_launch_that_differs_is_enough():
@@ -208,6 +208,17 @@ def test_what_was_compared_cannot_confirm_itself():
     other = group(3.1, 3.2)
     other.results[0]["attempt"] = {**other.results[0]["attempt"], "id": "20261123T100000Z-0123abcd"}
     compare.check_fresh(counted, [other])
+
+
+def test_a_stand_in_has_no_ratio_and_no_time_is_printed(tmp_path):
+    body, request = gaudi2_result(emulated=True)
+    row = only_row(body, request)
+    assert (row.verdict.word, row.verdict.reasons) == ("NOT-COMPARABLE", ["emulated differs"])
+    assert (row.verdict.ratio, row.verdict.interval, row.verdict.attained_margin, row.limit) == (None, None, None, None)
+    (tmp_path / "r.json").write_text(strictjson.pretty(contract.seal(body)))
+    out = run(tmp_path, columns="200").stdout
+    assert "times are not told: something stood in for the device" in out
+    assert "TTFT" not in out and "latency 0." not in out
 
 
 def test_times_of_a_stand_in_are_not_set_against_each_other():
