@@ -8,7 +8,7 @@ that trips it, in tests/bench/test_checks.py.
 
 import statistics
 
-from runner.bench import tokenizer
+from runner.bench import environment, tokenizer
 from runner.contract import strictjson
 from runner.contract.errors import LaunchFailed
 
@@ -26,13 +26,13 @@ RESIDUAL, RESIDUAL_S = 0.01, 50e-6
 QUEUED = 0.90
 
 
-def run(request, launch, environment, shared):
+def run(request, launch, attempt_environment, shared):
     """Return all checks on one launch's record, each with its name, act, outcome, and what was wanted and found.
 
-    ``environment`` is the attempt's; ``shared`` says that other work of the host runs on the device too.
+    ``attempt_environment`` is what the attempt found here; ``shared`` says that other work of the host runs on the device too.
     """
     cannot_tell = launch["cannot_tell"]
-    checks = _of_the_software(request, launch, environment)
+    checks = _of_the_software(request, launch, attempt_environment)
     checks += _of_the_device(request, launch, cannot_tell)
     checks += _of_the_model(request, launch)
     checks += _of_the_clock(launch, cannot_tell)
@@ -42,7 +42,7 @@ def run(request, launch, environment, shared):
         checks += _of_the_synchronisation(launch, cannot_tell)
     else:
         checks.append(_equal("rows", launch["dataset"]["rows_total"], launch["dataset"]["rows"]))
-    return checks + _of_the_host(launch, environment)
+    return checks + _of_the_host(launch, attempt_environment)
 
 
 def refuse_failed(record):
@@ -55,9 +55,9 @@ def refuse_failed(record):
         raise LaunchFailed(record["error"])
 
 
-def _of_the_software(request, launch, environment):
+def _of_the_software(request, launch, attempt_environment):
     """The installed packages, and the variables and settings that really reached the ranks."""
-    found, wanted = environment["inventory"], launch["variables"]
+    found, wanted = attempt_environment["inventory"], launch["variables"]
     drift = {name: found[name] for name in ("missing", "changed", "altered_files")} if found else None
     checks = [
         _equal("inventory", {"missing": {}, "changed": {}, "altered_files": []}, drift)
@@ -114,6 +114,7 @@ def _of_the_device(request, launch, cannot_tell):
         if "accelerator" in cannot_tell
         else _equal("accelerator", [request.accelerator.name] * request.devices, products),
         _equal("parameters_on_device", [request.stack.device], places),
+        _driver(request.stack.driver, ranks, cannot_tell),
         told("device_memory", REFUSE, ["memory_rise_bytes"], as_much),
         told("operator_fallback", REFUSE, ["fallback_operators"], nothing),
         told("compilations", REFUSE, ["compilations"], nothing),
@@ -122,6 +123,15 @@ def _of_the_device(request, launch, cannot_tell):
         told("throttling", FLAG, ["throttle_reasons"], nothing),
         told("numa", FLAG, ["device_node", "cpu_nodes"], near),
     ]
+
+
+def _driver(pinned, ranks, cannot_tell):
+    """Tell a host whose driver is of another release than the stack's; builds of one release are one."""
+    if "driver" in cannot_tell or pinned is None:
+        return _unchecked("driver", FLAG, cannot_tell.get("driver", "the lock knows none for this stack"))
+    found = [rank["device"]["driver"] for rank in ranks]
+    releases = {environment.release(driver or "") for driver in found}
+    return _check("driver", FLAG, releases == {environment.release(pinned)}, pinned, found)
 
 
 def _weight_bytes(request):
@@ -257,7 +267,7 @@ def _worst(values):
     return None if not found or None in found else max(found)
 
 
-def _of_the_host(launch, environment):
+def _of_the_host(launch, attempt_environment):
     """Judge what else the host did, before the launch and in the timed window; what it does not count is not checked."""
     noise, faults = launch["host_noise"], _worst(rank["watched"]["major_faults"] for rank in launch["ranks"])
     checks = []
@@ -272,7 +282,7 @@ def _of_the_host(launch, environment):
             checks.append(_unchecked(name, FLAG, "this host does not count it"))
         else:
             checks.append(_within(name, 0, most, found, FLAG))
-    governor = environment["cpu"]["governor"]
+    governor = attempt_environment["cpu"]["governor"]
     if governor is None:
         checks.append(_unchecked("governor", FLAG, "this host does not tell it"))
     else:

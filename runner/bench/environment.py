@@ -67,6 +67,11 @@ def normalised(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def release(version):
+    """Return the release that a version is a build of: its leading dotted numbers, without +cpu, a0+git or -494."""
+    return re.split(r"[^0-9.]", version)[0].rstrip(".")
+
+
 def _operating_system():
     for line in (hostfacts.read_text("/etc/os-release") or "").splitlines():
         if line.startswith("PRETTY_NAME="):

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
 
-from runner.bench.environment import normalised
+from runner.bench.environment import normalised, release
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import sha256_of_file
 
@@ -123,9 +123,5 @@ def _needs(name, installed):
 
 def _same(versions, named):
     """Return whether two versions are one. Builds (+cpu, a0+git) of a release are the release, for the stack's named packages."""
-    wanted, found = map(_release, versions) if named else versions
+    wanted, found = map(release, versions) if named else versions
     return wanted == found
-
-
-def _release(version):
-    return re.split(r"[^0-9.]", version)[0].rstrip(".")

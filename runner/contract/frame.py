@@ -51,7 +51,7 @@ def read(lines, where):
     whole, problems = {}, []
     for attempt in sorted({*begins, *parts}):
         try:
-            whole[attempt] = _join(attempt, begins.get(attempt, set()), parts.get(attempt, {}))
+            whole[attempt] = _join(begins.get(attempt, set()), parts.get(attempt, {}))
         except ValueError as problem:
             problems.append(
                 DamagedResult(
@@ -67,7 +67,7 @@ def _note(seen, value):
         seen.add(value)
 
 
-def _join(attempt, begins, parts):
+def _join(begins, parts):
     """Return the content of one frame; raise ``ValueError`` with what is wrong with it."""
     if len(begins) != 1:
         raise ValueError("lost its first line" if not begins else "begins twice with different content")

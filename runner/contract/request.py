@@ -12,7 +12,7 @@ from runner.contract.fields import Fields
 
 # History of the schema; a request of an older one keeps it, and so its id:
 #   1  first
-#   2  expected: what is known of the ids beforehand
+#   2  expected: what is known of the ids beforehand; the stack's driver
 SCHEMA = 2
 
 DEVICES = ("hpu", "cuda", "cpu")  # the kinds of processor, as torch names them
@@ -46,7 +46,10 @@ class Accelerator:
 
 @dataclass(frozen=True)
 class Stack:
-    """A pinned software set. ``image`` is a reference by digest, null when the runner's own environment is used."""
+    """A pinned software set. ``image`` is a reference by digest, null when the runner's own environment is used.
+
+    ``driver`` is the version that the host should have, null where nobody knows it.
+    """
 
     name: str
     device: str
@@ -55,6 +58,7 @@ class Stack:
     packages: Dict[str, str]
     requirements_sha256: Optional[str]
     image: Optional[str]
+    driver: Optional[str] = None
 
     @classmethod
     def from_fields(cls, fields):
@@ -69,6 +73,7 @@ class Stack:
                 packages={name: packages.text(name) for name in packages.keys()},
                 requirements_sha256=fields.optional(Fields.text, "requirements_sha256"),
                 image=fields.optional(Fields.text, "image"),
+                driver=fields.text("driver", None),
             ),
         )
 
@@ -281,6 +286,7 @@ class Request:
         content = {"kind": "request", **asdict(self)}
         if self.schema < 2:
             content.pop("expected")
+            content["stack"].pop("driver")
         return content
 
     @classmethod

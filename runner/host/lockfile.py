@@ -59,6 +59,7 @@ class Stack:
     image: Image
     requirements: Requirements
     packages: dict[str, Package]
+    driver: str
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,8 @@ def _requirements(fields, python=None):
 def _stack(fields):
     python = fields.pattern("python", _PYTHON, "a Python such as 3.8")
     host = fields.fields("host")
-    for key in ("driver", "firmware"):
-        host.text(key)
+    driver = host.text("driver")
+    host.text("firmware")
     _finish(host, None)
     return _finish(
         fields,
@@ -187,6 +188,7 @@ def _stack(fields):
             image=_image(fields.fields("image")),
             requirements=_requirements(fields.fields("requirements"), python),
             packages={name: _package(entry) for name, entry in fields.each("packages")},
+            driver=driver,
         ),
     )
 

@@ -138,7 +138,8 @@ def _stack(lock, name):
         for package, pin in stack.packages.items()
     }
     sha256 = lockfile.need(stack.requirements.sha256, f"The hash of {stack.requirements.file}")
-    return Stack(name, stack.device, stack.python, stack.launcher, packages, sha256, image)
+    driver = None if stack.driver == lockfile.UNRESOLVED else stack.driver
+    return Stack(name, stack.device, stack.python, stack.launcher, packages, sha256, image, driver)
 
 
 def _model(lock, name, architecture, weights):

@@ -38,7 +38,7 @@ DEMANDED = {
     18: ["cpu_pressure", "throttled_periods", "idle_before", "governor"],
     19: ["oom_kills", "swapped_pages", "major_faults"],
     20: ["numa"],
-    21: ["inventory", "inventory_added"],
+    21: ["inventory", "inventory_added", "driver"],
     22: ["weights"],
     23: ["generation", "variables"],
 }
@@ -47,7 +47,7 @@ DEMANDED = {
 def accelerated():
     """Return a request of a device that can tell everything, and the record of a good launch of it with its environment."""
     asked = samples.request(
-        accelerator=Accelerator("gaudi2", "hpu", None, None), stack=samples.hpu_stack(), expected=EXPECTED
+        accelerator=Accelerator("gaudi2", "hpu", None, None), stack=samples.hpu_stack("1.10.0-494"), expected=EXPECTED
     )
     launch, environment = samples.body(asked)["launches"][0], samples.environment()
     weight_bytes = asked.model.architecture.weight_bytes("float32")
@@ -60,7 +60,7 @@ def accelerated():
         told.update(fallback_operators=[], foreign_processes=[], throttle_reasons=[], memory_rise_bytes=weight_bytes)
         told.update(control={"queued_s": 1.0, "finished_s": 10.0}, device_clock={"host_s": 1.02, "device_s": 1.0})
         told.update(device_node=1, cpu_nodes=[1])
-        rank["device"] = {"name": "HL-225", "accelerator": "gaudi2", "driver": None}
+        rank["device"] = {"name": "HL-225", "accelerator": "gaudi2", "driver": "1.10.0-494ae52"}
         rank.update(parameters_on=["hpu"], watched=samples.watched(**told), variables={"PT_HPU_LAZY_MODE": "1"})
     return asked, launch, environment
 
@@ -90,7 +90,8 @@ def test_a_good_launch_passes_every_check_on_a_device_that_can_tell_everything()
 def test_on_the_cpu_what_it_cannot_tell_is_said_with_its_reason_and_all_else_passes():
     found = judged(*of_the_cpu(), CPU)
     unchecked = {name for name, check in found.items() if check["passed"] is None}
-    assert unchecked == {*CPU.cannot_tell, "oom_kills", "governor"}
+    assert unchecked == {*CPU.cannot_tell, "oom_kills", "governor", "driver"}
+    assert found["driver"]["reason"] == "the lock knows none for this stack"
     assert all(found[name]["reason"] == reason for name, reason in CPU.cannot_tell.items())
     assert all(check["passed"] is True for name, check in found.items() if name not in unchecked)
     acts = {name: check["act"] for name, check in judged(*accelerated()).items()}
@@ -233,6 +234,11 @@ VIOLATIONS = [
     ("inventory", _set(("environment", "inventory", "altered_files"), ["torch/__init__.py"])),
     ("inventory_added", _set(("environment", "inventory", "added"), {"foreign": "1"})),
     ("inventory_added", _set(("environment", "inventory"), None)),
+    ("driver", _set(("ranks", 0, "device", "driver"), "1.9.0-580")),
+    ("driver", _set(("ranks", 0, "device", "driver"), "1.10.0.1")),
+    ("driver", _set(("ranks", 0, "device", "driver"), None)),
+    ("driver", _set(("ranks", 0, "device", "driver"), "")),
+    ("driver", NO_RANKS),
     ("weights", _set(("weights", "seed"), 30)),
     ("weights", _set(("weights", "seed"), None)),
     ("generation", _set(("generation", "num_beams"), 2)),
@@ -427,6 +433,7 @@ def test_what_a_device_may_tell_is_what_the_summary_takes():
         ("throttling", _watched("throttle_reasons", None), "told by every rank", [[None]]),
         ("numa", _watched("cpu_nodes", [0]), "cores of the device's own node", [[1, [0]]]),
         ("devices", NO_RANKS, 1, 0),
+        ("parameter_bytes", _set(("ranks", 0, "parameter_bytes"), 7), [samples.TINY.weight_bytes("float32")], [7]),
         ("major_faults", _watched("major_faults", 3), [0, 0], 3),
         ("clock_drift_s", _set(("clock", "drift_s"), -1.5), [0, 1.0], 1.5),
     ],

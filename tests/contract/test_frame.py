@@ -22,8 +22,10 @@ def refusal(lines):
     whole, problems = frame.read(lines, "a log")
     assert whole == {}
     (problem,) = problems
-    assert str(problem).startswith(f"a log: the frame of attempt {ONE} ")
-    return str(problem)
+    begin, end = f"a log: the frame of attempt {ONE} ", ". Fetch the log again, or the file itself."
+    told = str(problem)
+    assert told.startswith(begin) and told.endswith(end)
+    return told[len(begin) : -len(end)]
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)
@@ -53,11 +55,16 @@ def test_a_log_without_a_frame_has_nothing_to_tell():
 
 
 @pytest.mark.parametrize(
-    "lost, told", [(0, "lost its first line"), (1, "lost 1 of its 5 parts, number 0 first"), (5, "number 4")]
+    "lost, told",
+    [
+        (0, "lost its first line"),
+        (1, "lost 1 of its 5 parts, number 0 first"),
+        (5, "lost 1 of its 5 parts, number 4 first"),
+    ],
 )
 def test_a_line_that_is_lost_is_told(lost, told):
     lines = frame.write(ONE, CONTENT)
-    assert told in refusal(lines[:lost] + lines[lost + 1 :])
+    assert refusal(lines[:lost] + lines[lost + 1 :]) == told
 
 
 def test_a_frame_without_its_last_line_is_whole_all_the_same():
@@ -83,27 +90,27 @@ def test_no_cut_and_no_changed_character_is_taken_for_the_truth():
 
 def test_a_second_frame_of_one_attempt_must_be_the_same():
     lines = frame.write(ONE, CONTENT)
-    assert "begins twice with different content" in refusal(lines + frame.write(ONE, CONTENT + b"x")[:1])
-    assert "has a part twice with different content" in refusal([*lines, lines[1].replace("AAEC", "AAED")])
+    assert refusal(lines + frame.write(ONE, CONTENT + b"x")[:1]) == "begins twice with different content"
+    assert refusal([*lines, lines[1].replace("AAEC", "AAED")]) == "has a part twice with different content"
 
 
 def test_a_part_that_does_not_decode_is_told():
     lines = frame.write(ONE, b"abcdef")
-    assert "has a part that is cut" in refusal([lines[0], lines[1][:-1]])
+    assert refusal([lines[0], lines[1][:-1]]) == "has a part that is cut"
 
 
 def test_a_checksum_that_does_not_fit_is_told():
     lines = frame.write(ONE, b"abcdef")
     forged = f"@frame part {ONE} 0 {base64.b64encode(b'abcdeg').decode()}"
-    assert "does not match its own sha256" in refusal([lines[0], forged])
-    assert "does not match its own sha256" in refusal([lines[0].replace("bytes=6", "bytes=7"), lines[1]])
+    assert refusal([lines[0], forged]) == "does not match its own sha256"
+    assert refusal([lines[0].replace("bytes=6", "bytes=7"), lines[1]]) == "does not match its own sha256"
 
 
 def test_a_frame_of_hostile_size_is_refused_without_being_put_together():
     begin = f"@frame begin {ONE} bytes={strictjson.MAX_BYTES + 1} parts=9999999 sha256={'0' * 64}"
-    assert "more than a result can have" in refusal([begin])
+    assert refusal([begin]) == f"says it has {strictjson.MAX_BYTES + 1:,} bytes, more than a result can have"
     endless = f"@frame begin {ONE} bytes=1 parts=9999999 sha256={'0' * 64}"
-    assert "lost 9999999 of its 9999999 parts" in refusal([endless])
+    assert refusal([endless]) == "lost 9999999 of its 9999999 parts, number 0 first"
 
 
 def test_parts_beyond_what_a_result_can_have_are_not_kept(monkeypatch):
@@ -111,4 +118,33 @@ def test_parts_beyond_what_a_result_can_have_are_not_kept(monkeypatch):
     monkeypatch.setattr(frame, "MAX_FRAMES", 2)
     many = [f"@frame part {ONE} {index} AAAA" for index in range(9)]
     begin = f"@frame begin {ONE} bytes=27 parts=9 sha256={'0' * 64}"
-    assert "lost 6 of its 9 parts, number 3 first" in refusal([begin, *many])
+    assert refusal([begin, *many]) == "lost 6 of its 9 parts, number 3 first"
+
+
+def test_a_mark_inside_another_line_s_text_is_no_frame():
+    """The first mark counts: what a frame's own line carries behind it cannot be another line."""
+    line = f"@frame note @frame begin {ONE} bytes=0 parts=0 sha256={'0' * 64}"
+    assert frame.read([line, "begin " + line], "a log") == ({}, [])
+    assert frame.read([f"begin {ONE} bytes=0 parts=0 sha256={'0' * 64}"], "a log") == ({}, [])
+
+
+def test_a_result_of_the_greatest_size_is_taken(monkeypatch):
+    monkeypatch.setattr(strictjson, "MAX_BYTES", len(CONTENT))
+    assert only(frame.write(ONE, CONTENT)) == CONTENT
+    monkeypatch.setattr(strictjson, "MAX_BYTES", len(CONTENT) - 1)
+    assert refusal(frame.write(ONE, CONTENT)) == f"says it has {len(CONTENT):,} bytes, more than a result can have"
+
+
+def test_frames_beyond_what_a_log_can_hold_are_not_kept(monkeypatch):
+    monkeypatch.setattr(frame, "MAX_FRAMES", 2)
+    attempts = [f"20261122T10000{number}Z-0123abcd" for number in range(4)]
+    lines = [line for attempt in attempts for line in frame.write(attempt, b"abc")]
+    whole, problems = frame.read(lines, "a log")
+    assert (list(whole), problems) == (attempts[:2], [])
+
+
+def test_a_third_first_line_and_a_third_form_of_a_part_are_as_wrong_as_a_second():
+    lines = frame.write(ONE, b"abcdef")
+    for count in (2, 3, 4):
+        more = [lines[0].replace("bytes=6", f"bytes={6 + number}") for number in range(count)]
+        assert refusal([*more, *lines[1:]]) == "begins twice with different content"

@@ -59,7 +59,7 @@ def test_an_old_result_without_its_schema_s_shape_is_refused(damage):
 def test_what_an_older_result_did_not_record_is_null():
     body = {**samples.body(), "schema": 1}
     (launch,) = results.upgrade(body, "r.json")["launches"]
-    assert (launch["generation"], launch["runnable_before"]) == (None, None)
+    assert (launch["generation"], launch["runnable_before"], launch["cannot_tell"]) == (None, None, {})
     assert launch["conditions"]["emulated"] is False
     assert [(rank["variables"], rank["watched"]) for rank in launch["ranks"]] == [(None, None)]
     assert (launch["tokens"]["prompt_text"], launch["tokens"]["logits_on"]) == (None, None)

@@ -140,3 +140,15 @@ def test_the_published_schema_is_valid_and_closed():
                 yield from objects(inner)
 
     assert all("additionalProperties" in node for node in objects(schema))
+
+
+def test_bytes_are_read_as_a_file_is_and_named_as_they_are():
+    raw = strictjson.pretty(samples.result()).encode()
+    result, request = results.of_bytes(raw, "pod.log: attempt 1")
+    assert (result, request) == (samples.result(), samples.request())
+    for damaged, told in (
+        (raw[:-9], "pod.log: attempt 1 is not usable JSON"),
+        (raw.replace(b'"duration_s": 20.0', b'"duration_s": 21.0'), "pod.log: attempt 1 does not match its own sha256"),
+    ):
+        with pytest.raises(DamagedResult, match=told):
+            results.of_bytes(damaged, "pod.log: attempt 1")

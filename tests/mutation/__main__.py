@@ -35,7 +35,7 @@ PATIENCE_S = 600  # for the tests on one change outside of functions, which take
 DECIDING: dict[str, dict[str, list[str]]] = {
     "lock reader": {"host/lockfile": [], "host/strictyaml": [], "contract/fields": []},
     "validity": {"bench/checks": [], "bench/watch": [], "bench/inventory": []},
-    "store": {"contract/publish": [], "contract/result": [], "host/results": []},
+    "store": {"contract/publish": [], "contract/result": [], "contract/frame": [], "host/results": []},
     "verdict": {
         "host/verdict": [],
         "host/compare": ["against_claims", "conditions", "conditions_that_differ", "headline"],
@@ -44,7 +44,8 @@ DECIDING: dict[str, dict[str, list[str]]] = {
 # Without torch, the simulation and the fuzzing: what those alone would notice is a gap in the tests of the module itself.
 TESTS = [
     *("tests/contract", "tests/bench/test_checks.py", "tests/bench/test_inventory.py", "tests/bench/test_watch.py"),
-    *(f"tests/host/test_{name}.py" for name in ("catalog", "compare", "lockfile", "results", "strictyaml", "verdict")),
+    *(f"tests/host/test_{name}.py" for name in ("catalog", "collect", "compare", "lockfile", "results")),
+    *(f"tests/host/test_{name}.py" for name in ("strictyaml", "verdict")),
 ]
 OPTIONS = ["-p", "no:cacheprovider", "--hypothesis-seed=0"]
 BESIDE = ("images", "requirements", "versions.lock")  # what the tests read beside runner and tests
