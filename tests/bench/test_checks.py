@@ -433,6 +433,7 @@ def test_what_a_device_may_tell_is_what_the_summary_takes():
         ("throttling", _watched("throttle_reasons", None), "told by every rank", [[None]]),
         ("numa", _watched("cpu_nodes", [0]), "cores of the device's own node", [[1, [0]]]),
         ("devices", NO_RANKS, 1, 0),
+        ("driver", _set(("ranks", 0, "device", "driver"), "1.9.0-580"), "1.10.0-494", ["1.9.0-580"]),
         ("parameter_bytes", _set(("ranks", 0, "parameter_bytes"), 7), [samples.TINY.weight_bytes("float32")], [7]),
         ("major_faults", _watched("major_faults", 3), [0, 0], 3),
         ("clock_drift_s", _set(("clock", "drift_s"), -1.5), [0, 1.0], 1.5),
@@ -512,3 +513,13 @@ def test_the_limit_of_each_check_is_written_down(name, most):
 @pytest.mark.parametrize("found, within", [(-0.01, False), (0, True), (0.1, True), (0.11, False), (None, False)])
 def test_a_limit_itself_is_within(found, within):
     assert checks._within("spread", 0, 0.1, found, checks.FLAG)["passed"] is within
+
+
+@pytest.mark.parametrize("name", [*CPU.cannot_tell, "accelerator", "driver"])
+def test_what_a_device_says_it_cannot_tell_is_not_checked_and_keeps_its_act(name):
+    asked, launch, environment = accelerated()
+    able, unable = KnownDevice(), KnownDevice()
+    unable.cannot_tell = {name: "for a reason"}
+    check, same = judged(asked, launch, environment, unable)[name], judged(asked, launch, environment, able)[name]
+    assert (check["passed"], check["reason"], check["act"]) == (None, "for a reason", same["act"])
+    assert (check["wanted"], check["found"], same["passed"]) == (None, None, True)

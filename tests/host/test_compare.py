@@ -213,7 +213,7 @@ def test_what_was_compared_cannot_confirm_itself():
 def test_a_stand_in_has_no_ratio_and_no_time_is_printed(tmp_path):
     body, request = gaudi2_result(emulated=True)
     row = only_row(body, request)
-    assert (row.verdict.word, row.verdict.reasons) == ("NOT-COMPARABLE", ["emulated differs"])
+    assert (row.verdict.word, row.verdict.reasons, row.verdict.launches) == ("NOT-COMPARABLE", ["emulated differs"], 1)
     assert (row.verdict.ratio, row.verdict.interval, row.verdict.attained_margin, row.limit) == (None, None, None, None)
     (tmp_path / "r.json").write_text(strictjson.pretty(contract.seal(body)))
     out = run(tmp_path, columns="200").stdout
