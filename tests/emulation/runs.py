@@ -54,6 +54,7 @@ def run(interpreter, name, ranks=1, dataset_file=None, **options):
         sha256, file = sha256_of_file(dataset_file), os.path.basename(dataset_file)
         options["dataset"] = Dataset("file", file, None, None, None, "json", sha256, "text", None)
     asked = request(name, folder, ranks, **options)
+    shared_memory = {*os.listdir("/dev/shm")}
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
         variables = {**drive.environment(interpreter, scratch), "LOCAL_SIZE": str(ranks)}
         variables.pop("HF_HUB_OFFLINE")  # the runner sets it itself
@@ -66,6 +67,7 @@ def run(interpreter, name, ranks=1, dataset_file=None, **options):
         )
         written = sorted(Path(scratch, "results").rglob("*.json"))
         read = results.read_one(written[0]) if written else (None, asked)
+        assert {*os.listdir("/dev/shm")} <= shared_memory  # what stays there stays in memory
         trace = Path(scratch, "trace.0")
         events = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
         return done, read[0], read[1], events

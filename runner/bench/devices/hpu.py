@@ -8,6 +8,7 @@ import importlib.util
 import os
 
 from runner.bench import hlsmi
+from runner.bench.devices import cpu
 from runner.contract.errors import DoesNotFit, LaunchFailed
 
 backend = "hccl"
@@ -77,8 +78,11 @@ def open(local_rank):
 
 
 def prepare_collectives():
-    """Import what registers the backend; the vendor's DeepSpeed does so too."""
+    """Import what registers the backend; the vendor's DeepSpeed does so too. A public one, over the stand-in, is the CPU's."""
     from habana_frameworks.torch.distributed import hccl  # noqa: F401
+
+    if emulated:
+        cpu.prepare_collectives()
 
 
 def synchronize():
