@@ -36,7 +36,7 @@ def describe(stack, root=ROOT):
         known.update(pins(other.read_text(encoding="utf-8"), everywhere=True))
     changed = {name: [version, installed[name].version] for name, version in wanted.items() if name in installed}
     return {
-        "requirements": None if path is None else str(path.relative_to(root)),
+        "requirements": None if path is None else path.name,
         "compared": len(wanted),
         "missing": {name: version for name, version in wanted.items() if name not in installed},
         "changed": {name: both for name, both in changed.items() if not _same(both, named=name in stack.packages)},
@@ -97,13 +97,20 @@ def _altered(distributions):
 
 
 def _requirements_file(stack, root):
-    """Return the file that the request names by its hash, None where this place has none for the stack."""
+    """Return the file that the request names by its hash, None where this place has none for the stack.
+
+    BLOOMZ_BENCH_REQUIREMENTS names it where the stacks' folders are not beside the runner.
+    """
     given = os.environ.get("BLOOMZ_BENCH_REQUIREMENTS")
     found = [given] if given else glob.glob(str(root / "images" / "*" / f"requirements-{stack.name}.txt"))
     if not found or stack.requirements_sha256 is None:
         return None
     path = Path(found[0])
-    if sha256_of_file(path) != stack.requirements_sha256:
+    try:
+        sha256 = sha256_of_file(path)
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read: {problem.strerror}. Check BLOOMZ_BENCH_REQUIREMENTS.") from None
+    if sha256 != stack.requirements_sha256:
         raise InputError(
             f"{path} is not the one that the request was made with: its sha256 differs. Make the request again."
         )

@@ -71,7 +71,7 @@ def test_a_stack_as_locked_has_nothing_to_tell(house):
     install_all(install)
     found = inventory.describe(stack(root), root)
     assert found == {
-        "requirements": "images/cpu/requirements-tiny.txt",
+        "requirements": "requirements-tiny.txt",
         "compared": 3,
         "missing": {},
         "changed": {},
@@ -210,3 +210,15 @@ def test_twenty_altered_files_are_named_and_no_more(house):
 
 def test_the_requirements_are_looked_for_where_the_kit_lies():
     assert (inventory.ROOT / "runner" / "bench" / "inventory.py").samefile(inventory.__file__)
+
+
+def test_requirements_may_lie_anywhere_and_are_named_when_they_are_not_there(house, tmp_path, monkeypatch):
+    root, install = house
+    install_all(install)
+    asked, moved = stack(root), tmp_path / "moved.txt"
+    monkeypatch.setenv("BLOOMZ_BENCH_REQUIREMENTS", str(moved))
+    with pytest.raises(InputError, match=r"moved.txt cannot be read: No such file.*Check BLOOMZ_BENCH_REQUIREMENTS"):
+        inventory.describe(asked, root)
+    moved.write_text(LOCKED)
+    found = inventory.describe(asked, root)
+    assert (found["requirements"], found["compared"], found["missing"]) == ("moved.txt", 3, {})
