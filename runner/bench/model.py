@@ -1,7 +1,6 @@
 """Build a BLOOM on the meta device, let the engine shard it, fill it, and generate with it greedily."""
 
 import contextlib
-import copy
 import functools
 import os
 import time
@@ -19,7 +18,7 @@ from runner.contract.errors import InputError
 Loaded = namedtuple("Loaded", "model tokenizer device source engine engine_name arguments load_s")
 
 # What greedy generation is made of, and settings that change neither which tokens come out nor how they are found.
-SETTINGS = ("max_new_tokens", "do_sample", "num_beams", "use_cache")
+SETTINGS = ("max_new_tokens", "do_sample", "num_beams", "use_cache", "eos_token_id")
 NEUTRAL_SETTINGS = {"transformers_version", "_from_model_config", "bos_token_id", "pad_token_id"}
 
 # What one call returned: ids [batch, input + output] on the host, and the texts.
@@ -110,16 +109,14 @@ def generate(loaded, rows, workload, streamer=None, input_tokens=None):
 
 
 def effective_settings(loaded, workload):
-    """Return the settings that ``generate`` works with: what it is given, laid over the model's own, as transformers lays it.
+    """Return the settings that ``generate`` works with.
 
     ``checks.generation`` says what is wanted; whatever else is set, a penalty of the model's own say, is there too.
     """
-    own, asked = copy.deepcopy(loaded.model.generation_config), loaded.engine.settings(workload)
-    unused = own.update(**asked)
-    named = {name: getattr(own, name) for name in (*SETTINGS, "eos_token_id")}
-    differs = own.to_diff_dict().items()
+    config = loaded.engine.generation_config(loaded.model, workload)
+    differs = config.to_diff_dict().items()
     other = {name: value for name, value in differs if name not in NEUTRAL_SETTINGS and value not in (None, False)}
-    return {**other, **named, **{f"unused:{name}": value for name, value in unused.items()}}
+    return {**other, **{name: getattr(config, name) for name in SETTINGS}}
 
 
 class _TokenClock:

@@ -29,7 +29,17 @@ def test_a_stack_s_packages_choose_the_engine():
 
 
 def test_every_engine_offers_the_same_functions():
-    offered = ("launcher", "variables", "build", "shard", "finish", "arguments", "settings", "generate", "conditions")
+    offered = (
+        "launcher",
+        "variables",
+        "build",
+        "shard",
+        "finish",
+        "arguments",
+        "generation_config",
+        "generate",
+        "conditions",
+    )
     assert all(callable(getattr(engine, name)) for engine in (plain, optimum_habana) for name in offered)
 
 

@@ -8,7 +8,7 @@ Every module offers:
                                  the model on ``device`` with empty weights, cut for the ranks, and the engine's name
   finish(model, request)         the model, once its weights are there, as it generates
   arguments(request)             what every call of ``generate`` gets beside inputs and settings
-  settings(workload)             the settings of greedy generation, a mapping for ``GenerationConfig``
+  generation_config(model, workload)  the ``GenerationConfig`` that ``generate`` works with
   generate(loaded, inputs, workload, streamer)
                                  ids [batch, input + output] on the host, from ids and mask there
   conditions(model)              graphs and shapes as they really are, in the words of the claims

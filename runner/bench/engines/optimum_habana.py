@@ -104,16 +104,16 @@ def arguments(request):
     return flags
 
 
-def settings(workload):
-    return {"max_new_tokens": workload.output_tokens, "use_cache": True, "do_sample": False, "num_beams": 1}
-
-
 @functools.lru_cache(maxsize=4)
 def _generation_config(workload):
-    """Return upstream's configuration, made once: a call is not to be timed making it."""
     from transformers.generation import GenerationConfig
 
-    return GenerationConfig(**settings(workload))
+    return GenerationConfig(max_new_tokens=workload.output_tokens, use_cache=True, do_sample=False, num_beams=1)
+
+
+def generation_config(model, workload):
+    """Return upstream's configuration, made once (a call is not to be timed making it); the model's own has no part in it."""
+    return _generation_config(workload)
 
 
 def generate(loaded, inputs, workload, streamer=None):

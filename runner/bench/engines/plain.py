@@ -1,5 +1,7 @@
 """transformers as it is, its linear layers cut by DeepSpeed's automatic tensor parallelism where the stack has DeepSpeed."""
 
+import copy
+
 PADDING = "longest"
 
 
@@ -40,13 +42,20 @@ def arguments(request):
     return {}
 
 
-def settings(workload):
+def generation_config(model, workload):
+    """Return what the call is given, laid over the model's own, as transformers lays it."""
+    own = copy.deepcopy(model.generation_config)
+    own.update(**_settings(workload))
+    return own
+
+
+def _settings(workload):
     return {"max_new_tokens": workload.output_tokens, "do_sample": False, "num_beams": 1, "use_cache": True}
 
 
 def generate(loaded, inputs, workload, streamer=None):
     moved = {name: value.to(loaded.device) for name, value in inputs.items()}
-    return loaded.model.generate(**moved, **settings(workload), streamer=streamer).cpu()
+    return loaded.model.generate(**moved, **_settings(workload), streamer=streamer).cpu()
 
 
 def conditions(model):
