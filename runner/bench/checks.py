@@ -116,7 +116,7 @@ def _of_the_device(request, launch, cannot_tell):
         _equal("parameters_on_device", [request.stack.device], places),
         _driver(request.stack.driver, ranks, cannot_tell),
         told("device_memory", REFUSE, ["memory_rise_bytes"], as_much),
-        told("operator_fallback", REFUSE, ["fallback_operators"], nothing),
+        told("operator_fallback", REFUSE, ["fallbacks"], nothing),
         told("compilations", REFUSE, ["compilations"], nothing),
         told("compile_cache", FLAG, ["cached_kernels"], nothing),
         told("exclusive_device", REFUSE, ["foreign_processes"], nothing),

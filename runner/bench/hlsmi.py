@@ -1,7 +1,8 @@
 """What the vendor's tool hl-smi says of Gaudi devices. Its output is read from the program, or from a recording in the tests.
 
-Queries that are known to work: ``-Q name,driver_version,module_id,memory.used -f csv,noheader`` prints a line per device, ``-L``
-prints blocks of "key : value" with "Firmware [SPI] Version". Both were seen in public scripts and logs for releases 1.10 to 1.20.
+Public scripts ask ``-Q`` with ``-f csv,noheader`` for name, driver_version and module_id, each in some of them, and read a line for
+each device; public logs show "Firmware [SPI] Version" among what ``-L`` prints, for releases 1.12 to 1.20. Nothing was asked of a
+real device here.
 """
 
 import re
@@ -10,8 +11,8 @@ import subprocess
 
 PATIENCE_S = 20  # a hanging driver must not hang the benchmark
 
-# The vendor's product names: HL-225 is Gaudi2 (with letters for its forms), HL-205 the first generation, HL-325 and 328 Gaudi3.
-ACCELERATORS = (("HL-20", "gaudi"), ("HL-22", "gaudi2"), ("HL-28", "gaudi2"), ("HL-32", "gaudi3"))
+# The vendor's product names, as public scripts and articles use them; letters behind them tell forms.
+ACCELERATORS = (("HL-205", "gaudi"), ("HL-225", "gaudi2"), ("HL-325", "gaudi3"), ("HL-328", "gaudi3"))
 
 
 def query(run=None):

@@ -48,9 +48,9 @@ def run(request, places, show, published):
     """Run one request to its end.
 
     ``show`` prints one line of progress, ``published`` is called with the path of the result, however the attempt ended.
-    Raises a ``KitError``: for what was given (``DoesNotFit``, ``InputError``,
-    ``Unsupported``; nothing is published), after a failed launch (``LaunchFailed``, its result published as failed), or
-    ``Interrupted``, with what was measured published as interrupted.
+    Raises a ``KitError``: for what was given (``DoesNotFit``, ``InputError``, ``Unsupported``; nothing is published), after
+    a failed launch (``LaunchFailed``, its result published as failed), or ``Interrupted``, with what was measured published
+    as interrupted.
     """
     device_module = devices.load(request.stack.device)
     found = _check_before(request, places, device_module, show)

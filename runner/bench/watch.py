@@ -4,14 +4,14 @@
 #   memory_bytes        in use on the device by this process
 #   compilations        kernels, recipes or graphs compiled or captured so far by this process
 #   cached_kernels      of them, those that were there before this process began, on disk
-#   fallback_operators  names of operators that ran on the CPU instead, so far
+#   fallbacks           how often an operator ran on the CPU instead, so far
 #   foreign_processes   ids of other processes on the device, now
 #   throttle_reasons    why the device holds its clock down, now
 OBSERVED = (
     "memory_bytes",
     "compilations",
     "cached_kernels",
-    "fallback_operators",
+    "fallbacks",
     "foreign_processes",
     "throttle_reasons",
 )
@@ -26,7 +26,7 @@ def summary(opened, loaded, before, after):
         "memory_rise_bytes": _difference(opened["memory_bytes"], loaded["memory_bytes"]),
         "compilations": _difference(before["compilations"], after["compilations"]),
         "cached_kernels": opened["cached_kernels"],
-        "fallback_operators": after["fallback_operators"],
+        "fallbacks": _difference(before["fallbacks"], after["fallbacks"]),
         "foreign_processes": _union(
             opened["foreign_processes"], before["foreign_processes"], after["foreign_processes"]
         ),

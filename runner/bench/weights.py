@@ -54,7 +54,7 @@ class DummyWeights:
         tied = "transformer.word_embeddings.weight" if parameter.name == "lm_head.weight" else parameter.name
         key = _key(self.seed, tied)
         rows_per_block = max(1, BLOCK_ELEMENTS // shard[1])
-        # Gaudi's bridge holds 64-bit integers as 32-bit ones unless PT_ENABLE_INT64_SUPPORT is set
+        # on a Gaudi 64-bit integers are cast unless PT_ENABLE_INT64_SUPPORT is set (transformers' page perf_train_gaudi)
         device = "cpu" if target.device.type == "hpu" else target.device
         for row in range(0, shard[0], rows_per_block):
             rows = min(rows_per_block, shard[0] - row)

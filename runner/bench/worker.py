@@ -188,7 +188,7 @@ def _rank_facts(rank, device_module, loaded, raw, observed):
         "watched": {
             **watch.summary(*(observed[when] for when in ("opened", "loaded", "before", "after"))),
             **{name: observed.get(name) for name in ("residual_s", "control", "device_clock", "major_faults")},
-            "device_node": device_module.numa_node(),
+            "device_node": None if "numa" in device_module.cannot_tell else device_module.numa_node(),
             "cpu_nodes": hostfacts.numa_nodes(),
         },
         "parameter_bytes": parameter_bytes,

@@ -15,7 +15,7 @@ class KnownDevice:
             "memory_bytes": 0,
             "compilations": 2,
             "cached_kernels": 0,
-            "fallback_operators": [],
+            "fallbacks": 0,
             "foreign_processes": [],
             "throttle_reasons": [],
         }

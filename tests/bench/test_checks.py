@@ -57,7 +57,7 @@ def accelerated():
     environment["cpu"]["governor"] = "performance"
     for rank in launch["ranks"]:
         told = dict.fromkeys(("compilations", "cached_kernels"), 0)
-        told.update(fallback_operators=[], foreign_processes=[], throttle_reasons=[], memory_rise_bytes=weight_bytes)
+        told.update(fallbacks=0, foreign_processes=[], throttle_reasons=[], memory_rise_bytes=weight_bytes)
         told.update(control={"queued_s": 1.0, "finished_s": 10.0}, device_clock={"host_s": 1.02, "device_s": 1.0})
         told.update(device_node=1, cpu_nodes=[1])
         rank["device"] = {"name": "HL-225", "accelerator": "gaudi2", "driver": "1.10.0-494ae52"}
@@ -141,8 +141,8 @@ VIOLATIONS = [
     ("device_memory", _watched("memory_rise_bytes", 1)),
     ("device_memory", _watched("memory_rise_bytes", None)),
     ("device_memory", NO_RANKS),
-    ("operator_fallback", _watched("fallback_operators", ["aten::nonzero"])),
-    ("operator_fallback", _watched("fallback_operators", None)),
+    ("operator_fallback", _watched("fallbacks", 1)),
+    ("operator_fallback", _watched("fallbacks", None)),
     ("operator_fallback", NO_RANKS),
     ("precision", _set(("conditions", "precision"), "bfloat16")),
     ("precision", _set(("conditions", "precision"), "")),
@@ -273,7 +273,7 @@ def test_every_rank_is_judged_and_not_the_first_alone():
         rank["parameter_bytes"] = rank["watched"]["memory_rise_bytes"] = share
     assert set(passed(asked, launch, environment).values()) == {True}
     for name, told in (
-        *(("device_memory", ("memory_rise_bytes", 1)), ("operator_fallback", ("fallback_operators", ["x"]))),
+        *(("device_memory", ("memory_rise_bytes", 1)), ("operator_fallback", ("fallbacks", 1))),
         *(("exclusive_device", ("foreign_processes", [1])), ("throttling", ("throttle_reasons", ["x"]))),
         *(("compilations", ("compilations", 1)), ("compile_cache", ("cached_kernels", 1))),
         *(("numa", ("cpu_nodes", [0])), ("synchronised", ("residual_s", 1.0)), ("major_faults", ("major_faults", 1))),
@@ -429,7 +429,7 @@ def test_what_a_device_may_tell_is_what_the_summary_takes():
 @pytest.mark.parametrize(
     "name, change, wanted, found",
     [
-        ("operator_fallback", _watched("fallback_operators", ["x"]), "nothing", [[["x"]]]),
+        ("operator_fallback", _watched("fallbacks", 1), "nothing", [[1]]),
         ("throttling", _watched("throttle_reasons", None), "told by every rank", [[None]]),
         ("numa", _watched("cpu_nodes", [0]), "cores of the device's own node", [[1, [0]]]),
         ("devices", NO_RANKS, 1, 0),

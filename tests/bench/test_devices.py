@@ -16,13 +16,15 @@ def test_a_device_without_a_module_is_refused():
 
 def test_every_module_offers_the_same_functions():
     offered = {"environment", "missing", "open", "prepare_collectives", "synchronize", "peak_memory_bytes", "describe"}
-    offered |= {"observe", "clock", "numa_node"}
+    offered.add("observe")
     for name in devices._MODULES:
         module = devices.load(name)
         assert isinstance(module.backend, str)
         assert all(callable(getattr(module, function)) for function in offered)
         assert (type(module.shared), type(module.emulated)) == (bool, bool)
         assert all(module.cannot_tell.values())
+        for check, function in (("device_clock", "clock"), ("numa", "numa_node")):
+            assert (check in module.cannot_tell) is not hasattr(module, function)
 
 
 def test_what_does_not_fit_says_how_much_is_needed_and_how_much_there_is(monkeypatch):
@@ -77,3 +79,14 @@ def test_a_gaudi_is_described_by_its_own_line_of_hl_smi(monkeypatch, told, descr
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setattr("runner.bench.hlsmi.query", lambda: told)
     assert devices.load("hpu").describe() == described
+
+
+def test_recipes_that_were_compiled_before_are_counted(monkeypatch, tmp_path):
+    hpu = devices.load("hpu")
+    monkeypatch.delenv("PT_RECIPE_CACHE_PATH", raising=False)
+    assert hpu.cached_recipes() == 0
+    monkeypatch.setenv("PT_RECIPE_CACHE_PATH", str(tmp_path))
+    assert hpu.cached_recipes() == 0
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "recipe").write_text("")
+    assert hpu.cached_recipes() == 1

@@ -2,7 +2,7 @@ import pytest
 
 from runner.bench import hlsmi
 
-# In the form that public logs show for releases 1.10 to 1.20; numbers of devices and modules are the tests' own.
+# In the form that public logs show; modules, places and what stands behind the driver's release are the tests' own.
 TABLE = "HL-225, 1.10.0-494ae52, 1\nHL-225, 1.10.0-494ae52, 0\n"
 VERSIONS = """
 [1] AIP (hl1) 0000:b3:00.0

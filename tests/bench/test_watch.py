@@ -11,14 +11,14 @@ def test_counters_are_differences_and_lists_are_unions():
     found = watch.summary(
         observed(memory_bytes=100, cached_kernels=3, foreign_processes=[9]),
         observed(memory_bytes=700),
-        observed(compilations=4, foreign_processes=[], throttle_reasons=["heat"]),
-        observed(compilations=6, fallback_operators=["aten::nonzero"], foreign_processes=[8, 9], throttle_reasons=[]),
+        observed(compilations=4, fallbacks=5, foreign_processes=[], throttle_reasons=["heat"]),
+        observed(compilations=6, fallbacks=8, foreign_processes=[8, 9], throttle_reasons=[]),
     )
     assert found == {
         "memory_rise_bytes": 600,
         "compilations": 2,
         "cached_kernels": 3,
-        "fallback_operators": ["aten::nonzero"],
+        "fallbacks": 3,
         "foreign_processes": [8, 9],
         "throttle_reasons": ["heat"],
     }

@@ -14,8 +14,8 @@ Every module offers:
   cannot_tell             checks that cannot be made on this device, each with the reason; all others must be. ``open`` may add
                           what the release that is installed here does not tell
   observe()               what the device tells of itself now, in the words of ``watch.OBSERVED``
-  clock(call)             make ``call()`` and return the seconds that the device's own clock gives it
-  numa_node()             the host's memory node that the device is attached to
+  clock(call)             make ``call()`` and return the seconds that the device's own clock gives it (unless it cannot tell)
+  numa_node()             the host's memory node that the device is attached to (unless it cannot tell)
 """
 
 import importlib

@@ -86,14 +86,6 @@ def observe():
     return {}
 
 
-def clock(call):
-    raise NotImplementedError(cannot_tell["device_clock"])
-
-
-def numa_node():
-    return None
-
-
 def describe():
     import torch
 

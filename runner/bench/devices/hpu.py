@@ -32,12 +32,12 @@ cannot_tell = {
     "exclusive_device": "hl-smi shows other processes to root on the host alone",
     "throttling": "no query of hl-smi is known for it",
     "numa": "no query of hl-smi is known for it",
-    "compile_cache": "compiled recipes are kept on disk only where PT_RECIPE_CACHE_PATH says, which is recorded",
     "device_clock": "events of the device were not tried",
 }
 if emulated:
-    checks = ("device_memory", "operator_fallback", "compilations", "synchronised", "synchronisation_control")
-    cannot_tell.update(dict.fromkeys((*cannot_tell, *checks), _STAND_IN))
+    _HARDWARE = ("device_memory", "operator_fallback", "compilations", "compile_cache")
+    _CLOCK = ("synchronised", "synchronisation_control")
+    cannot_tell.update(dict.fromkeys((*cannot_tell, *_HARDWARE, *_CLOCK), _STAND_IN))
 
 
 def environment(ranks):
@@ -72,7 +72,7 @@ def open(local_rank):
     if hlsmi.query() is None:
         cannot_tell.update(dict.fromkeys(("accelerator", "driver"), "hl-smi is not here, or fails"))
     for check, metric in (("compilations", "graph_compilation"), ("operator_fallback", "cpu_fallback")):
-        if not _metric(metric):
+        if "TotalNumber" not in _metric(metric):
             cannot_tell.setdefault(check, "this release of the bridge does not count it")
     return torch.device("hpu")
 
@@ -105,12 +105,18 @@ def observe():
         return {}
     from habana_frameworks.torch import hpu
 
-    compiled, fallbacks = _metric("graph_compilation"), _metric("cpu_fallback")
     return {
         "memory_bytes": hpu.memory_stats()["InUse"],
-        "compilations": compiled.get("TotalNumber"),
-        "fallback_operators": sorted(map(str, fallbacks["FallbackOps"])) if "FallbackOps" in fallbacks else None,
+        "compilations": _metric("graph_compilation").get("TotalNumber"),
+        "cached_kernels": cached_recipes(),
+        "fallbacks": _metric("cpu_fallback").get("TotalNumber"),
     }
+
+
+def cached_recipes():
+    """Return how many files the cache of compiled recipes holds: none where PT_RECIPE_CACHE_PATH is unset, as by default."""
+    folder = os.environ.get("PT_RECIPE_CACHE_PATH")
+    return sum(len(files) for _, _, files in os.walk(folder)) if folder else 0
 
 
 def _metric(name):
@@ -121,14 +127,6 @@ def _metric(name):
         return dict(metric_global(name).stats())
     except (ImportError, KeyError, ValueError, RuntimeError):
         return {}
-
-
-def clock(call):
-    raise NotImplementedError(cannot_tell["device_clock"])
-
-
-def numa_node():
-    return None
 
 
 def describe():
