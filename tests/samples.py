@@ -63,6 +63,7 @@ def request(**changes):
         "launches": 1,
         "margin": 0.05,
         "beside": ["post-3-gaudi2-1-bloomz-7b1"],
+        "engine": "plain",
     }
     made = Request(**{**parts, **changes})
     return Request.from_json(made.to_json(), "a test's request")

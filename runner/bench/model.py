@@ -33,7 +33,7 @@ def load(request, device_module, device, rank, ranks, folder, say):
     import torch
 
     started_ns = time.perf_counter_ns()
-    architecture, engine = request.model.architecture, engines.load(request.stack)
+    architecture, engine = request.model.architecture, engines.load(request.engine)
     dtype = getattr(torch, request.workload.precision)
     model = engine.build(_config(architecture, folder), dtype, request).eval()
     model, name = engine.shard(model, request, device_module, dtype, device, ranks)

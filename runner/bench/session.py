@@ -81,7 +81,7 @@ def _check_before(request, places, device_module, show):
     problem = device_module.missing(request)
     if problem:
         raise problem
-    launcher.check(engines.load(request.stack).launcher(request.stack, request.devices))
+    launcher.check(engines.load(request.engine).launcher(request.stack, request.devices))
     show("comparing the installed packages with the lock")
     found = inventory.describe(request.stack)
     inventory.refuse_drift(found, request.stack)
@@ -125,7 +125,7 @@ def _check_dataset(dataset, path):
 def _launch(attempt, index, device_module, show):
     """Run one launch and append its record, whatever came of it."""
     request = attempt.request
-    engine = engines.load(request.stack)
+    engine = engines.load(request.engine)
     variables = {**device_module.environment(request.devices), **engine.variables(request)}
     offline = request.workload.dataset is None or request.workload.dataset.source != "hub"
     record = {

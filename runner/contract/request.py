@@ -13,10 +13,12 @@ from runner.contract.fields import Fields
 # History of the schema; a request of an older one keeps it, and so its id:
 #   1  first
 #   2  expected: what is known of the ids beforehand; the stack's driver
-SCHEMA = 2
+#   3  engine
+SCHEMA = 3
 
 DEVICES = ("hpu", "cuda", "cpu")  # the kinds of processor, as torch names them
 LAUNCHERS = ("deepspeed", "torchrun")
+ENGINES = ("plain", "optimum-habana", "kernel-injection", "compiled")  # ways to run a BLOOM, a module of bench each
 DATASET_FORMATS = ("json", "csv", "parquet")  # the builders of ``datasets`` that read data and run no code
 NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")  # a case name and its hash fit a Kubernetes label of 63
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -256,7 +258,8 @@ NOTHING_EXPECTED = Expected(None, None)
 class Request:
     """One case to run ``launches`` times. ``beside`` names the claims that its result is set beside.
 
-    ``margin`` is the fraction within which a published number counts as reproduced: fixed here, before the run.
+    ``engine`` is how the model is run. ``margin`` is the fraction within which a published number counts as reproduced: fixed
+    here, before the run.
     """
 
     case: str
@@ -270,6 +273,7 @@ class Request:
     launches: int
     margin: float
     beside: List[str]
+    engine: str
     expected: Expected = NOTHING_EXPECTED
     schema: int = field(default=SCHEMA)
 
@@ -287,6 +291,8 @@ class Request:
         if self.schema < 2:
             content.pop("expected")
             content["stack"].pop("driver")
+        if self.schema < 3:
+            content.pop("engine")
         return content
 
     @classmethod
@@ -297,11 +303,12 @@ class Request:
         schema = fields.count("schema", least=1)
         if schema > SCHEMA:
             raise error(f"{where} has request schema {schema}; this version reads up to {SCHEMA}. Use a newer version.")
+        stack = Stack.from_fields(fields.fields("stack"))
         request = cls(
             case=fields.text("case"),
             accelerator=Accelerator.from_fields(fields.fields("accelerator")),
             devices=fields.count("devices", least=1),
-            stack=Stack.from_fields(fields.fields("stack")),
+            stack=stack,
             model=Model.from_fields(fields.fields("model")),
             weights=Weights.from_fields(fields.fields("weights")),
             workload=Workload.from_fields(fields.fields("workload")),
@@ -309,6 +316,7 @@ class Request:
             launches=fields.count("launches", least=1),
             margin=fields.number("margin"),
             beside=fields.texts("beside"),
+            engine=fields.choice("engine", ENGINES) if schema > 2 else _engine_before_3(stack),
             expected=Expected.from_fields(fields.fields("expected")) if schema > 1 else NOTHING_EXPECTED,
             schema=schema,
         )
@@ -333,6 +341,11 @@ class Request:
 def read_request(path):
     """Read one request file; a directory or a missing file is an ``InputError``."""
     return Request.from_json(strictjson.read(path), str(path))
+
+
+def _engine_before_3(stack):
+    """Return the engine of a request that names none: the stack's packages said it."""
+    return "optimum-habana" if "optimum-habana" in stack.packages else "plain"
 
 
 def _finish(fields, value):

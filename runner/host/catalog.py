@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import InputError
 from runner.contract.fields import Fields
-from runner.contract.request import NAME, SHA256, Accelerator, Protocol
+from runner.contract.request import ENGINES, NAME, SHA256, Accelerator, Protocol
 from runner.host import paths, strictyaml
 
 UNKNOWN = "unknown"
@@ -33,6 +33,8 @@ class Workload:
 
 @dataclass(frozen=True)
 class Case:
+    """``engine`` is None where the stack's own is meant."""
+
     accelerator: str
     devices: int
     stack: str
@@ -44,6 +46,7 @@ class Case:
     launches: int
     margin: str
     beside: tuple[str, ...]
+    engine: str | None
 
 
 @dataclass(frozen=True)
@@ -237,6 +240,7 @@ def _case(name, row):
         launches=row.count("launches", least=1),
         margin=row.text("margin"),
         beside=tuple(row.texts("beside")),
+        engine=row.choice("engine", ENGINES, None),
     )
     row.done()
     return case

@@ -258,13 +258,15 @@ def cell(group):
 
 
 def between(before, after, fresh_before=None, fresh_after=None):
-    """Return the change between two groups as a mapping: what was compared, what moved in the stack, and the ``Change``.
+    """Return the change between two groups as a mapping: what was compared, what moved in stack and engine, and the ``Change``.
 
     ``fresh_before`` and ``fresh_after`` are groups of the same two cells measured once more: a flagged change is confirmed
     only if they show it too. ``confirmed`` is null where they are not given.
     """
     old, new = before.request.stack.packages, after.request.stack.packages
     moved = {name: [old.get(name), new.get(name)] for name in sorted({*old, *new}) if old.get(name) != new.get(name)}
+    if before.request.engine != after.request.engine:
+        moved["engine"] = [before.request.engine, after.request.engine]
     change, reason = _change(before, after)
     found = {
         "before": before.request.id,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.fields import Fields
-from runner.contract.request import DEVICES, LAUNCHERS
+from runner.contract.request import DEVICES, ENGINES, LAUNCHERS
 from runner.host import paths, strictyaml
 
 UNRESOLVED = "unresolved"
@@ -53,9 +53,12 @@ class Package:
 
 @dataclass(frozen=True)
 class Stack:
+    """``engine`` is how a BLOOM is run on it unless a case or the user says otherwise."""
+
     device: str
     python: str
     launcher: str
+    engine: str
     image: Image
     requirements: Requirements
     packages: dict[str, Package]
@@ -86,6 +89,19 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Built:
+    """The image of a stack as it was pushed: ``inputs`` is the sha256 of everything that it was built from."""
+
+    repository: str
+    digest: str
+    inputs: str
+
+    @property
+    def reference(self):
+        return f"{self.repository}@{self.digest}"
+
+
+@dataclass(frozen=True)
 class Lock:
     tools: dict[str, str]
     requirements: dict[str, Requirements]
@@ -93,6 +109,7 @@ class Lock:
     models: dict[str, Pinned]
     datasets: dict[str, Pinned]
     sources: dict[str, Source]
+    built: dict[str, Built]
 
 
 def read(path: Path = paths.LOCK) -> Lock:
@@ -107,8 +124,12 @@ def read(path: Path = paths.LOCK) -> Lock:
         models={name: _pinned(entry) for name, entry in top.each("models")},
         datasets={name: _pinned(entry) for name, entry in top.each("datasets")},
         sources={name: _source(entry) for name, entry in top.each("sources")},
+        built={name: _built(entry) for name, entry in top.each("built")},
     )
     top.done()
+    for name in lock.built:
+        if name not in lock.stacks:
+            raise InputError(f"{paths.shown(path)}: built has {name!r}, which is no entry of stacks.")
     for name, stack in lock.stacks.items():
         for package, pin in stack.packages.items():
             if pin.source is not None and pin.source not in lock.sources:
@@ -128,8 +149,9 @@ def need(value: str, what: str) -> str:
 
 
 def edit(path: Path, changes: dict[tuple[str, ...], str]) -> bool:
-    """Replace scalar values in place; keys of ``changes`` are paths such as ``("stacks", "cpu", "image", "digest")``.
+    """Replace values in place: scalars, and mappings in braces.
 
+    Keys of ``changes`` are paths such as ``("stacks", "cpu", "image", "digest")``.
     The file is read back before it replaces the old one, so that a lock is never left unreadable. Returns whether
     anything changed.
     """
@@ -185,6 +207,7 @@ def _stack(fields):
             device=fields.choice("device", DEVICES),
             python=python,
             launcher=fields.choice("launcher", LAUNCHERS),
+            engine=fields.choice("engine", ENGINES),
             image=_image(fields.fields("image")),
             requirements=_requirements(fields.fields("requirements"), python),
             packages={name: _package(entry) for name, entry in fields.each("packages")},
@@ -224,6 +247,17 @@ def _pinned(fields):
 def _source(fields):
     commit, tree = (fields.pattern(key, _COMMIT, "40 hex digits or unresolved") for key in ("commit", "tree"))
     return _finish(fields, Source(fields.text("repository"), commit, tree, fields.text("branch", None)))
+
+
+def _built(fields):
+    return _finish(
+        fields,
+        Built(
+            repository=fields.text("repository"),
+            digest=fields.pattern("digest", re.compile(r"sha256:[0-9a-f]{64}"), "sha256: and 64 hex digits"),
+            inputs=fields.pattern("inputs", re.compile(r"[0-9a-f]{64}"), "a sha256 in hex"),
+        ),
+    )
 
 
 def _finish(fields, value):

@@ -8,7 +8,7 @@ from runner.contract import strictjson
 from runner.contract.architecture import BYTES_PER_ELEMENT
 from runner.contract.errors import InputError, Unsupported, UsageError
 from runner.contract.files import sha256_of_file
-from runner.contract.request import Dataset, Expected, Model, Request, Stack, Weights, Workload
+from runner.contract.request import ENGINES, Dataset, Expected, Model, Request, Stack, Weights, Workload
 from runner.host import catalog as catalogs
 from runner.host import lockfile
 
@@ -38,6 +38,7 @@ def parser():
     change.add_argument("--precision", choices=tuple(BYTES_PER_ELEMENT))
     change.add_argument("--devices", type=int, help="how many devices, or ranks on the CPU")
     change.add_argument("--protocol", help="another protocol of runner/catalog/protocols.yaml")
+    change.add_argument("--engine", choices=ENGINES, help="another way to run the model than the stack's own")
     change.add_argument("--launches", type=int, help="how often the model is loaded and the protocol run")
     change.add_argument(
         "--margin", help="strict, standard, loose or host-bound: when a published number counts as reproduced"
@@ -108,11 +109,12 @@ def make(catalog, lock, name, options):
         )
     weights = _weights(catalog, _or(options.weights, case.weights), options.seed)
     workload = _workload(catalog, lock, case, options)
+    stack = _stack(lock, case.stack)
     request = Request(
         case=name,
         accelerator=accelerator,
         devices=devices,
-        stack=_stack(lock, case.stack),
+        stack=stack,
         model=_model(lock, model_name, architecture, weights),
         weights=weights,
         workload=workload,
@@ -120,6 +122,7 @@ def make(catalog, lock, name, options):
         launches=_positive(options.launches, case.launches, "--launches"),
         margin=_known(catalog.margins, _or(options.margin, case.margin), "margin"),
         beside=list(case.beside),
+        engine=_or(options.engine, _or(case.engine, lock.stacks[case.stack].engine)),
         expected=_expected(catalog, model_name, accelerator.device, weights, workload, protocol),
     )
     return Request.from_json(request.to_json(), f"the request of {name}")

@@ -15,11 +15,14 @@ MAX_DEPTH = 12
 
 
 class Mapping(dict):
-    """A mapping that knows where it stands: ``lines`` is key to line, ``spans`` is key to the span of a scalar value."""
+    """A mapping that knows where it stands: ``lines`` is key to line, ``spans`` is key to the span of a value on its line.
+
+    Such a value is a scalar, or a mapping in braces; ``end`` is where the mapping itself ends.
+    """
 
     def __init__(self):
         super().__init__()
-        self.lines, self.spans = {}, {}
+        self.lines, self.spans, self.end = {}, {}, 0
 
 
 def read(path):
@@ -111,6 +114,9 @@ class _Reader:
             found[key] = self._value(value_event, depth + 1)
             if isinstance(value_event, yaml.ScalarEvent):
                 found.spans[key] = _span(value_event)
+            elif isinstance(value_event, yaml.MappingStartEvent) and value_event.flow_style:
+                found.spans[key] = _span(value_event)[0], found[key].end
+        found.end = _span(event)[1]
         return found
 
     def _refuse(self, event, problem):
@@ -124,5 +130,5 @@ def _line(event):
 
 
 def _span(event):
-    """Return where a scalar begins and ends in the text, quotes included."""
+    """Return where an event's text begins and ends, quotes included."""
     return event.start_mark.index, event.end_mark.index

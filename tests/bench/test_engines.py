@@ -2,6 +2,7 @@ import pytest
 
 from runner.bench import devices, engines, launcher
 from runner.bench.engines import optimum_habana, plain
+from runner.contract.errors import Unsupported
 from runner.contract.request import Dataset, Stack
 from tests import samples
 
@@ -17,15 +18,22 @@ def gaudi(release="1.6.1", devices=1, graphs=True, dataset=False):
     return samples.request(
         accelerator=samples.Accelerator("gaudi2", "hpu", 96 * 10**9, 2.45e12),
         stack=stack(release),
+        engine="optimum-habana",
         devices=devices,
         protocol=samples.protocol(graphs=graphs),
         workload=workload,
     )
 
 
-def test_a_stack_s_packages_choose_the_engine():
-    assert engines.load(samples.request().stack) is plain
-    assert engines.load(stack("1.5.0")) is optimum_habana
+def test_the_engine_s_name_is_its_module_s():
+    assert engines.load("plain") is plain
+    assert engines.load("optimum-habana") is optimum_habana
+
+
+def test_an_engine_that_is_not_there_yet_is_said_to_be(monkeypatch):
+    monkeypatch.delitem(engines._MODULES, "plain")
+    with pytest.raises(Unsupported, match="The engine plain cannot be run by this version, only .*optimum-habana"):
+        engines.load("plain")
 
 
 def test_every_engine_offers_the_same_functions():

@@ -84,21 +84,32 @@ def test_an_unknown_key_is_refused_at_every_level(path):
 
 
 def test_a_newer_schema_is_refused_with_one_sentence():
-    with pytest.raises(InputError, match=r"has request schema 3; this version reads up to 2. Use a newer version"):
-        Request.from_json({**samples.request().to_json(), "schema": 3}, "r.json")
+    with pytest.raises(InputError, match=r"has request schema 4; this version reads up to 3. Use a newer version"):
+        Request.from_json({**samples.request().to_json(), "schema": 4}, "r.json")
     with pytest.raises(InputError, match="'schema' must be at least 1"):
         Request.from_json({**samples.request().to_json(), "schema": 0}, "r.json")
 
 
-def test_a_request_of_an_older_schema_keeps_it_and_its_id():
+@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("package, engine", [("transformers", "plain"), ("optimum-habana", "optimum-habana")])
+def test_a_request_of_an_older_schema_keeps_it_and_its_id(schema, package, engine):
     old = samples.request().to_json()
-    old.update(schema=1, id="")
-    old.pop("expected")
-    old["stack"].pop("driver")
-    old["id"] = f"{old['case']}-{strictjson.sha256_of({k: v for k, v in old.items() if k != 'id'})[:12]}"
+    old.update(schema=schema)
+    for key in ("engine", "id", *(["expected"] if schema < 2 else [])):
+        old.pop(key)
+    old["stack"]["packages"] = {package: "1.0"}
+    if schema < 2:
+        old["stack"].pop("driver")
+    old["id"] = f"{old['case']}-{strictjson.sha256_of(old)[:12]}"
     read = Request.from_json(old, "r.json")
     assert (read.id, read.to_json(), read.expected) == (old["id"], old, Expected(None, None))
-    assert read != samples.request()
+    assert read.engine == engine
+
+
+def test_the_engine_is_part_of_the_id_and_one_of_those_that_are_known():
+    assert samples.request(engine="compiled").id != samples.request().id
+    with pytest.raises(InputError, match="'engine' is 'fast'; it must be one of compiled, kernel-injection"):
+        samples.request(engine="fast")
 
 
 def test_what_is_expected_is_part_of_the_id():

@@ -40,6 +40,7 @@ def request(name, folder, ranks=1, graphs=True, batch=1, dataset=None, precision
         accelerator=tables.accelerators["gaudi2"],
         devices=ranks,
         stack=pinned(name, folder),
+        engine="optimum-habana",
         protocol=protocol,
         workload=asked,
         expected=expected,

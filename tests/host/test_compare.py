@@ -175,6 +175,12 @@ def test_run_against_run_pairs_cases_and_tells_what_moved():
     assert change["ratio"] == pytest.approx(3.5 / 3.105, rel=1e-3)
 
 
+def test_another_engine_is_told_among_what_moved():
+    before = group(3.1, 3.2)
+    after = compare.Group(replace(before.request, engine="compiled"), before.results)
+    assert compare.between(before, after)["moved"] == {"engine": ["plain", "compiled"]}
+
+
 def test_run_against_run_says_what_is_missing():
     assert compare.between(group(3.1), group(3.1, 3.2))["reason"] == "at least two launches are needed on each side"
     with pytest.raises(InputError, match="The two sides share no case"):

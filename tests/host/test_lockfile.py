@@ -6,6 +6,8 @@ from runner.contract.errors import InputError, UnresolvedPin
 from runner.host import lock as verb
 from runner.host import lockfile, paths, strictyaml
 
+BUILT = f"{{repository: registry.example/team/cpu, digest: sha256:{'1' * 64}, inputs: {'2' * 64}}}"
+
 
 @pytest.fixture
 def copy(tmp_path):
@@ -74,6 +76,14 @@ def test_a_changed_requirements_file_is_noticed(tmp_path):
             "        source: nowhere",
             "builds deepspeed from 'nowhere', which is no entry",
         ),
+        ("    engine: plain", "    engine: fast", "'engine' is 'fast'; it must be one of compiled, kernel-injection"),
+        ("built: {}", f"built: {{none: {BUILT}}}", "built has 'none', which is no entry of stacks"),
+        (
+            "built: {}",
+            f"built: {{cpu: {BUILT.replace('sha256:1', 'sha256:x')}}}",
+            "'digest' must be sha256: and 64 hex",
+        ),
+        ("built: {}", f"built: {{cpu: {BUILT.replace('inputs: 2', 'inputs: x')}}}", "'inputs' must be a sha256 in hex"),
         ("exclude_newer: 2023-06-15", "exclude_newer: June", "'exclude_newer' must be a day"),
         (
             "revision: 7e3104e37a192e22eeca2ba2e14799a3e2dd9d84",
@@ -139,7 +149,8 @@ def test_what_is_read_is_what_stands_there(copy):
         assert vars(entry) == told(raw["requirements"][name])
     for name, stack in lock.stacks.items():
         entry = raw["stacks"][name]
-        assert (stack.device, stack.python, stack.launcher) == (entry["device"], entry["python"], entry["launcher"])
+        for key in ("device", "python", "launcher", "engine"):
+            assert getattr(stack, key) == entry[key]
         assert vars(stack.image) == told(entry["image"])
         assert vars(stack.requirements) == told(entry["requirements"], python=entry["python"])
         for package, pin in stack.packages.items():
@@ -151,6 +162,16 @@ def test_what_is_read_is_what_stands_there(copy):
         assert vars(pin) == told(raw["datasets"][name], short=None, files=None)
     for name, source in lock.sources.items():
         assert vars(source) == told(raw["sources"][name], branch=None)
+
+
+def test_images_that_were_pushed_are_known_by_their_digest(copy):
+    assert lockfile.read(copy).built == {}
+    assert lockfile.edit(copy, {("built",): f"{{cpu: {BUILT}}}"})
+    (built,) = lockfile.read(copy).built.values()
+    assert built.reference == f"registry.example/team/cpu@sha256:{'1' * 64}"
+    assert built.inputs == "2" * 64
+    assert lockfile.edit(copy, {("built",): "{}"})
+    assert copy.read_bytes() == paths.LOCK.read_bytes()
 
 
 def test_an_edit_changes_one_value_and_nothing_else(copy):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -40,6 +41,16 @@ def test_changes_make_another_request(tmp_path):
     assert changed.model.repository == "bigscience/bloom-560m"
     assert changed.model.revision == lockfile.read().models["bloom-560m"].revision
     assert (changed.weights.kind, changed.launches, changed.workload.precision) == ("hub", 3, "bfloat16")
+
+
+def test_the_engine_is_the_user_s_else_the_case_s_else_the_stack_s(tmp_path, monkeypatch):
+    assert made(tmp_path / "a", "cpu-1").engine == lockfile.read().stacks["cpu"].engine == "plain"
+    assert made(tmp_path / "b", "cpu-1", "--engine", "compiled").engine == "compiled"
+    tables = catalog.read()
+    monkeypatch.setattr(catalog, "read", lambda: tables)
+    tables.cases["cpu-1"] = replace(tables.cases["cpu-1"], engine="compiled")
+    assert made(tmp_path / "c", "cpu-1").engine == "compiled"
+    assert made(tmp_path / "d", "cpu-1", "--engine", "plain").engine == "plain"
 
 
 def test_dummy_weights_are_of_no_revision(tmp_path):

@@ -17,8 +17,14 @@ Every module offers:
 
 import importlib
 
+from runner.contract.errors import Unsupported
 
-def load(stack):
-    """Return the engine that a stack's packages name."""
-    name = "optimum_habana" if "optimum-habana" in stack.packages else "plain"
-    return importlib.import_module(f"runner.bench.engines.{name}")
+_MODULES = {"plain": "plain", "optimum-habana": "optimum_habana"}
+
+
+def load(engine):
+    """Return the module of an engine that a request names. Raises ``Unsupported`` where this version has none."""
+    if engine not in _MODULES:
+        known = ", ".join(sorted(_MODULES))
+        raise Unsupported(f"The engine {engine} cannot be run by this version, only {known}. Name one with --engine.")
+    return importlib.import_module(f"runner.bench.engines.{_MODULES[engine]}")
