@@ -42,8 +42,8 @@ compare: $(VENV)/.host  ## set all results beside the published table
 claims: $(VENV)/.host  ## print the published numbers and what is known for and against them
 	$(PY) -m runner claims
 
-perf: $(VENV)/.host $(VENV)/.cpu  ## measure the runner itself: its overhead, compiled decoding, memory bandwidth
-	$(PY) -m tests.perf
+perf: $(VENV)/.host $(VENV)/.cpu  ## measure the runner itself: its overhead, the engines, memory bandwidth (on a GPU: ARGS="--device cuda --model bloomz-7b1 --precision float16 --tokens 100")
+	$(PY) -m tests.perf $(ARGS)
 
 ##@ Check
 

@@ -88,8 +88,10 @@ def walk(tmp_path_factory):
     value.pop("id")
     value["id"] = _id(value)
     Path(other).write_text(json.dumps(value))
-    one, two, torchrun = house.bench("--frames", *paths, other)
+    (faster,) = house.requests("cpu-2", "--engine", "compiled")
+    one, two, torchrun, compiled = house.bench("--frames", *paths, other, faster)
     return {
+        "compiled": compiled,
         "one": one,
         "two": two,
         "torchrun": torchrun,
@@ -113,6 +115,16 @@ def test_one_rank_two_ranks_and_plain_transformers_give_the_same_tokens(walk):
     assert output_ids(walk["one"]) == plain
     assert output_ids(walk["two"]) == plain
     assert len(set(plain[0])) > 30  # not an echo: a vacuous equality would prove nothing
+
+
+def test_two_compiled_ranks_give_the_same_tokens_and_compile_nothing_while_timed(walk):
+    """The engine of today's GPUs, by the same code, where no graphs are replayed."""
+    (launch,) = walk["compiled"]["launches"]
+    assert output_ids(walk["compiled"]) == output_ids(walk["two"])
+    conditions = launch["conditions"]
+    assert (conditions["engine"], conditions["shapes"]) == ("transformers-compiled-tp", "static cache")
+    assert [rank["watched"]["compilations"] for rank in launch["ranks"]] == [0, 0]
+    assert {check["name"]: check["passed"] for check in launch["checks"]}["compilations"] is True
 
 
 def test_tokens_depend_on_the_seed(walk):

@@ -1,7 +1,5 @@
 """Build a BLOOM on the meta device, let the engine shard it, fill it, and generate with it greedily."""
 
-import contextlib
-import functools
 import os
 import time
 from collections import namedtuple
@@ -41,7 +39,7 @@ def load(request, device_module, device, rank, ranks, folder, say):
     model.generation_config.eos_token_id = tokenizers.END if request.protocol.end_of_text == "stop" else None
     model.generation_config.pad_token_id = tokenizers.PADDING
     embeddings = model.transformer.word_embeddings
-    if model.lm_head.weight.shape == embeddings.weight.shape:  # a head that is cut stays its own
+    if weights.held(model.lm_head.weight).shape == embeddings.weight.shape:  # a head that is cut stays its own
         model.lm_head.weight = embeddings.weight  # leaving the meta device unties them
     source = weights.source(request, folder)
     tokenizer = tokenizers.kit() if folder is None else tokenizers.own(folder)
@@ -136,28 +134,12 @@ class _TokenClock:
 
 def traced_call(loaded, rows, workload, clock_ns):
     """Make one instrumented call: every token is waited for, every forward pass noted. Returns a ``TracedCall``."""
-    with _watched_forward(loaded.model) as forward_tokens:
+    forward_tokens: list = []
+    with loaded.engine.watch(loaded.model, forward_tokens):
         streamer = _TokenClock(clock_ns)
         start_ns = clock_ns()
         generate(loaded, rows, workload, streamer)
         return TracedCall(start_ns, clock_ns(), streamer.token_ns, forward_tokens)
-
-
-@contextlib.contextmanager
-def _watched_forward(model):
-    """Yield a list that notes how many tokens each forward pass is given; torch 1.13 has no hook that sees keywords."""
-    forward, noted = model.forward, []
-
-    @functools.wraps(forward)
-    def watched(*arguments, **keywords):
-        noted.append((keywords["input_ids"] if "input_ids" in keywords else arguments[0]).shape[1])
-        return forward(*arguments, **keywords)
-
-    model.forward = watched
-    try:
-        yield noted
-    finally:
-        model.forward = forward
 
 
 def prompt_logits(loaded, rows):
@@ -183,5 +165,5 @@ def observed_precision(loaded):
 
 def parameter_bytes(loaded):
     """Return the bytes of this rank's parameters and the kinds of device that they are on."""
-    held = sum(parameter.numel() * parameter.element_size() for parameter in loaded.model.parameters())
-    return held, sorted({parameter.device.type for parameter in loaded.model.parameters()})
+    held = [weights.held(parameter) for parameter in loaded.model.parameters()]
+    return sum(part.numel() * part.element_size() for part in held), sorted({part.device.type for part in held})

@@ -159,7 +159,8 @@ def fill(model, architecture, source, rank, ranks, say=lambda text: None):
 
     parameters = {parameter.name: parameter for parameter in architecture.parameters()}
     parameters["lm_head.weight"] = architecture.head_shard()
-    targets = dict(model.named_parameters())  # a tied head is not listed twice
+    # a tied head is not listed twice
+    targets = {name: held(parameter) for name, parameter in model.named_parameters()}
     for name, target in targets.items():
         wanted = shard_shape(parameters[name], ranks) if name in parameters else None
         if wanted is None or tuple(target.shape) != wanted:
@@ -174,6 +175,11 @@ def fill(model, architecture, source, rank, ranks, say=lambda text: None):
         )
     with torch.no_grad():
         source.fill(parameters, targets, rank, ranks, _progress(targets, say))
+
+
+def held(parameter):
+    """Return what this rank holds of a parameter: itself, or its part of one that torch knows to be cut."""
+    return parameter.to_local() if hasattr(parameter, "to_local") else parameter
 
 
 def _progress(targets, say):

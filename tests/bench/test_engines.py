@@ -1,7 +1,7 @@
 import pytest
 
 from runner.bench import devices, engines, launcher
-from runner.bench.engines import optimum_habana, plain
+from runner.bench.engines import compiled, optimum_habana, plain
 from runner.contract.errors import Unsupported
 from runner.contract.request import Dataset, Stack
 from tests import samples
@@ -28,6 +28,7 @@ def gaudi(release="1.6.1", devices=1, graphs=True, dataset=False):
 def test_the_engine_s_name_is_its_module_s():
     assert engines.load("plain") is plain
     assert engines.load("optimum-habana") is optimum_habana
+    assert engines.load("compiled") is compiled
 
 
 def test_an_engine_that_is_not_there_yet_is_said_to_be(monkeypatch):
@@ -47,8 +48,9 @@ def test_every_engine_offers_the_same_functions():
         "generation_config",
         "generate",
         "conditions",
+        "watch",
     )
-    assert all(callable(getattr(engine, name)) for engine in (plain, optimum_habana) for name in offered)
+    assert all(callable(getattr(engine, name)) for engine in map(engines.load, engines._MODULES) for name in offered)
 
 
 # How gaudi_spawn.py of the two releases starts the example, and what the example sets before it imports the device.

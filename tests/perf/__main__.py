@@ -1,4 +1,4 @@
-"""``make perf``: what the runner adds to the timed window, what compiling the decode step brings, how near memory limits it."""
+"""``make perf``: what the runner adds to the timed window, what each engine brings, how near memory limits it."""
 
 import argparse
 import functools
@@ -12,9 +12,11 @@ from pathlib import Path
 
 import torch
 
+from runner.bench import engines as all_engines
 from runner.bench import hostfacts, measure, model, tokenizer, weights
 from runner.bench.engines import plain
 from runner.contract.architecture import Architecture
+from runner.contract.errors import DoesNotFit
 from runner.contract.request import Protocol, Workload
 from runner.host import catalog
 
@@ -28,11 +30,20 @@ def main(arguments=None):
     protocol = tables.protocols[PROTOCOL]
     report = {"threads": options.threads, "torch": torch.__version__, "load_average_1min": os.getloadavg()[0]}
     torch.set_num_threads(1)  # a tiny model gains nothing from more, and varies tenfold where they compete for cores
-    small = _load(tables.models["bloom-tiny"])
+    device, cpu = torch.device(options.device), torch.device("cpu")
+    small = _load(tables.models["bloom-tiny"], cpu)
     report["overhead"] = overhead(small, protocol, options.pairs)
-    report["compiled"] = compiled(small, rounds=40)
+    report["tiny"] = engines(small, ["plain", "compiled"], 100, rounds=40)
     torch.set_num_threads(options.threads)
-    report["bandwidth"] = bandwidth(tables.models[options.model], options.tokens)
+    need = tables.models[options.model].weight_bytes(options.precision)
+    if device.type == "cpu" and need * 3 // 2 > hostfacts.available_memory_bytes():
+        raise DoesNotFit(
+            f"{need * 3 // 2:,} bytes are needed for {options.model} and not free. Take a smaller --model."
+        )
+    large = _load(tables.models[options.model], device, options.precision)
+    # on a CPU a large model is bound by memory alike, and compiling it takes minutes
+    names = ["plain", "compiled"] if device.type == "cuda" else ["plain"]
+    report[options.model] = engines(large, names, options.tokens, options.rounds)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     print(f"written: {options.out}")
@@ -115,125 +126,95 @@ def _own_cost_ns(protocol, windows=2000):
     return (time.perf_counter_ns() - start_ns) / windows / protocol.timed_calls
 
 
-def compiled(loaded, rounds):
-    """Set one greedy loop beside itself: eager, with a static cache, and compiled with it; equal tokens or nothing.
+def engines(loaded, names, output_tokens, rounds):
+    """Set engines beside each other on one model and its one set of weights, in turn; equal tokens, or it says so.
 
-    The loop is the kit's own, since generate() of the pinned transformers hands BLOOM a mask of four dimensions with a
-    static cache, which its ALiBi does not take.
+    A token's time is that of a whole call less that of a call for the first token alone: nothing waits in between. Set against
+    the bytes of the weights, it tells what share of the memory's bandwidth decoding takes.
     """
-    ids = model.encode(loaded, [_PROMPT])["input_ids"]
-    wanted = model.generate(loaded, [_PROMPT], _workload(100)).ids[0, ids.shape[1] :].tolist()
-    eager = loaded.model.forward
-    faster = torch.compile(eager, fullgraph=True)
-    started_s = time.perf_counter()
-    try:
-        _decode(loaded.model, faster, ids, 100, static=True)
-    except Exception as problem:  # no C++ compiler, say: what was tried is told, nothing is claimed
-        print(f"compiled: could not be compiled here: {str(problem).splitlines()[0]}")
-        return {"error": str(problem).splitlines()[0]}
-    first_call_s = time.perf_counter() - started_s
-    ways = {"eager": (eager, False), "static": (eager, True), "compiled": (faster, True)}
-    spans: dict[str, list[float]] = {name: [] for name in ways}
-    tokens = set()
-    for number in range(rounds):
+    ways = {name: _with(loaded, name) for name in names}
+    first_s, tokens = {}, {}
+    for name, way in ways.items():
+        started_s = time.perf_counter()
+        ids = model.generate(way, [_PROMPT], _workload(output_tokens, loaded)).ids
+        first_s[name], tokens[name] = time.perf_counter() - started_s, ids.tolist()
+    spans: dict[str, dict[int, list[float]]] = {name: {1: [], output_tokens: []} for name in names}
+    for number in range(-2, rounds):
         for name in sorted(ways, reverse=bool(number % 2)):
-            started_s = time.perf_counter()
-            tokens.add(tuple(_decode(loaded.model, ways[name][0], ids, 100, static=ways[name][1])))
-            spans[name].append(time.perf_counter() - started_s)
-    median = {name: statistics.median(values) for name, values in spans.items()}
-    ratios = {name: median["eager"] / median[name] for name in ("static", "compiled")}
-    same = tokens == {tuple(wanted)}
-    print(
-        f"compiled: against eager decoding, a static cache is {ratios['static']:.2f} and compiled {ratios['compiled']:.2f} times as fast"
-    )
-    print(
-        f"          (medians of {rounds} rounds; first compiled call {first_call_s:.1f} s; tokens {'equal' if same else 'DIFFER'})"
-    )
-    return {
-        "speedup_static": ratios["static"],
-        "speedup_compiled": ratios["compiled"],
-        "first_call_s": first_call_s,
-        "tokens_equal": same,
-    }
+            for asked, seen in spans[name].items():
+                started_s = time.perf_counter()
+                model.generate(ways[name], [_PROMPT], _workload(asked, loaded))
+                if number >= 0:  # the first rounds warm up
+                    seen.append(time.perf_counter() - started_s)
+    ceiling = memory_ceiling(loaded.device)
+    read_bytes, _ = model.parameter_bytes(loaded)
+    report = {"weight_bytes": read_bytes, "ceiling_bytes_per_s": ceiling, "device": str(loaded.device)}
+    report["tokens_equal"] = len({str(ids) for ids in tokens.values()}) == 1
+    for name in names:
+        ttft_s, latency_s = (statistics.median(spans[name][asked]) for asked in (1, output_tokens))
+        tpot_s = (latency_s - ttft_s) / (output_tokens - 1)
+        share = read_bytes / tpot_s / ceiling
+        speedup = statistics.median(spans[names[0]][output_tokens]) / latency_s
+        report[name] = {"latency_s": latency_s, "ttft_s": ttft_s, "tpot_s": tpot_s, "first_call_s": first_s[name]}
+        report[name].update(share_of_bandwidth=share, speedup=speedup)
+        print(
+            f"{name + ':':<10} {speedup:.2f} times as fast as {names[0]}, {share:.2f} of the memory's bandwidth;",
+            end=" ",
+        )
+        print(
+            f"{tpot_s * 1e3:.3f} ms a token, {latency_s:.4f} s for {output_tokens}, {first_s[name]:.1f} s the first time"
+        )
+    same = "equal" if report["tokens_equal"] else "DIFFERENT"
+    print(f"          ({read_bytes:,} bytes of weights; {ceiling / 1e9:.1f} GB/s; {rounds} rounds; tokens {same})")
+    return report
 
 
-def _decode(torch_model, forward, ids, output_tokens, static):
-    """Return greedy tokens; with ``static``, cache and mask have their final length from the start, as on Gaudi."""
-    from transformers import DynamicCache, StaticCache
-
-    start, end = ids.shape[1], ids.shape[1] + output_tokens
-    cache = StaticCache(config=torch_model.config, max_cache_len=end) if static else DynamicCache()
-    mask = torch.zeros(1, end, dtype=torch.long)
-    mask[:, :start] = 1
-    step, tokens = ids, []
-    with torch.no_grad():
-        for position in range(start, end):
-            seen = mask if static else mask[:, :position]
-            logits = forward(input_ids=step, attention_mask=seen, past_key_values=cache, use_cache=True).logits
-            step = logits[:, -1:].argmax(-1)
-            tokens.append(int(step))
-            mask[:, position] = 1
-    return tokens
+def _with(loaded, name):
+    engine = all_engines.load(name)
+    engine.finish(loaded.model, None)
+    return loaded._replace(engine=engine, arguments=engine.arguments(None))
 
 
-def bandwidth(architecture, tokens):
-    """Set the bytes per second that decoding reads beside what the machine's memory gives to the same threads."""
-    need = architecture.weight_bytes("float32") * 3 // 2
-    if need > hostfacts.available_memory_bytes():
-        print(f"bandwidth: {need:,} bytes are needed and not free; take a smaller --model")
-        return {"error": "does not fit"}
-    before = memory_ceiling()
-    loaded = _load(architecture)
-    model.generate(loaded, [_PROMPT], _workload(2))
-    call = model.traced_call(loaded, [_PROMPT], _workload(tokens), time.perf_counter_ns)
-    gaps = [later - earlier for earlier, later in zip(call.token_ns, call.token_ns[1:], strict=False)]
-    tpot_s = statistics.median(gaps) / 1e9
-    ceiling = max(before, memory_ceiling())
-    achieved = architecture.weight_bytes("float32") / tpot_s
-    print(
-        f"bandwidth: decoding reads {achieved / 1e9:.1f} GB/s, {achieved / ceiling:.2f} of the {ceiling / 1e9:.1f} GB/s that memory gives"
-    )
-    print(f"          ({architecture.weight_bytes('float32'):,} bytes of weights, {tpot_s * 1e3:.1f} ms a token)")
-    return {
-        "achieved_bytes_per_s": achieved,
-        "ceiling_bytes_per_s": ceiling,
-        "ratio": achieved / ceiling,
-        "tpot_s": tpot_s,
-    }
-
-
-def memory_ceiling(size_bytes=1 << 30, repeats=7):
+def memory_ceiling(device, size_bytes=1 << 30, repeats=7):
     """Return the best bytes per second of reading a gibibyte: as a sum, and as the matrix-vector product that decoding is."""
-    flat = torch.ones(size_bytes // 4)
-    matrix, vector = flat.view(-1, 4096), torch.ones(4096)
+    flat = torch.ones(size_bytes // 4, device=device)
+    matrix, vector = flat.view(-1, 4096), torch.ones(4096, device=device)
     best = 0.0
     for read in (flat.sum, lambda: torch.mv(matrix, vector)):
         for _ in range(repeats):
+            _wait(device)
             started_s = time.perf_counter()
             read()
+            _wait(device)
             best = max(best, size_bytes / (time.perf_counter() - started_s))
     return best
+
+
+def _wait(device):
+    if device.type == "cuda":
+        torch.cuda.synchronize()
 
 
 _PROMPT = "DeepSpeed is a machine learning framework"
 
 
-def _workload(output_tokens):
-    return Workload("latency", 1, 7, output_tokens, "float32", _PROMPT, None)
+def _workload(output_tokens, loaded=None):
+    precision = "float32" if loaded is None else model.observed_precision(loaded)
+    return Workload("latency", 1, 7, output_tokens, precision, _PROMPT, None)
 
 
-def _load(architecture: Architecture):
+def _load(architecture: Architecture, device, precision="float32"):
     """Return a model with dummy weights as one rank holds it, without a launcher."""
     from transformers import BloomForCausalLM
 
     with torch.device("meta"):
-        built = BloomForCausalLM(model._config(architecture, None))
-    built = built.to_empty(device="cpu").eval()
+        built = BloomForCausalLM(model._config(architecture, None)).to(getattr(torch, precision))
+    built = built.to_empty(device=device).eval()
     built.lm_head.weight = built.transformer.word_embeddings.weight
     source = weights.DummyWeights(29, 0.3)
     weights.fill(built, architecture, source, 0, 1)
     built.generation_config.eos_token_id, built.generation_config.pad_token_id = None, tokenizer.PADDING
-    return model.Loaded(built, tokenizer.kit(), torch.device("cpu"), source, plain, "transformers", {}, 0.0)
+    return model.Loaded(built, tokenizer.kit(), device, source, plain, "transformers", {}, 0.0)
 
 
 def _median_interval(values):

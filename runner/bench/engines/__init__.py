@@ -9,6 +9,7 @@ Every module offers:
   finish(model, request)         the model, once its weights are there, as it generates
   arguments(request)             what every call of ``generate`` gets beside inputs and settings
   generation_config(model, workload)  the ``GenerationConfig`` that ``generate`` works with
+  watch(model, noted)            a context in which each forward pass appends to ``noted`` how many tokens of a row it is given
   generate(loaded, inputs, workload, streamer)
                                  ids [batch, input + output] on the host, from ids and mask there
   conditions(model)              graphs and shapes as they really are, in the words of the claims
@@ -19,7 +20,7 @@ import importlib
 
 from runner.contract.errors import Unsupported
 
-_MODULES = {"plain": "plain", "optimum-habana": "optimum_habana"}
+_MODULES = {"plain": "plain", "optimum-habana": "optimum_habana", "compiled": "compiled"}
 
 
 def load(engine):

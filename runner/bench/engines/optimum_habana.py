@@ -8,9 +8,11 @@ difference is named here by what it does.
 import functools
 
 from runner.bench import tokenizer
+from runner.bench.engines import passes
 from runner.contract.errors import Unsupported
 
 PADDING = "max_length"  # another length would be another graph
+watch = passes.of_forward
 SEED = 27  # the 1.6 example seeds before it builds, 1.5 does not; greedy decoding draws nothing
 
 

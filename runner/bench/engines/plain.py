@@ -2,7 +2,10 @@
 
 import copy
 
+from runner.bench.engines import passes
+
 PADDING = "longest"
+watch = passes.of_forward
 
 
 def launcher(stack, devices):
@@ -45,17 +48,17 @@ def arguments(request):
 def generation_config(model, workload):
     """Return what the call is given, laid over the model's own, as transformers lays it."""
     own = copy.deepcopy(model.generation_config)
-    own.update(**_settings(workload))
+    own.update(**settings(workload))
     return own
 
 
-def _settings(workload):
+def settings(workload):
     return {"max_new_tokens": workload.output_tokens, "do_sample": False, "num_beams": 1, "use_cache": True}
 
 
 def generate(loaded, inputs, workload, streamer=None):
     moved = {name: value.to(loaded.device) for name, value in inputs.items()}
-    return loaded.model.generate(**moved, **_settings(workload), streamer=streamer).cpu()
+    return loaded.model.generate(**moved, **settings(workload), streamer=streamer).cpu()
 
 
 def conditions(model):
