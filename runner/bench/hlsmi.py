@@ -6,10 +6,8 @@ real device here.
 """
 
 import re
-import shutil
-import subprocess
 
-PATIENCE_S = 20  # a hanging driver must not hang the benchmark
+from runner.bench import hostfacts
 
 # The vendor's product names, as public scripts and articles use them; letters behind them tell forms.
 ACCELERATORS = (("HL-205", "gaudi"), ("HL-225", "gaudi2"), ("HL-325", "gaudi3"), ("HL-328", "gaudi3"))
@@ -44,17 +42,4 @@ def accelerator(name):
 
 
 def _run(arguments):
-    if shutil.which("hl-smi") is None:
-        return None
-    try:
-        done = subprocess.run(
-            ["hl-smi", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=PATIENCE_S,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
+    return hostfacts.printed_by(["hl-smi", *arguments])

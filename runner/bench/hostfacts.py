@@ -1,11 +1,15 @@
-"""Facts about this host, read from the kernel: a source that is absent means None, never a guess."""
+"""Facts about this host, read from the kernel and from vendors' tools: a source that is absent means None, never a guess."""
 
 import glob
 import os
 import platform
 import resource
+import shutil
 import statistics
+import subprocess
 import time
+
+PATIENCE_S = 20  # a hanging driver must not hang the benchmark
 
 
 def read_text(path):
@@ -15,6 +19,24 @@ def read_text(path):
             return file.read().strip()
     except OSError:
         return None
+
+
+def printed_by(command):
+    """Return what a program prints; None where it is not on the path, fails, or takes more than ``PATIENCE_S``."""
+    if shutil.which(command[0]) is None:
+        return None
+    try:
+        done = subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=PATIENCE_S,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
 
 
 def usable_cores():

@@ -76,12 +76,12 @@ def _run(options, rank, ranks):
         raw.update(measured)
     else:
         outputs = options.outputs if rank == 0 else None
-        with _Window(device_module, observed) as window:
+        with _Window(device_module, observed, ranks) as window:
             raw["dataset"] = completions.run(request, loaded, options.dataset_file, outputs, say)
             observed["residual_s"] = measure.residual_s(device_module.synchronize, time.perf_counter_ns)
         raw.update(window.found)
     raw["ranks"] = _gather(_rank_facts(rank, device_module, loaded, raw, observed), ranks)
-    _leave_together()
+    _wait_for_all(ranks)  # the process ends without closing the group (see the end of this file)
     return raw
 
 
@@ -91,11 +91,12 @@ class _Window:
     Adds what it observed to ``observed`` (before, after, major_faults); ``found`` has the clock and the host's noise.
     """
 
-    def __init__(self, device_module, observed):
-        self._device_module, self._observed, self.found = device_module, observed, {}
+    def __init__(self, device_module, observed, ranks):
+        self._device_module, self._observed, self._ranks, self.found = device_module, observed, ranks, {}
 
     def __enter__(self):
         self._observed["before"] = self._device_module.observe()
+        _wait_for_all(self._ranks)  # a look may take a tool's second: no rank's clock starts while another still looks
         self._faults, self._counters = hostfacts.major_faults(), hostfacts.noise_counters()
         self._started, self._started_ns = time.time(), time.monotonic_ns()
         return self
@@ -124,7 +125,7 @@ def _latency(request, loaded, device_module, observed, say):
         return model.generate(loaded, rows, workload)
 
     untimed_s = measure.untimed_pass(protocol, call, time.perf_counter_ns)
-    with _Window(device_module, observed) as window:
+    with _Window(device_module, observed, request.devices) as window:
         durations, returned = measure.timed_pass(protocol, call, device_module.synchronize, time.perf_counter_ns)
         observed["residual_s"] = measure.residual_s(device_module.synchronize, time.perf_counter_ns)
     say(f"timed: {durations['span_s'] / protocol.timed_calls:.3f} s a call; {INSTRUMENTED_CALLS} instrumented calls")
@@ -212,14 +213,15 @@ def _gather(facts, ranks):
     return gathered
 
 
-def _leave_together():
-    """Wait until every rank has what it needs; the process ends without closing the group (see the end of this file).
+def _wait_for_all(ranks):
+    """Wait until every rank is here.
 
-    Closing it hung one launch of two ranks on torch 2.0.1: a rank spins in ``destroy_process_group``.
+    Where it comes last it stands for closing the group, which hung one launch of two ranks on torch 2.0.1: a rank spins in
+    ``destroy_process_group``.
     """
-    import torch.distributed
+    if ranks > 1:
+        import torch.distributed
 
-    if torch.distributed.is_initialized():
         torch.distributed.barrier()
 
 

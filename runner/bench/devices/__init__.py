@@ -22,7 +22,7 @@ import importlib
 
 from runner.contract.errors import Unsupported
 
-_MODULES = {"cpu": "runner.bench.devices.cpu", "hpu": "runner.bench.devices.hpu"}
+_MODULES = {name: f"runner.bench.devices.{name}" for name in ("cpu", "cuda", "hpu")}
 
 
 def load(device):

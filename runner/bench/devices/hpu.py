@@ -8,8 +8,8 @@ import importlib.util
 import os
 
 from runner.bench import hlsmi
-from runner.bench.devices import cpu
-from runner.contract.errors import DoesNotFit, LaunchFailed
+from runner.bench.devices import cpu, fit
+from runner.contract.errors import LaunchFailed
 
 backend = "hccl"
 
@@ -45,18 +45,7 @@ def environment(ranks):
 
 
 def missing(request):
-    """Return ``DoesNotFit`` if one device needs more memory than the accelerator has, else None."""
-    architecture, workload, devices = request.model.architecture, request.workload, request.devices
-    there = request.accelerator.memory_bytes
-    positions = workload.input_tokens + workload.output_tokens
-    cache = architecture.kv_cache_bytes(workload.precision, workload.batch_size, positions) // devices
-    need = architecture.weight_bytes_per_rank(workload.precision, devices) + cache + RUNTIME_BYTES
-    if there is None or need <= there:
-        return None
-    return DoesNotFit(
-        f"{request.model.name} in {workload.precision} on {devices} x {request.accelerator.name} needs {need:,} bytes on each"
-        f" device; each has {there:,}. Take more --devices, or a smaller --model."
-    )
+    return fit.missing(request, RUNTIME_BYTES)
 
 
 def open(local_rank):
