@@ -72,8 +72,9 @@ def request(**changes):
 def watched(**changes):
     """Return what a rank of the CPU was seen to do: it tells nothing of itself."""
     told = {
-        **dict.fromkeys(("memory_rise_bytes", "compilations", "cached_kernels", "fallbacks")),
+        **dict.fromkeys(("memory_rise_bytes", "cached_kernels", "fallbacks")),
         **dict.fromkeys(("foreign_processes", "throttle_reasons", "control", "device_clock", "device_node")),
+        "compilations": 0,
         "residual_s": 1e-7,
         "cpu_nodes": [0],
         "major_faults": 0,

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from runner.contract.errors import LaunchFailed
+from runner.contract.request import Accelerator, Stack
 from tests import samples
 
 
@@ -58,18 +60,17 @@ def test_a_damaged_request_is_named(tmp_path):
     assert err == f"runner: {path} is not usable JSON: key 'kind' stands twice. Make it, or fetch it, again.\n"
 
 
-def test_a_device_that_this_version_cannot_measure_is_refused(tmp_path):
-    value = samples.request().to_json()
-    value["accelerator"]["device"] = value["stack"]["device"] = "cuda"
-    from runner.contract import strictjson
-    from runner.contract.request import Request
-
-    content = {key: part for key, part in value.items() if key != "id"}
-    value["id"] = f"cpu-1-{strictjson.sha256_of(content)[:12]}"
-    assert Request.from_json(value, "a test").id == value["id"]
+@pytest.mark.torch
+def test_without_a_gpu_a_request_for_one_is_refused_by_the_launch(tmp_path):
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    asked = samples.request(
+        accelerator=Accelerator("h200", "cuda", 141 * 10**9, None),
+        stack=Stack("cuda", "cuda", "3.12", "torchrun", {"torch": "2.13.0"}, None, None),
+    )
     path = tmp_path / "r.json"
-    path.write_text(json.dumps(value))
+    path.write_text(json.dumps(asked.to_json()))
     code, _, err = runner("bench", str(path), "--results", str(tmp_path / "results"))
-    assert code == 10
-    assert "Device cuda cannot be measured by this version" in err
-    assert not (tmp_path / "results").exists()
+    assert code == LaunchFailed.exit_code
+    assert "a build without CUDA. Install the one that the stack locks" in err or "of this host has no GPU" in err

@@ -1,6 +1,9 @@
 import pytest
 
-pytestmark = pytest.mark.torch
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # torch 2.13 warns itself of its own while it compiles
+]
 torch = pytest.importorskip("torch")
 
 from runner.bench import model, tokenizer, weights  # noqa: E402
@@ -37,7 +40,7 @@ def test_tokens_are_those_of_eager_decoding_and_one_graph_serves_all_calls(loade
     # a graph is bound to the memory that it was captured with
     assert [layer.keys.data_ptr() for layer in cache.layers] == held
     assert list(loaded.arguments["caches"].values()) == [cache]
-    assert traced.forward_tokens == [9] + [1] * (NEW - 1)
+    assert traced.forward_tokens == [7] + [1] * (NEW - 1)
     assert "prepare_inputs_for_generation" not in vars(loaded.model)
 
 

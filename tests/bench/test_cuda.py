@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from runner.bench import hostfacts, measure, watch
-from runner.bench.devices import cuda
+from runner.bench.devices import compiling, cuda
 from runner.contract.errors import LaunchFailed
 
 PLACE, OTHER = "0000:0f:00.0", "0000:07:00.0"
@@ -269,8 +269,8 @@ def test_torch_has_the_calls_that_are_made():
 def test_a_graph_that_torch_compiles_is_counted():
     import torch
 
-    before = cuda._compiled_graphs()
+    before = compiling.graphs()
     compiled = torch.compile(lambda x: x + 1, backend="eager")
     for _ in range(2):
         compiled(torch.ones(2))
-    assert cuda._compiled_graphs() == before + 1
+    assert compiling.graphs() == before + 1

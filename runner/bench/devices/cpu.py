@@ -3,6 +3,7 @@
 import os
 
 from runner.bench import hostfacts
+from runner.bench.devices import compiling
 from runner.contract.errors import DoesNotFit
 
 backend = "gloo"
@@ -16,8 +17,7 @@ cannot_tell = {
     "synchronised": _AT_ONCE,
     "synchronisation_control": _AT_ONCE,
     "device_clock": "the CPU has no clock beside the host's",
-    "compilations": "nothing is compiled on this path",
-    "compile_cache": "nothing is compiled on this path",
+    "compile_cache": "what is compiled here is compiled by each launch anew",
     "exclusive_device": "the CPU is shared with the whole host; see cpu_pressure and idle_before",
     "throttling": "the clock's limits are not told to guests",
     "numa": "the cores are the device",
@@ -83,7 +83,7 @@ def peak_memory_bytes():
 
 
 def observe():
-    return {}
+    return {"compilations": compiling.graphs()}
 
 
 def describe():

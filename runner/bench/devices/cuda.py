@@ -7,10 +7,9 @@ for torch 1.13.1 to 2.13. Nothing here ran on a real GPU yet.
 import ctypes
 import functools
 import os
-import sys
 
 from runner.bench import hostfacts, nvidiasmi
-from runner.bench.devices import fit
+from runner.bench.devices import compiling, fit
 from runner.contract.errors import LaunchFailed
 
 backend = "nccl"
@@ -105,7 +104,7 @@ def observe():
     processes = nvidiasmi.processes()
     return {
         "memory_bytes": torch.cuda.memory_allocated(),
-        "compilations": _captured["graphs"] + _compiled_graphs(),
+        "compilations": _captured["graphs"] + compiling.graphs(),
         "cached_kernels": cached_kernels(),
         "foreign_processes": None
         if processes is None
@@ -159,12 +158,6 @@ def _count_captures(graph):
         return capture_end(*arguments, **keywords)
 
     graph.capture_end = counted
-
-
-def _compiled_graphs():
-    """Return how many graphs torch.compile has made so far: none where it was never loaded, as in torch 1.13."""
-    dynamo = sys.modules.get("torch._dynamo.utils")
-    return dynamo.counters["stats"]["unique_graphs"] if dynamo else 0
 
 
 def _here():
