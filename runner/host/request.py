@@ -80,15 +80,15 @@ def main(arguments):
 
 def listing(catalog):
     """Return the cases with their cells and the models with their sizes, as text."""
+    width = max(map(len, (*catalog.cases, *catalog.models)))
     lines = ["cases:"]
     for name, case in catalog.cases.items():
         cell = f"{case.devices} x {case.accelerator}, {case.model}, {case.precision}, {case.workload}"
-        lines.append(f"  {name:<21} {cell}, protocol {case.protocol}, stack {case.stack}")
+        lines.append(f"  {name:<{width}} {cell}, protocol {case.protocol}, stack {case.stack}")
     lines.append("models:")
     for name, architecture in catalog.models.items():
-        lines.append(
-            f"  {name:<21} {architecture.parameter_count():>15,} parameters, {architecture.weight_bytes('bfloat16'):>15,} bytes at 16 bit"
-        )
+        parameters, held = architecture.parameter_count(), architecture.weight_bytes("bfloat16")
+        lines.append(f"  {name:<{width}} {parameters:>15,} parameters, {held:>15,} bytes at 16 bit")
     return "\n".join(lines)
 
 
