@@ -21,7 +21,7 @@ from tests import samples
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
 
-SECONDS = 240  # a hang is a failure; a launch of two ranks takes about 20 s on two cores
+SECONDS = 480  # a hang is a failure; a launch of two ranks takes about 20 s on two cores, and 50 s with what is compiled
 
 
 def plain_tokens(seed, batch_size=1, output_tokens=100, end_of_text=None):
@@ -88,10 +88,8 @@ def walk(tmp_path_factory):
     value.pop("id")
     value["id"] = _id(value)
     Path(other).write_text(json.dumps(value))
-    (faster,) = house.requests("cpu-2", "--engine", "compiled")
-    one, two, torchrun, compiled = house.bench("--frames", *paths, other, faster)
+    one, two, torchrun = house.bench("--frames", *paths, other)
     return {
-        "compiled": compiled,
         "one": one,
         "two": two,
         "torchrun": torchrun,
@@ -117,10 +115,12 @@ def test_one_rank_two_ranks_and_plain_transformers_give_the_same_tokens(walk):
     assert len(set(plain[0])) > 30  # not an echo: a vacuous equality would prove nothing
 
 
-def test_two_compiled_ranks_give_the_same_tokens_and_compile_nothing_while_timed(walk):
+def test_two_compiled_ranks_give_the_same_tokens_and_compile_nothing_while_timed(walk, tmp_path):
     """The engine of today's GPUs, by the same code, where no graphs are replayed."""
-    (launch,) = walk["compiled"]["launches"]
-    assert output_ids(walk["compiled"]) == output_ids(walk["two"])
+    house = House(tmp_path)
+    (compiled,) = house.bench(*house.requests("cpu-2", "--engine", "compiled"))
+    (launch,) = compiled["launches"]
+    assert output_ids(compiled) == output_ids(walk["two"])
     conditions = launch["conditions"]
     assert (conditions["engine"], conditions["shapes"]) == ("transformers-compiled-tp", "static cache")
     assert [rank["watched"]["compilations"] for rank in launch["ranks"]] == [0, 0]
