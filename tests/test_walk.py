@@ -21,7 +21,7 @@ from tests import samples
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
 
-SECONDS = 480  # a hang is a failure; a launch of two ranks takes about 20 s on two cores, and 50 s with what is compiled
+SECONDS = 480  # a hang is a failure; two ranks take about 20 s on two cores, and 50 s with what is compiled
 
 
 def plain_tokens(seed, batch_size=1, output_tokens=100, end_of_text=None):
