@@ -15,7 +15,7 @@ import torch
 from runner.bench import engines as all_engines
 from runner.bench import hostfacts, measure, model, tokenizer, weights
 from runner.bench.engines import plain
-from runner.contract.architecture import Architecture
+from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import DoesNotFit
 from runner.contract.request import Protocol, Workload
 from runner.host import catalog
@@ -37,9 +37,8 @@ def main(arguments=None):
     torch.set_num_threads(options.threads)
     need = tables.models[options.model].weight_bytes(options.precision)
     if device.type == "cpu" and need * 3 // 2 > hostfacts.available_memory_bytes():
-        raise DoesNotFit(
-            f"{need * 3 // 2:,} bytes are needed for {options.model} and not free. Take a smaller --model."
-        )
+        print(f"{need * 3 // 2:,} bytes are needed for {options.model} and not free. Take a smaller --model.")
+        return DoesNotFit.exit_code
     large = _load(tables.models[options.model], device, options.precision)
     # on a CPU a large model is bound by memory alike, and compiling it takes minutes
     names = ["plain", "compiled"] if device.type == "cuda" else ["plain"]
@@ -58,6 +57,11 @@ def _parser():
     parser.add_argument(
         "--model", default="bloom-560m", help="the model whose decoding is set beside memory (default: %(default)s)"
     )
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where (default: %(default)s)")
+    parser.add_argument(
+        "--precision", choices=tuple(BYTES_PER_ELEMENT), default="float32", help="of that model (default: %(default)s)"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="calls of each engine (default: %(default)s)")
     parser.add_argument("--tokens", type=int, default=16, help="tokens that it decodes (default: %(default)s)")
     parser.add_argument(
         "--threads", type=int, default=len(os.sched_getaffinity(0)), help="threads (default: all cores)"
