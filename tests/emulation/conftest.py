@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulation import drive
+from tests.emulation import drive, runs
 from tests.stacks import build
 
 HERE = "here"
@@ -35,6 +35,20 @@ def outcome(python):
         key = (name, script, *arguments, ranks)
         if key not in known:
             known[key] = drive.run(python(name), script, arguments, ranks)
+        return known[key]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def ran(python):
+    """Return a function that runs a request once for each set of arguments: exit status, result, errors, rank 0's events."""
+    known = {}
+
+    def of(name, *arguments, **options):
+        key = (name, *arguments, *sorted(options.items()))
+        if key not in known:
+            known[key] = runs.run(python(name), name, *arguments, **options)
         return known[key]
 
     return of
