@@ -63,8 +63,8 @@ def test_one_device_of_1_6_is_a_plain_process_and_all_else_runs_under_deepspeed(
 
 
 def test_the_command_of_a_plain_process_names_no_launcher():
-    command = launcher.command("python", 1, ["--request", "r.json"])
-    assert command[1:] == ["-m", "runner.bench.worker", "--request", "r.json"]
+    command = launcher.command("python", 1, ["--out", "folder"])
+    assert command[1:] == ["-m", "runner.bench.worker", "--out", "folder"]
 
 
 @pytest.mark.parametrize(
