@@ -48,6 +48,9 @@ def start(number, host, command):
 def tell(host, process):
     for line in process.stdout:
         print(f"{host}: {line}", end="", flush=True)
+    status = process.wait()
+    if status:
+        print(f"pdsh@here: {host}: ssh exited with exit code {status}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,14 @@ from collections import deque
 from pathlib import Path
 
 from runner.bench.hosts import LOOPBACK
-from runner.bench.worker import PROGRESS
+from runner.bench.worker import ERROR, PROGRESS
 from runner.contract.errors import LaunchFailed, Unsupported
 
 WORKER = "runner.bench.worker"
 LOG_LINES = 60
-_HOST = re.compile(r"^[\w.-]+: (?=@bench)")  # pdsh names the host before each line of it
+# pdsh names the host before each line of it. It tells a host whose command failed, and waits for the others all the same.
+_HOST = re.compile(r"^[\w.-]+: (?=@bench)")
+_LOST = re.compile(r"pdsh@[\w.-]+: [\w.-]+: ssh exited with exit code [1-9]")
 END_S = 10  # how long a launcher may take to notice that its ranks are gone
 
 
@@ -88,7 +90,7 @@ def command(launcher, devices, arguments, hostfile=None):
 def run(arguments, environment, show):
     """Run a launch to its end; return its exit status and the last lines of its output.
 
-    Lines of progress go to ``show``. However this process ends, the lifeline closes and all ranks end with it; when an
+    Lines of progress go to ``show``. A rank's error, or a host that is lost, ends the launch at once. However this process ends, the lifeline closes and all ranks end with it; when an
     exception passes through (Ctrl-C), the launcher is ended too before it goes on.
     """
     log: deque = deque(maxlen=LOG_LINES)
@@ -110,6 +112,9 @@ def run(arguments, environment, show):
                 show(line[len(PROGRESS) :])
             else:
                 log.append(line)
+            if line.startswith(ERROR) or _LOST.match(line):
+                _end(process)  # the other hosts' ranks would wait for this one
+                break
         return process.wait(), list(log)
     finally:
         _end(process)

@@ -78,6 +78,15 @@ def test_what_pdsh_puts_before_a_line_is_taken_off_where_the_line_is_ours():
     assert (shown, log) == (["loading"], ["node-1: noise", "@bench-error {}"])
 
 
+@pytest.mark.parametrize(
+    "line", ['node-2: @bench-error {"exit_code": 3}', "pdsh@node-1: node-2: ssh exited with exit code 1"]
+)
+def test_a_launch_ends_with_the_host_that_failed(line):
+    script = f"import time; print({line!r}, flush=True); time.sleep(600)"
+    status, log = launcher.run([sys.executable, "-c", script], dict(os.environ), print)
+    assert (status, log[0]) == (-signal.SIGTERM, line.replace("node-2: @", "@"))
+
+
 def test_the_log_keeps_only_the_last_lines():
     script = "for n in range(1000): print(n)"
     _, log = launcher.run([sys.executable, "-c", script], dict(os.environ), print)
