@@ -90,8 +90,9 @@ def command(launcher, devices, arguments, hostfile=None):
 def run(arguments, environment, show):
     """Run a launch to its end; return its exit status and the last lines of its output.
 
-    Lines of progress go to ``show``. A rank's error, or a host that is lost, ends the launch at once. However this process ends, the lifeline closes and all ranks end with it; when an
-    exception passes through (Ctrl-C), the launcher is ended too before it goes on.
+    Lines of progress go to ``show``. A rank's error, or a host that is lost, ends the launch at once. However this process
+    ends, the lifeline closes and all ranks end with it; when an exception passes through (Ctrl-C), the launcher is ended too
+    before it goes on.
     """
     log: deque = deque(maxlen=LOG_LINES)
     process = subprocess.Popen(
