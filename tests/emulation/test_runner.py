@@ -4,17 +4,13 @@ Each launch is started by the command that the stack's launcher builds, on the s
 row prescribes are held against those that the stand-in for the device noted.
 """
 
-import json
 from dataclasses import replace
 
 import pytest
 
 from runner.contract import strictjson
-from runner.contract.files import sha256_of_file
-from runner.contract.request import Dataset
-from runner.host import catalog, compare, paths
-from tests import samples
-from tests.bench.test_completions import plain_model
+from runner.host import catalog, compare
+from tests.emulation import reference
 from tests.emulation.conftest import stacks
 from tests.emulation.runs import PROTOCOLS, launch_of
 
@@ -23,16 +19,12 @@ NEW, WIDTH = 100, 107
 INSTRUMENTED = 3
 
 
-def reference():
-    return catalog.read().reference_outputs["bloom-tiny-cpu"].output_ids_sha256
-
-
 @BOTH
 @pytest.mark.parametrize("graphs, batch", [(True, 1), (False, 1), (True, 8)])
 def test_one_device_gives_the_tokens_of_plain_transformers(ran, stack, graphs, batch):
     """Those that today's transformers gives on the CPU, too: the reference is one and the same."""
     launch = launch_of(ran(stack, graphs=graphs, batch=batch))
-    assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference()}
+    assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference.output_ids_sha256()}
     assert launch["conditions"]["graphs"] is graphs
     assert launch["conditions"]["shapes"] == "static"
     assert (launch["conditions"]["device"], launch["conditions"]["emulated"]) == ("hpu", True)
@@ -42,10 +34,23 @@ def test_one_device_gives_the_tokens_of_plain_transformers(ran, stack, graphs, b
 @pytest.mark.parametrize("graphs, batch", [(True, 1), (False, 1), (True, 8)])
 def test_two_ranks_give_the_same_tokens(ran, stack, graphs, batch):
     launch = launch_of(ran(stack, ranks=2, graphs=graphs, batch=batch))
-    assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference()}
+    assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference.output_ids_sha256()}
     assert launch["conditions"]["engine"] == "optimum-habana-deepspeed"
     assert [rank["rank"] for rank in launch["ranks"]] == [0, 1]
     assert len({rank["tokens_sha256"] for rank in launch["ranks"]}) == 1
+
+
+@BOTH
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(loaded, stack, ranks):
+    seen = loaded("spoiled.py", stack, ranks=ranks, graphs=False)
+    found = {how: {strictjson.sha256_of(row) for row in seen[how]} for how in ("right", "behind", "unmasked")}
+    assert found["right"] == {reference.output_ids_sha256()}  # what the check output_ids compares with
+    assert found["behind"] != found["right"] != found["unmasked"]
+    said = seen["weights"]
+    assert said["none"].startswith("FOLDER lacks ") and said["none"].endswith("Fetch it again, whole.")
+    assert "which FOLDER's BLOOM has not. It is another model's file." in said["of another model"]
+    assert said["of another shape"] is not None
 
 
 @BOTH
@@ -148,12 +153,7 @@ def test_the_command_and_the_variables_are_upstream_s(ran, stack):
 
 @pytest.fixture(scope="session")
 def rows(tmp_path_factory):
-    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
-    sentences = (paths.ROOT / "examples" / "sentences.jsonl").read_text().splitlines()
-    texts = [json.loads(line)["text"] for line in sentences[:3]]
-    texts[1:1] = ["a machine", "DeepSpeed is a machine learning framework", "x"]
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    return path
+    return reference.write_rows(tmp_path_factory.mktemp("rows"))
 
 
 @BOTH
@@ -164,29 +164,4 @@ def test_a_dataset_is_completed_with_the_completions_of_plain_transformers(ran, 
     launch = launch_of(ran(stack, ranks=ranks, dataset_file=str(rows), batch=batch, graphs=True))
     assert len(launch["ranks"]) == ranks
     assert (launch["dataset"]["rows"], launch["dataset"]["rows_total"]) == (6, 6)
-    assert launch["dataset"]["tokens_sha256"] == _plain_completions(rows)
-
-
-def _plain_completions(file):
-    """Return the hash that today's runner gives to the same rows on the CPU, one by one."""
-    torch = pytest.importorskip("torch")
-    from runner.bench import completions, model, tokenizer, weights
-    from runner.bench.engines import plain
-
-    loaded = model.Loaded(
-        plain_model(),
-        tokenizer.kit(),
-        torch.device("cpu"),
-        weights.DummyWeights(29, 0.3),
-        plain,
-        "transformers",
-        {},
-        0.0,
-    )
-    dataset = Dataset("file", file.name, None, None, None, "json", sha256_of_file(file), "text", None)
-    asked = samples.request(
-        workload=replace(
-            samples.workload(), name="dataset", prompt=None, dataset=dataset, input_tokens=16, output_tokens=50
-        )
-    )
-    return completions.run(asked, loaded, str(file), None, lambda text: None)["tokens_sha256"]
+    assert launch["dataset"]["tokens_sha256"] == reference.completions_sha256(rows)
