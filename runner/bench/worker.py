@@ -189,8 +189,8 @@ def _conditions(loaded, device_module, ranks):
         "engine": loaded.engine_name,
         "precision": model.observed_precision(loaded),
         "kv_cache": bool(loaded.model.config.use_cache),
-        **loaded.engine.conditions(loaded.model),
         "end_of_text": "ignore" if loaded.model.generation_config.eos_token_id is None else "stop",
+        **loaded.engine.conditions(loaded.model),  # an engine may know better
     }
 
 
