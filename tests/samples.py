@@ -45,8 +45,8 @@ def workload(**changes):
     return Workload(**{**row, **changes})
 
 
-def hpu_stack(driver=None):
-    return Stack("gaudi-1.10", "hpu", "3.8", "deepspeed", {"torch": "2.0.1"}, None, None, driver)
+def hpu_stack(driver=None, firmware=None):
+    return Stack("gaudi-1.10", "hpu", "3.8", "deepspeed", {"torch": "2.0.1"}, None, None, driver, firmware)
 
 
 def request(**changes):

@@ -115,6 +115,7 @@ def _of_the_device(request, launch, cannot_tell):
         else _equal("accelerator", [request.accelerator.name] * request.devices, products),
         _equal("parameters_on_device", [request.stack.device], places),
         _driver(request.stack.driver, ranks, cannot_tell),
+        _firmware(request.stack.firmware, ranks, cannot_tell),
         told("device_memory", REFUSE, ["memory_rise_bytes"], as_much),
         told("operator_fallback", REFUSE, ["fallbacks"], nothing),
         told("compilations", REFUSE, ["compilations"], nothing),
@@ -132,6 +133,15 @@ def _driver(pinned, ranks, cannot_tell):
     found = [rank["device"]["driver"] for rank in ranks]
     releases = {environment.release(driver or "") for driver in found}
     return _check("driver", FLAG, releases == {environment.release(pinned)}, pinned, found)
+
+
+def _firmware(pinned, ranks, cannot_tell):
+    """Tell devices that booted another firmware than the stack's; the vendor's tool writes fw-43.2.0 or fw43.2.0."""
+    if "firmware" in cannot_tell or pinned is None:
+        return _unchecked("firmware", FLAG, cannot_tell.get("firmware", "the lock knows none for this accelerator"))
+    found = [rank["device"].get("firmware") for rank in ranks]
+    versions = {(firmware or "").replace("fw-", "fw") for firmware in found}
+    return _check("firmware", FLAG, versions == {pinned.replace("fw-", "fw")}, pinned, found)
 
 
 def _weight_bytes(request):

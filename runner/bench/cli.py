@@ -29,6 +29,11 @@ def parser():
     )
     described.add_argument("--dataset-file", metavar="FILE", help="the local file that the request's dataset names")
     described.add_argument(
+        "--hostfile",
+        metavar="FILE",
+        help="run on several hosts, this one first: a line ADDRESS slots=N each, as many slots in all as the request has devices",
+    )
+    described.add_argument(
         "--frames",
         action="store_true",
         help="write each result to standard output too, in checksummed lines that `python -m runner collect` reads",
@@ -40,7 +45,7 @@ def main(arguments):
     """Run all requests in order and return 0; the first error ends the rest."""
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _as_interrupt)
-    places = session.Places(options.results, options.model_dir, options.dataset_file)
+    places = session.Places(options.results, options.model_dir, options.dataset_file, options.hostfile)
     published = _print_path_and_frames if options.frames else _print_path
     requests = [read_request(path) for path in options.requests]
     for request in requests:

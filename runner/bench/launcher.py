@@ -3,6 +3,8 @@
 import contextlib
 import importlib.util
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,21 +13,32 @@ import tempfile
 from collections import deque
 from pathlib import Path
 
-from runner.bench.worker import PROGRESS
-from runner.contract.errors import LaunchFailed
+from runner.bench.hosts import LOOPBACK
+from runner.bench.worker import ERROR, PROGRESS
+from runner.contract.errors import LaunchFailed, Unsupported
 
 WORKER = "runner.bench.worker"
 LOG_LINES = 60
+# pdsh names the host before each line of it. It tells a host whose command failed, and waits for the others all the same.
+_HOST = re.compile(r"^[\w.-]+: (?=@bench)")
+_LOST = re.compile(r"pdsh@[\w.-]+: [\w.-]+: ssh exited with exit code [1-9]")
 END_S = 10  # how long a launcher may take to notice that its ranks are gone
 
 
-def deepspeed(devices, port, arguments):
+def deepspeed(devices, port, arguments, hostfile=None):
     """Return the command of the deepspeed launcher, with the flags that optimum-habana's gaudi_spawn.py gives it.
 
+    ``hostfile`` is (path, address of the first host); pdsh then starts the ranks of every host.
     Source: huggingface/optimum-habana@v1.5.0 and v1.6.0 examples/gaudi_spawn.py (for one device without --num_nodes).
     """
     start = [sys.executable, "-m", "deepspeed.launcher.runner"]
-    shape = ["--num_gpus", "1"] if devices == 1 else ["--num_nodes", "1", "--num_gpus", str(devices), "--no_local_rank"]
+    if hostfile is not None:
+        path, master = hostfile
+        shape = ["--hostfile", path, "--master_addr", master, "--no_local_rank"]
+    elif devices == 1:
+        shape = ["--num_gpus", "1"]
+    else:
+        shape = ["--num_nodes", "1", "--num_gpus", str(devices), "--no_local_rank"]
     return [*start, *shape, "--master_port", str(port), "--module", WORKER, *arguments]
 
 
@@ -44,25 +57,42 @@ def python(devices, port, arguments):
 _COMMANDS = {"deepspeed": (deepspeed, "deepspeed"), "torchrun": (torchrun, "torch"), "python": (python, "torch")}
 
 
-def check(launcher):
-    """Raise ``LaunchFailed`` if the package that the launcher comes with is not installed; nothing is imported."""
+def check(launcher, several_hosts=False):
+    """Raise ``LaunchFailed`` if what the launcher comes with is not installed; nothing is imported.
+
+    Raises ``Unsupported`` for a hostfile and a launcher that starts ranks on its own host alone, as gaudi_spawn.py does.
+    """
+    if several_hosts and launcher != "deepspeed":
+        raise Unsupported(
+            f"This request is started by {launcher}, which starts ranks on this host alone. Leave --hostfile out, or take a"
+            " case that runs under DeepSpeed."
+        )
     package = _COMMANDS[launcher][1]
     if importlib.util.find_spec(package) is None:
         raise LaunchFailed(
             f"The launcher {launcher} needs the package {package}, which is not installed here. Run `make setup`."
         )
+    missing = [program for program in ("pdsh", "ssh") if several_hosts and shutil.which(program) is None]
+    if missing:
+        raise LaunchFailed(
+            f"With a hostfile DeepSpeed starts ranks through pdsh and ssh; {' and '.join(missing)} is not on the path."
+            " Install it on this host."
+        )
 
 
-def command(launcher, devices, arguments):
-    """Return the full command for one launch, on a port that is free now."""
-    return _COMMANDS[launcher][0](devices, _free_port(), arguments)
+def command(launcher, devices, arguments, hostfile=None):
+    """Return the full command for one launch, on a port that is free now; ``hostfile`` as ``deepspeed`` takes it."""
+    if hostfile is None:
+        return _COMMANDS[launcher][0](devices, _free_port(), arguments)
+    return deepspeed(devices, _free_port(), arguments, hostfile)
 
 
 def run(arguments, environment, show):
     """Run a launch to its end; return its exit status and the last lines of its output.
 
-    Lines of progress go to ``show``. However this process ends, the lifeline closes and all ranks end with it; when an
-    exception passes through (Ctrl-C), the launcher is ended too before it goes on.
+    Lines of progress go to ``show``. A rank's error, or a host that is lost, ends the launch at once. However this process
+    ends, the lifeline closes and all ranks end with it; when an exception passes through (Ctrl-C), the launcher is ended too
+    before it goes on.
     """
     log: deque = deque(maxlen=LOG_LINES)
     process = subprocess.Popen(
@@ -78,10 +108,14 @@ def run(arguments, environment, show):
     try:
         assert process.stdout is not None
         for line in process.stdout:
+            line = _HOST.sub("", line.rstrip("\n"))
             if line.startswith(PROGRESS):
-                show(line[len(PROGRESS) :].rstrip("\n"))
+                show(line[len(PROGRESS) :])
             else:
-                log.append(line.rstrip("\n"))
+                log.append(line)
+            if line.startswith(ERROR) or _LOST.match(line):
+                _end(process)  # the other hosts' ranks would wait for this one
+                break
         return process.wait(), list(log)
     finally:
         _end(process)
@@ -95,38 +129,42 @@ def scratch():
 
 
 @contextlib.contextmanager
-def lifeline(folder):
-    """Yield the path of a FIFO whose writing end this process holds: it closes when the block, or the process, ends."""
-    path = os.path.join(folder, "lifeline")
-    os.mkfifo(path)
-    handle = os.open(path, os.O_RDWR)  # read and write: opening for writing alone waits for a reader
-    os.set_inheritable(handle, False)
-    try:
-        yield path
-    finally:
-        os.close(handle)
+def lifeline(address, ranks):
+    """Yield an ``ADDRESS:PORT`` of this host that ranks connect to: the connections end when the block, or this process, ends.
+
+    Nobody accepts them. What waits in the queue is connected all the same, and is reset when the socket closes.
+    """
+    with socket.create_server((LOOPBACK if address == LOOPBACK else "", 0), backlog=ranks) as server:
+        yield f"{address}:{server.getsockname()[1]}"
 
 
-def environment(folder, device_environment, offline):
-    """Return the variables of a launch: this process's own, the device's, and private places for temporary files.
+def carried(device_environment, offline):
+    """Return the variables that a launch sets and that mean the same on every host."""
+    offline_environment = (
+        {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"} if offline else {}
+    )
+    return {
+        **device_environment,
+        **offline_environment,
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def environment(folder, carried):
+    """Return the variables of a launch: this process's own, ``carried``, and private places for temporary files.
 
     torchrun, inductor and ``datasets`` leave files where TMPDIR and their caches point.
     """
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    offline_environment = (
-        {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"} if offline else {}
-    )
     return {
         **os.environ,
-        **device_environment,
-        **offline_environment,
+        **carried,
         "PYTHONPATH": path,
         "TMPDIR": folder,
         "HF_DATASETS_CACHE": os.path.join(folder, "datasets"),
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
     }
 
 

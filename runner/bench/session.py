@@ -11,11 +11,11 @@ import time
 from collections import namedtuple
 from datetime import datetime, timezone
 
-from runner.bench import checks, devices, engines, environment, hostfacts, inventory, launcher, weights
+from runner.bench import checks, devices, engines, environment, hostfacts, hosts, launcher, preflight
+from runner.bench.worker import ERROR
 from runner.contract import publish, strictjson
 from runner.contract import result as results
 from runner.contract.errors import (
-    InputError,
     Interrupted,
     KitError,
     LaunchFailed,
@@ -23,18 +23,17 @@ from runner.contract.errors import (
     by_exit_code,
 )
 from runner.contract.estimator import latency_s
-from runner.contract.files import sha256_of_file
 from runner.contract.text import printable
 
 # Where things lie on this machine; a request names what they are and never where.
-Places = namedtuple("Places", "results model_dir dataset_file")
+Places = namedtuple("Places", "results model_dir dataset_file hostfile", defaults=(None,))
 
 
 class _Attempt:
     """What is known of an attempt while it runs."""
 
-    def __init__(self, request, places, found, published):
-        self.request, self.places, self.published = request, places, published
+    def __init__(self, request, places, there, found, published):
+        self.request, self.places, self.hosts, self.published = request, places, there, published
         self.started = datetime.now(timezone.utc)
         self.started_ns = time.monotonic_ns()
         self.id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
@@ -53,8 +52,9 @@ def run(request, places, show, published):
     as interrupted.
     """
     device_module = devices.load(request.stack.device)
+    there = hosts.read(places.hostfile, request.devices) if places.hostfile else [hosts.here(request.devices)]
     found = _check_before(request, places, device_module, show)
-    attempt = _Attempt(request, places, found, published)
+    attempt = _Attempt(request, places, there, found, published)
     host = attempt.environment["cpu"]["model"]
     show(f"attempt {attempt.id} on {host}, stack {request.stack.name}, {request.launches} launch(es)")
     try:
@@ -81,18 +81,8 @@ def _check_before(request, places, device_module, show):
     problem = device_module.missing(request)
     if problem:
         raise problem
-    launcher.check(engines.load(request.engine).launcher(request.stack, request.devices))
-    show("comparing the installed packages with the lock")
-    found = inventory.describe(request.stack)
-    inventory.refuse_drift(found, request.stack)
-    if request.weights.kind == "hub":
-        folder = weights.locate(request.model, places.model_dir)
-        if request.model.files:
-            show("comparing the weight files with their pinned sha256")
-        weights.verify(folder, request.model.files)
-    dataset = request.workload.dataset
-    if dataset is not None and dataset.source == "file":
-        _check_dataset(dataset, places.dataset_file)
+    launcher.check(engines.load(request.engine).launcher(request.stack, request.devices), bool(places.hostfile))
+    found = preflight.check(request, places.model_dir, places.dataset_file, show)
     _check_results(places.results)
     return found
 
@@ -108,25 +98,13 @@ def _check_results(folder):
         )
 
 
-def _check_dataset(dataset, path):
-    """Refuse a dataset file that is not the one that the request was made for."""
-    if path is None:
-        raise InputError(f"The request completes the local file {dataset.name}. Say where it lies with --dataset-file.")
-    try:
-        found = sha256_of_file(path)
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}. Check --dataset-file.") from None
-    if found != dataset.sha256:
-        raise InputError(
-            f"{path} is not the {dataset.name} that the request was made for: its sha256 differs. Make the request again."
-        )
-
-
 def _launch(attempt, index, device_module, show):
     """Run one launch and append its record, whatever came of it."""
     request = attempt.request
     engine = engines.load(request.engine)
-    variables = {**device_module.environment(request.devices), **engine.variables(request)}
+    there = attempt.hosts
+    ranks_of_one_host = max(host.slots for host in there)
+    variables = {**device_module.environment(ranks_of_one_host, len(there)), **engine.variables(request)}
     offline = request.workload.dataset is None or request.workload.dataset.source != "hub"
     record = {
         "index": index,
@@ -134,17 +112,18 @@ def _launch(attempt, index, device_module, show):
         "load_average_1min": hostfacts.load_average(),
         "runnable_before": hostfacts.runnable_threads(),
     }
-    with launcher.scratch() as folder, launcher.lifeline(folder) as lifeline:
-        request_path = os.path.join(folder, "request.json")
-        with open(request_path, "w", encoding="utf-8") as file:
-            file.write(strictjson.pretty(request.to_json()))
-        arguments = _worker_arguments(attempt, index, folder, request_path, lifeline)
-        launch_environment = launcher.environment(folder, variables, offline)
-        command = launcher.command(engine.launcher(request.stack, request.devices), request.devices, arguments)
-        record["command"] = [
-            os.path.basename(part) if part == sys.executable else part.replace(folder, "SCRATCH") for part in command
-        ]
+    with launcher.scratch() as folder, launcher.lifeline(there[0].address, request.devices) as lifeline:
+        carried = launcher.carried(variables, offline)
+        launch_environment = launcher.environment(folder, carried)
         record["variables"] = environment.variables(launch_environment)
+        packed = hosts.pack({"request": request.to_json(), "variables": {**record["variables"], **carried}})
+        arguments = _worker_arguments(attempt, index, folder, packed, lifeline)
+        hostfile = (os.path.abspath(attempt.places.hostfile), there[0].address) if attempt.places.hostfile else None
+        command = launcher.command(
+            engine.launcher(request.stack, request.devices), request.devices, arguments, hostfile
+        )
+        private = {sys.executable: os.path.basename(sys.executable), packed: "PACKED"}
+        record["command"] = [private.get(part, part.replace(folder, "SCRATCH")) for part in command]
         show("starting")
         status, log = launcher.run(command, launch_environment, show)
         try:
@@ -164,9 +143,9 @@ def _launch(attempt, index, device_module, show):
     checks.refuse_failed(record)
 
 
-def _worker_arguments(attempt, index, folder, request_path, lifeline):
+def _worker_arguments(attempt, index, folder, packed, lifeline):
     """Return what every rank is told. Only the first launch writes completions: the others repeat them to be timed."""
-    arguments = ["--request", request_path, "--out", folder, "--lifeline", lifeline]
+    arguments = ["--packed", packed, "--out", folder, "--lifeline", lifeline]
     if attempt.places.model_dir is not None:
         arguments += ["--model-dir", os.path.abspath(attempt.places.model_dir)]
     if attempt.request.workload.dataset is not None:
@@ -182,8 +161,10 @@ def _collect(folder, status, log):
     """Return the raw data of a finished launch, or raise the error that a rank, or the launcher, ended with."""
     for name in sorted(os.listdir(folder)):
         if name.startswith("error-"):
-            error = strictjson.read(os.path.join(folder, name), LaunchFailed)
-            raise by_exit_code(error["exit_code"])(error["message"])
+            raise _as_told(strictjson.read(os.path.join(folder, name), LaunchFailed))
+    for line in log:
+        if line.startswith(ERROR):
+            raise _as_told(strictjson.loads(line[len(ERROR) :].encode(), "a rank's error", LaunchFailed))
     path = os.path.join(folder, "raw.json")
     if status != 0 or not os.path.exists(path):
         last = " | ".join(printable(line, 300) for line in _telling(log))
@@ -193,9 +174,14 @@ def _collect(folder, status, log):
     return strictjson.read(path, LaunchFailed)
 
 
+def _as_told(error):
+    """Return the error that a rank ended with."""
+    return by_exit_code(error["exit_code"])(error["message"])
+
+
 def _telling(log):
     """Return the lines of a log that tell what went wrong: the first raised exception if there is one, else the last lines."""
-    raised = [line for line in log if re.match(r"(\[rank[0-9]+\]: )?[\w.]+(Error|Exception)\b", line)]
+    raised = [line for line in log if re.match(r"([\w.-]+: )?(\[rank[0-9]+\]: )?[\w.]+(Error|Exception)\b", line)]
     return raised[:1] if raised else log[-3:]
 
 

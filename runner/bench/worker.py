@@ -1,33 +1,38 @@
 """One rank of one launch: load, measure, and let rank 0 write the raw data. Started by the stack's launcher."""
 
 import argparse
+import contextlib
 import hashlib
 import os
+import socket
 import sys
 import threading
 import time
 import traceback
 
-from runner.bench import completions, devices, environment, hostfacts, measure, model, watch, weights
+from runner.bench import completions, devices, environment, hostfacts, hosts, measure, model, preflight, watch, weights
 from runner.contract import strictjson
-from runner.contract.errors import KitError
-from runner.contract.request import read_request
+from runner.contract.errors import KitError, LaunchFailed
+from runner.contract.request import Request
 
 # Instrumented calls come after the timed window, which never sees them. Three are enough to show a spread.
 INSTRUMENTED_CALLS = 3
 
 PROGRESS = "@bench "  # what the parent shows of a launch's output; everything else is kept for the case of failure
+ERROR = "@bench-error "  # how a rank on another host tells the error that it ends with
+
+CONNECT_S = 30  # how long a rank tries to reach the parent, and leaves an idle connection untested
 
 
 def main(arguments=None):
     options = _parser().parse_args(arguments)
-    if options.lifeline:
-        _die_with(options.lifeline)
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     try:
+        if options.lifeline:
+            _die_with(options.lifeline)
         raw = _run(options, rank, ranks)
     except KitError as error:
-        _write(options.out, f"error-{rank}.json", {"exit_code": error.exit_code, "message": str(error)})
+        _tell_error(options.out, rank, error)
         return error.exit_code
     except BaseException:
         traceback.print_exc()
@@ -39,12 +44,16 @@ def main(arguments=None):
 
 def _parser():
     parser = argparse.ArgumentParser(prog="runner.bench.worker", description=__doc__)
-    parser.add_argument("--request", required=True, help="the request file")
-    parser.add_argument("--out", required=True, help="folder for raw data, this launch's own")
+    parser.add_argument(
+        "--packed", required=True, help="the request and variables of the launch, as hosts.pack wrote them"
+    )
+    parser.add_argument("--out", required=True, help="folder for raw data, this launch's own, on the parent's host")
     parser.add_argument("--model-dir", help="folder of the model's real weights, instead of the hub cache")
     parser.add_argument("--dataset-file", help="the local file that the request's dataset names")
     parser.add_argument("--outputs", help="JSON Lines file that rank 0 appends completions to")
-    parser.add_argument("--lifeline", help="a FIFO that the parent holds open; when it closes, this rank ends at once")
+    parser.add_argument(
+        "--lifeline", help="ADDRESS:PORT of the parent; when the connection ends, this rank ends at once"
+    )
     parser.add_argument(
         "--local_rank", type=int, help="given by the deepspeed launcher for one device; LOCAL_RANK says the same"
     )
@@ -52,7 +61,14 @@ def _parser():
 
 
 def _run(options, rank, ranks):
-    request = read_request(options.request)
+    packed = hosts.unpack(options.packed)
+    for name, value in packed["variables"].items():
+        os.environ.setdefault(
+            name, value
+        )  # on another host they were not inherited; upstream's script sets its own so too
+    request = Request.from_json(packed["request"], "the request that the parent packed")
+    if not os.path.isdir(options.out):
+        _check_other_host(request, options, rank)
     device_module = devices.load(request.stack.device)
     device = device_module.open(int(os.environ.get("LOCAL_RANK", "0")))
     opened = device_module.observe()
@@ -173,8 +189,8 @@ def _conditions(loaded, device_module, ranks):
         "engine": loaded.engine_name,
         "precision": model.observed_precision(loaded),
         "kv_cache": bool(loaded.model.config.use_cache),
-        **loaded.engine.conditions(loaded.model),
         "end_of_text": "ignore" if loaded.model.generation_config.eos_token_id is None else "stop",
+        **loaded.engine.conditions(loaded.model),  # an engine may know better
     }
 
 
@@ -202,6 +218,17 @@ def _rank_facts(rank, device_module, loaded, raw, observed):
     }
 
 
+def _check_other_host(request, options, rank):
+    """Refuse on this host what the parent has refused on its own. The first rank must be where the parent reads its data."""
+    if rank == 0:
+        raise LaunchFailed(
+            f"Rank 0 started on {os.uname().nodename}, where the folder of the launch is not. Run bench on the first host of the"
+            " hostfile."
+        )
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        preflight.check(request, options.model_dir, options.dataset_file, _silent)
+
+
 def _gather(facts, ranks):
     """Return every rank's facts, in the order of ranks; all ranks take part."""
     if ranks == 1:
@@ -225,16 +252,38 @@ def _wait_for_all(ranks):
         torch.distributed.barrier()
 
 
-def _die_with(path):
-    """End this process as soon as the parent closes its end of the FIFO, however the parent ended: nothing is left behind."""
-    handle = os.open(path, os.O_RDONLY)
+def _die_with(address):
+    """End this process as soon as the parent's end of a connection closes, however the parent ended: nothing is left behind.
+
+    Raises ``LaunchFailed`` if the parent cannot be reached.
+    """
+    host, port = address.rsplit(":", 1)
+    try:
+        line = socket.create_connection((host, int(port)), timeout=CONNECT_S)
+    except OSError as problem:
+        raise LaunchFailed(
+            f"{os.uname().nodename} does not reach {address}, where the parent waits: {problem}. Open the network between the hosts."
+        ) from None
+    line.settimeout(None)
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a host that loses its power closes nothing
+    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, CONNECT_S)
 
     def watch():
-        while os.read(handle, 1):
-            pass
+        with contextlib.suppress(OSError):
+            while line.recv(1):
+                pass
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _tell_error(folder, rank, error):
+    """Leave an error where the parent looks for it: in its folder, or from another host in the launcher's output."""
+    if os.path.isdir(folder):
+        _write(folder, f"error-{rank}.json", {"exit_code": error.exit_code, "message": str(error)})
+    else:
+        told = {"exit_code": error.exit_code, "message": f"{error} This was on {os.uname().nodename}."}
+        print(ERROR + strictjson.canonical(told).decode(), flush=True)
 
 
 def _write(folder, name, value):

@@ -13,7 +13,7 @@ from runner.contract.fields import Fields
 # History of the schema; a request of an older one keeps it, and so its id:
 #   1  first
 #   2  expected: what is known of the ids beforehand; the stack's driver
-#   3  engine
+#   3  engine; the stack's firmware
 SCHEMA = 3
 
 DEVICES = ("hpu", "cuda", "cpu")  # the kinds of processor, as torch names them
@@ -50,7 +50,7 @@ class Accelerator:
 class Stack:
     """A pinned software set. ``image`` is a reference by digest, null when the runner's own environment is used.
 
-    ``driver`` is the version that the host should have, null where nobody knows it.
+    ``driver`` is the version that the host should have, ``firmware`` that of its devices; null where nobody knows it.
     """
 
     name: str
@@ -61,6 +61,7 @@ class Stack:
     requirements_sha256: Optional[str]
     image: Optional[str]
     driver: Optional[str] = None
+    firmware: Optional[str] = None
 
     @classmethod
     def from_fields(cls, fields):
@@ -76,6 +77,7 @@ class Stack:
                 requirements_sha256=fields.optional(Fields.text, "requirements_sha256"),
                 image=fields.optional(Fields.text, "image"),
                 driver=fields.text("driver", None),
+                firmware=fields.text("firmware", None),
             ),
         )
 
@@ -293,6 +295,7 @@ class Request:
             content["stack"].pop("driver")
         if self.schema < 3:
             content.pop("engine")
+            content["stack"].pop("firmware")
         return content
 
     @classmethod

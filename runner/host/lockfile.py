@@ -53,7 +53,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Stack:
-    """``engine`` is how a BLOOM is run on it unless a case or the user says otherwise."""
+    """``engine`` is how a BLOOM is run on it unless a case or the user says otherwise; ``firmware`` is that of Gaudi2."""
 
     device: str
     python: str
@@ -63,6 +63,7 @@ class Stack:
     requirements: Requirements
     packages: dict[str, Package]
     driver: str
+    firmware: str
 
 
 @dataclass(frozen=True)
@@ -198,8 +199,7 @@ def _requirements(fields, python=None):
 def _stack(fields):
     python = fields.pattern("python", _PYTHON, "a Python such as 3.8")
     host = fields.fields("host")
-    driver = host.text("driver")
-    host.text("firmware")
+    driver, firmware = host.text("driver"), host.text("firmware")
     _finish(host, None)
     return _finish(
         fields,
@@ -212,6 +212,7 @@ def _stack(fields):
             requirements=_requirements(fields.fields("requirements"), python),
             packages={name: _package(entry) for name, entry in fields.each("packages")},
             driver=driver,
+            firmware=firmware,
         ),
     )
 

@@ -12,6 +12,8 @@ from runner.contract.request import ENGINES, Dataset, Expected, Model, Request, 
 from runner.host import catalog as catalogs
 from runner.host import lockfile
 
+FIRMWARE_OF = "gaudi2"  # the lock's firmware is this accelerator's; first-generation Gaudi boots one of another series
+
 FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
 
@@ -109,7 +111,7 @@ def make(catalog, lock, name, options):
         )
     weights = _weights(catalog, _or(options.weights, case.weights), options.seed)
     workload = _workload(catalog, lock, case, options)
-    stack = _stack(lock, case.stack)
+    stack = _stack(lock, case.stack, accelerator.name)
     request = Request(
         case=name,
         accelerator=accelerator,
@@ -128,7 +130,7 @@ def make(catalog, lock, name, options):
     return Request.from_json(request.to_json(), f"the request of {name}")
 
 
-def _stack(lock, name):
+def _stack(lock, name, accelerator):
     stack = _known(lock.stacks, name, "stack")
     embedded = stack.device == "cpu"  # the embedded default runs in the environment that make set up, not in an image
     image = (
@@ -142,7 +144,9 @@ def _stack(lock, name):
     }
     sha256 = lockfile.need(stack.requirements.sha256, f"The hash of {stack.requirements.file}")
     driver = None if stack.driver == lockfile.UNRESOLVED else stack.driver
-    return Stack(name, stack.device, stack.python, stack.launcher, packages, sha256, image, driver)
+    known = accelerator == FIRMWARE_OF and stack.firmware != lockfile.UNRESOLVED
+    firmware = stack.firmware if known else None
+    return Stack(name, stack.device, stack.python, stack.launcher, packages, sha256, image, driver, firmware)
 
 
 def _model(lock, name, architecture, weights):

@@ -48,7 +48,7 @@ class KnownDevice:
 
     # the rest of the interface
 
-    def environment(self, ranks):
+    def environment(self, ranks, hosts=1):
         return {}
 
     def missing(self, request):

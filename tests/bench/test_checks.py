@@ -38,7 +38,7 @@ DEMANDED = {
     18: ["cpu_pressure", "throttled_periods", "idle_before", "governor"],
     19: ["oom_kills", "swapped_pages", "major_faults"],
     20: ["numa"],
-    21: ["inventory", "inventory_added", "driver"],
+    21: ["inventory", "inventory_added", "driver", "firmware"],
     22: ["weights"],
     23: ["generation", "variables"],
 }
@@ -47,7 +47,9 @@ DEMANDED = {
 def accelerated():
     """Return a request of a device that can tell everything, and the record of a good launch of it with its environment."""
     asked = samples.request(
-        accelerator=Accelerator("gaudi2", "hpu", None, None), stack=samples.hpu_stack("1.10.0-494"), expected=EXPECTED
+        accelerator=Accelerator("gaudi2", "hpu", None, None),
+        stack=samples.hpu_stack("1.10.0-494", "1.10.0-fw-43.2.0"),
+        expected=EXPECTED,
     )
     launch, environment = samples.body(asked)["launches"][0], samples.environment()
     weight_bytes = asked.model.architecture.weight_bytes("float32")
@@ -60,7 +62,12 @@ def accelerated():
         told.update(fallbacks=0, foreign_processes=[], throttle_reasons=[], memory_rise_bytes=weight_bytes)
         told.update(control={"queued_s": 1.0, "finished_s": 10.0}, device_clock={"host_s": 1.02, "device_s": 1.0})
         told.update(device_node=1, cpu_nodes=[1])
-        rank["device"] = {"name": "HL-225", "accelerator": "gaudi2", "driver": "1.10.0-494ae52"}
+        rank["device"] = {
+            "name": "HL-225",
+            "accelerator": "gaudi2",
+            "driver": "1.10.0-494ae52",
+            "firmware": "1.10.0-fw-43.2.0",
+        }
         rank.update(parameters_on=["hpu"], watched=samples.watched(**told), variables={"PT_HPU_LAZY_MODE": "1"})
     return asked, launch, environment
 
@@ -90,8 +97,9 @@ def test_a_good_launch_passes_every_check_on_a_device_that_can_tell_everything()
 def test_on_the_cpu_what_it_cannot_tell_is_said_with_its_reason_and_all_else_passes():
     found = judged(*of_the_cpu(), CPU)
     unchecked = {name for name, check in found.items() if check["passed"] is None}
-    assert unchecked == {*CPU.cannot_tell, "oom_kills", "governor", "driver"}
+    assert unchecked == {*CPU.cannot_tell, "oom_kills", "governor", "driver", "firmware"}
     assert found["driver"]["reason"] == "the lock knows none for this stack"
+    assert found["firmware"]["reason"] == "the lock knows none for this accelerator"
     assert all(found[name]["reason"] == reason for name, reason in CPU.cannot_tell.items())
     assert all(check["passed"] is True for name, check in found.items() if name not in unchecked)
     acts = {name: check["act"] for name, check in judged(*accelerated()).items()}
@@ -121,6 +129,10 @@ def _calls(*durations):
 
 def _watched(name, value):
     return _set(("ranks", 0, "watched", name), value)
+
+
+def _lacking_firmware(launch, environment):
+    launch["ranks"][0]["device"].pop("firmware")
 
 
 NO_RANKS = _set(("ranks",), [])
@@ -239,6 +251,11 @@ VIOLATIONS = [
     ("driver", _set(("ranks", 0, "device", "driver"), None)),
     ("driver", _set(("ranks", 0, "device", "driver"), "")),
     ("driver", NO_RANKS),
+    ("firmware", _set(("ranks", 0, "device", "firmware"), "1.9.0-fw-42.0.1")),
+    ("firmware", _set(("ranks", 0, "device", "firmware"), "1.10.0-rc-fw-43.2.0")),
+    ("firmware", _set(("ranks", 0, "device", "firmware"), None)),
+    ("firmware", _lacking_firmware),
+    ("firmware", NO_RANKS),
     ("weights", _set(("weights", "seed"), 30)),
     ("weights", _set(("weights", "seed"), None)),
     ("generation", _set(("generation", "num_beams"), 2)),
@@ -293,6 +310,14 @@ def test_every_rank_is_judged_and_not_the_first_alone():
         twin = copy.deepcopy(launch)
         twin["ranks"][1].update(change)
         assert [check for check, outcome in passed(asked, twin, environment).items() if outcome is False] == [name]
+
+
+@pytest.mark.parametrize("told", ["1.10.0-fw-43.2.0", "1.10.0-fw43.2.0"])
+def test_firmware_of_either_spelling_is_the_same(told):
+    asked, launch, environment = accelerated()
+    launch["ranks"][0]["device"]["firmware"] = told
+    check = judged(asked, launch, environment)["firmware"]
+    assert (check["passed"], check["act"]) == (True, checks.FLAG)
 
 
 @pytest.mark.parametrize("share, enough", [(0.9, True), (1.1, True), (0.89, False), (1.11, False)])
@@ -434,6 +459,12 @@ def test_what_a_device_may_tell_is_what_the_summary_takes():
         ("numa", _watched("cpu_nodes", [0]), "cores of the device's own node", [[1, [0]]]),
         ("devices", NO_RANKS, 1, 0),
         ("driver", _set(("ranks", 0, "device", "driver"), "1.9.0-580"), "1.10.0-494", ["1.9.0-580"]),
+        (
+            "firmware",
+            _set(("ranks", 0, "device", "firmware"), "1.9.0-fw-42.0.1"),
+            "1.10.0-fw-43.2.0",
+            ["1.9.0-fw-42.0.1"],
+        ),
         ("parameter_bytes", _set(("ranks", 0, "parameter_bytes"), 7), [samples.TINY.weight_bytes("float32")], [7]),
         ("major_faults", _watched("major_faults", 3), [0, 0], 3),
         ("clock_drift_s", _set(("clock", "drift_s"), -1.5), [0, 1.0], 1.5),
@@ -515,7 +546,7 @@ def test_a_limit_itself_is_within(found, within):
     assert checks._within("spread", 0, 0.1, found, checks.FLAG)["passed"] is within
 
 
-@pytest.mark.parametrize("name", [*CPU.cannot_tell, "accelerator", "driver"])
+@pytest.mark.parametrize("name", [*CPU.cannot_tell, "accelerator", "driver", "firmware"])
 def test_what_a_device_says_it_cannot_tell_is_not_checked_and_keeps_its_act(name):
     asked, launch, environment = accelerated()
     able, unable = KnownDevice(), KnownDevice()

@@ -74,3 +74,14 @@ def test_without_a_gpu_a_request_for_one_is_refused_by_the_launch(tmp_path):
     code, _, err = runner("bench", str(path), "--results", str(tmp_path / "results"))
     assert code == LaunchFailed.exit_code
     assert "a build without CUDA. Install the one that the stack locks" in err or "of this host has no GPU" in err
+
+
+def test_a_hostfile_that_does_not_fit_the_request_is_refused_before_anything_else(tmp_path):
+    (tmp_path / "r.json").write_text(json.dumps(samples.request(devices=2).to_json()))
+    (tmp_path / "hostfile").write_text("a slots=8\n")
+    arguments = ("bench", str(tmp_path / "r.json"), "--results", str(tmp_path / "results"), "--hostfile")
+    code, _, err = runner(*arguments, str(tmp_path / "hostfile"))
+    assert (code, "has 8 slot(s) on 1 host(s); the request is for 2 device(s)" in err) == (3, True)
+    code, _, err = runner(*arguments, str(tmp_path / "none"))
+    assert (code, "none cannot be read: No such file or directory. Check --hostfile." in err) == (3, True)
+    assert not (tmp_path / "results").exists()

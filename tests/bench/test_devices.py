@@ -61,6 +61,12 @@ def test_ranks_share_the_cores(monkeypatch):
     assert devices.load("cpu").environment(16)["OMP_NUM_THREADS"] == "1"
 
 
+def test_gloo_stays_on_the_host_where_there_is_no_other(monkeypatch):
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
+    assert devices.load("cpu").environment(2)["GLOO_SOCKET_IFNAME"] == "lo"
+    assert "GLOO_SOCKET_IFNAME" not in devices.load("cpu").environment(2, hosts=2)
+
+
 @pytest.mark.parametrize(
     "told, described",
     [

@@ -1,6 +1,8 @@
+from types import SimpleNamespace
+
 import pytest
 
-from runner.bench import devices, engines, launcher
+from runner.bench import devices, engines, launcher, tokenizer
 from runner.bench.engines import compiled, optimum_habana, plain
 from runner.contract.errors import Unsupported
 from runner.contract.request import Dataset, Stack
@@ -63,8 +65,8 @@ def test_one_device_of_1_6_is_a_plain_process_and_all_else_runs_under_deepspeed(
 
 
 def test_the_command_of_a_plain_process_names_no_launcher():
-    command = launcher.command("python", 1, ["--request", "r.json"])
-    assert command[1:] == ["-m", "runner.bench.worker", "--request", "r.json"]
+    command = launcher.command("python", 1, ["--out", "folder"])
+    assert command[1:] == ["-m", "runner.bench.worker", "--out", "folder"]
 
 
 @pytest.mark.parametrize(
@@ -130,6 +132,22 @@ def test_without_the_vendor_s_package_the_device_says_what_is_missing():
         LaunchFailed, match="habana_frameworks is not installed here. Run this in the image of a gaudi stack"
     ):
         devices.load("hpu").open(0)
+
+
+@pytest.mark.parametrize(
+    "release, graphs, dataset, ignores",
+    [
+        ("1.5.0", True, False, True),
+        ("1.5.0", False, False, False),
+        ("1.6.1", False, False, True),
+        ("1.6.1", False, True, False),
+    ],
+)
+def test_in_lazy_mode_the_end_of_text_is_there_and_ignored_as_upstream_s_is(release, graphs, dataset, ignores):
+    made = SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=None), forward=None)
+    assert optimum_habana.finish(made, gaudi(release, graphs=graphs, dataset=dataset)) is made
+    assert made.generation_config.eos_token_id == (tokenizer.END if ignores else None)
+    assert optimum_habana.conditions(made).get("end_of_text") == ("ignore" if ignores else None)
 
 
 def test_a_head_that_deepspeed_has_cut_is_never_split_again():

@@ -1,26 +1,55 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 
 import pytest
 
-from runner.bench import launcher
-from runner.contract.errors import LaunchFailed
+from runner.bench import launcher, worker
+from runner.contract.errors import LaunchFailed, Unsupported
 
 
 def test_one_device_gets_the_command_of_gaudi_spawn():
-    command = launcher.deepspeed(1, 1234, ["--request", "r"])
+    command = launcher.deepspeed(1, 1234, ["--out", "folder"])
     assert command[1:] == [
         *("-m", "deepspeed.launcher.runner", "--num_gpus", "1"),
-        *("--master_port", "1234", "--module", "runner.bench.worker", "--request", "r"),
+        *("--master_port", "1234", "--module", "runner.bench.worker", "--out", "folder"),
     ]
 
 
 def test_several_devices_get_the_command_of_gaudi_spawn():
     command = launcher.deepspeed(8, 1234, [])
     assert command[3:8] == ["--num_nodes", "1", "--num_gpus", "8", "--no_local_rank"]
+
+
+def test_a_hostfile_gets_the_command_of_gaudi_spawn():
+    command = launcher.command("deepspeed", 16, ["--out", "folder"], ("/etc/hosts.gaudi", "10.0.0.7"))
+    assert command[1:3] == ["-m", "deepspeed.launcher.runner"]
+    assert command[3:8] == ["--hostfile", "/etc/hosts.gaudi", "--master_addr", "10.0.0.7", "--no_local_rank"]
+    assert command[8] == "--master_port"
+    assert command[10:] == ["--module", "runner.bench.worker", "--out", "folder"]
+
+
+@pytest.mark.parametrize("name", ["torchrun", "python"])
+def test_a_hostfile_without_deepspeed_is_refused_as_by_gaudi_spawn(name):
+    with pytest.raises(
+        Unsupported, match=f"started by {name}, which starts ranks on this host alone. Leave --hostfile out"
+    ):
+        launcher.check(name, several_hosts=True)
+
+
+def test_a_hostfile_needs_the_programs_that_reach_other_hosts(monkeypatch, tmp_path):
+    monkeypatch.setitem(launcher._COMMANDS, "deepspeed", (launcher.deepspeed, "runner"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    launcher.check("deepspeed")
+    with pytest.raises(LaunchFailed, match="pdsh and ssh is not on the path"):
+        launcher.check("deepspeed", several_hosts=True)
+    for name in ("pdsh", "ssh"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    launcher.check("deepspeed", several_hosts=True)
 
 
 def test_torchrun_starts_as_many_ranks_as_devices():
@@ -40,6 +69,22 @@ def test_progress_is_shown_and_all_else_is_kept():
     shown = []
     status, log = launcher.run([sys.executable, "-u", "-c", script], dict(os.environ), shown.append)
     assert (status, log, shown) == (3, ["noise"], ["loading"])
+
+
+def test_what_pdsh_puts_before_a_line_is_taken_off_where_the_line_is_ours():
+    script = "print('10.0.0.7: @bench loading'); print('node-1: noise'); print('node-2: @bench-error {}')"
+    shown = []
+    _, log = launcher.run([sys.executable, "-u", "-c", script], dict(os.environ), shown.append)
+    assert (shown, log) == (["loading"], ["node-1: noise", "@bench-error {}"])
+
+
+@pytest.mark.parametrize(
+    "line", ['node-2: @bench-error {"exit_code": 3}', "pdsh@node-1: node-2: ssh exited with exit code 1"]
+)
+def test_a_launch_ends_with_the_host_that_failed(line):
+    script = f"import time; print({line!r}, flush=True); time.sleep(600)"
+    status, log = launcher.run([sys.executable, "-c", script], dict(os.environ), print)
+    assert (status, log[0]) == (-signal.SIGTERM, line.replace("node-2: @", "@"))
 
 
 def test_the_log_keeps_only_the_last_lines():
@@ -88,8 +133,8 @@ time.sleep(600)
 PARENT = """
 import subprocess, sys, time
 from runner.bench import launcher
-with launcher.scratch() as folder, launcher.lifeline(folder) as path:
-    child = subprocess.Popen([sys.executable, "-c", sys.argv[1], path], stdout=subprocess.PIPE, start_new_session=True)
+with launcher.scratch() as folder, launcher.lifeline("127.0.0.1", 1) as address:
+    child = subprocess.Popen([sys.executable, "-c", sys.argv[1], address], stdout=subprocess.PIPE, start_new_session=True)
     child.stdout.readline()
     print(child.pid, flush=True)
     time.sleep(600)
@@ -109,6 +154,27 @@ def test_a_rank_ends_with_its_parent_however_that_ends(number, tmp_path):
     assert gone_soon(rank)
 
 
+def test_a_parent_that_cannot_be_reached_is_an_error_that_says_so():
+    with launcher.lifeline("127.0.0.1", 1) as address:
+        pass
+    with pytest.raises(
+        LaunchFailed, match=f"does not reach {address}, where the parent waits: .*refused. Open the network"
+    ):
+        worker._die_with(address)
+
+
+def test_a_lifeline_waits_on_this_host_alone_where_there_is_no_other():
+    def reached_from_elsewhere(line):
+        worker._die_with("127.0.0.2:" + line.rpartition(":")[2])
+
+    with launcher.lifeline("127.0.0.1", 4) as line, pytest.raises(LaunchFailed, match="refused"):
+        reached_from_elsewhere(line)
+    with launcher.lifeline("127.0.0.2", 4) as line:
+        assert line.startswith("127.0.0.2:")
+        with socket.create_connection(("127.0.0.2", int(line.rpartition(":")[2])), timeout=5):
+            pass
+
+
 def test_scratch_is_removed_even_after_an_error():
     with pytest.raises(RuntimeError), launcher.scratch() as folder:
         (open(os.path.join(folder, "raw"), "w")).close()
@@ -118,7 +184,8 @@ def test_scratch_is_removed_even_after_an_error():
 
 def test_a_launch_is_offline_unless_it_needs_the_hub(monkeypatch):
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    assert launcher.environment("/scratch", {}, offline=True)["HF_HUB_OFFLINE"] == "1"
-    assert "HF_HUB_OFFLINE" not in launcher.environment("/scratch", {}, offline=False)
-    assert launcher.environment("/scratch", {"OMP_NUM_THREADS": "3"}, offline=True)["OMP_NUM_THREADS"] == "3"
-    assert launcher.environment("/scratch", {}, offline=True)["TMPDIR"] == "/scratch"
+    online, offline = (launcher.carried({"OMP_NUM_THREADS": "3"}, offline) for offline in (False, True))
+    assert "HF_HUB_OFFLINE" not in launcher.environment("/scratch", online)
+    found = launcher.environment("/scratch", offline)
+    assert (found["HF_HUB_OFFLINE"], found["OMP_NUM_THREADS"], found["TMPDIR"]) == ("1", "3", "/scratch")
+    assert "/scratch" not in "".join(offline.values())  # which is on this host alone

@@ -25,7 +25,7 @@ APPEND = 'import sys; open(sys.argv[3], \'w\').write(\'{"row": 0}\\n{"row": 1}\\
 @pytest.fixture
 def play(monkeypatch, tmp_path):
     """Return a function that lets a request run with one prepared script for each launch."""
-    monkeypatch.setattr(launcher, "check", lambda name: None)
+    monkeypatch.setattr(launcher, "check", lambda name, several_hosts: None)
     monkeypatch.setattr(inventory, "describe", lambda stack: samples.inventory())
     monkeypatch.setattr(environment, "RECORDED", ("OMP_PROC_BIND",))
 
@@ -34,7 +34,7 @@ def play(monkeypatch, tmp_path):
         prepared.write_text(json.dumps(samples.raw(asked) if value is None else value))
         left = list(scripts)
 
-        def command(name, devices, arguments):
+        def command(name, devices, arguments, hostfile):
             options = dict(zip(arguments[::2], arguments[1::2]))
             return [sys.executable, "-c", left.pop(0), str(prepared), options["--out"], options.get("--outputs", "")]
 
@@ -90,6 +90,13 @@ def test_a_rank_s_own_error_becomes_the_parent_s(play, tmp_path):
     with pytest.raises(LaunchFailed, match=r"shapes differ\. The failed attempt is kept in"):
         play(samples.request(), REFUSE, value={"exit_code": 6, "message": "shapes differ."})
     assert the_only_result(tmp_path)["launches"][0]["error"] == "shapes differ."
+
+
+def test_an_error_of_a_rank_on_another_host_comes_in_the_output(play, tmp_path):
+    told = """print('noise'); print('node-2: @bench-error {"exit_code": 3, "message": "weights are missing."}')"""
+    with pytest.raises(InputError, match=r"^weights are missing\.$"):
+        play(samples.request(), told)
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_launcher_that_dies_is_told_with_its_last_words_made_harmless(play, tmp_path):

@@ -1,11 +1,14 @@
 """Give each test of the stand-in a Python that has torch: this one, or that of a stack made by ``make test-stacks``."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.emulation import drive
+from runner.bench import engines
+from runner.contract import strictjson
+from tests.emulation import drive, runs
 from tests.stacks import build
 
 HERE = "here"
@@ -36,5 +39,38 @@ def outcome(python):
         if key not in known:
             known[key] = drive.run(python(name), script, arguments, ranks)
         return known[key]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def ran(python):
+    """Return a function that runs a request once for each set of arguments: exit status, result, errors, rank 0's events."""
+    known = {}
+
+    def of(name, *arguments, **options):
+        key = (name, *arguments, *sorted(options.items()))
+        if key not in known:
+            known[key] = runs.run(python(name), name, *arguments, **options)
+        return known[key]
+
+    return of
+
+
+@pytest.fixture(scope="session")
+def loaded(python, tmp_path_factory):
+    """Return a function that runs a script of this folder over a request of a stack, started by the launcher that a worker gets.
+
+    The script's arguments are the request's file and the folder for ``rank-0.json``, which is returned.
+    """
+
+    def of(script, name, output_tokens=100, **options):
+        interpreter = python(name)
+        asked = runs.request(name, interpreter.parents[1], **options)
+        asked = replace(asked, workload=replace(asked.workload, output_tokens=output_tokens))
+        path = tmp_path_factory.mktemp("request") / "request.json"
+        path.write_text(strictjson.pretty(asked.to_json()))
+        launcher = engines.load(asked.engine).launcher(asked.stack, asked.devices)
+        return drive.run(interpreter, script, [path], (launcher, asked.devices))[0]
 
     return of

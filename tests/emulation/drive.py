@@ -36,7 +36,8 @@ def environment(python, folder):
 def run(python, script, arguments=(), ranks=None):
     """Return what the script printed, read as JSON; with ``ranks`` a list of that, from ranks that the launcher started.
 
-    ``ranks`` is (launcher, number): ``deepspeed`` with the flags of gaudi_spawn.py, or ``processes`` for bare ones.
+    ``ranks`` is (launcher, number): ``deepspeed`` with the flags of gaudi_spawn.py, ``python`` for one without a launcher, or
+    ``processes`` for bare ones, which print.
     """
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as folder:
         variables = environment(python, folder)
@@ -50,9 +51,10 @@ def run(python, script, arguments=(), ranks=None):
             ["--num_gpus", "1"] if number == 1 else ["--num_nodes", "1", "--num_gpus", str(number), "--no_local_rank"]
         )
         start = [str(python), "-m", "deepspeed.launcher.runner", *shape, "--master_port", str(_free_port())]
+        start = [str(python)] if launcher == "python" else start
         variables["LOCAL_SIZE"] = str(number)
         _output([*start, *own, folder], variables)
-        return [json.loads(Path(folder, f"rank-{rank}.json").read_text()) for rank in range(number)]
+        return [json.loads(path.read_text()) for path in sorted(Path(folder).glob("rank-*.json"))]
 
 
 def _output(command, variables):

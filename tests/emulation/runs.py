@@ -55,7 +55,7 @@ def run(interpreter, name, ranks=1, dataset_file=None, **options):
         sha256, file = sha256_of_file(dataset_file), os.path.basename(dataset_file)
         options["dataset"] = Dataset("file", file, None, None, None, "json", sha256, "text", None)
     asked = request(name, folder, ranks, **options)
-    shared_memory = {*os.listdir("/dev/shm")}
+    shared_memory = _buffers()
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
         variables = {**drive.environment(interpreter, scratch), "LOCAL_SIZE": str(ranks)}
         variables.pop("HF_HUB_OFFLINE")  # the runner sets it itself
@@ -68,7 +68,20 @@ def run(interpreter, name, ranks=1, dataset_file=None, **options):
         )
         written = sorted(Path(scratch, "results").rglob("*.json"))
         read = results.read_one(written[0]) if written else (None, asked)
-        assert {*os.listdir("/dev/shm")} <= shared_memory  # what stays there stays in memory
+        assert _buffers() <= shared_memory  # what stays there stays in memory
         trace = Path(scratch, "trace.0")
         events = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
         return done, read[0], read[1], events
+
+
+def launch_of(outcome):
+    """Return the one launch of a run that went well."""
+    done, result, _, _ = outcome
+    assert done.returncode == 0, done.stderr[-3000:]
+    (launch,) = result["launches"]
+    return launch
+
+
+def _buffers():
+    """Return what DeepSpeed's ranks leave in shared memory, 66 MiB each; other names there are other programs'."""
+    return {name for name in os.listdir("/dev/shm") if name.startswith("deepspeed_")}

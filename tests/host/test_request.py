@@ -43,6 +43,29 @@ def test_changes_make_another_request(tmp_path):
     assert (changed.weights.kind, changed.launches, changed.workload.precision) == ("hub", 3, "bfloat16")
 
 
+@pytest.mark.parametrize(
+    "name, accelerator, firmware",
+    [
+        ("gaudi-1.9", "gaudi2", "1.9.0-fw-42.0.1"),
+        ("gaudi-1.10", "gaudi2", "1.10.0-fw-43.2.0"),
+        ("gaudi-1.10", "gaudi", None),  # the lock knows Gaudi2's alone
+        ("cuda", "gaudi2", None),
+    ],
+)
+def test_firmware_is_asked_of_the_accelerator_whose_it_is(name, accelerator, firmware):
+    lock = lockfile.read()
+    image = replace(lock.stacks[name].image, digest="sha256:" + "0" * 64)
+    packages = {
+        package: replace(pin, version="1" if pin.version == lockfile.UNRESOLVED else pin.version)
+        for package, pin in lock.stacks[name].packages.items()
+    }
+    sha256 = replace(lock.stacks[name].requirements, sha256="0" * 64)
+    whole = replace(lock.stacks[name], image=image, packages=packages, requirements=sha256)
+    found = verb._stack(replace(lock, stacks={name: whole}), name, accelerator)
+    assert found.firmware == firmware
+    assert found.driver == (None if name == "cuda" else whole.driver)
+
+
 def test_the_engine_is_the_user_s_else_the_case_s_else_the_stack_s(tmp_path, monkeypatch):
     assert made(tmp_path / "a", "cpu-1").engine == lockfile.read().stacks["cpu"].engine == "plain"
     assert made(tmp_path / "b", "cpu-1", "--engine", "compiled").engine == "compiled"

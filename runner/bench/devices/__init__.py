@@ -1,7 +1,8 @@
 """One sibling module per kind of processor, each with the same few functions; nothing else asks which device it is.
 
 Every module offers:
-  environment(ranks)      variables that a launch needs before any import, without importing torch
+  environment(ranks, hosts=1)  variables that a launch needs before any import, for so many ranks on each host; no torch is
+                          imported
   missing(request)        a ``DoesNotFit`` when the model does not fit, else None; before anything is loaded
   backend                 the collective backend's name
   open(local_rank)        select this rank's device and return it as ``torch.device``

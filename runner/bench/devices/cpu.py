@@ -28,16 +28,14 @@ cannot_tell = {
 RUNTIME_BYTES = 500_000_000
 
 
-def environment(ranks):
+def environment(ranks, hosts=1):
     """Share the cores evenly among the ranks."""
     threads = str(max(1, hostfacts.usable_cores() // ranks))
-    return {
-        "DS_ACCELERATOR": "cpu",
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
-        # all ranks are on this host; else gloo asks the resolver for the host's name, which laptops often cannot answer
-        "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", "lo"),
-    }
+    shared = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    if hosts > 1:
+        return shared
+    # all ranks are on this host; else gloo asks the resolver for the host's name, which laptops often cannot answer
+    return {**shared, "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", "lo")}
 
 
 def missing(request):

@@ -25,7 +25,7 @@ cannot_tell = {"operator_fallback": "CUDA has none: an operator that it lacks is
 _captured = {"graphs": 0}
 
 
-def environment(ranks):
+def environment(ranks, hosts=1):
     return {"DS_ACCELERATOR": "cuda"}  # newer releases of DeepSpeed ask it before they look; another may be inherited
 
 

@@ -40,7 +40,7 @@ if emulated:
     cannot_tell.update(dict.fromkeys((*cannot_tell, *_HARDWARE, *_CLOCK), _STAND_IN))
 
 
-def environment(ranks):
+def environment(ranks, hosts=1):
     return {}
 
 
@@ -59,7 +59,7 @@ def open(local_rank):
 
     initialize_distributed_hpu()
     if hlsmi.query() is None:
-        cannot_tell.update(dict.fromkeys(("accelerator", "driver"), "hl-smi is not here, or fails"))
+        cannot_tell.update(dict.fromkeys(("accelerator", "driver", "firmware"), "hl-smi is not here, or fails"))
     for check, metric in (("compilations", "graph_compilation"), ("operator_fallback", "cpu_fallback")):
         if "TotalNumber" not in _metric(metric):
             cannot_tell.setdefault(check, "this release of the bridge does not count it")

@@ -79,7 +79,7 @@ def shard(model, request, device_module, dtype, device, ranks):
 
 
 def finish(model, request):
-    """Split the head as 1.5 does, and wrap the model in a graph where the vendor's DeepSpeed has not.
+    """Split the head as 1.5 does, wrap the model in a graph where the vendor's DeepSpeed has not; give it an end of text.
 
     Raises ``Unsupported`` where DeepSpeed has cut the head already: 1.5 would multiply by one rank's part of it, and go on.
     """
@@ -90,6 +90,10 @@ def finish(model, request):
                 " DeepSpeed that the stack pins, or one device."
             )
         model.split_lm_head()
+    if arguments(request)["lazy_mode"]:
+        # as upstream's model has: every call copies its id to the device, and in lazy mode nothing ever asks for it
+        model.generation_config.eos_token_id = tokenizer.END
+        model.ignores_end_of_text = True
     if request.protocol.graphs and not _in_graph(model):
         from habana_frameworks.torch.hpu import wrap_in_hpu_graph
 
@@ -140,7 +144,8 @@ def generate(loaded, inputs, workload, streamer=None):
 
 
 def conditions(model):
-    return {"graphs": _in_graph(model), "shapes": "static"}
+    ignores = {"end_of_text": "ignore"} if getattr(model, "ignores_end_of_text", False) else {}
+    return {"graphs": _in_graph(model), "shapes": "static", **ignores}
 
 
 def _in_graph(model):

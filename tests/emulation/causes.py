@@ -1,0 +1,69 @@
+"""Decode in bfloat16 with plain transformers, with upstream, and with the reference under every cause. Run by test_arithmetic.py.
+
+``single STACK`` is upstream in one process over sentences of several lengths; ``runner STACK RANKS`` the reference alone, over the
+runner's prompt, which the caller sets beside the runner's tokens. Prints JSON; tokens are those behind the prompt.
+"""
+
+import json
+import sys
+
+import torch
+from transformers import GenerationConfig
+
+from tests.emulation import arithmetic, scenario
+
+
+def model(dtype=torch.bfloat16):
+    return scenario.model().to(dtype)
+
+
+def reference(inputs, causes, ranks=1, dtype=torch.bfloat16):
+    ids = arithmetic.generate(model(dtype), inputs, scenario.NEW_TOKENS, causes, ranks)
+    return ids[:, inputs["input_ids"].shape[1] :].tolist()
+
+
+def plain(inputs, dtype=torch.bfloat16):
+    made = model(dtype)
+    made.generation_config = GenerationConfig(max_new_tokens=scenario.NEW_TOKENS, pad_token_id=arithmetic.PADDING)
+    return made.generate(**inputs, do_sample=False)[:, inputs["input_ids"].shape[1] :].tolist()
+
+
+def explained(inputs, causes, ranks=1):
+    """Return what the reference decodes with all causes, with none, with each alone, and with all but each."""
+    return {
+        "all": reference(inputs, causes, ranks),
+        "none": reference(inputs, (), ranks),
+        "alone": {one: reference(inputs, (one,), ranks) for one in causes},
+        "without": {one: reference(inputs, [other for other in causes if other != one], ranks) for one in causes},
+    }
+
+
+def single(stack):
+    batches = {batch: scenario.encoded(batch) for batch in (1, 8)}
+    seen = {
+        batch: {
+            "plain": plain(inputs),
+            "float32": {"plain": plain(inputs, torch.float32), "none": reference(inputs, (), dtype=torch.float32)},
+            **explained(inputs, arithmetic.OF_OPTIMUM[stack]),
+        }
+        for batch, inputs in batches.items()
+    }
+    import habana_frameworks.torch.hpu as hpu
+
+    scenario.adapt()
+    for batch, inputs in batches.items():
+        found = scenario.call(hpu.wrap_in_hpu_graph(model().to("hpu")), batch, True)["tokens"]
+        seen[batch]["found"] = [row[inputs["input_ids"].shape[1] :] for row in found]
+    return seen
+
+
+def runner(stack, ranks):
+    causes, seen = arithmetic.of_runner(stack, int(ranks)), {}
+    for batch in (1, 8):
+        inputs = scenario.tokenizer.kit()(scenario.SENTENCES[:1] * batch, return_tensors="pt")
+        seen[batch] = {"plain": plain(inputs), **explained(inputs, causes, int(ranks))}
+    return seen
+
+
+if __name__ == "__main__":
+    print(json.dumps({"single": single, "runner": runner}[sys.argv[1]](*sys.argv[2:])))

@@ -1,0 +1,75 @@
+"""Run upstream's published script, unmodified, over a tiny BLOOM, and tell what it did to the device. Run by test_published.py.
+
+The arguments are the script, the arguments of the script after ``--``, and last a folder: rank 0 leaves there its events and the
+precisions that it multiplied in. The model lies in the folder as the hub's cache would hold it, under a name that the script takes.
+"""
+
+import json
+import os
+import runpy
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+REPOSITORY = "bigscience/bloom-tiny"
+COMMIT = "0" * 40
+
+
+class Precisions(TorchFunctionMode):
+    """Note the precisions of what the device multiplies."""
+
+    found = set()
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if getattr(function, "__name__", "") in ("matmul", "linear", "bmm"):
+            self.found.add(str(result.dtype).replace("torch.", ""))
+        return result
+
+
+def store(folder):
+    """Write the tiny model as a snapshot of the hub, and point transformers at it."""
+    os.environ["TRANSFORMERS_CACHE"] = os.environ["HUGGINGFACE_HUB_CACHE"] = os.path.join(folder, "hub")
+    from tests.emulation import scenario  # transformers looks for its cache once, when it is imported
+
+    place = Path(folder, "hub", f"models--{REPOSITORY.replace('/', '--')}")
+    snapshot = place / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True, exist_ok=True)
+    (place / "refs").mkdir(exist_ok=True)
+    (place / "refs" / "main").write_text(COMMIT)
+    scenario.config().save_pretrained(snapshot)
+    scenario.tokenizer.kit().save_pretrained(snapshot)
+    state = {name: value.clone() for name, value in scenario.model().state_dict().items() if name != "lm_head.weight"}
+    # the vendor's DeepSpeed loads nothing, and says nothing, unless names are those of bigscience/bloom
+    bare = metadata.version("deepspeed").startswith("0.7.7")
+    torch.save(
+        {name[len("transformer.") :] if bare else name: value for name, value in state.items()},
+        snapshot / "pytorch_model.bin",
+    )
+
+
+def main(script, arguments, folder):
+    rank = int(os.environ.get("RANK", "0"))
+    os.environ.setdefault("_", "deepspeed" if "WORLD_SIZE" in os.environ else sys.executable)
+    store(os.path.join(folder, f"model-{rank}"))
+    os.chdir(folder)
+    sys.argv = [script, *arguments, "--model_name_or_path", REPOSITORY]
+    sys.path.insert(0, os.path.dirname(script))
+    with Precisions() as precisions:
+        told = runpy.run_path(script, run_name="__main__")
+    from habana_frameworks import trace
+
+    if rank == 0:
+        assert told["__name__"] == "__main__"
+        seen = {"events": trace.events, "precisions": sorted(precisions.found)}
+        Path(folder, "rank-0.json").write_text(json.dumps(seen))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    given = [one for one in sys.argv[1:] if not one.startswith("--local_rank")]
+    main(given[0], given[given.index("--") + 1 : -1], given[-1])

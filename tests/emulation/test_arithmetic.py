@@ -1,0 +1,76 @@
+"""In bfloat16 upstream's tokens are not those of plain transformers; each difference is that of an operation that rounds elsewhere.
+
+The reference (arithmetic.py) decodes as transformers does, and with the causes of a stack switched on as that stack does: to the last
+token, in the stack's own torch. Run with ``-s`` to read what each cause does.
+"""
+
+import pytest
+
+from tests.emulation import arithmetic, table
+from tests.emulation.conftest import stacks
+from tests.emulation.runs import launch_of
+
+BOTH = stacks(*arithmetic.OF_OPTIMUM)
+BATCHES = ("1", "8")
+NEW = 100
+
+
+def apart(found, wanted):
+    """Return the first place where two batches differ in any row, or None."""
+    places = [place for row, other in zip(found, wanted) for place in range(NEW) if row[place] != other[place]]
+    return min(places, default=None)
+
+
+def told(stack, what, batch, seen, found, causes):
+    """Print the causes: where one alone parts from plain transformers, and where all but it part from what really ran."""
+    rows = [(f"{stack}, {what}, batch {batch}", "alone, from plain", "left out, from upstream", "")]
+    for one in causes:
+        alone, without = apart(seen["alone"][one], seen["plain"]), apart(seen["without"][one], found)
+        rows.append((one, *("-" if place is None else place for place in (alone, without)), arithmetic.CAUSES[one]))
+    rows.append(
+        ("none / all", apart(found, seen["plain"]), "-" if seen["all"] == found else apart(found, seen["all"]), "")
+    )
+    print("\n" + table.aligned(rows))
+
+
+@BOTH
+@pytest.mark.parametrize("batch", BATCHES)
+def test_without_a_cause_the_reference_is_plain_transformers(outcome, stack, batch):
+    seen = outcome(stack, "causes.py", "single", stack)[batch]
+    assert seen["none"] == seen["plain"]
+    assert seen["float32"]["none"] == seen["float32"]["plain"]
+    assert [len(row) for row in seen["none"]] == [NEW] * int(batch)
+
+
+@BOTH
+@pytest.mark.parametrize("batch", BATCHES)
+def test_with_its_causes_the_reference_is_upstream(outcome, stack, batch):
+    seen = outcome(stack, "causes.py", "single", stack)[batch]
+    told(stack, "one process", batch, seen, seen["found"], arithmetic.OF_OPTIMUM[stack])
+    assert seen["all"] == seen["found"]
+    assert seen["found"] != seen["plain"]  # else there was nothing to explain
+
+
+@BOTH
+def test_no_cause_can_be_left_out(outcome, stack):
+    """Over rows of several lengths; what another shape of a product does is the processor's, and is told, not asked."""
+    seen = outcome(stack, "causes.py", "single", stack)["8"]
+    for one in arithmetic.OF_OPTIMUM[stack]:
+        if one != "width":
+            assert seen["without"][one] != seen["found"], one
+            assert seen["alone"][one] != seen["plain"] or one == "write", (
+                one
+            )  # nothing is written over in a cache that grows
+
+
+@BOTH
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("batch", BATCHES)
+def test_with_its_causes_the_reference_is_the_runner(outcome, ran, stack, ranks, batch):
+    launch = launch_of(ran(stack, ranks=ranks, batch=int(batch), precision="bfloat16"))
+    assert launch["conditions"]["precision"] == "bfloat16"
+    found = launch["tokens"]["output_ids"]
+    seen = outcome(stack, "causes.py", "runner", stack, ranks)[batch]
+    told(stack, f"{ranks} rank(s)", batch, seen, found, arithmetic.of_runner(stack, ranks))
+    assert seen["all"] == found
+    assert [len({*row}) > 15 for row in found] == [True] * int(batch)

@@ -1,0 +1,87 @@
+"""Call for call: the runner does to the device what upstream's published script does, from the first call to the last timed one.
+
+The scripts are no part of this kit. BLOOMZ_BENCH_OPTIMUM_HABANA names a clone of huggingface/optimum-habana, in which they are found
+at the commits that the protocols name; without it nothing is compared here. 1.5 makes graphs under the vendor's DeepSpeed alone,
+which BLOOMZ_BENCH_DEEPSPEED names.
+"""
+
+import os
+import subprocess
+
+import pytest
+
+from runner.host import catalog
+from tests.emulation import drive
+from tests.emulation.conftest import stacks
+from tests.emulation.runs import PROTOCOLS
+from tests.stacks import build
+
+CLONE = "BLOOMZ_BENCH_OPTIMUM_HABANA"
+BOTH = stacks(*PROTOCOLS)
+WIDTH, NEW = 107, 100
+FLAGS = ["--use_hpu_graphs", "--use_kv_cache", "--max_new_tokens", str(NEW)]  # as in the post
+# one card, without --bf16: 1.6 alone has the flag
+PRECISION = {"gaudi-1.9": "bfloat16", "gaudi-1.10": "float32"}
+LAUNCHER = {"gaudi-1.9": "deepspeed", "gaudi-1.10": "python"}
+
+
+@pytest.fixture(scope="session")
+def published(python, tmp_path_factory):
+    """Return a function that runs a stack's published script once, and returns what published.py tells of it."""
+    known = {}
+
+    def of(stack):
+        if CLONE not in os.environ:
+            pytest.skip(f"{CLONE} names no clone of huggingface/optimum-habana")
+        if stack not in known:
+            commit, script = catalog.read().protocols[PROTOCOLS[stack]].source.partition("@")[2].split(":")
+            folder = tmp_path_factory.mktemp(stack)
+            packed = subprocess.run(
+                ["git", "-C", os.environ[CLONE], "archive", commit, os.path.dirname(script)],
+                check=True,
+                capture_output=True,
+            )
+            subprocess.run(["tar", "-x", "-C", str(folder)], input=packed.stdout, check=True)
+            arguments = [folder / script, "--", *FLAGS]
+            (known[stack],) = drive.run(python(stack), "published.py", arguments, (LAUNCHER[stack], 1))
+        return known[stack]
+
+    return of
+
+
+def window(events):
+    """Return the events from the first call's token_idx to the last call's copy to the host, and how many calls there were.
+
+    Left out is what a device would have refused.
+    """
+    first = next(
+        number
+        for number, event in enumerate(events)
+        if (event["event"], event.get("shape")) == ("h2d", []) and events[number + 1].get("shape") == [1, WIDTH]
+    )
+    ends = [number for number, event in enumerate(events) if event["event"] == "d2h" and event["shape"] == [1, WIDTH]]
+    return [event for event in events[first : ends[-1] + 1] if event["event"] != "mixed"], len(ends)
+
+
+def mixed(events):
+    return {(event["function"], event["in_capture"]) for event in events if event["event"] == "mixed"}
+
+
+@BOTH
+def test_on_one_card_the_script_computes_in_this_precision_unless_told_otherwise(published, stack):
+    assert published(stack)["precisions"] == [PRECISION[stack]]
+
+
+@BOTH
+def test_the_runner_makes_the_calls_of_the_published_script(published, ran, stack):
+    if stack == "gaudi-1.9" and not os.environ.get(build.OVERRIDE):
+        pytest.skip(f"{build.OVERRIDE} names no DeepSpeed of the vendor's, which alone makes graphs")
+    wanted, calls = window(published(stack)["events"])
+    protocol = catalog.read().protocols[PROTOCOLS[stack]]
+    assert calls == protocol.untimed_calls + protocol.timed_calls
+    assert sum(event["event"] == "replay" for event in wanted) > calls * (NEW - 2)
+    # the vendor's fork of 1.10 leaves 1.5's ALiBi slopes on the host; 1.5 names the fork of 1.9
+    assert mixed(published(stack)["events"]) == ({("mul", True)} if stack == "gaudi-1.9" else set())
+    assert mixed(ran(stack, precision=PRECISION[stack])[3]) == set()
+    found, _ = window(ran(stack, precision=PRECISION[stack])[3])
+    assert found[: len(wanted)] == wanted

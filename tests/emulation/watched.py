@@ -1,0 +1,66 @@
+"""Load a request's model as a worker does, make one call, and tell which functions of torch ran. Run by test_differences.py.
+
+The arguments are the request's file and, last, a folder: rank 0 leaves there what it saw. Shapes are static and no graph is made, so
+that every operation of every token is seen.
+"""
+
+import collections
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from runner.bench import devices, model
+from runner.contract.request import read_request
+
+UPDATES = ("index_add_", "index_copy_", "one_hot", "diag_embed")  # what writes into a cache of fixed length, or could
+
+
+class Watch(TorchFunctionMode):
+    """Count functions by name, and the products with the memory of ``weight`` by the shape of what they multiply with."""
+
+    def __init__(self, weight):
+        self.memory, self.counts, self.products = _memory(weight), collections.Counter(), collections.Counter()
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        name = getattr(function, "__name__", str(function))
+        if not (name.startswith("index_") and args and not args[0].is_floating_point()):  # ids are written too
+            self.counts[name] += 1
+        if name in ("matmul", "linear"):
+            for given in args:
+                if isinstance(given, torch.Tensor) and _memory(given) == self.memory:
+                    self.products[str(sorted(given.shape))] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def _memory(tensor):
+    return tensor.storage().data_ptr()
+
+
+def main(request_path, folder):
+    request = read_request(request_path)
+    rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    module = devices.load(request.stack.device)
+    loaded = model.load(request, module, module.open(rank), rank, ranks, None, lambda text: None)
+    with Watch(loaded.model.lm_head.weight) as watch:
+        model.generate(loaded, [request.workload.prompt], request.workload)
+    seen = {
+        "engine": loaded.engine_name,
+        "precision": model.observed_precision(loaded),
+        "arguments": loaded.arguments,
+        "buffers": sorted(name.rpartition(".")[2] for name, _ in loaded.model.named_buffers()),
+        "head": dict(watch.products),
+        "updates": {name: watch.counts[name] for name in UPDATES if watch.counts[name]},
+        "bmm": watch.counts["bmm"],
+        "pow": watch.counts["pow"],
+    }
+    if rank == 0:
+        Path(folder, "rank-0.json").write_text(json.dumps(seen))
+    os._exit(0)  # as the worker ends: gloo's threads sometimes die in the interpreter's teardown
+
+
+if __name__ == "__main__":
+    main(*[one for one in sys.argv[1:] if not one.startswith("--local_rank")])
