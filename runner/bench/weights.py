@@ -7,6 +7,8 @@ target is filled or an error is raised: weights that load nothing must never be 
 
 import glob
 import hashlib
+import importlib.util
+import inspect
 import os
 import re
 import time
@@ -68,20 +70,26 @@ class DummyWeights:
 class CheckpointWeights:
     """Weights of a model folder: safetensors where there are any (read by slices), else ``*.bin`` read without code.
 
+    A stack that has no package for safetensors, as those of 2023, takes ``*.bin``, as the scripts of its time do.
+
     ``pinned`` maps file names to the sha256 that ``verify`` has compared. Keys may be bigscience/bloom's (``h.0...``) or
     transformers' (``transformer.h.0...``). A missing, unknown or misshapen tensor is an ``InputError``.
     """
 
     def __init__(self, folder, pinned):
         self.folder, self.pinned = folder, pinned
-        self.files = sorted(glob.glob(os.path.join(glob.escape(folder), "*.safetensors")))
-        self.format = "safetensors"
-        if not self.files:
-            self.files = sorted(glob.glob(os.path.join(glob.escape(folder), "pytorch_model*.bin")))
-            self.format = "bin"
-        if not self.files:
+        readable = {"safetensors": "*.safetensors", "bin": "pytorch_model*.bin"}
+        if importlib.util.find_spec("safetensors") is None:
+            del readable["safetensors"]
+        self.files: list = []
+        for self.format, pattern in readable.items():
+            self.files = sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
+            if self.files:
+                break
+        else:
             raise InputError(
-                f"{folder} holds neither *.safetensors nor pytorch_model*.bin. Fetch the weights, or pass another --model-dir."
+                f"{folder} holds no {' nor '.join(readable.values())}, which this stack can read. Fetch the weights, or pass"
+                " another --model-dir."
             )
 
     def fill(self, parameters, targets, rank, ranks, filled=lambda name: None):
@@ -236,9 +244,10 @@ class _open_bin:
     def __init__(self, path):
         import torch
 
+        mapped = {"mmap": True} if "mmap" in inspect.signature(torch.load).parameters else {}  # since torch 2.1
         try:
             try:
-                self._tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+                self._tensors = torch.load(path, map_location="cpu", weights_only=True, **mapped)
             except RuntimeError:  # files written before torch 1.6 are not zip archives and cannot be mapped
                 self._tensors = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as problem:  # a dozen classes, from unpickling and from zip
