@@ -158,7 +158,13 @@ def verify(folder, pinned):
 
 
 def fill(model, architecture, source, rank, ranks, say=lambda text: None):
-    """Fill all parameters of a ``BloomForCausalLM`` (whole, or sharded by DeepSpeed) from ``source``.
+    """Fill all parameters of a ``BloomForCausalLM`` (whole, or sharded by DeepSpeed) from ``source``; see ``fill_named``."""
+    named = dict(model.named_parameters())  # a tied head is not listed twice
+    fill_named(named, architecture, source, rank, ranks, say)
+
+
+def fill_named(targets, architecture, source, rank, ranks, say=lambda text: None):
+    """Fill the tensors of this rank, given by the names that transformers has for them, from ``source``.
 
     ``say`` shows progress, at most every ``PROGRESS_S`` seconds.
     Raises ``LaunchFailed`` if the model's shapes are not those that the architecture and the split prescribe.
@@ -167,8 +173,7 @@ def fill(model, architecture, source, rank, ranks, say=lambda text: None):
 
     parameters = {parameter.name: parameter for parameter in architecture.parameters()}
     parameters["lm_head.weight"] = architecture.head_shard()
-    # a tied head is not listed twice
-    targets = {name: held(parameter) for name, parameter in model.named_parameters()}
+    targets = {name: held(parameter) for name, parameter in targets.items()}
     for name, target in targets.items():
         wanted = shard_shape(parameters[name], ranks) if name in parameters else None
         if wanted is None or tuple(target.shape) != wanted:
