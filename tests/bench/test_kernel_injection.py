@@ -11,6 +11,7 @@ import pytest
 from runner.bench import checks, engines, launcher, model, tokenizer, worker
 from runner.bench.engines import kernel_injection
 from runner.contract.architecture import shard_shape
+from runner.contract.errors import Unsupported
 from runner.contract.estimator import latency_s
 from runner.contract.request import Stack
 from tests import samples
@@ -170,6 +171,12 @@ def test_each_token_is_seen_once_though_no_streamer_is_known():
     generated = model.generate(loaded, [samples.PROMPT], samples.workload(output_tokens=5), clock)
     assert generated.ids[0, -5:].tolist() == [10, 11, 12, 13, 14]
     assert len(clock.token_ns) == 5
+
+
+def test_another_precision_is_refused_before_anything_is_loaded():
+    bfloat16 = request(workload=samples.workload(precision="bfloat16"))
+    with pytest.raises(Unsupported, match="runs BLOOM in float16 alone, not in bfloat16. Take --precision float16"):
+        kernel_injection.build(None, None, bfloat16)
 
 
 def test_neither_graphs_nor_static_shapes():

@@ -13,6 +13,7 @@ import tempfile
 
 from runner.bench.engines import passes
 from runner.contract.architecture import shard_shape
+from runner.contract.errors import Unsupported
 
 PADDING = "longest"
 watch = passes.of_forward
@@ -45,7 +46,15 @@ def variables(request):
 
 
 def build(config, dtype, request):
-    """Build on the meta device as the script does: asked for in bfloat16, made in ``dtype``."""
+    """Build on the meta device as the script does: asked for in bfloat16, made in ``dtype``.
+
+    Raises ``Unsupported`` for another precision than float16: of BLOOM's softmax this DeepSpeed has no other kernel.
+    """
+    if request.workload.precision != "float16":
+        raise Unsupported(
+            f"The engine kernel-injection runs BLOOM in float16 alone, not in {request.workload.precision}."
+            " Take --precision float16, or another --engine."
+        )
     import deepspeed
     import torch
     from transformers import AutoModelForCausalLM
@@ -125,6 +134,7 @@ def parameters(model):
 
 
 def finish(model, request):
+    model.generation_config._from_model_config = False  # else generate() of 4.26 makes it anew, end of text and all
     return model
 
 
