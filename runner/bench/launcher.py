@@ -42,6 +42,15 @@ def deepspeed(devices, port, arguments, hostfile=None):
     return [*start, *shape, "--master_port", str(port), "--module", WORKER, *arguments]
 
 
+def deepspeed_gpus(devices, port, arguments):
+    """Return the command of the deepspeed launcher as the GPU script's README gives it, on a port of our own.
+
+    Source: huggingface/transformers-bloom-inference@7bea352 bloom-inference-scripts/README.md.
+    """
+    start = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", str(devices)]
+    return [*start, "--master_port", str(port), "--module", WORKER, *arguments]
+
+
 def torchrun(devices, port, arguments):
     """Return the command of PyTorch's own launcher, on one host."""
     start = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(devices)]
@@ -54,7 +63,12 @@ def python(devices, port, arguments):
     return [sys.executable, "-m", WORKER, *arguments]
 
 
-_COMMANDS = {"deepspeed": (deepspeed, "deepspeed"), "torchrun": (torchrun, "torch"), "python": (python, "torch")}
+_COMMANDS = {
+    "deepspeed": (deepspeed, "deepspeed"),
+    "deepspeed-gpus": (deepspeed_gpus, "deepspeed"),
+    "torchrun": (torchrun, "torch"),
+    "python": (python, "torch"),
+}
 
 
 def check(launcher, several_hosts=False):

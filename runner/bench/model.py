@@ -43,7 +43,7 @@ def load(request, device_module, device, rank, ranks, folder, say):
         model.lm_head.weight = embeddings.weight  # leaving the meta device unties them
     source = weights.source(request, folder)
     tokenizer = tokenizers.kit() if folder is None else tokenizers.own(folder)
-    weights.fill(model, architecture, source, rank, ranks, say)
+    weights.fill_named(engine.parameters(model), architecture, source, rank, ranks, say)
     model = engine.finish(model, request)
     device_module.synchronize()
     load_s = (time.perf_counter_ns() - started_ns) / 1e9

@@ -7,6 +7,8 @@ target is filled or an error is raised: weights that load nothing must never be 
 
 import glob
 import hashlib
+import importlib.util
+import inspect
 import os
 import re
 import time
@@ -68,20 +70,26 @@ class DummyWeights:
 class CheckpointWeights:
     """Weights of a model folder: safetensors where there are any (read by slices), else ``*.bin`` read without code.
 
+    A stack that has no package for safetensors, as those of 2023, takes ``*.bin``, as the scripts of its time do.
+
     ``pinned`` maps file names to the sha256 that ``verify`` has compared. Keys may be bigscience/bloom's (``h.0...``) or
     transformers' (``transformer.h.0...``). A missing, unknown or misshapen tensor is an ``InputError``.
     """
 
     def __init__(self, folder, pinned):
         self.folder, self.pinned = folder, pinned
-        self.files = sorted(glob.glob(os.path.join(glob.escape(folder), "*.safetensors")))
-        self.format = "safetensors"
-        if not self.files:
-            self.files = sorted(glob.glob(os.path.join(glob.escape(folder), "pytorch_model*.bin")))
-            self.format = "bin"
-        if not self.files:
+        readable = {"safetensors": "*.safetensors", "bin": "pytorch_model*.bin"}
+        if importlib.util.find_spec("safetensors") is None:
+            del readable["safetensors"]
+        self.files: list = []
+        for self.format, pattern in readable.items():
+            self.files = sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
+            if self.files:
+                break
+        else:
             raise InputError(
-                f"{folder} holds neither *.safetensors nor pytorch_model*.bin. Fetch the weights, or pass another --model-dir."
+                f"{folder} holds no {' nor '.join(readable.values())}, which this stack can read. Fetch the weights, or pass"
+                " another --model-dir."
             )
 
     def fill(self, parameters, targets, rank, ranks, filled=lambda name: None):
@@ -150,7 +158,13 @@ def verify(folder, pinned):
 
 
 def fill(model, architecture, source, rank, ranks, say=lambda text: None):
-    """Fill all parameters of a ``BloomForCausalLM`` (whole, or sharded by DeepSpeed) from ``source``.
+    """Fill all parameters of a ``BloomForCausalLM`` (whole, or sharded by DeepSpeed) from ``source``; see ``fill_named``."""
+    named = dict(model.named_parameters())  # a tied head is not listed twice
+    fill_named(named, architecture, source, rank, ranks, say)
+
+
+def fill_named(targets, architecture, source, rank, ranks, say=lambda text: None):
+    """Fill the tensors of this rank, given by the names that transformers has for them, from ``source``.
 
     ``say`` shows progress, at most every ``PROGRESS_S`` seconds.
     Raises ``LaunchFailed`` if the model's shapes are not those that the architecture and the split prescribe.
@@ -159,8 +173,7 @@ def fill(model, architecture, source, rank, ranks, say=lambda text: None):
 
     parameters = {parameter.name: parameter for parameter in architecture.parameters()}
     parameters["lm_head.weight"] = architecture.head_shard()
-    # a tied head is not listed twice
-    targets = {name: held(parameter) for name, parameter in model.named_parameters()}
+    targets = {name: held(parameter) for name, parameter in targets.items()}
     for name, target in targets.items():
         wanted = shard_shape(parameters[name], ranks) if name in parameters else None
         if wanted is None or tuple(target.shape) != wanted:
@@ -236,9 +249,10 @@ class _open_bin:
     def __init__(self, path):
         import torch
 
+        mapped = {"mmap": True} if "mmap" in inspect.signature(torch.load).parameters else {}  # since torch 2.1
         try:
             try:
-                self._tensors = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+                self._tensors = torch.load(path, map_location="cpu", weights_only=True, **mapped)
             except RuntimeError:  # files written before torch 1.6 are not zip archives and cannot be mapped
                 self._tensors = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as problem:  # a dozen classes, from unpickling and from zip

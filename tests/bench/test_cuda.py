@@ -9,7 +9,8 @@ import pytest
 
 from runner.bench import hostfacts, measure, watch
 from runner.bench.devices import compiling, cuda
-from runner.contract.errors import LaunchFailed
+from runner.contract.errors import DoesNotFit, LaunchFailed
+from tests import samples
 
 PLACE, OTHER = "0000:0f:00.0", "0000:07:00.0"
 OWN = 4711
@@ -17,10 +18,10 @@ MIB = 1 << 20
 
 
 class Driver:
-    """The three calls of libcuda.so.1 that are made, with the arguments of cuda.h; device 0 is at PLACE."""
+    """The calls of libcuda.so.1 that are made, with the arguments of cuda.h; device 0 is at PLACE."""
 
-    def __init__(self, fails=None):
-        self.fails = fails
+    def __init__(self, fails=None, count=1):
+        self.fails, self.count = fails, count
 
     def _status(self, name):
         return 100 if name == self.fails else 0  # CUDA_ERROR_NO_DEVICE
@@ -28,6 +29,10 @@ class Driver:
     def cuInit(self, flags):
         assert flags == 0
         return self._status("cuInit")
+
+    def cuDeviceGetCount(self, count):
+        count._obj.value = self.count
+        return self._status("cuDeviceGetCount")
 
     def cuDeviceGet(self, device, ordinal):
         device._obj.value = 70 + ordinal
@@ -228,11 +233,41 @@ def test_a_driver_that_does_not_say_where_the_device_is_leaves_all_of_that_untol
 
 def test_without_a_gpu_it_says_what_to_look_at(gpu):
     gpu.count = 0
-    with pytest.raises(LaunchFailed, match="Rank 0 of this host has no GPU: torch 1.13.1.* sees 0. Run `nvidia-smi`"):
+    with pytest.raises(LaunchFailed, match="Rank 0 of this host has no GPU: torch 1.13.1.* sees 0;.* Run `nvidia-smi`"):
         cuda.open(0)
     gpu.count = 2
     with pytest.raises(LaunchFailed, match="Rank 2 of this host has no GPU.* sees 2.*CUDA_VISIBLE_DEVICES"):
         cuda.open(2)
+
+
+def asked(memory_bytes=80 * 10**9):
+    return samples.request(
+        accelerator=samples.Accelerator("a100-80gb", "cuda", memory_bytes, None),
+        stack=samples.Stack("cuda", "cuda", "3.12", "deepspeed", {"torch": "2.13.0"}, None, None),
+    )
+
+
+@pytest.mark.parametrize(
+    "library, there",
+    [
+        (lambda name: Driver(), True),
+        (lambda name: Driver(count=0), False),
+        (lambda name: Driver(fails="cuInit"), False),
+        (missing_library, False),
+    ],
+)
+def test_a_host_without_any_gpu_is_told_before_anything_is_started(monkeypatch, library, there):
+    monkeypatch.setattr(ctypes, "CDLL", library)
+    problem = cuda.missing(asked())
+    assert (problem is None) is there
+    if not there:
+        assert isinstance(problem, LaunchFailed)
+        assert str(problem).startswith("There is no GPU here. Run `nvidia-smi`")
+
+
+def test_what_does_not_fit_is_told_first(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", missing_library)
+    assert isinstance(cuda.missing(asked(memory_bytes=10**9)), DoesNotFit)
 
 
 def test_a_torch_without_cuda_is_named(gpu):

@@ -51,6 +51,7 @@ def test_every_engine_offers_the_same_functions():
         "generate",
         "conditions",
         "watch",
+        "parameters",
     )
     assert all(callable(getattr(engine, name)) for engine in map(engines.load, engines._MODULES) for name in offered)
 

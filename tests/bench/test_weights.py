@@ -1,4 +1,5 @@
 import hashlib
+import importlib.util
 import json
 import os
 
@@ -246,8 +247,22 @@ def test_code_in_a_pickle_is_never_run(tmp_path):
 
 
 def test_a_folder_without_weights_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"holds neither \*.safetensors nor pytorch_model\*.bin"):
+    with pytest.raises(InputError, match=r"holds no \*.safetensors nor pytorch_model\*.bin, which this stack can read"):
         weights.CheckpointWeights(str(tmp_path), {})
+
+
+def test_a_stack_of_2023_reads_what_its_packages_can(tmp_path, monkeypatch):
+    """It has no package for safetensors, and its torch maps no file."""
+    load, find_spec = torch.load, importlib.util.find_spec
+    monkeypatch.setattr(torch, "load", lambda path, map_location, weights_only: load(path, map_location=map_location))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "safetensors" else find_spec(name))
+    save(tmp_path, stored("bigscience"), "safetensors")
+    with pytest.raises(InputError, match=r"holds no pytorch_model\*.bin, which this stack can read"):
+        weights.CheckpointWeights(str(tmp_path), {})
+    save(tmp_path, stored("bigscience"), "bin")
+    target = model()
+    weights.fill(target, samples.TINY, weights.CheckpointWeights(str(tmp_path), {}), 0, 1)
+    assert all(torch.equal(value, stored("transformers")[name]) for name, value in target.named_parameters())
 
 
 def test_a_torn_safetensors_file_is_refused(tmp_path):

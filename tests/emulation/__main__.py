@@ -28,7 +28,7 @@ def main():
     rows = []
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
         dataset = reference.write_rows(Path(scratch))
-        for name in build.names():
+        for name in build.names("hpu"):
             folder = build.make(name, _progress)
             _introduce(name, build.describe(folder))
             for cell in CELLS:

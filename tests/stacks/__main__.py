@@ -28,7 +28,7 @@ def _parser():
         f" {build.OVERRIDE} names a folder or source distribution of the vendor's DeepSpeed, in place of the public one.",
     )
     parser.add_argument(
-        "stacks", nargs="*", metavar="STACK", help="a stack of versions.lock (default: all of device hpu)"
+        "stacks", nargs="*", metavar="STACK", help="a stack of versions.lock (default: all that can be built)"
     )
     parser.add_argument(
         "--compile", action="store_true", help="compile requirements-STACK.txt again, with uv; needs the network"

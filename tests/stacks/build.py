@@ -4,6 +4,7 @@ An environment is made from versions.lock, the stack's hash-locked requirements 
 cached under a name that is a hash of them all. What stands in: a public DeepSpeed for the vendor's fork, unless
 BLOOMZ_BENCH_DEEPSPEED names a folder or source distribution of the fork; torch's own build for the vendor's; a name in the list
 of packages for habana-torch-plugin. The stand-in for ``habana_frameworks`` is not installed: tests put it on the path.
+The stack of 2023 for GPUs is built as it is locked, DeepSpeed's kernels left uncompiled.
 """
 
 import contextlib
@@ -27,6 +28,9 @@ STAND_IN = paths.ROOT / "tests" / "emulation"
 OVERRIDE = "BLOOMZ_BENCH_DEEPSPEED"
 COMPLETE = "complete.json"
 
+# Of a GPU, and with releases that no Python of today's takes. Nothing in it is the vendor's own.
+CUDA = ("cuda-2023",)
+
 # How an environment is built, by number: a change that alters what comes out raises it.
 RECIPE = 1
 
@@ -35,9 +39,12 @@ SOURCE_ONLY = ("deepspeed", "optimum")
 COMPILED_UP_TO = "2024-09-30"
 
 
-def names():
-    """Return the stacks that can be built: those of device hpu."""
-    return [name for name, stack in lockfile.read().stacks.items() if stack.device == "hpu"]
+def names(device=None):
+    """Return the stacks that can be built, of one kind of device if it is named: those of a Gaudi, and ``CUDA``."""
+    able = {
+        name: stack.device for name, stack in lockfile.read().stacks.items() if stack.device == "hpu" or name in CUDA
+    }
+    return [name for name, its in able.items() if device in (None, its)]
 
 
 def find(name):
@@ -70,17 +77,18 @@ def make(name, show=lambda text: None):
 
 
 def compile_requirements(name):
-    """Write requirements-STACK.txt of this folder: requirements.in with hashes, bound to the versions that the stack has."""
+    """Write requirements-STACK.txt of this folder: what its kind needs, with hashes, bound to the versions that the stack has."""
     stack = _stack(name)
     target = _own_requirements(name)
+    inputs = FOLDER / ("requirements-cuda.in" if name in CUDA else "requirements.in")
     bounds = [f"{package}=={version}" for package, version in _pins(paths.ROOT / stack.requirements.file).items()]
     text = requirements.compile_file(
         target,
         stack.python,
         COMPILED_UP_TO,
-        (FOLDER / "requirements.in").read_text(encoding="utf-8").splitlines(),
+        inputs.read_text(encoding="utf-8").splitlines(),
         bounds,
-        "requirements.in",
+        inputs.name,
         "x86_64-manylinux_2_31",
     )
     lines = text.replace("`python -m runner lock`", "`python -m tests.stacks --compile`", 1)
@@ -89,10 +97,9 @@ def compile_requirements(name):
 
 
 def _stack(name):
-    stacks = lockfile.read().stacks
-    if name not in stacks or stacks[name].device != "hpu":
-        raise InputError(f"{name} is no stack of a Gaudi. Take one of {', '.join(names())}.")
-    return stacks[name]
+    if name not in names():
+        raise InputError(f"{name} is no stack that is built here. Take one of {', '.join(names())}.")
+    return lockfile.read().stacks[name]
 
 
 def _own_requirements(name):
@@ -149,20 +156,22 @@ def _override_key():
     return hashed.hexdigest()
 
 
-def _python38():
-    """Return a real Python 3.8, looked for where the Makefile does."""
+def _interpreter(version):
+    """Return a real Python of a version such as 3.8, looked for where the Makefile looks for its 3.8."""
+    variable, name = f"PYTHON{version.replace('.', '')}", f"python{version}"
     roots = [Path.home() / ".pyenv", *(Path(root) for root in [os.environ.get("PYENV_ROOT")] if root)]
-    found = [match for root in roots for match in sorted(glob.glob(f"{root}/versions/3.8.*/bin/python"))]
-    for candidate in [os.environ.get("PYTHON38"), shutil.which("python3.8"), *found]:
-        if candidate and _is_38(candidate):
+    found = [match for root in roots for match in sorted(glob.glob(f"{root}/versions/{version}.*/bin/python"))]
+    for candidate in [os.environ.get(variable), shutil.which(name), *found]:
+        if candidate and _is(candidate, version):
             return candidate
     raise InputError(
-        "No Python 3.8 was found, and the Gaudi stacks have no other. Install it (pyenv install 3.8), or name it in PYTHON38."
+        f"No Python {version} was found, and this stack has no other. Install it (pyenv install {version}), or name it"
+        f" in {variable}."
     )
 
 
-def _is_38(candidate):
-    test = "import sys; sys.exit(sys.version_info[:2] != (3, 8))"
+def _is(candidate, version):
+    test = f"import sys; sys.exit('{version}' != '%d.%d' % sys.version_info[:2])"
     with contextlib.suppress(OSError):
         return subprocess.run([candidate, "-c", test], capture_output=True).returncode == 0
     return False
@@ -180,7 +189,7 @@ def _build(name, folder, show):
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise Unsupported(f"{name} can only be built on x86-64 Linux: its torch and its wheels exist for nothing else.")
     base, own, torch = paths.ROOT / stack.requirements.file, _own_requirements(name), stack.packages["torch"].version
-    interpreter = _python38()
+    interpreter = _interpreter(stack.python)
     show(f"{name}: building in {folder} (about 4 GB, one to a few minutes)")
     subprocess.run([interpreter, "-m", "venv", str(folder)], check=True)
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
@@ -189,14 +198,15 @@ def _build(name, folder, show):
         pip.locked([base, own], leave=SOURCE_ONLY)
         show(f"{name}: 2/4 torch {torch}, by its version alone, with the CUDA libraries that its wheel asks for")
         pip.bounded(f"torch=={torch}", {**_pins(base), **_pins(own)})
-        override = _override()
-        show(f"{name}: 3/4 {'optimum' if override else 'optimum and DeepSpeed'}, from source")
+        override = None if name in CUDA else _override()
+        show(f"{name}: 3/4 what is a source distribution only")
         pip.locked([base, own], only=SOURCE_ONLY[1:] if override else SOURCE_ONLY)
         if override:
             show(f"{name}: 3/4 DeepSpeed of {OVERRIDE}")
             pip.source(override)
-    show(f"{name}: 4/4 the name of habana-torch-plugin {_release(stack)}, and the list of what is there")
-    _name_the_plugin(folder, _release(stack))
+    show(f"{name}: 4/4 the list of what is there")
+    if name not in CUDA:
+        _name_the_plugin(folder, _release(stack))
     _finish(name, folder, stack, override)
     show(f"{name}: done")
 
@@ -293,17 +303,24 @@ def _finish(name, folder, stack, override):
             1
         ],
         "packages": {one["name"].lower(): one["version"] for one in json.loads(listed)},
-        "stand_ins": {
-            "habana_frameworks": "tests/emulation, device hpu is this host's processor",
-            "habana-torch-plugin": f"its name and release {_release(stack)} alone",
-            "torch": "the index's build for the vendor's",
-            "deepspeed": "the fork that was named" if override else "a public release for the vendor's fork",
-        },
+        "stand_ins": _stand_ins(name, stack, override),
         "pip_check": complaints,
     }
     temporary = folder / f".{COMPLETE}"
     temporary.write_text(json.dumps(noted, indent=2) + "\n", encoding="utf-8")
     temporary.replace(folder / COMPLETE)
+
+
+def _stand_ins(name, stack, override):
+    """Return what of a stack is not itself, and what stands for it."""
+    if name in CUDA:
+        return {"GPU": "tests/injection, this host's processor", "DeepSpeed's kernels": "tests/injection, in torch"}
+    return {
+        "habana_frameworks": "tests/emulation, device hpu is this host's processor",
+        "habana-torch-plugin": f"its name and release {_release(stack)} alone",
+        "torch": "the index's build for the vendor's",
+        "deepspeed": "the fork that was named" if override else "a public release for the vendor's fork",
+    }
 
 
 def _ask(folder, *arguments):

@@ -39,7 +39,15 @@ def pretend(monkeypatch):
 
 
 def test_the_stacks_of_gaudi_can_be_built():
-    assert build.names() == ["gaudi-1.9", "gaudi-1.10"]
+    assert build.names("hpu") == ["gaudi-1.9", "gaudi-1.10"]
+
+
+def test_the_gpu_s_stack_of_2023_can_be_built_and_needs_only_what_builds_deepspeed():
+    assert build.names() == [*build.names("hpu"), *build.names("cuda")]
+    assert build.names("cuda") == ["cuda-2023"]
+    assert [package for package, _ in build._blocks(build._own_requirements("cuda-2023"))] == ["wheel"]
+    assert build._key("cuda-2023") != build._key(STACK)
+    assert set(build._stand_ins("cuda-2023", None, None)) == {"GPU", "DeepSpeed's kernels"}
 
 
 def test_a_second_call_finds_what_the_first_made(cache, pretend):
@@ -110,7 +118,9 @@ def test_blocks_put_together_are_the_file():
 
 def test_an_unknown_stack_and_a_missing_deepspeed_are_refused(monkeypatch, capsys):
     assert front.main(["cpu"]) == InputError.exit_code
-    assert "cpu is no stack of a Gaudi. Take one of gaudi-1.9, gaudi-1.10." in capsys.readouterr().err
+    assert (
+        "cpu is no stack that is built here. Take one of gaudi-1.9, gaudi-1.10, cuda-2023." in capsys.readouterr().err
+    )
     monkeypatch.setenv(build.OVERRIDE, "/nowhere/deepspeed")
     assert front.main([STACK]) == InputError.exit_code
     assert "BLOOMZ_BENCH_DEEPSPEED names /nowhere/deepspeed, which is not there" in capsys.readouterr().err
@@ -122,7 +132,7 @@ def test_without_python_3_8_it_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.delenv("PYENV_ROOT", raising=False)
     monkeypatch.setenv("PYTHON38", sys.executable)  # a Python, and no 3.8
     with pytest.raises(InputError, match="No Python 3.8 was found"):
-        build._python38()
+        build._interpreter("3.8")
 
 
 def test_a_pip_that_fails_is_quoted(monkeypatch, tmp_path):
@@ -137,7 +147,7 @@ def test_a_pip_that_fails_is_quoted(monkeypatch, tmp_path):
 def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
     """A build is killed while pip runs; the folder it leaves has no list of what is there."""
     try:
-        build._python38()
+        build._interpreter("3.8")
     except InputError as missing:
         pytest.skip(str(missing))
     process = subprocess.Popen(

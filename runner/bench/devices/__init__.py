@@ -3,7 +3,8 @@
 Every module offers:
   environment(ranks, hosts=1)  variables that a launch needs before any import, for so many ranks on each host; no torch is
                           imported
-  missing(request)        a ``DoesNotFit`` when the model does not fit, else None; before anything is loaded
+  missing(request)        the error, before anything is loaded, when the model does not fit (``DoesNotFit``) or there is nothing
+                          to run it on, else None
   backend                 the collective backend's name
   open(local_rank)        select this rank's device and return it as ``torch.device``
   prepare_collectives()   what must be set before ``init_distributed``

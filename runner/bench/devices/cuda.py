@@ -19,6 +19,10 @@ emulated = False
 # A guess at what the driver, the libraries and a graph's pool keep on a device beside weights and cache.
 RUNTIME_BYTES = 2_000_000_000
 
+_LOOK = (
+    "Run `nvidia-smi`. If it lists no device, the driver is missing, or the container was given none (--gpus all,"
+    " nvidia.com/gpu); if it does, look at CUDA_VISIBLE_DEVICES."
+)
 _NO_TOOL = "nvidia-smi is not here, or fails"
 cannot_tell = {"operator_fallback": "CUDA has none: an operator that it lacks is an error"}
 
@@ -30,7 +34,10 @@ def environment(ranks, hosts=1):
 
 
 def missing(request):
-    return fit.missing(request, RUNTIME_BYTES)
+    """Return what ``fit`` finds, or a ``LaunchFailed`` if there is no GPU here at all: launchers say less of it."""
+    return fit.missing(request, RUNTIME_BYTES) or (
+        None if _visible() else LaunchFailed(f"There is no GPU here. {_LOOK}")
+    )
 
 
 def open(local_rank):
@@ -44,9 +51,8 @@ def open(local_rank):
     seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if local_rank >= seen:
         raise LaunchFailed(
-            f"Rank {local_rank} of this host has no GPU: torch {torch.__version__} sees {seen}. Run `nvidia-smi`: without"
-            " devices the driver is missing, or the container was given none (--gpus all, nvidia.com/gpu); with them look at"
-            " CUDA_VISIBLE_DEVICES, and whether the driver is old for this torch."
+            f"Rank {local_rank} of this host has no GPU: torch {torch.__version__} sees {seen}; it may need a newer driver."
+            f" {_LOOK}"
         )
     torch.cuda.set_device(local_rank)
     torch.zeros(1, device="cuda")  # from here on the process is one of those on the device
@@ -172,19 +178,28 @@ def _bus_id(ordinal):
 
     The driver's own call, since torch 1.13 has none.
     """
+    device, told = ctypes.c_int(), ctypes.create_string_buffer(32)
+    if _asked(
+        lambda driver: driver.cuDeviceGet(ctypes.byref(device), ordinal),
+        lambda driver: driver.cuDeviceGetPCIBusId(told, len(told), device),
+    ):
+        return nvidiasmi.bus_id(told.value.decode("ascii"))
+    return None
+
+
+def _visible():
+    """Return how many devices the driver shows this process, without torch; 0 where there is no driver."""
+    count = ctypes.c_int()
+    return count.value if _asked(lambda driver: driver.cuDeviceGetCount(ctypes.byref(count))) else 0
+
+
+def _asked(*calls):
+    """Make calls of the driver's library, in order; return whether it is there and all of them succeeded."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
-        return None
-    device, told = ctypes.c_int(), ctypes.create_string_buffer(32)
-    calls = (
-        lambda: driver.cuInit(0),
-        lambda: driver.cuDeviceGet(ctypes.byref(device), ordinal),
-        lambda: driver.cuDeviceGetPCIBusId(told, len(told), device),
-    )
-    if any(call() != 0 for call in calls):
-        return None
-    return nvidiasmi.bus_id(told.value.decode("ascii"))
+        return False
+    return driver.cuInit(0) == 0 and all(call(driver) == 0 for call in calls)
 
 
 def _node(place):

@@ -6,6 +6,7 @@ Every module offers:
   build(config, dtype, request)  the model on the meta device
   shard(model, request, device_module, dtype, device, ranks)
                                  the model on ``device`` with empty weights, cut for the ranks, and the engine's name
+  parameters(model)              its parameters to be filled: tensors by transformers' names, in this rank's share of its shapes
   finish(model, request)         the model, once its weights are there, as it generates
   arguments(request)             what every call of ``generate`` gets beside inputs and settings
   generation_config(model, workload)  the ``GenerationConfig`` that ``generate`` works with
@@ -21,7 +22,12 @@ import importlib
 
 from runner.contract.errors import Unsupported
 
-_MODULES = {"plain": "plain", "optimum-habana": "optimum_habana", "compiled": "compiled"}
+_MODULES = {
+    "plain": "plain",
+    "compiled": "compiled",
+    "kernel-injection": "kernel_injection",
+    "optimum-habana": "optimum_habana",
+}
 
 
 def load(engine):

@@ -12,7 +12,7 @@ PADDING = "longest"
 watch = passes.as_prepared  # forward itself is compiled: to watch it would compile it again
 
 build, launcher, variables = plain.build, plain.launcher, plain.variables
-generation_config = plain.generation_config
+generation_config, parameters = plain.generation_config, plain.parameters
 
 
 def shard(model, request, device_module, dtype, device, ranks):

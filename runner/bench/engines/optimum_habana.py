@@ -78,6 +78,10 @@ def shard(model, request, device_module, dtype, device, ranks):
     return _materialise(engine.module, buffers, device), "optimum-habana-deepspeed"
 
 
+def parameters(model):
+    return dict(model.named_parameters())  # a tied head is not listed twice
+
+
 def finish(model, request):
     """Split the head as 1.5 does, wrap the model in a graph where the vendor's DeepSpeed has not; give it an end of text.
 

@@ -37,6 +37,10 @@ def shard(model, request, device_module, dtype, device, ranks):
     return engine.module, "deepspeed-autotp" if ranks > 1 else "deepspeed"
 
 
+def parameters(model):
+    return dict(model.named_parameters())  # a tied head is not listed twice
+
+
 def finish(model, request):
     return model
 

@@ -1,0 +1,126 @@
+"""The engine of the GPU script on the stack cuda-2023 as it is locked: the real torch 1.13.1, transformers 4.26.1 and DeepSpeed 0.8.2.
+
+DeepSpeed injects, cuts and loads for real; what a GPU would run stands in torch's words in standin.py. The ranks are bare
+processes, since the deepspeed launcher of that release starts none where it sees no GPU.
+"""
+
+import pytest
+
+from runner.contract import strictjson
+from runner.contract.request import Model, Stack, Weights
+from runner.host import catalog
+from tests import samples
+from tests.emulation import drive
+from tests.stacks import build
+
+pytestmark = pytest.mark.stacks("cuda-2023")
+NEW, LAYERS = 12, 2
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory):
+    """Return a function to what each of so many ranks saw, for so many rows; each combination runs once."""
+    known = {}
+
+    def of(ranks, batch=1):
+        if (ranks, batch) not in known:
+            path = tmp_path_factory.mktemp("request") / "request.json"
+            path.write_text(strictjson.pretty(asked(ranks, batch).to_json()))
+            script = [build.FOLDER.parent / "injection" / "scenario.py", [path], ("processes", ranks)]
+            known[ranks, batch] = drive.run(build.python(build.make("cuda-2023")), *script)
+        return known[ranks, batch]
+
+    return of
+
+
+def asked(ranks, batch):
+    return samples.request(
+        devices=ranks,
+        stack=Stack("cuda-2023", "cpu", "3.10", "deepspeed", {"torch": "1.13.1", "deepspeed": "0.8.2"}, None, None),
+        engine="kernel-injection",
+        model=Model("bloom-tiny", samples.TINY, "tests/bloom-tiny", "0" * 40, {}),
+        weights=Weights("hub", None, None),
+        workload=samples.workload(precision="float16", output_tokens=NEW, batch_size=batch),
+        protocol=catalog.read().protocols["gpu-2023"],
+    )
+
+
+def test_the_stack_is_the_pinned_one(seen):
+    (one,) = seen(1)
+    wanted = {
+        "python": "3.10",
+        "torch": "1.13.1",
+        "transformers": "4.26.1",
+        "deepspeed": "0.8.2",
+        "accelerate": "0.16.0",
+    }
+    assert {name: version.split("+")[0] for name, version in one["versions"].items()} == wanted
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_tokens_are_those_of_plain_transformers(seen, ranks):
+    """Those that it gives in float32, for weights that were rounded to float16."""
+    for rank in seen(ranks):
+        assert rank["raw"]["tokens"]["output_ids"] == rank["plain"]
+        assert len(set(rank["plain"][0])) > 8
+        assert len(set(rank["raw"]["tokens"]["outputs_sha256"])) == 1
+
+
+def test_rows_of_a_batch_are_each_that_of_plain_transformers(seen):
+    (one,) = seen(1, batch=2)
+    assert one["raw"]["tokens"]["output_ids"] == one["plain"]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_what_the_kit_fills_is_what_deepspeed_loads(seen, ranks):
+    """Modules, values, layout and quantisation scales, on every rank: by the script's own way from the same files."""
+    assert [rank["differing"] for rank in seen(ranks)] == [[]] * ranks
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_calls_are_the_script_s(seen, ranks):
+    """bloom-ds-inference.py, between init_inference and its last line: three calls, synchronize, five calls, synchronize."""
+    for rank in seen(ranks):
+        told = rank["told"]
+        name, given = told[0]
+        assert name == "init_inference"
+        assert given.pop("checkpoint") == given.pop("base_dir") + "/ds_inference_config.json"
+        assert given == {"mp_size": str(ranks), "dtype": "torch.float16", "replace_with_kernel_inject": "True"}
+        call = ["generate", ["attention_mask", "do_sample", "input_ids", "max_new_tokens"]]
+        script = [call] * 3 + [["synchronize"]] + [call] * 5 + [["synchronize"]]
+        assert told[1] == ["synchronize"]  # the model is loaded
+        assert told[2 : 2 + len(script)] == script
+        ours = told[-1]  # the script's way of loading, which the scenario takes last
+        assert (ours[0], sorted(ours[1])) == (name, sorted([*given, "checkpoint", "base_dir"]))
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_every_layer_of_every_pass_runs_the_injected_kernels(seen, ranks):
+    passes = 5 * NEW
+    each = ("qkv_gemm", "softmax", "vector_matmul", "mlp_gemm", "residual_add_bias")
+    for rank in seen(ranks):
+        assert rank["kernels"] == {"allocate_workspace": passes, **dict.fromkeys(each, LAYERS * passes)}
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_runner_s_checks_of_the_model_hold(seen, ranks):
+    for rank in seen(ranks):
+        raw = rank["raw"]
+        assert raw["conditions"]["precision"] == "float16"
+        assert raw["conditions"]["kv_cache"] is True
+        assert (raw["conditions"]["graphs"], raw["conditions"]["shapes"]) == (False, "dynamic")
+        assert raw["generation"] == rank["generation_wanted"]
+        held = samples.TINY.weight_bytes_per_rank("float16", ranks, head_cut=False)
+        assert [one["parameter_bytes"] for one in raw["ranks"]] == [held] * ranks
+        assert raw["instrumented"]["forward_calls"] == [NEW] * 3
+        assert [len(gaps) for gaps in raw["instrumented"]["itl_s"]] == [NEW - 1] * 3
+        assert raw["weights"]["format"] == "bin"
+
+
+def test_an_end_of_text_ends_a_call_and_its_last_token_is_seen(seen):
+    (one,) = seen(1)
+    ended = one["ended"]
+    assert ended["found"] == ended["plain"]
+    produced = len(ended["found"][0]) - 7
+    assert produced < NEW == ended["whole"] - 7
+    assert ended["seen"] == produced
