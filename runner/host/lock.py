@@ -13,6 +13,7 @@ from runner.host.lockfile import UNRESOLVED
 PLATFORMS = {
     "gaudi-1.9": "x86_64-manylinux_2_31",
     "gaudi-1.10": "x86_64-manylinux_2_31",
+    "gaudi-1.24": "x86_64-manylinux_2_35",
     "cuda-2023": "x86_64-manylinux_2_35",
     "cuda": "x86_64-manylinux_2_36",
 }
