@@ -1,4 +1,4 @@
-"""Build the Gaudi stacks for real, less the vendor's binary parts: Python 3.8, the pinned torch, upstream's packages as they are.
+"""Build the Gaudi stacks for real, less the vendor's binary parts: their Python, the pinned torch, upstream's packages as they are.
 
 An environment is made from versions.lock, the stack's hash-locked requirements and requirements-STACK.txt of this folder, and
 cached under a name that is a hash of them all. What stands in: a public DeepSpeed for the vendor's fork, unless
@@ -32,6 +32,8 @@ RECIPE = 1
 
 # Their indexes have no wheel of the locked release. Built by the stack's setuptools, without a kernel compiled.
 SOURCE_ONLY = ("deepspeed", "optimum")
+
+# What stands in for a fork of 2023 is of 2024; a stack whose own packages are newer goes up to their day.
 COMPILED_UP_TO = "2024-09-30"
 
 
@@ -77,7 +79,7 @@ def compile_requirements(name):
     text = requirements.compile_file(
         target,
         stack.python,
-        COMPILED_UP_TO,
+        max(COMPILED_UP_TO, stack.requirements.exclude_newer),
         (FOLDER / "requirements.in").read_text(encoding="utf-8").splitlines(),
         bounds,
         "requirements.in",
@@ -149,20 +151,22 @@ def _override_key():
     return hashed.hexdigest()
 
 
-def _python38():
-    """Return a real Python 3.8, looked for where the Makefile does."""
+def _interpreter(version):
+    """Return a real Python of a version such as 3.8, looked for where the Makefile looks for its 3.8."""
+    variable, name = f"PYTHON{version.replace('.', '')}", f"python{version}"
     roots = [Path.home() / ".pyenv", *(Path(root) for root in [os.environ.get("PYENV_ROOT")] if root)]
-    found = [match for root in roots for match in sorted(glob.glob(f"{root}/versions/3.8.*/bin/python"))]
-    for candidate in [os.environ.get("PYTHON38"), shutil.which("python3.8"), *found]:
-        if candidate and _is_38(candidate):
+    found = [match for root in roots for match in sorted(glob.glob(f"{root}/versions/{version}.*/bin/python"))]
+    for candidate in [os.environ.get(variable), shutil.which(name), *found]:
+        if candidate and _is(candidate, version):
             return candidate
     raise InputError(
-        "No Python 3.8 was found, and the Gaudi stacks have no other. Install it (pyenv install 3.8), or name it in PYTHON38."
+        f"No Python {version} was found, and this Gaudi stack has no other. Install it (pyenv install {version}), or name it"
+        f" in {variable}."
     )
 
 
-def _is_38(candidate):
-    test = "import sys; sys.exit(sys.version_info[:2] != (3, 8))"
+def _is(candidate, version):
+    test = f"import sys; sys.exit('{version}' != '%d.%d' % sys.version_info[:2])"
     with contextlib.suppress(OSError):
         return subprocess.run([candidate, "-c", test], capture_output=True).returncode == 0
     return False
@@ -180,7 +184,7 @@ def _build(name, folder, show):
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise Unsupported(f"{name} can only be built on x86-64 Linux: its torch and its wheels exist for nothing else.")
     base, own, torch = paths.ROOT / stack.requirements.file, _own_requirements(name), stack.packages["torch"].version
-    interpreter = _python38()
+    interpreter = _interpreter(stack.python)
     show(f"{name}: building in {folder} (about 4 GB, one to a few minutes)")
     subprocess.run([interpreter, "-m", "venv", str(folder)], check=True)
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:

@@ -39,7 +39,7 @@ def pretend(monkeypatch):
 
 
 def test_the_stacks_of_gaudi_can_be_built():
-    assert build.names() == ["gaudi-1.9", "gaudi-1.10"]
+    assert build.names() == ["gaudi-1.9", "gaudi-1.10", "gaudi-1.24"]
 
 
 def test_a_second_call_finds_what_the_first_made(cache, pretend):
@@ -110,19 +110,26 @@ def test_blocks_put_together_are_the_file():
 
 def test_an_unknown_stack_and_a_missing_deepspeed_are_refused(monkeypatch, capsys):
     assert front.main(["cpu"]) == InputError.exit_code
-    assert "cpu is no stack of a Gaudi. Take one of gaudi-1.9, gaudi-1.10." in capsys.readouterr().err
+    assert "cpu is no stack of a Gaudi. Take one of gaudi-1.9, gaudi-1.10, gaudi-1.24." in capsys.readouterr().err
     monkeypatch.setenv(build.OVERRIDE, "/nowhere/deepspeed")
     assert front.main([STACK]) == InputError.exit_code
     assert "BLOOMZ_BENCH_DEEPSPEED names /nowhere/deepspeed, which is not there" in capsys.readouterr().err
 
 
-def test_without_python_3_8_it_says_what_to_install(monkeypatch, tmp_path):
+@pytest.mark.parametrize("version, variable", [("3.8", "PYTHON38"), ("3.7", "PYTHON37")])
+def test_without_the_stack_s_python_it_says_what_to_install(monkeypatch, tmp_path, version, variable):
     monkeypatch.setattr(build.shutil, "which", lambda name: None)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("PYENV_ROOT", raising=False)
-    monkeypatch.setenv("PYTHON38", sys.executable)  # a Python, and no 3.8
-    with pytest.raises(InputError, match="No Python 3.8 was found"):
-        build._python38()
+    monkeypatch.setenv(variable, sys.executable)  # a Python, and another one
+    with pytest.raises(InputError, match=f"No Python {version} was found.*pyenv install {version}.*in {variable}"):
+        build._interpreter(version)
+
+
+def test_a_python_that_is_named_is_taken(monkeypatch):
+    version = "{}.{}".format(*sys.version_info[:2])
+    monkeypatch.setenv(f"PYTHON{version.replace('.', '')}", sys.executable)
+    assert build._interpreter(version) == sys.executable
 
 
 def test_a_pip_that_fails_is_quoted(monkeypatch, tmp_path):
@@ -137,7 +144,7 @@ def test_a_pip_that_fails_is_quoted(monkeypatch, tmp_path):
 def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
     """A build is killed while pip runs; the folder it leaves has no list of what is there."""
     try:
-        build._python38()
+        build._interpreter(lockfile.read().stacks[STACK].python)
     except InputError as missing:
         pytest.skip(str(missing))
     process = subprocess.Popen(
