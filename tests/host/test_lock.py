@@ -146,7 +146,8 @@ def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_
         raise Unreachable("the registry, for x: no route")
 
     monkeypatch.setattr(origins, "image_digest", dead)
-    with pytest.raises(Unreachable, match="2 of the origins asked did not answer"):
+    asked = [stack for stack in lockfile.read(lock_copy).stacks.values() if stack.image.digest == lockfile.UNRESOLVED]
+    with pytest.raises(Unreachable, match=f"{len(asked)} of the origins asked did not answer"):
         verb.main(["--only", "images"])
     captured = capsys.readouterr()
     assert "not reached: stacks.gaudi-1.9.image.digest: the registry, for x: no route" in captured.err

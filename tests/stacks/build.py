@@ -111,11 +111,17 @@ def _key(name):
     stack = _stack(name)
     hashed = hashlib.sha256()
     torch = stack.packages["torch"].version
-    for part in (RECIPE, stack.python, platform.machine(), torch, _release(stack), _override_key()):
+    for part in (RECIPE, stack.python, platform.machine(), torch, *_brought(stack), _release(stack), _override_key()):
         hashed.update(f"{part}\0".encode())
     for path in (paths.ROOT / stack.requirements.file, _own_requirements(name)):
         hashed.update(path.read_bytes())
     return hashed.hexdigest()[:16]
+
+
+def _brought(stack):
+    """Return, as requirement lines, what the vendor's image brings that an index has too, beside torch."""
+    brought = {name: pin.version for name, pin in stack.packages.items() if pin.origin == "base"}
+    return [f"{name}=={version}" for name, version in brought.items() if name not in ("torch", "habana-torch-plugin")]
 
 
 def _release(stack):
@@ -192,7 +198,7 @@ def _build(name, folder, show):
         show(f"{name}: 1/4 wheels of {paths.shown(base)} and {paths.shown(own)}")
         pip.locked([base, own], leave=SOURCE_ONLY)
         show(f"{name}: 2/4 torch {torch}, by its version alone, with the CUDA libraries that its wheel asks for")
-        pip.bounded(f"torch=={torch}", {**_pins(base), **_pins(own)})
+        pip.bounded([f"torch=={torch}", *_brought(stack)], {**_pins(base), **_pins(own)})
         override = _override()
         show(f"{name}: 3/4 {'optimum' if override else 'optimum and DeepSpeed'}, from source")
         pip.locked([base, own], only=SOURCE_ONLY[1:] if override else SOURCE_ONLY)
@@ -227,7 +233,7 @@ class _Pip:
     def bounded(self, wanted, pins):
         bounds = self.scratch / "constraints.txt"
         bounds.write_text("".join(f"{package}=={version}\n" for package, version in pins.items()), encoding="utf-8")
-        self._run(["--only-binary", ":all:", "--constraint", str(bounds), wanted])
+        self._run(["--only-binary", ":all:", "--constraint", str(bounds), *wanted])
 
     def source(self, path):
         """Install from a folder or source distribution; a folder is copied first, so that nothing is written into it."""

@@ -138,7 +138,7 @@ def test_a_pip_that_fails_is_quoted(monkeypatch, tmp_path):
     program.write_text("#!/bin/sh\necho 'ERROR: no such hash'\nexit 1\n")
     program.chmod(0o755)
     with pytest.raises(Unreachable, match="gaudi-1.10 could not be built; pip says:\nERROR: no such hash"):
-        build._Pip(STACK, tmp_path, tmp_path).bounded("torch==0", {})
+        build._Pip(STACK, tmp_path, tmp_path).bounded(["torch==0"], {})
 
 
 def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
