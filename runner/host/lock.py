@@ -54,7 +54,9 @@ def main(arguments):
         if options.only in (None, kind):
             questions = step(lockfile.read())
             failures += _resolve(
-                (where, ask) for where, ask in questions if options.stack is None or where[:2] == ("stacks", options.stack)
+                (where, ask)
+                for where, ask in questions
+                if options.stack is None or where[:2] == ("stacks", options.stack)
             )
     left = unresolved(lockfile.read())
     for where in left:

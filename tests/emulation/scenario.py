@@ -71,7 +71,9 @@ def call(made, batch, graphs, padded=False, behind=0, unmasked=False):
     ``padded`` comes padded where upstream's ``generate`` would do it: then it can be wrong there too.
     """
     from habana_frameworks import trace
-    from transformers.generation import GenerationConfig  # asked for again: the newer upstream puts its own in this place
+
+    # asked for again: the newer upstream puts its own class in this place
+    from transformers.generation import GenerationConfig
 
     inputs, events = encoded(batch), len(trace.events)
     settings = GenerationConfig(max_new_tokens=NEW_TOKENS, use_cache=True)

@@ -101,7 +101,9 @@ def test_shapes_are_static(outcome, stack, batch):
     prompt, token = (one["shapes"] for one in run["calls"][0]["events"] if one["event"] == "capture")
     width = len(run["calls"][0]["tokens"][0])
     cache = [[batch * 4, 32, width], [batch * 4, width, 32]] * 2
-    positions = [[[width]], [[1]]] if stack == NEWEST else [[], []]  # transformers' own, which BLOOM is handed and ignores
+    positions = (
+        [[[width]], [[1]]] if stack == NEWEST else [[], []]
+    )  # transformers' own, which BLOOM is handed and ignores
     assert prompt == [[batch, width], *positions[0], [batch, width], []]
     assert token == [[batch, 1], *positions[1], *cache, [batch, width], []]
 

@@ -3,7 +3,7 @@
 import enum
 
 
-class synDeviceType(enum.Enum):  # noqa: N801 - the vendor's name
+class synDeviceType(enum.Enum):
     """The products that optimum-habana 1.21.2 tells apart (optimum/habana/utils/misc.py), and one that is none of them."""
 
     synDeviceGaudi = 1
