@@ -34,7 +34,7 @@ def launcher(stack, devices):
 def variables(request):
     """Return what the examples set before they import the device, and 1.21's README before it starts its example.
 
-    Lazy mode is the vendor's default until release 1.20, and must be asked for since; HPU graphs exist in it alone.
+    Up to Gaudi software 1.20 lazy mode is the default, since then it must be asked for; HPU graphs exist in it alone.
     """
     found: dict = {}
     if needs_deepspeed(request.stack, request.devices):
