@@ -75,9 +75,12 @@ def pins(text, everywhere=False):
 
 
 def altered_files(distribution):
-    """Yield the files of a distribution whose bytes are not those that its RECORD gives; what has no hash there is not told."""
+    """Yield the files of a distribution whose bytes are not those that its RECORD gives; what has no hash there is not told.
+
+    Nor is compiled bytecode: the wheel of numpy 2.2.6 brings a file of it, which pip writes anew as it installs.
+    """
     for file in distribution.files or ():
-        if file.hash is not None:
+        if file.hash is not None and file.suffix != ".pyc":
             digest = hashlib.new(file.hash.mode)
             try:
                 with open(distribution.locate_file(file), "rb") as content:

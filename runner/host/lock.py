@@ -13,6 +13,7 @@ from runner.host.lockfile import UNRESOLVED
 PLATFORMS = {
     "gaudi-1.9": "x86_64-manylinux_2_31",
     "gaudi-1.10": "x86_64-manylinux_2_31",
+    "gaudi-1.24": "x86_64-manylinux_2_35",
     "cuda-2023": "x86_64-manylinux_2_35",
     "cuda": "x86_64-manylinux_2_36",
 }
@@ -29,6 +30,7 @@ def parser():
     described.add_argument(
         "--check", action="store_true", help="only compare the requirements files with the lock, offline"
     )
+    described.add_argument("--stack", metavar="STACK", help="only the pins of one stack")
     described.add_argument(
         "--only", choices=("requirements", "packages", "images", "hub", "git"), help="only one kind of pin"
     )
@@ -46,9 +48,16 @@ def main(arguments):
         return 0
     steps = {"requirements": _requirements, "packages": _packages, "images": _images, "hub": _hub, "git": _git}
     failures = []
+    if options.stack is not None and options.stack not in lock.stacks:
+        raise InputError(f"versions.lock has no stack {options.stack}. Take one of {', '.join(lock.stacks)}.")
     for kind, step in steps.items():
         if options.only in (None, kind):
-            failures += _resolve(step(lockfile.read()))
+            questions = step(lockfile.read())
+            failures += _resolve(
+                (where, ask)
+                for where, ask in questions
+                if options.stack is None or where[:2] == ("stacks", options.stack)
+            )
     left = unresolved(lockfile.read())
     for where in left:
         print(f"unresolved: {'.'.join(where)}")

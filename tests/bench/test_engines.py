@@ -56,12 +56,19 @@ def test_every_engine_offers_the_same_functions():
     assert all(callable(getattr(engine, name)) for engine in map(engines.load, engines._MODULES) for name in offered)
 
 
-# How gaudi_spawn.py of the two releases starts the example, and what the example sets before it imports the device.
+# How gaudi_spawn.py of the releases starts the example, and what the example sets before it imports the device.
 @pytest.mark.parametrize(
     "release, count, name",
-    [("1.5.0", 1, "deepspeed"), ("1.5.0", 8, "deepspeed"), ("1.6.1", 1, "python"), ("1.6.1", 8, "deepspeed")],
+    [
+        ("1.5.0", 1, "deepspeed"),
+        ("1.5.0", 8, "deepspeed"),
+        ("1.6.1", 1, "python"),
+        ("1.6.1", 8, "deepspeed"),
+        ("1.21.2", 1, "python"),
+        ("1.21.2", 8, "deepspeed"),
+    ],
 )
-def test_one_device_of_1_6_is_a_plain_process_and_all_else_runs_under_deepspeed(release, count, name):
+def test_from_1_6_on_one_device_is_a_plain_process_and_all_else_runs_under_deepspeed(release, count, name):
     assert optimum_habana.launcher(stack(release), count) == name
 
 
@@ -81,6 +88,15 @@ def test_the_command_of_a_plain_process_names_no_launcher():
         (gaudi("1.6.1"), {}),
         (gaudi("1.6.1", graphs=False), {}),
         (gaudi("1.6.1", devices=2), {"PT_HPU_LAZY_ACC_PAR_MODE": "0", "PT_HPU_ENABLE_LAZY_COLLECTIVES": "true"}),
+        (gaudi("1.21.2"), {"PT_HPU_LAZY_MODE": "1", "EXPERIMENTAL_WEIGHT_SHARING": "FALSE"}),
+        (
+            gaudi("1.21.2", devices=2, graphs=False),
+            {
+                "PT_HPU_LAZY_MODE": "1",
+                "EXPERIMENTAL_WEIGHT_SHARING": "FALSE",
+                "PT_HPU_ENABLE_LAZY_COLLECTIVES": "true",
+            },
+        ),
     ],
 )
 def test_variables_are_those_that_the_examples_set(asked, variables):
@@ -100,6 +116,8 @@ PROFILING = {"profiling_steps": 0, "profiling_warmup_steps": 0}
         (gaudi("1.6.1", graphs=False), {"lazy_mode": True, "hpu_graphs": False, **PROFILING}),
         (gaudi("1.6.1", dataset=True), {"lazy_mode": True, "hpu_graphs": True, **PROFILING}),
         (gaudi("1.6.1", graphs=False, dataset=True), {"lazy_mode": False, "hpu_graphs": False, **PROFILING}),
+        (gaudi("1.21.2"), {"lazy_mode": True, "hpu_graphs": True, "ignore_eos": True, "iteration_times": []}),
+        (gaudi("1.21.2", graphs=False, dataset=True), {"lazy_mode": True, "hpu_graphs": False, "ignore_eos": True}),
     ],
 )
 def test_arguments_are_those_that_the_examples_pass(asked, arguments):

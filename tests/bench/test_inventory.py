@@ -173,6 +173,20 @@ def test_three_of_the_packages_that_drifted_are_named_and_the_rest_counted(lost,
     assert told in str(caught.value)
 
 
+def test_bytecode_that_a_wheel_brings_is_written_anew_and_no_alteration(house):
+    root, install = house
+    source = install("alpha", "1.0")
+    record = source.parents[1] / "alpha-1.0.dist-info" / "RECORD"
+    kept = record.read_text()
+    compiled = source.parent / "__pycache__" / "x.cpython-310.pyc"
+    compiled.parent.mkdir()
+    compiled.write_bytes(b"compiled here")
+    for file, altered in ((compiled, []), (source.parent / "x.so", ["alpha/x.so"])):
+        file.write_bytes(b"compiled here")
+        record.write_text(kept + f"{file.relative_to(source.parents[1])},sha256={'A' * 43},9\n")
+        assert inventory.describe(stack(root), root)["altered_files"] == altered
+
+
 def test_a_lost_file_hides_no_altered_one(house):
     root, install = house
     lost = install_all(install)

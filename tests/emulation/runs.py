@@ -15,7 +15,7 @@ from tests import samples
 from tests.emulation import drive
 from tests.stacks import build
 
-PROTOCOLS = {"gaudi-1.9": "gaudi-1.9", "gaudi-1.10": "gaudi-1.10"}
+PROTOCOLS = {"gaudi-1.9": "gaudi-1.9", "gaudi-1.10": "gaudi-1.10", "gaudi-1.24": "gaudi-1.23"}
 LIMIT_S = 300
 
 

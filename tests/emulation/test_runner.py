@@ -1,6 +1,6 @@
 """The runner itself on the exact stacks: a request goes in, a result comes out, with the tokens and the calls that are prescribed.
 
-Each launch is started by the command that the stack's launcher builds, on the stack's own Python 3.8. The calls that the protocol's
+Each launch is started by the command that the stack's launcher builds, on the stack's own Python. The calls that the protocol's
 row prescribes are held against those that the stand-in for the device noted.
 """
 
@@ -13,6 +13,7 @@ from runner.host import catalog, compare
 from tests.emulation import reference
 from tests.emulation.conftest import stacks
 from tests.emulation.runs import PROTOCOLS, launch_of
+from tests.emulation.test_generation import NEWEST
 
 BOTH = stacks(*PROTOCOLS)
 NEW, WIDTH = 100, 107
@@ -83,7 +84,10 @@ def test_a_stand_in_is_comparable_with_nothing(ran, stack):
 
 
 def calls_of(events, batch):
-    """Return what the host did to the device: "call" where a whole call ended, else "synchronize"; and each call's events."""
+    """Return what the host did to the device: "call" where a whole call ended, else "synchronize"; and each call's events.
+
+    A synchronisation between the steps of a call is the call's own.
+    """
     told, calls, inside = [], [], []
     for event in events:
         inside.append(event)
@@ -91,7 +95,7 @@ def calls_of(events, batch):
             told.append("call")
             calls.append(inside)
             inside = []
-        elif event["event"] == "synchronize":
+        elif event["event"] == "synchronize" and not count(inside, "mark_step"):
             told.append("synchronize")
             inside = []
     return told, calls
@@ -108,7 +112,7 @@ def test_calls_come_as_the_protocol_prescribes(ran, stack, batch):
     protocol = catalog.read().protocols[PROTOCOLS[stack]]
     told, _ = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
     loading, untimed, timed = ["synchronize"], ["call"] * protocol.untimed_calls, ["call"] * protocol.timed_calls
-    assert (protocol.untimed_calls, protocol.timed_calls) == ({"gaudi-1.9": 2, "gaudi-1.10": 3}[stack], 5)
+    assert (protocol.untimed_calls, protocol.timed_calls) == (2 if stack == "gaudi-1.9" else 3, 5)
     instrumented = ["call", "call"] * INSTRUMENTED  # upstream hands the padded prompt to a streamer first
     assert told == loading + untimed + ["synchronize"] + timed + ["synchronize"] + instrumented
 
@@ -116,6 +120,12 @@ def test_calls_come_as_the_protocol_prescribes(ran, stack, batch):
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
 def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(ran, stack, batch):
+    """But once, with the script that asks when the first token was there; before that upstream's newest reads the position twice.
+
+    Of several rows it looks for padding on the right, too.
+    """
+    first_token = 1 if stack == NEWEST else 0
+    before = (["bool"] if batch > 1 else []) + ["item"] * 2 if stack == NEWEST else []
     untimed = catalog.read().protocols[PROTOCOLS[stack]].untimed_calls
     _, calls = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
     first, window = calls[0], calls[untimed : untimed + 5]
@@ -124,17 +134,20 @@ def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(r
     for call in window:
         assert (count(call, "replay", graph=0), count(call, "replay", graph=1)) == (1, NEW - 1)
         assert count(call, "mark_step") == NEW
-        assert [count(call, kind) for kind in ("capture", "sync", "mixed", "synchronize")] == [0, 0, 0, 0]
+        steps = call[[one["event"] for one in call].index("mark_step") :]
+        assert [count(steps, kind) for kind in ("capture", "sync", "mixed", "synchronize")] == [0, 0, 0, first_token]
+        assert [one["by"] for one in call if one["event"] == "sync"] == before
         assert count(call, "d2h") == 1
         shapes = [one["shape"] for one in call if one["event"] == "h2d"]
-        assert shapes[:3] == [[], [batch, WIDTH], [batch, WIDTH]]
+        given = [[batch, WIDTH - NEW]] * 2 if stack == NEWEST else [[], [batch, WIDTH], [batch, WIDTH]]
+        assert shapes[: len(given)] == given
 
 
 @BOTH
 def test_shapes_never_change(ran, stack):
     _, calls = calls_of(ran(stack)[3], 1)
     prompt, token = (one["shapes"] for one in calls[0] if one["event"] == "capture")
-    assert prompt[:2] == [[1, WIDTH], [1, WIDTH]]
+    assert [shape for shape in prompt if len(shape) == 2] == [[1, WIDTH], [1, WIDTH]]
     assert token[0] == [1, 1]
     assert [4, 32, WIDTH] in token and [4, WIDTH, 32] in token
 
@@ -146,6 +159,7 @@ def test_the_command_and_the_variables_are_upstream_s(ran, stack):
     assert under_deepspeed is (stack == "gaudi-1.9")
     assert (launch["variables"].get("PT_HPU_LAZY_ACC_PAR_MODE") == "0") is under_deepspeed
     assert (launch["variables"].get("PT_HPU_ENABLE_LAZY_COLLECTIVES") == "true") is under_deepspeed
+    assert (launch["variables"].get("PT_HPU_LAZY_MODE") == "1") is (stack == NEWEST)
     command = launch_of(ran(stack, ranks=2, graphs=True))["command"]
     start = command.index("deepspeed.launcher.runner") + 1
     assert command[start : start + 5] == ["--num_nodes", "1", "--num_gpus", "2", "--no_local_rank"]

@@ -16,7 +16,7 @@ EVERYWHERE = pytest.mark.parametrize(
     "where",
     [
         pytest.param(HERE, marks=pytest.mark.torch),
-        *(pytest.param(name, marks=pytest.mark.stacks(name)) for name in ("gaudi-1.9", "gaudi-1.10")),
+        *(pytest.param(name, marks=pytest.mark.stacks(name)) for name in ("gaudi-1.9", "gaudi-1.10", "gaudi-1.24")),
     ],
 )
 

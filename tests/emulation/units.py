@@ -14,6 +14,8 @@ import torch
 from habana_frameworks import trace
 from habana_frameworks.torch import core, hpu
 from habana_frameworks.torch.distributed.hccl import initialize_distributed_hpu
+from habana_frameworks.torch.hpex.kernels import FusedSDPA
+from habana_frameworks.torch.utils import experimental
 
 
 def kinds():
@@ -192,6 +194,22 @@ def it_invents_no_memory():
     assert told == {"Limit": 0, "InUse": 0, "MaxInUse": 0} and told.EMULATED
     assert hpu.memory_allocated() == hpu.max_memory_allocated() == 0
     assert kinds() == ["memory_stats"] * 3
+
+
+def it_is_no_product():
+    assert hpu.get_device_name() == "EMULATED"
+    products = [kind for kind in experimental.synDeviceType if kind.name.startswith("synDeviceGaudi")]
+    assert len(products) == 3 and experimental._get_device_type() not in products
+
+
+def it_computes_no_fused_kernel():
+    query = torch.ones(1, 1, 2, 4, device="hpu")
+    try:
+        FusedSDPA.apply(query, query, query, None, 0.0, True)
+    except NotImplementedError as problem:
+        assert "FusedSDPA" in str(problem)
+    else:
+        raise AssertionError("a fused kernel gave a result")
 
 
 def it_notes_steps_waits_and_seeds():

@@ -68,6 +68,7 @@ def test_the_protocols_differ_as_the_scripts_do():
         "gaudi-1.8": (2, 5, False, "ignore", "nominal"),
         "gaudi-1.9": (2, 5, False, "ignore", "nominal"),
         "gaudi-1.10": (3, 5, False, "ignore", "nominal"),
+        "gaudi-1.23": (3, 5, False, "ignore", "nominal"),
         "gpu-2023": (3, 5, True, "stop", "produced"),
     }
 

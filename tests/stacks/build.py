@@ -1,4 +1,4 @@
-"""Build the Gaudi stacks for real, less the vendor's binary parts: Python 3.8, the pinned torch, upstream's packages as they are.
+"""Build the Gaudi stacks for real, less the vendor's binary parts: their Python, the pinned torch, upstream's packages as they are.
 
 An environment is made from versions.lock, the stack's hash-locked requirements and requirements-STACK.txt of this folder, and
 cached under a name that is a hash of them all. What stands in: a public DeepSpeed for the vendor's fork, unless
@@ -36,6 +36,8 @@ RECIPE = 1
 
 # Their indexes have no wheel of the locked release. Built by the stack's setuptools, without a kernel compiled.
 SOURCE_ONLY = ("deepspeed", "optimum")
+
+# What stands in for a fork of 2023 is of 2024; a stack whose own packages are newer goes up to their day.
 COMPILED_UP_TO = "2024-09-30"
 
 
@@ -85,7 +87,7 @@ def compile_requirements(name):
     text = requirements.compile_file(
         target,
         stack.python,
-        COMPILED_UP_TO,
+        max(COMPILED_UP_TO, stack.requirements.exclude_newer),
         inputs.read_text(encoding="utf-8").splitlines(),
         bounds,
         inputs.name,
@@ -116,11 +118,17 @@ def _key(name):
     stack = _stack(name)
     hashed = hashlib.sha256()
     torch = stack.packages["torch"].version
-    for part in (RECIPE, stack.python, platform.machine(), torch, _release(stack), _override_key()):
+    for part in (RECIPE, stack.python, platform.machine(), torch, *_brought(stack), _release(stack), _override_key()):
         hashed.update(f"{part}\0".encode())
     for path in (paths.ROOT / stack.requirements.file, _own_requirements(name)):
         hashed.update(path.read_bytes())
     return hashed.hexdigest()[:16]
+
+
+def _brought(stack):
+    """Return, as requirement lines, what the vendor's image brings that an index has too, beside torch."""
+    brought = {name: pin.version for name, pin in stack.packages.items() if pin.origin == "base"}
+    return [f"{name}=={version}" for name, version in brought.items() if name not in ("torch", "habana-torch-plugin")]
 
 
 def _release(stack):
@@ -197,7 +205,7 @@ def _build(name, folder, show):
         show(f"{name}: 1/4 wheels of {paths.shown(base)} and {paths.shown(own)}")
         pip.locked([base, own], leave=SOURCE_ONLY)
         show(f"{name}: 2/4 torch {torch}, by its version alone, with the CUDA libraries that its wheel asks for")
-        pip.bounded(f"torch=={torch}", {**_pins(base), **_pins(own)})
+        pip.bounded([f"torch=={torch}", *_brought(stack)], {**_pins(base), **_pins(own)})
         override = None if name in CUDA else _override()
         show(f"{name}: 3/4 what is a source distribution only")
         pip.locked([base, own], only=SOURCE_ONLY[1:] if override else SOURCE_ONLY)
@@ -233,7 +241,7 @@ class _Pip:
     def bounded(self, wanted, pins):
         bounds = self.scratch / "constraints.txt"
         bounds.write_text("".join(f"{package}=={version}\n" for package, version in pins.items()), encoding="utf-8")
-        self._run(["--only-binary", ":all:", "--constraint", str(bounds), wanted])
+        self._run(["--only-binary", ":all:", "--constraint", str(bounds), *wanted])
 
     def source(self, path):
         """Install from a folder or source distribution; a folder is copied first, so that nothing is written into it."""

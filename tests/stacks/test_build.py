@@ -39,7 +39,7 @@ def pretend(monkeypatch):
 
 
 def test_the_stacks_of_gaudi_can_be_built():
-    assert build.names("hpu") == ["gaudi-1.9", "gaudi-1.10"]
+    assert build.names("hpu") == ["gaudi-1.9", "gaudi-1.10", "gaudi-1.24"]
 
 
 def test_the_gpu_s_stack_of_2023_can_be_built_and_needs_only_what_builds_deepspeed():
@@ -118,21 +118,27 @@ def test_blocks_put_together_are_the_file():
 
 def test_an_unknown_stack_and_a_missing_deepspeed_are_refused(monkeypatch, capsys):
     assert front.main(["cpu"]) == InputError.exit_code
-    assert (
-        "cpu is no stack that is built here. Take one of gaudi-1.9, gaudi-1.10, cuda-2023." in capsys.readouterr().err
-    )
+    told = "cpu is no stack that is built here. Take one of gaudi-1.9, gaudi-1.10, gaudi-1.24, cuda-2023."
+    assert told in capsys.readouterr().err
     monkeypatch.setenv(build.OVERRIDE, "/nowhere/deepspeed")
     assert front.main([STACK]) == InputError.exit_code
     assert "BLOOMZ_BENCH_DEEPSPEED names /nowhere/deepspeed, which is not there" in capsys.readouterr().err
 
 
-def test_without_python_3_8_it_says_what_to_install(monkeypatch, tmp_path):
+@pytest.mark.parametrize("version, variable", [("3.8", "PYTHON38"), ("3.7", "PYTHON37")])
+def test_without_the_stack_s_python_it_says_what_to_install(monkeypatch, tmp_path, version, variable):
     monkeypatch.setattr(build.shutil, "which", lambda name: None)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("PYENV_ROOT", raising=False)
-    monkeypatch.setenv("PYTHON38", sys.executable)  # a Python, and no 3.8
-    with pytest.raises(InputError, match="No Python 3.8 was found"):
-        build._interpreter("3.8")
+    monkeypatch.setenv(variable, sys.executable)  # a Python, and another one
+    with pytest.raises(InputError, match=f"No Python {version} was found.*pyenv install {version}.*in {variable}"):
+        build._interpreter(version)
+
+
+def test_a_python_that_is_named_is_taken(monkeypatch):
+    version = "{}.{}".format(*sys.version_info[:2])
+    monkeypatch.setenv(f"PYTHON{version.replace('.', '')}", sys.executable)
+    assert build._interpreter(version) == sys.executable
 
 
 def test_a_pip_that_fails_is_quoted(monkeypatch, tmp_path):
@@ -141,13 +147,13 @@ def test_a_pip_that_fails_is_quoted(monkeypatch, tmp_path):
     program.write_text("#!/bin/sh\necho 'ERROR: no such hash'\nexit 1\n")
     program.chmod(0o755)
     with pytest.raises(Unreachable, match="gaudi-1.10 could not be built; pip says:\nERROR: no such hash"):
-        build._Pip(STACK, tmp_path, tmp_path).bounded("torch==0", {})
+        build._Pip(STACK, tmp_path, tmp_path).bounded(["torch==0"], {})
 
 
 def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
     """A build is killed while pip runs; the folder it leaves has no list of what is there."""
     try:
-        build._interpreter("3.8")
+        build._interpreter(lockfile.read().stacks[STACK].python)
     except InputError as missing:
         pytest.skip(str(missing))
     process = subprocess.Popen(

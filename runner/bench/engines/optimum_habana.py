@@ -1,8 +1,8 @@
-"""Hugging Face's optimum-habana, called as the examples of its releases 1.5 and 1.6 call it, over shapes that never change.
+"""Hugging Face's optimum-habana, called as the examples of its releases 1.5, 1.6 and 1.21 call it, over shapes that never change.
 
-Sources: huggingface/optimum-habana v1.5.0 and v1.6.1, examples/text-generation/run_generation.py and examples/gaudi_spawn.py.
-Weights come from the kit's own loader; upstream reads the same checkpoint through DeepSpeed. Where the two releases differ, the
-difference is named here by what it does.
+Sources: huggingface/optimum-habana v1.5.0, v1.6.1 and, for the package 1.21.2, v1.20.0: examples/text-generation/run_generation.py
+and utils.py, examples/gaudi_spawn.py. Weights come from the kit's own loader; upstream reads the same checkpoint through DeepSpeed.
+Where the releases differ, the difference is named here by what it does.
 """
 
 import functools
@@ -13,7 +13,7 @@ from runner.contract.errors import Unsupported
 
 PADDING = "max_length"  # another length would be another graph
 watch = passes.of_forward
-SEED = 27  # the 1.6 example seeds before it builds, 1.5 does not; greedy decoding draws nothing
+SEED = 27  # the examples seed before they build, that of 1.5 does not; greedy decoding draws nothing
 
 
 def _series(stack):
@@ -22,7 +22,7 @@ def _series(stack):
 
 
 def needs_deepspeed(stack, devices):
-    """1.5 runs everything under DeepSpeed, one device too; 1.6 only more than one."""
+    """1.5 runs everything under DeepSpeed, one device too; later ones only more than one."""
     return devices > 1 or _series(stack) < (1, 6)
 
 
@@ -32,12 +32,19 @@ def launcher(stack, devices):
 
 
 def variables(request):
-    """Return what the examples set before they import the device."""
+    """Return what the examples set before they import the device, and 1.21's README before it starts its example.
+
+    Up to Gaudi software 1.20 lazy mode is the default, since then it must be asked for; HPU graphs exist in it alone.
+    """
     found: dict = {}
     if needs_deepspeed(request.stack, request.devices):
-        found.update(PT_HPU_LAZY_ACC_PAR_MODE="0", PT_HPU_ENABLE_LAZY_COLLECTIVES="true")
+        found["PT_HPU_ENABLE_LAZY_COLLECTIVES"] = "true"
+        if _series(request.stack) < (1, 21):
+            found["PT_HPU_LAZY_ACC_PAR_MODE"] = "0"
     if _series(request.stack) < (1, 6) and not request.protocol.graphs:
         found["PT_HPU_LAZY_MODE"] = "2"
+    if _series(request.stack) >= (1, 21):
+        found.update(PT_HPU_LAZY_MODE="1", EXPERIMENTAL_WEIGHT_SHARING="FALSE")
     return found
 
 
@@ -106,10 +113,17 @@ def finish(model, request):
 
 
 def arguments(request):
-    """Return the flags of every call. 1.6's benchmark is always lazy, its dataset mode and all of 1.5 only with graphs."""
-    lazy = request.protocol.graphs or (_series(request.stack) >= (1, 6) and request.workload.dataset is None)
-    flags = {"lazy_mode": lazy, "hpu_graphs": request.protocol.graphs}
-    if _series(request.stack) >= (1, 6):
+    """Return the flags of every call. 1.6's benchmark is always lazy, its dataset mode and all of 1.5 only with graphs.
+
+    1.21 is always lazy. Its benchmark asks for the time of every token, which are added to a list: it makes each call wait
+    for the device once, after the first token.
+    """
+    series, benchmark = _series(request.stack), request.workload.dataset is None
+    lazy = request.protocol.graphs or series >= (1, 21) or (series >= (1, 6) and benchmark)
+    flags: dict = {"lazy_mode": lazy, "hpu_graphs": request.protocol.graphs}
+    if series >= (1, 21):
+        flags.update({"ignore_eos": True, **({"iteration_times": []} if benchmark else {})})
+    elif series >= (1, 6):
         flags.update(profiling_steps=0, profiling_warmup_steps=0)
     return flags
 
@@ -127,24 +141,24 @@ def generation_config(model, workload):
 
 
 def generate(loaded, inputs, workload, streamer=None):
-    """Pad ids and mask to input + output on the host, copy them in, generate, and copy the ids out."""
+    """Copy ids and mask in, padded to input + output, generate, and copy the ids out. 1.21 pads by itself, on the device."""
+    settings = _generation_config(workload)
+    if not hasattr(settings, "static_shapes"):
+        inputs = _padded(inputs, workload.output_tokens, loaded.device)
+    moved = {name: value.to(loaded.device) for name, value in inputs.items()}
+    return loaded.model.generate(**moved, generation_config=settings, streamer=streamer, **loaded.arguments).cpu()
+
+
+def _padded(inputs, output_tokens, device):
+    """Return ids and mask padded on the host, and where the next token goes, on the device; the model counts it up."""
     import torch
 
-    input_tokens = inputs["input_ids"].shape[-1]
-    room = (0, workload.output_tokens)
-    padded = {
-        "input_ids": torch.nn.functional.pad(inputs["input_ids"], room, value=tokenizer.PADDING),
-        "attention_mask": torch.nn.functional.pad(inputs["attention_mask"], room, value=0),
+    pad, room = torch.nn.functional.pad, (0, output_tokens)
+    return {
+        "token_idx": torch.tensor(inputs["input_ids"].shape[-1], device=device),
+        "input_ids": pad(inputs["input_ids"], room, value=tokenizer.PADDING),
+        "attention_mask": pad(inputs["attention_mask"], room, value=0),
     }
-    token_idx = torch.tensor(input_tokens, device=loaded.device)  # where the next token goes; the model counts it up
-    moved = {name: value.to(loaded.device) for name, value in padded.items()}
-    return loaded.model.generate(
-        **moved,
-        token_idx=token_idx,
-        generation_config=_generation_config(workload),
-        streamer=streamer,
-        **loaded.arguments,
-    ).cpu()
 
 
 def conditions(model):
@@ -158,10 +172,16 @@ def _in_graph(model):
 
 
 def _wraps_in_hpu_graph():
-    """Return whether this DeepSpeed makes an HPU graph where a CUDA graph is asked for: the vendor's for 1.9 and 1.10."""
+    """Return whether this DeepSpeed makes an HPU graph where a CUDA graph is asked for: the vendor's do.
+
+    Those for 1.9 and 1.10 know the device by a function, those of later bases by their accelerator.
+    Source: HabanaAI/DeepSpeed branches 1.10.0 and 1.21.0, deepspeed/inference/engine.py.
+    """
     import deepspeed.runtime.utils
 
-    return hasattr(deepspeed.runtime.utils, "get_use_hpu")
+    accelerator = getattr(deepspeed, "get_accelerator", None)
+    by_accelerator = accelerator is not None and accelerator().device_name() == "hpu"
+    return by_accelerator or hasattr(deepspeed.runtime.utils, "get_use_hpu")
 
 
 def _materialise(model, buffers, device):
