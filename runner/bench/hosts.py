@@ -29,7 +29,7 @@ def read(path, devices):
     except (OSError, UnicodeDecodeError) as problem:
         told = getattr(problem, "strerror", None) or "it is not text"
         raise InputError(f"{path} cannot be read: {told}. Check --hostfile.") from None
-    found = []
+    found: list = []
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):
             continue
