@@ -4,7 +4,6 @@ First the runner's worker measures real weights of a folder, under the protocol 
 published script has it loaded, and both models are held side by side.
 """
 
-import argparse
 import importlib.metadata
 import json
 import os
@@ -21,7 +20,7 @@ import deepspeed  # noqa: E402
 import torch  # noqa: E402
 from transformers import AutoModelForCausalLM, BloomForCausalLM  # noqa: E402
 
-from runner.bench import checks, model, tokenizer, weights, worker  # noqa: E402
+from runner.bench import checks, hosts, model, tokenizer, weights, worker  # noqa: E402
 from runner.bench.devices import cpu  # noqa: E402
 from runner.contract.request import read_request  # noqa: E402
 from tests import samples  # noqa: E402
@@ -36,7 +35,7 @@ def main(path):
     _note(BloomForCausalLM, "generate", lambda model, **given: sorted(given))
     with tempfile.TemporaryDirectory() as folder:
         plain = _store(folder)
-        loaded, raw = _measure(path, folder, rank, ranks)
+        loaded, raw = _measure(request, folder, rank, ranks)
         theirs = _as_the_script_loads(folder, ranks)
         seen = {
             "versions": {
@@ -79,7 +78,7 @@ def _store(folder):
     return plain
 
 
-def _measure(path, folder, rank, ranks):
+def _measure(request, folder, rank, ranks):
     """Run the worker as one rank; return the model that it measured and its raw data."""
     kept = {}
     load = model.load
@@ -91,7 +90,8 @@ def _measure(path, folder, rank, ranks):
     model.load = keep
     device = {**vars(cpu), "prepare_collectives": lambda: None, "synchronize": _synchronize}
     worker.devices = SimpleNamespace(load=lambda name: SimpleNamespace(**device))
-    options = argparse.Namespace(request=path, out=None, model_dir=folder, dataset_file=None, outputs=None)
+    packed = hosts.pack({"request": request.to_json(), "variables": {}})
+    options = worker._parser().parse_args(["--packed", packed, "--out", folder, "--model-dir", folder])
     raw = worker._run(options, rank, ranks)
     return kept["loaded"], raw
 
