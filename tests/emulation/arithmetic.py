@@ -1,8 +1,8 @@
 """Greedy decoding of BLOOM, written out: every place where upstream computes otherwise than transformers is a switch.
 
-With none it is transformers 4.28.1, with a stack's own it is that stack: test_arithmetic.py holds both against what they stand for,
-token by token. Sources: huggingface/optimum-habana v1.5.0 and v1.6.1 modeling_bloom.py;
-deepspeed/module_inject/layers.py of 0.14.5 and of the vendor's fork.
+With none it is transformers 4.28.1 and 4.55.4, with a stack's own it is that stack: test_arithmetic.py holds both against what they
+stand for, token by token. Sources: huggingface/optimum-habana v1.5.0, v1.6.1 and 1.21.2 modeling_bloom.py;
+deepspeed/module_inject/layers.py of 0.14.5, of 0.16.1 and of the vendor's fork.
 """
 
 from collections import namedtuple
@@ -19,7 +19,11 @@ CAUSES = {
     "bias": "a bias is added to a rounded product; it is rounded with the product",
     "shards": "each rank's part of a sum is rounded; there are no ranks",
 }
-OF_OPTIMUM = {"gaudi-1.9": ("gelu", "slots", "width", "write"), "gaudi-1.10": ("gelu", "slots", "width")}
+OF_OPTIMUM = {
+    "gaudi-1.9": ("gelu", "slots", "width", "write"),
+    "gaudi-1.10": ("gelu", "slots", "width"),
+    "gaudi-1.24": ("gelu", "slots", "width"),
+}
 OF_DEEPSPEED = {1: ("bias",), 2: ("bias", "shards")}  # by ranks
 
 PADDING = 3

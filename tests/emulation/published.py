@@ -31,7 +31,7 @@ class Precisions(TorchFunctionMode):
 
 
 def store(folder):
-    """Write the tiny model as a snapshot of the hub, and point transformers at it."""
+    """Write the tiny model as a snapshot of the hub, and point transformers at it. Returns the snapshot's folder."""
     os.environ["TRANSFORMERS_CACHE"] = os.environ["HUGGINGFACE_HUB_CACHE"] = os.path.join(folder, "hub")
     from tests.emulation import scenario  # transformers looks for its cache once, when it is imported
 
@@ -49,14 +49,17 @@ def store(folder):
         {name[len("transformer.") :] if bare else name: value for name, value in state.items()},
         snapshot / "pytorch_model.bin",
     )
+    return snapshot
 
 
 def main(script, arguments, folder):
     rank = int(os.environ.get("RANK", "0"))
     os.environ.setdefault("_", "deepspeed" if "WORLD_SIZE" in os.environ else sys.executable)
-    store(os.path.join(folder, f"model-{rank}"))
+    snapshot = store(os.path.join(folder, f"model-{rank}"))
     os.chdir(folder)
-    sys.argv = [script, *arguments, "--model_name_or_path", REPOSITORY]
+    # 1.5 and 1.6 take no folder, 1.21 asks the hub for a list of files unless it is given one
+    asks_the_hub = metadata.version("optimum-habana").startswith("1.21.")
+    sys.argv = [script, *arguments, "--model_name_or_path", str(snapshot) if asks_the_hub else REPOSITORY]
     sys.path.insert(0, os.path.dirname(script))
     with Precisions() as precisions:
         told = runpy.run_path(script, run_name="__main__")

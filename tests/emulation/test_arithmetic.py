@@ -45,10 +45,11 @@ def test_without_a_cause_the_reference_is_plain_transformers(outcome, stack, bat
 @BOTH
 @pytest.mark.parametrize("batch", BATCHES)
 def test_with_its_causes_the_reference_is_upstream(outcome, stack, batch):
-    seen = outcome(stack, "causes.py", "single", stack)[batch]
+    both = outcome(stack, "causes.py", "single", stack)
+    seen = both[batch]
     told(stack, "one process", batch, seen, seen["found"], arithmetic.OF_OPTIMUM[stack])
     assert seen["all"] == seen["found"]
-    assert seen["found"] != seen["plain"]  # else there was nothing to explain
+    assert any(both[one]["found"] != both[one]["plain"] for one in BATCHES)  # else there was nothing to explain
 
 
 @BOTH

@@ -21,8 +21,8 @@ BOTH = stacks(*PROTOCOLS)
 WIDTH, NEW = 107, 100
 FLAGS = ["--use_hpu_graphs", "--use_kv_cache", "--max_new_tokens", str(NEW)]  # as in the post
 # one card, without --bf16: 1.6 alone has the flag
-PRECISION = {"gaudi-1.9": "bfloat16", "gaudi-1.10": "float32"}
-LAUNCHER = {"gaudi-1.9": "deepspeed", "gaudi-1.10": "python"}
+PRECISION = {"gaudi-1.9": "bfloat16", "gaudi-1.10": "float32", "gaudi-1.24": "float32"}
+LAUNCHER = {"gaudi-1.9": "deepspeed", "gaudi-1.10": "python", "gaudi-1.24": "python"}
 
 
 @pytest.fixture(scope="session")
@@ -50,15 +50,13 @@ def published(python, tmp_path_factory):
 
 
 def window(events):
-    """Return the events from the first call's token_idx to the last call's copy to the host, and how many calls there were.
+    """Return the events from the first call's token_idx, or its ids, to the last call's copy to the host, and how many calls there were.
 
     Left out is what a device would have refused.
     """
-    first = next(
-        number
-        for number, event in enumerate(events)
-        if (event["event"], event.get("shape")) == ("h2d", []) and events[number + 1].get("shape") == [1, WIDTH]
-    )
+    copied = [(event["event"], event.get("shape")) for event in events]
+    padded, given = [("h2d", []), ("h2d", [1, WIDTH])], [("h2d", [1, WIDTH - NEW])] * 2
+    first = next(number for number in range(len(events)) if copied[number : number + 2] in (padded, given))
     ends = [number for number, event in enumerate(events) if event["event"] == "d2h" and event["shape"] == [1, WIDTH]]
     return [event for event in events[first : ends[-1] + 1] if event["event"] != "mixed"], len(ends)
 

@@ -13,7 +13,7 @@ from runner.host import catalog, compare
 from tests.emulation import reference
 from tests.emulation.conftest import stacks
 from tests.emulation.runs import PROTOCOLS, launch_of
-from tests.emulation.test_generation import NEWEST
+from tests.emulation.test_generation import NEWEST, before_the_loop
 
 BOTH = stacks(*PROTOCOLS)
 NEW, WIDTH = 100, 107
@@ -120,12 +120,9 @@ def test_calls_come_as_the_protocol_prescribes(ran, stack, batch):
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
 def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(ran, stack, batch):
-    """But once, with the script that asks when the first token was there; before that upstream's newest reads the position twice.
-
-    Of several rows it looks for padding on the right, too.
-    """
+    """But once, with the script that asks when the first token was there; before that upstream's newest compares and reads."""
     first_token = 1 if stack == NEWEST else 0
-    before = (["bool"] if batch > 1 else []) + ["item"] * 2 if stack == NEWEST else []
+    before = [by for event, by in before_the_loop(stack, batch, WIDTH) if event == "sync"]
     untimed = catalog.read().protocols[PROTOCOLS[stack]].untimed_calls
     _, calls = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
     first, window = calls[0], calls[untimed : untimed + 5]

@@ -29,8 +29,12 @@ class _Graph:
         return self.results
 
 
-def wrap_in_hpu_graph(module):
-    """Patch the module's forward and return the same module, as the vendor's does: it stays what ``generate`` is called on."""
+def wrap_in_hpu_graph(module, max_graphs=None):
+    """Patch the module's forward and return the same module, as the vendor's does: it stays what ``generate`` is called on.
+
+    ``max_graphs`` is what the script of optimum-habana v1.20.0 passes: None, for no limit.
+    """
+    assert max_graphs is None
     module.forward = _wrap(module.forward)
     return module
 
