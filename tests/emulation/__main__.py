@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from runner.contract import strictjson
-from tests.emulation import drive, reference, runs, table
+from tests.emulation import arithmetic, drive, reference, runs, table
 from tests.stacks import build
 
 # workload, precision, ranks, batch, graphs
@@ -31,7 +31,7 @@ def main():
         for name in build.names("hpu"):
             folder = build.make(name, _progress)
             _introduce(name, build.describe(folder))
-            for cell in CELLS:
+            for cell in _cells(name):
                 _progress(f"{name}: {' '.join(map(str, cell))}")
                 rows.append(
                     (name, *cell[:4], "yes" if cell[4] else "no", _tokens(build.python(folder), name, dataset, *cell))
@@ -39,6 +39,11 @@ def main():
     print(table.aligned([COLUMNS, *rows]))
     print("Times are not told: something stands in for the device.")
     return 1 if any(row[-1] not in EQUAL.values() for row in rows) else 0
+
+
+def _cells(name):
+    """Return a stack's cells: in bfloat16 only where its roundings are known, without which there is nothing to compare with."""
+    return [cell for cell in CELLS if cell[1] != "bfloat16" or name in arithmetic.OF_OPTIMUM]
 
 
 def _introduce(name, noted):

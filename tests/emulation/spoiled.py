@@ -28,25 +28,43 @@ def main(request_path, folder):
         return model.generate(loaded, [request.workload.prompt], request.workload).ids[:, prompt:].tolist()
 
     def behind(arguments):
-        return {**arguments, "token_idx": arguments["token_idx"] - 1}
+        return {name: value - 1 if name == "token_idx" else value for name, value in arguments.items()}
 
     def unmasked(arguments):
         return {**arguments, "attention_mask": torch.ones_like(arguments["attention_mask"])}
 
-    seen = {"right": tokens(dict), "behind": tokens(behind), "unmasked": tokens(unmasked)}
+    def hidden(arguments):
+        mask = arguments["attention_mask"].clone()
+        mask[:, 0] = 0
+        return {**arguments, "attention_mask": mask}
+
+    seen = {"right": tokens(dict), "behind": tokens(behind), "unmasked": tokens(unmasked), "hidden": tokens(hidden)}
     architecture = request.model.architecture
     names = [parameter.name for parameter in architecture.parameters()]
+    with torch.no_grad():
+        for parameter in loaded.model.parameters():
+            parameter.zero_()
     seen["weights"] = {
         kind: _said(loaded.model, architecture, stored, rank, ranks)
         for kind, stored in {
             "none": {},
             "of another model": {f"model.{name}": torch.zeros(1) for name in names},
             "of another shape": {name: torch.zeros(1) for name in names},
+            "whole": _whole(architecture),
         }.items()
     }
+    seen["filled again"] = tokens(dict)
     if rank == 0:
         Path(folder, "rank-0.json").write_text(json.dumps(seen))
     os._exit(0)  # as the worker ends: gloo's threads sometimes die in the interpreter's teardown
+
+
+def _whole(architecture):
+    """Return the dummy weights as a checkpoint holds them: uncut."""
+    parameters = {parameter.name: parameter for parameter in architecture.parameters()}
+    stored = {name: torch.empty(parameter.shape) for name, parameter in parameters.items()}
+    weights.DummyWeights(29, 0.3).fill(parameters, stored, 0, 1)
+    return stored
 
 
 def _said(made, architecture, stored, rank, ranks):

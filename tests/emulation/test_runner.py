@@ -45,13 +45,19 @@ def test_two_ranks_give_the_same_tokens(ran, stack, graphs, batch):
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(loaded, stack, ranks):
     seen = loaded("spoiled.py", stack, ranks=ranks, graphs=False)
-    found = {how: {strictjson.sha256_of(row) for row in seen[how]} for how in ("right", "behind", "unmasked")}
-    assert found["right"] == {reference.output_ids_sha256()}  # what the check output_ids compares with
-    assert found["behind"] != found["right"] != found["unmasked"]
+    found = {how: {strictjson.sha256_of(row) for row in rows} for how, rows in seen.items() if how != "weights"}
+    # what the check output_ids compares with
+    assert found["right"] == found["filled again"] == {reference.output_ids_sha256()}
+    assert found["hidden"] != found["right"]
+    if (
+        stack != "gaudi-1.24"
+    ):  # where upstream pads by itself, a call tells neither the position nor the mask of padding
+        assert found["behind"] != found["right"] != found["unmasked"]
     said = seen["weights"]
     assert said["none"].startswith("FOLDER lacks ") and said["none"].endswith("Fetch it again, whole.")
     assert "which FOLDER's BLOOM has not. It is another model's file." in said["of another model"]
-    assert said["of another shape"] is not None
+    assert "FOLDER/pytorch_model.bin" in said["of another shape"]
+    assert said["whole"] is None
 
 
 @BOTH
