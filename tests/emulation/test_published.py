@@ -17,7 +17,7 @@ from tests.emulation.runs import PROTOCOLS
 from tests.stacks import build
 
 CLONE = "BLOOMZ_BENCH_OPTIMUM_HABANA"
-BOTH = stacks("gaudi-1.9", "gaudi-1.10")
+BOTH = stacks(*PROTOCOLS)
 WIDTH, NEW = 107, 100
 FLAGS = ["--use_hpu_graphs", "--use_kv_cache", "--max_new_tokens", str(NEW)]  # as in the post
 # one card, without --bf16: 1.6 alone has the flag
