@@ -1,0 +1,64 @@
+"""batch/v1 Jobs: one attempt and no more, unless the cluster itself took the node or the pod away."""
+
+from runner.contract.errors import DoesNotFit, InputError, Interrupted, UsageError
+from runner.host.manifests import names, pod
+
+A_DAY_S, A_WEEK_S = 86400, 604800
+SIX_HOURS_S = 6 * 3600
+
+# A pod that a queue takes back is deleted without the condition DisruptionTarget, and a Job whose pods are walked for a failing code
+# at that moment would fail (Kubernetes 1.36 pkg/controller/job): the codes of a stop are left out. The runner answers SIGTERM with
+# 130; 143 is what a process says that was not yet listening, 137 what was killed after the grace period.
+STOPPED = (Interrupted.exit_code, 137, 143)
+
+# Trying again cannot mend these; all else of a download is worth another try.
+HOPELESS = (UsageError.exit_code, InputError.exit_code, DoesNotFit.exit_code)
+
+
+def bench(site, run, config_name, models):
+    """Return the objects of one run on one node: a Job."""
+    template = pod.bench(site, run, config_name, models=models)
+    policy = [_ignore_disruption(), _fail_on("NotIn", (0, *STOPPED))]
+    return [_job(site, names.bench(run.request.case), template, 0, A_DAY_S, policy, queue=site.queue)]
+
+
+def prefetch(site, set_name, runs, config_name, models=names.MODELS):
+    """Return the Job that fetches the weights of a set; it resumes what an attempt before it left."""
+    template = pod.prefetch(site, set_name, runs, config_name, models)
+    policy = [_ignore_disruption(), _fail_on("In", HOPELESS)]
+    return _job(site, names.prefetch(set_name), template, 6, SIX_HOURS_S, policy)
+
+
+def _job(site, name, template, retries, deadline_s, policy, queue=None):
+    labels, annotations = template["metadata"]["labels"], template["metadata"].get("annotations", {})
+    queued = {"kueue.x-k8s.io/queue-name": queue} if queue else {}
+    return names.seal(
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {
+                "name": name,
+                "namespace": site.namespace,
+                "labels": {**labels, **queued},
+                "annotations": annotations,
+            },
+            "spec": {
+                "backoffLimit": retries,
+                "completions": 1,
+                "parallelism": 1,
+                "podReplacementPolicy": "Failed",
+                "podFailurePolicy": {"rules": policy},
+                "activeDeadlineSeconds": deadline_s,
+                "ttlSecondsAfterFinished": A_WEEK_S,
+                "template": template,
+            },
+        }
+    )
+
+
+def _ignore_disruption():
+    return {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+
+
+def _fail_on(operator, codes):
+    return {"action": "FailJob", "onExitCodes": {"operator": operator, "values": sorted(codes)}}

@@ -1,0 +1,5 @@
+"""MPIJobs."""
+
+
+def bench(site, run, config_name, models):
+    raise NotImplementedError
