@@ -68,6 +68,11 @@ def main(arguments):
     if options.wait_s is not None:
         _wait(options.models, models, options.wait_s)
         return 0
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        os.environ.pop(
+            name, None
+        )  # images are offline by their variables, which the hub's client reads when it is imported
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     token = _token(options.token_file)
     found = [(model, _fetch(options.models, model, token)) for model in models]
     for model, files in found:

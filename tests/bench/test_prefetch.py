@@ -46,6 +46,7 @@ def run(endpoint, arguments):
     """Run the verb in a process of its own: the client reads its endpoint when it is imported."""
     environment = {
         **os.environ,
+        "HF_HUB_OFFLINE": "1",  # as an image has it
         "HF_ENDPOINT": endpoint,
         "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         "HF_HUB_DOWNLOAD_TIMEOUT": "5",

@@ -8,11 +8,12 @@ import pytest
 import yaml
 
 from runner import __version__
-from runner.contract.errors import InputError, UsageError
+from runner.contract.errors import InputError, Unsupported, UsageError
 from runner.contract.request import Request
 from runner.host import catalog, lockfile, paths, profiles
 from runner.host import render as verb
 from runner.host.manifests import check, names, run, text
+from runner.host.manifests.site import Site
 from tests import manifests
 
 IMAGES = [f"--image={stack}={manifests.IMAGE}" for stack in ("cpu", "cuda-2023", "gaudi-1.10")]
@@ -96,7 +97,7 @@ def test_kubectl_apply_reads_the_whole_gaudi2_set_and_nothing_else():
 def test_every_set_has_its_cases_as_requests_that_a_pod_can_read(name):
     row = profiles.read(catalog.read()).sets[name]
     things = manifests.read(paths.K8S / row.folder)
-    data = manifests.one(things, "ConfigMap")["data"]
+    data = manifests.one(things, "ConfigMap", f"config-{name}-v")["data"]
     assert sorted(data) == sorted(f"{case}.json" for case in row.cases)
     for file, content in data.items():
         request = Request.from_json(json.loads(content), file)
@@ -120,6 +121,65 @@ def test_eight_devices_get_the_whole_node():
         "88",
     )
     assert (one["habana.ai/gaudi"], one["hugepages-2Mi"]) == ("1", "5250Mi")
+
+
+def replicas(things):
+    return manifests.one(things, "MPIJob")["spec"]["mpiReplicaSpecs"]
+
+
+def test_an_mpijob_runs_bench_in_its_first_pod_and_lends_the_devices_of_the_others():
+    things = manifests.read(paths.K8S / "multinode")
+    spec = manifests.one(things, "MPIJob")["spec"]
+    assert (spec["slotsPerWorker"], spec["runLauncherAsWorker"], spec["sshAuthMountPath"]) == (
+        8,
+        True,
+        "/home/bench/.ssh",
+    )
+    assert (replicas(things)["Launcher"]["replicas"], replicas(things)["Worker"]["replicas"]) == (1, 1)
+    first, other = (replicas(things)[role]["template"]["spec"]["containers"][0] for role in ("Launcher", "Worker"))
+    assert "reach /etc/mpi/hostfile --port 2222" in first["command"][-1]
+    assert first["command"][-1].endswith("--hostfile /etc/mpi/hostfile")
+    assert other["command"][-1] == "exec python3 -m runner sshd --port 2222 --keys /home/bench/.ssh"
+    assert {mount["name"] for mount in first["volumeMounts"]} - {mount["name"] for mount in other["volumeMounts"]} == {
+        "results"
+    }
+    assert first["resources"] == other["resources"]
+    claim = manifests.one(things, "PersistentVolumeClaim", "bench-models")
+    assert (claim["metadata"]["name"], claim["spec"]["accessModes"]) == ("bench-models-shared", ["ReadWriteMany"])
+
+
+def test_a_jobset_has_the_same_pods_and_a_hostfile_of_their_names():
+    things = manifests.read(paths.K8S / "multinode-jobset")
+    spec, mpi = manifests.one(things, "JobSet")["spec"], replicas(manifests.read(paths.K8S / "multinode"))
+    hostfile = manifests.one(things, "ConfigMap", "config-hosts")["data"]["hostfile"].splitlines()
+    name = manifests.one(things, "JobSet")["metadata"]["name"]
+    assert hostfile == [f"{name}-first-0-0.{name} slots=8", f"{name}-other-0-0.{name} slots=8"]
+    assert spec["network"]["subdomain"] == name
+    for part, role in zip(spec["replicatedJobs"], ("Launcher", "Worker"), strict=True):
+        container = part["template"]["spec"]["template"]["spec"]["containers"][0]
+        command = mpi[role]["template"]["spec"]["containers"][0]["command"][-1]
+        assert container["command"][-1] == command.replace("/etc/mpi/hostfile", "/hosts/hostfile")
+        assert part["template"]["spec"]["completionMode"] == "Indexed"
+    assert spec["successPolicy"]["targetReplicatedJobs"] == ["first"]
+
+
+@pytest.mark.parametrize("name", ["multinode", "multinode-jobset"])
+def test_several_nodes_say_that_they_are_experimental(name):
+    folder = paths.K8S / name
+    (thing,) = [one for one in manifests.read(folder) if one["kind"] in ("MPIJob", "JobSet")]
+    assert thing["metadata"]["annotations"]["bloomz-bench.dev/experimental"] == "true"
+    assert "# Experimental: the vendor calls" in (folder / "60-bench-gaudi-16-bloomz.yaml").read_text()
+
+
+@pytest.mark.parametrize("name, kind", [("multinode", "MPIJob"), ("multinode-jobset", "JobSet")])
+def test_a_queue_is_one_label_on_whatever_asks_for_devices(name, kind):
+    (thing,) = [one for one in manifests.objects(name, Site(queue="accelerators")) if one["kind"] == kind]
+    assert thing["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "accelerators"
+
+
+def test_pods_that_log_in_to_each_other_need_a_user_known_beforehand(tmp_path):
+    with pytest.raises(Unsupported, match="Leave --platform-ids out"):
+        verb.main(["multinode", "--platform-ids", "--out", str(tmp_path)])
 
 
 # --- versions and images ---

@@ -18,42 +18,51 @@ HOPELESS = (UsageError.exit_code, InputError.exit_code, DoesNotFit.exit_code)
 def bench(site, run, config_name, models):
     """Return the objects of one run on one node: a Job."""
     template = pod.bench(site, run, config_name, models=models)
-    policy = [_ignore_disruption(), _fail_on("NotIn", (0, *STOPPED))]
-    return [_job(site, names.bench(run.request.case), template, 0, A_DAY_S, policy, queue=site.queue)]
+    name = names.bench(run.request.case)
+    return [named(site, "batch/v1", "Job", name, template["metadata"], one_attempt(template))]
 
 
 def prefetch(site, set_name, runs, config_name, models=names.MODELS):
     """Return the Job that fetches the weights of a set; it resumes what an attempt before it left."""
     template = pod.prefetch(site, set_name, runs, config_name, models)
-    policy = [_ignore_disruption(), _fail_on("In", HOPELESS)]
-    return _job(site, names.prefetch(set_name), template, 6, SIX_HOURS_S, policy)
+    spec = _spec(template, 1, 6, SIX_HOURS_S, _fail_on("In", HOPELESS))
+    return named(site, "batch/v1", "Job", names.prefetch(set_name), template["metadata"], spec, queued=False)
 
 
-def _job(site, name, template, retries, deadline_s, policy, queue=None):
-    labels, annotations = template["metadata"]["labels"], template["metadata"].get("annotations", {})
-    queued = {"kueue.x-k8s.io/queue-name": queue} if queue else {}
+def one_attempt(template, pods=1):
+    """Return the spec of a Job of so many pods, all at once, that is tried once."""
+    return _spec(template, pods, 0, A_DAY_S, _fail_on("NotIn", (0, *STOPPED)))
+
+
+def named(site, version, kind, name, metadata, spec, queued=True):
+    """Return the sealed object around ``spec``, with the labels and annotations of its pods; ``queued`` where it asks for devices."""
+    queue = {"kueue.x-k8s.io/queue-name": site.queue} if site.queue and queued else {}
     return names.seal(
         {
-            "apiVersion": "batch/v1",
-            "kind": "Job",
+            "apiVersion": version,
+            "kind": kind,
             "metadata": {
                 "name": name,
                 "namespace": site.namespace,
-                "labels": {**labels, **queued},
-                "annotations": annotations,
+                "labels": {**metadata["labels"], **queue},
+                "annotations": metadata["annotations"],
             },
-            "spec": {
-                "backoffLimit": retries,
-                "completions": 1,
-                "parallelism": 1,
-                "podReplacementPolicy": "Failed",
-                "podFailurePolicy": {"rules": policy},
-                "activeDeadlineSeconds": deadline_s,
-                "ttlSecondsAfterFinished": A_WEEK_S,
-                "template": template,
-            },
+            "spec": spec,
         }
     )
+
+
+def _spec(template, pods, retries, deadline_s, failing):
+    return {
+        "backoffLimit": retries,
+        "completions": pods,
+        "parallelism": pods,
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {"rules": [_ignore_disruption(), failing]},
+        "activeDeadlineSeconds": deadline_s,
+        "ttlSecondsAfterFinished": A_WEEK_S,
+        "template": template,
+    }
 
 
 def _ignore_disruption():

@@ -24,6 +24,17 @@ def benches_have_one_attempt(objects):
             yield f"{where}: a bench that was stopped by SIGTERM (130, 143) or killed (137) must not fail the Job by its code"
         if not spec.get("activeDeadlineSeconds") or not spec.get("ttlSecondsAfterFinished"):
             yield f"{where}: activeDeadlineSeconds and ttlSecondsAfterFinished must be set"
+    for thing in objects:
+        if thing["kind"] == "MPIJob":
+            policy = thing["spec"]["runPolicy"]
+            if policy.get("cleanPodPolicy") != "Running" or policy.get("backoffLimit") != 0:
+                yield f"{title(thing)}: by default workers keep their devices for ever, and a launcher is started again"
+            if any(replica.get("restartPolicy") != "Never" for replica in thing["spec"]["mpiReplicaSpecs"].values()):
+                yield f"{title(thing)}: by default what failed is started again"
+            if not policy.get("activeDeadlineSeconds") or not policy.get("ttlSecondsAfterFinished"):
+                yield f"{title(thing)}: activeDeadlineSeconds and ttlSecondsAfterFinished must be set"
+        if thing["kind"] == "JobSet" and thing["spec"].get("failurePolicy", {}).get("maxRestarts") != 0:
+            yield f"{title(thing)}: a bench has one attempt, maxRestarts must be 0"
 
 
 def pods_are_guaranteed(objects):

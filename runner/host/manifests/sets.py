@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from runner.host.manifests import accounts, config, job, jobset, mpijob, names, network, storage
 
 ENGINES = {"job": job.bench, "mpijob": mpijob.bench, "jobset": jobset.bench}
+EXPERIMENTAL = "Experimental: the vendor calls inference on several nodes possible, and inconsistent."
+NOTES = {"mpijob": (EXPERIMENTAL,), "jobset": (EXPERIMENTAL, jobset.MAKE_KEYS)}
 
 
 @dataclass(frozen=True)
@@ -40,5 +42,6 @@ def files(site, name, table, runs):
         found["50-prefetch.yaml"] = File([job.prefetch(site, name, fetched, config_name, claimed)], fetched[0].draft)
     for number, run in enumerate(runs, start=60):
         objects = ENGINES[table.engine](site, run, config_name, claimed)
-        found[f"{number}-bench-{run.request.case}.yaml"] = File(objects, run.draft)
+        notes = [run.draft, *(note.format(namespace=site.namespace) for note in NOTES.get(table.engine, ()))]
+        found[f"{number}-bench-{run.request.case}.yaml"] = File(objects, "\n".join(filter(None, notes)))
     return found

@@ -187,6 +187,41 @@ def test_a_broken_promise_trips_its_rule_and_no_other(name, broken, said):
     assert {problem.partition(":")[0] for problem in found} == {name}
 
 
+def mpijob(things):
+    return manifests.one(things, "MPIJob")["spec"]
+
+
+def jobset(things):
+    return manifests.one(things, "JobSet")["spec"]
+
+
+MULTINODE = [
+    ("multinode", KIT, lambda o: mpijob(o)["runPolicy"].pop("cleanPodPolicy"), "keep their devices for ever"),
+    ("multinode", KIT, lambda o: mpijob(o)["runPolicy"].update(backoffLimit=6), "a launcher is started again"),
+    ("multinode", KIT, lambda o: mpijob(o)["mpiReplicaSpecs"]["Worker"].pop("restartPolicy"), "what failed is started again"),
+    ("multinode", KIT, lambda o: mpijob(o)["runPolicy"].pop("ttlSecondsAfterFinished"), "must be set"),
+    ("multinode", PSS, lambda o: mpijob(o)["mpiReplicaSpecs"]["Worker"]["template"]["spec"].update(hostIPC=True), "hostIPC"),
+    ("multinode-jobset", KIT, lambda o: jobset(o)["failurePolicy"].update(maxRestarts=1), "maxRestarts must be 0"),
+    ("multinode-jobset", KIT, lambda o: jobset(o)["replicatedJobs"][1]["template"]["spec"].update(backoffLimit=1), "one attempt"),
+    (
+        "multinode-jobset",
+        "pods_are_guaranteed",
+        lambda o: jobset(o)["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["containers"][0].pop("resources"),
+        "cpu is not limited",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name, rule, broken, said", MULTINODE)
+def test_several_nodes_are_under_the_same_rules(name, rule, broken, said):
+    things = manifests.objects(name)
+    broken(things)
+    things = [names.seal(thing) if thing["kind"] in ("MPIJob", "JobSet") else thing for thing in things]
+    found = check.problems(things)
+    assert any(said in problem for problem in found), found
+    assert {problem.partition(":")[0] for problem in found} == {rule}
+
+
 def test_every_rule_has_an_example_that_trips_it():
     assert {name for name, _, _ in BROKEN} == {rule.__name__ for rule in check.RULES}
 
