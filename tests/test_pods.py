@@ -171,6 +171,8 @@ def test_a_run_over_two_pods_gives_the_tokens_of_one_host(pods):
     result = strictjson.read(str(path))
     assert [rank["host"] for rank in result["launches"][0]["ranks"]] == ["pod1", "pod2"]
     assert output_ids(result) == plain_tokens(29)
+    (said,) = [check for check in result["launches"][0]["checks"] if check["name"] == "experimental"]
+    assert (said["passed"], said["act"], said["found"]) == (False, "flag", ["ranks on 2 hosts"])
     assert "@frame begin" in out
     told = termination.read((folder / "term" / "log").read_text(), "the termination message")
     assert (told["attempts"][0]["sha256"], told["error"]) == (result["sha256"], None)
