@@ -17,7 +17,7 @@ TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' v
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset compare claims test test-unit test-py38 lint fuzz mutation test-stacks bench-stacks perf lock lock-check clean
+.PHONY: help setup bench bench-dataset compare claims render test test-unit test-py38 lint policy fuzz mutation test-stacks bench-stacks perf lock lock-check clean
 
 ##@ Measure
 
@@ -42,12 +42,15 @@ compare: $(VENV)/.host  ## set all results beside the published table
 claims: $(VENV)/.host  ## print the published numbers and what is known for and against them
 	$(PY) -m runner claims
 
+render: $(VENV)/.host  ## write the Kubernetes manifests below k8s/ (for a cluster of yours: ARGS="--out FOLDER --registry ...")
+	$(PY) -m runner render $(ARGS)
+
 perf: $(VENV)/.host $(VENV)/.cpu  ## measure the runner itself: its overhead, the engines, memory bandwidth (on a GPU: ARGS="--device cuda --model bloomz-7b1 --precision float16 --tokens 100")
 	$(PY) -m tests.perf $(ARGS)
 
 ##@ Check
 
-test: lint test-unit test-py38  ## lint, types, import contracts, all tests, and those of contract and bench on Python 3.8
+test: lint policy test-unit test-py38  ## lint, types, policies of manifests, import contracts, all tests, and those of contract and bench on Python 3.8
 
 test-unit: $(VENV)/.dev  ## all tests on this Python
 	$(PY) -m pytest
@@ -60,6 +63,9 @@ lint: $(VENV)/.dev  ## ruff, mypy and the import contracts
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
+
+policy: $(VENV)/.policy  ## a policy linter over the rendered manifests
+	$(PY) -m tests.policy $(VENV)/policy/bin/checkov
 
 SECONDS ?= 60
 
@@ -127,6 +133,12 @@ $(VENV)/.mutation: requirements/mutation.txt $(VENV)/.dev
 	PIP_PYTHON=$(VENV)/mutation/bin/python $(PIP_INSTALL) --only-binary :all: -r requirements/mutation.txt
 	site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
 		$(PY) -c "$$site" > "$$($(VENV)/mutation/bin/python -c "$$site")/below.pth"
+	@touch $@
+
+# The linter pins half the index: an environment of its own.
+$(VENV)/.policy: requirements/policy.txt $(VENV)/.dev
+	$(PY) -m venv --clear --without-pip $(VENV)/policy
+	PIP_PYTHON=$(VENV)/policy/bin/python $(PIP_INSTALL) --only-binary :all: -r requirements/policy.txt
 	@touch $@
 
 # A real Python 3.8: on the path, or among pyenv's. Without one its tests are skipped and said to be; in CI they are not.

@@ -10,6 +10,10 @@ from runner.contract.errors import Interrupted, KitError, UsageError, all_errors
 # Each verb's module offers main(arguments) -> exit code. An image holds no runner.host.
 VERBS = {
     "request": ("runner.host.request", "fill in every pin of a case and write its request"),
+    "render": ("runner.host.render", "write the Kubernetes manifests of the cases"),
+    "prefetch": ("runner.bench.prefetch", "fetch the weights of requests into a folder"),
+    "reach": ("runner.bench.reach", "wait until every host of a hostfile can be spoken to"),
+    "sshd": ("runner.bench.sshd", "let the first host of a hostfile start ranks here"),
     "bench": ("runner.bench.cli", "run requests here and write results"),
     "collect": ("runner.host.collect", "take results out of logs"),
     "compare": ("runner.host.compare", "set results beside the published numbers, or run against run"),

@@ -9,8 +9,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 @contextmanager
-def serve(repositories):
-    """Serve ``repositories``: (kind, name) to (revision, {path: bytes}). Yields the endpoint's address and the log of paths."""
+def serve(repositories, sabotage=None):
+    """Serve ``repositories``: (kind, name) to (revision, {path: bytes}). Yields the endpoint's address and the log of paths.
+
+    ``sabotage(path, content)`` may return other bytes to send instead of a file's; what is less than its length is cut off.
+    """
     log = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -29,13 +32,19 @@ def serve(repositories):
         def _answer(self, body, posted=None):
             log.append(self.path)
             status, headers, content = _route(repositories, self.path, posted)
+            start = int((self.headers.get("Range") or "bytes=0-")[len("bytes=") :].partition("-")[0])
+            if start and "ETag" in headers:
+                status, headers = 206, {**headers, "Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}
+                log[-1] += f" from {start}"
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
             if body:
-                self.wfile.write(content)
+                sent = sabotage(self.path, content) if sabotage and "ETag" in headers else content
+                self.wfile.write(sent[start:])
+                self.close_connection = len(sent) < len(content)
 
         def log_message(self, *arguments):
             pass
@@ -78,7 +87,7 @@ def _route(repositories, path, posted):
         if path.startswith(plain):
             _, _, file = path[len(plain) :].partition("/")
             if file in files:
-                headers = {"ETag": f'"{_blob(files[file])}"', "X-Repo-Commit": revision}
+                headers = {"ETag": f'"{_etag(file, files[file])}"', "X-Repo-Commit": revision}
                 return 200, headers, files[file]
             return 404, {"X-Error-Code": "EntryNotFound"}, b""
         if path.startswith(api):
@@ -86,10 +95,14 @@ def _route(repositories, path, posted):
     return 404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "no such repository"}, b"{}"
 
 
+def _etag(path, content):
+    return _stored(path, content).get("lfs", {}).get("sha256") or _blob(content)
+
+
 def _stored(path, content):
     """Return how the hub describes a file: large ones by their sha256."""
     if not path.endswith((".bin", ".safetensors")):
-        return {"size": len(content)}
+        return {"size": len(content), "blobId": _blob(content)}
     return {
         "size": len(content),
         "lfs": {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 134},

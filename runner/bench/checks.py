@@ -68,7 +68,16 @@ def _of_the_software(request, launch, attempt_environment):
     reached = [{name: rank["variables"].get(name) for name in wanted} for rank in launch["ranks"]]
     checks.append(_equal("variables", [wanted] * request.devices, reached))
     checks.append(_equal("generation", generation(request), launch["generation"]))
-    return checks
+    return [*checks, _experimental(launch)]
+
+
+def _experimental(launch):
+    """Say of a launch on several hosts that it is experimental: the vendor calls inference on them possible, and inconsistent.
+
+    Source: huggingface/optimum-habana@1d8504c docs/source/usage_guides/multi_node_training.mdx.
+    """
+    hosts = len({rank["host"] for rank in launch["ranks"]})
+    return _equal("experimental", [], [] if hosts == 1 else [f"ranks on {hosts} hosts"], FLAG)
 
 
 def generation(request):

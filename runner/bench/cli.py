@@ -1,12 +1,14 @@
 """The verb ``bench``: run requests in this environment, write results, print their paths."""
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
 
 from runner.bench import session
-from runner.contract import frame
+from runner.contract import frame, strictjson, termination
+from runner.contract.errors import Interrupted, KitError, PublishFailed
 from runner.contract.request import read_request
 from runner.contract.text import printable
 
@@ -38,6 +40,9 @@ def parser():
         action="store_true",
         help="write each result to standard output too, in checksummed lines that `python -m runner collect` reads",
     )
+    described.add_argument(
+        "--termination-message", metavar="FILE", help="leave a summary of at most 4,096 bytes there, however it ends"
+    )
     return described
 
 
@@ -46,11 +51,52 @@ def main(arguments):
     options = parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _as_interrupt)
     places = session.Places(options.results, options.model_dir, options.dataset_file, options.hostfile)
-    published = _print_path_and_frames if options.frames else _print_path
-    requests = [read_request(path) for path in options.requests]
-    for request in requests:
-        session.run(request, places, lambda text, case=request.case: _show(case, text), published)
+    with _last_words(options.termination_message) as note:
+
+        def published(path):
+            (_print_path_and_frames if options.frames else _print_path)(path)
+            note(path)
+
+        requests = [read_request(path) for path in options.requests]
+        for request in requests:
+            session.run(request, places, lambda text, case=request.case: _show(case, text), published)
     return 0
+
+
+@contextlib.contextmanager
+def _last_words(path):
+    """Yield a function that takes the path of each result; leave in ``path`` what they tell, and the error that ends the block.
+
+    Raises ``PublishFailed`` before anything is measured if nothing can be written there.
+    """
+    summaries, ended = [], None
+    _leave(path, "")
+
+    def note(result_path):
+        summaries.append(termination.summary(strictjson.read(result_path)))
+
+    try:
+        yield note
+    except KitError as error:
+        ended = error
+        raise
+    except KeyboardInterrupt:
+        ended = Interrupted("Stopped before anything was measured.")
+        raise
+    finally:
+        _leave(path, termination.write(summaries, ended))
+
+
+def _leave(path, text):
+    if path is None:
+        return
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as problem:
+        raise PublishFailed(
+            f"{path} cannot be written: {problem.strerror}. Check --termination-message, or leave it out."
+        ) from None
 
 
 def _print_path(path):

@@ -134,8 +134,11 @@ class ReferenceOutput:
 
 @dataclass(frozen=True)
 class Catalog:
+    """``resources`` maps an accelerator to the name under which Kubernetes counts it."""
+
     accelerators: dict[str, Accelerator]
     accelerator_sources: dict[str, str]
+    resources: dict[str, str]
     models: dict[str, Architecture]
     workloads: dict[str, Workload]
     protocols: dict[str, Protocol]
@@ -161,8 +164,9 @@ def read(folder=paths.CATALOG):
     dummy = workloads_table.fields("dummy")
     accelerators = {name: _accelerator(name, row) for name, row in _only(folder, "accelerators")}
     catalog = Catalog(
-        accelerators={name: accelerator for name, (accelerator, _) in accelerators.items()},
-        accelerator_sources={name: source for name, (_, source) in accelerators.items()},
+        accelerators={name: accelerator for name, (accelerator, _, _) in accelerators.items()},
+        accelerator_sources={name: source for name, (_, source, _) in accelerators.items()},
+        resources={name: resource for name, (_, _, resource) in accelerators.items()},
         models={name: Architecture.from_fields(row) for name, row in _only(folder, "models")},
         workloads={name: _workload(row) for name, row in workloads_table.each("workloads")},
         protocols={name: _protocol(name, row) for name, row in _only(folder, "protocols")},
@@ -196,14 +200,13 @@ def _only(folder, key):
 
 
 def _accelerator(name, row):
-    row.text("resource")
-    source = row.text("source")
+    resource, source = row.text("resource"), row.text("source")
     memory, bandwidth = (
         None if row.text(key) == UNKNOWN else row.count(key, least=1) for key in ("memory_bytes", "hbm_bytes_per_s")
     )
     accelerator = Accelerator(name, row.text("device"), memory, None if bandwidth is None else float(bandwidth))
     row.done()
-    return accelerator, source
+    return accelerator, source, resource
 
 
 def _protocol(name, row):

@@ -5,6 +5,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "versions.lock"
 CATALOG = ROOT / "runner" / "catalog"
+K8S = ROOT / "k8s"
 RESULT_SCHEMA = ROOT / "runner" / "contract" / "schema" / "result-2.schema.json"
 
 

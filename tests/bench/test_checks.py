@@ -18,7 +18,7 @@ EXPECTED = Expected(strictjson.sha256_of(INPUT_IDS), strictjson.sha256_of(OUTPUT
 # The checks that a runner must make, by the number of the project's notes on validity, and the names they go by here.
 # The last one is made by the comparison, whose own generated test covers it.
 DEMANDED = {
-    1: ["device", "devices", "accelerator", "logits_on_device"],
+    1: ["device", "devices", "accelerator", "logits_on_device", "experimental"],
     2: ["parameters_on_device", "device_memory"],
     3: ["operator_fallback"],
     4: ["precision", "parameter_bytes"],
@@ -264,6 +264,8 @@ VIOLATIONS = [
     ("variables", _set(("ranks", 0, "variables", "PT_HPU_LAZY_MODE"), "2")),
     ("variables", _set(("ranks", 0, "variables"), {})),
     ("variables", NO_RANKS),
+    ("experimental", lambda launch, environment: launch["ranks"].append({**launch["ranks"][0], "host": "another"})),
+    ("experimental", NO_RANKS),
 ]
 
 

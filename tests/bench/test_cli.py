@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from runner.bench import cli, session
+from runner.contract import termination
 from runner.contract.errors import LaunchFailed
 from runner.contract.request import Accelerator, Stack
 from tests import samples
@@ -85,3 +87,35 @@ def test_a_hostfile_that_does_not_fit_the_request_is_refused_before_anything_els
     code, _, err = runner(*arguments, str(tmp_path / "none"))
     assert (code, "none cannot be read: No such file or directory. Check --hostfile." in err) == (3, True)
     assert not (tmp_path / "results").exists()
+
+
+def test_the_last_words_tell_what_ended_it(tmp_path):
+    left = tmp_path / "termination-log"
+    code, _, err = runner("bench", "no-such.json", "--termination-message", str(left))
+    told = termination.read(left.read_text(), "here")
+    assert (code, told["attempts"], told["error"]["exit_code"]) == (3, [], 3)
+    assert err == f"runner: {told['error']['message']}\n"
+
+
+def test_last_words_that_cannot_be_left_are_refused_before_anything_is_measured(tmp_path):
+    code, _, err = runner("bench", "no-such.json", "--termination-message", str(tmp_path / "none" / "log"))
+    assert code == 7
+    assert "cannot be written: No such file or directory. Check --termination-message" in err
+
+
+def test_the_last_words_of_a_run_name_its_result_and_its_estimates(tmp_path, monkeypatch):
+    result_path, left = tmp_path / "result.json", tmp_path / "log"
+    result_path.write_text(json.dumps(samples.result()))
+    request = tmp_path / "r.json"
+    request.write_text(json.dumps(samples.request().to_json()))
+
+    def run(asked, places, show, published):
+        published(str(result_path))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        cli.main([str(request), "--termination-message", str(left)])
+    told = termination.read(left.read_text(), "here")
+    assert told["attempts"] == [termination.summary(samples.result())]
+    assert told["error"]["exit_code"] == 130

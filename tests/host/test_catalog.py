@@ -41,7 +41,11 @@ def test_every_case_on_published_software_stands_beside_the_cell_that_it_repeats
     published = {claim.stack for claim in tables.claims.values()}
     repeats = [case for case in tables.cases.values() if case.stack in published]
     assert len(repeats) >= 8
+    blank = tables.cases["gaudi-16-bloomz"]
+    assert (blank.beside, [claim for claim in tables.claims.values() if claim.devices == 16]) == ((), [])
     for case in repeats:
+        if case is blank:
+            continue
         (name,) = case.beside
         claim = tables.claims[name]
         for condition in ("accelerator", "devices", "model", "stack", "protocol", "workload", "precision"):

@@ -6,7 +6,7 @@ import pytest
 from runner.contract.errors import InputError, UnresolvedPin, Unsupported, UsageError
 from runner.contract.files import sha256_of_file
 from runner.contract.request import read_request
-from runner.host import catalog, lockfile
+from runner.host import cases, catalog, lockfile
 from runner.host import request as verb
 
 
@@ -61,7 +61,7 @@ def test_firmware_is_asked_of_the_accelerator_whose_it_is(name, accelerator, fir
     }
     sha256 = replace(lock.stacks[name].requirements, sha256="0" * 64)
     whole = replace(lock.stacks[name], image=image, packages=packages, requirements=sha256)
-    found = verb._stack(replace(lock, stacks={name: whole}), name, accelerator)
+    found = cases._stack(replace(lock, stacks={name: whole}, built={}), name, accelerator, None, False)
     assert found.firmware == firmware
     assert found.driver == (None if name == "cuda" else whole.driver)
 

@@ -1,0 +1,120 @@
+"""Read profiles.yaml: what a Job asks of a node, where it finds one, and which cases are applied together."""
+
+import re
+from dataclasses import dataclass
+
+from runner.contract.errors import InputError
+from runner.contract.fields import Fields
+from runner.host import paths, strictyaml
+
+QUANTITY = re.compile(r"[1-9][0-9]*(Mi|Gi)")
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Set:
+    """Cases that are applied together, from ``folder`` below k8s/; ``engine`` is what starts the pods: job, mpijob or jobset."""
+
+    folder: str
+    engine: str
+    nodes: int
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an accelerator is found: labels with the values that serve, taints to tolerate, variables that its software needs."""
+
+    labels: dict[str, list[str]]
+    tolerations: tuple[str, ...]
+    variables: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What one pod asks for; requests are limits. Quantities are Kubernetes' own text, ``hugepages`` (of 2 MiB) may be None."""
+
+    accelerator: str
+    devices: int
+    cpu: int
+    memory: str
+    hugepages: str | None
+    shm: str
+    ephemeral_storage: str
+    tmp: str
+
+
+@dataclass(frozen=True)
+class Profiles:
+    sets: dict[str, Set]
+    places: dict[str, Place]
+    profiles: dict[str, Profile]
+    deadlines_s: dict[str, int]
+
+    def of(self, accelerator, devices):
+        """Return the profile of a pod with so many devices. Raises ``InputError`` where the table has none."""
+        for profile in self.profiles.values():
+            if (profile.accelerator, profile.devices) == (accelerator, devices):
+                return profile
+        raise InputError(
+            f"runner/catalog/profiles.yaml has no profile of {devices} x {accelerator}. Add a row to profiles."
+        )
+
+
+def read(catalog, folder=paths.CATALOG):
+    """Read the table; every name in it must be one of ``catalog``'s. Raises ``InputError`` naming file and line."""
+    path = folder / "profiles.yaml"
+    table = Fields(strictyaml.read(path), paths.shown(path))
+    found = Profiles(
+        sets={name: _set(row, catalog) for name, row in table.each("sets")},
+        places={name: _place(row) for name, row in table.each("nodes")},
+        profiles={name: _profile(row, catalog) for name, row in table.each("profiles")},
+        deadlines_s={
+            name: table.fields("deadlines_s").count(name, least=1) for name in table.fields("deadlines_s").keys()
+        },
+    )
+    table.done()
+    return found
+
+
+def _set(row, catalog):
+    found = Set(
+        folder=row.text("folder"),
+        engine=row.choice("engine", ("job", "mpijob", "jobset"), "job"),
+        nodes=row.count("nodes", 1, least=1),
+        cases=tuple(row.texts("cases")),
+    )
+    for name in found.cases:
+        if name not in catalog.cases:
+            raise row.fail("cases", f"{name!r} is no case of cases.yaml.")
+    row.done()
+    return found
+
+
+def _place(row):
+    labels, variables = row.fields("labels"), row.fields("variables")
+    place = Place(
+        labels={name: labels.texts(name) for name in labels.keys()},
+        tolerations=tuple(row.texts("tolerations")),
+        variables={name: variables.text(name) for name in variables.keys()},
+    )
+    row.done()
+    return place
+
+
+def _profile(row, catalog):
+    def quantity(key):
+        return row.pattern(key, QUANTITY, "a quantity such as 690Gi or 42000Mi")
+
+    profile = Profile(
+        accelerator=row.choice("accelerator", tuple(catalog.accelerators)),
+        devices=row.count("devices", least=1),
+        cpu=row.count("cpu", least=1),
+        memory=quantity("memory"),
+        hugepages=None if row.text("hugepages") == NONE else quantity("hugepages"),
+        shm=quantity("shm"),
+        ephemeral_storage=quantity("ephemeral_storage"),
+        tmp=quantity("tmp"),
+    )
+    row.done()
+    return profile

@@ -1,0 +1,163 @@
+"""The verb ``render``: write the Kubernetes manifests of every set below k8s/, or for one cluster into a folder of yours."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from runner.contract.errors import InputError, UsageError
+from runner.host import catalog as catalogs
+from runner.host import lockfile, paths, profiles
+from runner.host.manifests import check, names, run, sets, text
+from runner.host.manifests.site import Site
+
+IMAGE = re.compile(r"([a-z0-9.-]+)=([a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64})")
+LABEL = re.compile(r"([A-Za-z0-9./_-]+)=([A-Za-z0-9._-]*)")
+TOLERATION = re.compile(r"([A-Za-z0-9./_-]+)(?:=([A-Za-z0-9._-]+))?(?::(NoSchedule|PreferNoSchedule|NoExecute))?")
+
+
+def parser():
+    described = argparse.ArgumentParser(
+        prog="python -m runner render",
+        description="Write the manifests of all sets of runner/catalog/profiles.yaml, made from the catalog and the lock alone. A stack"
+        " whose image stands nowhere by digest gets a name that cannot be pulled, and a line here says what to run.",
+        epilog="Exit codes: see `python -m runner --help`.",
+    )
+    described.add_argument("sets", nargs="*", metavar="SET", help="only these sets (default: all)")
+    described.add_argument(
+        "--out", metavar="FOLDER", type=Path, default=paths.K8S, help="where files go (default: k8s)"
+    )
+    described.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a file differs from what would be written"
+    )
+    yours = described.add_argument_group("your cluster (with --out: what is checked in fits any)")
+    yours.add_argument("--namespace", metavar="NAME", help="a namespace that exists, instead of one of the kit's own")
+    yours.add_argument(
+        "--registry", metavar="PREFIX", help="where you mirrored the images to, digests kept: PREFIX/NAME@sha256:..."
+    )
+    yours.add_argument(
+        "--image", metavar="STACK=REF", action="append", default=[], help="an image of yours by digest; repeatable"
+    )
+    yours.add_argument("--storage-class", metavar="NAME", help="of both volumes (default: the cluster's own)")
+    yours.add_argument("--access-mode", choices=("ReadWriteOnce", "ReadWriteMany"), default="ReadWriteOnce")
+    yours.add_argument("--queue", metavar="NAME", help="a Kueue LocalQueue, as a label on what asks for devices")
+    yours.add_argument(
+        "--node-selector", metavar="K=V", action="append", default=[], help="instead of the kit's labels; repeatable"
+    )
+    yours.add_argument(
+        "--toleration", metavar="K[=V][:EFFECT]", action="append", default=[], help="one more; repeatable"
+    )
+    yours.add_argument("--runtime-class", metavar="NAME", help="where the devices' runtime is not the node's default")
+    yours.add_argument("--priority-class", metavar="NAME")
+    yours.add_argument(
+        "--platform-ids", action="store_true", help="let the platform choose user and group, as OpenShift does"
+    )
+    return described
+
+
+def main(arguments):
+    options = parser().parse_args(arguments)
+    site = _site(options)
+    catalog, lock = catalogs.read(), lockfile.read()
+    table = profiles.read(catalog)
+    unknown = [name for name in options.sets if name not in table.sets]
+    if unknown:
+        raise UsageError(f"There is no set {unknown[0]!r}. Known are {', '.join(table.sets)}.")
+    images = _images(options, lock)
+    chosen = {name: table.sets[name] for name in table.sets if not options.sets or name in options.sets}
+    made = {
+        name: [run.make(catalog, lock, table, case, row.nodes, images, options.registry) for case in row.cases]
+        for name, row in chosen.items()
+    }
+    files = {}
+    for name, row in chosen.items():
+        found = sets.files(site, name, row, made[name])
+        check.refuse([value for file in found.values() for value in file.objects])
+        files.update({Path(row.folder, path): text.dump(file.objects, file.comment) for path, file in found.items()})
+        files[Path(row.folder, "Kustomization")] = text.base(found)
+    if options.check:
+        _compare(options.out, files)
+    else:
+        _write(options.out, files)
+    drafts = {one.request.stack.name: one.draft for runs in made.values() for one in runs if one.draft}
+    for stack, problem in sorted(drafts.items()):
+        print(f"{stack}: {problem}", file=sys.stderr)
+    return 0
+
+
+def _site(options):
+    selector = dict(_match(LABEL, given, "--node-selector", "KEY=VALUE") for given in options.node_selector)
+    tolerations = [
+        _toleration(*_match(TOLERATION, given, "--toleration", "KEY[=VALUE][:EFFECT]")) for given in options.toleration
+    ]
+    return Site(
+        namespace=options.namespace or names.NAMESPACE,
+        storage_class=options.storage_class,
+        access_mode=options.access_mode,
+        queue=options.queue,
+        node_selector=selector,
+        tolerations=tuple(tolerations),
+        runtime_class=options.runtime_class,
+        priority_class=options.priority_class,
+        platform_ids=options.platform_ids,
+    )
+
+
+def _images(options, lock):
+    images = dict(_match(IMAGE, given, "--image", "STACK=REFERENCE@sha256:64 hex digits") for given in options.image)
+    unknown = [stack for stack in images if stack not in lock.stacks]
+    if unknown:
+        raise UsageError(f"--image: there is no stack {unknown[0]!r}. Known are {', '.join(lock.stacks)}.")
+    return images
+
+
+def _match(pattern, given, flag, form):
+    found = pattern.fullmatch(given)
+    if not found:
+        raise UsageError(f"{flag} must be {form}, {given!r} was given.")
+    return found.groups()
+
+
+def _toleration(key, value, effect):
+    known = {"key": key, "operator": "Equal", "value": value} if value else {"key": key, "operator": "Exists"}
+    return {**known, **({"effect": effect} if effect else {})}
+
+
+def _write(folder, files):
+    """Write all files, and remove those that an earlier version of a set left: they would be applied too."""
+    try:
+        for path, content in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(content, encoding="utf-8")
+        for path in _stale(folder, files):
+            path.unlink()
+    except OSError as problem:
+        raise InputError(
+            f"{problem.filename} cannot be written: {problem.strerror}. Name another folder with --out."
+        ) from None
+    for parent in sorted({str(path.parent) for path in files}):
+        print(folder / parent)
+
+
+def _compare(folder, files):
+    """Raise ``InputError`` with the files that are not what would be written."""
+    different = [path for path, content in files.items() if _read(folder / path) != content]
+    different += [path.relative_to(folder) for path in _stale(folder, files)]
+    if different:
+        told = ", ".join(str(paths.shown(folder / path)) for path in sorted(different))
+        raise InputError(
+            f"{told}: not what catalog and lock make. Run `python -m runner render` and commit what it writes."
+        )
+
+
+def _stale(folder, files):
+    """Return the rendered files beside ``files`` that are none of them."""
+    beside = {found for path in files for found in (folder / path.parent).glob("*.yaml")}
+    return sorted(path for path in beside if path.relative_to(folder) not in files and text.is_rendered(_read(path)))
+
+
+def _read(path):
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None

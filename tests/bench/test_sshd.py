@@ -1,0 +1,34 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from runner.bench import sshd
+from runner.contract.errors import InputError, LaunchFailed
+
+ROOT = Path(__file__).parents[2]
+UID = 10001
+
+
+def test_the_configuration_hands_on_what_the_device_plugin_set_and_not_what_is_another_process_s():
+    variables = {
+        "HABANA_VISIBLE_DEVICES": "0,1",
+        "WITH": "a space",
+        "HOME": "/tmp",
+        "PWD": "/",
+        "BAD": 'a"b',
+        "WORSE": "a\nb",
+    }
+    text = sshd.configuration(2222, "/keys/authorized_keys", "/tmp/key", variables)
+    assert text.splitlines()[0] == "Port 2222"
+    assert text.splitlines()[-1] == 'SetEnv "HABANA_VISIBLE_DEVICES=0,1" "WITH=a space"'
+    assert "PasswordAuthentication no" in text.splitlines()
+
+
+def test_without_keys_or_without_openssh_it_says_so(tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="authorized_keys is not there: nobody could start ranks here"):
+        sshd.main(["--keys", str(tmp_path)])
+    (tmp_path / "authorized_keys").write_text("")
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
+    with pytest.raises(LaunchFailed, match="sshd is not in this image"):
+        sshd.main(["--keys", str(tmp_path)])

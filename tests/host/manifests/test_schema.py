@@ -1,0 +1,70 @@
+"""Every rendered object against Kubernetes' own schemas, of the oldest and the newest version that the kit supports."""
+
+import copy
+
+import kubernetes_validate
+import pytest
+
+from runner.host.manifests import objects
+from tests import manifests
+
+# 1.31 made podFailurePolicy stable, on which "one attempt unless the cluster took it away" rests; 1.37 is the newest in the package.
+OLDEST, NEWEST = "1.31", "1.37"
+
+VERSIONS = pytest.mark.parametrize("version", [OLDEST, NEWEST])
+
+
+def in_core(thing):
+    """Return whether Kubernetes itself has a schema; MPIJob and JobSet come with their operators."""
+    return thing["kind"] not in ("MPIJob", "JobSet", "NodeFeatureRule")
+
+
+@VERSIONS
+@pytest.mark.parametrize("name", manifests.names())
+def test_rendered_objects_have_only_fields_that_exist(name, version):
+    checked = 0
+    for thing in manifests.objects(name):
+        if in_core(thing):
+            kubernetes_validate.validate(thing, version, strict=True)
+            checked += 1
+    assert checked >= 6
+
+
+@VERSIONS
+@pytest.mark.parametrize("name", manifests.names())
+def test_pods_have_only_fields_that_exist_whatever_starts_them(name, version):
+    for where, template in objects.pods(manifests.objects(name)):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]}
+        kubernetes_validate.validate(pod, version, strict=True)
+        assert where
+
+
+def broken(path, value):
+    job = copy.deepcopy(manifests.one(manifests.objects("gaudi2"), "Job", "bench-gaudi2-8-bloomz-v"))
+    place = job
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return job
+
+
+@VERSIONS
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        (("spec", "backoffLimt"), 0),
+        (("spec", "backoffLimit"), "0"),
+        (("spec", "template", "spec", "containers"), {}),
+        (("spec", "template", "spec", "restartPolicy"), 1),
+        (("spec", "template", "spec", "securityContext", "runAsNonroot"), True),
+        (("spec", "podFailurePolicy", "rules", 0, "on"), []),
+    ],
+)
+def test_a_field_that_does_not_exist_or_is_of_another_kind_is_found(version, path, value):
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken(path, value), version, strict=True)
+
+
+def test_the_package_has_schemas_of_both_versions():
+    assert kubernetes_validate.latest_version().startswith(NEWEST)
+    assert any(version.startswith(OLDEST) for version in kubernetes_validate.utils.all_versions())

@@ -1,0 +1,85 @@
+"""Run checkov on every rendered set, as if all images were built, then on a spoilt one: ``python -m tests.policy CHECKOV``.
+
+One policy is left out: CKV_K8S_15 wants images pulled Always, which pinned digests make pointless and a closed network impossible.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from runner.host.manifests import text
+from tests import manifests
+
+LEFT_OUT = "CKV_K8S_15"
+
+# what is spoilt in one Job, and the policy that must notice
+SPOILT = {
+    "CKV_K8S_16": lambda container, spec: container["securityContext"].update(privileged=True),
+    "CKV_K8S_20": lambda container, spec: container["securityContext"].update(allowPrivilegeEscalation=True),
+    "CKV_K8S_22": lambda container, spec: container["securityContext"].update(readOnlyRootFilesystem=False),
+    "CKV_K8S_18": lambda container, spec: spec.update(hostIPC=True),
+    "CKV_K8S_38": lambda container, spec: spec.update(automountServiceAccountToken=True),
+    "CKV_K8S_43": lambda container, spec: container.update(image="registry.example/bench:latest"),
+}
+
+
+def main(checkov):
+    with tempfile.TemporaryDirectory() as folder:
+        for name in manifests.names():
+            _write(Path(folder, name), manifests.objects(name))
+        passed, failed = _run(checkov, folder)
+    for check in failed:
+        print(f"{check['check_id']} {check['check_name']}: {check['resource']}", file=sys.stderr)
+    noticed = _noticed(checkov)
+    print(f"policies: {passed} passed, {len(failed)} failed; of {len(SPOILT)} spoilt Jobs {len(noticed)} were noticed")
+    return 1 if failed or noticed != set(SPOILT) or not passed else 0
+
+
+def _noticed(checkov):
+    """Return the policies that fail on the Job that is spoilt for them."""
+    spoilt = []
+    for policy, spoil in SPOILT.items():
+        job = manifests.one(manifests.objects("cpu"), "Job", "bench-cpu-1-v")
+        spec = job["spec"]["template"]["spec"]
+        spoil(spec["containers"][0], spec)
+        job["metadata"]["name"] = _name(policy)
+        spoilt.append(job)
+    with tempfile.TemporaryDirectory() as folder:
+        _write(Path(folder), spoilt)
+        failed = _run(checkov, folder)[1]
+    found = {(check["resource"].rpartition(".")[2], check["check_id"]) for check in failed}
+    return {policy for policy in SPOILT if (_name(policy), policy) in found}
+
+
+def _name(policy):
+    return policy.lower().replace("_", "-")
+
+
+def _write(folder, objects):
+    folder.mkdir(exist_ok=True)
+    core = [thing for thing in objects if thing["kind"] not in ("MPIJob", "JobSet")]
+    (folder / "objects.yaml").write_text(text.dump(core), encoding="utf-8")
+
+
+def _run(checkov, folder):
+    """Return how many policies passed, and the failed ones."""
+    options = [
+        "--framework",
+        "kubernetes",
+        "--skip-download",
+        "--skip-check",
+        LEFT_OUT,
+        "--output",
+        "json",
+        "--compact",
+    ]
+    command = [checkov, "--directory", folder, *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", timeout=300, check=False)
+    found = json.loads(done.stdout)
+    return found["summary"]["passed"], found["results"]["failed_checks"]
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
