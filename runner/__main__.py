@@ -11,6 +11,10 @@ from runner.contract.errors import Interrupted, KitError, UsageError, all_errors
 VERBS = {
     "request": ("runner.host.request", "fill in every pin of a case and write its request"),
     "bench": ("runner.bench.cli", "run requests here and write results"),
+    "submit": ("runner.host.submit", "put rendered Jobs into a cluster and follow them to their results"),
+    "follow": ("runner.host.follow", "come back to runs in a cluster"),
+    "cancel": ("runner.host.cancel", "delete runs from a cluster"),
+    "frames": ("runner.bench.frames", "print results of a folder into a log, for collect"),
     "collect": ("runner.host.collect", "take results out of logs"),
     "compare": ("runner.host.compare", "set results beside the published numbers, or run against run"),
     "claims": ("runner.host.claims", "print the published numbers and what is known for and against them"),
