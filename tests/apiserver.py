@@ -37,7 +37,8 @@ _PATH = re.compile(
 
 @dataclass
 class Fault:
-    """What goes wrong. ``on`` is a set of words of the request: its verb (get, list, watch, create, delete, log), its resource.
+    """What goes wrong. ``on`` is a set of words of the request: its verb (get, list, watch, create, delete), its resource, its
+    subresource (log), its name, and ``follow``.
 
     ``act`` is one of: ``status`` (answers ``status`` with ``message``), ``hang`` (accepts and never answers), ``drop`` (closes
     before an answer), ``cut`` (a stream ends after ``after`` items, inside of one with ``inside``, and properly without), ``error``
@@ -67,7 +68,8 @@ class Request:
 
     @property
     def words(self):
-        return {self.verb, self.resource, "log" if self.sub == "log" else "", self.name or ""}
+        follow = "follow" if self.query.get("follow") in ("true", "True") else ""
+        return {self.verb, self.resource, self.sub, self.name or "", follow}
 
     @property
     def right(self):
