@@ -87,7 +87,8 @@ def _of_pod(observed, pod):
         grown = f" ({len(growing)} scale-up)" if growing else ""
         return Stage("pending", f"{name} waits for a node{grown}", "unschedulable", f"{mark}{len(growing)}")
     node = pod.get("spec", {}).get("nodeName", "its node")
-    if status.get("phase") in ("Succeeded", "Failed"):
+    ended = any(not init for _, _, init in states(pod, "terminated")) and not any(states(pod, "running"))
+    if status.get("phase") in ("Succeeded", "Failed") or ended:
         return Stage("ending", f"{name} has ended; the Job's controller decides", "creating", mark)
     if any(not init for _, _, init in states(pod, "running")):
         return Stage("running", f"{name} runs on {node}", "overrun", mark)
