@@ -22,6 +22,7 @@ from runner.contract.errors import (
     JobFailed,
     KitError,
     NotStarted,
+    PublishFailed,
     ResultLost,
     Unreachable,
 )
@@ -42,6 +43,7 @@ SECOND_SIGNAL_S = 5.0
 EXPECTED_S = 30.0
 QUEUE_LINE_S = 60.0
 KEPT = "job.json"
+OF_CLAIMS = ""  # the owner of claims' events, in place of a run: several runs may wait for one claim
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ class Attendance:
 
     def _named(self, name, kind):
         run = self._runs.get(name)
-        return name if run is not None and run.kind == kind else None
+        return name if run is not None and run.kind == kind and not run.done else None
 
     def _run_of_pod(self, pod):
         labels = pod["metadata"].get("labels") or {}
@@ -218,10 +220,7 @@ class Attendance:
         if name in self._runs:
             return name
         if about.get("kind") == "PersistentVolumeClaim":
-            return next(
-                (run.name for run in self._runs.values() if ("PersistentVolumeClaim", name) in jobs.needs(run.thing)),
-                None,
-            )
+            return OF_CLAIMS
         stem = name
         while "-" in stem:  # a pod's name is its run's with something after it
             stem = stem.rpartition("-")[0]
@@ -251,7 +250,7 @@ class Attendance:
             kind=run.kind,
             job=job,
             pods=tuple(pods),
-            events=tuple(of["Event"]),
+            events=(*of["Event"], *self._mirrors["Event"].of(OF_CLAIMS)),
             nodes=self._seen_nodes() if nodes else self._nodes,
             claims=self._claims(run) if nodes else {},
             workload=(of.get("Workload") or [None])[-1],
@@ -325,6 +324,7 @@ class Attendance:
             ended,
             lambda text: self._queue.put(("line", (run.name, text))),
             lambda: self._queue.put(("changed", run.name)),
+            lambda problem: self._queue.put(("failed", problem)),
             self._slots,
         )
 
@@ -348,8 +348,9 @@ class Attendance:
         """Wait for the logs, then take what they lack from the volume, then say how it ended."""
         if run.over_since_s is None:
             run.over_since_s = now_s
-            self._refresh_pods(run)
-            observed = self._observed(run)
+            if not observed.pods or not all(map(phases.pod_ended, observed.pods)):
+                self._refresh_pods(run)
+                observed = self._observed(run)
             self._follow_logs(run, observed)
         waiting = [log for log in run.logs.values() if log.reading]
         if waiting and now_s - run.over_since_s < self._manner.drain_s:
@@ -420,9 +421,11 @@ class Attendance:
         run.done = True
         if run.job_of is not None:
             self._cluster_quietly_deletes(run)
+            self._forget(run)
             self._queue.put(("changed", run.job_of.name))
             return
         self._keep_evidence(run, observed, problem)
+        self._forget(run)
         whole, _ = logbook.frames(run.log_files)
         published = phases.published(observed.pods) or {}
         lacking = {attempt: told for attempt, told in published.items() if attempt not in whole}
@@ -449,6 +452,12 @@ class Attendance:
             f"{run.name}: {', '.join(sorted(lacking))} could be taken {how}; the pod's last words, a summary and no result, are in {path};"
             f" {again}."
         )
+
+    def _forget(self, run):
+        """Drop what is kept of a run that is done, so that many runs take no more memory than those that go on."""
+        for mirror in self._mirrors.values():
+            mirror.forget(run.name)
+        run.logs.clear()
 
     def _cluster_quietly_deletes(self, run):
         try:
@@ -538,7 +547,14 @@ class Attendance:
 
     def _come_back(self, problem):
         """Return the error of a cluster that said no for good while runs were followed, with the way back."""
-        error = self._told(problem)
+        if isinstance(problem, OSError):
+            error: KitError = PublishFailed(
+                f"{problem.filename} could not be written: {problem.strerror}. Free space, or name another folder with --runs."
+            )
+        elif isinstance(problem, Refused | Unanswered):
+            error = self._told(problem)
+        else:
+            raise problem
         names = " ".join(run.name for run in self._runs.values() if not run.done and run.job_of is None)
         return type(error)(f"{error} Come back: `{_command('follow', self._cluster)} {names}`.")
 

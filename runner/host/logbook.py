@@ -23,14 +23,15 @@ class Log(threading.Thread):
     """The log of one container of one pod, written to ``path``.
 
     ``ended()`` returns whether the container has ended; ``told(line)`` is given each new line without its time, frames left out;
-    ``finished()`` is called when nothing more comes.
+    ``finished()`` is called when nothing more comes, ``failed(exception)`` before it where something unexpected ended it.
     ``whole`` is True once the log was read to its end after the container's, and nothing came after that.
     """
 
-    def __init__(self, cluster, pod, container, path, ended, told, finished, slots):
+    def __init__(self, cluster, pod, container, path, ended, told, finished, failed, slots):
         super().__init__(daemon=True, name=f"log of {pod}")
         self._cluster, self._pod, self._container, self.path = cluster, pod, container, path
-        self._ended, self._told, self._finished, self._slots = ended, told, finished, slots
+        self._ended, self._told, self._finished, self._failed = ended, told, finished, failed
+        self._slots = slots
         self._known: set[int] = set()
         self._order: collections.deque[int] = collections.deque()
         self._last = None  # the kubelet's time of the newest line
@@ -59,6 +60,8 @@ class Log(threading.Thread):
     def run(self):
         try:
             self._read()
+        except Exception as problem:  # the disk is full, say: it ends the whole, not this thread alone
+            self._failed(problem)
         finally:
             self._over = True
             self._finished()

@@ -66,6 +66,8 @@ class Mirror(threading.Thread):
                 self.listed.set()
                 return
             self._failed(problem)
+        except Exception as problem:  # a defect ends the whole, not this thread alone
+            self._failed(problem)
 
     def _follow(self):
         failures, wait_s = 0, 0.2

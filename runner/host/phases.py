@@ -154,11 +154,16 @@ def overdue(observed, stage, allowed_s):
     )
 
 
+def pod_ended(pod):
+    """Return whether all containers of a pod have ended, as last seen."""
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
 def container_ended(pod, container):
     """Return whether a container of a pod has ended, as last seen; one that never started in a pod that ended has too."""
     if any(name == container for name, _, _ in states(pod, "terminated")):
         return True
-    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+    return pod_ended(pod)
 
 
 def containers_started(pod):
