@@ -423,6 +423,7 @@ class _Handler(BaseHTTPRequestHandler):
             with cluster.lock:
                 news = [one for one in cluster.history if one[0] > at and one[2] == request.resource]
                 if not news:
+                    at = max(at, cluster.version)  # a bookmark may say no more than what was looked at
                     cluster.changed.wait(min(0.05, max(0.0, until_s - time.monotonic())))
                     continue
             for version, event, _, thing in news:
@@ -436,7 +437,7 @@ class _Handler(BaseHTTPRequestHandler):
                 if fault and fault.act == "repeat":
                     self._chunk(_event("ADDED", thing))
                 told += 1
-        self._chunk(_event("BOOKMARK", {"metadata": {"resourceVersion": str(cluster.version)}}))
+        self._chunk(_event("BOOKMARK", {"metadata": {"resourceVersion": str(at)}}))
         return self._end_stream()
 
     def _log(self, request):

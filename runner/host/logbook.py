@@ -90,6 +90,7 @@ class Log(threading.Thread):
                 if line.endswith(b"\n"):
                     whole += len(line)
                     self._is_new(line[:-1])
+                    self.tail.append(_text(line[:-1]))
             file.truncate(whole)
         self._last = None  # what came between is unknown: read all again
 
@@ -135,7 +136,7 @@ class Log(threading.Thread):
         if not self._is_new(line):
             return False
         file.write(line + b"\n")
-        text = line.decode("utf-8", errors="replace").partition(" ")[2]
+        text = _text(line)
         self.tail.append(text)
         if frame.MARK not in text:
             self._told(text)
@@ -151,6 +152,11 @@ class Log(threading.Thread):
             self._known.discard(self._order.popleft())
         self._last = _time(line) or self._last
         return True
+
+
+def _text(line):
+    """Return a line without the kubelet's time."""
+    return line.decode("utf-8", errors="replace").partition(" ")[2]
 
 
 def _time(line):
