@@ -17,7 +17,7 @@ TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' v
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset compare claims render test test-unit test-py38 lint policy fuzz mutation test-stacks bench-stacks perf lock lock-check clean
+.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-unit test-py38 lint policy fuzz mutation test-stacks test-cluster bench-stacks perf lock lock-check clean
 
 ##@ Measure
 
@@ -35,6 +35,30 @@ bench-dataset: $(VENV)/.host $(VENV)/.cpu  ## complete a column of a dataset her
 	$(PY) -m runner request cpu-dataset --dataset-file $(DATASET) --column $(COLUMN) $(ARGS) --out $(REQUESTS) > build/requests.txt
 	$(PY) -m runner bench --results $(RESULTS) --dataset-file $(DATASET) $(if $(MODEL_DIR),--model-dir $(MODEL_DIR)) $$(cat build/requests.txt) > build/results.txt
 	$(PY) -m runner compare $$(cat build/results.txt)
+
+# One set of manifests: rendered for the cluster (RENDER="--registry ..."), submitted, followed (ARGS="--only ..."), collected,
+# compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails.
+define bench_on_a_cluster
+	@mkdir -p build
+	$(PY) -m runner render $(1) $(RENDER) --out build/manifests > build/manifests.txt
+	failed=0; $(PY) -m runner submit $$(cat build/manifests.txt) $(ARGS) > build/logs.txt || failed=$$?; \
+	if [ -s build/logs.txt ]; then \
+		$(PY) -m runner collect $$(cat build/logs.txt) --results $(RESULTS) > build/results.txt || failed=$$?; \
+		$(PY) -m runner compare $$(cat build/results.txt) || failed=$$?; \
+	fi; exit $$failed
+endef
+
+bench-gaudi2: $(VENV)/.host  ## measure the published Gaudi2 cells on the cluster of your kubeconfig
+	$(call bench_on_a_cluster,gaudi2)
+
+bench-gaudi: $(VENV)/.host  ## the same for first-generation Gaudi
+	$(call bench_on_a_cluster,gaudi)
+
+bench-a100: $(VENV)/.host  ## the same for A100-80GB
+	$(call bench_on_a_cluster,a100)
+
+bench-cpu-cluster: $(VENV)/.host  ## walk the same path on any cluster, without an accelerator
+	$(call bench_on_a_cluster,cpu)
 
 compare: $(VENV)/.host  ## set all results beside the published table
 	$(PY) -m runner compare $(RESULTS)
@@ -77,6 +101,9 @@ test-stacks: $(VENV)/.dev  ## build the exact stacks of 2023, less the chips (12
 	$(PY) -m tests.stacks
 	$(PY) -m pytest -m stacks tests/emulation tests/injection
 
+test-cluster: $(VENV)/.dev  ## the client and the manifests on the real cluster of KUBECONFIG; without one it says so and skips
+	$(PY) -m pytest -m cluster tests/cluster
+
 bench-stacks: $(VENV)/.dev  ## run the Gaudi stacks here, the device emulated: versions, what stood in, and whether the tokens are right
 	$(PY) -m tests.emulation
 
@@ -99,7 +126,7 @@ clean:  ## remove the environment and what was built; results stay
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache
 
 help:  ## this list
-	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-14s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-17s %s\n", $$1, $$2}' Makefile
 
 # --- the environment, one layer after the other; a layer is made again when its lock changes ---
 

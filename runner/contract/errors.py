@@ -48,12 +48,34 @@ class DamagedResult(KitError):
 
 class Unreachable(KitError):
     exit_code = 9
-    meaning = "an index, hub or registry could not be reached; what was resolved before stays"
+    meaning = (
+        "an index, hub, registry or cluster could not be reached; what was there before stays, and what runs goes on"
+    )
 
 
 class Unsupported(KitError):
     exit_code = 10
     meaning = "the request asks for what this version, stack or device cannot do"
+
+
+class ClusterRefused(KitError):
+    exit_code = 11
+    meaning = "the cluster refused: credentials, rights, policy, quota, or something that it needs is not there"
+
+
+class NotStarted(KitError):
+    exit_code = 12
+    meaning = "a Job waited as long as it may: for a node, volume, image, queue or its end; it stays in the cluster"
+
+
+class JobFailed(KitError):
+    exit_code = 13
+    meaning = "a Job failed in the cluster; the reason is said, and its evidence is kept"
+
+
+class ResultLost(KitError):
+    exit_code = 14
+    meaning = "a Job ended, but its result could be taken neither from its log nor from its volume"
 
 
 class Interrupted(KitError):

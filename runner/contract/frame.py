@@ -36,7 +36,7 @@ def write(attempt, content):
 
 
 def read(lines, where):
-    """Return the contents in a log's lines, by attempt, and a ``DamagedResult`` for each attempt that is not whole there."""
+    """Return the contents in a log's lines, and a ``DamagedResult`` of each that is not whole there, both by attempt."""
     begins: Dict[str, set] = {}
     parts: Dict[str, Dict[int, set]] = {}
     for line in lines:
@@ -48,15 +48,13 @@ def read(lines, where):
             found = parts.setdefault(part.group(1), {})
             if len(found) <= strictjson.MAX_BYTES // PART_BYTES:
                 _note(found.setdefault(int(part.group(2)), set()), part.group(3))
-    whole, problems = {}, []
+    whole, problems = {}, {}
     for attempt in sorted({*begins, *parts}):
         try:
             whole[attempt] = _join(begins.get(attempt, set()), parts.get(attempt, {}))
         except ValueError as problem:
-            problems.append(
-                DamagedResult(
-                    f"{where}: the frame of attempt {attempt} {problem}. Fetch the log again, or the file itself."
-                )
+            problems[attempt] = DamagedResult(
+                f"{where}: the frame of attempt {attempt} {problem}. Fetch the log again, or the file itself."
             )
     return whole, problems
 

@@ -29,19 +29,25 @@ def parser():
 def main(arguments):
     options = parser().parse_args(arguments)
     refused: list[DamagedResult] = []
-    found = 0
+    taken: dict[str, Path] = {}
+    broken: dict[str, DamagedResult] = {}
     for log in options.logs:
         whole, problems = _read(log)
-        refused += problems
-        found += len(whole) + len(problems)
+        broken |= problems
         for attempt, content in whole.items():
             try:
-                print(_keep(content, f"{_named(log)}: attempt {attempt}", options.results))
+                path = _keep(content, f"{_named(log)}: attempt {attempt}", options.results)
             except DamagedResult as problem:
                 refused.append(problem)
+            else:
+                if attempt not in taken:
+                    print(path)
+                taken[attempt] = path
+    # what one log lost another may have whole: that of the Job which takes results off the volume
+    refused += [problem for attempt, problem in broken.items() if attempt not in taken]
     for refusal in refused:
         print(f"refused: {printable(str(refusal))}", file=sys.stderr)
-    if not found:
+    if not taken and not refused:
         raise InputError(
             f"No result is in {', '.join(map(_named, options.logs))}. Was it the log of `python -m runner bench --frames`?"
         )

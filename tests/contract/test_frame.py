@@ -13,7 +13,7 @@ CONTENT = bytes(range(256)) * 100  # five parts
 
 def only(lines, attempt=ONE):
     whole, problems = frame.read(lines, "a log")
-    assert problems == []
+    assert problems == {}
     assert list(whole) == [attempt]
     return whole[attempt]
 
@@ -21,7 +21,7 @@ def only(lines, attempt=ONE):
 def refusal(lines):
     whole, problems = frame.read(lines, "a log")
     assert whole == {}
-    (problem,) = problems
+    (problem,) = problems.values()
     begin, end = f"a log: the frame of attempt {ONE} ", ". Fetch the log again, or the file itself."
     told = str(problem)
     assert told.startswith(begin) and told.endswith(end)
@@ -47,11 +47,11 @@ def test_frames_may_be_mixed_with_each_other_and_with_other_lines_repeated_and_i
     lines = [*frame.write(ONE, CONTENT), *frame.write(TWO, b"x"), "noise", "@frame", "@frame part nobody 0 AAAA"] * 2
     random.Random(1).shuffle(lines)
     whole, problems = frame.read(lines, "a log")
-    assert (whole, problems) == ({ONE: CONTENT, TWO: b"x"}, [])
+    assert (whole, problems) == ({ONE: CONTENT, TWO: b"x"}, {})
 
 
 def test_a_log_without_a_frame_has_nothing_to_tell():
-    assert frame.read(["loading", "", "@frame end " + ONE], "a log") == ({}, [])
+    assert frame.read(["loading", "", "@frame end " + ONE], "a log") == ({}, {})
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_parts_beyond_what_a_result_can_have_are_not_kept(monkeypatch):
 def test_a_mark_inside_another_line_s_text_is_no_frame():
     """The first mark counts: what a frame's own line carries behind it cannot be another line."""
     line = f"@frame note @frame begin {ONE} bytes=0 parts=0 sha256={'0' * 64}"
-    assert frame.read([line, "begin " + line], "a log") == ({}, [])
-    assert frame.read([f"begin {ONE} bytes=0 parts=0 sha256={'0' * 64}"], "a log") == ({}, [])
+    assert frame.read([line, "begin " + line], "a log") == ({}, {})
+    assert frame.read([f"begin {ONE} bytes=0 parts=0 sha256={'0' * 64}"], "a log") == ({}, {})
 
 
 def test_a_result_of_the_greatest_size_is_taken(monkeypatch):
@@ -140,7 +140,7 @@ def test_frames_beyond_what_a_log_can_hold_are_not_kept(monkeypatch):
     attempts = [f"20261122T10000{number}Z-0123abcd" for number in range(4)]
     lines = [line for attempt in attempts for line in frame.write(attempt, b"abc")]
     whole, problems = frame.read(lines, "a log")
-    assert (list(whole), problems) == (attempts[:2], [])
+    assert (list(whole), problems) == (attempts[:2], {})
 
 
 def test_a_third_first_line_and_a_third_form_of_a_part_are_as_wrong_as_a_second():

@@ -45,6 +45,15 @@ def test_collecting_again_changes_nothing_and_says_the_same(tmp_path, capsys):
     assert len(list((tmp_path / "results").rglob("*"))) == 3
 
 
+def test_what_one_log_lost_another_has_whole_and_each_result_is_told_once(tmp_path, capsys):
+    cut = log(tmp_path, framed()[0][:-2], name="cut.log")
+    whole = log(tmp_path, framed()[0], name="whole.log")
+    for logs in ([cut, whole], [whole, cut], [whole, whole]):
+        assert run(tmp_path, *logs) == 0
+        out, err = capsys.readouterr()
+        assert out.count(FIRST) == 1 and err == ""
+
+
 def test_standard_input_is_a_log_too(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(framed()[0])))
     assert run(tmp_path, "-") == 0

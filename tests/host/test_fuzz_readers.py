@@ -107,7 +107,7 @@ FRAME = frame.write("20261122T100000Z-0123abcd", b"\0" * 20_000)
 def test_a_log_of_any_lines(lines):
     whole, problems = frame.read(lines, "a log")
     assert set(whole.values()) <= {b"\0" * 20_000, b""}
-    assert all("\n" not in str(problem) for problem in problems)
+    assert all("\n" not in str(problem) for problem in problems.values())
 
 
 LINES = paths.LOCK.read_text().splitlines(keepends=True)

@@ -1,4 +1,5 @@
-"""``make perf``: what the runner adds to the timed window, what each engine brings, how near memory limits it."""
+"""``make perf``: what the runner adds to the timed window, what each engine brings, how near memory limits it,
+and what it takes to follow many runs in a cluster."""
 
 import argparse
 import functools
@@ -19,6 +20,7 @@ from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import DoesNotFit
 from runner.contract.request import Protocol, Workload
 from runner.host import catalog
+from tests.perf import cluster
 
 PROTOCOL = "gaudi-1.10"
 ALLOWED_OVERHEAD = 0.01
@@ -29,6 +31,8 @@ def main(arguments=None):
     tables = catalog.read()
     protocol = tables.protocols[PROTOCOL]
     report = {"threads": options.threads, "torch": torch.__version__, "load_average_1min": os.getloadavg()[0]}
+    if options.device == "cpu":
+        report["cluster"] = many_runs(options.runs)
     torch.set_num_threads(1)  # a tiny model gains nothing from more, and varies tenfold where they compete for cores
     device, cpu = torch.device(options.device), torch.device("cpu")
     small = _load(tables.models["bloom-tiny"], cpu)
@@ -55,6 +59,12 @@ def _parser():
         "--pairs", type=int, default=250, help="pairs of windows for the overhead (default: %(default)s)"
     )
     parser.add_argument(
+        "--runs",
+        type=int,
+        default=200,
+        help="runs that one client follows in a scripted cluster (default: %(default)s)",
+    )
+    parser.add_argument(
         "--model", default="bloom-560m", help="the model whose decoding is set beside memory (default: %(default)s)"
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where (default: %(default)s)")
@@ -70,6 +80,21 @@ def _parser():
         "--out", type=Path, default=Path("build/perf.json"), help="where the numbers go (default: %(default)s)"
     )
     return parser
+
+
+def many_runs(count):
+    """Set following ``count`` runs beside following a tenth: requests and memory of one client, for each run."""
+    few, many = cluster.follow(max(1, count // 10)), cluster.follow(count)
+    each = [sum(told["requests"].values()) / told["runs"] for told in (few, many)]
+    ratio = many["peak_bytes"] / few["peak_bytes"]
+    print(
+        f"cluster: one client followed {many['runs']} runs to {many['distinct_results']} results, with {each[1]:.2f} requests a run"
+    )
+    print(
+        f"         ({each[0]:.2f} with {few['runs']} runs); with the scripted server it held {many['peak_bytes'] / 1e6:.1f} MB at most,"
+    )
+    print(f"         {ratio:.2f} times as much as for {few['runs']} runs")
+    return {"few": few, "many": many, "requests_a_run": each, "peak_ratio": ratio}
 
 
 def overhead(loaded, protocol, pairs):

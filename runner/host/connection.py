@@ -1,0 +1,95 @@
+"""The flags that every verb with a cluster has, and what they make: the connection, and how runs are attended to."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from runner.contract.errors import ClusterRefused
+from runner.contract.text import printable
+from runner.host import attend, phases
+from runner.host.cluster import Cluster, NoKubeconfig, Patience
+
+RUNS = Path("build/runs")
+
+
+def add_flags(parser):
+    place = parser.add_argument_group("the cluster")
+    place.add_argument(
+        "--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config, then the pod's own"
+    )
+    place.add_argument("--context", help="a context of the kubeconfig (default: its current one)")
+    place.add_argument("--namespace", help="default: that of the context, then bloomz-bench")
+    for name, what in _PATIENCE.items():
+        default = getattr(Patience(), f"{name}_s")
+        place.add_argument(
+            f"--{name}-timeout-s", type=float, default=default, metavar="S", help=f"{what} (default: %(default)g)"
+        )
+    parser.add_argument(
+        "--runs", default=RUNS, metavar="FOLDER", type=Path, help="where logs and evidence go (default: %(default)s)"
+    )
+
+
+_PATIENCE = {
+    "request": "how long an answer may take",
+    "passing": "how long to try again what a server says passes (429, 5xx), or does not answer",
+    "watch": "how long a watch is asked to last",
+    "silence": "how long a watch may say nothing, more than it lasts",
+    "log": "how long a log may say nothing before it is opened again",
+}
+
+
+def add_follow_flags(parser):
+    waits = parser.add_argument_group("how long a run may stay where it is, without progress (0: for ever)")
+    for name, default in phases.DEADLINES.items():
+        told = "for ever" if default is None else f"{default:g}"
+        waits.add_argument(
+            f"--{name}-s", type=float, default=default, metavar="S", help=f"{phases.MEANING[name]} (default: {told})"
+        )
+    manner = attend.Manner()
+    waits.add_argument(
+        "--poll-s",
+        type=float,
+        default=manner.poll_s,
+        metavar="S",
+        help="between lists where watches fail (default: %(default)g)",
+    )
+    waits.add_argument(
+        "--drain-s",
+        type=float,
+        default=manner.drain_s,
+        metavar="S",
+        help="for logs, after a run's end (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--detach-on-signal",
+        action="store_true",
+        help="without a terminal, and for SIGTERM: leave the runs in the cluster instead of cancelling them",
+    )
+
+
+def connect(options):
+    """Return the ``Cluster`` that the flags name. Raises ``ClusterRefused`` where no kubeconfig can be used."""
+    patience = Patience(**{f"{name}_s": getattr(options, f"{name}_timeout_s") for name in _PATIENCE})
+    try:
+        return Cluster(options.kubeconfig, options.context, options.namespace, patience)
+    except NoKubeconfig as problem:
+        raise ClusterRefused(
+            f"No kubeconfig can be used: {printable(str(problem), 300).rstrip('.')}. Name one with"
+            " --kubeconfig or KUBECONFIG; `kubectl config get-contexts` shows what there is."
+        ) from None
+
+
+def manner(options):
+    """Return the ``Manner`` that the flags ask for."""
+    deadlines = {name: getattr(options, f"{name}_s") or None for name in phases.DEADLINES}
+    return dataclasses.replace(
+        attend.Manner(),
+        deadlines=deadlines,
+        poll_s=options.poll_s,
+        drain_s=options.drain_s,
+        detach_on_signal=options.detach_on_signal,
+    )
+
+
+def show(text):
+    print(text, file=sys.stderr, flush=True)

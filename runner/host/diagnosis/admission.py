@@ -1,0 +1,149 @@
+"""Rows for a Job that has no pod: what admission refused, what the queue holds back, and the operator of an MPIJob."""
+
+import re
+
+from runner.host.diagnosis.problem import Problem, condition, ending, events_of, name_of, quoted, states
+
+
+def no_pod(observed):
+    """Return the ``Problem`` of a Job whose controller may not create its pod."""
+    if observed.pods or observed.job is None or ending(observed.job):
+        return None
+    for event in events_of(observed, "FailedCreate", about=observed.name):
+        message = event.get("message", "")
+        for row, pattern, sentence, step in _REFUSALS:
+            found = re.search(pattern, message)
+            if found:
+                words = {"namespace": observed.namespace, "kubectl": observed.kubectl, "told": quoted(found.group(1))}
+                return Problem(row, sentence.format(**words), step.format(**words), "refused")
+        return Problem(
+            "pod-refused",
+            f"The cluster refuses the pod of {observed.name}: {quoted(message)}.",
+            f"Look: `{observed.kubectl} describe job {observed.name}`.",
+            "refused",
+        )
+    return None
+
+
+_REFUSALS = (
+    (
+        "pod-security",
+        r"violates PodSecurity (.+)",
+        "Pod Security of the namespace {namespace} refuses the pod: {told}.",
+        "The default manifests pass `restricted`. What the sys-nice overlay adds needs a namespace of its own with"
+        " `kubectl label namespace {namespace} pod-security.kubernetes.io/enforce=privileged`.",
+    ),
+    (
+        "quota",
+        r"exceeded quota: (.+)",
+        "A quota of the namespace {namespace} is used up: {told}.",
+        "End what uses it, or ask for more: `{kubectl} describe resourcequota`.",
+    ),
+    (
+        "quota-unset",
+        r"failed quota: (.+)",
+        "A quota of the namespace {namespace} wants values that the pod does not name: {told}.",
+        "Look which: `{kubectl} describe resourcequota`.",
+    ),
+    (
+        "limit-range",
+        r"((?:maximum|minimum) \S+ usage per (?:Container|Pod) is .+|\S+ max limit to request ratio per .+)",
+        "A LimitRange of the namespace {namespace} refuses the pod: {told}.",
+        "Ask for it to be raised, or lower the profile in runner/catalog/profiles.yaml: `{kubectl} describe limitrange`.",
+    ),
+    (
+        "service-account",
+        r'serviceaccount "?([\w./-]+)"? not found',
+        "The ServiceAccount {told} does not exist in {namespace}.",
+        "Create it: `kubectl apply -f` the file of the manifests that holds it (10-*.yaml).",
+    ),
+    (
+        "webhook",
+        r"(admission webhook .+|failed calling webhook .+)",
+        "An admission webhook of the cluster refuses the pod: {told}.",
+        "Its owner knows its rule; `kubectl get validatingwebhookconfigurations` lists them.",
+    ),
+    (
+        "runtime-missing",
+        r'(?:pod rejected: )?RuntimeClass "?([\w.-]+)"? not found',
+        "The RuntimeClass {told} does not exist in this cluster.",
+        "Render without `--runtime-class`, or install that runtime.",
+    ),
+)
+
+
+def queue(observed):
+    """Return the ``Problem`` of a Job that Kueue holds back: its condition in its own words."""
+    if observed.workload is None or ending(observed.job):
+        return None
+    evicted, reserved = condition(observed.workload, "Evicted"), condition(observed.workload, "QuotaReserved")
+    if evicted and evicted.get("status") == "True":
+        return Problem(
+            "queue-evicted",
+            f"Kueue took the Job's quota back ({evicted.get('reason')}): {quoted(evicted.get('message', ''))}.",
+            "It waits for quota again by itself.",
+            "queue",
+        )
+    if reserved is None or reserved.get("status") == "True":
+        return None
+    message = quoted(reserved.get("message", ""))
+    uncovered = re.search(r"resources? (\S+) unavailable in ClusterQueue|no .*flavor.* resource[s]? (\S+)", message)
+    if uncovered:
+        resource = next(filter(None, uncovered.groups()))
+        return Problem(
+            "queue-uncovered",
+            f"The ClusterQueue does not cover {resource}, so that the Job is never admitted: {message}.",
+            f"Ask its owner to add {resource} to coveredResources; a queue must cover all that a pod asks for.",
+            "queue",
+        )
+    inactive = reserved.get("reason") == "Inadmissible" or "is inactive" in message or "doesn't exist" in message
+    if inactive:
+        return Problem(
+            "queue-inactive",
+            f"The queue of the Job takes nothing: {message}.",
+            f"Look: `{observed.kubectl} get localqueues` and `kubectl get clusterqueues`; render with a `--queue` that is active.",
+            "refused",
+        )
+    return Problem(
+        "queue-waits",
+        f"Kueue holds the Job back: {message or 'it has not said why'}.",
+        "It starts by itself when there is quota.",
+        "queue",
+    )
+
+
+def launcher_waits(observed):
+    """Return the ``Problem`` of an MPIJob whose launcher waits for a worker."""
+    if observed.kind != "MPIJob" or ending(observed.job):
+        return None
+    for pod in observed.pods:
+        if not re.search(r"-worker-[0-9]+$", name_of(pod)):
+            continue
+        ready = condition(pod, "Ready") or {}
+        if ready.get("status") != "True" and not any(states(pod, "terminated")):
+            why = next((state.get("reason") for _, state, _ in states(pod, "waiting")), None)
+            return Problem(
+                "worker-not-ready",
+                f"The launcher waits for the worker {name_of(pod)}, which is not ready{f' ({why})' if why else ''}.",
+                f"Look: `{observed.kubectl} describe pod {name_of(pod)}`.",
+                "creating",
+            )
+    return None
+
+
+def no_operator(observed):
+    """Return the ``Problem`` of an MPIJob that no operator has looked at, or two."""
+    if observed.kind != "MPIJob" or ending(observed.job) or observed.job is None:
+        return None
+    if not observed.job.get("status", {}).get("conditions") and not observed.pods:
+        return Problem(
+            "mpi-operator",
+            f"No operator has looked at the MPIJob {observed.name}: none runs, or only that of the other version (v1) does.",
+            "Install the one of kubeflow.org/v2beta1, and only one:"
+            " `kubectl get deployments -A | grep -e mpi-operator -e training-operator`.",
+            "refused",
+        )
+    return None
+
+
+ROWS = (no_pod, queue, launcher_waits, no_operator)

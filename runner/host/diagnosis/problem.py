@@ -1,0 +1,146 @@
+"""What was seen of one run, and what is said of it."""
+
+import json
+import re
+from dataclasses import dataclass, field
+
+from runner.contract.text import printable
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong and what to do. ``row`` names it; ``patience`` is the deadline that it may still pass by within,
+    None where waiting does not help."""
+
+    row: str
+    sentence: str
+    step: str
+    patience: str | None = None
+
+    def __str__(self):
+        return f"{self.sentence} {self.step}"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One run as last seen: objects as the API gives them, in JSON's shapes.
+
+    ``job`` is None where it is not there; ``pods`` are oldest first; ``nodes`` is None where they may not be listed;
+    ``claims`` are the PersistentVolumeClaims of its pods, by name; ``neighbours`` are the kit's other pods in the namespace;
+    ``log`` holds the last lines of the newest container.
+    """
+
+    name: str
+    namespace: str
+    kind: str = "Job"
+    job: dict | None = None
+    pods: tuple[dict, ...] = ()
+    events: tuple[dict, ...] = ()
+    nodes: tuple[dict, ...] | None = None
+    claims: dict[str, dict] = field(default_factory=dict)
+    workload: dict | None = None
+    neighbours: tuple[dict, ...] = ()
+    log: tuple[str, ...] = ()
+
+    @property
+    def kubectl(self):
+        return f"kubectl -n {self.namespace}"
+
+    @property
+    def pod(self):
+        """Return the newest pod, None before there is one."""
+        return self.pods[-1] if self.pods else None
+
+
+def condition(thing, kind):
+    """Return a condition of an object, None where it has none of this type."""
+    found = (thing or {}).get("status", {}).get("conditions") or []
+    return next((one for one in found if one.get("type") == kind), None)
+
+
+def holds(thing, kind):
+    return (condition(thing, kind) or {}).get("status") == "True"
+
+
+def ending(job):
+    """Return "complete", "failed" or None of a Job, MPIJob or JobSet: each says it in its own condition."""
+    for word, kinds in (("complete", ("Complete", "Succeeded", "Completed")), ("failed", ("Failed",))):
+        if any(holds(job, kind) for kind in kinds):
+            return word
+    return None
+
+
+def name_of(thing):
+    return thing.get("metadata", {}).get("name", "")
+
+
+def states(pod, kind):
+    """Yield (container, state, init) of all containers of a pod that are ``waiting``, ``running`` or ``terminated``."""
+    status = pod.get("status", {})
+    for init, key in ((True, "initContainerStatuses"), (False, "containerStatuses")):
+        for one in status.get(key) or []:
+            if kind in (one.get("state") or {}):
+                yield one["name"], one["state"][kind] or {}, init
+
+
+def container_of(pod, name):
+    spec = pod.get("spec", {})
+    every = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
+    return next((one for one in every if one.get("name") == name), {})
+
+
+def events_of(observed, *reasons, about=None):
+    """Return the events with one of these reasons, newest first; ``about`` names the object that they are of."""
+    found = [
+        one
+        for one in observed.events
+        if one.get("reason") in reasons and (about is None or one.get("involvedObject", {}).get("name") == about)
+    ]
+    return sorted(found, key=event_time, reverse=True)
+
+
+def event_time(event):
+    series = event.get("series") or {}
+    times = (
+        series.get("lastObservedTime"),
+        event.get("lastTimestamp"),
+        event.get("eventTime"),
+        event.get("firstTimestamp"),
+    )
+    return next((time for time in times if time), "")
+
+
+def last_words(message):
+    """Return the mapping that a bench leaves as its termination message, None for any other message."""
+    try:
+        value = json.loads(message)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) and value.get("kind") == "termination" else None
+
+
+def quoted(text, limit=300):
+    """Return foreign words on one line, without the full stop that the sentence around them sets."""
+    return printable(" ".join(str(text).split()), limit).rstrip(". ")
+
+
+_UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def quantity(text):
+    """Return a Kubernetes quantity (``690Gi``, ``88``, ``500m``) as a number; 0 for what is none."""
+    found = re.fullmatch(r"([0-9.]+)(m|[kMGT]i?|Ki|)", str(text))
+    return float(found.group(1)) * _UNITS.get(found.group(2), 0) if found else 0.0
+
+
+def wanted(pod, resource):
+    """Return what a pod asks for of a resource as it is written: the sum over containers where there are several."""
+    asked = [
+        (one.get("resources") or {}).get("requests", {}).get(resource)
+        or (one.get("resources") or {}).get("limits", {}).get(resource)
+        for one in pod.get("spec", {}).get("containers") or []
+    ]
+    asked = [one for one in asked if one]
+    if len(asked) == 1:
+        return asked[0]
+    return f"{sum(map(quantity, asked)):.0f}" if asked else "0"

@@ -1,0 +1,128 @@
+"""What the API server answered, or that it did not: status and words in, one sentence and one next step out. Pure."""
+
+import re
+
+from runner.host.diagnosis.problem import Problem, quoted
+
+DROPS_CREDENTIALS = ("36.0.0", "36.0.1", "36.0.2")
+MPI_OPERATOR = "https://raw.githubusercontent.com/kubeflow/mpi-operator/v0.8.2/deploy/v2beta1/mpi-operator.yaml"
+
+
+def refused(status, message, doing, namespace, package_version="", retry_after_s=None):
+    """Return the ``Problem`` of an answer with an HTTP status; ``doing`` says what was asked, as "create the Job x"."""
+    told = quoted(message)
+    if status == 401:
+        if package_version in DROPS_CREDENTIALS:
+            return Problem(
+                "401-package",
+                f"The API server took no credentials (401): version {package_version} of the kubernetes package drops them.",
+                "Install the pinned one: `make setup`.",
+            )
+        return Problem(
+            "401",
+            f"Asked to {doing}, the API server does not accept the credentials of this kubeconfig (401).",
+            "Log in again, then check with `kubectl auth whoami`.",
+        )
+    if status == 403:
+        return Problem(
+            "403",
+            f"These credentials may not {doing} in {namespace} (403): {told}.",
+            "Ask for the Role in k8s/11-rbac-submitter.yaml to be bound to you.",
+        )
+    if status == 404:
+        return _not_found(message, doing, namespace, told)
+    if status == 409:
+        return Problem(
+            "409", f"Asked to {doing}, the API server met a conflict (409): {told}.", "Run the same command again."
+        )
+    if status == 410:
+        return Problem(
+            "410",
+            f"Asked to {doing}, the API server has forgotten the state to go on from (410).",
+            "Following lists anew by itself; if it stays, run the same command again.",
+        )
+    if status == 422 or status == 400:
+        return _invalid(doing, told)
+    if status == 429:
+        wait = f", asks for {retry_after_s} s" if retry_after_s else ""
+        return Problem(
+            "429",
+            f"Asked to {doing}, the API server is too busy (429{wait}), for as long as was tried.",
+            "Run the same command later; what runs in the cluster goes on.",
+        )
+    return Problem(
+        f"{status}",
+        f"Asked to {doing}, the API server failed ({status}), for as long as was tried: {told}.",
+        "Run the same command later; what runs in the cluster goes on.",
+    )
+
+
+def _not_found(message, doing, namespace, told):
+    missing = re.search(r'namespaces "([^"]+)" not found', message)
+    if missing:
+        return Problem(
+            "404-namespace",
+            f"The namespace {missing.group(1)} does not exist.",
+            "Create it and what belongs to it: `kubectl apply -f k8s/00-namespace.yaml`, or name another with --namespace.",
+        )
+    if "could not find the requested resource" in message or message.strip() == "404 page not found":
+        if "MPIJob" in doing:
+            return Problem(
+                "404-mpi",
+                "This cluster does not know MPIJob (v2beta1), which more than one node needs.",
+                f"Install its operator: `kubectl apply --server-side -f {MPI_OPERATOR}`.",
+            )
+        return Problem(
+            "404-kind",
+            f"Asked to {doing}, the API server does not know the kind (404).",
+            "Install what serves it, or use manifests without it.",
+        )
+    return Problem(
+        "404",
+        f"Asked to {doing}, the API server did not find something (404): {told}.",
+        f"Look what there is: `kubectl -n {namespace} get jobs,pods,pvc`.",
+    )
+
+
+def _invalid(doing, told):
+    if "field is immutable" in told:
+        return Problem(
+            "immutable",
+            f"Asked to {doing}, the API server says that a Job cannot be changed once it exists: {told}.",
+            "Delete it first, or submit: the client gives another content another name.",
+        )
+    return Problem(
+        "invalid",
+        f"Asked to {doing}, the API server finds the manifest wrong: {told}.",
+        "Render again with this version of the kit.",
+    )
+
+
+def unreachable(words, doing, server):
+    """Return the ``Problem`` of an API server that gave no answer; ``words`` are the transport's own."""
+    told = quoted(words, 200)
+    if re.search(
+        r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|SSLError|WRONG_VERSION_NUMBER|ssl", words, re.IGNORECASE
+    ):
+        return Problem(
+            "tls",
+            f"The TLS connection to {server} failed ({doing}): {told}.",
+            "Check certificate-authority-data of the kubeconfig, and whether a proxy stands between.",
+        )
+    if re.search(r"proxy", words, re.IGNORECASE):
+        return Problem(
+            "proxy",
+            f"The proxy to {server} does not let through ({doing}): {told}.",
+            "Add the server to NO_PROXY, or unset HTTPS_PROXY.",
+        )
+    if re.search(r"timed out|timeout", words, re.IGNORECASE):
+        return Problem(
+            "timeout",
+            f"{server} did not answer in time ({doing}).",
+            "Check network and VPN, then run the same command again; what runs in the cluster goes on.",
+        )
+    return Problem(
+        "unreachable",
+        f"{server} cannot be reached ({doing}): {told}.",
+        "Check the kubeconfig's server, network and VPN: `kubectl cluster-info`.",
+    )

@@ -1,0 +1,245 @@
+"""Read rendered manifests, and make of them what is submitted: names, deadlines, and the Job that takes results off a volume."""
+
+import copy
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import yaml
+
+from runner.contract import strictjson
+from runner.contract.errors import InputError, UsageError
+
+COMPONENT = "app.kubernetes.io/component"
+KIT = {"app.kubernetes.io/name": "bloomz-bench"}
+SELECTOR = ",".join(f"{key}={value}" for key, value in KIT.items())
+QUEUE = "kueue.x-k8s.io/queue-name"
+SHA256, DEADLINE, IMAGE_PROBLEM = (
+    f"bloomz-bench.dev/{name}" for name in ("spec-sha256", "deadline-seconds", "image-problem")
+)
+REQUEST = "bloomz-bench.dev/run-id"  # a label: the request's id, which names the folder of its results
+RUNS = ("Job", "MPIJob", "JobSet")
+MAX_NAME = 45  # leaves room for what is put after it, "-launcher" or a pod's own letters, within 63 characters
+RESULTS = "/results"
+WAIT_FOR_WEIGHTS_S = 60
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One object of a manifest file."""
+
+    thing: dict
+    file: Path
+
+    @property
+    def kind(self):
+        return self.thing["kind"]
+
+    @property
+    def name(self):
+        return self.thing["metadata"]["name"]
+
+    @property
+    def component(self):
+        return component(self.thing)
+
+
+def component(thing):
+    return thing["metadata"].get("labels", {}).get(COMPONENT)
+
+
+def read(places):
+    """Return the objects of manifest files, or of the ``*.yaml`` of folders, in the order in which kubectl takes them.
+
+    Folders are not searched deeper, as with ``kubectl apply -f``. Raises ``InputError`` for what is no manifest.
+    """
+    found = []
+    for place in map(Path, places):
+        if not place.exists():
+            raise InputError(f"{place} does not exist. Render it: `python -m runner render --out {place}`.")
+        files = sorted(place.glob("*.yaml")) if place.is_dir() else [place]
+        for file in files:
+            found += [Manifest(thing, file) for thing in _documents(file)]
+    return [one for one in found if one.kind != "Kustomization"]
+
+
+def _documents(file):
+    try:
+        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
+        raise InputError(f"{file} is no manifest: {' '.join(str(problem).split())}. Render it again.") from None
+    for thing in documents:
+        if thing is None:
+            continue
+        if (
+            not isinstance(thing, dict)
+            or not isinstance(thing.get("kind"), str)
+            or "name" not in (thing.get("metadata") or {})
+        ):
+            if isinstance(thing, dict) and thing.get("kind") == "Kustomization":
+                continue
+            raise InputError(f"{file} holds something without kind or name. Render it again.")
+        yield thing
+
+
+def of_component(manifests, name, only=None):
+    """Return the runs of one component: ``bench`` or ``prefetch``; ``only`` are names, or parts of names, to take."""
+    found = [one for one in manifests if one.kind in RUNS and one.component == name]
+    for part in only or ():
+        if not any(part in one.name for one in found):
+            raise UsageError(f"No Job of the manifests has {part} in its name: {', '.join(one.name for one in found)}.")
+    return [one for one in found if not only or any(part in one.name for part in only)]
+
+
+def pod_specs(thing):
+    """Return the pod specs of a Job, MPIJob or JobSet, the one that prints results first."""
+    spec = thing["spec"]
+    if thing["kind"] == "MPIJob":
+        replicas = spec["mpiReplicaSpecs"]
+        return [replicas[role]["template"]["spec"] for role in ("Launcher", "Worker") if role in replicas]
+    if thing["kind"] == "JobSet":
+        return [one["template"]["spec"]["template"]["spec"] for one in spec["replicatedJobs"]]
+    return [spec["template"]["spec"]]
+
+
+def needs(thing):
+    """Return the (kind, name) of everything in the namespace that the pods of a run name."""
+    found = set()
+    for spec in pod_specs(thing):
+        if spec.get("serviceAccountName"):
+            found.add(("ServiceAccount", spec["serviceAccountName"]))
+        for volume in spec.get("volumes") or []:
+            if "persistentVolumeClaim" in volume:
+                found.add(("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]))
+            if "configMap" in volume and not volume["configMap"].get("optional"):
+                found.add(("ConfigMap", volume["configMap"]["name"]))
+    return sorted(found)
+
+
+def to_submit(thing, deadline_s=None, repeat=1):
+    """Return a run as it is submitted: its own deadline, its digest, and a name that no other content has.
+
+    ``repeat`` 2 and more make new runs of the same content. Rendered Jobs are patient, since they may wait for each other and for
+    the weights; here one is submitted at a time, after the weights: it gets its own deadline (the one given, or that of the
+    annotation ``bloomz-bench.dev/deadline-seconds``), and waits no longer than a minute for weights, which holds the devices.
+    """
+    made = anywhere(thing)
+    metadata = made["metadata"]
+    annotations, labels = metadata.setdefault("annotations", {}), metadata.setdefault("labels", {})
+    alone = deadline_s if deadline_s is not None else annotations.get(DEADLINE)
+    if alone is not None and made["kind"] != "JobSet":  # which has none of its own
+        policy = made["spec"].setdefault("runPolicy", {}) if made["kind"] == "MPIJob" else made["spec"]
+        policy["activeDeadlineSeconds"] = int(alone)
+    for spec in pod_specs(made):
+        for container in spec.get("initContainers") or []:
+            _wait_less(container.get("command") or [])
+            _wait_less(container.get("args") or [])
+    annotations[SHA256] = strictjson.sha256_of(made["spec"])
+    labels["app.kubernetes.io/managed-by"] = "bloomz-bench"
+    metadata["name"] = f"{metadata['name']}-{annotations[SHA256][:6]}{f'-r{repeat}' if repeat > 1 else ''}"
+    if len(metadata["name"]) > MAX_NAME + 11:
+        raise InputError(f"The name {metadata['name']} is too long for the pods of a run. Shorten it and render again.")
+    return made
+
+
+def anywhere(thing):
+    """Return a copy of an object without its namespace: the client's own decides."""
+    made = copy.deepcopy(thing)
+    made["metadata"].pop("namespace", None)
+    return made
+
+
+def _wait_less(command):
+    if "--wait-s" in command:
+        command[command.index("--wait-s") + 1] = str(WAIT_FOR_WEIGHTS_S)
+
+
+def to_collect(thing, since=None):
+    """Return the Job that prints, as frames, the results that lie on the volume of a run; None if it has none.
+
+    It is made of the run itself: same image, user, node selector and tolerations, without devices and without anything that the
+    run changes; the volume is mounted read-only. ``since`` leaves out attempts that began before (``YYYYMMDDTHHMMSSZ``).
+    """
+    spec = pod_specs(thing)[0]
+    container = next((one for one in spec["containers"] if _mount(one, RESULTS)), None)
+    if container is None:
+        return None
+    mount = _mount(container, RESULTS)
+    volume = copy.deepcopy(next(one for one in spec["volumes"] if one["name"] == mount["name"]))
+    if "persistentVolumeClaim" not in volume:
+        return None
+    volume["persistentVolumeClaim"]["readOnly"] = True
+    small = {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "128Mi"}
+    pod = {key: copy.deepcopy(spec[key]) for key in _KEPT_OF_POD if key in spec}
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity")
+    pod |= {
+        **({"affinity": {"nodeAffinity": copy.deepcopy(affinity)}} if affinity else {}),
+        "restartPolicy": "Never",
+        "volumes": [volume, {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+        "containers": [
+            {
+                **{
+                    key: copy.deepcopy(container[key])
+                    for key in ("image", "imagePullPolicy", "securityContext")
+                    if key in container
+                },
+                "name": "collect",
+                **_frames_command(container, thing, since),
+                "env": [{"name": "HOME", "value": "/tmp"}, {"name": "USER", "value": "bench"}],  # noqa: S108
+                "resources": {"requests": small, "limits": small},
+                "volumeMounts": [
+                    {"name": volume["name"], "mountPath": RESULTS, "readOnly": True},
+                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+                ],
+                "terminationMessagePolicy": "FallbackToLogsOnError",
+            }
+        ],
+    }
+    labels = {
+        key: value
+        for key, value in thing["metadata"].get("labels", {}).items()
+        if key.startswith(("app.kubernetes.io/", QUEUE))
+    }
+    labels |= {COMPONENT: "collect", **KIT}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": f"{thing['metadata']['name']}-collect", "labels": labels},
+        "spec": {
+            "backoffLimit": 2,
+            "activeDeadlineSeconds": 1800,
+            "ttlSecondsAfterFinished": 3600,
+            "template": {
+                "metadata": {"labels": {key: value for key, value in labels.items() if key != QUEUE}},
+                "spec": pod,
+            },
+        },
+    }
+
+
+_KEPT_OF_POD = (
+    *("serviceAccountName", "automountServiceAccountToken", "enableServiceLinks", "securityContext", "nodeSelector"),
+    *("tolerations", "imagePullSecrets", "priorityClassName"),
+)
+
+
+def _mount(container, path):
+    return next((one for one in container.get("volumeMounts") or [] if one["mountPath"] == path), None)
+
+
+def _frames_command(container, thing, since):
+    """Return the container's own command with ``bench`` and what follows it replaced by ``frames``."""
+    request = thing["metadata"].get("labels", {}).get(REQUEST)
+    place = f"{RESULTS}/{request}" if request else RESULTS
+    arguments = ["frames", place, *(["--since", since] if since else [])]
+    command, given = list(container.get("command") or []), list(container.get("args") or [])
+    if "bench" in command:
+        return {"command": [*command[: command.index("bench")], *arguments]}
+    before = given[: given.index("bench")] if "bench" in given else []
+    return {**({"command": command} if command else {}), "args": [*before, *arguments]}
+
+
+def since(created):
+    """Return the earliest name that an attempt of a Job can have: its clock may be some minutes behind the API server's."""
+    time = datetime.fromisoformat(created.replace("Z", "+00:00")) - timedelta(minutes=10)
+    return f"{time:%Y%m%dT%H%M%SZ}"

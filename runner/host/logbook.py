@@ -1,0 +1,180 @@
+"""Keep the logs of containers as files: followed while they run, opened again wherever a stream ends early, no line twice.
+
+A stream that follows can end at a rotation, break off, or fall silent. What is kept is then read again from a little before the
+last line, and lines that are known are left out by their time and text.
+"""
+
+import collections
+import threading
+import time
+from datetime import datetime, timezone
+
+from runner.contract import frame
+from runner.contract.errors import DamagedResult
+from runner.host.cluster import Refused, Unanswered, jittered
+
+KNOWN_LINES = 20_000
+OVERLAP_S = 10.0
+STREAMS = 8  # followed at the same time; the logs of others are read when their turn comes
+TRIES_AFTER_THE_END = 5
+
+
+class Log(threading.Thread):
+    """The log of one container of one pod, written to ``path``.
+
+    ``ended()`` returns whether the container has ended; ``told(line)`` is given each new line without its time, frames left out;
+    ``finished()`` is called when nothing more comes, ``failed(exception)`` before it where something unexpected ended it.
+    ``whole`` is True once the log was read to its end after the container's, and nothing came after that.
+    """
+
+    def __init__(self, cluster, pod, container, path, ended, told, finished, failed, slots):
+        super().__init__(daemon=True, name=f"log of {pod}")
+        self._cluster, self._pod, self._container, self.path = cluster, pod, container, path
+        self._ended, self._told, self._finished, self._failed = ended, told, finished, failed
+        self._slots = slots
+        self._known: set[int] = set()
+        self._order: collections.deque[int] = collections.deque()
+        self._last = None  # the kubelet's time of the newest line
+        self._stopped, self._news, self._stream = threading.Event(), threading.Event(), None
+        self.whole = self._over = False
+        self.tail: collections.deque[str] = collections.deque(maxlen=50)
+
+    def look(self):
+        """Look again at whether the container ended."""
+        self._news.set()
+
+    def stop(self):
+        self._stopped.set()
+        self._news.set()
+        stream = self._stream
+        if stream is not None:
+            try:
+                stream.shutdown()
+            except (AttributeError, OSError, RuntimeError, ValueError):
+                stream.close()
+
+    @property
+    def reading(self):
+        return not self._over
+
+    def run(self):
+        try:
+            self._read()
+        except Exception as problem:  # the disk is full, say: it ends the whole, not this thread alone
+            self._failed(problem)
+        finally:
+            self._over = True
+            self._finished()
+
+    def _read(self):
+        while not self._slots.acquire(timeout=0.2):
+            if self._stopped.is_set():
+                return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._remember()
+            with self.path.open("ab") as file:
+                self._follow(file)
+        finally:
+            self._known.clear()
+            self._order.clear()
+            self._slots.release()
+
+    def _remember(self):
+        """Know the lines of an earlier time, so that following again adds to the same file; drop one that was cut."""
+        if not self.path.exists():
+            return
+        whole = 0
+        with self.path.open("r+b") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    whole += len(line)
+                    self._is_new(line[:-1])
+                    self.tail.append(_text(line[:-1]))
+            file.truncate(whole)
+        self._last = None  # what came between is unknown: read all again
+
+    def _follow(self, file):
+        wait_s, tries = 0.2, 0
+        while not self._stopped.is_set():
+            over = self._ended()
+            lines, clean = 0, False
+            try:
+                for line in self._cluster.log(self._pod, self._container, self._since_s(), not over, self._opened):
+                    lines += self._keep(file, line)
+                    if self._stopped.is_set():
+                        return
+                clean = True
+            except Refused as refusal:
+                if refusal.status == 404:
+                    return  # the pod is gone, and its log with it
+            except Unanswered:
+                pass
+            finally:
+                self._stream = None
+                file.flush()
+            if over and clean and not lines and self.tail:  # twice the same: no rotation came between
+                self.whole = True
+                return
+            tries = tries + 1 if over and not lines else 0
+            if tries > TRIES_AFTER_THE_END:
+                return
+            wait_s = 0.2 if lines else min(wait_s * 2, 5.0)
+            self._news.clear()
+            self._news.wait(jittered(wait_s))
+
+    def _opened(self, stream):
+        self._stream = stream
+
+    def _since_s(self):
+        """Return from how long ago to read on, None from the start."""
+        if self._last is None:
+            return None
+        return max(0.0, time.time() + self._cluster.ahead_s - self._last) + OVERLAP_S
+
+    def _keep(self, file, line):
+        if not self._is_new(line):
+            return False
+        file.write(line + b"\n")
+        text = _text(line)
+        self.tail.append(text)
+        if frame.MARK not in text:
+            self._told(text)
+        return True
+
+    def _is_new(self, line):
+        key = hash(line)
+        if key in self._known:
+            return False
+        self._known.add(key)
+        self._order.append(key)
+        if len(self._order) > KNOWN_LINES:
+            self._known.discard(self._order.popleft())
+        self._last = _time(line) or self._last
+        return True
+
+
+def _text(line):
+    """Return a line without the kubelet's time."""
+    return line.decode("utf-8", errors="replace").partition(" ")[2]
+
+
+def _time(line):
+    """Return the kubelet's time of a line in seconds since 1970, None where it has none."""
+    text = line[:40].split(b" ")[0].decode("ascii", errors="replace")
+    try:
+        return datetime.strptime(text[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc).timestamp()
+    except ValueError:
+        return None
+
+
+def frames(paths):
+    """Return the whole results in some logs, and what is wrong with those that are whole in none, both by attempt."""
+    whole: dict[str, bytes] = {}
+    problems: dict[str, DamagedResult] = {}
+    for path in paths:
+        with path.open(encoding="utf-8", errors="replace") as lines:
+            found, broken = frame.read(lines, str(path))
+        whole |= found
+        problems |= broken
+    return whole, {attempt: problem for attempt, problem in problems.items() if attempt not in whole}

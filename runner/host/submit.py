@@ -1,0 +1,164 @@
+"""The verb ``submit``: put the Jobs of rendered manifests into a cluster, one at a time, and follow each to its result."""
+
+import argparse
+import itertools
+import time
+
+import yaml
+
+from runner.contract.errors import ClusterRefused, JobFailed, NotStarted, ResultLost, UsageError
+from runner.host import attend, connection, jobs, preflight
+from runner.host.attend import Run, told
+from runner.host.cluster import Refused, Unanswered
+from runner.host.diagnosis import diagnose, ending
+
+
+def parser():
+    described = argparse.ArgumentParser(
+        prog="python -m runner submit",
+        description="Check that the cluster can take the Jobs of MANIFESTS, create them one at a time after the weights are there,"
+        " and follow each until its result lies here. Progress goes to standard error, the paths of the logs with the results to"
+        " standard output, for `python -m runner collect`. What runs or is done already is not started again. Ctrl-C detaches"
+        " and says how to come back; a second one cancels.",
+        epilog="Exit codes: that of the first run that went wrong; see `python -m runner --help`.",
+    )
+    described.add_argument(
+        "manifests", nargs="+", metavar="MANIFESTS", help="files or folders that `python -m runner render` wrote"
+    )
+    described.add_argument(
+        "--only", action="append", metavar="PART", help="only the Jobs with this in their name; may be given again"
+    )
+    described.add_argument("--rerun", action="store_true", help="measure again what was measured, or failed, already")
+    described.add_argument(
+        "--detach", action="store_true", help="create all and return; names go to standard output, for `follow`"
+    )
+    described.add_argument(
+        "--dry-run", action="store_true", help="check, print exactly what would be created, and create nothing"
+    )
+    described.add_argument(
+        "--deadline-s", type=int, metavar="S", help="each Job's own deadline (default: that of its model)"
+    )
+    connection.add_flags(described)
+    connection.add_follow_flags(described)
+    return described
+
+
+def main(arguments):
+    options = parser().parse_args(arguments)
+    manifests = jobs.read(options.manifests)
+    wanted = [
+        jobs.to_submit(one.thing, options.deadline_s) for one in jobs.of_component(manifests, "bench", options.only)
+    ]
+    if not wanted:
+        raise UsageError(
+            f"No Job in {', '.join(options.manifests)} is labelled {jobs.COMPONENT}=bench. Name a folder that `python -m runner render`"
+            " wrote."
+        )
+    before = [jobs.to_submit(one.thing) for one in jobs.of_component(manifests, "prefetch")]
+    cluster = connection.connect(options)
+    settings = preflight.check(cluster, manifests, before + wanted, connection.show)
+    if options.dry_run:
+        print(yaml.safe_dump_all([*settings, *before, *wanted], sort_keys=False), end="")
+        return 0
+    try:
+        for thing in settings:
+            preflight.create_once(cluster, thing)
+        for thing in before:
+            _run(cluster, thing, options)
+        return _run_all(cluster, wanted, options)
+    except (Refused, Unanswered) as problem:
+        raise told(problem, cluster) from None
+
+
+def _run_all(cluster, wanted, options):
+    """Create and follow each run in turn; return the exit code of the first that went wrong. One does not keep the next from it."""
+    first = 0
+    for thing in wanted:
+        try:
+            _run(cluster, thing, options)
+        except (ClusterRefused, JobFailed, NotStarted, ResultLost) as error:
+            connection.show(f"runner: {error}")
+            first = first or error.exit_code
+    return first
+
+
+def _run(cluster, thing, options):
+    """Create a run, or meet it, and follow it to its end. Raises what went wrong with it, after its logs were told."""
+    run = _submitted(cluster, thing, options)
+    if options.detach:
+        print(run.name)
+        return
+    attend.Attendance(cluster, [run], connection.manner(options), connection.show).until_done()
+    if run.measures:
+        for path in run.log_files:
+            print(path, flush=True)
+    if run.error is not None:
+        raise run.error
+
+
+def _submitted(cluster, thing, options):
+    """Return the ``Run`` to follow: created now, met in the cluster, or gone from it and known here."""
+    for repeat in itertools.count(1):
+        named = _repeated(thing, repeat)
+        run = _as_run(named, options, cluster)
+        there, noted = cluster.get(run.kind, run.name), attend.kept(run.folder)
+        prefetch = jobs.component(thing) == "prefetch"
+        if there is None and (noted is None or prefetch):  # a prefetch that was done is done at once
+            return _created(cluster, run)
+        ended = there is None or ending(there)
+        if options.rerun and (ended == "failed" if prefetch else ended):
+            continue
+        if there is None:
+            run.thing = noted
+            connection.show(
+                f"{run.name}: was submitted before and is gone; what is kept of it is taken. --rerun measures again."
+            )
+            return run
+        return _met(cluster, there, run)
+    raise AssertionError("the count has no end")
+
+
+def _as_run(thing, options, cluster):
+    name = thing["metadata"]["name"]
+    return Run(name, thing["kind"], thing, attend.folder_of(options.runs, cluster, name))
+
+
+def _repeated(thing, repeat):
+    name = f"{thing['metadata']['name']}{f'-r{repeat}' if repeat > 1 else ''}"
+    return {**thing, "metadata": {**thing["metadata"], "name": name}}
+
+
+def _created(cluster, run):
+    try:
+        made = cluster.create(run.thing)
+    except Refused as refusal:
+        there = cluster.get(run.kind, run.name) if refusal.status == 409 else None
+        if there is None:
+            raise
+        return _met(cluster, there, run)  # an answer that was lost, or another client: its digest tells
+    connection.show(f"{run.name}: created in {cluster.namespace}.")
+    run.thing = {**made, "kind": run.kind}
+    run.expected_until_s = time.monotonic() + attend.EXPECTED_S
+    attend.keep(run)
+    return run
+
+
+def _met(cluster, there, run):
+    """Return the ``Run`` of a Job that is there already: followed, collected, or refused with the reason."""
+    own = run.thing["metadata"]["annotations"][jobs.SHA256]
+    digest = there["metadata"].get("annotations", {}).get(jobs.SHA256)
+    if digest != own:
+        raise ClusterRefused(
+            f"{run.name} is there with another content (spec-sha256 {digest or 'none'}, here {own}). Delete it, if it is nobody's:"
+            f" `kubectl -n {cluster.namespace} delete job {run.name}`."
+        )
+    run.thing = {**there, "kind": run.kind}
+    word = ending(there)
+    if word == "failed":
+        problem = diagnose(attend.look_once(cluster, run.thing))
+        raise JobFailed(f"{run.name} failed before: {problem} `python -m runner submit --rerun` measures again.")
+    connection.show(
+        f"{run.name}: {'is complete already; its result is taken' if word else 'runs already; following it'}."
+    )
+    attend.keep(run)
+    return run

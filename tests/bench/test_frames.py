@@ -1,0 +1,46 @@
+from runner.__main__ import main
+from runner.contract import frame
+from runner.contract.errors import InputError
+
+FIRST, SECOND = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
+
+
+def put(folder, name, content):
+    path = folder / "cpu-1-0123456789ab" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def framed(capsys):
+    out, err = capsys.readouterr()
+    return frame.read(out.splitlines(), "a log"), err
+
+
+def test_every_result_below_a_folder_is_printed_and_nothing_else(tmp_path, capsys):
+    put(tmp_path, FIRST + ".json", b"first")
+    put(tmp_path, SECOND + ".json", b"second" * 9000)
+    put(tmp_path, FIRST + ".jsonl", b"rows")
+    put(tmp_path, "." + SECOND + ".json.0a1b2c3d.tmp", b"half")
+    put(tmp_path, "notes.json", b"{}")
+    assert main(["frames", str(tmp_path)]) == 0
+    assert framed(capsys) == (({FIRST: b"first", SECOND: b"second" * 9000}, {}), f"2 result(s) in {tmp_path}\n")
+
+
+def test_since_leaves_out_what_began_before(tmp_path, capsys):
+    put(tmp_path, FIRST + ".json", b"first")
+    put(tmp_path, SECOND + ".json", b"second")
+    assert main(["frames", str(tmp_path), "--since", "20261122T103000Z"]) == 0
+    assert framed(capsys)[0] == ({SECOND: b"second"}, {})
+
+
+def test_an_empty_folder_and_none_say_so(tmp_path, capsys):
+    for folder in (tmp_path, tmp_path / "none"):
+        assert main(["frames", str(folder)]) == 0
+        assert framed(capsys) == (({}, {}), f"0 result(s) in {folder}\n")
+
+
+def test_a_result_that_cannot_be_read_is_named(tmp_path, capsys):
+    (tmp_path / (FIRST + ".json")).symlink_to(tmp_path / "gone")  # as a file whose storage has gone answers
+    assert main(["frames", str(tmp_path)]) == InputError.exit_code
+    assert "cannot be read: No such file or directory. Check the volume's owner and mode." in capsys.readouterr().err

@@ -1,0 +1,140 @@
+"""A real cluster: that of KUBECONFIG. Whoever runs these must be its administrator; each test has a namespace of its own."""
+
+import contextlib
+import json
+import os
+import secrets
+import subprocess
+import threading
+import time
+
+import pytest
+import yaml
+
+from tests import clusterplay
+
+GAUDI = "habana.ai/gaudi"
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.cluster)
+
+
+class Real:
+    """kubectl, in the namespace of one test."""
+
+    def __init__(self, namespace, folder):
+        self.namespace, self.folder = namespace, folder
+
+    def kubectl(self, *arguments, stdin=None, fails=False):
+        done = subprocess.run(
+            ["kubectl", "--namespace", self.namespace, *arguments],
+            input=stdin,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=120,
+        )
+        if fails:
+            return done
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def apply(self, *things):
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(things))
+
+    def get(self, kind, name=None):
+        found = json.loads(self.kubectl("get", kind, *([name] if name else []), "-o", "json"))
+        return found if name else found["items"]
+
+    def patch_status(self, kind, name, status):
+        self.kubectl("patch", kind, name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
+
+    def person(self):
+        """Return a kubeconfig of somebody who has the submitter's Role and nothing else."""
+        self.apply(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "person"}},
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "Role",
+                "metadata": {"name": "submitter"},
+                "rules": clusterplay.role(),
+            },
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "RoleBinding",
+                "metadata": {"name": "person"},
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "submitter"},
+                "subjects": [{"kind": "ServiceAccount", "name": "person", "namespace": self.namespace}],
+            },
+        )
+        config = json.loads(self.kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json"))
+        config["users"][0]["user"] = {"token": self.kubectl("create", "token", "person").strip()}
+        config["contexts"][0]["context"]["namespace"] = self.namespace
+        path = self.folder / "person.kubeconfig"
+        path.write_text(json.dumps(config))
+        path.chmod(0o600)
+        return str(path)
+
+    def until(self, holds, seconds=60):
+        """Wait until ``holds()`` returns something true, and return it."""
+        until_s = time.monotonic() + seconds
+        while not (found := holds()):
+            assert time.monotonic() < until_s, f"not within {seconds} s"
+            time.sleep(0.5)
+        return found
+
+
+@pytest.fixture
+def real(tmp_path):
+    if not os.environ.get("KUBECONFIG"):
+        pytest.skip("no cluster: set KUBECONFIG to that of an administrator")
+    space = Real(f"bloomz-bench-test-{secrets.token_hex(3)}", tmp_path)
+    if space.kubectl("version", fails=True).returncode != 0:
+        pytest.fail("the cluster of KUBECONFIG does not answer")
+    levels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
+    space.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space.namespace, "labels": levels}})
+    space.until(lambda: space.kubectl("get", "serviceaccount", "default", fails=True).returncode == 0)
+    yield space
+    space.kubectl("delete", "namespace", space.namespace, "--wait=false")
+
+
+@contextlib.contextmanager
+def pretend_node(real, name, devices=8):
+    """Add a node that is always ready and runs nothing: pods are scheduled to it, and a test says what becomes of them."""
+    offers = {
+        "cpu": "96",
+        "memory": "760Gi",
+        "hugepages-2Mi": "42000Mi",
+        "ephemeral-storage": "400Gi",
+        "pods": "20",
+        GAUDI: str(devices),
+    }
+    labels = {"bloomz-bench.dev/accelerator": "gaudi2", "kubernetes.io/hostname": name}
+    taints = [{"key": GAUDI, "effect": "NoSchedule"}]
+    real.apply(
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}}
+    )
+    stop = threading.Event()
+
+    def beat():
+        while not stop.is_set():
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            ready = {
+                "type": "Ready",
+                "status": "True",
+                "reason": "Pretended",
+                "lastHeartbeatTime": now,
+                "lastTransitionTime": now,
+            }
+            real.patch_status("node", name, {"capacity": offers, "allocatable": offers, "conditions": [ready]})
+            stop.wait(10)
+
+    beating = threading.Thread(target=beat)
+    beating.start()
+    try:
+        yield name
+    finally:
+        stop.set()
+        beating.join()
+        real.kubectl("delete", "node", name)

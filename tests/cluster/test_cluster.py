@@ -1,0 +1,234 @@
+"""The client and the manifests on a real API server, scheduler and, where there is an image for it, kubelet.
+
+``make test-cluster`` runs these against KUBECONFIG. CPU_IMAGE names the CPU image by digest as nodes can pull it, or have it; without it
+the walk is skipped. A cluster without a default storage class gets a volume on its node, below /tmp.
+"""
+
+import copy
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from runner.host import jobs, results
+from tests import clusterplay
+from tests.cluster.conftest import GAUDI, pretend_node
+
+ROOT = Path(__file__).parents[2]
+WITHOUT = (
+    "MPIJob",
+    "JobSet",
+    "Kustomization",
+    "Namespace",
+    "Component",
+)  # kinds that need an operator, or are no objects
+
+
+def runner(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "runner", *map(str, arguments)],
+        capture_output=True,
+        encoding="utf-8",
+        cwd=ROOT,
+        timeout=900,
+        **options,
+    )
+
+
+def moved(thing, namespace):
+    thing = copy.deepcopy(thing)
+    if thing["metadata"].get("namespace"):
+        thing["metadata"]["namespace"] = namespace
+    return thing
+
+
+def test_server_side_dry_run_accepts_every_manifest(real):
+    manifests = [
+        one for file in sorted((ROOT / "k8s").rglob("*.yaml")) for one in yaml.safe_load_all(file.read_text()) if one
+    ]
+    if not manifests:
+        pytest.skip("no manifests are rendered below k8s/")
+    tried = [moved(one, real.namespace) for one in manifests if one["kind"] not in WITHOUT and "$patch" not in one]
+    for thing in tried:
+        done = real.kubectl(
+            "create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=yaml.safe_dump(thing), fails=True
+        )
+        assert done.returncode == 0, f"{thing['kind']} {thing['metadata']['name']}: {done.stderr}"
+        assert "would violate PodSecurity" not in done.stderr, done.stderr
+    assert len(tried) > 10
+
+
+def submit(real, kubeconfig, *things, extra=()):
+    folder = real.folder / "manifests"
+    folder.mkdir(exist_ok=True)
+    (folder / "60.yaml").write_text(yaml.safe_dump_all(things))
+    return [
+        "submit",
+        folder,
+        "--kubeconfig",
+        kubeconfig,
+        "--namespace",
+        real.namespace,
+        "--runs",
+        real.folder / "runs",
+        *extra,
+    ]
+
+
+def furnish(real):
+    real.apply(
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "bench-run"}},
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "bench-results"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        },
+    )
+    classes = real.get("storageclass")
+    default = "storageclass.kubernetes.io/is-default-class"
+    if any(one["metadata"].get("annotations", {}).get(default) == "true" for one in classes):
+        return
+    place = f"/tmp/{real.namespace}"
+    if Path("/tmp").is_dir():  # where the node is this machine, its folder must be writable for the pod's user
+        Path(place).mkdir(exist_ok=True)
+        shutil.chown(place, 10001, 10001)
+    real.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": real.namespace},
+            "spec": {
+                "capacity": {"storage": "1Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "persistentVolumeReclaimPolicy": "Delete",
+                "claimRef": {"namespace": real.namespace, "name": "bench-results"},
+                "hostPath": {"path": place, "type": "DirectoryOrCreate"},
+            },
+        }
+    )
+    real.until(lambda: real.get("pvc", "bench-results")["status"].get("phase") == "Bound")
+
+
+def restricted(name, **resources):
+    """Return a Job as the tests' own, in the shape that a restricted namespace takes."""
+    job = clusterplay.bench_job(name, **resources)
+    spec = job["spec"]["template"]["spec"]
+    del spec["initContainers"]
+    spec["affinity"] = {}
+    spec["securityContext"] = {
+        "runAsNonRoot": True,
+        "runAsUser": 10001,
+        "fsGroup": 10001,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    confined = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+    spec["containers"][0]["securityContext"] = confined
+    return job
+
+
+def test_gaudi2_jobs_are_scheduled_by_their_devices_and_wait_for_each_other(real):
+    furnish(real)
+    person, name = real.person(), f"pretend-{real.namespace[-6:]}"
+    things = [restricted(f"bench-{letter}-v0-1-0", **{GAUDI: "8", "hugepages-2Mi": "42000Mi"}) for letter in "ab"]
+    with pretend_node(real, name):
+        done = runner(*submit(real, person, clusterplay.CONFIG, *things, extra=["--detach"]))
+        assert done.returncode == 0, done.stderr
+        first, second = done.stdout.split()
+
+        def placed():
+            return [pod for pod in real.get("pods") if pod["spec"].get("nodeName") == name]
+
+        real.until(lambda: len(real.get("pods")) == 2 and placed())
+        running = placed()
+        assert len(running) == 1
+        holder = running[0]["metadata"]["labels"]["batch.kubernetes.io/job-name"]
+        waiting = first if holder == second else second
+        told = runner(
+            "follow", waiting, "--namespace", real.namespace, "--runs", real.folder / "runs", "--unschedulable-s", "3"
+        )
+        assert told.returncode == 12, told.stderr
+        assert f"No node has 8 {GAUDI} free: {name} has 8, held by {running[0]['metadata']['name']} (8)." in told.stderr
+        real.kubectl("delete", "job", holder, "--wait=false")
+        real.kubectl("delete", "pod", running[0]["metadata"]["name"], "--force", "--grace-period=0")
+        real.until(
+            lambda: [pod for pod in placed() if pod["metadata"]["labels"]["batch.kubernetes.io/job-name"] == waiting]
+        )
+        for pod in real.get("pods"):
+            real.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", fails=True)
+
+
+def test_pod_security_refuses_what_is_not_restricted_and_it_is_told(real):
+    furnish(real)
+    open_job = restricted("bench-open-v0-1-0")
+    open_job["spec"]["template"]["spec"]["containers"][0]["securityContext"]["capabilities"]["add"] = ["SYS_NICE"]
+    done = runner(*submit(real, real.person(), clusterplay.CONFIG, open_job, extra=["--refused-s", "2"]))
+    assert done.returncode == 11, done.stderr
+    assert (
+        f"Pod Security of the namespace {real.namespace} refuses the pod:" in done.stderr and "SYS_NICE" in done.stderr
+    )
+
+
+def test_the_immutable_template_and_the_digest(real):
+    furnish(real)
+    person = real.person()
+    done = runner(*submit(real, person, clusterplay.CONFIG, restricted("bench-x-v0-1-0"), extra=["--detach"]))
+    assert done.returncode == 0, done.stderr
+    name = done.stdout.strip()
+    real.kubectl("annotate", "job", name, f"{jobs.SHA256}=other", "--overwrite")
+    again = runner(*submit(real, person, clusterplay.CONFIG, restricted("bench-x-v0-1-0"), extra=["--detach"]))
+    assert again.returncode == 11 and "is there with another content (spec-sha256 other, here" in again.stderr
+    cancelled = runner(
+        "cancel", name, "--kubeconfig", person, "--namespace", real.namespace, "--runs", real.folder / "runs"
+    )
+    assert cancelled.returncode == 0, cancelled.stderr
+    assert not real.get("jobs")
+
+
+def test_an_image_that_is_nowhere(real):
+    furnish(real)
+    job = restricted("bench-x-v0-1-0")
+    job["spec"]["template"]["spec"]["nodeSelector"] = {}
+    job["spec"]["template"]["spec"]["containers"][0]["image"] = "bloomz-bench.invalid/cpu@sha256:" + "0" * 64
+    done = runner(*submit(real, real.person(), clusterplay.CONFIG, job, extra=["--image-s", "5"]))
+    if "waits for a node" in done.stderr and "runs on" not in done.stderr and "pulls its image" not in done.stderr:
+        pytest.skip("no node runs pods")
+    assert done.returncode == 12, done.stderr
+    assert "The node cannot reach the registry of the image bloomz-bench.invalid/cpu@sha256:0000" in done.stderr
+
+
+def test_the_cpu_walk_ends_in_a_compared_result(real):
+    """Rendered, submitted with the submitter's Role alone, measured, collected from the log and from the volume, compared."""
+    image = os.environ.get("CPU_IMAGE")
+    if not image:
+        pytest.skip("no image: set CPU_IMAGE to the CPU image by digest, as the nodes can pull it")
+    rendered = runner(
+        "render", "cpu", "--image", f"cpu={image}", "--namespace", real.namespace, "--out", real.folder / "rendered"
+    )
+    assert rendered.returncode == 0, rendered.stderr
+    furnish(real)
+    person, runs, kept = real.person(), real.folder / "runs", real.folder / "results"
+    with_person = ["--kubeconfig", person, "--namespace", real.namespace, "--runs", runs]
+    done = runner("submit", rendered.stdout.strip(), "--only", "cpu-1", *with_person)
+    assert done.returncode == 0, done.stderr
+    collected = runner("collect", *done.stdout.split(), "--results", kept)
+    assert collected.returncode == 0, collected.stderr
+    (path,) = collected.stdout.split()
+    content = Path(path).read_bytes()
+    assert results.read_one(path)[0]["attempt"]["status"] == "complete"
+    compared = runner("compare", path)
+    assert compared.returncode == 0 and "walk-through, not a reproduction" in compared.stdout.replace("\n", " ")
+    # the log is lost, and the Job with it: the volume has the same bytes
+    name = next(runs.rglob("job.json")).parent.name
+    for log in runs.rglob("*.log"):
+        log.unlink()
+    real.kubectl("delete", "job", name)
+    again = runner("follow", name, *with_person)
+    assert again.returncode == 0, again.stderr
+    assert "takes the results off the volume" in again.stderr
+    collected = runner("collect", *again.stdout.split(), "--results", real.folder / "again")
+    assert Path(collected.stdout.strip()).read_bytes() == content

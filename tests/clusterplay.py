@@ -1,0 +1,229 @@
+"""Plays what controllers, scheduler and kubelet do with a Job, as far as the client sees it: pods, states, logs, endings."""
+
+import threading
+import time
+from pathlib import Path
+
+import yaml
+
+from runner.contract import frame, strictjson
+from tests import samples
+
+FIRST, SECOND = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
+IMAGE = "registry.test/bloomz-bench-cpu@sha256:" + "ab" * 32
+PROGRESS = ["[cpu-1] attempt on a host", "[cpu-1] launch 1/1: starting", "[cpu-1] fünf Wörter, 100 %"]
+
+ROOT = Path(__file__).parents[1]
+ROLE_FILE = next(
+    path for path in (ROOT / "k8s/11-rbac-submitter.yaml", ROOT / "tests/data/submitter-role.yaml") if path.exists()
+)
+
+
+def role():
+    """Return the rules of the submitter's Role, as it is checked in."""
+    return next(one for one in yaml.safe_load_all(ROLE_FILE.read_text()) if one["kind"] == "Role")["rules"]
+
+
+def content(attempt=FIRST):
+    return strictjson.pretty(samples.result(attempt_id=attempt)).encode()
+
+
+def framed(attempt=FIRST):
+    return frame.write(attempt, content(attempt))
+
+
+def bench_job(name="bench-cpu-1-v0-1-0", component="bench", volume=True, **resources):
+    """Return a Job as it is rendered, as far as the client looks at it."""
+    labels = {"app.kubernetes.io/name": "bloomz-bench", "app.kubernetes.io/component": component}
+    results = {"persistentVolumeClaim": {"claimName": "bench-results"}} if volume else {"emptyDir": {}}
+    asked = {"cpu": "1", "memory": "2Gi", **resources}
+    verb = "bench" if component == "bench" else component
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "namespace": "elsewhere",
+            "labels": {**labels, "bloomz-bench.dev/run-id": samples.request().id},
+            "annotations": {"bloomz-bench.dev/deadline-seconds": "1800"},
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": 86400,
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "restartPolicy": "Never",
+                    "serviceAccountName": "bench-run",
+                    "nodeSelector": {"bloomz-bench.dev/accelerator": "gaudi2"},
+                    "tolerations": [{"key": "habana.ai/gaudi", "operator": "Exists", "effect": "NoSchedule"}],
+                    "affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}},
+                    "initContainers": [
+                        {
+                            "name": "wait-for-weights",
+                            "image": IMAGE,
+                            "command": ["python3", "-m", "runner", "prefetch", "--wait-s", "21600"],
+                        }
+                    ],
+                    "containers": [
+                        {
+                            "name": verb,
+                            "image": IMAGE,
+                            "command": [
+                                "python3",
+                                "-m",
+                                "runner",
+                                verb,
+                                "/config/cpu-1.json",
+                                "--results",
+                                "/results",
+                                "--frames",
+                            ],
+                            "resources": {"requests": asked, "limits": asked},
+                            "securityContext": {"readOnlyRootFilesystem": True},
+                            "volumeMounts": [
+                                {"name": "config", "mountPath": "/config"},
+                                {"name": "results", "mountPath": "/results"},
+                            ],
+                        }
+                    ],
+                    "volumes": [
+                        {"name": "config", "configMap": {"name": "config-cpu-v0-1-0-01234567"}},
+                        {"name": "results", **results},
+                    ],
+                },
+            },
+        },
+    }
+
+
+CONFIG = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "config-cpu-v0-1-0-01234567", "namespace": "elsewhere"},
+    "data": {"cpu-1.json": "{}"},
+}
+
+
+def furnish(cluster):
+    """Put into a cluster what an administrator does: account, claim, one node."""
+    cluster.put({"kind": "ServiceAccount", "metadata": {"name": "bench-run"}})
+    cluster.put(
+        {
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": "bench-results"},
+            "spec": {"volumeName": "pv-1"},
+            "status": {"phase": "Bound"},
+        }
+    )
+
+
+def condition(kind, status="True", reason="", message="", time="2026-11-22T10:00:00Z"):
+    return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": time}
+
+
+class Play:
+    """Plays each Job that is created with ``script(play, job)``, in a thread of its own; ``for_collect`` those that take results
+    off the volume, whose content is ``volume`` (attempt ids)."""
+
+    def __init__(self, cluster, script, volume=()):
+        self.cluster, self._script, self.volume = cluster, script, list(volume)
+        self.errors, self._count = [], 0
+        cluster.players.append(self._created)
+
+    def _created(self, event, thing):
+        if event != "ADDED" or thing["kind"] != "Job":
+            return
+        collect = component(thing) == "collect"
+        script = collects if collect else self._script
+        threading.Thread(target=self._play, args=(script, thing), daemon=True).start()
+
+    def _play(self, script, job):
+        try:
+            script(self, job)
+        except Exception as problem:
+            self.errors.append(problem)
+            raise
+
+    # --- the moves ---
+
+    def pod(self, job, number=1, **status):
+        """Create a pod of a Job that waits for its node; return its name."""
+        name = f"{job['metadata']['name']}-p{number}"
+        template = job["spec"]["template"]
+        labels = {**template["metadata"]["labels"], "batch.kubernetes.io/job-name": job["metadata"]["name"]}
+        self.cluster.put(
+            {"kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": dict(template["spec"])},
+            {"phase": "Pending", **status},
+        )
+        return name
+
+    def place(self, pod, node="node1"):
+        with self.cluster.lock:
+            thing = dict(self.cluster.get("Pod", pod))
+            thing["spec"] = {**thing["spec"], "nodeName": node}
+            self.cluster.put(thing)
+            self.cluster.change("Pod", pod, conditions=[condition("PodScheduled")])
+
+    def start(self, pod, log=PROGRESS):
+        container = self.container(pod)
+        self.cluster.write_log(pod, container, list(log))
+        state = {"running": {"startedAt": "2026-11-22T10:01:00Z"}}
+        self.cluster.change("Pod", pod, phase="Running", containerStatuses=[{"name": container, "state": state}])
+
+    def say(self, pod, lines):
+        self.cluster.write_log(pod, self.container(pod), lines)
+
+    def end(self, pod, code=0, reason=None, message="", log=(), conditions=()):
+        container = self.container(pod)
+        self.cluster.write_log(pod, container, list(log), ended=True)
+        state = {
+            "terminated": {
+                "exitCode": code,
+                "reason": reason or ("Completed" if code == 0 else "Error"),
+                "message": message,
+            }
+        }
+        self.cluster.change(
+            "Pod",
+            pod,
+            phase="Succeeded" if code == 0 else "Failed",
+            containerStatuses=[{"name": container, "state": state}],
+            conditions=[condition("PodScheduled"), *conditions],
+        )
+
+    def finish(self, job, kind="Complete", reason="", message=""):
+        self.cluster.change(
+            "Job", job["metadata"]["name"], conditions=[condition(kind, reason=reason, message=message)]
+        )
+
+    def container(self, pod):
+        return self.cluster.get("Pod", pod)["spec"]["containers"][0]["name"]
+
+    def wait(self, seconds=0.02):
+        time.sleep(seconds)
+
+
+def runs_well(play, job, attempt=FIRST, pause=0.02):
+    """Play a run that goes well: scheduled, started, measured, ended."""
+    pod = play.pod(job)
+    play.wait(pause)
+    play.place(pod)
+    play.start(pod)
+    play.wait(pause)
+    play.end(pod, log=framed(attempt) if component(job) == "bench" else ["done"])
+    play.finish(job)
+
+
+def collects(play, job):
+    """Play the Job that takes results off the volume."""
+    pod = play.pod(job)
+    play.place(pod)
+    lines = [line for attempt in play.volume for line in framed(attempt)]
+    play.start(pod, log=[])
+    play.end(pod, log=[*lines, f"{len(play.volume)} result(s) in /results"])
+    play.finish(job)
+
+
+def component(thing):
+    return thing["metadata"]["labels"]["app.kubernetes.io/component"]

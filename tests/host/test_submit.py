@@ -1,0 +1,573 @@
+"""The verbs submit, follow and cancel on a cluster that behaves."""
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from runner.contract import frame
+from runner.contract.errors import (
+    ClusterRefused,
+    InputError,
+    Interrupted,
+    JobFailed,
+    NotStarted,
+    ResultLost,
+    UsageError,
+)
+from runner.host import attend, jobs
+from tests import apiserver, clusterplay
+from tests.clusterplay import FIRST, SECOND, Play, bench_job, condition, framed
+
+
+def stands(play, job):
+    """Play a run that is scheduled and runs on."""
+    pod = play.pod(job)
+    play.place(pod)
+    play.start(pod)
+
+
+def test_a_run_goes_from_manifest_to_result(client, cluster):
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit() == 0, client.err
+    assert "launch 1/1: starting" in client.err and frame.MARK not in client.err
+    assert client.collected() == [FIRST]
+    assert set(cluster.headers_seen) == {f"Bearer {apiserver.TOKEN}"}
+    assert not client.jobs("collect")
+
+
+def test_what_is_submitted_is_the_manifest_with_its_own_name_deadline_and_digest(client, cluster):
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit() == 0
+    (made,), rendered = client.jobs(), bench_job()
+    assert made["metadata"]["name"].startswith("bench-cpu-1-v0-1-0-")
+    assert made["metadata"]["namespace"] == apiserver.NAMESPACE
+    assert made["spec"]["activeDeadlineSeconds"] == 1800
+    waiting = made["spec"]["template"]["spec"]["initContainers"][0]["command"]
+    assert waiting[-2:] == ["--wait-s", "60"]
+    waiting[-1], made["spec"]["activeDeadlineSeconds"] = "21600", 86400
+    assert made["spec"] == rendered["spec"]
+    assert made["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "bloomz-bench"
+
+
+def test_submitting_again_attaches_to_what_runs(client, cluster):
+    Play(cluster, stands)
+    assert client.submit("--detach") == 0
+    name = client.out.strip()
+    threading.Timer(0.3, lambda: finish(cluster, name)).start()
+    assert client.submit() == 0, client.err
+    assert f"{name}: runs already; following it." in client.err
+    assert client.collected() == [FIRST]
+    assert cluster.requests["create", "jobs"] == 3  # one create, and a dry run of each submit
+
+
+def finish(cluster, name, attempt=FIRST):
+    play, job = Play(cluster, None), cluster.get("Job", name)
+    play.end(f"{name}-p1", log=framed(attempt))
+    play.finish(job)
+
+
+def test_submitting_again_takes_the_result_of_what_is_complete(client, cluster):
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit() == 0
+    assert client.submit() == 0
+    assert "is complete already; its result is taken" in client.err
+    assert client.collected() == [FIRST]
+    assert len(client.jobs()) == 1
+
+
+def test_following_again_adds_nothing_to_the_log(client, cluster):
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit() == 0
+    (log,) = client.out.split()
+    before = Path(log).read_bytes()
+    assert client.run("follow", client.name) == 0
+    assert client.out.split() == [log]
+    assert Path(log).read_bytes() == before
+
+
+def test_a_failed_run_is_told_with_its_reason_and_not_started_again(client, cluster):
+    def fails(play, job):
+        stands(play, job)
+        play.end(f"{job['metadata']['name']}-p1", 137, "OOMKilled")
+        play.finish(job, "Failed", "PodFailurePolicy", "Container bench failed")
+
+    Play(cluster, fails)
+    assert client.submit() == JobFailed.exit_code
+    assert "The container bench was killed at its memory limit (OOMKilled). Raise `memory`" in client.err
+    evidence = json.loads((client.runs / apiserver.NAMESPACE / client.name / "evidence.json").read_text())
+    assert evidence["problem"]["row"] == "memory"
+    assert evidence["pods"][0]["status"]["phase"] == "Failed" and evidence["log"]
+    assert client.submit() == JobFailed.exit_code
+    assert f"{client.name} failed before: The container bench was killed" in client.err
+    assert len(client.jobs()) == 1
+
+
+def test_a_rerun_is_another_job(client, cluster):
+    attempts = iter([FIRST, SECOND])
+    Play(cluster, lambda play, job: clusterplay.runs_well(play, job, next(attempts)))
+    assert client.submit() == 0
+    first = client.name
+    assert client.submit("--rerun") == 0
+    assert client.collected() == [SECOND]
+    assert {one["metadata"]["name"] for one in client.jobs()} == {first, f"{first}-r2"}
+
+
+def test_a_job_of_the_same_name_and_another_content_is_refused(client, cluster):
+    Play(cluster, stands)
+    assert client.submit("--detach") == 0
+    job = cluster.get("Job", client.name)
+    job["metadata"]["annotations"][jobs.SHA256] = "0" * 64
+    cluster.put(job)
+    assert client.submit() == ClusterRefused.exit_code
+    assert f"is there with another content (spec-sha256 {'0' * 64}, here " in client.err
+
+
+def test_the_weights_come_first_and_runs_one_after_the_other(client, cluster):
+    order, running = [], set()
+
+    def alone(play, job):
+        order.append(job["metadata"]["name"])
+        assert not running, "another run of the client is not over"
+        running.add(job["metadata"]["name"])
+        play.wait(0.05)
+        running.clear()
+        clusterplay.runs_well(play, job, {1: FIRST}.get(len(order), f"2026112{len(order)}T100000Z-0123abcd"))
+
+    play = Play(cluster, alone)
+    things = [
+        bench_job("bench-b-v0-1-0"),
+        bench_job("bench-c-v0-1-0"),
+        bench_job("prefetch-a-v0-1-0", component="prefetch"),
+    ]
+    assert client.submit(things=things) == 0, client.err
+    assert [name.rpartition("-")[0] for name in order] == ["prefetch-a-v0-1-0", "bench-b-v0-1-0", "bench-c-v0-1-0"]
+    assert not play.errors
+    assert len(client.out.split()) == 2
+
+
+def test_one_that_fails_does_not_keep_the_next_from_running(client, cluster):
+    def script(play, job):
+        if job["metadata"]["name"].startswith("bench-b"):
+            stands(play, job)
+            play.end(f"{job['metadata']['name']}-p1", 6, log=["runner: tokens differ. Look."])
+            play.finish(job, "Failed", "PodFailurePolicy")
+        else:
+            clusterplay.runs_well(play, job)
+
+    Play(cluster, script)
+    assert client.submit(things=[bench_job("bench-b-v0-1-0"), bench_job("bench-c-v0-1-0")]) == JobFailed.exit_code
+    assert (
+        "(a launch ended without a measurement: launcher missing, a rank died, tokens differ): tokens differ. Look."
+        in client.err
+    )
+    assert client.collected() == [FIRST]
+
+
+def test_a_prefetch_that_fails_ends_it(client, cluster):
+    def fails(play, job):
+        stands(play, job)
+        play.end(f"{job['metadata']['name']}-p1", 9, log=["runner: the hub did not answer. Try later."])
+        play.finish(job, "Failed", "BackoffLimitExceeded")
+
+    Play(cluster, fails)
+    assert (
+        client.submit(things=[bench_job("prefetch-a-v0-1-0", component="prefetch"), bench_job()]) == JobFailed.exit_code
+    )
+    assert "the hub did not answer. Try later." in client.err
+    assert not client.jobs()
+
+
+def test_only_takes_what_is_named(client, cluster):
+    Play(cluster, clusterplay.runs_well)
+    things = [bench_job("bench-b-v0-1-0"), bench_job("bench-c-v0-1-0")]
+    assert client.submit("--only", "bench-c", things=things) == 0
+    assert client.name.startswith("bench-c")
+    assert client.submit("--only", "nothing", things=things) == UsageError.exit_code
+    assert "No Job of the manifests has nothing in its name: bench-b-v0-1-0, bench-c-v0-1-0." in client.err
+
+
+def test_a_dry_run_prints_what_would_be_created_and_creates_nothing(client, cluster):
+    assert client.submit("--dry-run") == 0
+    printed = list(yaml.safe_load_all(client.out))
+    assert [one["kind"] for one in printed] == ["ConfigMap", "Job"]
+    assert not cluster.all("Job") and not cluster.all("ConfigMap")
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit() == 0
+    made = client.jobs()[0]
+    assert {key: made[key] for key in ("kind", "spec")} == {key: printed[1][key] for key in ("kind", "spec")}
+    assert made["metadata"]["name"] == printed[1]["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    "kind, name, told",
+    [
+        ("ServiceAccount", "bench-run", "The ServiceAccount bench-run, which the Jobs name, does not exist in bench."),
+        (
+            "PersistentVolumeClaim",
+            "bench-results",
+            "The PersistentVolumeClaim bench-results, which the Jobs name, does not exist",
+        ),
+    ],
+)
+def test_what_the_jobs_need_is_asked_for_first(client, cluster, kind, name, told):
+    cluster.remove(kind, name)
+    assert client.submit() == ClusterRefused.exit_code
+    assert told in client.err
+    assert not cluster.all("Job")
+
+
+def test_what_admission_refuses_is_told_before_anything_is_created(client, cluster):
+    cluster.faults.append(
+        apiserver.Fault(
+            ("create", "jobs"), "status", status=422, message='Job.batch "x" is invalid: spec.template: Required value'
+        )
+    )
+    assert client.submit() == ClusterRefused.exit_code
+    assert "the API server finds the manifest wrong: Job.batch" in client.err
+    assert not cluster.all("Job") and not cluster.all("ConfigMap")
+
+
+def test_an_image_that_cannot_be_pulled_is_refused_before_the_cluster_is_asked(client, cluster):
+    draft = bench_job()
+    draft["metadata"]["annotations"][jobs.IMAGE_PROBLEM] = (
+        "no image of this stack stands in versions.lock. Run make images"
+    )
+    assert client.submit(things=[draft]) == ClusterRefused.exit_code
+    assert "The image of bench-cpu-1-v0-1-0" in client.err and "Run make images." in client.err
+    assert not cluster.requests
+
+
+def test_a_namespace_that_is_not_there(client, cluster):
+    cluster.rules = None
+    assert client.submit("--namespace", "nowhere") == ClusterRefused.exit_code
+    assert (
+        "The namespace nowhere does not exist. Create it and what belongs to it: `kubectl apply -f k8s/00-namespace.yaml`"
+        in client.err
+    )
+
+
+def test_nodes_are_told_where_they_may_be_seen(client, cluster):
+    cluster.rules = None
+    cluster.put({"kind": "Node", "metadata": {"name": "node1"}, "status": {"allocatable": {"habana.ai/gaudi": "8"}}})
+    cluster.put({"kind": "Node", "metadata": {"name": "node2"}, "status": {"allocatable": {"cpu": "8"}}})
+    assert client.submit("--dry-run", things=[bench_job(**{"habana.ai/gaudi": "8"})]) == 0
+    assert "nodes: 1 of 2 offers 8 habana.ai/gaudi or more." in client.err
+
+
+def test_manifests_without_a_benchmark_and_without_anything(client, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert client.run("submit", empty) == UsageError.exit_code
+    assert client.run("submit", tmp_path / "none") == InputError.exit_code
+    assert "does not exist. Render it" in client.err
+    (empty / "a.yaml").write_text("a: [")
+    assert client.run("submit", empty) == InputError.exit_code
+    assert "is no manifest" in client.err
+
+
+def test_a_kubeconfig_that_is_not_there(client, tmp_path):
+    assert client.run("submit", client.manifests(), "--kubeconfig", tmp_path / "none") == ClusterRefused.exit_code
+    assert "No kubeconfig can be used: " in client.err and "--kubeconfig or KUBECONFIG" in client.err
+
+
+# --- how long it may take ---
+
+
+def test_a_run_that_no_node_takes_is_given_up_at_its_deadline_and_stays(client, cluster):
+    def pends(play, job):
+        message = "0/1 nodes are available: 1 Insufficient habana.ai/gaudi. preemption: none"
+        play.pod(job, conditions=[condition("PodScheduled", "False", "Unschedulable", message)])
+
+    Play(cluster, pends)
+    began_s = time.monotonic()
+    assert (
+        client.submit("--unschedulable-s", "0.4", things=[bench_job(**{"habana.ai/gaudi": "8"})])
+        == NotStarted.exit_code
+    )
+    assert time.monotonic() - began_s < 10
+    assert "No node has 8 habana.ai/gaudi free (nodes may not be listed with these rights)." in client.err
+    assert "It waited 0 s for a node that takes the pod, as long as it may." in client.err
+    assert f"`python -m runner follow --namespace bench {client.name}` goes on" in client.err
+    assert client.jobs()
+
+
+def test_an_autoscaler_s_event_starts_the_deadline_anew(client, cluster):
+    def grows(play, job):
+        message = "0/1 nodes are available: 1 Insufficient cpu."
+        pod = play.pod(job, conditions=[condition("PodScheduled", "False", "Unschedulable", message)])
+        for _ in range(4):
+            play.wait(0.4)
+            cluster.event("TriggeredScaleUp", "pod triggered scale-up", pod)
+        play.wait(0.2)
+        play.place(pod)
+        play.start(pod)
+        play.end(pod, log=framed())
+        play.finish(job)
+
+    Play(cluster, grows)
+    assert client.submit("--unschedulable-s", "1.0") == 0, client.err
+    assert client.collected() == [FIRST]
+
+
+@pytest.mark.parametrize(
+    "row, deadline",
+    [("creating", "--creating-s"), ("image", "--image-s"), ("refused", "--refused-s"), ("init", "--init-s")],
+)
+def test_every_wait_has_its_deadline(client, cluster, row, deadline):
+    def waits(play, job):
+        name = job["metadata"]["name"]
+        if row == "refused":
+            cluster.event("FailedCreate", f'pods "{name}-x" is forbidden: exceeded quota: q, used: 8', name, "Job")
+            return
+        pod = play.pod(job)
+        play.place(pod)
+        if row == "image":
+            cluster.event("Pulling", "Pulling image", pod)
+        if row == "init":
+            state = {"running": {}}
+            cluster.write_log(pod, "wait-for-weights", ["waiting"])
+            cluster.change("Pod", pod, initContainerStatuses=[{"name": "wait-for-weights", "state": state}])
+
+    Play(cluster, waits)
+    began_s = time.monotonic()
+    code = client.submit(deadline, "0.3")
+    assert time.monotonic() - began_s < 10
+    assert code == (ClusterRefused if row == "refused" else NotStarted).exit_code, client.err
+    assert {"refused": "A quota of the namespace bench is used up"}.get(row, f"{deadline} allows more") in client.err
+
+
+def test_a_job_that_outlives_its_own_deadline_is_given_up(client, cluster):
+    Play(cluster, stands)
+    assert client.submit("--deadline-s", "1", "--overrun-s", "0.3") == NotStarted.exit_code
+    assert "for a Job that is past its own deadline" in client.err
+
+
+def test_what_cannot_get_better_is_not_waited_for(client, cluster):
+    def names_nothing(play, job):
+        pod = play.pod(job)
+        play.place(pod)
+        state = {"waiting": {"reason": "InvalidImageName", "message": "couldn't parse image name"}}
+        cluster.change("Pod", pod, containerStatuses=[{"name": "bench", "state": state}])
+
+    Play(cluster, names_nothing)
+    assert client.submit() == NotStarted.exit_code
+    assert "is no name of an image" in client.err
+
+
+def test_a_queue_is_waited_for(client, cluster):
+    def queued(play, job):
+        with cluster.lock:
+            made = cluster.get("Job", job["metadata"]["name"])
+            made["spec"]["suspend"] = True
+            cluster.put(made)
+        play.wait(0.5)
+        made["spec"]["suspend"] = False
+        cluster.put(made)
+        clusterplay.runs_well(play, made)
+
+    Play(cluster, queued)
+    assert client.submit("--creating-s", "0.4") == 0, client.err
+    assert "waits in the queue (suspended)" in client.err
+
+
+# --- where the result comes from ---
+
+
+def test_a_log_that_lost_its_frame_is_made_good_from_the_volume(client, cluster):
+    def loses(play, job):
+        stands(play, job)
+        play.end(f"{job['metadata']['name']}-p1", log=framed()[:-2])
+        play.finish(job)
+
+    Play(cluster, loses, volume=[FIRST])
+    assert client.submit() == 0, client.err
+    assert "the log was rotated or cut, and a part of the result is missing" in client.err
+    assert client.collected() == [FIRST]
+    assert not client.jobs("collect")  # it is removed again
+
+
+def test_the_job_that_takes_results_off_the_volume_changes_nothing_and_asks_for_no_device():
+    rendered = bench_job(**{"habana.ai/gaudi": "8", "hugepages-2Mi": "42000Mi"})
+    job = jobs.to_collect(jobs.to_submit(rendered), "20261122T095000Z")
+    pod, own = job["spec"]["template"]["spec"], rendered["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["command"] == [
+        *("python3", "-m", "runner", "frames"),
+        f"/results/{rendered['metadata']['labels']['bloomz-bench.dev/run-id']}",
+        "--since",
+        "20261122T095000Z",
+    ]
+    assert set(container["resources"]["limits"]) == {"cpu", "memory", "ephemeral-storage"}
+    assert next(one for one in pod["volumes"] if one["name"] == "results")["persistentVolumeClaim"]["readOnly"] is True
+    assert {one["mountPath"]: one.get("readOnly", False) for one in container["volumeMounts"]} == {
+        "/results": True,
+        "/tmp": False,
+    }
+    assert pod["nodeSelector"] == own["nodeSelector"] and pod["tolerations"] == own["tolerations"]
+    assert "podAntiAffinity" not in str(job) and "initContainers" not in pod
+    assert container["securityContext"] == own["containers"][0]["securityContext"]
+    assert jobs.component(job) == "collect" and len(job["metadata"]["name"]) <= 63
+    assert jobs.to_collect(bench_job(volume=False)) is None
+
+
+def test_a_result_that_is_nowhere_leaves_the_pod_s_last_words_as_partial(client, cluster):
+    words = {
+        "kind": "termination",
+        "schema": 1,
+        "attempts": [{"attempt": FIRST, "latency_s": [0.5]}],
+        "dropped": 0,
+        "error": None,
+    }
+
+    def loses(play, job):
+        stands(play, job)
+        play.end(f"{job['metadata']['name']}-p1", message=json.dumps(words))
+        play.finish(job)
+
+    Play(cluster, loses)
+    assert client.submit() == ResultLost.exit_code
+    assert (
+        f"{FIRST} could be taken neither from the log nor from the volume; the pod's last words, a summary and no result"
+        in client.err
+    )
+    (path,) = client.runs.rglob("partial.json")
+    kept = json.loads(path.read_text())
+    assert kept["kind"] == "partial" and kept["attempts"][FIRST]["latency_s"] == [0.5]
+
+
+def test_a_result_that_the_last_words_name_and_the_log_lacks_is_fetched(client, cluster):
+    words = {"kind": "termination", "schema": 1, "attempts": [{"attempt": FIRST}, {"attempt": SECOND}], "error": None}
+
+    def half(play, job):
+        stands(play, job)
+        play.end(f"{job['metadata']['name']}-p1", message=json.dumps(words), log=framed(FIRST))
+        play.finish(job)
+
+    Play(cluster, half, volume=[FIRST, SECOND])
+    assert client.submit() == 0, client.err
+    assert client.collected() == [FIRST, SECOND]
+
+
+def test_without_a_volume_a_lost_result_is_said_to_be_lost(client, cluster):
+    def loses(play, job):
+        stands(play, job)
+        play.end(f"{job['metadata']['name']}-p1")
+        play.finish(job)
+
+    Play(cluster, loses)
+    assert client.submit(things=[bench_job(volume=False)]) == ResultLost.exit_code
+    assert "could be taken not from the log, and there is no volume" in client.err
+    assert not client.jobs("collect")
+
+
+def test_a_failed_attempt_s_result_is_taken_too(client, cluster):
+    def fails(play, job):
+        stands(play, job)
+        play.end(f"{job['metadata']['name']}-p1", 6, log=framed())
+        play.finish(job, "Failed", "PodFailurePolicy")
+
+    Play(cluster, fails)
+    assert client.submit() == JobFailed.exit_code
+    assert client.collected() == [FIRST]
+
+
+def test_a_job_that_is_gone_gives_its_result_from_the_volume(client, cluster):
+    Play(cluster, stands, volume=[FIRST])
+    assert client.submit("--detach") == 0
+    name = client.out.strip()
+    cluster.remove("Job", name)
+    cluster.remove("Pod", f"{name}-p1")
+    assert client.run("follow", name) == 0, client.err
+    assert client.collected() == [FIRST]
+    assert client.submit() == 0
+    assert "was submitted before and is gone; what is kept of it is taken" in client.err
+    assert client.collected() == [FIRST]
+    assert client.run("follow", "never-there") == InputError.exit_code
+    assert "never-there is neither in bench nor in" in client.err
+
+
+def test_follow_without_names_follows_all_that_are_there(client, cluster):
+    Play(cluster, clusterplay.runs_well)
+    assert client.run("follow") == InputError.exit_code
+    assert "No benchmark is in bench. Start one" in client.err
+    attempts = iter([FIRST, SECOND])
+    cluster.players.clear()
+    Play(cluster, lambda play, job: clusterplay.runs_well(play, job, next(attempts), pause=0.2))
+    assert client.submit("--detach", things=[bench_job("bench-b-v0-1-0"), bench_job("bench-c-v0-1-0")]) == 0
+    assert client.run("follow") == 0, client.err
+    assert sorted(client.collected()) == [FIRST, SECOND]
+
+
+# --- signals, and the way back ---
+
+
+def interrupted(client, *arguments, signals=(signal.SIGINT,)):
+    """Submit, and send this process signals once the pod runs."""
+
+    def send():
+        until_s, before = time.monotonic() + 20, client.cluster.requests["get", "pods"]
+        while client.cluster.requests["get", "pods"] == before and time.monotonic() < until_s:
+            time.sleep(0.02)
+        for number in signals:
+            os.kill(os.getpid(), number)
+            time.sleep(0.2)
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    code = client.submit(*arguments)
+    sender.join()
+    return code
+
+
+def test_ctrl_c_detaches_and_says_how_to_come_back(client, cluster, monkeypatch):
+    monkeypatch.setattr(attend, "at_a_terminal", lambda: True)
+    monkeypatch.setattr(attend, "SECOND_SIGNAL_S", 0.3)
+    Play(cluster, stands)
+    assert interrupted(client) == Interrupted.exit_code
+    name = client.name
+    assert (
+        f"Come back and collect: `python -m runner follow --namespace bench {name}`; end them: `python -m runner cancel"
+        in client.err
+    )
+    finish(cluster, name)
+    assert client.run("follow", name) == 0
+    assert client.collected() == [FIRST]
+
+
+def test_a_second_ctrl_c_cancels(client, cluster, monkeypatch):
+    monkeypatch.setattr(attend, "at_a_terminal", lambda: True)
+    Play(cluster, stands)
+    assert interrupted(client, signals=(signal.SIGINT, signal.SIGINT)) == Interrupted.exit_code
+    assert "Cancelled 1 run(s)" in client.err
+    assert not client.jobs() and not cluster.all("Pod")
+    (evidence,) = client.runs.rglob("evidence.json")
+    assert json.loads(evidence.read_text())["pods"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_without_a_terminal_a_signal_cancels_unless_told_otherwise(client, cluster, number):
+    Play(cluster, stands)
+    assert interrupted(client, "--detach-on-signal", signals=(number,)) == Interrupted.exit_code
+    assert "Detached; the runs go on in the cluster." in client.err
+    assert client.jobs()
+    assert interrupted(client, signals=(number,)) == Interrupted.exit_code
+    assert not client.jobs()
+
+
+def test_a_cancelled_run_can_be_submitted_again(client, cluster):
+    attempts = [stands, clusterplay.runs_well]
+    Play(cluster, lambda play, job: attempts.pop(0)(play, job))
+    assert client.submit("--detach") == 0
+    name = client.name
+    assert client.run("cancel", name) == 0
+    assert f"{name}: deleted." in client.err
+    assert not client.jobs() and not cluster.all("Pod")
+    assert client.run("cancel", name) == InputError.exit_code
+    assert client.submit() == 0, client.err
+    assert client.collected() == [FIRST]
