@@ -124,8 +124,7 @@ def test_an_image_s_digest_is_that_of_its_manifest(tmp_path, monkeypatch):
         origins.image_digest("vault.habana.ai/x", "1.9.0-580")
         == "sha256:" + hashlib.sha256(b'{"schemaVersion": 2}').hexdigest()
     )
-    with pytest.raises(Unreachable, match="manifest unknown"):
-        origins.image_digest("vault.habana.ai/x", "9")
+    assert origins.image_digest("vault.habana.ai/x", "9") is None
 
 
 def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_copy, hub_here, monkeypatch, capsys):
@@ -142,12 +141,16 @@ def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_
     assert lockfile.read(lock_copy).models["bloom-fp16"].files == known
     capsys.readouterr()
 
-    def dead(repository, tag):
+    def dead(repository, tag_or_digest):
         raise Unreachable("the registry, for x: no route")
 
     monkeypatch.setattr(origins, "image_digest", dead)
-    asked = [stack for stack in lockfile.read(lock_copy).stacks.values() if stack.image.digest == lockfile.UNRESOLVED]
-    with pytest.raises(Unreachable, match=f"{len(asked)} of the origins asked did not answer"):
+    monkeypatch.setattr(origins, "platform_digest", dead)
+    stacks = lockfile.read(lock_copy).stacks.values()
+    images = [image for stack in stacks for image in (stack.image, stack.interpreter) if image]
+    open_images = sum(lockfile.UNRESOLVED in (image.digest, image.platform) for image in images)
+    assert open_images
+    with pytest.raises(Unreachable, match=f"{open_images} of the origins asked did not answer"):
         verb.main(["--only", "images"])
     captured = capsys.readouterr()
     assert "not reached: stacks.gaudi-1.9.image.digest: the registry, for x: no route" in captured.err
@@ -190,8 +193,9 @@ def test_every_locked_package_has_hashes_and_none_is_the_vendor_s():
         pins = requirements.pins((paths.ROOT / entry.file).read_text())
         assert pins
         assert all(hashes for versions in pins.values() for hashes in versions.values()), entry.file
-        assert not set(pins) & set(requirements.EXCLUDED), entry.file
-        assert not any(name.startswith(("nvidia-", "habana-")) for name in pins), entry.file
+        if "torch" not in pins:  # torch's own files are for images alone
+            assert not set(pins) & set(requirements.EXCLUDED), entry.file
+            assert not any(name.startswith(("nvidia-", "habana-")) for name in pins), entry.file
 
 
 def test_direct_pins_stand_in_the_requirements_with_the_hash_of_the_lock():
