@@ -13,7 +13,7 @@ REQUESTS ?= build/requests
 # pip in its one form: hashes checked, nothing resolved, nothing built but what is said to be
 PIP_INSTALL = $(PY) -m pip install --quiet --require-hashes --no-deps
 # what builds and runs images, as Debian names it
-IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime
+IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apache2-utils
 # torch's version, read from the lock's cpu stack
 TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' versions.lock)
 

@@ -13,7 +13,7 @@ PULL_S = 3600
 
 
 def version():
-    """Return the version of the buildah that is installed, such as 1.28.2."""
+    """Return the version of the buildah that is installed."""
     return _run("--version").split()[2]
 
 

@@ -17,7 +17,7 @@ def bill(stack, packages, wheels, debian, epoch):
     from, ``debian`` a list of [name, version, architecture], ``epoch`` the time to put in, in Unix seconds.
     """
     files = {_of(file.name): file for file in sorted(wheels.iterdir())}
-    components = [_python(name, found, files.get((name, found["version"]))) for name, found in packages.items()]
+    components = [_python(name, found, files.get((name, found["version"]))) for name, found in sorted(packages.items())]
     components += [
         {"type": "library", "name": name, "version": version, "purl": f"pkg:deb/{name}@{version}?arch={architecture}"}
         for name, version, architecture in sorted(debian)
