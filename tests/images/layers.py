@@ -61,5 +61,7 @@ def _layer(path):
             content = member.linkname
             if member.isfile():
                 content = hashlib.sha256(archive.extractfile(member).read()).hexdigest()
-            found[member.name] = Entry(member.type, member.mode, (member.uid, member.gid), int(member.mtime), content)
+            found[member.name] = Entry(
+                member.type, member.mode & 0o7777, (member.uid, member.gid), int(member.mtime), content
+            )
     return found
