@@ -3,12 +3,13 @@
 # Runs once, in the build stage, and needs no network. Arguments go to venv: --system-site-packages where the base brings torch.
 set -eu
 umask 022
+# A .pyc holds bytes that differ from build to build; neither pip nor a setup.py that imports torch may leave one.
+export PYTHONDONTWRITEBYTECODE=1
 
 python3 -m venv --without-pip "$@" /opt/bench
 pip="/opt/bench/bin/python $(echo /tools/pip-*.whl)/pip --disable-pip-version-check --no-cache-dir"
 
 # The one form of pip. What the base has already is installed again beside it, since pip checks no hash of what is there.
-# No .pyc is written: their bytes would differ from build to build.
 locked() {
     $pip install --no-index --find-links /wheels --require-hashes --no-deps --ignore-installed --no-compile \
         --root-user-action ignore --quiet "$@"

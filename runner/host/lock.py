@@ -221,12 +221,14 @@ def _compile_stack(name, stack):
         for package, pin in stack.packages.items()
         if pin.origin == "index" and package != "torch"
     ]
+    from_source = any(package == "deepspeed" and pin.origin == "source" for package, pin in stack.packages.items())
+    needs = requirements.DEEPSPEED_NEEDS if from_source else []
     target = paths.ROOT / stack.requirements.file
     text = requirements.compile_file(
         target,
         stack.python,
         stack.requirements.exclude_newer,
-        [*pinned, *requirements.TORCH_NEEDS],
+        [*pinned, *requirements.TORCH_NEEDS, *needs],
         [],
         f"stack {name}",
         requirements.PLATFORMS.get(name),

@@ -6,7 +6,26 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from runner.host import paths
+from tests.stacks import build
+
 EPOCH = "1700000000"
+
+# Libraries of a Python's own modules.
+PYTHON_NEEDS = ("libssl3", "libffi8", "libsqlite3-0", "libbz2-1.0", "liblzma5", "libuuid1", "libstdc++6", "zlib1g")
+
+# What the vendor's image brings: torch with what its wheel carries, and the name of the plugin.
+VENDOR_PARTS = (
+    "torch",
+    "torchgen",
+    "functorch",
+    "nvidia",
+    "triton",
+    "torch-*.dist-info",
+    "nvidia_*_cu11-*.dist-info",
+    "triton-*.dist-info",
+    "habana_torch_plugin-*.dist-info",
+)
 
 # Debian's own files that no image needs; with them a base is twice the size.
 LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
@@ -14,8 +33,8 @@ LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 
 def make(stack):
     """Return the local name of a stack's stand-in base, made if it is not there."""
-    recipe = {"cpu": slim, "cuda": slim}[stack]
-    tag = f"localhost/bloomz-bench/stand-in:{_key(recipe)}"
+    recipe = RECIPES[stack]
+    tag = f"localhost/bloomz-bench/stand-in-{stack}:{_key(recipe)}"
     if subprocess.run(["buildah", "inspect", "--type", "image", tag], capture_output=True).returncode != 0:
         recipe(tag)
     return tag
@@ -24,6 +43,47 @@ def make(stack):
 def slim(tag):
     """A slim image with Debian 12's Python 3.11, as the one of python:3.12-slim-bookworm has 3.12."""
     debian(tag, "python3", "libstdc++6")
+
+
+def python312(tag):
+    """As above, with the very Python that the stack of today's CUDA is locked for."""
+    debian(tag, *PYTHON_NEEDS, add=interpreter("3.12"))
+
+
+def ubuntu_with_compiler(tag):
+    """A base with a compiler and, as the real one, without a Python where images look for it."""
+    debian(tag, *PYTHON_NEEDS, "g++", add=interpreter("3.10"))
+
+
+def vendor(tag):
+    """The vendor's image less its binary parts: Python 3.8, the index's torch of the same release, the emulated modules."""
+    name = "gaudi-1.10"
+    environment = build.make(name)
+    site = environment / "lib" / "python3.8" / "site-packages"
+    there = "/usr/local/lib/python3.8/site-packages/"
+    parts = [path for part in VENDOR_PARTS for path in sorted(site.glob(part))]
+    programs = [environment / "bin" / name for name in ("torchrun", "convert-caffe2-to-onnx", "convert-onnx-to-caffe2")]
+    add = [(path, there + path.name) for path in parts]
+    add += [(path, f"/usr/local/bin/{path.name}") for path in programs if path.exists()]
+    add += [(paths.ROOT / "tests" / "emulation" / "habana_frameworks", there + "habana_frameworks")]
+    debian(tag, *PYTHON_NEEDS, add=[*interpreter("3.8"), *add])
+
+
+def interpreter(version):
+    """Return what makes a pyenv's Python the one of /usr/local, as in the images of python."""
+    found = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*"))
+    assert found, f"no Python {version} was found. Install it (pyenv install {version})."
+    folder = found[-1]
+    library = next((folder / "lib").glob("libpython3*.so.1.0"), None)
+    add = [(folder / "bin" / f"python{version}", f"/usr/local/bin/python{version}")]
+    add += [(folder / "bin" / f"python{version}", "/usr/local/bin/python3")]
+    add += [
+        (path, f"/usr/local/lib/python{version}/{path.name}")
+        for path in (folder / "lib" / f"python{version}").iterdir()
+        if path.name not in ("site-packages", "test", "__pycache__")
+    ]
+    add += [(library, f"/usr/lib/{library.name}")] if library else []
+    return add
 
 
 def debian(tag, *packages, add=()):
@@ -37,15 +97,32 @@ def debian(tag, *packages, add=()):
         container = _buildah("from", "scratch")
         try:
             _buildah("add", "--quiet", container, str(archive), "/")
-            for here, there in add:
-                _buildah("copy", "--quiet", container, str(here), there)
+            if add:
+                _buildah("copy", "--quiet", container, str(_tree(add, Path(folder) / "tree")), "/")
             _buildah("commit", "--quiet", "--timestamp", EPOCH, container, tag)
         finally:
             _buildah("rm", container)
 
 
+def _tree(add, folder):
+    """Put everything under one folder, as it lies in the image; linked, since it is gigabytes."""
+    for here, there in add:
+        target = folder / there.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "--archive", "--link", "--dereference", str(here), str(target)], check=True)
+    return folder
+
+
+RECIPES = {"cpu": slim, "cuda": python312, "cuda-2023": ubuntu_with_compiler, "gaudi-1.10": vendor}
+
+
 def _key(recipe):
-    return hashlib.sha256((inspect.getsource(recipe) + inspect.getsource(debian)).encode()).hexdigest()[:16]
+    """Return a hash of what a base is made by, and of the emulated modules, which change while its recipe does not."""
+    hashed = hashlib.sha256("".join(map(inspect.getsource, (recipe, interpreter, debian))).encode())
+    if recipe is vendor:
+        for file in sorted((paths.ROOT / "tests" / "emulation" / "habana_frameworks").rglob("*.py")):
+            hashed.update(file.read_bytes())
+    return hashed.hexdigest()[:16]
 
 
 def _buildah(*arguments):
