@@ -53,10 +53,10 @@ test: lint test-unit test-py38  ## lint, types, import contracts, all tests, and
 
 IMAGES ?= cpu cuda gaudi
 
-test-images: $(VENV)/.dev  ## build images on stand-in bases, run them, and ask and fill a registry here; needs root (option: IMAGES=cpu)
+test-images: $(VENV)/.dev  ## build images on stand-in bases and run them, try a registry, prove every lock; needs root (option: IMAGES=cpu)
 	@for tool in $(IMAGE_TOOLS); do if [ -z "$$(command -v $$tool)" ]; then \
 		echo "installing $(IMAGE_TOOLS)"; apt-get -qq update && apt-get -qq install -y --no-install-recommends $(IMAGE_TOOLS) && break || exit 2; fi; done
-	$(PY) -m pytest -m images $(IMAGES:%=tests/images/test_%.py) tests/images/test_registry.py
+	$(PY) -m pytest -m images $(IMAGES:%=tests/images/test_%.py) tests/images/test_registry.py tests/images/test_locks.py
 
 test-unit: $(VENV)/.dev  ## all tests on this Python
 	$(PY) -m pytest

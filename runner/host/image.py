@@ -41,6 +41,9 @@ def parser():
         help="a local image that stands in for the pinned base, of one STACK; what comes of it says so and is never pushed",
     )
     described.add_argument(
+        "--interpreter", metavar="IMAGE", help="with --base: a local image whose Python it takes, where it has none"
+    )
+    described.add_argument(
         "--source",
         metavar="NAME=FOLDER",
         action="append",
@@ -63,13 +66,15 @@ def main(arguments):
         raise InputError(
             "--base takes one STACK, and what it makes is never pushed. Leave out --push and name the stack."
         )
+    if options.interpreter and not options.base:
+        raise InputError("--interpreter goes with --base.")
     checkouts = dict(given.partition("=")[::2] for given in options.source)
     if set(checkouts) - set(lock.sources):
         raise InputError(f"--source takes NAME=FOLDER; NAME is one of {', '.join(lock.sources)}.")
     failures: list[KitError] = []
     for name in names:
         try:
-            built = build(lock, name, options.base, checkouts)
+            built = build(lock, name, options.base, options.interpreter, checkouts)
             print(f"{name}: {built.image} of {built.base}, {built.packages} packages, {built.bytes / 1e6:.0f} MB")
         except (UnresolvedPin, Unsupported) as problem:
             print(f"{name}: {problem}", file=sys.stderr)
@@ -96,11 +101,12 @@ class Image:
     bytes: int
 
 
-def build(lock, name, stand_in=None, checkouts=None, folder=None):
+def build(lock, name, stand_in=None, stand_in_interpreter=None, checkouts=None, folder=None):
     """Build the image of a stack and return what was built; ``image.json`` and ``sbom.json`` in ``folder`` say it too.
 
-    ``stand_in`` is a local image in place of the pinned base; ``checkouts`` maps sources to local copies. Raises
-    ``UnresolvedPin`` before anything is fetched where a pin is unresolved.
+    ``stand_in`` is a local image in place of the pinned base, ``stand_in_interpreter`` one in place of the image that brings
+    Python (the stand-in itself, unless named); ``checkouts`` maps sources to local copies. Raises ``UnresolvedPin`` before
+    anything is fetched where a pin is unresolved.
     """
     stack = lock.stacks[name]
     base = stand_in or _pinned_base(name, stack)
@@ -109,7 +115,9 @@ def build(lock, name, stand_in=None, checkouts=None, folder=None):
             lockfile.need(
                 lock.sources[pin.source].commit, f"The commit of {pin.source}, which {package} is built from,"
             )
-    interpreter = base if stand_in or stack.interpreter is None else stack.interpreter.reference
+    interpreter = base if stack.interpreter is None else stack.interpreter.reference
+    if stand_in:
+        interpreter = stand_in_interpreter or stand_in
     folder = folder or BUILD / "images" / name
     shutil.rmtree(folder, ignore_errors=True)
     if stand_in is None:

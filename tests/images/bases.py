@@ -19,6 +19,7 @@ VENDOR_PARTS = (
     "torch",
     "torchgen",
     "functorch",
+    "nvfuser",
     "nvidia",
     "triton",
     "torch-*.dist-info",
@@ -33,8 +34,16 @@ LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 
 def make(stack):
     """Return the local name of a stack's stand-in base, made if it is not there."""
-    recipe = RECIPES[stack]
-    tag = f"localhost/bloomz-bench/stand-in-{stack}:{_key(recipe)}"
+    return _made(RECIPES[stack])
+
+
+def interpreter_of(stack):
+    """Return the local name of the image that a stack's Python is taken from, None where the base has it."""
+    return _made(INTERPRETERS[stack]) if stack in INTERPRETERS else None
+
+
+def _made(recipe):
+    tag = f"localhost/bloomz-bench/stand-in-{recipe.__name__}:{_key(recipe)}"
     if subprocess.run(["buildah", "inspect", "--type", "image", tag], capture_output=True).returncode != 0:
         recipe(tag)
     return tag
@@ -50,9 +59,14 @@ def python312(tag):
     debian(tag, *PYTHON_NEEDS, add=interpreter("3.12"))
 
 
-def ubuntu_with_compiler(tag):
-    """A base with a compiler and, as the real one, without a Python where images look for it."""
-    debian(tag, *PYTHON_NEEDS, "g++", add=interpreter("3.10"))
+def compiler(tag):
+    """A base with a compiler and the libraries that a Python needs, and without a Python, as the real one."""
+    debian(tag, *PYTHON_NEEDS, "g++")
+
+
+def python310(tag):
+    """An image whose Python is taken."""
+    debian(tag, *PYTHON_NEEDS, add=interpreter("3.10"))
 
 
 def vendor(tag):
@@ -113,7 +127,8 @@ def _tree(add, folder):
     return folder
 
 
-RECIPES = {"cpu": slim, "cuda": python312, "cuda-2023": ubuntu_with_compiler, "gaudi-1.10": vendor}
+RECIPES = {"cpu": slim, "cuda": python312, "cuda-2023": compiler, "gaudi-1.10": vendor}
+INTERPRETERS = {"cuda-2023": python310}
 
 
 def _key(recipe):

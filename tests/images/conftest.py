@@ -41,7 +41,7 @@ def built():
 
     def of(name):
         if name not in known:
-            known[name] = image.build(lockfile.read(), name, bases.make(name))
+            known[name] = image.build(lockfile.read(), name, bases.make(name), bases.interpreter_of(name))
         return known[name]
 
     return of

@@ -27,7 +27,7 @@ def made(runtime):
     named = os.environ.get(COPY)
     checkouts = {lock.stacks[STACK].packages["deepspeed"].source: named} if named else {}
     try:
-        return image.build(lock, STACK, bases.make(STACK), checkouts)
+        return image.build(lock, STACK, bases.make(STACK), checkouts=checkouts)
     except Unreachable as problem:
         if named:
             raise
@@ -66,7 +66,12 @@ def test_a_user_without_a_name_runs_the_emulated_device(measured):
 
 def test_what_is_installed_is_the_lock_over_the_base(measured, made):
     inventory = measured.result["environment"]["inventory"]
-    assert (inventory["missing"], inventory["changed"], inventory["altered_files"], inventory["added"]) == ({}, {}, [], {})
+    assert (inventory["missing"], inventory["changed"], inventory["altered_files"], inventory["added"]) == (
+        {},
+        {},
+        [],
+        {},
+    )
     lock = lockfile.read().stacks[STACK]
     installed = measured.result["environment"]["packages"]
     commit = lockfile.read().sources[lock.packages["deepspeed"].source].commit
@@ -74,7 +79,10 @@ def test_what_is_installed_is_the_lock_over_the_base(measured, made):
 
 
 def test_torch_and_the_plugin_are_the_base_s_own(container, made):
-    code = "import importlib.metadata as m; print([str(m.distribution(n).locate_file('')) for n in ('torch', 'habana-torch-plugin', 'transformers')])"
+    code = (
+        "import importlib.metadata as m;"
+        "print([str(m.distribution(n).locate_file('')) for n in ('torch', 'habana-torch-plugin', 'transformers')])"
+    )
     base, own = "/usr/local/lib/python3.8/site-packages", "/opt/bench/lib/python3.8/site-packages"
     assert container.python(code).output.strip() == str([base, base, own])
     before = image._ask_packages(made.base, "/usr/local/bin/python3", paths.ROOT)
