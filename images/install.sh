@@ -18,9 +18,10 @@ locked() {
 locked --only-binary :all: -r /requirements/wheels.txt
 
 # What has no wheel is built beside the stack's torch by its own setuptools, without a kernel compiled. An old setuptools
-# needs `wheel`, which is read from its file and installed nowhere.
+# needs `wheel`, which is read from its file and installed nowhere. DeepSpeed's setup.py lists its extras out of a set, in the
+# order of the hash.
 PYTHONPATH=$(echo /tools/wheel-*.whl)
-export PYTHONPATH DS_BUILD_OPS=0
+export PYTHONPATH DS_BUILD_OPS=0 PYTHONHASHSEED=0
 
 if [ -s /requirements/sources.txt ]; then
     locked --no-binary :all: --no-build-isolation -r /requirements/sources.txt
