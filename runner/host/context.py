@@ -85,10 +85,10 @@ def kit_files(stack):
     return sorted(file for file in found if "__pycache__" not in file.parts)
 
 
-def inputs(name, lock, base):
-    """Return the sha256 of everything that decides an image of the stack, less the commit: base, recipe, locks, runner."""
+def inputs(name, lock, pins):
+    """Return the sha256 of everything that decides an image of the stack, less the commit: ``pins``, recipe, locks, runner."""
     stack = lock.stacks[name]
-    hashed = hashlib.sha256(f"{name}\0{base}\0".encode())
+    hashed = hashlib.sha256("\0".join([name, *pins, ""]).encode())
     files = [*kit_files(stack), dockerfile(stack), INSTALL]
     files += [paths.ROOT / lock.requirements[tools].file for tools in BUILD_TOOLS]
     files += [paths.ROOT / stack.torch.file] if stack.torch else []

@@ -128,7 +128,7 @@ def build(lock, name, stand_in=None, stand_in_interpreter=None, checkouts=None, 
     below = _ask_packages(base, own, paths.ROOT) if _uses_base(stack) else None
     inventory = None if below is None else json.dumps(below, indent=1, sort_keys=True) + "\n"
     revision, epoch = _commit()
-    inputs = context.inputs(name, lock, base)
+    inputs = _inputs(lock, name, stand_in)
     wheelhouse = BUILD / "wheels" / f"{name}-{python}-{glibc}"
     context.gather(stack, lock, python, glibc, wheelhouse, folder / "context", checkouts or {}, inventory)
     labels = {
@@ -240,6 +240,11 @@ def _push(name, built, team):
     """Push an image and write it into the lock; return what to print. Refused for what nobody could build again."""
     if built.revision.endswith("-dirty") or built.revision == "unknown":
         raise InputError(f"{name} was not pushed: it holds changes that no commit has. Commit them and build again.")
+    wanted, found = lockfile.read().tools["buildah"], buildah.version()
+    if found != wanted:
+        raise InputError(
+            f"{name} was not pushed: buildah {found} built it, and versions.lock says {wanted}. Install that one, or move the pin."
+        )
     repository = f"{team}/bloomz-bench-{name}"
     digest = buildah.push(built.image, f"docker://{repository}:{built.revision}")
     entries = {other: vars(entry) for other, entry in lockfile.read().built.items()}
@@ -271,5 +276,10 @@ def _check(lock, names):
     return 0
 
 
-def _inputs(lock, name):
-    return context.inputs(name, lock, _pinned_base(name, lock.stacks[name]))
+def _inputs(lock, name, stand_in=None):
+    """Return the hash of all that decides the image of a stack: files, and the pins that no file of it holds."""
+    stack = lock.stacks[name]
+    pins = [stand_in or stack.image.digest, lock.tools["buildah"]]
+    pins += [stack.interpreter.digest] if stack.interpreter else []
+    pins += [lock.sources[pin.source].commit for pin in stack.packages.values() if pin.origin == "source"]
+    return context.inputs(name, lock, pins)

@@ -221,8 +221,12 @@ def _compile_stack(name, stack):
         for package, pin in stack.packages.items()
         if pin.origin == "index" and package != "torch"
     ]
-    from_source = any(package == "deepspeed" and pin.origin == "source" for package, pin in stack.packages.items())
-    needs = requirements.DEEPSPEED_NEEDS if from_source else []
+    needs = [
+        need
+        for package, pin in stack.packages.items()
+        if package == "deepspeed" and pin.origin == "source"
+        for need in requirements.DEEPSPEED_NEEDS.get(pin.version.rpartition(".")[0], [])
+    ]
     target = paths.ROOT / stack.requirements.file
     text = requirements.compile_file(
         target,

@@ -26,9 +26,9 @@ EXCLUDED = ["torch", "triton", "pytorch-triton", *_VENDOR, *_CUDA]
 # What torch asks for and the excluded torch therefore does not bring into the lock; one set for 1.13 to 2.13.
 TORCH_NEEDS = ["filelock", "typing-extensions", "sympy", "networkx", "jinja2", "fsspec", "setuptools"]
 
-# What the vendor's DeepSpeed asks for (its requirements/requirements.txt), which no index has and therefore brings nothing into
-# the lock. Its base v0.7.7 is of pydantic 1.
-DEEPSPEED_NEEDS = ["hjson", "ninja", "numpy", "packaging", "psutil", "py-cpuinfo", "pydantic<2", "tqdm"]
+# What the vendor's DeepSpeed asks for, by its series (requirements/requirements.txt there). No index has it, so that it brings
+# nothing into the lock by itself.
+DEEPSPEED_NEEDS = {"0.7": ["hjson", "ninja", "numpy", "packaging", "psutil", "py-cpuinfo", "pydantic<2", "tqdm"]}
 
 _FRAME = " \u00d7\u2502\u2570\u2500\u25b6\u251c"  # what uv draws around its messages
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -57,14 +58,16 @@ def test_the_hash_of_the_inputs_changes_with_every_file_and_with_the_base(monkey
     files: list = []
     monkeypatch.setattr(context, "sha256_of_file", lambda file: files.append(file) or real(file))
     seen = {
-        context.inputs("cpu", lock, "base"),
-        context.inputs("cpu", lock, "another"),
-        context.inputs("cuda", lock, "base"),
+        context.inputs("cpu", lock, ["base"]),
+        context.inputs("cpu", lock, ["another"]),
+        context.inputs("cuda", lock, ["base"]),
     }
     for file in set(files):
         monkeypatch.setattr(context, "sha256_of_file", lambda one, file=file: "0" * 64 if one == file else real(one))
         seen.add(
-            context.inputs("cpu", lock, "base") if "cuda" not in file.parts else context.inputs("cuda", lock, "base")
+            context.inputs("cpu", lock, ["base"])
+            if "cuda" not in file.parts
+            else context.inputs("cuda", lock, ["base"])
         )
     assert len(seen) == 3 + len(set(files))
     named = {str(file.relative_to(paths.ROOT)) for file in files}
@@ -76,6 +79,22 @@ def test_the_hash_of_the_inputs_changes_with_every_file_and_with_the_base(monkey
     } <= named
     assert {"runner/bench/worker.py", "runner/contract/request.py", "images/cpu/requirements-cpu.txt"} <= named
     assert not any(name.startswith(("runner/host", "runner/catalog", "tests")) for name in named)
+
+
+def test_every_pin_that_no_file_holds_is_among_the_inputs():
+    lock = lockfile.read()
+    seen = {
+        image._inputs(lock, "cuda-2023"),
+        image._inputs(lock, "gaudi-1.10"),
+        image._inputs(lock, "gaudi-1.10", "stand-in"),
+    }
+    stack, source = lock.stacks["cuda-2023"], lock.sources["habana-deepspeed-1.10"]
+    moved = replace(stack.interpreter, digest=DIGEST)
+    seen.add(image._inputs(replace(lock, stacks={"cuda-2023": replace(stack, interpreter=moved)}), "cuda-2023"))
+    seen.add(image._inputs(replace(lock, tools={**lock.tools, "buildah": "0"}), "cuda-2023"))
+    sources = {**lock.sources, "habana-deepspeed-1.10": replace(source, commit="1" * 40)}
+    seen.add(image._inputs(replace(lock, sources=sources), "gaudi-1.10"))
+    assert len(seen) == 6
 
 
 def code(file):

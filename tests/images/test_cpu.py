@@ -11,7 +11,7 @@ import pytest
 
 from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
-from runner.host import buildah, context, lockfile, paths, requirements
+from runner.host import buildah, context, image, lockfile, paths, requirements
 from runner.host import request as requests
 from tests.images import bases, layers
 from tests.images.containers import Container
@@ -112,7 +112,7 @@ def test_labels_say_what_it_was_built_from(built):
     labels = buildah.config(built(STACK).image)["config"]["Labels"]
     assert labels["bloomz-bench.stack"] == STACK
     assert labels["bloomz-bench.lock"] == sha256_of_file(paths.LOCK)
-    assert labels["bloomz-bench.inputs"] == context.inputs(STACK, lockfile.read(), bases.make(STACK))
+    assert labels["bloomz-bench.inputs"] == image._inputs(lockfile.read(), STACK, bases.make(STACK))
     assert labels["bloomz-bench.builder"] == f"buildah {buildah.version()}"
     assert labels["bloomz-bench.base"] == "stand-in"
     assert "org.opencontainers.image.base.digest" not in labels
@@ -196,8 +196,8 @@ def test_a_planted_date_is_caught(tmp_path, built):
     )
     found = []
     for name in ("one", "two"):
-        image = buildah.build(tmp_path, f"localhost/bloomz-bench/planted-{name}:latest", {}, {}, 7)
-        buildah.push(image, f"oci:{tmp_path / name}:image")
+        made = buildah.build(tmp_path, f"localhost/bloomz-bench/planted-{name}:latest", {}, {}, 7)
+        buildah.push(made, f"oci:{tmp_path / name}:image")
         found.append(layers.read(tmp_path / name))
     (one, first), (two, second) = found
     assert one != two
