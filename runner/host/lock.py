@@ -137,7 +137,11 @@ def _package_problem(requirement, index):
     if not known:
         return f"the index has no file of {requirement.version} with a locked hash"
     withdrawn = {files[sha256] for sha256 in known} - {None}
-    return f"{requirement.version} was withdrawn: {', '.join(sorted(withdrawn))}" if withdrawn else None
+    return (
+        f"{requirement.version} was withdrawn: {', '.join(sorted(withdrawn)) or 'no reason given'}"
+        if withdrawn
+        else None
+    )
 
 
 def _source_problem(source):

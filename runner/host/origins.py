@@ -4,6 +4,7 @@ Every function returns what it was asked for, None where the origin answers that
 ``Unreachable`` where it does not answer.
 """
 
+import functools
 import hashlib
 import http.client
 import json
@@ -162,13 +163,21 @@ def hub_has(kind, repository, revision):
     return True
 
 
+@functools.cache
 def index_files(name, index=None):
-    """Return sha256 to the reason of a withdrawal, None for none, of every file that an index has of a package."""
+    """Return sha256 to the reason of a withdrawal, None for none, of every file that an index has of a package.
+
+    Both forms of the simple repository API are read: JSON (PEP 691), and HTML, which torch's own index speaks alone.
+    """
     index = (index or os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple")).rstrip("/")
-    page = json.loads(_get(f"{index}/{name}/", accept="application/vnd.pypi.simple.v1+json"))
+    page = _get(f"{index}/{name}/", accept="application/vnd.pypi.simple.v1+json, text/html;q=0.1").decode()
+    if page.lstrip().startswith("{"):
+        files = [(file["hashes"].get("sha256"), file.get("yanked", False)) for file in json.loads(page)["files"]]
+        return {sha256: (reason if isinstance(reason, str) else "") if reason else None for sha256, reason in files}
     return {
-        file["hashes"].get("sha256"): (file["yanked"] or "no reason given") if file.get("yanked") else None
-        for file in page["files"]
+        sha256[1]: (yanked[1] or "") if (yanked := re.search(r"data-yanked(?:=\"([^\"]*)\")?", link)) else None
+        for link in re.findall(r"<a [^>]*>", page)
+        if (sha256 := re.search(r"#sha256=([0-9a-f]{64})", link))
     }
 
 

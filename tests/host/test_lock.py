@@ -2,12 +2,15 @@
 
 import base64
 import hashlib
+import http.server
+import json
 import subprocess
+import threading
 import zipfile
 
 import pytest
 
-from runner.contract.errors import InputError, Unreachable
+from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.files import sha256_of_file
 from runner.host import lock as verb
 from runner.host import lockfile, origins, paths, requirements
@@ -205,3 +208,78 @@ def test_direct_pins_stand_in_the_requirements_with_the_hash_of_the_lock():
             if pin.origin == "index" and package != "torch":
                 assert list(pins[package]) == [pin.version], (name, package)
                 assert pin.sha256 in pins[package][pin.version], (name, package)
+
+
+class Index(http.server.BaseHTTPRequestHandler):
+    """An index of one package, in both forms of the API."""
+
+    FILES = (("11", False), ("22", "broken"), ("33", True))
+
+    def do_GET(self):
+        if self.path == "/json/sample/":
+            files = [{"hashes": {"sha256": sha256 * 32}, "yanked": yanked} for sha256, yanked in self.FILES]
+            body = json.dumps({"files": files})
+        elif self.path == "/html/sample/":
+            told = {False: "", "broken": ' data-yanked="broken"', True: " data-yanked"}
+            body = "".join(f'<a href="x#sha256={sha256 * 32}"{told[yanked]}>x</a>' for sha256, yanked in self.FILES)
+        else:
+            return self.send_error(404)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body.encode())
+        return None
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def index():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("form", ["json", "html"])
+def test_the_files_of_an_index_are_known_by_hash_with_the_reason_of_a_withdrawal(index, form):
+    assert origins.index_files("sample", f"{index}/{form}") == {"11" * 32: None, "22" * 32: "broken", "33" * 32: ""}
+    with pytest.raises(Unreachable, match="404"):
+        origins.index_files("nothing", f"{index}/{form}")
+
+
+@pytest.mark.parametrize(
+    "sha256, problem",
+    [
+        ("11", None),
+        ("22", "1.0 was withdrawn: broken"),
+        ("33", "1.0 was withdrawn: no reason given"),
+        ("44", "the index has no file of 1.0 with a locked hash"),
+    ],
+)
+def test_what_is_wrong_with_a_locked_package_is_said(index, sha256, problem):
+    (one,) = requirements.read(f"sample==1.0 \\\n    --hash=sha256:{sha256 * 32}\n")
+    assert verb._package_problem(one, f"{index}/json") == problem
+
+
+def test_everything_pinned_is_asked_for_and_what_is_gone_is_said(repository, monkeypatch, capsys):
+    """Nothing but a git repository is here, so the rest of the origins answer from a table."""
+    address, commit, tree = repository
+    lock = lockfile.read()
+    for source in lock.sources:
+        lock.sources[source] = lockfile.Source(address, commit, tree, None)
+    lock.sources["post"] = lockfile.Source(address, commit, "0" * 40, None)
+    monkeypatch.setattr(origins, "platform_digest", lambda repository, digest: digest)
+    monkeypatch.setattr(origins, "hub_has", lambda kind, repository, revision: repository != "bigscience/bloom")
+    monkeypatch.setattr(verb, "_package_problem", lambda one, index: "gone" if one.name == "filelock" else None)
+    with pytest.raises(InputError, match="What is gone"):
+        verb._still_there(lock, None)
+    said = capsys.readouterr().out
+    assert f"gone: sources.post.commit: its tree is {tree}, not {'0' * 40}" in said
+    assert "gone: models.bloom.revision: the hub has no such revision" in said
+    assert "gone: stacks.cpu.requirements.filelock: gone" in said
+    assert said.count("gone: models.") == 1
+    with pytest.raises(UsageError, match="--online goes with --check"):
+        verb.main(["--online"])
