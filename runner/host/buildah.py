@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from runner.contract.errors import Unreachable, Unsupported
@@ -34,17 +34,7 @@ def build(context, tag, arguments, labels, epoch):
     command += _network()
     command += [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
     command += [part for name, value in sorted(labels.items()) for part in ("--label", f"{name}={value}")]
-    before = _id(tag)
-    image = _run(*command, "--tag", tag, str(context), timeout_s=PULL_S).strip().splitlines()[-1]
-    if before not in (None, image):
-        with suppress(Unsupported):  # a container may still stand on it
-            _run("rmi", before)
-    return image
-
-
-def _id(tag):
-    found = json.loads(_run("images", "--json", "--filter", f"reference={tag}") or "[]") or []
-    return found[0]["id"] if found else None
+    return _run(*command, "--tag", tag, str(context), timeout_s=PULL_S).strip().splitlines()[-1]
 
 
 def ask(image, *command, volumes=None):

@@ -80,7 +80,14 @@ def vendor(tag):
     add = [(path, there + path.name) for path in parts]
     add += [(path, f"/usr/local/bin/{path.name}") for path in programs if path.exists()]
     add += [(paths.ROOT / "tests" / "emulation" / "habana_frameworks", there + "habana_frameworks")]
-    debian(tag, *PYTHON_NEEDS, add=[*interpreter("3.8"), *add])
+    with tempfile.TemporaryDirectory() as folder:  # optimum-habana asks `pip list` for the plugin's version
+        pip = Path(folder) / "pip"
+        pip.write_text(
+            "#!/usr/local/bin/python3.8\nimport sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
+        )
+        pip.chmod(0o755)
+        add += [(site / "pip", there + "pip"), (pip, "/usr/local/bin/pip")]
+        debian(tag, *PYTHON_NEEDS, add=[*interpreter("3.8"), *add])
 
 
 def interpreter(version):

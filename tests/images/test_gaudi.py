@@ -94,7 +94,7 @@ def test_a_base_package_that_changed_since_the_build_is_refused(made, request_fi
     (tmp_path / "Dockerfile").write_text(
         f"FROM {made.tag}\nUSER 0\nRUN echo '#' >> /usr/local/lib/python3.8/site-packages/torch/serialization.py\nUSER 10001\n"
     )
-    altered = buildah.build(tmp_path, "localhost/bloomz-bench/altered:latest", {}, {}, 0)
+    altered = buildah.build(tmp_path, "localhost/bloomz-bench/altered-gaudi:latest", {}, {}, 0)
     ran = Container(altered, tmp_path).bench(request_file, options=["--env", "LOCAL_SIZE=1"])
     assert ran.status == Unsupported.exit_code
     assert "torch/serialization.py was changed or lost" in ran.errors
