@@ -148,4 +148,6 @@ def _key(recipe):
 
 
 def _buildah(*arguments):
-    return subprocess.run(["buildah", *arguments], check=True, capture_output=True, encoding="utf-8").stdout.strip()
+    done = subprocess.run(["buildah", *arguments], capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
