@@ -12,12 +12,14 @@ REQUESTS ?= build/requests
 
 # pip in its one form: hashes checked, nothing resolved, nothing built but what is said to be
 PIP_INSTALL = $(PY) -m pip install --quiet --require-hashes --no-deps
+# what builds and runs images, as Debian names it
+IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apache2-utils
 # torch's version, read from the lock's cpu stack
 TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' versions.lock)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-unit test-py38 lint policy fuzz mutation test-stacks test-cluster bench-stacks perf lock lock-check clean
+.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-unit test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check clean
 
 ##@ Measure
 
@@ -76,17 +78,25 @@ perf: $(VENV)/.host $(VENV)/.cpu  ## measure the runner itself: its overhead, th
 
 test: lint policy test-unit test-py38  ## lint, types, policies of manifests, import contracts, all tests, and those of contract and bench on Python 3.8
 
+IMAGES ?= cpu cuda gaudi
+
+test-images: $(VENV)/.dev  ## build images on stand-in bases and run them, try a registry, prove every lock; needs root (option: IMAGES=cpu)
+	@for tool in $(IMAGE_TOOLS); do if [ -z "$$(command -v $$tool)" ]; then \
+		echo "installing $(IMAGE_TOOLS)"; apt-get -qq update && apt-get -qq install -y --no-install-recommends $(IMAGE_TOOLS) && break || exit 2; fi; done
+	$(PY) -m pytest -m images $(IMAGES:%=tests/images/test_%.py) tests/images/test_registry.py tests/images/test_locks.py
+
 test-unit: $(VENV)/.dev  ## all tests on this Python
 	$(PY) -m pytest
 
 test-py38: $(VENV)/.py38  ## the tests of contract and bench that need no torch, on a real Python 3.8
 	if [ -f $(VENV)/.py38-skipped ]; then cat $(VENV)/.py38-skipped; else $(VENV)/py38/bin/python -m pytest -m "not torch" tests/contract tests/bench; fi
 
-lint: $(VENV)/.dev  ## ruff, mypy and the import contracts
+lint: $(VENV)/.dev  ## ruff, mypy, the import contracts, and hadolint
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(VENV)/bin/lint-imports --no-cache
+	$(VENV)/bin/hadolint images/*/Dockerfile
 
 policy: $(VENV)/.policy  ## a policy linter over the rendered manifests
 	$(PY) -m tests.policy $(VENV)/policy/bin/checkov
@@ -111,6 +121,12 @@ mutation: $(VENV)/.mutation  ## change the deciding modules one place at a time;
 	nice -n 10 $(VENV)/mutation/bin/python -m tests.mutation $(ARGS)
 
 ##@ Pin
+
+images: $(VENV)/.host  ## build the image of every stack (options: STACKS="cpu cuda" PUSH=registry/team ARGS=...)
+	$(PY) -m runner image $(STACKS) $(if $(PUSH),--push $(PUSH)) $(ARGS)
+
+images-check: $(VENV)/.host  ## say, offline, which pushed images are no longer of what is here
+	$(PY) -m runner image $(STACKS) --check
 
 lock: $(VENV)/.dev  ## resolve versions.lock where the network reaches, and compile all requirements
 	$(PY) -m runner lock

@@ -23,6 +23,7 @@ VERBS = {
     "compare": ("runner.host.compare", "set results beside the published numbers, or run against run"),
     "claims": ("runner.host.claims", "print the published numbers and what is known for and against them"),
     "lock": ("runner.host.lock", "resolve what versions.lock leaves open, or check it"),
+    "image": ("runner.host.image", "build the image of a stack from what versions.lock pins"),
 }
 
 

@@ -61,11 +61,11 @@ def variables(environment):
 
 def packages():
     """Return name to version of all installed distributions, names in their normalised form."""
-    found = {}
+    found: dict[str, str] = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
         if name:
-            found[normalised(name)] = distribution.version
+            found.setdefault(normalised(name), distribution.version)  # the first on the path is what is imported
     return dict(sorted(found.items()))
 
 

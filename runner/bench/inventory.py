@@ -3,6 +3,7 @@
 import base64
 import glob
 import hashlib
+import json
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -25,12 +26,11 @@ def describe(stack, root=ROOT):
     it. ``added`` is what is installed beyond the stack, torch's own needs and the kit's other requirements.
     Raises ``InputError`` where the requirements file here is another one than the request was made with.
     """
-    installed = {
-        normalised(found.metadata["Name"]): found for found in metadata.distributions() if found.metadata["Name"]
-    }
+    installed = distributions()
     path = _requirements_file(stack, root)
     locked = {} if path is None else pins(path.read_text(encoding="utf-8"))
-    wanted = {**locked, **stack.packages}
+    below = _base(root)
+    wanted = {**{name: found["version"] for name, found in below.items()}, **locked, **stack.packages}
     known = {*wanted, *INSTALLERS, *_needs("torch", installed)}
     for other in (root / "requirements").glob("*.txt"):
         known.update(pins(other.read_text(encoding="utf-8"), everywhere=True))
@@ -40,7 +40,7 @@ def describe(stack, root=ROOT):
         "compared": len(wanted),
         "missing": {name: version for name, version in wanted.items() if name not in installed},
         "changed": {name: both for name, both in changed.items() if not _same(both, named=name in stack.packages)},
-        "altered_files": _altered([installed[name] for name in wanted if name in installed])[:TOLD],
+        "altered_files": _altered([installed[name] for name in wanted if name in installed], below)[:TOLD],
         "added": {name: found.version for name, found in sorted(installed.items()) if name not in known},
     }
 
@@ -58,6 +58,34 @@ def refuse_drift(found, stack):
             f"This is not the stack {stack.name} as it was installed: {found['altered_files'][0]} was changed or lost"
             f" ({len(found['altered_files'])} such files). Install it again: `make clean setup`."
         )
+
+
+def distributions():
+    """Return name to distribution of all that is installed; where two have one name, the one that is imported."""
+    found: dict[str, metadata.Distribution] = {}
+    for distribution in metadata.distributions():
+        name = distribution.metadata["Name"]
+        if name:
+            found.setdefault(normalised(name), distribution)
+    return found
+
+
+def listing():
+    """Return name to version, licence, folder and the sha256 of the RECORD of every installed distribution."""
+    return {
+        name: {
+            "version": found.version,
+            "license": found.metadata["License-Expression"] or _one_line(found.metadata["License"]),
+            "folder": str(found.locate_file("")),
+            "record_sha256": _record_sha256(found),
+        }
+        for name, found in sorted(distributions().items())
+    }
+
+
+def _one_line(text):
+    """Return a licence that is named in one short line; some packages put its whole text there."""
+    return text if text and "\n" not in text and len(text) < 100 else None
 
 
 def pins(text, everywhere=False):
@@ -93,10 +121,28 @@ def altered_files(distribution):
                 yield str(file)
 
 
-def _altered(distributions):
-    """Return the altered files of all distributions, sorted; hashing lets go of the interpreter's lock, so threads help."""
+def _altered(distributions, below):
+    """Return the altered files of all distributions, sorted; hashing lets go of the interpreter's lock, so threads help.
+
+    A RECORD of the base image that is not the one of ``below`` is an altered file too.
+    """
     with ThreadPoolExecutor() as pool:
-        return sorted(file for files in pool.map(lambda one: list(altered_files(one)), distributions) for file in files)
+        found = [file for files in pool.map(lambda one: list(altered_files(one)), distributions) for file in files]
+    for one in distributions:
+        known = below.get(normalised(one.metadata["Name"]))
+        if known and str(one.locate_file("")) == known["folder"] and _record_sha256(one) != known["record_sha256"]:
+            found.append(f"{one.metadata['Name']}-{one.version}.dist-info/RECORD")
+    return sorted(found)
+
+
+def _base(root):
+    """Return the ``listing()`` of the base image's packages, as the image's build found them; empty where it kept none."""
+    path = root / "base.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def _record_sha256(distribution):
+    return hashlib.sha256((distribution.read_text("RECORD") or "").encode()).hexdigest()
 
 
 def _requirements_file(stack, root):

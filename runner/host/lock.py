@@ -2,21 +2,14 @@
 
 import argparse
 import sys
-from pathlib import Path
 
-from runner.contract.errors import InputError, Unreachable
+from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.files import sha256_of_file
 from runner.host import lockfile, origins, paths, requirements
 from runner.host.lockfile import UNRESOLVED
 
-# The oldest C library that each stack's base image has, in uv's words: manylinux_2_31 is Ubuntu 20.04, 2_35 22.04, 2_36 Debian 12.
-PLATFORMS = {
-    "gaudi-1.9": "x86_64-manylinux_2_31",
-    "gaudi-1.10": "x86_64-manylinux_2_31",
-    "gaudi-1.24": "x86_64-manylinux_2_35",
-    "cuda-2023": "x86_64-manylinux_2_35",
-    "cuda": "x86_64-manylinux_2_36",
-}
+# Requirements that share the edited file of others.
+_EDITED = {"build38": "build.in"}
 
 
 def parser():
@@ -32,6 +25,11 @@ def parser():
     )
     described.add_argument("--stack", metavar="STACK", help="only the pins of one stack")
     described.add_argument(
+        "--online",
+        action="store_true",
+        help="with --check, also ask every origin whether what is pinned is still there",
+    )
+    described.add_argument(
         "--only", choices=("requirements", "packages", "images", "hub", "git"), help="only one kind of pin"
     )
     return described
@@ -45,7 +43,9 @@ def main(arguments):
         print(
             f"{len(_files(lock))} requirements files are as versions.lock says; {len(unresolved(lock))} pins are unresolved."
         )
-        return 0
+        return _still_there(lock, options.only) if options.online else 0
+    if options.online:
+        raise UsageError("--online goes with --check.")
     steps = {"requirements": _requirements, "packages": _packages, "images": _images, "hub": _hub, "git": _git}
     failures = []
     if options.stack is not None and options.stack not in lock.stacks:
@@ -68,6 +68,87 @@ def main(arguments):
     return 0
 
 
+def _still_there(lock, only):
+    """Ask the origin of every resolved pin for it, say what is gone, and return the exit code."""
+    gone, silent, found = 0, 0, 0
+    for kind, where, ask in _questions_of_existence(lock):
+        if only not in (None, kind):
+            continue
+        try:
+            problem = ask()
+        except Unreachable as refusal:
+            print(f"not reached: {'.'.join(where)}: {refusal}", file=sys.stderr)
+            silent += 1
+            continue
+        if problem:
+            print(f"gone: {'.'.join(where)}: {problem}")
+            gone += 1
+        else:
+            found += 1
+    print(f"{found} pins are still there, {gone} are not, {silent} could not be asked for")
+    if gone:
+        raise InputError(
+            "What is gone (above) cannot be installed again. Set its value to unresolved, or pin another one."
+        )
+    if silent:
+        raise Unreachable("Some origins did not answer (above). Run it again where they can be reached.")
+    return 0
+
+
+def _questions_of_existence(lock):
+    """Yield (kind, path in the lock, function that returns what is wrong or None)."""
+    for name, stack in lock.stacks.items():
+        for key in ("image", "interpreter"):
+            image = getattr(stack, key)
+            if image is not None and image.digest != UNRESOLVED:
+                yield "images", ("stacks", name, key, "digest"), lambda image=image: _image_problem(image)
+    for where, entry in _files(lock).items():
+        for one in requirements.read((paths.ROOT / entry.file).read_text(encoding="utf-8")):
+            yield "packages", (*where, one.name), lambda one=one, index=entry.index: _package_problem(one, index)
+    for kind, pins in (("models", lock.models), ("datasets", lock.datasets)):
+        for name, pin in pins.items():
+            if pin.revision != UNRESOLVED:
+                yield (
+                    "hub",
+                    (kind, name, "revision"),
+                    lambda pin=pin, kind=kind: (
+                        None
+                        if origins.hub_has(kind[:-1], pin.repository, pin.revision)
+                        else "the hub has no such revision"
+                    ),
+                )
+    for name, source in lock.sources.items():
+        if source.commit != UNRESOLVED:
+            yield "git", ("sources", name, "commit"), lambda source=source: _source_problem(source)
+
+
+def _image_problem(image):
+    platform = origins.platform_digest(image.repository, image.digest)
+    if platform is None:
+        return "the registry has no such digest any more"
+    if image.platform not in (platform, UNRESOLVED):
+        return f"its linux/amd64 is {platform}, not {image.platform}"
+    return None
+
+
+def _package_problem(requirement, index):
+    files = origins.index_files(requirement.name, index)
+    known = requirement.hashes & set(files)
+    if not known:
+        return f"the index has no file of {requirement.version} with a locked hash"
+    withdrawn = {files[sha256] for sha256 in known} - {None}
+    return (
+        f"{requirement.version} was withdrawn: {', '.join(sorted(withdrawn)) or 'no reason given'}"
+        if withdrawn
+        else None
+    )
+
+
+def _source_problem(source):
+    tree = origins.commit_tree(source.repository, source.commit)
+    return None if source.tree in (tree, UNRESOLVED) else f"its tree is {tree}, not {source.tree}"
+
+
 def check(lock, root):
     """Raise ``InputError`` for a requirements file that is missing or is not the one that the lock names."""
     for where, entry in _files(lock).items():
@@ -81,9 +162,14 @@ def check(lock, root):
 
 def unresolved(lock):
     """Return the paths in the lock of all pins that nobody has resolved yet."""
-    pins = {(*where, "sha256"): entry.sha256 for where, entry in _files(lock).items()}
+    pins: dict[tuple[str, ...], str | None] = {
+        (*where, "sha256"): entry.sha256 for where, entry in _files(lock).items()
+    }
     for name, stack in lock.stacks.items():
-        pins["stacks", name, "image", "digest"] = stack.image.digest
+        for key in ("image", "interpreter"):
+            image = getattr(stack, key)
+            for part in ("digest", "platform", "inventory") if image else ():
+                pins["stacks", name, key, part] = getattr(image, part)
         for package, pin in stack.packages.items():
             pins["stacks", name, "packages", package, "version"] = pin.version
             pins["stacks", name, "packages", package, "sha256"] = pin.sha256
@@ -96,8 +182,14 @@ def unresolved(lock):
 
 
 def _files(lock):
-    own = {("requirements", name): entry for name, entry in lock.requirements.items()}
-    return {**own, **{("stacks", name, "requirements"): stack.requirements for name, stack in lock.stacks.items()}}
+    own: dict[tuple[str, ...], lockfile.Requirements] = {
+        ("requirements", name): entry for name, entry in lock.requirements.items()
+    }
+    for name, stack in lock.stacks.items():
+        own["stacks", name, "requirements"] = stack.requirements
+        if stack.torch is not None:
+            own["stacks", name, "torch"] = stack.torch
+    return own
 
 
 def _resolve(questions):
@@ -110,7 +202,9 @@ def _resolve(questions):
             print(f"not reached: {'.'.join(where)}: {problem}", file=sys.stderr)
             failures.append(where)
             continue
-        if answer is not None and lockfile.edit(paths.LOCK, {where: answer}):
+        if answer is None:
+            print(f"not there: {'.'.join(where)}: its origin has none", file=sys.stderr)
+        elif lockfile.edit(paths.LOCK, {where: answer}):
             print(f"resolved: {'.'.join(where)} is {answer}")
     return failures
 
@@ -119,6 +213,8 @@ def _requirements(lock):
     """Yield a compilation for each requirements file, stacks first since others are bound to the cpu stack's versions."""
     for name, stack in lock.stacks.items():
         yield ("stacks", name, "requirements", "sha256"), lambda name=name, stack=stack: _compile_stack(name, stack)
+        if stack.torch is not None:
+            yield ("stacks", name, "torch", "sha256"), lambda name=name, stack=stack: _compile_torch(name, stack)
     for name, entry in lock.requirements.items():
         yield ("requirements", name, "sha256"), lambda name=name, entry=entry: _compile_own(lock, name, entry)
 
@@ -129,33 +225,61 @@ def _compile_stack(name, stack):
         for package, pin in stack.packages.items()
         if pin.origin == "index" and package != "torch"
     ]
+    needs = [
+        need
+        for package, pin in stack.packages.items()
+        if package == "deepspeed" and pin.origin == "source"
+        for need in requirements.DEEPSPEED_NEEDS.get(pin.version.rpartition(".")[0], [])
+    ]
     target = paths.ROOT / stack.requirements.file
     text = requirements.compile_file(
         target,
         stack.python,
         stack.requirements.exclude_newer,
-        [*pinned, *requirements.TORCH_NEEDS],
+        [*pinned, *requirements.TORCH_NEEDS, *needs],
         [],
         f"stack {name}",
-        PLATFORMS.get(name),
+        requirements.PLATFORMS.get(name),
     )
     return _write(target, text)
+
+
+def _compile_torch(name, stack):
+    """Compile torch and what the stack's own file leaves out for it: for images, which take it with a hash."""
+    own = (paths.ROOT / stack.requirements.file).read_text(encoding="utf-8")
+    target = paths.ROOT / stack.torch.file
+    wanted = [f"torch=={stack.packages['torch'].version}"]
+    source = f"torch of stack {name}" + (f", index {stack.torch.index}" if stack.torch.index else "")
+    day = stack.torch.exclude_newer
+    text = requirements.compile_file(
+        target,
+        stack.python,
+        day,
+        wanted,
+        _versions(own),
+        source,
+        requirements.PLATFORMS.get(name),
+        excluded=(),
+        index=stack.torch.index,
+    )
+    have = {requirement.name for requirement in requirements.read(own)}
+    header = text.splitlines(keepends=True)[0]
+    return _write(target, header + "".join(one.text for one in requirements.read(text) if one.name not in have))
 
 
 def _compile_own(lock, name, entry):
     """Compile one of the kit's own files. Those that share an environment with the cpu stack take its versions."""
     target = paths.ROOT / entry.file
-    names = target.with_suffix(".in").read_text(encoding="utf-8").splitlines()
+    edited = target.with_name(_EDITED.get(name, f"{name}.in"))
+    names = edited.read_text(encoding="utf-8").splitlines()
     bounds = [f"{tool}=={version}" for tool, version in lock.tools.items()]
     shared = {"host": ["cpu"], "dev": ["cpu", "host"], "mutation": ["cpu", "host", "dev"]}.get(name, [])
     for other in shared:
         file = lock.stacks["cpu"].requirements.file if other == "cpu" else lock.requirements[other].file
         bounds += _versions((paths.ROOT / file).read_text(encoding="utf-8"))
-    if name == "py38":
+    if entry.python == "3.8":
         bounds = []
-    text = requirements.compile_file(
-        target, entry.python, entry.exclude_newer, names, bounds, Path(entry.file).with_suffix(".in")
-    )
+    text = requirements.compile_file(target, entry.python, entry.exclude_newer, names, bounds, paths.shown(edited))
     return _write(target, text)
 
 
@@ -173,7 +297,7 @@ def _write(target, text):
 def _packages(lock):
     for name, stack in lock.stacks.items():
         for package, pin in stack.packages.items():
-            if pin.sha256 == UNRESOLVED:
+            if pin.sha256 == UNRESOLVED and pin.origin == "index":
                 yield (
                     ("stacks", name, "packages", package, "sha256"),
                     lambda p=package, v=pin.version, s=stack: _one_hash(s, p, v),
@@ -200,11 +324,20 @@ def _one_hash(stack, package, version):
 
 def _images(lock):
     for name, stack in lock.stacks.items():
-        if stack.image.digest == UNRESOLVED:
-            yield (
-                ("stacks", name, "image", "digest"),
-                lambda image=stack.image: origins.image_digest(image.repository, image.tag),
-            )
+        for key in ("image", "interpreter"):
+            image = getattr(stack, key)
+            if image is None:
+                continue
+            if image.digest == UNRESOLVED:
+                yield (
+                    ("stacks", name, key, "digest"),
+                    lambda image=image: origins.image_digest(image.repository, image.tag),
+                )
+            elif image.platform == UNRESOLVED:
+                yield (
+                    ("stacks", name, key, "platform"),
+                    lambda image=image: origins.platform_digest(image.repository, image.digest),
+                )
 
 
 def _hub(lock):

@@ -22,28 +22,43 @@ _ORIGINS = ("index", "base", "source")
 
 @dataclass(frozen=True)
 class Requirements:
-    """One hash-locked requirements file: for which Python, from packages not newer than which day, its own sha256."""
+    """One hash-locked requirements file: for which Python, from packages not newer than which day, its own sha256.
+
+    ``index`` is where its packages come from; None is the user's own index.
+    """
 
     file: str
     exclude_newer: str
     sha256: str
     python: str
+    index: str | None
 
 
 @dataclass(frozen=True)
 class Image:
+    """A base image. ``digest`` is what its tag named, ``platform`` the manifest of linux/amd64 in it, or the same digest.
+
+    ``inventory`` is the sha256 of the list of its Python packages, of one whose packages a stack uses.
+    """
+
     repository: str
     tag: str
     digest: str
+    platform: str
+    inventory: str | None
 
     @property
     def reference(self):
-        return f"{self.repository}@{self.digest}"
+        """The image by the most exact digest that is known."""
+        return f"{self.repository}@{self.digest if self.platform == UNRESOLVED else self.platform}"
 
 
 @dataclass(frozen=True)
 class Package:
-    """A direct dependency. ``origin``: ``index``, ``base`` (the image brings it) or ``source`` (built from a pinned commit)."""
+    """A direct dependency. ``origin``: ``index``, ``base`` (the image brings it) or ``source`` (built from a pinned commit).
+
+    ``sha256`` is that of its one file on the index, or of the wheel that an image's build makes of the source.
+    """
 
     version: str
     origin: str
@@ -53,14 +68,20 @@ class Package:
 
 @dataclass(frozen=True)
 class Stack:
-    """``engine`` is how a BLOOM is run on it unless a case or the user says otherwise; ``firmware`` is that of Gaudi2."""
+    """``engine`` is how a BLOOM is run on it unless a case or the user says otherwise; ``firmware`` is that of Gaudi2.
+
+    ``interpreter`` is the image that brings Python where ``image`` has none. ``torch`` locks the index's torch and what it
+    brings, for images; None where the base image brings it.
+    """
 
     device: str
     python: str
     launcher: str
     engine: str
     image: Image
+    interpreter: Image | None
     requirements: Requirements
+    torch: Requirements | None
     packages: dict[str, Package]
     driver: str
     firmware: str
@@ -192,6 +213,7 @@ def _requirements(fields, python=None):
             exclude_newer=fields.pattern("exclude_newer", _DATE, "a day such as 2023-06-15"),
             sha256=fields.pattern("sha256", _SHA256, "a sha256 in hex or unresolved"),
             python=python or fields.pattern("python", _PYTHON, "a Python such as 3.8"),
+            index=fields.text("index", None),
         ),
     )
 
@@ -209,7 +231,9 @@ def _stack(fields):
             launcher=fields.choice("launcher", LAUNCHERS),
             engine=fields.choice("engine", ENGINES),
             image=_image(fields.fields("image")),
+            interpreter=_image(fields.fields("interpreter")) if fields.take("interpreter", dict, None) else None,
             requirements=_requirements(fields.fields("requirements"), python),
+            torch=_requirements(fields.fields("torch"), python) if fields.take("torch", dict, None) else None,
             packages={name: _package(entry) for name, entry in fields.each("packages")},
             driver=driver,
             firmware=firmware,
@@ -218,8 +242,11 @@ def _stack(fields):
 
 
 def _image(fields):
-    digest = fields.pattern("digest", _DIGEST, "sha256: and 64 hex digits, or unresolved")
-    return _finish(fields, Image(fields.text("repository"), fields.text("tag"), digest))
+    digest, platform = (
+        fields.pattern(key, _DIGEST, "sha256: and 64 hex digits, or unresolved") for key in ("digest", "platform")
+    )
+    inventory = fields.pattern("inventory", _SHA256, "a sha256 in hex or unresolved", None)
+    return _finish(fields, Image(fields.text("repository"), fields.text("tag"), digest, platform, inventory))
 
 
 def _package(fields):
@@ -227,7 +254,9 @@ def _package(fields):
     package = Package(
         version=fields.pattern("version", _VERSION, "a version or unresolved"),
         origin=origin,
-        sha256=fields.pattern("sha256", _SHA256, "a sha256 in hex or unresolved", None) if origin == "index" else None,
+        sha256=fields.pattern("sha256", _SHA256, "a sha256 in hex or unresolved", None)
+        if origin in ("index", "source")
+        else None,
         source=fields.text("source") if origin == "source" else None,
     )
     return _finish(fields, package)

@@ -2,12 +2,15 @@
 
 import base64
 import hashlib
+import http.server
+import json
 import subprocess
+import threading
 import zipfile
 
 import pytest
 
-from runner.contract.errors import InputError, Unreachable
+from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.files import sha256_of_file
 from runner.host import lock as verb
 from runner.host import lockfile, origins, paths, requirements
@@ -124,8 +127,7 @@ def test_an_image_s_digest_is_that_of_its_manifest(tmp_path, monkeypatch):
         origins.image_digest("vault.habana.ai/x", "1.9.0-580")
         == "sha256:" + hashlib.sha256(b'{"schemaVersion": 2}').hexdigest()
     )
-    with pytest.raises(Unreachable, match="manifest unknown"):
-        origins.image_digest("vault.habana.ai/x", "9")
+    assert origins.image_digest("vault.habana.ai/x", "9") is None
 
 
 def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_copy, hub_here, monkeypatch, capsys):
@@ -142,12 +144,16 @@ def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_
     assert lockfile.read(lock_copy).models["bloom-fp16"].files == known
     capsys.readouterr()
 
-    def dead(repository, tag):
+    def dead(repository, tag_or_digest):
         raise Unreachable("the registry, for x: no route")
 
     monkeypatch.setattr(origins, "image_digest", dead)
-    asked = [stack for stack in lockfile.read(lock_copy).stacks.values() if stack.image.digest == lockfile.UNRESOLVED]
-    with pytest.raises(Unreachable, match=f"{len(asked)} of the origins asked did not answer"):
+    monkeypatch.setattr(origins, "platform_digest", dead)
+    stacks = lockfile.read(lock_copy).stacks.values()
+    images = [image for stack in stacks for image in (stack.image, stack.interpreter) if image]
+    open_images = sum(lockfile.UNRESOLVED in (image.digest, image.platform) for image in images)
+    assert open_images
+    with pytest.raises(Unreachable, match=f"{open_images} of the origins asked did not answer"):
         verb.main(["--only", "images"])
     captured = capsys.readouterr()
     assert "not reached: stacks.gaudi-1.9.image.digest: the registry, for x: no route" in captured.err
@@ -190,8 +196,9 @@ def test_every_locked_package_has_hashes_and_none_is_the_vendor_s():
         pins = requirements.pins((paths.ROOT / entry.file).read_text())
         assert pins
         assert all(hashes for versions in pins.values() for hashes in versions.values()), entry.file
-        assert not set(pins) & set(requirements.EXCLUDED), entry.file
-        assert not any(name.startswith(("nvidia-", "habana-")) for name in pins), entry.file
+        if "torch" not in pins:  # torch's own files are for images alone
+            assert not set(pins) & set(requirements.EXCLUDED), entry.file
+            assert not any(name.startswith(("nvidia-", "habana-")) for name in pins), entry.file
 
 
 def test_direct_pins_stand_in_the_requirements_with_the_hash_of_the_lock():
@@ -201,3 +208,78 @@ def test_direct_pins_stand_in_the_requirements_with_the_hash_of_the_lock():
             if pin.origin == "index" and package != "torch":
                 assert list(pins[package]) == [pin.version], (name, package)
                 assert pin.sha256 in pins[package][pin.version], (name, package)
+
+
+class Index(http.server.BaseHTTPRequestHandler):
+    """An index of one package, in both forms of the API."""
+
+    FILES = (("11", False), ("22", "broken"), ("33", True))
+
+    def do_GET(self):
+        if self.path == "/json/sample/":
+            files = [{"hashes": {"sha256": sha256 * 32}, "yanked": yanked} for sha256, yanked in self.FILES]
+            body = json.dumps({"files": files})
+        elif self.path == "/html/sample/":
+            told = {False: "", "broken": ' data-yanked="broken"', True: " data-yanked"}
+            body = "".join(f'<a href="x#sha256={sha256 * 32}"{told[yanked]}>x</a>' for sha256, yanked in self.FILES)
+        else:
+            return self.send_error(404)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body.encode())
+        return None
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def index():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("form", ["json", "html"])
+def test_the_files_of_an_index_are_known_by_hash_with_the_reason_of_a_withdrawal(index, form):
+    assert origins.index_files("sample", f"{index}/{form}") == {"11" * 32: None, "22" * 32: "broken", "33" * 32: ""}
+    with pytest.raises(Unreachable, match="404"):
+        origins.index_files("nothing", f"{index}/{form}")
+
+
+@pytest.mark.parametrize(
+    "sha256, problem",
+    [
+        ("11", None),
+        ("22", "1.0 was withdrawn: broken"),
+        ("33", "1.0 was withdrawn: no reason given"),
+        ("44", "the index has no file of 1.0 with a locked hash"),
+    ],
+)
+def test_what_is_wrong_with_a_locked_package_is_said(index, sha256, problem):
+    (one,) = requirements.read(f"sample==1.0 \\\n    --hash=sha256:{sha256 * 32}\n")
+    assert verb._package_problem(one, f"{index}/json") == problem
+
+
+def test_everything_pinned_is_asked_for_and_what_is_gone_is_said(repository, monkeypatch, capsys):
+    """Nothing but a git repository is here, so the rest of the origins answer from a table."""
+    address, commit, tree = repository
+    lock = lockfile.read()
+    for source in lock.sources:
+        lock.sources[source] = lockfile.Source(address, commit, tree, None)
+    lock.sources["post"] = lockfile.Source(address, commit, "0" * 40, None)
+    monkeypatch.setattr(origins, "platform_digest", lambda repository, digest: digest)
+    monkeypatch.setattr(origins, "hub_has", lambda kind, repository, revision: repository != "bigscience/bloom")
+    monkeypatch.setattr(verb, "_package_problem", lambda one, index: "gone" if one.name == "filelock" else None)
+    with pytest.raises(InputError, match="What is gone"):
+        verb._still_there(lock, None)
+    said = capsys.readouterr().out
+    assert f"gone: sources.post.commit: its tree is {tree}, not {'0' * 40}" in said
+    assert "gone: models.bloom.revision: the hub has no such revision" in said
+    assert "gone: stacks.cpu.requirements.filelock: gone" in said
+    assert said.count("gone: models.") == 1
+    with pytest.raises(UsageError, match="--online goes with --check"):
+        verb.main(["--online"])

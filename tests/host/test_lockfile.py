@@ -146,13 +146,13 @@ def test_what_is_read_is_what_stands_there(copy):
     assert lock.models["bloomz"].files is None
     assert lock.tools == {name: entry["version"] for name, entry in raw["tools"].items()}
     for name, entry in lock.requirements.items():
-        assert vars(entry) == told(raw["requirements"][name])
+        assert vars(entry) == told(raw["requirements"][name], index=None)
     for name, stack in lock.stacks.items():
         entry = raw["stacks"][name]
         for key in ("device", "python", "launcher", "engine"):
             assert getattr(stack, key) == entry[key]
-        assert vars(stack.image) == told(entry["image"])
-        assert vars(stack.requirements) == told(entry["requirements"], python=entry["python"])
+        assert vars(stack.image) == told(entry["image"], inventory=None)
+        assert vars(stack.requirements) == told(entry["requirements"], python=entry["python"], index=None)
         for package, pin in stack.packages.items():
             asked = told(entry["packages"][package], sha256=None, source=None)
             assert vars(pin) == {"origin": asked.pop("from"), **asked}

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Make /opt/bench, the environment of a stack: its locked packages, from the wheels in the build context alone.
+# Runs once, in the build stage, and needs no network. Arguments go to venv: --system-site-packages where the base brings torch.
+set -eu
+umask 022
+# A .pyc holds bytes that differ from build to build; neither pip nor a setup.py that imports torch may leave one.
+export PYTHONDONTWRITEBYTECODE=1
+
+python3 -m venv --without-pip "$@" /opt/bench
+pip="/opt/bench/bin/python $(echo /tools/pip-*.whl)/pip --disable-pip-version-check --no-cache-dir"
+
+# The one form of pip. What the base has already is installed again beside it, since pip checks no hash of what is there.
+locked() {
+    $pip install --no-index --find-links /wheels --require-hashes --no-deps --ignore-installed --no-compile \
+        --root-user-action ignore --quiet "$@"
+}
+
+locked --only-binary :all: -r /requirements/wheels.txt
+
+# What has no wheel is built beside the stack's torch by its own setuptools, without a kernel compiled. An old setuptools
+# needs `wheel`, which is read from its file and installed nowhere. DeepSpeed's setup.py lists its extras out of a set, in the
+# order of the hash.
+PYTHONPATH=$(echo /tools/wheel-*.whl)
+export PYTHONPATH DS_BUILD_OPS=0 PYTHONHASHSEED=0
+
+if [ -s /requirements/sources.txt ]; then
+    locked --no-binary :all: --no-build-isolation -r /requirements/sources.txt
+fi
+
+# Git sources become wheels first, under the version that pip gives a checkout of theirs; built.txt keeps the wheels' sha256.
+while read -r name commit sha256; do
+    cp -R "/sources/$name" /tmp/source
+    DS_BUILD_STRING="+$(echo "$commit" | cut -c 1-7)" \
+        $pip wheel --no-index --no-deps --no-build-isolation --quiet --wheel-dir "/tmp/built/$name" /tmp/source
+    wheel=$(echo "/tmp/built/$name"/*.whl)
+    sha256sum "$wheel" | cut -d ' ' -f 1 > /tmp/sha256
+    [ "$sha256" != unresolved ] || sha256=$(cat /tmp/sha256)
+    echo "$name @ file://$wheel --hash=sha256:$sha256" > /tmp/requirements.txt
+    locked --only-binary :all: -r /tmp/requirements.txt
+    echo "$name $sha256" >> /opt/bench/built.txt
+    rm -r /tmp/source
+done < /requirements/git.txt

@@ -1,0 +1,61 @@
+"""Write down what is in an image, in CycloneDX 1.5: Python packages with the hash of their file, and the distribution's own.
+
+The document is a few dozen keys of one fixed form, and the same image must give the same bytes, so it is written here: the
+libraries for it bring six packages more and put in a random serial number and the time.
+"""
+
+import json
+from datetime import datetime, timezone
+
+from runner.contract.files import sha256_of_file
+
+
+def bill(stack, packages, wheels, debian, epoch):
+    """Return the text of a software bill of materials.
+
+    ``packages`` is ``inventory.listing()`` of the image, ``wheels`` the folder with the files that they were installed
+    from, ``debian`` a list of [name, version, architecture], ``epoch`` the time to put in, in Unix seconds.
+    """
+    files = {_of(file.name): file for file in sorted(wheels.iterdir())}
+    components = [_python(name, found, files.get((name, found["version"]))) for name, found in sorted(packages.items())]
+    components += [
+        {"type": "library", "name": name, "version": version, "purl": f"pkg:deb/{name}@{version}?arch={architecture}"}
+        for name, version, architecture in sorted(debian)
+    ]
+    for component in components:
+        component["bom-ref"] = component["purl"]
+    document = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {
+            "timestamp": datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "component": {"type": "container", "bom-ref": stack, "name": f"bloomz-bench {stack}"},
+        },
+        "components": components,
+    }
+    return json.dumps(document, indent=1, sort_keys=True) + "\n"
+
+
+def _python(name, found, file):
+    record = {"name": "bloomz-bench:record-sha256", "value": found["record_sha256"]}
+    folder = {"name": "bloomz-bench:folder", "value": found["folder"]}
+    component = {
+        "type": "library",
+        "name": name,
+        "version": found["version"],
+        "purl": f"pkg:pypi/{name}@{found['version']}",
+        "properties": [folder, record],
+    }
+    if file is not None:
+        component["hashes"] = [{"alg": "SHA-256", "content": sha256_of_file(file)}]
+    if found["license"]:
+        component["licenses"] = [{"license": {"name": found["license"]}}]
+    return component
+
+
+def _of(file):
+    """Return name and version of a wheel or source distribution, by its file's name."""
+    stem = file.removesuffix(".tar.gz")
+    name, version = stem.split("-")[:2] if file.endswith(".whl") else stem.rsplit("-", 1)
+    return name.lower().replace("_", "-").replace(".", "-"), version

@@ -1,0 +1,219 @@
+"""What an image is built from, and what the verb refuses; nothing is built here. `make test-images` builds."""
+
+import ast
+import re
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from runner.contract.errors import InputError, UnresolvedPin, Unsupported
+from runner.host import context, image, lockfile, origins, paths, requirements, sbom
+
+DIGEST = f"sha256:{'1' * 64}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_built(monkeypatch):
+    def refuse(*arguments, **more):
+        raise AssertionError(f"buildah was called: {arguments}")
+
+    monkeypatch.setattr(image.buildah, "_run", refuse)
+
+
+def test_a_stack_with_an_unresolved_base_is_named_with_what_resolves_it(capsys):
+    with pytest.raises(UnresolvedPin):
+        image.main(["gaudi-1.10"])
+    said = capsys.readouterr().err
+    assert said.startswith("gaudi-1.10: The base image of gaudi-1.10 (vault.habana.ai/gaudi-docker/1.10.0/")
+    assert "is unresolved in versions.lock. Run `python -m runner lock` where the network reaches its source." in said
+
+
+def test_a_source_without_a_commit_is_refused_on_any_base():
+    with pytest.raises(
+        UnresolvedPin, match="commit of habana-deepspeed-1.9, which deepspeed is built from, is unresolved"
+    ):
+        image.build(lockfile.read(), "gaudi-1.9", "localhost/any")
+
+
+@pytest.mark.parametrize(
+    "arguments, problem",
+    [
+        (["none"], "none is no stack of versions.lock. Take one of gaudi-1.9"),
+        (
+            ["cpu", "--base", "x", "--push", "registry/team"],
+            "--base takes one STACK, and what it makes is never pushed",
+        ),
+        (["cpu", "cuda", "--base", "x"], "--base takes one STACK"),
+        (["cpu", "--source", "nowhere=/tmp"], "--source takes NAME=FOLDER; NAME is one of optimum-habana-1.8"),
+    ],
+)
+def test_wrong_calls_are_refused(arguments, problem):
+    with pytest.raises(InputError, match=re.escape(problem)):
+        image.main(arguments)
+
+
+def test_the_hash_of_the_inputs_changes_with_every_file_and_with_the_base(monkeypatch):
+    lock, real = lockfile.read(), context.sha256_of_file
+    files: list = []
+    monkeypatch.setattr(context, "sha256_of_file", lambda file: files.append(file) or real(file))
+    seen = {
+        context.inputs("cpu", lock, ["base"]),
+        context.inputs("cpu", lock, ["another"]),
+        context.inputs("cuda", lock, ["base"]),
+    }
+    for file in set(files):
+        monkeypatch.setattr(context, "sha256_of_file", lambda one, file=file: "0" * 64 if one == file else real(one))
+        seen.add(
+            context.inputs("cpu", lock, ["base"])
+            if "cuda" not in file.parts
+            else context.inputs("cuda", lock, ["base"])
+        )
+    assert len(seen) == 3 + len(set(files))
+    named = {str(file.relative_to(paths.ROOT)) for file in files}
+    assert {
+        "images/install.sh",
+        "images/cpu/Dockerfile",
+        "images/cpu/torch-cpu.txt",
+        "requirements/build38.txt",
+    } <= named
+    assert {"runner/bench/worker.py", "runner/contract/request.py", "images/cpu/requirements-cpu.txt"} <= named
+    assert not any(name.startswith(("runner/host", "runner/catalog", "tests")) for name in named)
+
+
+def test_every_pin_that_no_file_holds_is_among_the_inputs():
+    lock = lockfile.read()
+    seen = {
+        image._inputs(lock, "cuda-2023"),
+        image._inputs(lock, "gaudi-1.10"),
+        image._inputs(lock, "gaudi-1.10", "stand-in"),
+    }
+    stack, source = lock.stacks["cuda-2023"], lock.sources["habana-deepspeed-1.10"]
+    moved = replace(stack.interpreter, digest=DIGEST)
+    seen.add(image._inputs(replace(lock, stacks={"cuda-2023": replace(stack, interpreter=moved)}), "cuda-2023"))
+    seen.add(image._inputs(replace(lock, tools={**lock.tools, "buildah": "0"}), "cuda-2023"))
+    sources = {**lock.sources, "habana-deepspeed-1.10": replace(source, commit="1" * 40)}
+    seen.add(image._inputs(replace(lock, sources=sources), "gaudi-1.10"))
+    assert len(seen) == 6
+
+
+def code(file):
+    """Return a file less its comments: they hold evidence, which names the release that it was seen with."""
+    text = file.read_text()
+    if file.suffix != ".py":
+        return re.sub(r"(^|\s)#.*", "", text)
+    nodes = [*ast.walk(ast.parse(text))]
+    told = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    return "\n".join(str(node.value) for node in nodes if isinstance(node, ast.Constant) and id(node) not in told)
+
+
+def test_no_version_of_a_pin_stands_outside_the_lock():
+    """Each pin that tells a release is looked for in every file that builds or runs something; a copy would go stale."""
+    lock = lockfile.read()
+    pins = {*lock.tools.values()}
+    for stack in lock.stacks.values():
+        images = [one for one in (stack.image, stack.interpreter) if one]
+        pins |= {value for one in images for value in (one.tag, one.digest, one.platform)} | {stack.driver}
+        pins |= {pin.version for pin in stack.packages.values()}
+    pins |= {source.commit for source in lock.sources.values()}
+    pins -= {lockfile.UNRESOLVED}
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, encoding="utf-8", cwd=paths.ROOT
+    )
+    places = re.compile(
+        r"(images/(install\.sh|[^/]+/Dockerfile)|Makefile|\.ci/run|runner/(host|bench|contract)/.*\.py)"
+    )
+    files = [name for name in listed.stdout.splitlines() if places.fullmatch(name)]
+    assert len(files) > 30
+    stale = [
+        (name, pin)
+        for name in files
+        for pin in pins
+        if re.search(rf"(?<![\w.]){re.escape(pin)}(?![\w.]*\d)", code(paths.ROOT / name))
+    ]
+    assert stale == []
+
+
+def test_a_moved_pin_moves_what_is_given_to_the_build():
+    """No name of a base is made up: it is the lock's repository and the most exact digest that it has."""
+    found = lockfile.Image("registry.example/base", "1", DIGEST, lockfile.UNRESOLVED, None)
+    assert found.reference == f"registry.example/base@{DIGEST}"
+    assert (
+        lockfile.Image("registry.example/base", "1", "x", DIGEST, None).reference == f"registry.example/base@{DIGEST}"
+    )
+
+
+def test_platforms_are_those_that_the_c_library_takes():
+    assert context.platforms("2.31")[:2] == ["manylinux_2_31_x86_64", "manylinux_2_30_x86_64"]
+    assert context.platforms("2.31")[-2:] == ["manylinux1_x86_64", "linux_x86_64"]
+    with pytest.raises(Unsupported, match="glibc 3.0"):
+        context.platforms("3.0")
+
+
+def test_markers_are_asked_of_the_target_and_not_of_this_python():
+    (old, new) = requirements.read(
+        "# head\na==1 ; python_full_version < '3.9' \\\n    --hash=sha256:11\n"
+        "a==2 ; python_full_version >= '3.9' \\\n    --hash=sha256:22\n"
+    )
+    for python, served in (("3.8.18", old), ("3.12.1", new)):
+        target = requirements.target_environment(python)
+        assert [one for one in (old, new) if one.serves(target)] == [served]
+    assert new.plain == "a==2 \\\n    --hash=sha256:22\n"
+    assert new.hashes == {"22"}
+
+
+@pytest.fixture
+def repository(tmp_path):
+    folder = tmp_path / "source"
+    folder.mkdir()
+
+    def git(*arguments):
+        command = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
+
+    git("init", "--quiet")
+    (folder / "setup.py").write_text("first")
+    git("add", "setup.py")
+    git("commit", "--quiet", "-m", "first")
+    return folder, git("rev-parse", "HEAD"), git("rev-parse", "HEAD^{tree}")
+
+
+def test_a_source_is_taken_at_its_commit_and_only_with_its_tree(repository, tmp_path):
+    folder, commit, tree = repository
+    (folder / "setup.py").write_text("edited, in no commit")
+    target = tmp_path / "tree"
+    target.mkdir()
+    origins.export_tree(folder, commit, tree, target)
+    assert (target / "setup.py").read_text() == "first"
+    with pytest.raises(InputError, match=f"has the tree {tree}; versions.lock says {'0' * 40}"):
+        origins.export_tree(folder, commit, "0" * 40, target)
+
+
+BASE = {"torch": {"version": "2.0.1", "folder": "/usr/lib", "record_sha256": "1", "license": None}}
+
+
+def test_a_base_that_was_touched_and_one_that_is_covered_are_refused():
+    stack = lockfile.read().stacks["gaudi-1.10"]
+    image._refuse_touched_base("x", stack, BASE, {**BASE, "other": {}}, BASE)
+    for seen, after in (
+        ({"torch": {**BASE["torch"], "folder": "/opt/bench"}}, BASE),
+        (BASE, {}),
+        (BASE, {"torch": {}}),
+    ):
+        with pytest.raises(Unsupported, match="would not have the base's own torch"):
+            image._refuse_touched_base("x", stack, BASE, seen, after)
+
+
+def test_the_bill_of_materials_is_the_same_for_the_same_image(tmp_path):
+    (tmp_path / "Torch_Vision-2.0.1-py3-none-any.whl").write_bytes(b"wheel")
+    (tmp_path / "deepspeed-0.8.2.tar.gz").write_bytes(b"source")
+    found = {
+        "torch-vision": {"version": "2.0.1", "license": "BSD", "folder": "/opt/bench", "record_sha256": "2"},
+        "deepspeed": {"version": "0.8.2", "license": None, "folder": "/opt/bench", "record_sha256": "3"},
+    }
+    debian = [["libc6", "2.36-9", "amd64"]]
+    bill = sbom.bill("cpu", found, tmp_path, debian, 0)
+    assert bill == sbom.bill("cpu", dict(reversed(found.items())), tmp_path, debian, 0)
+    assert '"timestamp": "1970-01-01T00:00:00Z"' in bill
+    assert bill.count('"alg": "SHA-256"') == 2
+    assert '"purl": "pkg:deb/libc6@2.36-9?arch=amd64"' in bill

@@ -1,0 +1,153 @@
+"""Stand-ins for the pinned base images, made from Debian's packages: what a stack's own base has, less the vendor's binary parts."""
+
+import hashlib
+import inspect
+import subprocess
+import tempfile
+from pathlib import Path
+
+from runner.host import paths
+from tests.stacks import build
+
+EPOCH = "1700000000"
+
+# Libraries of a Python's own modules.
+PYTHON_NEEDS = ("libssl3", "libffi8", "libsqlite3-0", "libbz2-1.0", "liblzma5", "libuuid1", "libstdc++6", "zlib1g")
+
+# What the vendor's image brings: torch with what its wheel carries, and the name of the plugin.
+VENDOR_PARTS = (
+    "torch",
+    "torchgen",
+    "functorch",
+    "nvfuser",
+    "nvidia",
+    "triton",
+    "torch-*.dist-info",
+    "nvidia_*_cu11-*.dist-info",
+    "triton-*.dist-info",
+    "habana_torch_plugin-*.dist-info",
+)
+
+# Debian's own files that no image needs; with them a base is twice the size.
+LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+
+
+def make(stack):
+    """Return the local name of a stack's stand-in base, made if it is not there."""
+    return _made(RECIPES[stack])
+
+
+def interpreter_of(stack):
+    """Return the local name of the image that a stack's Python is taken from, None where the base has it."""
+    return _made(INTERPRETERS[stack]) if stack in INTERPRETERS else None
+
+
+def _made(recipe):
+    tag = f"localhost/bloomz-bench/stand-in-{recipe.__name__}:{_key(recipe)}"
+    if subprocess.run(["buildah", "inspect", "--type", "image", tag], capture_output=True).returncode != 0:
+        recipe(tag)
+    return tag
+
+
+def slim(tag):
+    """A slim image with Debian 12's Python 3.11, as the one of python:3.12-slim-bookworm has 3.12."""
+    debian(tag, "python3", "libstdc++6")
+
+
+def python312(tag):
+    """As above, with the very Python that the stack of today's CUDA is locked for."""
+    debian(tag, *PYTHON_NEEDS, add=interpreter("3.12"))
+
+
+def compiler(tag):
+    """A base with a compiler and the libraries that a Python needs, and without a Python, as the real one."""
+    debian(tag, *PYTHON_NEEDS, "g++")
+
+
+def python310(tag):
+    """An image whose Python is taken."""
+    debian(tag, *PYTHON_NEEDS, add=interpreter("3.10"))
+
+
+def vendor(tag):
+    """The vendor's image less its binary parts: Python 3.8, the index's torch of the same release, the emulated modules."""
+    name = "gaudi-1.10"
+    environment = build.make(name)
+    site = environment / "lib" / "python3.8" / "site-packages"
+    there = "/usr/local/lib/python3.8/site-packages/"
+    parts = [path for part in VENDOR_PARTS for path in sorted(site.glob(part))]
+    programs = [environment / "bin" / name for name in ("torchrun", "convert-caffe2-to-onnx", "convert-onnx-to-caffe2")]
+    add = [(path, there + path.name) for path in parts]
+    add += [(path, f"/usr/local/bin/{path.name}") for path in programs if path.exists()]
+    add += [(paths.ROOT / "tests" / "emulation" / "habana_frameworks", there + "habana_frameworks")]
+    with tempfile.TemporaryDirectory() as folder:  # optimum-habana asks `pip list` for the plugin's version
+        pip = Path(folder) / "pip"
+        pip.write_text(
+            "#!/usr/local/bin/python3.8\nimport sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
+        )
+        pip.chmod(0o755)
+        add += [(site / "pip", there + "pip"), (pip, "/usr/local/bin/pip")]
+        debian(tag, *PYTHON_NEEDS, add=[*interpreter("3.8"), *add])
+
+
+def interpreter(version):
+    """Return what makes a pyenv's Python the one of /usr/local, as in the images of python."""
+    found = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*"))
+    assert found, f"no Python {version} was found. Install it (pyenv install {version})."
+    folder = found[-1]
+    library = next((folder / "lib").glob("libpython3*.so.1.0"), None)
+    add = [(folder / "bin" / f"python{version}", f"/usr/local/bin/python{version}")]
+    add += [(folder / "bin" / f"python{version}", "/usr/local/bin/python3")]
+    add += [
+        (path, f"/usr/local/lib/python{version}/{path.name}")
+        for path in (folder / "lib" / f"python{version}").iterdir()
+        if path.name not in ("site-packages", "test", "__pycache__")
+    ]
+    add += [(library, f"/usr/lib/{library.name}")] if library else []
+    return add
+
+
+def debian(tag, *packages, add=()):
+    """Make an image of Debian 12 with ``packages``; ``add`` holds (folder here, folder there)."""
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "base.tar"
+        leave = [f"--dpkgopt=path-exclude={path}" for path in LEFT_OUT]
+        include = f"--include={','.join(packages)}"
+        command = ["mmdebstrap", "--quiet", "--variant=essential", include, *leave, "bookworm", str(archive)]
+        subprocess.run(command, check=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SOURCE_DATE_EPOCH": EPOCH})
+        container = _buildah("from", "scratch")
+        try:
+            _buildah("add", "--quiet", container, str(archive), "/")
+            if add:
+                _buildah("copy", "--quiet", container, str(_tree(add, Path(folder) / "tree")), "/")
+            _buildah("commit", "--quiet", "--timestamp", EPOCH, container, tag)
+        finally:
+            _buildah("rm", container)
+
+
+def _tree(add, folder):
+    """Put everything under one folder, as it lies in the image; linked, since it is gigabytes."""
+    for here, there in add:
+        target = folder / there.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "--archive", "--link", "--dereference", str(here), str(target)], check=True)
+    return folder
+
+
+RECIPES = {"cpu": slim, "cuda": python312, "cuda-2023": compiler, "gaudi-1.10": vendor}
+INTERPRETERS = {"cuda-2023": python310}
+
+
+def _key(recipe):
+    """Return a hash of what a base is made by, and of the emulated modules, which change while its recipe does not."""
+    hashed = hashlib.sha256("".join(map(inspect.getsource, (recipe, interpreter, debian))).encode())
+    if recipe is vendor:
+        for file in sorted((paths.ROOT / "tests" / "emulation" / "habana_frameworks").rglob("*.py")):
+            hashed.update(file.read_bytes())
+    return hashed.hexdigest()[:16]
+
+
+def _buildah(*arguments):
+    done = subprocess.run(["buildah", *arguments], capture_output=True, encoding="utf-8")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()

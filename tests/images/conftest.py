@@ -1,0 +1,47 @@
+"""Build each image once on a stand-in base, and run it as a cluster would: any user, a read-only root, no network.
+
+Needs root, buildah, podman, runc and mmdebstrap; `make test-images` installs them. Bases stay in the local image store under a
+name that is a hash of their recipe.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from runner.host import image, lockfile
+from tests.images import bases
+
+TOOLS = ("buildah", "podman", "runc", "mmdebstrap", "skopeo")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("offline") is None:
+            item.add_marker(pytest.mark.images)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runtime():
+    """Use runc, which takes the limits of a confined machine as they are."""
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    assert not missing, f"not installed: {', '.join(missing)}. Run `make test-images`."
+    assert os.geteuid() == 0, "images are built as root here. Run `make test-images` as root."
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BUILDAH_ISOLATION", "oci")
+        patch.setenv("BUILDAH_RUNTIME", "runc")
+        yield
+
+
+@pytest.fixture(scope="session")
+def built():
+    """Return a function from a stack to its image, built on a stand-in base, and the folder with what was written beside it."""
+    known = {}
+
+    def of(name):
+        if name not in known:
+            known[name] = image.build(lockfile.read(), name, bases.make(name), bases.interpreter_of(name))
+        return known[name]
+
+    return of

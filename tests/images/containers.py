@@ -1,0 +1,51 @@
+"""Run an image as a cluster would: any user, a read-only root, no network, no capability."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.host import results
+
+RUN_S = 900  # a hang is a failure; two ranks import torch for about a minute on two busy cores
+
+
+@dataclass(frozen=True)
+class Ran:
+    status: int
+    output: str
+    errors: str
+    results: Path
+
+    @property
+    def result(self):
+        (path,) = self.results.rglob("*.json")
+        return results.read_one(path)[0]
+
+
+class Container:
+    """Runs one image. Only /results and /tmp can be written; ``options`` of podman come after these and win."""
+
+    def __init__(self, reference, folder):
+        self.reference, self.folder, self.runs = reference, folder, 0
+
+    def run(self, *arguments, user="1234567:0", entrypoint=None, options=(), files=()):
+        self.runs += 1
+        results = self.folder / f"results-{self.runs}"
+        results.mkdir(mode=0o777)
+        results.chmod(0o777)
+        command = ["podman", "--runtime", "runc", "run", "--rm", "--network", "none", "--user", user]
+        command += ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000", "--cap-drop", "all"]
+        command += ["--security-opt", "no-new-privileges", "--read-only", "--read-only-tmpfs=false"]
+        command += ["--tmpfs", "/tmp:rw,mode=1777", "--volume", f"{results}:/results"]
+        command += [part for file in files for part in ("--volume", f"{file}:/requests/{Path(file).name}:ro")]
+        command += [*options, *(("--entrypoint", entrypoint) if entrypoint else ()), self.reference, *arguments]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=RUN_S)
+        return Ran(done.returncode, done.stdout, done.stderr, results)
+
+    def bench(self, request, *arguments, **more):
+        """Measure one request file; it lies at /requests."""
+        name = f"/requests/{Path(request).name}"
+        return self.run("--results", "/results", *arguments, name, files=[request], **more)
+
+    def python(self, code, **more):
+        return self.run("-c", code, entrypoint="/opt/bench/bin/python", **more)

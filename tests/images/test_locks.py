@@ -1,0 +1,72 @@
+"""Every stack's lock can be installed on its target: pip takes each file for that Python and that C library, by its hash.
+
+torch's own files are left to the builds of images: they are gigabytes.
+"""
+
+import pytest
+
+from runner.contract.errors import Unreachable
+from runner.host import context, lockfile, origins, paths, requirements
+
+STACKS = sorted(lockfile.read().stacks)
+
+
+def targets(name):
+    """Return (Python, glibc) of every target of a stack; without a platform of its own it serves four Pythons."""
+    stack = lockfile.read().stacks[name]
+    if name in requirements.PLATFORMS:
+        return [(f"{stack.python}.1", requirements.PLATFORMS[name].split("manylinux_")[1].replace("_", "."))]
+    return [(f"3.{minor}.1", "2.36") for minor in (10, 11, 12, 13)]
+
+
+def locked(name, python):
+    file = paths.ROOT / lockfile.read().stacks[name].requirements.file
+    target = requirements.target_environment(python)
+    return [one for one in requirements.read(file.read_text()) if one.serves(target)]
+
+
+def fetch(wanted, python, glibc, folder):
+    file = folder / "requirements.txt"
+    file.write_text("".join(one.plain for one in wanted))
+    destination = folder / "wheels"
+    origins.wheels(file, ".".join(python.split(".")[:2]), context.platforms(glibc), destination)
+    return list(destination.iterdir())
+
+
+@pytest.mark.parametrize("name, python, glibc", [(name, *target) for name in STACKS for target in targets(name)])
+def test_every_package_has_a_wheel_for_the_target(name, python, glibc, tmp_path):
+    wanted = [one for one in locked(name, python) if one.name not in requirements.SOURCE_ONLY]
+    files = fetch(wanted, python, glibc, tmp_path)
+    assert len(context._matching(tmp_path / "wheels", wanted)) == len(files) == len(wanted)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_source_distributions_are_fetched_by_their_hash(name, tmp_path):
+    for one in locked(name, "3.12.1" if name not in requirements.PLATFORMS else targets(name)[0][0]):
+        if one.name in requirements.SOURCE_ONLY:
+            file = origins.source_distribution(one.name, one.hashes, tmp_path)
+            assert one.version in file.name
+            with pytest.raises(Unreachable, match="it has no source distribution with a locked hash any more"):
+                origins.source_distribution(one.name, {"0" * 64}, tmp_path)
+
+
+def test_one_altered_hash_is_refused(tmp_path):
+    (one,) = [one for one in locked("gaudi-1.10", "3.8.1") if one.name == "filelock"]
+    text = one.text
+    for sha256 in one.hashes:
+        text = text.replace(sha256, sha256[::-1])
+    altered = requirements.Requirement(one.name, one.version, None, text)
+    with pytest.raises(Unreachable, match="the index, for the wheels"):
+        fetch([altered], "3.8.1", "2.31", tmp_path)
+    assert [file.name for file in (tmp_path / "wheels").glob("*")] == []
+
+
+def test_no_locked_release_was_withdrawn():
+    """One page of the index a package; the reason of one that was withdrawn would have to stand in the lock."""
+    known = {}
+    for name in STACKS:
+        stack = lockfile.read().stacks[name]
+        for one in requirements.read((paths.ROOT / stack.requirements.file).read_text()):
+            files = known.setdefault(one.name, origins.index_files(one.name))
+            assert one.hashes & set(files), (name, one.name)
+            assert {files[sha256] for sha256 in one.hashes & set(files)} == {None}, (name, one.name)

@@ -1,0 +1,232 @@
+"""Ask and fill a real registry on this machine: Debian's docker-registry, with a password, images of one and of two platforms."""
+
+import json
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from base64 import b64encode
+
+import pytest
+
+from runner.contract.errors import InputError, Unreachable
+from runner.host import buildah, context, image, lock, lockfile, origins, paths
+
+OCI = "application/vnd.oci.image.{}.v1+json"
+USER, PASSWORD = "bench", "a password"
+
+
+class Registry:
+    def __init__(self, folder, port):
+        self.folder, self.address = folder, f"127.0.0.1:{port}"
+
+    def put(self, name, *architectures):
+        """Push an image, of a list where there are several architectures; return (reference, its digest, each one's digest)."""
+        reference = f"{self.address}/{name}"
+        digests = {}
+        for architecture in architectures:
+            container = _run("buildah", "from", "scratch")
+            _run("buildah", "config", "--arch", architecture, "--label", f"of={name}", container)
+            made = _run("buildah", "commit", "--quiet", "--rm", "--timestamp", "0", container)
+            digests[architecture] = buildah.push(made, f"docker://{reference}:{architecture}")
+        if len(architectures) == 1:
+            (architecture,) = architectures
+            _run("skopeo", "copy", "-q", f"docker://{reference}:{architecture}", f"docker://{reference}:latest")
+            return reference, digests[architecture], digests
+        entries = [
+            {
+                "mediaType": OCI.format("manifest"),
+                "digest": digest,
+                "size": len(origins._manifest(f"{reference}@{digest}")),
+                "platform": {"os": "linux", "architecture": architecture},
+            }
+            for architecture, digest in digests.items()
+        ]
+        listed = {"schemaVersion": 2, "mediaType": OCI.format("index"), "manifests": entries}
+        self._call("PUT", name, "latest", json.dumps(listed).encode(), OCI.format("index"))
+        return reference, origins.image_digest(reference, "latest"), digests
+
+    def remove(self, name, digest):
+        """Delete a manifest, as a registry's keeper does."""
+        self._call("DELETE", name, digest)
+
+    def _call(self, method, name, manifest, content=None, kind=None):
+        address = f"http://{self.address}/v2/{name}/manifests/{manifest}"
+        call = urllib.request.Request(address, content, {"Content-Type": kind} if kind else {}, method=method)
+        call.add_header("Authorization", "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode())
+        with urllib.request.urlopen(call) as answer:
+            assert answer.status in (201, 202)
+
+
+@pytest.fixture(scope="module")
+def registry(runtime, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("registry")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    hashed = _run("htpasswd", "-Bbn", USER, PASSWORD)
+    (folder / "htpasswd").write_text(hashed + "\n")
+    (folder / "config.yml").write_text(
+        "version: 0.1\n"
+        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
+        f"http: {{addr: '127.0.0.1:{port}'}}\n"
+        f"auth: {{htpasswd: {{realm: here, path: {folder}/htpasswd}}}}\n"
+        "log: {level: error}\n"
+    )
+    settings = folder / ".config" / "containers" / "registries.conf"
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f'[[registry]]\nlocation = "127.0.0.1:{port}"\ninsecure = true\n')
+    login = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    (folder / "auth.json").write_text(json.dumps({"auths": {f"127.0.0.1:{port}": {"auth": login}}}))
+    serve = ["docker-registry", "serve", str(folder / "config.yml")]
+    process = subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder))  # skopeo and buildah read their settings below it
+        patch.setenv("REGISTRY_AUTH_FILE", str(folder / "auth.json"))
+        try:
+            _wait(port)
+            yield Registry(folder, port)
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def test_a_tag_s_digest_and_that_of_its_platform(registry):
+    reference, digest, digests = registry.put("two", "amd64", "arm64")
+    assert origins.image_digest(reference, "latest") == digest
+    assert digest not in digests.values()
+    assert origins.platform_digest(reference, digest) == digests["amd64"]
+    reference, digest, _ = registry.put("one", "amd64")
+    assert origins.platform_digest(reference, digest) == digest
+
+
+def test_an_image_without_this_platform_is_refused(registry):
+    reference, digest, _ = registry.put("foreign", "arm64", "s390x")
+    with pytest.raises(InputError, match="has no image for linux/amd64"):
+        origins.platform_digest(reference, digest)
+
+
+def test_a_missing_tag_is_none_and_not_a_failure(registry):
+    reference, _, _ = registry.put("one", "amd64")
+    assert origins.image_digest(reference, "2.0") is None
+    assert origins.image_digest(f"{registry.address}/nobody", "latest") is None
+
+
+def test_without_the_password_the_registry_says_so(registry, tmp_path, monkeypatch):
+    reference, _, _ = registry.put("one", "amd64")
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
+    with pytest.raises(Unreachable, match="authentication required"):
+        origins.image_digest(reference, "latest")
+
+
+def test_a_registry_that_is_down_did_not_answer():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(Unreachable, match="connection refused"):
+        origins.image_digest(f"127.0.0.1:{port}/x", "latest")
+
+
+@pytest.fixture
+def pinned(registry, tmp_path, monkeypatch):
+    """Return a function that lets the cpu stack's base be an image of this registry, in a lock of the test's own."""
+    path = tmp_path / "versions.lock"
+    monkeypatch.setattr(paths, "LOCK", path)
+    monkeypatch.setattr(lockfile.read, "__defaults__", (path,))
+
+    def of(reference, tag="latest", digest=lockfile.UNRESOLVED, platform=lockfile.UNRESOLVED):
+        path.write_bytes((paths.ROOT / "versions.lock").read_bytes())
+        pins = {"repository": reference, "tag": tag, "digest": digest, "platform": platform}
+        lockfile.edit(path, {("stacks", "cpu", "image", key): value for key, value in pins.items()})
+
+    return of
+
+
+@pytest.fixture
+def only_cpu(monkeypatch):
+    """Let the lock hold the cpu stack alone, so that no other registry is asked."""
+    read = lockfile.read
+
+    def one(*arguments):
+        found = read(*arguments)
+        for name in list(found.stacks):
+            if name != "cpu":
+                del found.stacks[name]
+        return found
+
+    monkeypatch.setattr(lockfile, "read", one)
+
+
+def test_the_lock_takes_both_digests_and_then_says_whether_they_are_still_there(registry, pinned, only_cpu, capsys):
+    reference, digest, digests = registry.put("two", "amd64", "arm64")
+    pinned(reference)
+    for _ in ("digest", "platform"):
+        assert lock.main(["--only", "images"]) == 0
+    found = lockfile.read().stacks["cpu"].image
+    assert (found.digest, found.platform) == (digest, digests["amd64"])
+    assert found.reference == f"{reference}@{digests['amd64']}"
+
+    ask = ["--check", "--online", "--only", "images"]
+    assert lock.main(ask) == 0
+    assert "1 pins are still there, 0 are not, 0 could not be asked for" in capsys.readouterr().out
+
+    pinned(reference, digest=digest, platform=digests["arm64"])
+    with pytest.raises(InputError, match="cannot be installed again"):
+        lock.main(ask)
+    assert f"its linux/amd64 is {digests['amd64']}, not {digests['arm64']}" in capsys.readouterr().out
+
+    registry.remove("two", digest)
+    pinned(reference, digest=digest, platform=digests["amd64"])
+    with pytest.raises(InputError, match="cannot be installed again"):
+        lock.main(ask)
+    assert "the registry has no such digest any more" in capsys.readouterr().out
+
+
+def test_a_tag_that_is_gone_is_said_and_stays_unresolved(registry, pinned, only_cpu, capsys):
+    reference, _, _ = registry.put("one", "amd64")
+    pinned(reference, tag="gone")
+    assert lock.main(["--only", "images"]) == 0
+    assert "not there: stacks.cpu.image.digest: its origin has none" in capsys.readouterr().err
+    assert lockfile.read().stacks["cpu"].image.digest == lockfile.UNRESOLVED
+
+
+def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(registry, pinned, monkeypatch):
+    pinned("docker.io/library/python", digest=f"sha256:{'1' * 64}")
+    container = _run("buildah", "from", "scratch")
+    made = _run("buildah", "commit", "--quiet", "--rm", container)
+    inputs = image._inputs(lockfile.read(), "cpu")
+    built = image.Image(made, "", "", True, "0" * 40, inputs, 0, 0)
+    team = f"{registry.address}/team"
+    said = image._push("cpu", built, team)
+    entry = lockfile.read().built["cpu"]
+    assert entry.reference in said
+    assert origins.image_digest(f"{team}/bloomz-bench-cpu", "0" * 40) == entry.digest
+    assert image.main(["cpu", "--check"]) == 0
+    real = context.sha256_of_file
+    monkeypatch.setattr(context, "sha256_of_file", lambda file: "0" * 64 if file.name == "worker.py" else real(file))
+    with pytest.raises(InputError, match="What cpu was built from has changed since"):
+        image.main(["cpu", "--check"])
+
+
+@pytest.mark.parametrize("revision", ["unknown", f"{'0' * 40}-dirty"])
+def test_what_no_commit_holds_is_not_pushed(revision):
+    built = image.Image("", "", "", True, revision, "", 0, 0)
+    with pytest.raises(InputError, match="it holds changes that no commit has"):
+        image._push("cpu", built, "127.0.0.1:1/team")
+
+
+def _run(*command):
+    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
+
+
+def _wait(port):
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/")
+        except urllib.error.HTTPError as refused:
+            assert refused.code == 401
+            return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("docker-registry did not start")
