@@ -59,8 +59,9 @@ class Pods:
         (self.folder / f"tmp{number}").chmod(0o1777)
         mounts = {self.folder / name: place for name, place in multinode.PLACES.items()}
         mounts[self.folder / "keys"] = multinode.KEYS
-        script = [f"hostname pod{number}", *reachable(Path(sys.executable).resolve())]
+        script = [f"hostname pod{number}", *reachable(Path(sys.executable).resolve(), self.folder)]
         script += [
+            "mount -t tmpfs -o mode=755 tmpfs /home",
             f"mkdir -p {multinode.KEYS}",
             *(f"mount --bind {source} {place}" for source, place in mounts.items()),
         ]
@@ -106,13 +107,13 @@ class Pods:
             run("ip", "netns", "del", name)
 
 
-def reachable(interpreter):
+def reachable(interpreter, folder):
     """Return shell lines after which the pods' user reaches an interpreter that lies in root's home."""
     if not interpreter.is_relative_to("/root"):
         return []
     top = Path("/root", interpreter.parts[2])
-    kept = f"/run/bench-{os.getpid()}"
-    hidden = [f"mkdir -p {kept}", f"mount --bind {top} {kept}", "mount -t tmpfs -o mode=755 tmpfs /root"]
+    kept = folder / "interpreter"
+    hidden = [f"mkdir -p -m 755 {kept}", f"mount --bind {top} {kept}", "mount -t tmpfs -o mode=755 tmpfs /root"]
     return [*hidden, f"mkdir {top}", f"mount --bind {kept} {top}"]
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from runner.host.manifests import objects as walk
 from runner.host.manifests import text
 from tests import manifests
 
@@ -59,8 +60,22 @@ def _name(policy):
 
 def _write(folder, objects):
     folder.mkdir(exist_ok=True)
-    core = [thing for thing in objects if thing["kind"] not in ("MPIJob", "JobSet")]
-    (folder / "objects.yaml").write_text(text.dump(core), encoding="utf-8")
+    (folder / "objects.yaml").write_text(text.dump(_known(objects)), encoding="utf-8")
+
+
+def _known(objects):
+    """Return objects of kinds that the linter knows; for the others Jobs with their pods, as their controllers make them."""
+    others = [thing for thing in objects if thing["kind"] in ("MPIJob", "JobSet")]
+    jobs = [
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": f"job-{number}", "namespace": "bloomz-bench"},
+            "spec": {"template": template},
+        }
+        for number, (_, template) in enumerate(walk.pods(others))
+    ]
+    return [*(thing for thing in objects if thing not in others), *jobs]
 
 
 def _run(checkov, folder):
