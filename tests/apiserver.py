@@ -96,7 +96,8 @@ class Cluster:
         self.changed = threading.Condition(self.lock)
         self.objects, self.history, self.logs = {}, [], {}
         self.version, self.oldest = 1000, 0
-        self.faults, self.requests, self.used_rights = [], Counter(), set()
+        self.requests: Counter = Counter()
+        self.faults, self.used_rights = [], set()
         self.refused_rights = set()
         self.players, self.closing = [], False
         self.now_s = 1_790_000_000.0
@@ -262,6 +263,7 @@ class _Threads(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 256
+    cluster: "Cluster"
 
     def handle_error(self, request, client_address):
         """A client that went away is what half of the tests are about."""
@@ -273,6 +275,7 @@ class _Gone(Exception):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server: _Threads
     timeout = 60
     disable_nagle_algorithm = True  # else each answer waits for the client's delayed ACK
 

@@ -14,9 +14,7 @@ IMAGE = "registry.test/bloomz-bench-cpu@sha256:" + "ab" * 32
 PROGRESS = ["[cpu-1] attempt on a host", "[cpu-1] launch 1/1: starting", "[cpu-1] fünf Wörter, 100 %"]
 
 ROOT = Path(__file__).parents[1]
-ROLE_FILE = next(
-    path for path in (ROOT / "k8s/11-rbac-submitter.yaml", ROOT / "tests/data/submitter-role.yaml") if path.exists()
-)
+ROLE_FILE = ROOT / "k8s/11-rbac-submitter.yaml"
 
 
 def role():

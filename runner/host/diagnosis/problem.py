@@ -1,9 +1,10 @@
 """What was seen of one run, and what is said of it."""
 
-import json
 import re
 from dataclasses import dataclass, field
 
+from runner.contract import termination
+from runner.contract.errors import DamagedResult
 from runner.contract.text import printable
 
 
@@ -113,10 +114,9 @@ def event_time(event):
 def last_words(message):
     """Return the mapping that a bench leaves as its termination message, None for any other message."""
     try:
-        value = json.loads(message)
-    except ValueError:
+        return termination.read(message, "the termination message")
+    except DamagedResult:
         return None
-    return value if isinstance(value, dict) and value.get("kind") == "termination" else None
 
 
 def quoted(text, limit=300):

@@ -5,11 +5,11 @@ from runner.host.manifests import names
 # Everything that following a Job to its end and collecting it takes, and nothing else: no exec, no secrets, no update.
 SUBMITTER_RULES = (
     (["batch"], ["jobs"], ["create", "get", "list", "watch", "delete"]),
-    ([""], ["pods"], ["get", "list", "watch"]),
+    ([""], ["pods"], ["list", "watch"]),
     ([""], ["pods/log"], ["get"]),
-    ([""], ["events"], ["get", "list", "watch"]),
-    ([""], ["persistentvolumeclaims"], ["get", "list", "watch"]),
-    ([""], ["configmaps"], ["create", "get", "delete"]),
+    ([""], ["events"], ["list", "watch"]),
+    ([""], ["persistentvolumeclaims"], ["get"]),
+    ([""], ["configmaps"], ["create", "get"]),
     ([""], ["serviceaccounts"], ["get"]),
 )
 MULTINODE_RULES = {
