@@ -134,8 +134,9 @@ def _sources(stack, lock, checkouts, folder):
                 lockfile.need(value, f"The {what} of {pin.source}, which {package} is built from,")
             target = folder / "sources" / package
             _folder(target)
-            origins.export_tree(checkouts.get(pin.source, source.repository), source.commit, source.tree, target)
-            told += f"{package} {source.commit} {pin.sha256 or lockfile.UNRESOLVED}\n"
+            origin = checkouts.get(pin.source, source.repository)
+            epoch = origins.export_tree(origin, source.commit, source.tree, target)
+            told += f"{package} {source.commit} {epoch} {pin.sha256 or lockfile.UNRESOLVED}\n"
     _write(told, folder / "requirements" / "git.txt")
 
 
