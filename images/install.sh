@@ -27,10 +27,11 @@ if [ -s /requirements/sources.txt ]; then
     locked --no-binary :all: --no-build-isolation -r /requirements/sources.txt
 fi
 
-# Git sources become wheels first, under the version that pip gives a checkout of theirs; built.txt keeps the wheels' sha256.
-while read -r name commit sha256; do
+# Git sources become wheels first, under the version that pip gives a checkout of theirs and at the time of their own commit, so
+# that a wheel's sha256 stays while the kit moves on; built.txt keeps it.
+while read -r name commit epoch sha256; do
     cp -R "/sources/$name" /tmp/source
-    DS_BUILD_STRING="+$(echo "$commit" | cut -c 1-7)" \
+    SOURCE_DATE_EPOCH="$epoch" DS_BUILD_STRING="+$(echo "$commit" | cut -c 1-7)" \
         $pip wheel --no-index --no-deps --no-build-isolation --quiet --wheel-dir "/tmp/built/$name" /tmp/source
     wheel=$(echo "/tmp/built/$name"/*.whl)
     sha256sum "$wheel" | cut -d ' ' -f 1 > /tmp/sha256

@@ -53,8 +53,9 @@ def gather(stack, lock, python, glibc, wheelhouse, folder, checkouts, base):
     wheels = [one for one, _ in locked if one.name not in requirements.SOURCE_ONLY]
     wheelhouse.mkdir(parents=True, exist_ok=True)
     for index in sorted({index for _, index in locked}, key=str):
-        wanted = [one for one, of in locked if of == index and one in wheels] + (tools if index is None else [])
+        wanted = [one for one, of in locked if of == index and one in wheels]
         _fetch(wanted, python, glibc, wheelhouse, index)
+    _fetch(tools, python, glibc, wheelhouse, None)
     files = [origins.source_distribution(one.name, one.hashes, wheelhouse) for one in sources]
     for part, chosen in (("wheels", files + _matching(wheelhouse, wheels)), ("tools", _matching(wheelhouse, tools))):
         for file in chosen:
@@ -134,8 +135,9 @@ def _sources(stack, lock, checkouts, folder):
                 lockfile.need(value, f"The {what} of {pin.source}, which {package} is built from,")
             target = folder / "sources" / package
             _folder(target)
-            origins.export_tree(checkouts.get(pin.source, source.repository), source.commit, source.tree, target)
-            told += f"{package} {source.commit} {pin.sha256 or lockfile.UNRESOLVED}\n"
+            origin = checkouts.get(pin.source, source.repository)
+            epoch = origins.export_tree(origin, source.commit, source.tree, target)
+            told += f"{package} {source.commit} {epoch} {pin.sha256 or lockfile.UNRESOLVED}\n"
     _write(told, folder / "requirements" / "git.txt")
 
 

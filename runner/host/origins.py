@@ -199,7 +199,9 @@ def commit_tree(repository, commit):
 
 
 def export_tree(repository, commit, tree, folder):
-    """Write the files of a commit into ``folder``. Raises ``InputError`` unless its tree has the hash ``tree``.
+    """Write the files of a commit into ``folder``, and return its time in Unix seconds.
+
+    Raises ``InputError`` unless its tree has the hash ``tree``.
 
     ``repository`` is an address or a folder; only this commit is fetched.
     """
@@ -223,6 +225,7 @@ def export_tree(repository, commit, tree, folder):
             raise InputError(f"Commit {commit} of {repository} has the tree {found}; versions.lock says {tree}.")
         archive = _run(["git", "-C", scratch, "-c", "tar.umask=0022", "archive", commit], "git", binary=True)
         _run(["tar", "-x", "--no-same-owner", "-C", str(folder)], "tar", given=archive)
+        return int(_run(["git", "-C", scratch, "show", "--no-patch", "--format=%ct", commit], "git"))
 
 
 def _get(address, accept="*/*"):

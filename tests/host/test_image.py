@@ -183,7 +183,10 @@ def test_a_source_is_taken_at_its_commit_and_only_with_its_tree(repository, tmp_
     (folder / "setup.py").write_text("edited, in no commit")
     target = tmp_path / "tree"
     target.mkdir()
-    origins.export_tree(folder, commit, tree, target)
+    epoch = subprocess.run(
+        ["git", "log", "-1", "--format=%ct"], capture_output=True, encoding="utf-8", cwd=folder
+    ).stdout
+    assert origins.export_tree(folder, commit, tree, target) == int(epoch)
     assert (target / "setup.py").read_text() == "first"
     with pytest.raises(InputError, match=f"has the tree {tree}; versions.lock says {'0' * 40}"):
         origins.export_tree(folder, commit, "0" * 40, target)

@@ -103,7 +103,8 @@ def interpreter(version):
         for path in (folder / "lib" / f"python{version}").iterdir()
         if path.name not in ("site-packages", "test", "__pycache__")
     ]
-    add += [(library, f"/usr/lib/{library.name}")] if library else []
+    # where images copy it from, and where it is found without a run of ldconfig
+    add += [(library, f"{place}/{library.name}") for place in ("/usr/local/lib", "/usr/lib") if library]
     return add
 
 
