@@ -16,11 +16,6 @@ from tests import clusterplay
 GAUDI = "habana.ai/gaudi"
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        item.add_marker(pytest.mark.cluster)
-
-
 class Real:
     """kubectl, in the namespace of one test."""
 

@@ -18,6 +18,8 @@ from runner.host import jobs, results
 from tests import clusterplay
 from tests.cluster.conftest import GAUDI, pretend_node
 
+pytestmark = pytest.mark.cluster
+
 ROOT = Path(__file__).parents[2]
 WITHOUT = (
     "MPIJob",
