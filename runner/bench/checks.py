@@ -76,7 +76,7 @@ def _variables(wanted, ranks, devices):
 
     What a host's own devices and interfaces are called is the same for all ranks of that host, and says nothing of the next.
     """
-    first = {}  # of each host, the variables of its first rank
+    first: dict = {}  # of each host, the variables of its first rank
     for rank in ranks:
         first.setdefault(rank["host"], rank["variables"])
     here = ranks[0]["host"] if ranks else None
