@@ -66,9 +66,28 @@ def _of_the_software(request, launch, attempt_environment):
         _equal("inventory_added", [], sorted(found["added"]) if found else None, FLAG),
     ]
     reached = [{name: rank["variables"].get(name) for name in wanted} for rank in launch["ranks"]]
-    checks.append(_equal("variables", [wanted] * request.devices, reached))
+    checks.append(_equal("variables", _variables(wanted, launch["ranks"], request.devices), reached))
     checks.append(_equal("generation", generation(request), launch["generation"]))
     return [*checks, _experimental(launch)]
+
+
+def _variables(wanted, ranks, devices):
+    """Return the variables that each of ``devices`` ranks must have: the launch's, but of another host than the first its own.
+
+    What a host's own devices and interfaces are called is the same for all ranks of that host, and says nothing of the next.
+    """
+    first: dict = {}  # of each host, the variables of its first rank
+    for rank in ranks:
+        first.setdefault(rank["host"], rank["variables"])
+    here = ranks[0]["host"] if ranks else None
+    elsewhere = [rank["host"] if rank["host"] != here else None for rank in ranks[:devices]]
+    return [
+        {
+            name: first[host].get(name) if host is not None and environment.is_of_the_host(name) else value
+            for name, value in wanted.items()
+        }
+        for host in elsewhere + [None] * (devices - len(elsewhere))
+    ]
 
 
 def _experimental(launch):

@@ -30,6 +30,11 @@ RECORDED = (
     "HF_HUB_OFFLINE",
 )
 
+# What each host numbers or names by itself, so that hosts of one launch may differ in it: the devices that a pod was given, which
+# the vendors' device plugins set in it (habanalabs-k8s-device-plugin@6b77f8c server.go), and the network's interfaces.
+_DEVICES_GIVEN = re.compile(r"(HABANA|NVIDIA|CUDA)_VISIBLE_(DEVICES|MODULES)")
+_INTERFACES = re.compile(r"(GLOO|NCCL|HCCL)_SOCKET_IFNAME|NCCL_IB_HCA")
+
 
 def describe():
     """Return the environment as observed now; ``packages`` maps every installed distribution to its version."""
@@ -57,6 +62,16 @@ def describe():
 def variables(environment):
     """Return those variables of ``environment`` that can change a measurement."""
     return {name: value for name, value in sorted(environment.items()) if name.startswith(RECORDED)}
+
+
+def for_other_hosts(variables):
+    """Return those variables that a rank on another host may be given where it has none: not which devices are whose."""
+    return {name: value for name, value in variables.items() if not _DEVICES_GIVEN.fullmatch(name)}
+
+
+def is_of_the_host(name):
+    """Return whether a variable tells of one host, and says nothing of another."""
+    return bool(_DEVICES_GIVEN.fullmatch(name) or _INTERFACES.fullmatch(name))
 
 
 def packages():

@@ -3,6 +3,7 @@ import copy
 import pytest
 
 from runner.bench import checks, devices, watch
+from runner.bench.environment import for_other_hosts
 from runner.contract import strictjson
 from runner.contract.errors import LaunchFailed
 from runner.contract.request import Accelerator, Expected, Model, Weights
@@ -312,6 +313,57 @@ def test_every_rank_is_judged_and_not_the_first_alone():
         twin = copy.deepcopy(launch)
         twin["ranks"][1].update(change)
         assert [check for check, outcome in passed(asked, twin, environment).items() if outcome is False] == [name]
+
+
+OF_THE_HOST = {"HABANA_VISIBLE_DEVICES": "0,1", "HABANA_VISIBLE_MODULES": "0,1", "HCCL_SOCKET_IFNAME": "ens32"}
+OF_ANOTHER = {"HABANA_VISIBLE_DEVICES": "4,5", "HCCL_SOCKET_IFNAME": "eth0"}  # and it lists no modules
+
+
+def on_two_hosts():
+    """Return a launch of four ranks on two hosts that number their devices and name their interfaces in their own ways."""
+    asked, launch, environment = accelerated()
+    asked = samples.request(devices=4, accelerator=asked.accelerator, stack=asked.stack, expected=EXPECTED)
+    (rank,) = launch["ranks"]
+    rank["parameter_bytes"] = rank["watched"]["memory_rise_bytes"] = asked.model.architecture.weight_bytes_per_rank(
+        "float32", 4
+    )
+    everywhere = launch["variables"]
+    launch["ranks"] = [
+        {**copy.deepcopy(rank), "rank": number, "host": host, "variables": {**everywhere, **own}}
+        for number, (host, own) in enumerate([("one", OF_THE_HOST)] * 2 + [("two", OF_ANOTHER)] * 2)
+    ]
+    launch["variables"] = {**everywhere, **OF_THE_HOST}
+    return asked, launch, environment
+
+
+def test_hosts_may_differ_in_what_their_devices_and_interfaces_are_called():
+    found = judged(*on_two_hosts())
+    assert [name for name, check in found.items() if check["passed"] is False] == ["experimental"]
+    assert found["variables"]["found"][3] == {
+        **{"PT_HPU_LAZY_MODE": "1", "HABANA_VISIBLE_DEVICES": "4,5"},
+        **{"HABANA_VISIBLE_MODULES": None, "HCCL_SOCKET_IFNAME": "eth0"},
+    }
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("name", ["HABANA_VISIBLE_DEVICES", "HABANA_VISIBLE_MODULES", "HCCL_SOCKET_IFNAME"])
+def test_ranks_of_one_host_must_agree_in_what_it_calls_its_own(rank, name):
+    asked, launch, environment = on_two_hosts()
+    launch["ranks"][rank]["variables"][name] = "another"
+    assert passed(asked, launch, environment)["variables"] is False
+
+
+def test_what_decides_a_measurement_must_be_the_same_on_every_host():
+    for change in ("2", None):
+        asked, launch, environment = on_two_hosts()
+        for rank in launch["ranks"][2:]:
+            rank["variables"]["PT_HPU_LAZY_MODE"] = change
+        assert passed(asked, launch, environment)["variables"] is False
+
+
+def test_another_host_is_not_told_which_devices_are_this_one_s():
+    told = for_other_hosts({"PT_HPU_LAZY_MODE": "1", **OF_THE_HOST, "CUDA_VISIBLE_DEVICES": "1"})
+    assert told == {"PT_HPU_LAZY_MODE": "1", "HCCL_SOCKET_IFNAME": "ens32"}
 
 
 @pytest.mark.parametrize("told", ["1.10.0-fw-43.2.0", "1.10.0-fw43.2.0"])
