@@ -9,6 +9,8 @@ import functools
 from runner.bench.engines import passes, plain
 
 PADDING = "longest"
+PACKAGES = {"transformers": "5"}
+NAMES = ("transformers-compiled", "transformers-compiled-tp")
 watch = passes.as_prepared  # forward itself is compiled: to watch it would compile it again
 
 build, launcher, variables = plain.build, plain.launcher, plain.variables
@@ -17,12 +19,12 @@ generation_config, parameters = plain.generation_config, plain.parameters
 
 def shard(model, request, device_module, dtype, device, ranks):
     if ranks == 1:
-        return model.to_empty(device=device), "transformers-compiled"
+        return model.to_empty(device=device), NAMES[0]
     import torch.distributed
 
     torch.distributed.init_process_group(backend=device_module.backend)
     _cut(model, torch.distributed.device_mesh.init_device_mesh(device.type, (ranks,)))
-    return model.to_empty(device=device), "transformers-compiled-tp"
+    return model.to_empty(device=device), NAMES[1]
 
 
 def _cut(model, mesh):
