@@ -70,3 +70,13 @@ def test_only_the_first_token_needs_no_graph(loaded):
 
 def test_graphs_are_replayed_on_a_gpu_alone(loaded):
     assert compiled.conditions(loaded.model) == {"graphs": False, "shapes": "static cache"}
+
+
+def test_rows_of_a_dataset_share_one_graph_however_long_they_are(loaded):
+    workload = samples.workload(name="dataset", prompt=None, batch_size=2, input_tokens=16, output_tokens=NEW)
+    eager, before = loaded._replace(engine=plain, arguments={}), graphs()
+    for rows in (ROWS, [samples.PROMPT * 3, "x"], ["a machine", "a"]):
+        found, wanted = (model.generate(made, rows, workload, input_tokens=16).ids for made in (loaded, eager))
+        assert found.shape == (2, 16 + NEW)
+        assert found[:, -NEW:].tolist() == wanted[:, -NEW:].tolist()
+    assert graphs() == before + 1

@@ -8,7 +8,7 @@ import functools
 
 from runner.bench.engines import passes, plain
 
-PADDING = "longest"
+PADDING = "max_length"  # another length would be another graph
 PACKAGES = {"transformers": "5"}
 NAMES = ("transformers-compiled", "transformers-compiled-tp")
 watch = passes.as_prepared  # forward itself is compiled: to watch it would compile it again
