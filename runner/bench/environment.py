@@ -30,6 +30,9 @@ RECORDED = (
     "HF_HUB_OFFLINE",
 )
 
+# What names the devices of one host: a cluster gives every pod its own.
+OWN_DEVICES = ("_VISIBLE_DEVICES", "_VISIBLE_MODULES")
+
 
 def describe():
     """Return the environment as observed now; ``packages`` maps every installed distribution to its version."""
@@ -57,6 +60,11 @@ def describe():
 def variables(environment):
     """Return those variables of ``environment`` that can change a measurement."""
     return {name: value for name, value in sorted(environment.items()) if name.startswith(RECORDED)}
+
+
+def of_any_host(variables):
+    """Return those variables that mean the same on every host."""
+    return {name: value for name, value in variables.items() if not name.endswith(OWN_DEVICES)}
 
 
 def packages():

@@ -117,7 +117,8 @@ def _launch(attempt, index, device_module, show):
         carried = launcher.carried(variables, offline)
         launch_environment = launcher.environment(folder, carried)
         record["variables"] = environment.variables(launch_environment)
-        packed = hosts.pack({"request": request.to_json(), "variables": {**record["variables"], **carried}})
+        told = {**environment.of_any_host(record["variables"]), **carried}
+        packed = hosts.pack({"request": request.to_json(), "variables": told})
         arguments = _worker_arguments(attempt, index, folder, packed, lifeline)
         hostfile = (os.path.abspath(attempt.places.hostfile), there[0].address) if attempt.places.hostfile else None
         command = launcher.command(
