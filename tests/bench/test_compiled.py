@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 pytestmark = [
@@ -70,6 +72,19 @@ def test_only_the_first_token_needs_no_graph(loaded):
 
 def test_graphs_are_replayed_on_a_gpu_alone(loaded):
     assert compiled.conditions(loaded.model) == {"graphs": False, "shapes": "static cache"}
+
+
+@pytest.mark.parametrize("roots, graphs", [(None, False), ({}, False), ({0: []}, False), ({0: [], 1: ["node"]}, True)])
+def test_on_a_gpu_only_graphs_that_torch_has_captured_are_told(monkeypatch, roots, graphs):
+    from torch._inductor import cudagraph_trees
+
+    manager = None if roots is None else SimpleNamespace(roots=roots)
+    asked = []
+    monkeypatch.setattr(
+        cudagraph_trees, "get_manager", lambda *index, **how: asked.append((*index, *how.items())) or manager
+    )
+    assert compiled.conditions(SimpleNamespace(device=torch.device("cuda", 3)))["graphs"] is graphs
+    assert asked == [(3, ("create_if_none_exists", False))]
 
 
 def test_rows_of_a_dataset_share_one_graph_however_long_they_are(loaded):

@@ -13,8 +13,8 @@ Every module offers:
   watch(model, noted)            a context in which each forward pass appends to ``noted`` how many tokens of a row it is given
   generate(loaded, inputs, workload, streamer)
                                  ids [batch, input + output] on the host, from ids and mask there
-  conditions(model)              graphs and shapes as they really are, in the words of the claims; and ``end_of_text`` where an
-                                 engine has one and ignores it
+  conditions(model)              graphs and shapes as they really were once it has generated, in the words of the claims; and
+                                 ``end_of_text`` where an engine has one and ignores it
   PADDING                        how rows of a dataset are padded: to the longest of the batch, or always to as many tokens
   PACKAGES                       packages that a stack must have, each with the series of releases that the engine is written for
   NAMES                          what ``shard`` may call it, as results do

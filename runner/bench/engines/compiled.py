@@ -111,4 +111,14 @@ def _compile_config():
 
 def conditions(model):
     """Decoding has static shapes, the prompt runs in its own; CUDA graphs are replayed on a GPU alone."""
-    return {"graphs": model.device.type == "cuda", "shapes": "static cache"}
+    return {"graphs": _captured(model.device), "shapes": "static cache"}
+
+
+def _captured(device):
+    """Return whether torch holds a CUDA graph: it goes without one where it finds a reason to, and tells its log alone."""
+    if device.type != "cuda":
+        return False
+    from torch._inductor import cudagraph_trees
+
+    manager = cudagraph_trees.get_manager(device.index, create_if_none_exists=False)
+    return manager is not None and any(manager.roots.values())
