@@ -152,9 +152,9 @@ def lifeline(address, ranks):
     Nobody accepts them. What waits in the queue is connected all the same, and is reset when the socket closes. Other hosts may
     come by IPv4 or IPv6.
     """
-    several = address != LOOPBACK
-    both = {"family": socket.AF_INET6, "dualstack_ipv6": True} if several and socket.has_dualstack_ipv6() else {}
-    with socket.create_server(("" if several else LOOPBACK, 0), backlog=ranks + STRANGERS, **both) as server:
+    place, both = (LOOPBACK if address == LOOPBACK else "", 0), address != LOOPBACK and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    with socket.create_server(place, family=family, backlog=ranks + STRANGERS, dualstack_ipv6=both) as server:
         yield f"{address}:{server.getsockname()[1]}"
 
 
