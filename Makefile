@@ -107,7 +107,7 @@ fuzz: $(VENV)/.dev  ## feed the readers of foreign bytes with new examples for S
 	@end=$$(($$(date +%s) + $(SECONDS))); while [ $$(date +%s) -lt $$end ]; do \
 		FUZZ_EXAMPLES=1000 $(PY) -m pytest -q --hypothesis-seed=$$(date +%s%N) tests/host/test_fuzz_readers.py || exit 1; done
 
-test-stacks: $(VENV)/.dev  ## build the exact stacks of 2023, less the chips (12 GB in all), and test upstream's code and the runner in them
+test-stacks: $(VENV)/.dev  ## build the exact stacks, less the chips (12 GB in all), and test upstream's code and the runner in them
 	$(PY) -m tests.stacks
 	$(PY) -m pytest -m stacks tests/emulation tests/injection
 

@@ -1,4 +1,4 @@
-"""The only entry: ``python -m runner VERB``. ``bench`` runs in the container, every other verb outside it."""
+"""The only entry: ``python -m runner VERB``. Verbs of ``runner.bench`` run in containers too, those of ``runner.host`` never."""
 
 import argparse
 import importlib

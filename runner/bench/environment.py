@@ -76,12 +76,17 @@ def is_of_the_host(name):
 
 def packages():
     """Return name to version of all installed distributions, names in their normalised form."""
-    found: dict[str, str] = {}
+    return {name: found.version for name, found in sorted(distributions().items())}
+
+
+def distributions():
+    """Return normalised name to distribution of all that is installed; where two have one name, the one that is imported."""
+    found: dict[str, metadata.Distribution] = {}
     for distribution in metadata.distributions():
         name = distribution.metadata["Name"]
         if name:
-            found.setdefault(normalised(name), distribution.version)  # the first on the path is what is imported
-    return dict(sorted(found.items()))
+            found.setdefault(normalised(name), distribution)  # the first on the path
+    return found
 
 
 def normalised(name):

@@ -19,16 +19,31 @@ def here(devices):
 
 
 def read(path, devices):
-    """Return the hosts of a hostfile, the first of them this one: a line ``ADDRESS slots=N`` each, with # for comments.
+    """Return the hosts of a hostfile (see ``parse``), the first of them this one. All slots are used.
 
-    All slots are used. Raises ``InputError`` for a file that cannot be read, and for another number of slots than ``devices``.
+    Raises ``InputError`` for another number of slots than ``devices``.
+    """
+    found = parse(path)
+    slots = sum(host.slots for host in found)
+    if slots != devices:
+        raise InputError(
+            f"{path} has {slots} slot(s) on {len(found)} host(s); the request is for {devices} device(s)."
+            " Change the hostfile, or make the request with other --devices."
+        )
+    return found
+
+
+def parse(path):
+    """Return the hosts of a hostfile in order: a line ``ADDRESS slots=N`` each; lines that begin with # are comments.
+
+    Raises ``InputError`` for a file that cannot be read, and for a line that is none of these.
     """
     try:
         with open(path, encoding="utf-8") as file:
             lines = [line.strip() for line in file]
     except (OSError, UnicodeDecodeError) as problem:
         told = getattr(problem, "strerror", None) or "it is not text"
-        raise InputError(f"{path} cannot be read: {told}. Check --hostfile.") from None
+        raise InputError(f"{path} cannot be read: {told}. Check the hostfile.") from None
     found: list = []
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):
@@ -39,12 +54,6 @@ def read(path, devices):
         if match.group(1) in [host.address for host in found]:
             raise InputError(f"{path}, line {number} names {match.group(1)} again. Give each host one line.")
         found.append(Host(match.group(1), int(match.group(2))))
-    slots = sum(host.slots for host in found)
-    if slots != devices:
-        raise InputError(
-            f"{path} has {slots} slot(s) on {len(found)} host(s); the request is for {devices} device(s)."
-            " Change the hostfile, or make the request with other --devices."
-        )
     return found
 
 

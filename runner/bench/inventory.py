@@ -7,10 +7,9 @@ import json
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 
-from runner.bench.environment import normalised, release
+from runner.bench.environment import distributions, normalised, release
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import sha256_of_file
 
@@ -58,16 +57,6 @@ def refuse_drift(found, stack):
             f"This is not the stack {stack.name} as it was installed: {found['altered_files'][0]} was changed or lost"
             f" ({len(found['altered_files'])} such files). Install it again: `make clean setup`."
         )
-
-
-def distributions():
-    """Return name to distribution of all that is installed; where two have one name, the one that is imported."""
-    found: dict[str, metadata.Distribution] = {}
-    for distribution in metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:
-            found.setdefault(normalised(name), distribution)
-    return found
 
 
 def listing():

@@ -22,6 +22,9 @@ LOG_LINES = 60
 # pdsh names the host before each line of it. It tells a host whose command failed, and waits for the others all the same.
 _HOST = re.compile(r"^[\w.-]+: (?=@bench)")
 _LOST = re.compile(r"pdsh@[\w.-]+: [\w.-]+: ssh exited with exit code [1-9]")
+STRANGERS = (
+    100  # connections of others that may wait in a lifeline's queue: its port is open to whoever reaches this host
+)
 END_S = 10  # how long a launcher may take to notice that its ranks are gone
 
 
@@ -146,9 +149,12 @@ def scratch():
 def lifeline(address, ranks):
     """Yield an ``ADDRESS:PORT`` of this host that ranks connect to: the connections end when the block, or this process, ends.
 
-    Nobody accepts them. What waits in the queue is connected all the same, and is reset when the socket closes.
+    Nobody accepts them. What waits in the queue is connected all the same, and is reset when the socket closes. Other hosts may
+    come by IPv4 or IPv6.
     """
-    with socket.create_server((LOOPBACK if address == LOOPBACK else "", 0), backlog=ranks) as server:
+    place, both = (LOOPBACK if address == LOOPBACK else "", 0), address != LOOPBACK and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    with socket.create_server(place, family=family, backlog=ranks + STRANGERS, dualstack_ipv6=both) as server:
         yield f"{address}:{server.getsockname()[1]}"
 
 

@@ -5,6 +5,7 @@ import socket
 import sys
 import time
 
+from runner.bench import hosts
 from runner.contract.errors import InputError, Unreachable
 from runner.contract.text import printable
 
@@ -46,14 +47,8 @@ def main(arguments):
 
 
 def addresses(path):
-    """Return the hosts of a hostfile in order. Raises ``InputError`` for one that cannot be read or names none."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            lines = [line.split("#")[0].split() for line in file]
-    except (OSError, UnicodeDecodeError) as problem:
-        told = getattr(problem, "strerror", None) or "it is not text"
-        raise InputError(f"{path} cannot be read: {told}. Check the hostfile.") from None
-    found = [words[0] for words in lines if words]
+    """Return the addresses of a hostfile's hosts in order. Raises ``InputError`` as ``hosts.parse`` does, and where it names none."""
+    found = [host.address for host in hosts.parse(path)]
     if not found:
         raise InputError(f"{path} names no host. Check the hostfile.")
     return found

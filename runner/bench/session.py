@@ -81,6 +81,7 @@ def _check_before(request, places, device_module, show):
     problem = device_module.missing(request)
     if problem:
         raise problem
+    engines.check(request.engine, request.stack)
     launcher.check(engines.load(request.engine).launcher(request.stack, request.devices), bool(places.hostfile))
     found = preflight.check(request, places.model_dir, places.dataset_file, show)
     _check_results(places.results)

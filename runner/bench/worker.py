@@ -83,12 +83,12 @@ def _run(options, rank, ranks):
     raw = {
         "load_s": loaded.load_s,
         "weights": loaded.source.describe(),
-        "conditions": _conditions(loaded, device_module, ranks),
         "generation": model.effective_settings(loaded, request.workload),
         "cannot_tell": dict(device_module.cannot_tell),
     }
+    cache = {}
     if request.workload.dataset is None:
-        measured, raw["conditions"]["kv_cache"] = _latency(request, loaded, device_module, observed, say)
+        measured, cache["kv_cache"] = _latency(request, loaded, device_module, observed, say)
         raw.update(measured)
     else:
         outputs = options.outputs if rank == 0 else None
@@ -96,6 +96,7 @@ def _run(options, rank, ranks):
             raw["dataset"] = completions.run(request, loaded, options.dataset_file, outputs, say)
             observed["residual_s"] = measure.residual_s(device_module.synchronize, time.perf_counter_ns)
         raw.update(window.found)
+    raw["conditions"] = {**_conditions(loaded, device_module, ranks), **cache}
     raw["ranks"] = _gather(_rank_facts(rank, device_module, loaded, raw, observed), ranks)
     _wait_for_all(ranks)  # the process ends without closing the group (see the end of this file)
     return raw

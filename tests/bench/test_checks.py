@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 
 import pytest
 
@@ -450,6 +451,27 @@ def test_real_weights_are_held_against_their_pins(pinned, files, outcome):
         assert check["wanted"] == (pinned if files else "some files")
 
 
+def test_ranks_of_another_host_have_the_parent_s_variables_but_devices_of_their_own():
+    asked, launch, environment = accelerated()
+    asked = replace(asked, devices=2)
+    launch["variables"] = {"PT_HPU_LAZY_MODE": "1", "NVIDIA_VISIBLE_DEVICES": "GPU-1"}
+    first = {**launch["ranks"][0], "variables": dict(launch["variables"])}
+    second = {
+        **first,
+        "rank": 1,
+        "host": "another",
+        "variables": {**first["variables"], "NVIDIA_VISIBLE_DEVICES": "GPU-2"},
+    }
+    launch["ranks"] = [first, second]
+    assert passed(asked, launch, environment)["variables"] is True
+    second["variables"]["PT_HPU_LAZY_MODE"] = "2"
+    assert passed(asked, launch, environment)["variables"] is False
+    second["variables"]["PT_HPU_LAZY_MODE"], second["host"] = "1", first["host"]
+    assert passed(asked, launch, environment)["variables"] is False
+    launch["ranks"] = [first]
+    assert passed(asked, launch, environment)["variables"] is False
+
+
 def test_a_dataset_that_ended_early_or_was_not_waited_for_is_caught():
     asked, launch, environment = accelerated()
     for key in ("tokens", "timed", "instrumented"):
@@ -460,6 +482,9 @@ def test_a_dataset_that_ended_early_or_was_not_waited_for_is_caught():
     assert passed(asked, launch, environment)["rows"] is False
     launch["ranks"][0]["watched"]["residual_s"] = 0.011
     assert passed(asked, launch, environment)["synchronised"] is False
+    launch["ranks"][0]["watched"]["compilations"] = 2
+    check = judged(asked, launch, environment)["compilations"]
+    assert (check["act"], check["passed"]) == (checks.FLAG, False)
 
 
 def test_a_slow_first_call_is_refused_where_the_device_is_exclusive_and_told_where_it_is_shared():

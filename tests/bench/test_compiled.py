@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 
 pytestmark = [
@@ -70,3 +72,26 @@ def test_only_the_first_token_needs_no_graph(loaded):
 
 def test_graphs_are_replayed_on_a_gpu_alone(loaded):
     assert compiled.conditions(loaded.model) == {"graphs": False, "shapes": "static cache"}
+
+
+@pytest.mark.parametrize("roots, graphs", [(None, False), ({}, False), ({0: []}, False), ({0: [], 1: ["node"]}, True)])
+def test_on_a_gpu_only_graphs_that_torch_has_captured_are_told(monkeypatch, roots, graphs):
+    from torch._inductor import cudagraph_trees
+
+    manager = None if roots is None else SimpleNamespace(roots=roots)
+    asked = []
+    monkeypatch.setattr(
+        cudagraph_trees, "get_manager", lambda *index, **how: asked.append((*index, *how.items())) or manager
+    )
+    assert compiled.conditions(SimpleNamespace(device=torch.device("cuda", 3)))["graphs"] is graphs
+    assert asked == [(3, ("create_if_none_exists", False))]
+
+
+def test_rows_of_a_dataset_share_one_graph_however_long_they_are(loaded):
+    workload = samples.workload(name="dataset", prompt=None, batch_size=2, input_tokens=16, output_tokens=NEW)
+    eager, before = loaded._replace(engine=plain, arguments={}), graphs()
+    for rows in (ROWS, [samples.PROMPT * 3, "x"], ["a machine", "a"]):
+        found, wanted = (model.generate(made, rows, workload, input_tokens=16).ids for made in (loaded, eager))
+        assert found.shape == (2, 16 + NEW)
+        assert found[:, -NEW:].tolist() == wanted[:, -NEW:].tolist()
+    assert graphs() == before + 1

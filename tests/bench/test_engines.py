@@ -1,11 +1,14 @@
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from runner.bench import devices, engines, launcher, tokenizer
 from runner.bench.engines import compiled, optimum_habana, plain
+from runner.contract import result
 from runner.contract.errors import Unsupported
-from runner.contract.request import Dataset, Stack
+from runner.contract.request import ENGINES, Dataset, Stack
 from tests import samples
 
 DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "0" * 64, "text", None)
@@ -54,6 +57,29 @@ def test_every_engine_offers_the_same_functions():
         "parameters",
     )
     assert all(callable(getattr(engine, name)) for engine in map(engines.load, engines._MODULES) for name in offered)
+
+
+def test_results_may_name_every_way_that_an_engine_cuts_a_model():
+    path = Path(result.__file__).parent / "schema" / f"result-{result.SCHEMA}.schema.json"
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    launch = schema["properties"]["launches"]["items"]["properties"]
+    names = {name for engine in engines._MODULES for name in engines.load(engine).NAMES}
+    assert {*launch["conditions"]["properties"]["engine"]["enum"]} == names
+    assert {*schema["properties"]["request"]["properties"]["engine"]["enum"]} == {*engines._MODULES} == {*ENGINES}
+
+
+@pytest.mark.parametrize(
+    "engine, packages, told",
+    [
+        ("optimum-habana", {}, "needs optimum-habana 1; the stack s does not have it. Make the request with another"),
+        ("kernel-injection", {"deepspeed": "0.19.8"}, "needs deepspeed 0.8; the stack s has 0.19.8"),
+        ("kernel-injection", {"deepspeed": "0.80"}, "has 0.80"),
+        ("compiled", {"transformers": "4.28.1"}, "needs transformers 5; the stack s has 4.28.1"),
+    ],
+)
+def test_an_engine_on_a_stack_that_it_is_not_written_for_is_refused(engine, packages, told):
+    with pytest.raises(Unsupported, match=told):
+        engines.check(engine, Stack("s", "cpu", "3.8", "torchrun", packages, None, None))
 
 
 # How gaudi_spawn.py of the releases starts the example, and what the example sets before it imports the device.
@@ -192,3 +218,18 @@ def test_a_head_that_deepspeed_has_cut_is_never_split_again():
     assert whole.split == 1
     with pytest.raises(Unsupported, match="cuts the LM head among the ranks, which optimum-habana 1.5 reads whole"):
         optimum_habana.finish(Model(512, 64), gaudi("1.5.0", devices=2))
+
+
+def test_a_model_that_was_watched_is_as_it_was():
+    """Its forward is its class's again: one of its own would say that it replays a graph."""
+    model, noted = type("Model", (), {"forward": lambda self, input_ids: input_ids})(), []
+    ids = type("Ids", (), {"shape": (1, 7)})()
+    with plain.watch(model, noted):
+        assert model.forward(input_ids=ids) is ids
+    assert noted == [7]
+    assert optimum_habana.conditions(model)["graphs"] is False
+    model.forward = own = lambda input_ids: "graph"
+    with plain.watch(model, noted):
+        assert model.forward(ids) == "graph"
+    assert model.forward is own
+    assert noted == [7, 7]

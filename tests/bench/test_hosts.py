@@ -37,7 +37,7 @@ def test_a_hostfile_that_does_not_fit_is_told_line_by_line(tmp_path, text, told)
 
 
 def test_a_hostfile_that_is_not_there_or_no_text_is_told(tmp_path):
-    with pytest.raises(InputError, match=r"none cannot be read: No such file or directory\. Check --hostfile\."):
+    with pytest.raises(InputError, match=r"none cannot be read: No such file or directory\. Check the hostfile\."):
         hosts.read(str(tmp_path / "none"), 2)
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
     with pytest.raises(InputError, match="bytes cannot be read: it is not text"):

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import socket
@@ -9,6 +10,14 @@ import pytest
 
 from runner.bench import launcher, worker
 from runner.contract.errors import LaunchFailed, Unsupported
+
+
+def _has_ipv6_loopback():
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 def test_one_device_gets_the_command_of_gaudi_spawn():
@@ -173,6 +182,27 @@ def test_a_lifeline_waits_on_this_host_alone_where_there_is_no_other():
         assert line.startswith("127.0.0.2:")
         with socket.create_connection(("127.0.0.2", int(line.rpartition(":")[2])), timeout=5):
             pass
+
+
+def test_strangers_on_its_port_keep_no_rank_from_a_lifeline():
+    """A connection that its owner has closed waits in the queue too."""
+    with launcher.lifeline("127.0.0.1", 1) as line, contextlib.ExitStack() as stack:
+        place = ("127.0.0.1", int(line.rpartition(":")[2]))
+        for _ in range(launcher.STRANGERS // 2):
+            stack.enter_context(socket.create_connection(place, timeout=5))
+            socket.create_connection(place, timeout=5).close()
+        with socket.create_connection(place, timeout=5) as rank:
+            rank.settimeout(0.05)
+            with pytest.raises(socket.timeout):  # open, and silent
+                rank.recv(1)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6() or not _has_ipv6_loopback(), reason="there is no IPv6 here")
+def test_another_host_may_come_by_ipv6():
+    with launcher.lifeline("::1", 1) as line:
+        host, port = line.rsplit(":", 1)
+        assert host == "::1"
+        socket.create_connection((host, int(port)), timeout=5).close()
 
 
 def test_scratch_is_removed_even_after_an_error():

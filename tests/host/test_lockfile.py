@@ -2,7 +2,9 @@ import re
 
 import pytest
 
+from runner.bench import engines
 from runner.contract.errors import InputError, UnresolvedPin
+from runner.contract.request import Stack
 from runner.host import lock as verb
 from runner.host import lockfile, paths, strictyaml
 
@@ -25,6 +27,12 @@ def test_the_lock_holds_the_stacks_and_what_the_benchmark_names():
     assert {"bloom", "bloomz", "bloomz-7b1", "bloom-560m"} <= set(lock.models)
     assert lock.datasets["tldr_news"].revision.startswith("92eb2941")
     assert lock.sources["optimum-habana-1.8"].commit.startswith("583eff4")
+
+
+def test_every_stack_has_what_its_own_engine_is_written_for():
+    for name, stack in lockfile.read().stacks.items():
+        packages = {package: pin.version for package, pin in stack.packages.items()}
+        engines.check(stack.engine, Stack(name, stack.device, stack.python, stack.launcher, packages, None, None))
 
 
 def test_what_was_never_found_is_said_to_be_unresolved():

@@ -1,4 +1,4 @@
-"""``python -m tests.stacks STACK``: build the exact Gaudi stacks, less the chip, or say where they are."""
+"""``python -m tests.stacks STACK``: build the exact stacks, less the chip, or say where they are."""
 
 import argparse
 import sys
@@ -24,7 +24,7 @@ def main(arguments=None):
 def _parser():
     parser = argparse.ArgumentParser(
         prog="python -m tests.stacks",
-        description="Build the environment of each Gaudi stack and print its folder; one that is there is only named."
+        description="Build the environment of each stack that can be built and print its folder; one that is there is only named."
         f" {build.OVERRIDE} names a folder or source distribution of the vendor's DeepSpeed, in place of the public one.",
     )
     parser.add_argument(

@@ -34,9 +34,6 @@ CUDA = ("cuda-2023",)
 # How an environment is built, by number: a change that alters what comes out raises it.
 RECIPE = 1
 
-# Their indexes have no wheel of the locked release. Built by the stack's setuptools, without a kernel compiled.
-SOURCE_ONLY = ("deepspeed", "optimum")
-
 # What stands in for a fork of 2023 is of 2024; a stack whose own packages are newer goes up to their day.
 COMPILED_UP_TO = "2024-09-30"
 
@@ -203,12 +200,12 @@ def _build(name, folder, show):
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
         pip = _Pip(name, folder, Path(scratch))
         show(f"{name}: 1/4 wheels of {paths.shown(base)} and {paths.shown(own)}")
-        pip.locked([base, own], leave=SOURCE_ONLY)
+        pip.locked([base, own], leave=requirements.SOURCE_ONLY)
         show(f"{name}: 2/4 torch {torch}, by its version alone, with the CUDA libraries that its wheel asks for")
         pip.bounded([f"torch=={torch}", *_brought(stack)], {**_pins(base), **_pins(own)})
         override = None if name in CUDA else _override()
         show(f"{name}: 3/4 what is a source distribution only")
-        pip.locked([base, own], only=SOURCE_ONLY[1:] if override else SOURCE_ONLY)
+        pip.locked([base, own], only=[one for one in requirements.SOURCE_ONLY if not (override and one == "deepspeed")])
         if override:
             show(f"{name}: 3/4 DeepSpeed of {OVERRIDE}")
             pip.source(override)

@@ -13,9 +13,11 @@ Every module offers:
   watch(model, noted)            a context in which each forward pass appends to ``noted`` how many tokens of a row it is given
   generate(loaded, inputs, workload, streamer)
                                  ids [batch, input + output] on the host, from ids and mask there
-  conditions(model)              graphs and shapes as they really are, in the words of the claims; and ``end_of_text`` where an
-                                 engine has one and ignores it
+  conditions(model)              graphs and shapes as they really were once it has generated, in the words of the claims; and
+                                 ``end_of_text`` where an engine has one and ignores it
   PADDING                        how rows of a dataset are padded: to the longest of the batch, or always to as many tokens
+  PACKAGES                       packages that a stack must have, each with the series of releases that the engine is written for
+  NAMES                          what ``shard`` may call it, as results do
 """
 
 import importlib
@@ -36,3 +38,14 @@ def load(engine):
         known = ", ".join(sorted(_MODULES))
         raise Unsupported(f"The engine {engine} cannot be run by this version, only {known}. Name one with --engine.")
     return importlib.import_module(f"runner.bench.engines.{_MODULES[engine]}")
+
+
+def check(engine, stack):
+    """Raise ``Unsupported`` if ``stack`` has not the packages that an engine is written for."""
+    for package, wanted in load(engine).PACKAGES.items():
+        found = stack.packages.get(package)
+        if found is None or not f"{found}.".startswith(f"{wanted}."):
+            has = "does not have it" if found is None else f"has {found}"
+            raise Unsupported(
+                f"The engine {engine} needs {package} {wanted}; the stack {stack.name} {has}. Make the request with another --engine."
+            )

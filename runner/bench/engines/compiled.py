@@ -8,7 +8,9 @@ import functools
 
 from runner.bench.engines import passes, plain
 
-PADDING = "longest"
+PADDING = "max_length"  # another length would be another graph
+PACKAGES = {"transformers": "5"}
+NAMES = ("transformers-compiled", "transformers-compiled-tp")
 watch = passes.as_prepared  # forward itself is compiled: to watch it would compile it again
 
 build, launcher, variables = plain.build, plain.launcher, plain.variables
@@ -17,12 +19,12 @@ generation_config, parameters = plain.generation_config, plain.parameters
 
 def shard(model, request, device_module, dtype, device, ranks):
     if ranks == 1:
-        return model.to_empty(device=device), "transformers-compiled"
+        return model.to_empty(device=device), NAMES[0]
     import torch.distributed
 
     torch.distributed.init_process_group(backend=device_module.backend)
     _cut(model, torch.distributed.device_mesh.init_device_mesh(device.type, (ranks,)))
-    return model.to_empty(device=device), "transformers-compiled-tp"
+    return model.to_empty(device=device), NAMES[1]
 
 
 def _cut(model, mesh):
@@ -109,4 +111,14 @@ def _compile_config():
 
 def conditions(model):
     """Decoding has static shapes, the prompt runs in its own; CUDA graphs are replayed on a GPU alone."""
-    return {"graphs": model.device.type == "cuda", "shapes": "static cache"}
+    return {"graphs": _captured(model.device), "shapes": "static cache"}
+
+
+def _captured(device):
+    """Return whether torch holds a CUDA graph: it goes without one where it finds a reason to, and tells its log alone."""
+    if device.type != "cuda":
+        return False
+    from torch._inductor import cudagraph_trees
+
+    manager = cudagraph_trees.get_manager(device.index, create_if_none_exists=False)
+    return manager is not None and any(manager.roots.values())

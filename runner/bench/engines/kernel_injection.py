@@ -16,6 +16,8 @@ from runner.contract.architecture import shard_shape
 from runner.contract.errors import Unsupported
 
 PADDING = "longest"
+PACKAGES = {"deepspeed": "0.8"}
+NAMES = ("deepspeed-kernel-injection",)
 watch = passes.of_forward
 
 # What DeepSpeed's block calls the parameters of transformers' block. Its matrices are [inputs, outputs], theirs [outputs, inputs].
@@ -85,7 +87,7 @@ def shard(model, request, device_module, dtype, device, ranks):
         parameter.data = (
             parameter.data.contiguous()
         )  # where nothing had to be moved, one stored number is still seen as many
-    return model, "deepspeed-kernel-injection"
+    return model, NAMES[0]
 
 
 def _skeleton(folder, architecture, dtype, ranks):

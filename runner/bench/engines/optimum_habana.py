@@ -12,6 +12,8 @@ from runner.bench.engines import passes
 from runner.contract.errors import Unsupported
 
 PADDING = "max_length"  # another length would be another graph
+PACKAGES = {"optimum-habana": "1"}
+NAMES = ("optimum-habana", "optimum-habana-deepspeed")
 watch = passes.of_forward
 SEED = 27  # the examples seed before they build, that of 1.5 does not; greedy decoding draws nothing
 
@@ -65,7 +67,7 @@ def build(config, dtype, request):
 def shard(model, request, device_module, dtype, device, ranks):
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     if not needs_deepspeed(request.stack, request.devices):
-        return _materialise(model, buffers, device), "optimum-habana"
+        return _materialise(model, buffers, device), NAMES[0]
     import deepspeed
     from transformers.models.bloom.modeling_bloom import BloomBlock
 
@@ -82,7 +84,7 @@ def shard(model, request, device_module, dtype, device, ranks):
         enable_cuda_graph=request.protocol.graphs and _wraps_in_hpu_graph(),
     )
     del model.to
-    return _materialise(engine.module, buffers, device), "optimum-habana-deepspeed"
+    return _materialise(engine.module, buffers, device), NAMES[1]
 
 
 def parameters(model):

@@ -7,7 +7,7 @@ import functools
 @contextlib.contextmanager
 def of_forward(model, noted):
     """Append to ``noted`` at each call of the model's forward."""
-    forward = model.forward
+    own, forward = vars(model).get("forward"), model.forward
 
     @functools.wraps(forward)
     def watched(*arguments, **keywords):
@@ -18,7 +18,9 @@ def of_forward(model, noted):
     try:
         yield
     finally:
-        model.forward = forward
+        del model.forward  # what wraps a model in a graph is seen by a forward of the model's own
+        if own is not None:
+            model.forward = own
 
 
 @contextlib.contextmanager

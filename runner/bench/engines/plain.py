@@ -5,6 +5,8 @@ import copy
 from runner.bench.engines import passes
 
 PADDING = "longest"
+PACKAGES: dict = {}
+NAMES = ("transformers", "deepspeed", "deepspeed-autotp")
 watch = passes.of_forward
 
 
@@ -26,7 +28,7 @@ def build(config, dtype, request):
 
 def shard(model, request, device_module, dtype, device, ranks):
     if "deepspeed" not in request.stack.packages:
-        return model.to_empty(device=device), "transformers"
+        return model.to_empty(device=device), NAMES[0]
     import deepspeed
 
     device_module.prepare_collectives()
@@ -34,7 +36,7 @@ def shard(model, request, device_module, dtype, device, ranks):
     engine = deepspeed.init_inference(
         model, tensor_parallel={"tp_size": ranks}, dtype=dtype, replace_with_kernel_inject=False
     )
-    return engine.module, "deepspeed-autotp" if ranks > 1 else "deepspeed"
+    return engine.module, NAMES[2 if ranks > 1 else 1]
 
 
 def parameters(model):
