@@ -1,12 +1,19 @@
-"""``python -m tests.emulation``: run the Gaudi stacks that are here and tell what ran, under which versions, and the tokens."""
+"""``python -m tests.emulation``: run every stack that can run without its chip; tell what ran, under which versions, and the tokens.
+
+Gaudi stacks run over the stand-in of this folder, cuda-2023 over that of tests/injection. What today's GPUs run, the engine compiled,
+runs on the CPU here, as it is.
+"""
 
 import itertools
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from runner.contract import strictjson
+from runner.host import results
 from tests.emulation import arithmetic, drive, reference, runs, table
+from tests.injection import runs as injected
 from tests.stacks import build
 
 # workload, precision, ranks, batch, graphs
@@ -15,11 +22,13 @@ CELLS = (
     *itertools.product(["latency"], ["bfloat16"], [1, 2], [1, 8], [True]),
     *itertools.product(["dataset"], ["float32"], [1, 2], [1, 4], [True]),
 )
-COLUMNS = ("stack", "workload", "precision", "ranks", "batch", "graphs", "tokens")
+COLUMNS = ("stack", "engine", "workload", "precision", "ranks", "batch", "graphs", "tokens")
 NAMED = ("torch", "transformers", "optimum-habana", "deepspeed")
+OTHER = "OTHER TOKENS"
 EQUAL = {
     "float32": "equal: plain transformers",
     "bfloat16": "equal: plain transformers with upstream's roundings",  # see arithmetic.py
+    "float16": "equal: plain transformers in float32",
 }
 
 
@@ -33,9 +42,9 @@ def main():
             _introduce(name, build.describe(folder))
             for cell in _cells(name):
                 _progress(f"{name}: {' '.join(map(str, cell))}")
-                rows.append(
-                    (name, *cell[:4], "yes" if cell[4] else "no", _tokens(build.python(folder), name, dataset, *cell))
-                )
+                told = _tokens(build.python(folder), name, dataset, *cell)
+                rows.append((name, "optimum-habana", *cell[:4], "yes" if cell[4] else "no", told))
+    rows += [*_of_2023(), *_here()]
     print(table.aligned([COLUMNS, *rows]))
     print("Times are not told: something stands in for the device.")
     return 1 if any(row[-1] not in EQUAL.values() for row in rows) else 0
@@ -47,7 +56,7 @@ def _cells(name):
 
 
 def _introduce(name, noted):
-    versions = ", ".join(f"{package} {noted['packages'][package]}" for package in NAMED)
+    versions = ", ".join(f"{one} {noted['packages'][one]}" for one in NAMED if one in noted["packages"])
     print(f"{name}: Python {noted['python']}, {versions}")
     for part, stand_in in noted["stand_ins"].items():
         print(f"  stood in for: {part}: {stand_in}")
@@ -69,7 +78,43 @@ def _tokens(interpreter, name, dataset, workload, precision, ranks, batch, graph
     else:
         found = {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]}
         right = found == {reference.output_ids_sha256()}
-    return EQUAL[precision] if right else "OTHER TOKENS"
+    return EQUAL[precision] if right else OTHER
+
+
+def _of_2023():
+    """Yield the rows of the GPU script's stack."""
+    folder = build.make(injected.STACK, _progress)
+    _introduce(injected.STACK, build.describe(folder))
+    for ranks, batch in ((1, 1), (1, 2), (2, 1)):
+        _progress(f"{injected.STACK}: latency float16 {ranks} {batch}")
+        seen = injected.run(build.python(folder), ranks, batch)
+        right = all(rank["raw"]["tokens"]["output_ids"] == rank["plain"] for rank in seen)
+        told = EQUAL["float16"] if right else OTHER
+        yield injected.STACK, "kernel-injection", "latency", "float16", ranks, batch, "no", told
+
+
+def _here():
+    """Yield the rows of the CPU's own stack, by the commands that a user gives."""
+    print("cpu: this Python, nothing stood in for; where no GPU is, what is compiled replays no graphs")
+    for engine, ranks in itertools.product(("plain", "compiled"), (1, 2)):
+        _progress(f"cpu: {engine} on {ranks}")
+        yield "cpu", engine, "latency", "float32", ranks, 1, "no", _tokens_here(f"cpu-{ranks}", engine)
+
+
+def _tokens_here(case, engine):
+    with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as folder:
+
+        def runner(*arguments):
+            command = [sys.executable, "-m", "runner", *arguments]
+            return subprocess.run(command, capture_output=True, encoding="utf-8")
+
+        asked = runner("request", case, "--engine", engine, "--out", folder)
+        done = runner("bench", "--results", folder, *asked.stdout.split())
+        if done.returncode != 0:
+            return f"failed with {done.returncode}: {done.stderr.strip().splitlines()[-1]}"
+        result, _ = results.read_one(Path(done.stdout.strip()))
+    found = {strictjson.sha256_of(row) for launch in result["launches"] for row in launch["tokens"]["output_ids"]}
+    return EQUAL["float32"] if found == {reference.output_ids_sha256()} else OTHER
 
 
 def _progress(text):

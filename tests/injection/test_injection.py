@@ -6,43 +6,26 @@ processes, since the deepspeed launcher of that release starts none where it see
 
 import pytest
 
-from runner.contract import strictjson
-from runner.contract.request import Model, Stack, Weights
-from runner.host import catalog
 from tests import samples
-from tests.emulation import drive
+from tests.injection import runs
+from tests.injection.runs import NEW
 from tests.stacks import build
 
 pytestmark = pytest.mark.stacks("cuda-2023")
-NEW, LAYERS = 12, 2
+LAYERS = 2
 
 
 @pytest.fixture(scope="module")
-def seen(tmp_path_factory):
+def seen():
     """Return a function to what each of so many ranks saw, for so many rows; each combination runs once."""
     known = {}
 
     def of(ranks, batch=1):
         if (ranks, batch) not in known:
-            path = tmp_path_factory.mktemp("request") / "request.json"
-            path.write_text(strictjson.pretty(asked(ranks, batch).to_json()))
-            script = [build.FOLDER.parent / "injection" / "scenario.py", [path], ("processes", ranks)]
-            known[ranks, batch] = drive.run(build.python(build.make("cuda-2023")), *script)
+            known[ranks, batch] = runs.run(build.python(build.make(runs.STACK)), ranks, batch)
         return known[ranks, batch]
 
     return of
-
-
-def asked(ranks, batch):
-    return samples.request(
-        devices=ranks,
-        stack=Stack("cuda-2023", "cpu", "3.10", "deepspeed", {"torch": "1.13.1", "deepspeed": "0.8.2"}, None, None),
-        engine="kernel-injection",
-        model=Model("bloom-tiny", samples.TINY, "tests/bloom-tiny", "0" * 40, {}),
-        weights=Weights("hub", None, None),
-        workload=samples.workload(precision="float16", output_tokens=NEW, batch_size=batch),
-        protocol=catalog.read().protocols["gpu-2023"],
-    )
 
 
 def test_the_stack_is_the_pinned_one(seen):
