@@ -85,7 +85,7 @@ def test_a_hostfile_that_does_not_fit_the_request_is_refused_before_anything_els
     code, _, err = runner(*arguments, str(tmp_path / "hostfile"))
     assert (code, "has 8 slot(s) on 1 host(s); the request is for 2 device(s)" in err) == (3, True)
     code, _, err = runner(*arguments, str(tmp_path / "none"))
-    assert (code, "none cannot be read: No such file or directory. Check --hostfile." in err) == (3, True)
+    assert (code, "none cannot be read: No such file or directory. Check the hostfile." in err) == (3, True)
     assert not (tmp_path / "results").exists()
 
 
