@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from runner.bench import devices, engines, launcher, tokenizer
-from runner.bench.engines import compiled, optimum_habana, plain
+from runner.bench.engines import compiled, optimum_habana, passes, plain
 from runner.contract import result
 from runner.contract.errors import Unsupported
 from runner.contract.request import ENGINES, Dataset, Stack
@@ -218,3 +218,20 @@ def test_a_head_that_deepspeed_has_cut_is_never_split_again():
     assert whole.split == 1
     with pytest.raises(Unsupported, match="cuts the LM head among the ranks, which optimum-habana 1.5 reads whole"):
         optimum_habana.finish(Model(512, 64), gaudi("1.5.0", devices=2))
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_watched_forward_is_afterwards_what_it_was(own):
+    """An engine tells by it whether graphs are replayed."""
+
+    class Model:
+        def forward(self, ids):
+            return ids
+
+    made, noted = Model(), []
+    if own:
+        made.forward = made.forward
+    before = dict(vars(made))
+    with passes.of_forward(made, noted):
+        made.forward(SimpleNamespace(shape=(1, 7)))
+    assert (vars(made), noted) == (before, [7])

@@ -6,8 +6,8 @@ import functools
 
 @contextlib.contextmanager
 def of_forward(model, noted):
-    """Append to ``noted`` at each call of the model's forward."""
-    forward = model.forward
+    """Append to ``noted`` at each call of the model's forward; afterwards it is the class's again, or the graph's that was there."""
+    forward, own = model.forward, "forward" in vars(model)
 
     @functools.wraps(forward)
     def watched(*arguments, **keywords):
@@ -18,7 +18,10 @@ def of_forward(model, noted):
     try:
         yield
     finally:
-        model.forward = forward
+        if own:
+            model.forward = forward
+        else:
+            del model.forward
 
 
 @contextlib.contextmanager
