@@ -6,8 +6,8 @@ import functools
 
 @contextlib.contextmanager
 def of_forward(model, noted):
-    """Append to ``noted`` at each call of the model's forward."""
-    own, forward = vars(model).get("forward"), model.forward
+    """Append to ``noted`` at each call of the model's forward; afterwards it is the class's again, or the graph's that was there."""
+    forward, own = model.forward, "forward" in vars(model)
 
     @functools.wraps(forward)
     def watched(*arguments, **keywords):
@@ -18,9 +18,10 @@ def of_forward(model, noted):
     try:
         yield
     finally:
-        del model.forward  # what wraps a model in a graph is seen by a forward of the model's own
-        if own is not None:
-            model.forward = own
+        if own:
+            model.forward = forward
+        else:
+            del model.forward
 
 
 @contextlib.contextmanager
