@@ -614,6 +614,18 @@ def find(cluster, name):
     return None
 
 
+def all_runs(cluster):
+    """Return all objects of this kit in the namespace that make pods, with their kinds."""
+    found = []
+    for kind in jobs.RUNS:
+        try:
+            found += [{**one, "kind": kind} for one in cluster.list(kind, jobs.SELECTOR)[0]]
+        except Refused as refusal:
+            if kind == "Job" or refusal.status not in (403, 404):
+                raise
+    return found
+
+
 def look_once(cluster, thing):
     """Return what the cluster says of a run now, without following it."""
     name, kind = name_of(thing), thing["kind"]
@@ -622,7 +634,7 @@ def look_once(cluster, thing):
         for pod in cluster.list("Pod", jobs.SELECTOR)[0]
         if any((pod["metadata"].get("labels") or {}).get(key) == name for key in JOB_OF_POD[kind])
     ]
-    about = {name, *map(name_of, pods)}
+    about = {name, *jobs.made_for(thing), *map(name_of, pods)}
     events = [one for one in cluster.list("Event")[0] if one.get("involvedObject", {}).get("name") in about]
     pods.sort(key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
     return Observed(name, cluster.namespace, kind, thing, tuple(pods), tuple(events))

@@ -17,6 +17,8 @@ from importlib import metadata
 import urllib3
 from kubernetes import client, config
 
+from runner.host.diagnosis.requests import UNKNOWN_KIND
+
 # kind: (group, version, plural); those without a group have functions of their own in the package.
 GROUPS = {
     "Job": ("batch", "v1", "jobs"),
@@ -134,11 +136,11 @@ class Cluster:
         return self._ask("create", kind, doing, body=thing, **options)
 
     def get(self, kind, name):
-        """Return an object, None if it is not there."""
+        """Return an object, None if it is not there. Raises ``Refused`` for a namespace or a kind that the cluster does not know."""
         try:
             return self._ask("read" if kind in CORE else "get", kind, f"get the {kind} {name}", name=name)
         except Refused as refusal:
-            if refusal.status == 404 and "namespaces" not in refusal.message:
+            if refusal.status == 404 and not any(words in refusal.message for words in ("namespaces", *UNKNOWN_KIND)):
                 return None
             raise
 
