@@ -527,7 +527,8 @@ class Attendance:
     def _detached(self, open_runs):
         names = " ".join(run.name for run in open_runs)
         return Interrupted(
-            f"Detached; the runs go on in the cluster. Come back and collect: `{_command('follow', self._cluster)} {names}`;"
+            "Detached; the runs go on in the cluster. Come back and collect:"
+            f" `python -m runner collect $({_command('follow', self._cluster)} {names})`;"
             f" end them: `{_command('cancel', self._cluster)} {names}`."
         )
 

@@ -580,8 +580,8 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(client, cluster, monkeypatch)
     assert interrupted(client) == Interrupted.exit_code
     name = client.name
     assert (
-        f"Come back and collect: `python -m runner follow --namespace bench {name}`; end them: `python -m runner cancel"
-        in client.err
+        f"Come back and collect: `python -m runner collect $(python -m runner follow --namespace bench {name})`; end them:"
+        " `python -m runner cancel" in client.err
     )
     finish(cluster, name)
     assert client.run("follow", name) == 0
