@@ -141,7 +141,7 @@ def overdue(observed, stage, allowed_s):
     if stage.problem is not None:
         return replace(stage.problem, sentence=f"{stage.problem.sentence} {waited}", patience=None)
     look = name_of(observed.pod) if observed.pod else None
-    where = f"`{observed.kubectl} describe {f'pod {look}' if look else f'job {observed.name}'}`"
+    where = f"`{observed.kubectl} describe {f'pod {look}' if look else f'{observed.kind.lower()} {observed.name}'}`"
     return Problem(
         f"overdue-{stage.deadline}",
         f"Nothing says why, but {stage.told}. {waited}",
