@@ -260,8 +260,9 @@ class Cluster:
                     raise
                 pause_s = max(refusal.retry_after_s or 0, wait_s)
             except Unanswered:
-                given_up = until if self._answered else min(until, began + FIRST_ANSWER_S)
-                if time.monotonic() > given_up:
+                if not self._answered:
+                    until = min(until, began + FIRST_ANSWER_S)
+                if time.monotonic() > until:
                     raise
                 pause_s = wait_s
             if self._stopped.wait(min(jittered(pause_s), max(0.0, until - time.monotonic()) + 0.01)):
