@@ -111,8 +111,8 @@ test-stacks: $(VENV)/.dev  ## build the exact stacks, less the chips (12 GB in a
 	$(PY) -m tests.stacks
 	$(PY) -m pytest -m stacks tests/emulation tests/injection
 
-test-cluster: $(VENV)/.dev  ## the client and the manifests on the real cluster of KUBECONFIG; without one it says so and skips
-	$(PY) -m pytest -m cluster tests/cluster
+test-cluster: $(VENV)/.dev  ## the client and the manifests on the real cluster of KUBECONFIG, or on the API server of KUBEBUILDER_ASSETS; else it skips and says so
+	$(PY) -m pytest -m cluster -rs tests/cluster
 
 bench-stacks: $(VENV)/.dev  ## run the Gaudi stacks here, the device emulated: versions, what stood in, and whether the tokens are right
 	$(PY) -m tests.emulation

@@ -28,7 +28,10 @@ KINDS = {
     "serviceaccounts": "ServiceAccount",
     "nodes": "Node",
     "workloads": "Workload",
+    "localqueues": "LocalQueue",
 }
+# The labels by which a pod names what it is of: a Job, MPIJob or JobSet.
+OWNERS = ("batch.kubernetes.io/job-name", "training.kubeflow.org/job-name", "jobset.sigs.k8s.io/jobset-name")
 _PATH = re.compile(
     r"/(?:api|apis/(?P<group>[^/]+))/(?P<version>v[^/]+)(?:/namespaces/(?P<namespace>[^/]+))?/(?P<resource>[a-z]+)"
     r"(?:/(?P<name>[^/]+))?(?:/(?P<sub>[a-z]+))?"
@@ -99,6 +102,7 @@ class Cluster:
         self.requests: Counter = Counter()
         self.faults, self.used_rights = [], set()
         self.refused_rights = set()
+        self.unserved = set()  # resources whose kinds this cluster does not know
         self.players, self.closing = [], False
         self.now_s = 1_790_000_000.0
         self.bytes_sent = 0
@@ -342,8 +346,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._review(body)
         if request.namespace and request.namespace not in cluster.namespaces:
             return self._status(404, f'namespaces "{request.namespace}" not found')
-        if request.resource not in KINDS:
-            return self._status(404, "the server could not find the requested resource")
+        if request.resource not in KINDS or request.resource in cluster.unserved:
+            return self._status(404, "404 page not found")
         if request.sub == "log":
             return self._log(request)
         return getattr(self, f"_{request.verb}")(request, body)
@@ -403,7 +407,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._status(404, f'{request.resource} "{request.name}" not found')
         if request.query.get("propagationPolicy") in ("Foreground", "Background") or body.get("propagationPolicy"):
             for pod in self._cluster.all("Pod"):
-                if pod["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name") == request.name:
+                if request.name in [pod["metadata"].get("labels", {}).get(owner) for owner in OWNERS]:
                     self._cluster.remove("Pod", pod["metadata"]["name"])
         return self._json(200, {"kind": "Status", "status": "Success"})
 

@@ -527,7 +527,8 @@ class Attendance:
     def _detached(self, open_runs):
         names = " ".join(run.name for run in open_runs)
         return Interrupted(
-            f"Detached; the runs go on in the cluster. Come back and collect: `{_command('follow', self._cluster)} {names}`;"
+            "Detached; the runs go on in the cluster. Come back and collect:"
+            f" `python -m runner collect $({_command('follow', self._cluster)} {names})`;"
             f" end them: `{_command('cancel', self._cluster)} {names}`."
         )
 
@@ -614,6 +615,18 @@ def find(cluster, name):
     return None
 
 
+def all_runs(cluster):
+    """Return all objects of this kit in the namespace that make pods, with their kinds."""
+    found = []
+    for kind in jobs.RUNS:
+        try:
+            found += [{**one, "kind": kind} for one in cluster.list(kind, jobs.SELECTOR)[0]]
+        except Refused as refusal:
+            if kind == "Job" or refusal.status not in (403, 404):
+                raise
+    return found
+
+
 def look_once(cluster, thing):
     """Return what the cluster says of a run now, without following it."""
     name, kind = name_of(thing), thing["kind"]
@@ -622,7 +635,7 @@ def look_once(cluster, thing):
         for pod in cluster.list("Pod", jobs.SELECTOR)[0]
         if any((pod["metadata"].get("labels") or {}).get(key) == name for key in JOB_OF_POD[kind])
     ]
-    about = {name, *map(name_of, pods)}
+    about = {name, *jobs.made_for(thing), *map(name_of, pods)}
     events = [one for one in cluster.list("Event")[0] if one.get("involvedObject", {}).get("name") in about]
     pods.sort(key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
     return Observed(name, cluster.namespace, kind, thing, tuple(pods), tuple(events))

@@ -16,7 +16,7 @@ def parser():
         " there.",
         epilog="Exit codes: 12 if one is not gone in time; see `python -m runner --help`.",
     )
-    described.add_argument("names", nargs="+", metavar="RUN", help="names of Jobs or MPIJobs")
+    described.add_argument("names", nargs="+", metavar="RUN", help="names of Jobs, MPIJobs or JobSets")
     described.add_argument(
         "--cancel-s",
         type=float,

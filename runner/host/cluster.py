@@ -17,6 +17,8 @@ from importlib import metadata
 import urllib3
 from kubernetes import client, config
 
+from runner.host.diagnosis.requests import UNKNOWN_KIND
+
 # kind: (group, version, plural); those without a group have functions of their own in the package.
 GROUPS = {
     "Job": ("batch", "v1", "jobs"),
@@ -33,6 +35,7 @@ CORE = {
     "ServiceAccount": "service_account",
 }
 PACKAGE = "kubernetes"
+FIRST_ANSWER_S = 15.0  # a server that has never answered is not one that passes through a bad minute
 _PASSING = (429, 500, 502, 503, 504)
 _PAGE = 500
 
@@ -80,6 +83,7 @@ class Cluster:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self.calls = {}
+        self._answered = False
         self.ahead_s = 0.0
         self._load()
         self.context = context
@@ -134,11 +138,11 @@ class Cluster:
         return self._ask("create", kind, doing, body=thing, **options)
 
     def get(self, kind, name):
-        """Return an object, None if it is not there."""
+        """Return an object, None if it is not there. Raises ``Refused`` for a namespace or a kind that the cluster does not know."""
         try:
             return self._ask("read" if kind in CORE else "get", kind, f"get the {kind} {name}", name=name)
         except Refused as refusal:
-            if refusal.status == 404 and "namespaces" not in refusal.message:
+            if refusal.status == 404 and not any(words in refusal.message for words in ("namespaces", *UNKNOWN_KIND)):
                 return None
             raise
 
@@ -236,7 +240,8 @@ class Cluster:
 
         Every request may be made twice: names are fixed and never generated, so what a lost answer created is met again.
         """
-        until, wait_s, renewed = time.monotonic() + self.patience.passing_s, 0.2, False
+        began = time.monotonic()
+        until, wait_s, renewed = began + self.patience.passing_s, 0.2, False
         while True:
             try:
                 response = self._open(verb, kind, doing, self.patience.request_s, **options)
@@ -255,6 +260,8 @@ class Cluster:
                     raise
                 pause_s = max(refusal.retry_after_s or 0, wait_s)
             except Unanswered:
+                if not self._answered:
+                    until = min(until, began + FIRST_ANSWER_S)
                 if time.monotonic() > until:
                     raise
                 pause_s = wait_s
@@ -270,11 +277,13 @@ class Cluster:
         timeout = (float(self.patience.request_s), float(read_s))
         try:
             response = function(*arguments, **options, _preload_content=False, _request_timeout=timeout)
+            self._answered = True
             self._note_clock(response.headers.get("Date"))
             return response
         except client.ApiException as problem:
             if not problem.status:  # how the package tells of TLS
                 raise Unanswered(_words(problem.reason), doing) from None
+            self._answered = True
             raise Refused(problem.status, _message(problem), doing, _retry_after(problem.headers)) from None
         except (urllib3.exceptions.HTTPError, OSError) as problem:
             raise Unanswered(_words(problem), doing) from None

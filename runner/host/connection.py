@@ -31,7 +31,7 @@ def add_flags(parser):
 
 _PATIENCE = {
     "request": "how long an answer may take",
-    "passing": "how long to try again what a server says passes (429, 5xx), or does not answer",
+    "passing": "how long to try again what a server says passes (429, 5xx), or does not answer; 15 s where it never has",
     "watch": "how long a watch is asked to last",
     "silence": "how long a watch may say nothing, more than it lasts",
     "log": "how long a log may say nothing before it is opened again",

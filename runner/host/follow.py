@@ -17,7 +17,10 @@ def parser():
         epilog="Exit codes: that of the first run that went wrong; see `python -m runner --help`.",
     )
     described.add_argument(
-        "names", nargs="*", metavar="RUN", help="names of Jobs or MPIJobs (default: all of this kit that are there)"
+        "names",
+        nargs="*",
+        metavar="RUN",
+        help="names of Jobs, MPIJobs or JobSets (default: all of this kit that are there)",
     )
     connection.add_flags(described)
     connection.add_follow_flags(described)
@@ -43,10 +46,10 @@ def main(arguments):
 
 
 def _all(cluster, options):
-    things = [one for one in cluster.list("Job", jobs.SELECTOR)[0] if jobs.component(one) == "bench"]
+    things = [one for one in attend.all_runs(cluster) if jobs.component(one) == "bench"]
     if not things:
         raise InputError(f"No benchmark is in {cluster.namespace}. Start one: `python -m runner submit k8s/`.")
-    return [_run({**one, "kind": "Job"}, options, cluster) for one in things]
+    return [_run(one, options, cluster) for one in things]
 
 
 def _found(cluster, name, options):

@@ -1,6 +1,7 @@
 """Read rendered manifests, and make of them what is submitted: names, deadlines, and the Job that takes results off a volume."""
 
 import copy
+import shlex
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -42,6 +43,11 @@ class Manifest:
     @property
     def component(self):
         return component(self.thing)
+
+
+def queue(thing):
+    """Return the name of the queue that a run waits in, None where it waits in none."""
+    return thing["metadata"].get("labels", {}).get(QUEUE)
 
 
 def component(thing):
@@ -91,15 +97,24 @@ def of_component(manifests, name, only=None):
     return [one for one in found if not only or any(part in one.name for part in only)]
 
 
-def pod_specs(thing):
-    """Return the pod specs of a Job, MPIJob or JobSet, the one that prints results first."""
+def pods(thing):
+    """Return (pod spec, number of such pods) of a Job, MPIJob or JobSet, the pod that prints results first."""
     spec = thing["spec"]
     if thing["kind"] == "MPIJob":
-        replicas = spec["mpiReplicaSpecs"]
-        return [replicas[role]["template"]["spec"] for role in ("Launcher", "Worker") if role in replicas]
-    if thing["kind"] == "JobSet":
-        return [one["template"]["spec"]["template"]["spec"] for one in spec["replicatedJobs"]]
-    return [spec["template"]["spec"]]
+        replicas = [spec["mpiReplicaSpecs"].get(role) for role in ("Launcher", "Worker")]
+        return [(one["template"]["spec"], one.get("replicas", 1)) for one in replicas if one]
+    return [(one["template"]["spec"], one.get("parallelism", 1)) for one in _job_specs(thing)]
+
+
+def pod_specs(thing):
+    """Return the pod specs of a Job, MPIJob or JobSet, the one that prints results first."""
+    return [spec for spec, _ in pods(thing)]
+
+
+def _job_specs(thing):
+    """Return the spec of a Job, or those of a JobSet's Jobs."""
+    spec = thing["spec"]
+    return [one["template"]["spec"] for one in spec["replicatedJobs"]] if thing["kind"] == "JobSet" else [spec]
 
 
 def needs(thing):
@@ -116,6 +131,25 @@ def needs(thing):
     return sorted(found)
 
 
+def made_for(thing):
+    """Return the names of the Jobs that its operator makes for an MPIJob or JobSet."""
+    name = thing["metadata"]["name"]
+    if thing["kind"] == "MPIJob":
+        return [f"{name}-launcher"]
+    return [f"{name}-{one['name']}-0" for one in thing["spec"].get("replicatedJobs") or []]
+
+
+def shared_claims(thing):
+    """Return the names of the claims that more than one pod of a run mounts: its pods are on nodes of their own."""
+    mounted: dict = {}
+    for spec, number in pods(thing):
+        for volume in spec.get("volumes") or []:
+            if "persistentVolumeClaim" in volume:
+                claim = volume["persistentVolumeClaim"]["claimName"]
+                mounted[claim] = mounted.get(claim, 0) + number
+    return sorted(claim for claim, number in mounted.items() if number > 1)
+
+
 def to_submit(thing, deadline_s=None, repeat=1):
     """Return a run as it is submitted: its own deadline, its digest, and a name that no other content has.
 
@@ -127,9 +161,10 @@ def to_submit(thing, deadline_s=None, repeat=1):
     metadata = made["metadata"]
     annotations, labels = metadata.setdefault("annotations", {}), metadata.setdefault("labels", {})
     alone = deadline_s if deadline_s is not None else annotations.get(DEADLINE)
-    if alone is not None and made["kind"] != "JobSet":  # which has none of its own
-        policy = made["spec"].setdefault("runPolicy", {}) if made["kind"] == "MPIJob" else made["spec"]
-        policy["activeDeadlineSeconds"] = int(alone)
+    if alone is not None:  # a JobSet has none of its own: its Jobs have
+        of_operator = made["kind"] == "MPIJob"
+        for limited in [made["spec"].setdefault("runPolicy", {})] if of_operator else _job_specs(made):
+            limited["activeDeadlineSeconds"] = int(alone)
     for spec in pod_specs(made):
         for container in spec.get("initContainers") or []:
             _wait_less(container.get("command") or [])
@@ -228,11 +263,17 @@ def _mount(container, path):
 
 
 def _frames_command(container, thing, since):
-    """Return the container's own command with ``bench`` and what follows it replaced by ``frames``."""
+    """Return the container's own command with ``bench`` and what follows it replaced by ``frames``.
+
+    The first of several pods runs it at the end of a shell line, whose other commands are for the other pods.
+    """
     request = thing["metadata"].get("labels", {}).get(REQUEST)
     place = f"{RESULTS}/{request}" if request else RESULTS
     arguments = ["frames", place, *(["--since", since] if since else [])]
     command, given = list(container.get("command") or []), list(container.get("args") or [])
+    if command[1:2] == ["-c"]:
+        words = shlex.split(command[2])
+        command = words[words.index("exec") + 1 :] if "exec" in words else words
     if "bench" in command:
         return {"command": [*command[: command.index("bench")], *arguments]}
     before = given[: given.index("bench")] if "bench" in given else []

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from runner.host.diagnosis import Problem, diagnose, ending
-from runner.host.diagnosis.problem import events_of, holds, last_words, name_of, states
+from runner.host.diagnosis.problem import deadline_s, events_of, holds, last_words, name_of, states
 
 # How long a run may stay where it is without progress, in seconds; None for ever. Each is a flag: --unschedulable-s and so on.
 DEADLINES = {
@@ -127,16 +127,11 @@ class Timer:
         if stage.over or allowed_s is None:
             return None
         if stage.word == "running" and stage.deadline == "overrun":
-            own_s = own_deadline_s(observed.job)
+            own_s = deadline_s(observed.job)
             if own_s is None:
                 return None
             allowed_s += own_s
         return self.since_s + allowed_s - now_s
-
-
-def own_deadline_s(job):
-    spec = (job or {}).get("spec", {})
-    return spec.get("activeDeadlineSeconds") or spec.get("runPolicy", {}).get("activeDeadlineSeconds")
 
 
 def overdue(observed, stage, allowed_s):
@@ -146,7 +141,7 @@ def overdue(observed, stage, allowed_s):
     if stage.problem is not None:
         return replace(stage.problem, sentence=f"{stage.problem.sentence} {waited}", patience=None)
     look = name_of(observed.pod) if observed.pod else None
-    where = f"`{observed.kubectl} describe {f'pod {look}' if look else f'job {observed.name}'}`"
+    where = f"`{observed.kubectl} describe {f'pod {look}' if look else f'{observed.kind.lower()} {observed.name}'}`"
     return Problem(
         f"overdue-{stage.deadline}",
         f"Nothing says why, but {stage.told}. {waited}",

@@ -1,9 +1,10 @@
 """Ask the cluster before anything is created: rights, what the runs name, what its admission says, and what its nodes have."""
 
 from runner.contract.errors import ClusterRefused
+from runner.contract.text import printable
 from runner.host import attend, jobs
 from runner.host.cluster import GROUPS, Refused, Unanswered
-from runner.host.diagnosis.problem import quantity
+from runner.host.diagnosis.problem import condition, quantity
 
 # (group, resource, subresource, verbs): all that submitting, following, collecting and cancelling take. k8s/11-rbac-submitter.yaml
 # grants these and no more; the tests hold both to each other, and each to be needed.
@@ -17,12 +18,17 @@ RIGHTS = (
     ("", "serviceaccounts", "", ("get",)),
 )
 VERBS = ("create", "get", "list", "watch", "delete")
+# What a queue is looked up with, where the runs name one; a watch of Workloads, which is not granted, is made up for by lists.
+QUEUE_RIGHTS = tuple(
+    (GROUPS[kind][0], GROUPS[kind][2], "", (verb,)) for kind, verb in (("LocalQueue", "get"), ("Workload", "list"))
+)
 
 
-def rights(kinds):
-    """Return the rights that runs of these kinds take, as (group, resource, subresource, verb)."""
-    more = [(GROUPS[kind][0], GROUPS[kind][2], "", VERBS) for kind in sorted(set(kinds) - {"Job"})]
-    return [(group, resource, sub, verb) for group, resource, sub, verbs in (*RIGHTS, *more) for verb in verbs]
+def rights(kinds, queued=False):
+    """Return the rights that runs of these kinds take, ``queued`` ones or others, as (group, resource, subresource, verb)."""
+    own = [(GROUPS[kind][0], GROUPS[kind][2], "", VERBS) for kind in sorted(set(kinds) - {"Job"})]
+    every = (*RIGHTS, *own, *(QUEUE_RIGHTS if queued else ()))
+    return [(group, resource, sub, verb) for group, resource, sub, verbs in every for verb in verbs]
 
 
 def check(cluster, manifests, runs, show):
@@ -32,8 +38,10 @@ def check(cluster, manifests, runs, show):
     """
     _check_images(runs)
     try:
-        _check_rights(cluster, {thing["kind"] for thing in runs})
+        _check_rights(cluster, manifests, runs)
         missing = _check_needs(cluster, manifests, runs)
+        _check_volumes(cluster, runs)
+        _check_queues(cluster, runs, show)
         for thing in [*missing, *runs]:
             create_once(cluster, thing, dry_run=True)
         _tell_nodes(cluster, runs, show)
@@ -49,16 +57,17 @@ def _check_images(runs):
             raise ClusterRefused(f"The image of {thing['metadata']['name']} cannot be pulled: {problem.rstrip('.')}.")
 
 
-def _check_rights(cluster, kinds):
+def _check_rights(cluster, manifests, runs):
     lacking = [
         f"{verb} {resource}{f'/{sub}' if sub else ''}"
-        for group, resource, sub, verb in rights(kinds)
+        for group, resource, sub, verb in rights({thing["kind"] for thing in runs}, any(map(jobs.queue, runs)))
         if not cluster.may(verb, group, resource, sub)
     ]
     if lacking:
+        role = next((one.file for one in manifests if one.kind == "Role"), "k8s/11-rbac-submitter.yaml")
         raise ClusterRefused(
-            f"These credentials lack rights in {cluster.namespace}: {', '.join(lacking)}. Ask for the Role in"
-            " k8s/11-rbac-submitter.yaml to be bound to you."
+            f"These credentials lack rights in {cluster.namespace}: {', '.join(lacking)}. Ask for the Role in {role} to be bound"
+            " to you."
         )
 
 
@@ -78,6 +87,38 @@ def _check_needs(cluster, manifests, runs):
             f" `{where}`."
         )
     return missing
+
+
+def _check_volumes(cluster, runs):
+    """Refuse a volume that one node at a time can have where pods on several nodes mount it."""
+    for thing in runs:
+        for name in jobs.shared_claims(thing):
+            modes = cluster.get("PersistentVolumeClaim", name).get("spec", {}).get("accessModes") or []
+            if not {"ReadWriteMany", "ReadOnlyMany"} & set(modes):
+                raise ClusterRefused(
+                    f"The claim {name} can be mounted on one node at a time ({', '.join(modes)}), and the pods of"
+                    f" {thing['metadata']['name']} mount it on several. Make it anew with a storage class that offers ReadWriteMany:"
+                    f" `kubectl -n {cluster.namespace} get pvc {name}`."
+                )
+
+
+def _check_queues(cluster, runs, show):
+    """Refuse runs that name a queue that nobody made, or that takes nothing: they would wait in it for ever."""
+    for name in sorted(filter(None, {jobs.queue(thing) for thing in runs})):
+        try:
+            found = cluster.get("LocalQueue", name)
+        except Refused as refusal:
+            if refusal.status != 404:
+                raise
+            show(f"queue: this cluster does not serve {'/'.join(GROUPS['LocalQueue'][:2])}; {name} was not looked up.")
+            continue
+        look = f"`kubectl -n {cluster.namespace} get localqueues` shows what there is; render with such a `--queue`"
+        if found is None:
+            raise ClusterRefused(f"The LocalQueue {name} does not exist in {cluster.namespace}. {look}.")
+        active = condition(found, "Active") or {}
+        if active.get("status") == "False":
+            why = printable(active.get("message") or active.get("reason") or "it does not say why", 300).rstrip(".")
+            raise ClusterRefused(f"The LocalQueue {name} takes nothing: {why}. {look}, or ask its owner.")
 
 
 def create_once(cluster, thing, dry_run=False):

@@ -150,7 +150,7 @@ def _met(cluster, there, run):
     if digest != own:
         raise ClusterRefused(
             f"{run.name} is there with another content (spec-sha256 {digest or 'none'}, here {own}). Delete it, if it is nobody's:"
-            f" `kubectl -n {cluster.namespace} delete job {run.name}`."
+            f" `kubectl -n {cluster.namespace} delete {run.kind.lower()} {run.name}`."
         )
     run.thing = {**there, "kind": run.kind}
     word = ending(there)

@@ -1,4 +1,7 @@
-"""A real cluster: that of KUBECONFIG. Whoever runs these must be its administrator; each test has a namespace of its own."""
+"""A real cluster: that of KUBECONFIG, else a control plane alone from KUBEBUILDER_ASSETS, else none.
+
+Whoever runs these must be its administrator; each test has a namespace of its own.
+"""
 
 import contextlib
 import json
@@ -12,6 +15,7 @@ import pytest
 import yaml
 
 from tests import clusterplay
+from tests.cluster import controlplane
 
 GAUDI = "habana.ai/gaudi"
 
@@ -80,16 +84,44 @@ class Real:
         return found
 
 
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory):
+    """Return whether there is a control plane and nothing else; KUBECONFIG leads to it then."""
+    if os.environ.get("KUBECONFIG"):
+        yield False
+        return
+    assets = os.environ.get("KUBEBUILDER_ASSETS")
+    if not assets:
+        pytest.skip(
+            "no cluster: set KUBECONFIG to that of an administrator, or KUBEBUILDER_ASSETS to a folder with etcd and kube-apiserver"
+        )
+    if lacking := controlplane.missing(assets):
+        pytest.fail(f"KUBEBUILDER_ASSETS is {assets}, which lacks {' and '.join(lacking)}")
+    with (
+        controlplane.running(assets, tmp_path_factory.mktemp("controlplane")) as kubeconfig,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("KUBECONFIG", str(kubeconfig))
+        yield True
+
+
 @pytest.fixture
-def real(tmp_path):
-    if not os.environ.get("KUBECONFIG"):
-        pytest.skip("no cluster: set KUBECONFIG to that of an administrator")
+def real(api, alone):
+    """Yield a namespace of a cluster whose controllers, scheduler and kubelets run."""
+    if alone:
+        pytest.skip("KUBEBUILDER_ASSETS gives a control plane alone; controllers and a scheduler need KUBECONFIG")
+    api.until(lambda: api.kubectl("get", "serviceaccount", "default", fails=True).returncode == 0)
+    return api
+
+
+@pytest.fixture
+def api(tmp_path, alone):
+    """Yield a namespace of whatever API server there is."""
     space = Real(f"bloomz-bench-test-{secrets.token_hex(3)}", tmp_path)
     if space.kubectl("version", fails=True).returncode != 0:
         pytest.fail("the cluster of KUBECONFIG does not answer")
     levels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
     space.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space.namespace, "labels": levels}})
-    space.until(lambda: space.kubectl("get", "serviceaccount", "default", fails=True).returncode == 0)
     yield space
     space.kubectl("delete", "namespace", space.namespace, "--wait=false")
 

@@ -1,6 +1,7 @@
 """The client and the manifests on a real API server, scheduler and, where there is an image for it, kubelet.
 
-``make test-cluster`` runs these against KUBECONFIG. CPU_IMAGE names the CPU image by digest as nodes can pull it, or have it; without it
+``make test-cluster`` runs these against KUBECONFIG, or those that need no more than an API server against one of its own, from
+KUBEBUILDER_ASSETS. CPU_IMAGE names the CPU image by digest as nodes can pull it, or have it; without it
 the walk is skipped. A cluster without a default storage class gets a volume on its node, below /tmp.
 """
 
@@ -48,15 +49,15 @@ def moved(thing, namespace):
     return thing
 
 
-def test_server_side_dry_run_accepts_every_manifest(real):
+def test_server_side_dry_run_accepts_every_manifest(api):
     manifests = [
         one for file in sorted((ROOT / "k8s").rglob("*.yaml")) for one in yaml.safe_load_all(file.read_text()) if one
     ]
     if not manifests:
         pytest.skip("no manifests are rendered below k8s/")
-    tried = [moved(one, real.namespace) for one in manifests if one["kind"] not in WITHOUT and "$patch" not in one]
+    tried = [moved(one, api.namespace) for one in manifests if one["kind"] not in WITHOUT and "$patch" not in one]
     for thing in tried:
-        done = real.kubectl(
+        done = api.kubectl(
             "create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=yaml.safe_dump(thing), fails=True
         )
         assert done.returncode == 0, f"{thing['kind']} {thing['metadata']['name']}: {done.stderr}"
@@ -81,16 +82,19 @@ def submit(real, kubeconfig, *things, extra=()):
     ]
 
 
+ACCOUNT_AND_CLAIM = (
+    {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "bench-run"}},
+    {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "bench-results"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    },
+)
+
+
 def furnish(real):
-    real.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "bench-run"}},
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": "bench-results"},
-            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-        },
-    )
+    real.apply(*ACCOUNT_AND_CLAIM)
     classes = real.get("storageclass")
     default = "storageclass.kubernetes.io/is-default-class"
     if any(one["metadata"].get("annotations", {}).get(default) == "true" for one in classes):
@@ -131,6 +135,21 @@ def restricted(name, **resources):
     confined = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
     spec["containers"][0]["securityContext"] = confined
     return job
+
+
+def test_the_submitter_s_role_is_enough_to_check_a_run_and_lets_nobody_do_more(api):
+    api.apply(*ACCOUNT_AND_CLAIM)
+    person = api.person()
+    done = runner(*submit(api, person, clusterplay.CONFIG, restricted("bench-x-v0-1-0"), extra=["--dry-run"]))
+    assert done.returncode == 0, done.stderr
+    assert [thing["kind"] for thing in yaml.safe_load_all(done.stdout)] == ["ConfigMap", "Job"]
+    assert not api.get("jobs")
+    more = ("get secrets", "create pods", "create pods/exec", "update jobs.batch", "patch configmaps", "list nodes")
+    for verb, resource in (right.split() for right in more):
+        answer = api.kubectl("--kubeconfig", person, "auth", "can-i", verb, resource, fails=True)
+        assert (answer.returncode, answer.stdout.strip()) == (1, "no"), f"{verb} {resource}"
+    api.kubectl("delete", "rolebinding", "person")
+    api.until(lambda: "lack rights" in runner(*submit(api, person, restricted("bench-x-v0-1-0"))).stderr)
 
 
 def test_gaudi2_jobs_are_scheduled_by_their_devices_and_wait_for_each_other(real):

@@ -408,6 +408,33 @@ ALL = {
         ),
     ),
     "no operator": Observed(NAME, "bench", "MPIJob", {**job(), "status": {}}),
+    "no controller": Observed(NAME, "bench", "JobSet", {**job(), "status": {}}),
+    "quota of a launcher": Observed(
+        NAME,
+        "bench",
+        "MPIJob",
+        {**job(), "status": {"conditions": [condition("Created")]}},
+        events=(
+            event(
+                "FailedCreate", f'pods "{NAME}-launcher-x" is forbidden: exceeded quota: q, used: 8', f"{NAME}-launcher"
+            ),
+        ),
+    ),
+    "a worker that no node takes": Observed(
+        NAME,
+        "bench",
+        "MPIJob",
+        {**job(), "status": {"conditions": [condition("Created")]}},
+        (
+            pod(
+                condition(
+                    "PodScheduled", "False", "Unschedulable", "0/2 nodes are available: 2 Insufficient habana.ai/gaudi."
+                ),
+                name=f"{NAME}-worker-0",
+            ),
+            pod(condition("PodScheduled"), name=f"{NAME}-launcher-x", node="n", containers=[{"running": {}}]),
+        ),
+    ),
 }
 
 

@@ -40,6 +40,10 @@ def answers():
         "HTTP 404 MPIJob",
         requests.refused(404, "the server could not find the requested resource", "create the MPIJob x", "bench"),
     )
+    yield (
+        "HTTP 404 JobSet",
+        requests.refused(404, "404 page not found", "try to create the JobSet x", "bench"),
+    )
     words = {
         "TLS": "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate",
         "proxy": "Cannot connect to proxy. OSError('Tunnel connection failed: 403 Forbidden')",

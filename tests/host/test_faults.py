@@ -8,6 +8,7 @@ import time
 import pytest
 
 from runner.contract.errors import ClusterRefused, Unreachable
+from runner.host import cluster as host_cluster
 from runner.host import preflight
 from tests import apiserver, clusterplay
 from tests.apiserver import Fault
@@ -299,6 +300,14 @@ def test_an_api_server_that_dies_is_told_and_the_run_goes_on_without_it(cluster,
         Play(cluster, dies)
         assert client.submit("--passing-timeout-s", "0.5") == Unreachable.exit_code
         assert "cannot be reached" in client.err and "Come back: `python -m runner follow" in client.err
+
+
+def test_a_server_that_never_answered_is_not_waited_for_as_one_that_has(client, monkeypatch):
+    monkeypatch.setattr(host_cluster, "FIRST_ANSWER_S", 0.3)
+    client.kubeconfig = client.server.kubeconfig(client.tmp_path / "other", server="http://127.0.0.1:9")
+    began_s = time.monotonic()
+    assert client.submit("--passing-timeout-s", "600") == Unreachable.exit_code
+    assert time.monotonic() - began_s < 10
 
 
 def test_no_server_at_all(client):

@@ -148,17 +148,21 @@ def test_an_mpijob_runs_bench_in_its_first_pod_and_lends_the_devices_of_the_othe
     assert (claim["metadata"]["name"], claim["spec"]["accessModes"]) == ("bench-models-shared", ["ReadWriteMany"])
 
 
-def test_a_jobset_has_the_same_pods_and_a_hostfile_of_their_names():
+def test_a_jobset_has_the_same_pods_and_its_first_writes_a_hostfile_of_their_names(tmp_path):
     things = manifests.read(paths.K8S / "multinode-jobset")
     spec, mpi = manifests.one(things, "JobSet")["spec"], replicas(manifests.read(paths.K8S / "multinode"))
-    hostfile = manifests.one(things, "ConfigMap", "config-hosts")["data"]["hostfile"].splitlines()
-    name = manifests.one(things, "JobSet")["metadata"]["name"]
-    assert hostfile == [f"{name}-first-0-0.{name} slots=8", f"{name}-other-0-0.{name} slots=8"]
-    assert spec["network"]["subdomain"] == name
+    first = spec["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["containers"][0]
+    write, _, script = first["command"][-1].partition("; ")
+    hostfile = tmp_path / "hostfile"
+    subprocess.run(["sh", "-c", write.replace("/tmp/hostfile", str(hostfile))], env={"JOBSET": "set-r2"}, check=True)
+    assert hostfile.read_text() == "set-r2-first-0-0.set-r2 slots=8\nset-r2-other-0-0.set-r2 slots=8\n"
+    assert first["env"][-1]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['jobset.sigs.k8s.io/jobset-name']"
+    assert "subdomain" not in spec["network"]  # the set's own name, whatever it is
+    first["command"][-1] = script
     for part, role in zip(spec["replicatedJobs"], ("Launcher", "Worker"), strict=True):
         container = part["template"]["spec"]["template"]["spec"]["containers"][0]
         command = mpi[role]["template"]["spec"]["containers"][0]["command"][-1]
-        assert container["command"][-1] == command.replace("/etc/mpi/hostfile", "/hosts/hostfile")
+        assert container["command"][-1] == command.replace("/etc/mpi/hostfile", "/tmp/hostfile")
         assert part["template"]["spec"]["completionMode"] == "Indexed"
     assert spec["successPolicy"]["targetReplicatedJobs"] == ["first"]
 

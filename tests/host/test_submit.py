@@ -222,6 +222,54 @@ def test_what_the_jobs_need_is_asked_for_first(client, cluster, kind, name, told
     assert not cluster.all("Job")
 
 
+QUEUE_RULE = {"apiGroups": ["kueue.x-k8s.io"], "resources": ["workloads", "localqueues"], "verbs": ["get", "list"]}
+
+
+def queued(cluster, active="True", message="Can submit new workloads to ClusterQueue", rule=QUEUE_RULE):
+    """Return a Job for a queue of a cluster that has it, for whoever has the Role as it is rendered with --queue."""
+    cluster.rules = [*cluster.rules, *([rule] if rule else [])]
+    state = condition("Active", active, "ClusterQueueIsInactive" if active == "False" else "Ready", message)
+    cluster.put({"kind": "LocalQueue", "metadata": {"name": "accelerators"}}, {"conditions": [state]})
+    job = bench_job()
+    job["metadata"]["labels"][jobs.QUEUE] = "accelerators"
+    return job
+
+
+def test_a_queue_that_takes_something_is_submitted_to(client, cluster):
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit(things=[queued(cluster)]) == 0, client.err
+    assert client.jobs()[0]["metadata"]["labels"][jobs.QUEUE] == "accelerators"
+    assert ("kueue.x-k8s.io", "localqueues", "get") in cluster.used_rights
+
+
+def test_a_queue_that_nobody_made_is_refused_before_anything_is_created(client, cluster):
+    job = queued(cluster)
+    cluster.remove("LocalQueue", "accelerators")
+    assert client.submit(things=[job]) == ClusterRefused.exit_code
+    assert "The LocalQueue accelerators does not exist in bench. `kubectl -n bench get localqueues` shows" in client.err
+    assert not cluster.all("Job") and not cluster.all("ConfigMap")
+
+
+def test_a_queue_that_takes_nothing_is_refused_with_its_own_reason(client, cluster):
+    job = queued(cluster, "False", "ClusterQueue is stopped")
+    assert client.submit(things=[job]) == ClusterRefused.exit_code
+    assert "The LocalQueue accelerators takes nothing: ClusterQueue is stopped. `kubectl" in client.err
+    assert not cluster.all("Job")
+
+
+def test_a_queue_of_another_version_is_not_looked_up_and_that_is_said(client, cluster):
+    job = queued(cluster)
+    cluster.unserved.add("localqueues")
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit(things=[job]) == 0, client.err
+    assert "does not serve kueue.x-k8s.io/v1beta2; accelerators was not looked up." in client.err
+
+
+def test_a_queue_takes_rights_that_other_jobs_do_not(client, cluster):
+    assert client.submit(things=[queued(cluster, rule=None)]) == ClusterRefused.exit_code
+    assert "lack rights in bench: get localqueues, list workloads." in client.err
+
+
 def test_what_admission_refuses_is_told_before_anything_is_created(client, cluster):
     cluster.faults.append(
         apiserver.Fault(
@@ -532,8 +580,8 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(client, cluster, monkeypatch)
     assert interrupted(client) == Interrupted.exit_code
     name = client.name
     assert (
-        f"Come back and collect: `python -m runner follow --namespace bench {name}`; end them: `python -m runner cancel"
-        in client.err
+        f"Come back and collect: `python -m runner collect $(python -m runner follow --namespace bench {name})`; end them:"
+        " `python -m runner cancel" in client.err
     )
     finish(cluster, name)
     assert client.run("follow", name) == 0

@@ -9,7 +9,9 @@ def no_pod(observed):
     """Return the ``Problem`` of a Job whose controller may not create its pod."""
     if observed.pods or observed.job is None or ending(observed.job):
         return None
-    for event in events_of(observed, "FailedCreate", about=observed.name):
+    for event in events_of(
+        observed, "FailedCreate"
+    ):  # of the run itself, or of the Jobs that its operator makes for it
         message = event.get("message", "")
         for row, pattern, sentence, step in _REFUSALS:
             found = re.search(pattern, message)
@@ -120,7 +122,7 @@ def launcher_waits(observed):
         if not re.search(r"-worker-[0-9]+$", name_of(pod)):
             continue
         ready = condition(pod, "Ready") or {}
-        if ready.get("status") != "True" and not any(states(pod, "terminated")):
+        if ready.get("status") != "True" and not any(states(pod, "running")) and not any(states(pod, "terminated")):
             why = next((state.get("reason") for _, state, _ in states(pod, "waiting")), None)
             return Problem(
                 "worker-not-ready",
@@ -132,15 +134,22 @@ def launcher_waits(observed):
 
 
 def no_operator(observed):
-    """Return the ``Problem`` of an MPIJob that no operator has looked at, or two."""
-    if observed.kind != "MPIJob" or ending(observed.job) or observed.job is None:
+    """Return the ``Problem`` of an MPIJob or JobSet that nothing has looked at."""
+    if ending(observed.job) or observed.job is None or observed.pods or observed.job.get("status"):
         return None
-    if not observed.job.get("status", {}).get("conditions") and not observed.pods:
+    if observed.kind == "MPIJob":
         return Problem(
             "mpi-operator",
             f"No operator has looked at the MPIJob {observed.name}: none runs, or only that of the other version (v1) does.",
             "Install the one of kubeflow.org/v2beta1, and only one:"
             " `kubectl get deployments -A | grep -e mpi-operator -e training-operator`.",
+            "refused",
+        )
+    if observed.kind == "JobSet":
+        return Problem(
+            "jobset-controller",
+            f"No controller has looked at the JobSet {observed.name}: it does not run.",
+            "Look: `kubectl -n jobset-system get deployments,pods`.",
             "refused",
         )
     return None

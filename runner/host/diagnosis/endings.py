@@ -8,6 +8,7 @@ from runner.contract import errors, frame
 from runner.host.diagnosis.problem import (
     Problem,
     condition,
+    deadline_s,
     ending,
     event_time,
     events_of,
@@ -39,8 +40,7 @@ def deadline(observed):
     failed = condition(observed.job, "Failed")
     if ending(observed.job) != "failed" or failed is None or failed.get("reason") != "DeadlineExceeded":
         return None
-    spec = observed.job.get("spec", {})
-    limit_s = spec.get("activeDeadlineSeconds") or spec.get("runPolicy", {}).get("activeDeadlineSeconds")
+    limit_s = deadline_s(observed.job)
     told = ", ".join(f"{phase} {_duration(seconds)}" for phase, seconds in spent(observed))
     return Problem(
         "deadline",

@@ -49,8 +49,43 @@ class Observed:
 
     @property
     def pod(self):
-        """Return the newest pod, None before there is one."""
-        return self.pods[-1] if self.pods else None
+        """Return the pod that says where the run stands, None before there is one.
+
+        Those of a Job come after each other: the newest. Those on several nodes run at once: the one that prints results once
+        it has ended, and before that the one that is least far.
+        """
+        if self.kind == "Job" or not self.pods:
+            return self.pods[-1] if self.pods else None
+        first = next((pod for pod in reversed(self.pods) if _prints(pod)), None)
+        if first is not None and _how_far(first) == _ENDED:
+            return first
+        return min(reversed(self.pods), key=lambda pod: (_how_far(pod), pod is not first))
+
+
+# What its operator says of the pod that prints results.
+_FIRST = {"training.kubeflow.org/job-role": "launcher", "jobset.sigs.k8s.io/replicatedjob-name": "first"}
+_ENDED = 3
+
+
+def _prints(pod):
+    return any(_FIRST.get(key) == value for key, value in (pod["metadata"].get("labels") or {}).items())
+
+
+def _how_far(pod):
+    """Return how far a pod has come: 0 without a node, 1 with one, 2 where it runs, 3 where it has ended."""
+    if pod.get("status", {}).get("phase") in ("Succeeded", "Failed"):
+        return _ENDED
+    if not pod.get("spec", {}).get("nodeName"):
+        return 0
+    return 2 if any(not init for _, _, init in states(pod, "running")) else 1
+
+
+def deadline_s(job):
+    """Return the deadline that a Job, MPIJob or JobSet has, in seconds, None where it has none."""
+    spec = (job or {}).get("spec", {})
+    of_jobs = [one["template"]["spec"] for one in spec.get("replicatedJobs") or []]
+    limits = [one.get("activeDeadlineSeconds") for one in (spec, spec.get("runPolicy", {}), *of_jobs)]
+    return next(filter(None, limits), None)
 
 
 def condition(thing, kind):

@@ -6,6 +6,8 @@ from runner.host.diagnosis.problem import Problem, quoted
 
 DROPS_CREDENTIALS = ("36.0.0", "36.0.1", "36.0.2")
 MPI_OPERATOR = "https://raw.githubusercontent.com/kubeflow/mpi-operator/v0.8.2/deploy/v2beta1/mpi-operator.yaml"
+JOBSET = "https://github.com/kubernetes-sigs/jobset/releases/download/v0.11.1/manifests.yaml"
+UNKNOWN_KIND = ("could not find the requested resource", "404 page not found")  # in place of the object's own name
 
 
 def refused(status, message, doing, namespace, package_version="", retry_after_s=None):
@@ -65,12 +67,18 @@ def _not_found(message, doing, namespace, told):
             f"The namespace {missing.group(1)} does not exist.",
             "Create it and what belongs to it: `kubectl apply -f k8s/00-namespace.yaml`, or name another with --namespace.",
         )
-    if "could not find the requested resource" in message or message.strip() == "404 page not found":
+    if any(words in message for words in UNKNOWN_KIND):
         if "MPIJob" in doing:
             return Problem(
                 "404-mpi",
                 "This cluster does not know MPIJob (v2beta1), which more than one node needs.",
                 f"Install its operator: `kubectl apply --server-side -f {MPI_OPERATOR}`.",
+            )
+        if "JobSet" in doing:
+            return Problem(
+                "404-jobset",
+                "This cluster does not know JobSet (v1alpha2), which these manifests for several nodes need.",
+                f"Install its controller: `kubectl apply --server-side -f {JOBSET}`; or take k8s/multinode, which needs MPIJob.",
             )
         return Problem(
             "404-kind",

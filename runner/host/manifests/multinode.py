@@ -40,11 +40,12 @@ def shell_files(site):
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "immutable": True, "data": FILES}
 
 
-def first(site, run, config_name, models, hostfile):
-    """Return the pod template that runs bench, once every host of ``hostfile`` answers."""
+def first(site, run, config_name, models, hostfile, before=None):
+    """Return the pod template that runs bench, once every host of ``hostfile`` answers; ``before`` is a shell line that makes it."""
     bench = shlex.join([*pod.RUNNER, *pod.bench_arguments(run), "--hostfile", hostfile])
     reach = shlex.join([*pod.RUNNER, "reach", hostfile, "--port", str(SSH_PORT), "--within-s", str(REACH_S)])
-    return _template(site, run, config_name, models, f"{_sshd()} & {reach} && exec {bench}")
+    script = f"{_sshd()} & {reach} && exec {bench}"
+    return _template(site, run, config_name, models, f"{before}; {script}" if before else script)
 
 
 def other(site, run, config_name, models):
