@@ -114,7 +114,7 @@ test-stacks: $(VENV)/.dev  ## build the exact stacks, less the chips (12 GB in a
 test-cluster: $(VENV)/.dev  ## the client and the manifests on the real cluster of KUBECONFIG, or on the API server of KUBEBUILDER_ASSETS; else it skips and says so
 	$(PY) -m pytest -m cluster -rs tests/cluster
 
-bench-stacks: $(VENV)/.dev  ## run the Gaudi stacks here, the device emulated: versions, what stood in, and whether the tokens are right
+bench-stacks: $(VENV)/.dev  ## run every stack that can run without its chip: versions, what stood in, and whether the tokens are right
 	$(PY) -m tests.emulation
 
 mutation: $(VENV)/.mutation  ## change the deciding modules one place at a time; fail if the tests notice less than 85% (options: ARGS=host/verdict)
