@@ -121,6 +121,14 @@ class Cluster:
             api = client.ApiClient(configuration)
             self._core, self._custom = client.CoreV1Api(api), client.CustomObjectsApi(api)
 
+    def _renewed(self):
+        """Read the kubeconfig again; return whether it could be: whoever writes a new token may be at it just now."""
+        try:
+            self._load()
+        except NoKubeconfig:
+            return False
+        return True
+
     def _own_namespace(self):
         with contextlib.suppress(config.ConfigException, OSError, KeyError):
             contexts, active = config.list_kube_config_contexts(self._kubeconfig)
@@ -252,11 +260,16 @@ class Cluster:
                 finally:
                     response.release_conn()
             except Refused as refusal:
-                if refusal.status == 401 and not renewed:
-                    renewed = True  # a token that ran out: the kubeconfig may hold, or make, a newer one
-                    self._load()
-                    continue
-                if refusal.status not in _PASSING or time.monotonic() > until:
+                if (
+                    refusal.status == 401 and not renewed
+                ):  # a token that ran out: the kubeconfig may hold, or make, a newer one
+                    renewed = self._renewed()
+                    if renewed:
+                        continue
+                    until = min(until, began + FIRST_ANSWER_S)
+                elif refusal.status not in _PASSING:
+                    raise
+                if time.monotonic() > until:
                     raise
                 pause_s = max(refusal.retry_after_s or 0, wait_s)
             except Unanswered:

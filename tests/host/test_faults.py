@@ -2,7 +2,6 @@
 
 import json
 import random
-import threading
 import time
 
 import pytest
@@ -229,21 +228,33 @@ def test_credentials_that_are_refused_are_explained(client, cluster, tmp_path):
     assert "kubectl auth whoami" in client.err
 
 
-def test_a_token_that_runs_out_is_read_anew(client, cluster, tmp_path):
+def test_a_token_that_runs_out_is_read_anew(client, cluster, tmp_path, monkeypatch):
+    """The file is first met while somebody writes it."""
+    good = (tmp_path / "kubeconfig").read_text()
     client.kubeconfig = client.server.kubeconfig(tmp_path / "other", token="old")
+    _before_it_is_read_again(monkeypatch, iter(["", good]), (tmp_path / "other").write_text)
     Play(cluster, slowly)
+    assert client.submit() == 0, client.err
+    assert {"Bearer old", f"Bearer {apiserver.TOKEN}"} <= set(cluster.headers_seen)
+    assert client.collected() == [FIRST]
 
-    def renew():
-        while not cluster.headers_seen:
-            time.sleep(0.01)
-        client.server.kubeconfig(tmp_path / "other")
 
-    cluster.faults.append(Fault(("create", "selfsubjectaccessreviews"), "hang", 1))  # time for the file to be replaced
-    threading.Thread(target=renew).start()
-    code = client.submit("--request-timeout-s", "1")
-    assert code in (0, ClusterRefused.exit_code)
-    if code == 0:
-        assert client.collected() == [FIRST]
+def test_a_kubeconfig_that_is_gone_is_not_waited_for_long(client, cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(host_cluster, "FIRST_ANSWER_S", 0.3)
+    client.kubeconfig = client.server.kubeconfig(tmp_path / "other", token="old")
+    _before_it_is_read_again(monkeypatch, iter([True] * 100), (tmp_path / "other").unlink)
+    assert client.submit() == ClusterRefused.exit_code
+    assert len(cluster.headers_seen) > 1 and set(cluster.headers_seen) == {"Bearer old"}
+
+
+def _before_it_is_read_again(monkeypatch, given, act):
+    renewed = host_cluster.Cluster._renewed
+
+    def after_the_act(self):
+        act(next(given))
+        return renewed(self)
+
+    monkeypatch.setattr(host_cluster.Cluster, "_renewed", after_the_act)
 
 
 @pytest.mark.parametrize(
