@@ -41,3 +41,12 @@ while read -r name commit epoch sha256; do
     echo "$name $sha256" >> /opt/bench/built.txt
     rm -r /tmp/source
 done < /requirements/git.txt
+
+# Programs are compiled by a script of their own. Source and licence stay beside them, as the GPL asks of whoever hands one on.
+while read -r name; do
+    mkdir -p /opt/bench/src
+    cp -R "/sources/$name" "/opt/bench/src/$name"
+    cp -R "/sources/$name" /tmp/source
+    (cd /tmp/source && sh "/programs/$name.sh" < /dev/null)
+    rm -r /tmp/source
+done < /requirements/programs.txt
