@@ -60,8 +60,8 @@ def slim(tag):
 
 
 def python312(tag):
-    """As above, with the very Python that the stack of today's CUDA is locked for."""
-    debian(tag, *PYTHON_NEEDS, add=interpreter("3.12"))
+    """What python:3.12-bookworm has over a slim one, of which torch.compile needs a C compiler, headers and openssl."""
+    debian(tag, *PYTHON_NEEDS, "build-essential", "ca-certificates", add=interpreter("3.12"))
 
 
 def compiler(tag):
@@ -108,6 +108,7 @@ def interpreter(version):
         for path in (folder / "lib" / f"python{version}").iterdir()
         if path.name not in ("site-packages", "test", "__pycache__")
     ]
+    add += [(folder / "include" / f"python{version}", f"/usr/local/include/python{version}")]
     # where images copy it from, and where it is found without a run of ldconfig
     add += [(library, f"{place}/{library.name}") for place in ("/usr/local/lib", "/usr/lib") if library]
     return add
