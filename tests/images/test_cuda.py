@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from runner.contract.errors import Unsupported
 from runner.host import buildah, context, image, lockfile, paths, requirements
 from tests.images import bases
 from tests.images.containers import Container
@@ -93,3 +94,16 @@ def test_building_leaves_nothing_behind_but_the_image(stack, built):
     said = subprocess.run(["buildah", "containers", "--json"], capture_output=True, check=True).stdout
     images = {bases.make(stack), bases.interpreter_of(stack)}
     assert [one for one in json.loads(said) or [] if one["imagename"] in images] == []
+
+
+def test_a_base_without_a_library_of_its_python_ends_the_build_with_what_it_lacks(runtime, tmp_path):
+    """The Python of another image was linked on that image; of what it needs here, the base alone tells."""
+    name = "cuda-2023"
+    (tmp_path / "Dockerfile").write_text(f"FROM {bases.make(name)}\nRUN rm /usr/lib/x86_64-linux-gnu/libsqlite3.so*\n")
+    spoiled = buildah.build(tmp_path, "localhost/bloomz-bench/spoiled:latest", {}, {}, 0)
+    with pytest.raises(Unsupported) as refused:
+        image.build(lockfile.read(), name, spoiled, bases.interpreter_of(name), folder=tmp_path / "image")
+    assert (
+        "The Python of this image lacks libraries on this base: _sqlite3 (libsqlite3.so.0: cannot open shared object file:"
+        " No such file or directory). Name a base that has them, or another interpreter." in str(refused.value)
+    )
