@@ -6,8 +6,8 @@ umask 022
 # A .pyc holds bytes that differ from build to build; neither pip nor a setup.py that imports torch may leave one.
 export PYTHONDONTWRITEBYTECODE=1
 
-# A Python that comes from another image was linked there, and finds here what the base has. Some of the standard library may be
-# without its library, as it is in the official slim image: windows, terminals, files of keys, sound, old directories.
+# A Python that comes from another image was linked there, and finds here what the base has. What draws windows and terminals, keeps
+# keys in files, plays sound or asks old directories may lack its library; nothing in an image needs it.
 python3 - << 'EOF'
 import importlib, pathlib, sys
 
