@@ -79,14 +79,13 @@ class Cluster:
     """
 
     def __init__(self, kubeconfig=None, context=None, namespace=None, patience=Patience()):
-        self._kubeconfig, self._context, self.patience = kubeconfig, context, patience
+        self.kubeconfig, self.context, self.patience = kubeconfig, context, patience
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self.calls = {}
         self._answered = False
         self.ahead_s = 0.0
         self._load()
-        self.context = context
         self.namespace = namespace or self._own_namespace() or "bloomz-bench"
 
     @property
@@ -108,8 +107,8 @@ class Cluster:
         configuration = client.Configuration()
         try:
             config.load_config(
-                **({"config_file": self._kubeconfig} if self._kubeconfig else {}),
-                context=self._context,
+                **({"config_file": self.kubeconfig} if self.kubeconfig else {}),
+                context=self.context,
                 client_configuration=configuration,
             )
         except (config.ConfigException, OSError, KeyError, TypeError, ValueError) as problem:
@@ -131,8 +130,8 @@ class Cluster:
 
     def _own_namespace(self):
         with contextlib.suppress(config.ConfigException, OSError, KeyError):
-            contexts, active = config.list_kube_config_contexts(self._kubeconfig)
-            chosen = next((one for one in contexts if one["name"] == self._context), active)
+            contexts, active = config.list_kube_config_contexts(self.kubeconfig)
+            chosen = next((one for one in contexts if one["name"] == self.context), active)
             return chosen["context"].get("namespace")
         return None
 

@@ -2,7 +2,7 @@
 
 from runner.contract.errors import ClusterRefused
 from runner.contract.text import printable
-from runner.host import attend, jobs
+from runner.host import jobs, refusal
 from runner.host.cluster import GROUPS, Refused, Unanswered
 from runner.host.diagnosis.problem import condition, quantity
 
@@ -46,7 +46,7 @@ def check(cluster, manifests, runs, show):
             create_once(cluster, thing, dry_run=True)
         _tell_nodes(cluster, runs, show)
     except (Refused, Unanswered) as problem:
-        raise attend.told(problem, cluster) from None
+        raise refusal.as_error(problem, cluster) from None
     return missing
 
 
@@ -107,8 +107,8 @@ def _check_queues(cluster, runs, show):
     for name in sorted(filter(None, {jobs.queue(thing) for thing in runs})):
         try:
             found = cluster.get("LocalQueue", name)
-        except Refused as refusal:
-            if refusal.status != 404:
+        except Refused as refused:
+            if refused.status != 404:
                 raise
             show(f"queue: this cluster does not serve {'/'.join(GROUPS['LocalQueue'][:2])}; {name} was not looked up.")
             continue
@@ -126,8 +126,8 @@ def create_once(cluster, thing, dry_run=False):
     ConfigMap tells its content."""
     try:
         cluster.create(thing, dry_run)
-    except Refused as refusal:
-        if refusal.status != 409:
+    except Refused as refused:
+        if refused.status != 409:
             raise
 
 

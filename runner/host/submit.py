@@ -7,10 +7,10 @@ import time
 import yaml
 
 from runner.contract.errors import ClusterRefused, JobFailed, NotStarted, ResultLost, UsageError
-from runner.host import attend, connection, jobs, preflight
-from runner.host.attend import Run, told
+from runner.host import attend, connection, evidence, jobs, preflight, refusal, runs
 from runner.host.cluster import Refused, Unanswered
 from runner.host.diagnosis import diagnose, ending
+from runner.host.runs import Run
 
 
 def parser():
@@ -67,7 +67,7 @@ def main(arguments):
             _run(cluster, thing, options)
         return _run_all(cluster, wanted, options)
     except (Refused, Unanswered) as problem:
-        raise told(problem, cluster) from None
+        raise refusal.as_error(problem, cluster) from None
 
 
 def _run_all(cluster, wanted, options):
@@ -100,8 +100,8 @@ def _submitted(cluster, thing, options):
     """Return the ``Run`` to follow: created now, met in the cluster, or gone from it and known here."""
     for repeat in itertools.count(1):
         named = _repeated(thing, repeat)
-        run = _as_run(named, options, cluster)
-        there, noted = cluster.get(run.kind, run.name), attend.kept(run.folder)
+        run = Run.of(named, cluster, options.runs)
+        there, noted = cluster.get(run.kind, run.name), evidence.noted(run.folder)
         prefetch = jobs.component(thing) == "prefetch"
         if there is None and (noted is None or prefetch):  # a prefetch that was done is done at once
             return _created(cluster, run)
@@ -118,28 +118,19 @@ def _submitted(cluster, thing, options):
     raise AssertionError("the count has no end")
 
 
-def _as_run(thing, options, cluster):
-    name = thing["metadata"]["name"]
-    return Run(name, thing["kind"], thing, attend.folder_of(options.runs, cluster, name))
-
-
 def _repeated(thing, repeat):
     name = f"{thing['metadata']['name']}{f'-r{repeat}' if repeat > 1 else ''}"
     return {**thing, "metadata": {**thing["metadata"], "name": name}}
 
 
 def _created(cluster, run):
-    try:
-        made = cluster.create(run.thing)
-    except Refused as refusal:
-        there = cluster.get(run.kind, run.name) if refusal.status == 409 else None
-        if there is None:
-            raise
-        return _met(cluster, there, run)  # an answer that was lost, or another client: its digest tells
+    made, was_there = runs.create(cluster, run.thing)
+    if was_there:
+        return _met(cluster, made, run)  # an answer that was lost, or another client: its digest tells
     connection.show(f"{run.name}: created in {cluster.namespace}.")
-    run.thing = {**made, "kind": run.kind}
+    run.thing = made
     run.expected_until_s = time.monotonic() + attend.EXPECTED_S
-    attend.keep(run)
+    evidence.note(run)
     return run
 
 
@@ -155,10 +146,10 @@ def _met(cluster, there, run):
     run.thing = {**there, "kind": run.kind}
     word = ending(there)
     if word == "failed":
-        problem = diagnose(attend.look_once(cluster, run.thing))
+        problem = diagnose(runs.look(cluster, run.thing))
         raise JobFailed(f"{run.name} failed before: {problem} `python -m runner submit --rerun` measures again.")
     connection.show(
         f"{run.name}: {'is complete already; its result is taken' if word else 'runs already; following it'}."
     )
-    attend.keep(run)
+    evidence.note(run)
     return run

@@ -287,7 +287,7 @@ def test_what_stays_refused_is_told_with_the_way_back(client, cluster, fault, ki
     assert client.submit("--passing-timeout-s", "0.5", "--request-timeout-s", "0.3") == kind.exit_code
     assert time.monotonic() - began_s < 10
     assert told in client.err
-    assert f"Come back: `python -m runner follow --namespace bench {client.name}`." in client.err
+    assert f"Come back: `{client.again('follow')} {client.name}`." in client.err
     assert client.jobs()
 
 

@@ -341,7 +341,7 @@ def test_a_run_that_no_node_takes_is_given_up_at_its_deadline_and_stays(client, 
     assert time.monotonic() - began_s < 10
     assert "No node has 8 habana.ai/gaudi free (nodes may not be listed with these rights)." in client.err
     assert "It waited 0 s for a node that takes the pod, as long as it may." in client.err
-    assert f"`python -m runner follow --namespace bench {client.name}` goes on" in client.err
+    assert f"`{client.again('follow')} {client.name}` goes on" in client.err
     assert client.jobs()
 
 
@@ -580,8 +580,8 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(client, cluster, monkeypatch)
     assert interrupted(client) == Interrupted.exit_code
     name = client.name
     assert (
-        f"Come back and collect: `python -m runner collect $(python -m runner follow --namespace bench {name})`; end them:"
-        " `python -m runner cancel" in client.err
+        f"Come back and collect: `python -m runner collect $({client.again('follow')} {name})`; end them:"
+        f" `{client.again('cancel')} {name}`." in client.err
     )
     finish(cluster, name)
     assert client.run("follow", name) == 0
