@@ -5,6 +5,7 @@ last line, and lines that are known are left out by their time and text.
 """
 
 import collections
+import math
 import threading
 import time
 from datetime import datetime, timezone
@@ -13,7 +14,7 @@ from runner.contract import frame
 from runner.contract.errors import DamagedResult
 from runner.host.cluster import Refused, Unanswered, jittered
 
-KNOWN_LINES = 20_000
+KNOWN_LINES = 250_000  # of 40 bytes, in the 10 MiB at which a kubelet rotates a log (containerLogMaxSize)
 OVERLAP_S = 10.0
 STREAMS = 8  # followed at the same time; the logs of others are read when their turn comes
 TRIES_AFTER_THE_END = 5
@@ -35,6 +36,10 @@ class Log(threading.Thread):
         self._known: set[int] = set()
         self._order: collections.deque[int] = collections.deque()
         self._last = None  # the kubelet's time of the newest line
+        self._lead_s = (
+            -math.inf
+        )  # how much the node's clock is ahead of this machine's, at least: no line comes before it is written
+        self._most_known = KNOWN_LINES
         self._stopped, self._news, self._stream = threading.Event(), threading.Event(), None
         self.whole = self._over = False
         self.tail: collections.deque[str] = collections.deque(maxlen=50)
@@ -89,6 +94,7 @@ class Log(threading.Thread):
             for line in file:
                 if line.endswith(b"\n"):
                     whole += len(line)
+                    self._most_known += 1  # all of them are read again
                     self._is_new(line[:-1])
                     self.tail.append(_text(line[:-1]))
             file.truncate(whole)
@@ -127,15 +133,18 @@ class Log(threading.Thread):
         self._stream = stream
 
     def _since_s(self):
-        """Return from how long ago to read on, None from the start."""
+        """Return from how long ago to read on, None from the start. The kubelet counts it by its own clock."""
         if self._last is None:
             return None
-        return max(0.0, time.time() + self._cluster.ahead_s - self._last) + OVERLAP_S
+        ahead_s = max(self._cluster.ahead_s, self._lead_s)
+        return max(0.0, time.time() + ahead_s - self._last) + OVERLAP_S
 
     def _keep(self, file, line):
         if not self._is_new(line):
             return False
         file.write(line + b"\n")
+        if self._last is not None:
+            self._lead_s = max(self._lead_s, self._last - time.time())
         text = _text(line)
         self.tail.append(text)
         if frame.MARK not in text:
@@ -148,7 +157,7 @@ class Log(threading.Thread):
             return False
         self._known.add(key)
         self._order.append(key)
-        if len(self._order) > KNOWN_LINES:
+        if len(self._order) > self._most_known:
             self._known.discard(self._order.popleft())
         self._last = _time(line) or self._last
         return True
