@@ -6,7 +6,7 @@ import time
 
 import yaml
 
-from runner.contract.errors import ClusterRefused, JobFailed, NotStarted, ResultLost, UsageError
+from runner.contract.errors import ClusterRefused, Interrupted, JobFailed, NotStarted, ResultLost, UsageError
 from runner.host import attend, connection, evidence, jobs, preflight, refusal, runs
 from runner.host.cluster import Refused, Unanswered
 from runner.host.diagnosis import diagnose, ending
@@ -63,22 +63,31 @@ def main(arguments):
     try:
         for thing in settings:
             preflight.create_once(cluster, thing)
-        for thing in before:
-            _run(cluster, thing, options)
-        return _run_all(cluster, wanted, options)
+        return _run_all(cluster, before, wanted, options)
     except (Refused, Unanswered) as problem:
         raise refusal.as_error(problem, cluster) from None
 
 
-def _run_all(cluster, wanted, options):
-    """Create and follow each run in turn; return the exit code of the first that went wrong. One does not keep the next from it."""
+def _run_all(cluster, before, wanted, options):
+    """Create and follow each run in turn; return the exit code of the first that went wrong. One of ``wanted`` does not keep the
+    next from it, as one of ``before`` does."""
     first = 0
-    for thing in wanted:
+    for number, thing in enumerate([*before, *wanted], 1):
         try:
             _run(cluster, thing, options)
         except (ClusterRefused, JobFailed, NotStarted, ResultLost) as error:
+            if number <= len(before):
+                raise
             connection.show(f"runner: {error}")
             first = first or error.exit_code
+        except Interrupted as stopped:
+            later = len(before) + len(wanted) - number
+            if not later:
+                raise
+            raise Interrupted(
+                f"{stopped} Of these manifests {later} more {'was' if later == 1 else 'were'} not created yet: the same `submit`"
+                " again meets what there is and goes on with the rest."
+            ) from None
     return first
 
 

@@ -555,7 +555,7 @@ def test_follow_without_names_follows_all_that_are_there(client, cluster):
 # --- signals, and the way back ---
 
 
-def interrupted(client, *arguments, signals=(signal.SIGINT,)):
+def interrupted(client, *arguments, signals=(signal.SIGINT,), things=()):
     """Submit, and send this process signals once the pod runs."""
 
     def send():
@@ -568,7 +568,7 @@ def interrupted(client, *arguments, signals=(signal.SIGINT,)):
 
     sender = threading.Thread(target=send)
     sender.start()
-    code = client.submit(*arguments)
+    code = client.submit(*arguments, things=things)
     sender.join()
     return code
 
@@ -586,6 +586,16 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(client, cluster, monkeypatch)
     finish(cluster, name)
     assert client.run("follow", name) == 0
     assert client.collected() == [FIRST]
+
+
+def test_ctrl_c_says_that_later_runs_are_not_created_yet(client, cluster, monkeypatch):
+    monkeypatch.setattr(attend, "at_a_terminal", lambda: True)
+    monkeypatch.setattr(attend, "SECOND_SIGNAL_S", 0.3)
+    Play(cluster, stands)
+    things = [bench_job(name) for name in ("bench-a", "bench-b", "bench-c")]
+    assert interrupted(client, things=things) == Interrupted.exit_code
+    assert len(client.jobs()) == 1
+    assert "Of these manifests 2 more were not created yet: the same `submit` again" in client.err
 
 
 def test_a_second_ctrl_c_cancels(client, cluster, monkeypatch):
