@@ -11,6 +11,7 @@ from runner import __version__
 from runner.contract.errors import InputError, Unsupported, UsageError
 from runner.contract.request import Request
 from runner.host import catalog, lockfile, paths, profiles
+from runner.host import jobs as client
 from runner.host import render as verb
 from runner.host.manifests import check, names, run, text
 from runner.host.manifests.site import Site
@@ -295,6 +296,36 @@ def test_a_cluster_of_yours_is_rendered_for(tmp_path):
     } in rules
 
 
+@pytest.mark.parametrize("name, kind", [("gaudi", "Job"), ("multinode", "MPIJob"), ("multinode-jobset", "JobSet")])
+def test_what_a_fabric_takes_comes_to_every_bench_pod_and_to_no_prefetch(name, kind):
+    site = Site(resources={"vpc.amazonaws.com/efa": "4"}, variables={"HCCL_SOCKET_IFNAME": "eth0"})
+    things = manifests.objects(name, site)
+    assert check.problems(things) == []
+    for thing in things:
+        if thing["kind"] not in ("Job", "MPIJob", "JobSet"):
+            continue
+        bench = thing["kind"] == kind and thing["metadata"]["labels"]["app.kubernetes.io/component"] == names.BENCH
+        for container in [spec["containers"][0] for spec in client.pod_specs(thing)]:
+            asked = container["resources"]
+            assert asked["limits"] == asked["requests"]
+            assert asked["limits"].get("vpc.amazonaws.com/efa") == ("4" if bench else None)
+            assert ({"name": "HCCL_SOCKET_IFNAME", "value": "eth0"} in container["env"]) == bench
+
+
+def test_nodes_are_labelled_by_what_is_plugged_into_them():
+    (rule,) = yaml.safe_load_all((paths.K8S / "nfd" / "10-accelerators.yaml").read_text())
+    told = {one["name"]: one for one in rule["spec"]["rules"]}
+    assert told.keys() == {"gaudi2", "gaudi"}
+    for name, one in told.items():
+        assert one["labels"] == {"bloomz-bench.dev/accelerator": name}
+    ids = {name: set(one["matchFeatures"][0]["matchExpressions"]["device"]["value"]) for name, one in told.items()}
+    assert ids["gaudi2"] == {"1020"} and not ids["gaudi2"] & ids["gaudi"]
+    for things in (manifests.read(paths.K8S), manifests.read(paths.K8S / "gaudi")):
+        terms = pod(jobs(things)[0])["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        (wanted,) = terms["nodeSelectorTerms"][0]["matchExpressions"]
+        assert any({wanted["key"]: value} == one["labels"] for value in wanted["values"] for one in told.values())
+
+
 def test_a_platform_that_chooses_users_is_left_the_choice(tmp_path):
     things = rendered(tmp_path, "gaudi2", "--platform-ids")
     assert check.problems(things) == []
@@ -313,6 +344,10 @@ def test_a_platform_that_chooses_users_is_left_the_choice(tmp_path):
         (["--image", f"gaudi-2={manifests.IMAGE}"], "there is no stack 'gaudi-2'"),
         (["--node-selector", "dl1"], "--node-selector must be KEY=VALUE, 'dl1' was given"),
         (["--toleration", "a=b=c"], "--toleration must be KEY"),
+        (["--resource", "efa"], "--resource must be DOMAIN/NAME=NUMBER, 'efa' was given"),
+        (["--resource", "habana.ai/gaudi=1"], "--resource habana.ai/gaudi: the kit sets it itself"),
+        (["--variable", "A"], "--variable must be NAME=VALUE, 'A' was given"),
+        (["--variable", "HF_HUB_OFFLINE=0"], "--variable HF_HUB_OFFLINE: the kit sets it itself"),
     ],
 )
 def test_a_mistake_is_one_sentence(tmp_path, arguments, told):

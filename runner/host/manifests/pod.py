@@ -1,8 +1,10 @@
 """The pods: what they run, what they ask for, where they may go. All pass the restricted Pod Security Standard."""
 
+from runner.contract.errors import UsageError
 from runner.host.manifests import config, names
 
 RUNNER = ["python3", "-m", "runner"]
+PROFILES = "runner/catalog/profiles.yaml"
 UID = 10001  # above what a host's accounts have; the same for user and group
 
 # The wait for weights holds the devices: long enough for the download that was applied together with the Job.
@@ -26,11 +28,12 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFL
 def bench(site, run, config_name, arguments=None, models=names.MODELS):
     """Return the pod template of one run; ``arguments`` are the verb's own, by default one node's bench."""
     arguments = bench_arguments(run) if arguments is None else arguments
+    own = {**WRITABLE, **OFFLINE, "BLOOMZ_BENCH_IMAGE": run.image, **run.place.variables}
     container = {
         "name": "bench",
         **_command(run.image, arguments),
-        "env": variables({**WRITABLE, **OFFLINE, "BLOOMZ_BENCH_IMAGE": run.image, **run.place.variables}),
-        "resources": _equal(resources(run)),
+        "env": variables(_with_yours(own, site.variables, "--variable")),
+        "resources": _equal(_with_yours(resources(run), site.resources, "--resource")),
         "securityContext": confined(),
         "terminationMessagePath": TERMINATION_LOG,
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -155,6 +158,14 @@ def confined():
         "capabilities": {"drop": ["ALL"]},
         "readOnlyRootFilesystem": True,
     }
+
+
+def _with_yours(own, yours, flag):
+    """Return what a bench has with what its site adds. Raises ``UsageError`` for what the kit sets itself."""
+    taken = sorted(own.keys() & yours.keys())
+    if taken:
+        raise UsageError(f"{flag} {taken[0]}: the kit sets it itself. Leave it out, or edit {PROFILES}.")
+    return {**own, **yours}
 
 
 def variables(values):
