@@ -1,8 +1,13 @@
 """The Makefile and the README say what there is."""
 
+import importlib
 import re
 import subprocess
 from pathlib import Path
+
+import pytest
+
+from runner.__main__ import VERBS
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,3 +43,12 @@ def test_torch_s_version_in_the_makefile_is_the_lock_s():
         ["sh", "-c", expression.replace("$$", "$")], capture_output=True, encoding="utf-8", cwd=ROOT, check=True
     ).stdout
     assert said.strip() == lockfile.read().stacks["cpu"].packages["torch"].version
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_half_a_flag_is_none(verb, capsys):
+    """A script that abbreviates would break, or mean another, once a flag is added."""
+    parser = importlib.import_module(VERBS[verb][0]).parser()
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--hel"])
+    assert "usage" in capsys.readouterr().err, "help goes to standard output"

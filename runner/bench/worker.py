@@ -43,7 +43,7 @@ def main(arguments=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="runner.bench.worker", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="runner.bench.worker", description=__doc__)
     parser.add_argument(
         "--packed", required=True, help="the request and variables of the launch, as hosts.pack wrote them"
     )

@@ -11,6 +11,7 @@ from runner.host.runs import Run
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner cancel",
         description="Delete runs and their pods from the cluster, and wait until they are gone. Results that lie on the volume stay"
         " there.",

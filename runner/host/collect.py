@@ -13,6 +13,7 @@ from runner.host import results
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner collect",
         description="Find the results that `bench --frames` wrote into each LOG and write them as files, as if they had been"
         " measured here. The paths go to standard output. A result that is there already stays; one that is cut or altered"

@@ -10,6 +10,7 @@ from runner.host.runs import Run
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner follow",
         description="Follow runs by name, such as Jobs that `submit --detach` or kubectl created, until their results lie here. The"
         " paths of their logs go to standard output, for `python -m runner collect`. A run that is gone from the cluster is taken"

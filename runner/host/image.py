@@ -22,6 +22,7 @@ _DECIDES = ("LICENSE", "images", "requirements", "runner", "versions.lock")
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner image",
         description="Build the image of each STACK (default: all) with buildah: base by digest, packages by hash, no network"
         " while it builds, all times those of the commit. What was built, and an SBOM of it, go below build/images. A stack"

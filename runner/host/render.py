@@ -20,6 +20,7 @@ TOLERATION = re.compile(r"([A-Za-z0-9./_-]+)(?:=([A-Za-z0-9._-]+))?(?::(NoSchedu
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner render",
         description="Write the manifests of all sets of runner/catalog/profiles.yaml, made from the catalog and the lock alone. A stack"
         " whose image stands nowhere by digest gets a name that cannot be pulled, and a line here says what to run.",

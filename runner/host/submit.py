@@ -15,6 +15,7 @@ from runner.host.runs import Run
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner submit",
         description="Check that the cluster can take the Jobs of MANIFESTS, create them one at a time after the weights are there,"
         " and follow each until its result lies here. Progress goes to standard error, the paths of the logs with the results to"
