@@ -13,7 +13,7 @@ REQUESTS ?= build/requests
 # pip in its one form: hashes checked, nothing resolved, nothing built but what is said to be
 PIP_INSTALL = $(PY) -m pip install --quiet --require-hashes --no-deps
 # what builds and runs images, as Debian names it
-IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apache2-utils
+IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apache2-utils iproute2 openssh-client
 # torch's version, read from the lock's cpu stack
 TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' versions.lock)
 
@@ -81,8 +81,8 @@ test: lint policy test-unit test-py38  ## lint, types, policies of manifests, im
 IMAGES ?= cpu cuda gaudi
 
 test-images: $(VENV)/.dev  ## build images on stand-in bases and run them, try a registry, prove every lock; needs root (option: IMAGES=cpu)
-	@for tool in $(IMAGE_TOOLS); do if [ -z "$$(command -v $$tool)" ]; then \
-		echo "installing $(IMAGE_TOOLS)"; apt-get -qq update && apt-get -qq install -y --no-install-recommends $(IMAGE_TOOLS) && break || exit 2; fi; done
+	@dpkg --status $(IMAGE_TOOLS) > /dev/null 2>&1 || { echo "installing $(IMAGE_TOOLS)"; \
+		apt-get -qq update && apt-get -qq install -y --no-install-recommends $(IMAGE_TOOLS); }
 	$(PY) -m pytest -m images $(IMAGES:%=tests/images/test_%.py) tests/images/test_registry.py tests/images/test_locks.py
 
 test-unit: $(VENV)/.dev  ## all tests on this Python
