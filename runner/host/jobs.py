@@ -150,28 +150,30 @@ def shared_claims(thing):
     return sorted(claim for claim, number in mounted.items() if number > 1)
 
 
-def to_submit(thing, deadline_s=None, repeat=1):
-    """Return a run as it is submitted: its own deadline, its digest, and a name that no other content has.
+def to_submit(thing, deadline_s=None, alone=True):
+    """Return a run as it is submitted: its digest, a name that no other content has, and its own deadline.
 
-    ``repeat`` 2 and more make new runs of the same content. Rendered Jobs are patient, since they may wait for each other and for
-    the weights; here one is submitted at a time, after the weights: it gets its own deadline (the one given, or that of the
-    annotation ``bloomz-bench.dev/deadline-seconds``), and waits no longer than a minute for weights, which holds the devices.
+    Rendered Jobs are patient, since they may wait for each other and for the weights. One that is submitted ``alone``, after the
+    weights and after the others, gets its own deadline (the one given, or that of the annotation
+    ``bloomz-bench.dev/deadline-seconds``), and waits no longer than a minute for weights, which holds the devices. The digest is of
+    what was rendered: a run is the same one however long it may take.
     """
     made = anywhere(thing)
     metadata = made["metadata"]
     annotations, labels = metadata.setdefault("annotations", {}), metadata.setdefault("labels", {})
-    alone = deadline_s if deadline_s is not None else annotations.get(DEADLINE)
-    if alone is not None:  # a JobSet has none of its own: its Jobs have
+    annotations[SHA256] = strictjson.sha256_of(made["spec"])
+    if deadline_s is None and alone:
+        deadline_s = annotations.get(DEADLINE)
+    if deadline_s is not None:  # a JobSet has none of its own: its Jobs have
         of_operator = made["kind"] == "MPIJob"
         for limited in [made["spec"].setdefault("runPolicy", {})] if of_operator else _job_specs(made):
-            limited["activeDeadlineSeconds"] = int(alone)
-    for spec in pod_specs(made):
+            limited["activeDeadlineSeconds"] = int(deadline_s)
+    for spec in pod_specs(made) if alone else ():
         for container in spec.get("initContainers") or []:
             _wait_less(container.get("command") or [])
             _wait_less(container.get("args") or [])
-    annotations[SHA256] = strictjson.sha256_of(made["spec"])
     labels["app.kubernetes.io/managed-by"] = "bloomz-bench"
-    metadata["name"] = f"{metadata['name']}-{annotations[SHA256][:6]}{f'-r{repeat}' if repeat > 1 else ''}"
+    metadata["name"] = f"{metadata['name']}-{annotations[SHA256][:6]}"
     if len(metadata["name"]) > MAX_NAME + 11:
         raise InputError(f"The name {metadata['name']} is too long for the pods of a run. Shorten it and render again.")
     return made

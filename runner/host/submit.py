@@ -31,13 +31,18 @@ def parser():
     )
     described.add_argument("--rerun", action="store_true", help="measure again what was measured, or failed, already")
     described.add_argument(
-        "--detach", action="store_true", help="create all and return; names go to standard output, for `follow`"
+        "--detach",
+        action="store_true",
+        help="create all at once, as patient as they were rendered, and return; names go to standard output, for `follow`",
     )
     described.add_argument(
         "--dry-run", action="store_true", help="check, print exactly what would be created, and create nothing"
     )
     described.add_argument(
-        "--deadline-s", type=int, metavar="S", help="each Job's own deadline (default: that of its model)"
+        "--deadline-s",
+        type=int,
+        metavar="S",
+        help="each Job's own deadline (default: that of its model; as rendered with --detach)",
     )
     connection.add_flags(described)
     connection.add_follow_flags(described)
@@ -48,7 +53,8 @@ def main(arguments):
     options = parser().parse_args(arguments)
     manifests = jobs.read(options.manifests)
     wanted = [
-        jobs.to_submit(one.thing, options.deadline_s) for one in jobs.of_component(manifests, "bench", options.only)
+        jobs.to_submit(one.thing, options.deadline_s, alone=not options.detach)
+        for one in jobs.of_component(manifests, "bench", options.only)
     ]
     if not wanted:
         raise UsageError(

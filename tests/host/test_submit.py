@@ -66,6 +66,16 @@ def test_submitting_again_attaches_to_what_runs(client, cluster):
     assert cluster.requests["create", "jobs"] == 3  # one create, and a dry run of each submit
 
 
+def test_runs_that_are_created_at_once_wait_for_weights_and_for_each_other_as_long_as_rendered(client, cluster):
+    Play(cluster, stands)
+    things = [bench_job("prefetch-a-v0-1-0", component="prefetch"), bench_job()]
+    assert client.submit("--detach", things=things) == 0
+    (made,), rendered = client.jobs(), bench_job()
+    assert made["spec"] == rendered["spec"]
+    assert client.submit("--detach", "--deadline-s", "7200", "--rerun", things=things) == 0
+    assert client.name == made["metadata"]["name"]  # met, though another deadline was asked for
+
+
 def finish(cluster, name, attempt=FIRST):
     play, job = Play(cluster, None), cluster.get("Job", name)
     play.end(f"{name}-p1", log=framed(attempt))
