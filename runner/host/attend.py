@@ -73,6 +73,7 @@ class Attendance:
                 self._sight.start(self._only_urgent)
                 while not all(run.done for run in self._runs.values()):
                     self._take(self._next_wait_s())
+                self._only_signals()
             finally:
                 self._sight.stop()
                 for run in self._runs.values():
@@ -110,6 +111,16 @@ class Attendance:
 
     def _next_wait_s(self):
         return min([run.look_at_s for run in self._runs.values() if not run.done]) - self._clock()
+
+    def _only_signals(self):
+        """Take a signal that came while the last run was concluded: whoever follows more runs must not go on to the next."""
+        if any(what == "signal" for what, _ in self._waiting()):
+            self._cluster.resume()
+            followed = [run for run in self._runs.values() if run.job_of is None]
+            raise Interrupted(
+                f"Stopped after the end of {', '.join(run.name for run in followed)}. Collect:"
+                f" `python -m runner collect $({command('follow', self._cluster, followed)})`."
+            )
 
     def _only_urgent(self):
         """Take signals and failures while the first lists are on their way."""
@@ -336,9 +347,13 @@ class Attendance:
         )
 
     def _cancelled(self, open_runs):
+        self._cluster.resume()  # what the second signal ended must not end the deletion's own tries
         for run in open_runs:
             evidence.keep(run, self._sight.of(run), run.stage.problem if run.stage else None)
-        runs.delete(self._cluster, open_runs, self._manner.cancel_s, self._show)
+        try:
+            runs.delete(self._cluster, open_runs, self._manner.cancel_s, self._show)
+        except (Refused, Unanswered) as problem:
+            raise self._come_back(problem) from None
         for run in open_runs:
             evidence.forget(run)
         where = ", ".join(str(run.folder) for run in open_runs)

@@ -20,7 +20,7 @@ from runner.contract.errors import (
     ResultLost,
     UsageError,
 )
-from runner.host import attend, jobs
+from runner.host import attend, evidence, jobs
 from tests import apiserver, clusterplay
 from tests.clusterplay import FIRST, SECOND, Play, bench_job, condition, framed
 
@@ -565,8 +565,8 @@ def test_follow_without_names_follows_all_that_are_there(client, cluster):
 # --- signals, and the way back ---
 
 
-def interrupted(client, *arguments, signals=(signal.SIGINT,), things=()):
-    """Submit, and send this process signals once the pod runs."""
+def interrupted(client, *arguments, signals=(signal.SIGINT,), things=(), verb="submit"):
+    """Submit, or follow, and send this process signals once the pod runs."""
 
     def send():
         until_s, before = time.monotonic() + 20, client.cluster.requests["get", "pods"]
@@ -578,7 +578,7 @@ def interrupted(client, *arguments, signals=(signal.SIGINT,), things=()):
 
     sender = threading.Thread(target=send)
     sender.start()
-    code = client.submit(*arguments, things=things)
+    code = client.submit(*arguments, things=things) if verb == "submit" else client.run(verb, *arguments)
     sender.join()
     return code
 
@@ -616,6 +616,41 @@ def test_a_second_ctrl_c_cancels(client, cluster, monkeypatch):
     assert not client.jobs() and not cluster.all("Pod")
     (evidence,) = client.runs.rglob("evidence.json")
     assert json.loads(evidence.read_text())["pods"]
+
+
+def test_a_cancelling_ctrl_c_outlasts_a_server_that_fails_once(client, cluster, monkeypatch):
+    monkeypatch.setattr(attend, "at_a_terminal", lambda: True)
+    Play(cluster, stands)
+    cluster.faults.append(apiserver.Fault(("delete", "jobs"), "status", 1, 500))
+    assert interrupted(client, signals=(signal.SIGINT, signal.SIGINT)) == Interrupted.exit_code, client.err
+    assert not client.jobs()
+
+
+def test_a_cancelling_signal_that_the_cluster_refuses_is_told_with_the_way_back(client, cluster):
+    Play(cluster, stands)
+    assert client.submit("--detach") == 0
+    cluster.faults.append(apiserver.Fault(("delete", "jobs"), "status", 9, 403, "forbidden"))
+    assert interrupted(client, signals=(signal.SIGTERM,), verb="follow") == ClusterRefused.exit_code
+    assert f"may not delete the Job {client.name} in bench (403)" in client.err
+    assert f"Come back: `{client.again('follow')} {client.name}`." in client.err
+
+
+def test_a_signal_at_the_end_of_a_run_keeps_the_next_from_starting(client, cluster, monkeypatch):
+    keep = evidence.keep
+
+    def keep_and_interrupt(*told):
+        keep(*told)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(evidence, "keep", keep_and_interrupt)
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit(things=[bench_job("bench-a"), bench_job("bench-b")]) == Interrupted.exit_code
+    assert f"Stopped after the end of {client.name}. Collect: `python -m runner collect $(" in client.err
+    assert "Of these manifests 1 more was not created yet" in client.err
+    assert client.run("follow", client.name) == Interrupted.exit_code
+    monkeypatch.undo()
+    assert client.run("follow", client.name) == 0
+    assert client.collected() == [FIRST]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
