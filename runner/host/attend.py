@@ -19,7 +19,6 @@ from runner.contract.errors import (
     JobFailed,
     KitError,
     NotStarted,
-    PublishFailed,
     ResultLost,
 )
 from runner.contract.text import printable
@@ -364,9 +363,8 @@ class Attendance:
     def _come_back(self, problem):
         """Return the error of a cluster that said no for good while runs were followed, with the way back."""
         if isinstance(problem, OSError):
-            error: KitError = PublishFailed(
-                f"{problem.filename} could not be written: {problem.strerror}. Free space, or name another folder with --runs."
-            )
+            (folder,) = {run.folder.parent for run in self._runs.values()}
+            error: KitError = evidence.unwritable(problem, folder)
         elif isinstance(problem, Refused | Unanswered):
             error = refusal.as_error(problem, self._cluster)
         else:

@@ -140,6 +140,7 @@ def _repeated(thing, repeat):
 
 
 def _created(cluster, run):
+    evidence.check(run)
     made, was_there = runs.create(cluster, run.thing)
     if was_there:
         return _met(cluster, made, run)  # an answer that was lost, or another client: its digest tells

@@ -1,14 +1,15 @@
 """The client while the API server misbehaves: no result lost, none counted twice, no hang past a deadline."""
 
+import errno
 import json
 import random
 import time
 
 import pytest
 
-from runner.contract.errors import ClusterRefused, Unreachable
+from runner.contract.errors import ClusterRefused, InputError, PublishFailed, Unreachable
 from runner.host import cluster as host_cluster
-from runner.host import preflight
+from runner.host import logbook, preflight
 from tests import apiserver, clusterplay
 from tests.apiserver import Fault
 from tests.clusterplay import FIRST, SECOND, Play, condition, framed
@@ -325,6 +326,36 @@ def test_no_server_at_all(client):
     client.kubeconfig = client.server.kubeconfig(client.tmp_path / "other", server="http://127.0.0.1:9")
     assert client.submit("--passing-timeout-s", "0.3") == Unreachable.exit_code
     assert "http://127.0.0.1:9 cannot be reached (ask what these credentials may)" in client.err
+
+
+# --- a disk that takes nothing ---
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_created(client, cluster, tmp_path):
+    client.runs = tmp_path / "kubeconfig"
+    assert client.submit() == PublishFailed.exit_code
+    assert "could not be written: Not a directory. Free space, or name another folder with --runs." in client.err
+    assert not cluster.all("Job")
+
+
+def test_a_note_that_a_crash_left_half_is_told(client, cluster):
+    Play(cluster, stands)
+    assert client.submit("--detach") == 0
+    (note,) = client.runs.rglob("job.json")
+    note.write_text("")
+    assert client.submit("--detach") == InputError.exit_code
+    assert f"{note} cannot be read: " in client.err and "Remove it, or name another folder" in client.err
+
+
+def test_a_disk_that_fills_up_while_a_log_is_written_names_the_folder(client, cluster, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")  # as write and flush say it: without a file's name
+
+    monkeypatch.setattr(logbook.Log, "_keep", full)
+    Play(cluster, stands)
+    assert client.submit() == PublishFailed.exit_code
+    assert f"{client.runs / 'bench'} could not be written: No space left on device." in client.err
+    assert f"Come back: `{client.again('follow')} {client.name}`." in client.err
 
 
 # --- the Role ---
