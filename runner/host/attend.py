@@ -54,7 +54,7 @@ class Attendance:
         self._cluster, self._manner, self._show, self._clock = cluster, manner, show, clock
         self._runs = {run.name: run for run in attended}
         self._queue: queue.SimpleQueue = queue.SimpleQueue()
-        self._slots = threading.BoundedSemaphore(logbook.STREAMS)
+        self._slots = [threading.BoundedSemaphore(logbook.STREAMS) for _ in (False, True)]
         self._sight = Sight(cluster, self._runs, manner.poll_s, self._putter("changed"), self._putter("failed"), clock)
 
     def _putter(self, what):

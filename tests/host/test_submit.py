@@ -20,7 +20,7 @@ from runner.contract.errors import (
     ResultLost,
     UsageError,
 )
-from runner.host import attend, evidence, jobs
+from runner.host import attend, evidence, jobs, logbook
 from tests import apiserver, clusterplay
 from tests.clusterplay import FIRST, SECOND, Play, bench_job, condition, framed
 
@@ -560,6 +560,29 @@ def test_follow_without_names_follows_all_that_are_there(client, cluster):
     assert client.submit("--detach", things=[bench_job("bench-b-v0-1-0"), bench_job("bench-c-v0-1-0")]) == 0
     assert client.run("follow") == 0, client.err
     assert sorted(client.collected()) == [FIRST, SECOND]
+
+
+def test_a_run_that_ends_is_not_kept_waiting_by_those_whose_logs_are_followed(client, cluster, monkeypatch):
+    monkeypatch.setattr(logbook, "STREAMS", 2)
+    others: list = []
+
+    def script(play, job):
+        if job["metadata"]["name"].startswith("bench-z"):
+            play.wait(0.5)
+            clusterplay.runs_well(play, job, SECOND)
+            play.wait(2.5)
+            for number, name in enumerate(others, 1):
+                finish(cluster, name, f"2026112{number}T100000Z-0123abcd")
+        else:
+            others.append(job["metadata"]["name"])
+            stands(play, job)
+
+    Play(cluster, script)
+    things = [bench_job(f"bench-{letter}") for letter in "abz"]
+    assert client.submit("--detach", things=things) == 0
+    assert client.run("follow", *client.out.split(), "--drain-s", "1") == 0, client.err
+    assert SECOND in client.collected()
+    assert not cluster.requests["delete", "jobs"]  # nothing had to be taken off the volume
 
 
 # --- signals, and the way back ---
