@@ -562,6 +562,40 @@ def test_follow_without_names_follows_all_that_are_there(client, cluster):
     assert sorted(client.collected()) == [FIRST, SECOND]
 
 
+def beside_a_mesh(play, job, own, other, log=()):
+    """Play a pod that got a mesh's container before its own."""
+    pod = play.pod(job)
+    thing = play.cluster.get("Pod", pod)
+    thing["spec"]["containers"] = [{"name": "istio-proxy", "image": "proxy"}, *thing["spec"]["containers"]]
+    play.cluster.put(thing)
+    play.place(pod)
+    play.cluster.write_log(pod, "bench", list(log), ended=True)
+    play.cluster.write_log(pod, "istio-proxy", ["a word of the mesh"])
+    states = [{"name": "istio-proxy", "state": other}, {"name": "bench", "state": {"terminated": own}}]
+    play.cluster.change("Pod", pod, phase="Running", containerStatuses=states)
+
+
+def test_a_mesh_that_keeps_the_pod_is_named_and_the_result_is_taken(client, cluster):
+    Play(cluster, lambda play, job: beside_a_mesh(play, job, {"exitCode": 0}, {"running": {}}, framed()))
+    assert client.submit("--creating-s", "0.5") == NotStarted.exit_code
+    assert "The container bench has ended, but istio-proxy, which something else put beside it, goes on" in client.err
+    assert "a word of the mesh" not in client.err
+    assert client.collected() == [FIRST]
+
+
+def test_the_last_words_are_those_of_the_run_s_own_container(client, cluster):
+    words = {"kind": "termination", "schema": 1, "attempts": [{"attempt": FIRST}], "dropped": 0, "error": None}
+
+    def loses(play, job):
+        own = {"exitCode": 0, "message": json.dumps(words)}
+        beside_a_mesh(play, job, own, {"terminated": {"exitCode": 0}}, ["nothing"])
+        play.finish(job)
+
+    Play(cluster, loses)
+    assert client.submit() == ResultLost.exit_code
+    assert f"{FIRST} could be taken neither from the log nor from the volume; the pod's last words" in client.err
+
+
 def test_a_run_that_ends_is_not_kept_waiting_by_those_whose_logs_are_followed(client, cluster, monkeypatch):
     monkeypatch.setattr(logbook, "STREAMS", 2)
     others: list = []

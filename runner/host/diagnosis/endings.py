@@ -15,6 +15,7 @@ from runner.host.diagnosis.problem import (
     holds,
     last_words,
     name_of,
+    own_container,
     quoted,
     states,
 )
@@ -248,15 +249,38 @@ def node_lost(observed):
 
 
 def _failures(observed):
-    """Return (container, terminated state) of the containers of the newest pod that did not end well."""
+    """Return (container, terminated state) of the containers of the newest pod that did not end well: of its own one alone where
+    that did not, since what stands beside it is stopped then."""
     if ending(observed.job) == "complete":
         return []
-    return [
+    failed = [
         (name, state)
         for name, state, _ in states(observed.pod or {}, "terminated")
         if state.get("exitCode") != 0 and state.get("reason") not in ("StartError", "ContainerCannotRun")
     ]
+    return [one for one in failed if one[0] == own_container(observed.pod)] or failed
 
 
-ROWS = (gone, deadline, taken_away, offline_lookup, killed, node_lost)
+def held(observed):
+    """Return the ``Problem`` of a pod whose own container has ended while another one goes on, so that the pod does not end."""
+    pod = observed.pod
+    if (
+        pod is None
+        or ending(observed.job)
+        or not any(one[0] == own_container(pod) for one in states(pod, "terminated"))
+    ):
+        return None
+    others = [name for name, _, init in states(pod, "running") if not init]
+    if not others:
+        return None
+    return Problem(
+        "sidecar",
+        f"The container {own_container(pod)} has ended, but {' and '.join(others)}, which something else put beside it, goes on and"
+        f" keeps the pod {name_of(pod)} with all that it holds.",
+        "Keep it out of these pods, for Istio by the label `sidecar.istio.io/inject=false` on their template; its result is in the log.",
+        "creating",
+    )
+
+
+ROWS = (gone, deadline, taken_away, held, offline_lookup, killed, node_lost)
 LAST_ROWS = (own_words, ended)

@@ -125,6 +125,22 @@ def container_of(pod, name):
     return next((one for one in every if one.get("name") == name), {})
 
 
+def own_container(pod):
+    """Return the name of the container that the pod is there for: its component's. A mesh may have put its own before it."""
+    names = [one.get("name") for one in pod.get("spec", {}).get("containers") or []]
+    component = (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/component")
+    return component if component in names else next(iter(names), None)
+
+
+def beside(pod):
+    """Return the names of a pod's containers that run beside its own one: those of a mesh, as containers or as init containers
+    that go on (restartPolicy Always)."""
+    spec, own = pod.get("spec", {}), own_container(pod)
+    names = {one.get("name") for one in spec.get("containers") or [] if one.get("name") != own}
+    lasting = {one.get("name") for one in spec.get("initContainers") or [] if one.get("restartPolicy") == "Always"}
+    return names | lasting
+
+
 def events_of(observed, *reasons, about=None):
     """Return the events with one of these reasons, newest first; ``about`` names the object that they are of."""
     found = [
