@@ -13,6 +13,11 @@ UNKNOWN_KIND = ("could not find the requested resource", "404 page not found")  
 def refused(status, message, doing, namespace, package_version="", retry_after_s=None):
     """Return the ``Problem`` of an answer with an HTTP status; ``doing`` says what was asked, as "create the Job x"."""
     told = quoted(message)
+    if status in (400, 403, 422):  # admission answers with each of these, whatever rights somebody has
+        for row, pattern, sentence, step in _ADMISSION:
+            if re.search(pattern, message):
+                words = {"doing": doing, "namespace": namespace, "told": told}
+                return Problem(row, sentence.format(**words), step.format(**words))
     if status == 401:
         if package_version in DROPS_CREDENTIALS:
             return Problem(
@@ -57,6 +62,28 @@ def refused(status, message, doing, namespace, package_version="", retry_after_s
         f"Asked to {doing}, the API server failed ({status}), for as long as was tried: {told}.",
         "Run the same command later; what runs in the cluster goes on.",
     )
+
+
+_ADMISSION = (
+    (
+        "403-quota",
+        r"exceeded quota: |failed quota: ",
+        "Asked to {doing}, the API server says that a quota of the namespace {namespace} stands against it: {told}.",
+        "End what uses it, or ask for more: `kubectl -n {namespace} describe resourcequota`.",
+    ),
+    (
+        "403-webhook",
+        r"admission webhook .+ denied the request|ValidatingAdmissionPolicy .+ denied request",
+        "Asked to {doing}, a rule of the cluster's own refuses it: {told}.",
+        "Its owner knows the rule; `kubectl get validatingwebhookconfigurations,validatingadmissionpolicies` lists them.",
+    ),
+    (
+        "403-terminating",
+        r"because it is being terminated",
+        "Asked to {doing}, the API server says that the namespace {namespace} is being deleted.",
+        "Wait until `kubectl get namespace {namespace}` finds nothing, create it again, or name another with --namespace.",
+    ),
+)
 
 
 def _not_found(message, doing, namespace, told):
