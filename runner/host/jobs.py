@@ -47,11 +47,11 @@ class Manifest:
 
 def queue(thing):
     """Return the name of the queue that a run waits in, None where it waits in none."""
-    return thing["metadata"].get("labels", {}).get(QUEUE)
+    return (thing["metadata"].get("labels") or {}).get(QUEUE)
 
 
 def component(thing):
-    return thing["metadata"].get("labels", {}).get(COMPONENT)
+    return (thing["metadata"].get("labels") or {}).get(COMPONENT)
 
 
 def read(places):
@@ -99,11 +99,19 @@ def of_component(manifests, name, only=None):
 
 def pods(thing):
     """Return (pod spec, number of such pods) of a Job, MPIJob or JobSet, the pod that prints results first."""
-    spec = thing["spec"]
+    return [(one["template"]["spec"], one.get(number, 1)) for one, number in _replicas(thing)]
+
+
+def _templates(thing):
+    return [one["template"] for one, _ in _replicas(thing)]
+
+
+def _replicas(thing):
+    """Return (what holds a pod template, the key of the number of such pods) of a run, that of the pod that prints results first."""
     if thing["kind"] == "MPIJob":
-        replicas = [spec["mpiReplicaSpecs"].get(role) for role in ("Launcher", "Worker")]
-        return [(one["template"]["spec"], one.get("replicas", 1)) for one in replicas if one]
-    return [(one["template"]["spec"], one.get("parallelism", 1)) for one in _job_specs(thing)]
+        replicas = [thing["spec"]["mpiReplicaSpecs"].get(role) for role in ("Launcher", "Worker")]
+        return [(one, "replicas") for one in replicas if one]
+    return [(one, "parallelism") for one in _job_specs(thing)]
 
 
 def pod_specs(thing):
@@ -160,10 +168,14 @@ def to_submit(thing, deadline_s=None, alone=True):
     """
     made = anywhere(thing)
     metadata = made["metadata"]
-    annotations, labels = metadata.setdefault("annotations", {}), metadata.setdefault("labels", {})
+    annotations = metadata["annotations"] = metadata.get("annotations") or {}
+    labels = metadata["labels"] = metadata.get("labels") or {}
+    _check_labels(made)
     annotations[SHA256] = strictjson.sha256_of(made["spec"])
     if deadline_s is None and alone:
         deadline_s = annotations.get(DEADLINE)
+        if deadline_s is not None and not str(deadline_s).isdecimal():
+            raise InputError(f"{DEADLINE} of {metadata['name']} is {deadline_s!r}, no number of seconds. Render again.")
     if deadline_s is not None:  # a JobSet has none of its own: its Jobs have
         of_operator = made["kind"] == "MPIJob"
         for limited in [made["spec"].setdefault("runPolicy", {})] if of_operator else _job_specs(made):
@@ -177,6 +189,18 @@ def to_submit(thing, deadline_s=None, alone=True):
     if len(metadata["name"]) > MAX_NAME + 11:
         raise InputError(f"The name {metadata['name']} is too long for the pods of a run. Shorten it and render again.")
     return made
+
+
+def _check_labels(made):
+    """Refuse a run that lost, as by kustomize, the labels by which its objects are found: it would seem to be gone."""
+    for metadata in (made["metadata"], *(template["metadata"] for template in _templates(made))):
+        labels = metadata.get("labels") or {}
+        lost = [f"{key}={value}" for key, value in KIT.items() if labels.get(key) != value]
+        if lost:
+            raise InputError(
+                f"{made['kind']} {made['metadata']['name']}, or its pods, lost the label {lost[0]}, by which they are found. Leave the"
+                " kit's own labels as they are rendered."
+            )
 
 
 def anywhere(thing):

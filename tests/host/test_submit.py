@@ -329,6 +329,29 @@ def test_manifests_without_a_benchmark_and_without_anything(client, tmp_path):
     assert "is no manifest" in client.err
 
 
+@pytest.mark.parametrize("of_pods", [False, True])
+def test_a_run_that_lost_the_label_by_which_it_is_found_is_refused(client, cluster, of_pods):
+    job = bench_job()
+    (job["spec"]["template"] if of_pods else job)["metadata"]["labels"] = {
+        "app.kubernetes.io/name": "mine",
+        "app.kubernetes.io/component": "bench",
+    }
+    assert client.submit(things=[job]) == InputError.exit_code
+    assert "lost the label app.kubernetes.io/name=bloomz-bench, by which they are found" in client.err
+    assert not cluster.requests
+
+
+def test_manifests_that_were_edited_by_hand(client, cluster):
+    job = bench_job()
+    job["metadata"]["annotations"]["bloomz-bench.dev/deadline-seconds"] = "4h"
+    assert client.submit(things=[job]) == InputError.exit_code
+    assert "bloomz-bench.dev/deadline-seconds of bench-cpu-1-v0-1-0 is '4h', no number of seconds." in client.err
+    job["metadata"]["annotations"] = None
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "labels": None}, "data": {}}
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit(things=[job, other]) == 0, client.err
+
+
 def test_a_kubeconfig_that_is_not_there(client, tmp_path):
     assert client.run("submit", client.manifests(), "--kubeconfig", tmp_path / "none") == ClusterRefused.exit_code
     assert "No kubeconfig can be used: " in client.err and "--kubeconfig or KUBECONFIG" in client.err
