@@ -114,8 +114,49 @@ def test_a_failed_run_is_told_with_its_reason_and_not_started_again(client, clus
     assert evidence["problem"]["row"] == "memory"
     assert evidence["pods"][0]["status"]["phase"] == "Failed" and evidence["log"]
     assert client.submit() == JobFailed.exit_code
+    assert f"{client.name}: failed before; what it left is taken. The same `submit` with --rerun measures" in client.err
+    assert f"runner: {client.name}: The container bench was killed" in client.err
+    assert client.submit("--detach") == JobFailed.exit_code
     assert f"{client.name} failed before: The container bench was killed" in client.err
     assert len(client.jobs()) == 1
+
+
+def test_a_run_that_failed_while_nobody_followed_leaves_evidence_and_result(client, cluster):
+    Play(cluster, stands)
+    assert client.submit("--detach") == 0
+    play, job = Play(cluster, None), client.jobs()[0]
+    play.end(f"{client.name}-p1", 6, log=framed())
+    play.finish(job, "Failed", "PodFailurePolicy")
+    assert client.submit() == JobFailed.exit_code
+    assert list(client.runs.rglob("evidence.json"))
+    assert client.collected() == [FIRST]
+
+
+def test_what_was_measured_again_is_met_in_place_of_what_failed(client, cluster):
+    def fails(play, job):
+        stands(play, job)
+        play.end(f"{job['metadata']['name']}-p1", 6)
+        play.finish(job, "Failed", "PodFailurePolicy")
+
+    scripts = [fails, fails, clusterplay.runs_well, clusterplay.runs_well]
+    Play(cluster, lambda play, job: scripts.pop(0)(play, job))
+    things = [bench_job("prefetch-a", component="prefetch"), bench_job()]
+    assert client.submit(things=things) == JobFailed.exit_code
+    assert client.submit("--rerun", "--only", "bench", things=things) == JobFailed.exit_code
+    assert client.submit("--rerun", things=things) == 0, client.err
+    assert client.submit(things=things) == 0, client.err
+    assert "-r3: is complete already" in client.err
+    assert len(client.jobs()) == 1
+    assert client.collected() == [FIRST]
+
+
+def test_a_job_that_is_being_deleted_is_not_followed_to_nothing(client, cluster):
+    Play(cluster, stands)
+    assert client.submit("--detach") == 0
+    job = cluster.get("Job", client.name)
+    cluster.put({**job, "metadata": {**job["metadata"], "deletionTimestamp": "2026-11-22T10:00:00Z"}})
+    assert client.submit() == NotStarted.exit_code
+    assert f"{client.name} is just being deleted. Submit again once it is gone." in client.err
 
 
 def test_a_rerun_is_another_job(client, cluster):
