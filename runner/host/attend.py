@@ -25,6 +25,7 @@ from runner.contract.text import printable
 from runner.host import evidence, jobs, logbook, phases, refusal, runs
 from runner.host.again import command
 from runner.host.cluster import Refused, Unanswered
+from runner.host.diagnosis import ending
 from runner.host.diagnosis.problem import name_of
 from runner.host.logbook import Log
 from runner.host.runs import Run
@@ -208,6 +209,10 @@ class Attendance:
 
     def _give_up(self, run, observed, problem):
         """End following a run that does not start: it stays in the cluster, and how to end it is said."""
+        if run.job_of is not None:
+            self._show(f"{run.name}: {problem}")
+            self._collected(run)
+            return
         evidence.keep(run, observed, problem)
         refused = problem.patience is None and run.stage is not None and run.stage.deadline == "refused"
         kind = ClusterRefused if refused else NotStarted
@@ -233,11 +238,11 @@ class Attendance:
             return
         if run.collecting is not None:
             if run.collecting.done:
-                self._conclude(run, tried=True)
+                self._conclude(run)
             return
         whole, broken = logbook.frames(run.log_files)
         published = phases.published(observed.pods)
-        ran = phases.started(observed.pods) or run.stage.word == phases.GONE
+        ran = phases.started(observed.pods) or run.stage.word in (phases.GONE, phases.COMPLETE)  # pods may be gone
         if run.stage.word == phases.FAILED and published == {}:
             ran = False  # its last words say that there is nothing
         if run.measures and ran and (broken or not whole or (published or {}).keys() - whole.keys()):
@@ -247,7 +252,7 @@ class Attendance:
             if collecting is not None:
                 run.collecting = collecting
                 return
-        self._conclude(run, tried=False)
+        self._conclude(run)
 
     def _collect_from_volume(self, run, observed):
         """Submit the Job that prints what lies on the volume; return its run, None where there is no volume."""
@@ -258,8 +263,9 @@ class Attendance:
         collecting = Run(name_of(job), "Job", job, run.folder, job_of=run)
         self._runs[collecting.name] = collecting  # before it exists, so that nothing of it is overlooked
         try:
-            # one that an earlier process made may have seen less
-            runs.delete(self._cluster, [collecting], self._manner.cancel_s)
+            there = self._cluster.get("Job", collecting.name)
+            if there is not None and ending(there) is not None:  # an earlier process's, which may have seen less
+                runs.delete(self._cluster, [collecting], self._manner.cancel_s)
             collecting.thing, _ = runs.create(self._cluster, job)
         except (Refused, Unanswered, NotStarted) as problem:
             del self._runs[collecting.name]
@@ -270,17 +276,24 @@ class Attendance:
         collecting.expected_until_s = self._clock() + EXPECTED_S
         return collecting
 
-    def _conclude(self, run, tried):
+    def _collected(self, run):
+        """End with the Job that took results off a volume, and go on with the run that it did that for."""
+        run.done = True
+        with contextlib.suppress(Refused, Unanswered):  # its own time to live removes it
+            self._cluster.delete(run.kind, run.name)
+        self._forget(run)
+        self._queue.put(("changed", run.job_of.name))
+
+    def _conclude(self, run):
         """Say how a run ended: its result whole here, lost, only a summary of it, or a failure with its reason."""
         observed = self._sight.of(run)  # once more: the logs tell more now
         problem = phases.stage(observed).problem
-        run.done = True
         if run.job_of is not None:
-            with contextlib.suppress(Refused, Unanswered):  # its own time to live removes it
-                self._cluster.delete(run.kind, run.name)
-            self._forget(run)
-            self._queue.put(("changed", run.job_of.name))
+            if run.stage.word == phases.FAILED:
+                self._show(f"{run.name}: {problem or 'nothing says why.'}")
+            self._collected(run)
             return
+        run.done = True
         evidence.keep(run, observed, problem)
         self._forget(run)
         whole, _ = logbook.frames(run.log_files)
@@ -291,15 +304,16 @@ class Attendance:
                 f"{run.name}: {problem or 'the Job failed and nothing says why.'} Evidence: {run.folder}."
             )
         elif run.measures and (not whole or lacking):
-            run.error = self._lost(run, lacking, tried)
+            run.error = self._lost(run, lacking)
         if whole:
             self._show(
                 f"{run.name}: {len(whole)} whole result{'s' if len(whole) > 1 else ''} in its log: {', '.join(sorted(whole))}."
             )
 
-    def _lost(self, run, lacking, tried):
+    def _lost(self, run, lacking):
         """Return the error of a run whose results are not all here; what its pod's last words tell of them is kept as partial."""
-        how = "neither from the log nor from the volume" if tried else "not from the log, and there is no volume"
+        volume = jobs.to_collect(run.thing) is not None
+        how = "neither from the log nor from the volume" if volume else "not from the log, and there is no volume"
         again = f"`{command('follow', self._cluster, [run])}` tries once more"
         if not lacking:
             return ResultLost(f"{run.name}: its result could be taken {how}; {again}.")

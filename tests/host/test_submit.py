@@ -576,6 +576,72 @@ def test_a_result_that_the_last_words_name_and_the_log_lacks_is_fetched(client, 
     assert client.collected() == [FIRST, SECOND]
 
 
+def ends_without_a_log(play, job):
+    stands(play, job)
+    play.end(f"{job['metadata']['name']}-p1")
+    play.finish(job)
+
+
+def test_a_complete_run_whose_pod_is_gone_gives_its_result_from_the_volume(client, cluster):
+    Play(cluster, stands, volume=[FIRST])
+    assert client.submit("--detach") == 0
+    finish(cluster, client.name)
+    cluster.remove("Pod", f"{client.name}-p1")
+    assert client.run("follow", client.name) == 0, client.err
+    assert client.collected() == [FIRST]
+
+
+def test_a_volume_that_could_not_be_read_is_not_said_to_be_missing(client, cluster):
+    def refuses_the_next(play, job):
+        cluster.faults.append(apiserver.Fault(("create", "jobs"), "status", 9, 403, "jobs.batch is forbidden"))
+        ends_without_a_log(play, job)
+
+    Play(cluster, refuses_the_next)
+    assert client.submit() == ResultLost.exit_code
+    assert f"may not create the Job {client.name}-collect in bench (403)" in client.err
+    assert "its result could be taken neither from the log nor from the volume" in client.err
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_job_for_the_volume_that_comes_to_nothing_says_why_and_is_removed(client, cluster, fails, monkeypatch):
+    def comes_to_nothing(play, job):
+        message = "0/1 nodes are available: 1 Insufficient memory."
+        pod = play.pod(job, conditions=[condition("PodScheduled", "False", "Unschedulable", message)])
+        if fails:
+            play.place(pod)
+            play.start(pod, log=[])
+            play.end(pod, 3, message="runner: /results/x cannot be read: Permission denied. Check the volume's owner.")
+            play.finish(job, "Failed", "BackoffLimitExceeded")
+
+    monkeypatch.setattr(clusterplay, "collects", comes_to_nothing)
+    Play(cluster, ends_without_a_log)
+    began_s = time.monotonic()
+    assert client.submit("--unschedulable-s", "0.4") == ResultLost.exit_code
+    assert time.monotonic() - began_s < 20
+    why = "/results/x cannot be read: Permission denied." if fails else "of memory free. It waited 0 s for a node"
+    assert any("-collect: " in line and why in line for line in client.err.splitlines()), client.err
+    assert not client.jobs("collect")
+
+
+def test_a_job_for_the_volume_that_another_client_waits_for_is_left_to_both(client, cluster, monkeypatch):
+    def other_client_s(play, job):
+        own = jobs.to_collect(job)
+        cluster.put({**own, "spec": {**own["spec"], "of": "another"}}, {})
+        ends_without_a_log(play, job)
+
+    def takes_its_time(play, job):
+        play.wait(0.5)
+        assert cluster.get("Job", job["metadata"]["name"]) is not None, "it was deleted meanwhile"
+        collects(play, job)
+
+    collects = clusterplay.collects
+    monkeypatch.setattr(clusterplay, "collects", takes_its_time)
+    play = Play(cluster, other_client_s, volume=[FIRST])
+    assert client.submit() == 0, client.err
+    assert not play.errors
+    assert client.collected() == [FIRST]
+
+
 def test_without_a_volume_a_lost_result_is_said_to_be_lost(client, cluster):
     def loses(play, job):
         stands(play, job)
