@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 import urllib3
+import yaml
 from kubernetes import client, config
 
 from runner.host.diagnosis.requests import UNKNOWN_KIND
@@ -111,7 +112,7 @@ class Cluster:
                 context=self.context,
                 client_configuration=configuration,
             )
-        except (config.ConfigException, OSError, KeyError, TypeError, ValueError) as problem:
+        except (config.ConfigException, OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as problem:
             raise NoKubeconfig(" ".join(str(problem).split())) from None
         configuration.retries = False  # tries are counted here, with their own patience
         configuration.connection_pool_maxsize = 32

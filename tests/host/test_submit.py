@@ -370,6 +370,13 @@ def test_manifests_without_a_benchmark_and_without_anything(client, tmp_path):
     assert "is no manifest" in client.err
 
 
+@pytest.mark.parametrize("text", ["a: [", "- a", "text", "\x00", "clusters: 3\r\n", ""])
+def test_a_kubeconfig_that_is_none(client, tmp_path, text):
+    (tmp_path / "other").write_text(text)
+    assert client.run("submit", client.manifests(), "--kubeconfig", tmp_path / "other") == ClusterRefused.exit_code
+    assert "No kubeconfig can be used: " in client.err
+
+
 @pytest.mark.parametrize("of_pods", [False, True])
 def test_a_run_that_lost_the_label_by_which_it_is_found_is_refused(client, cluster, of_pods):
     job = bench_job()
