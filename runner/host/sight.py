@@ -10,6 +10,7 @@ from runner.host.mirror import Mirror
 from runner.host.runs import POD_LABELS
 
 NODES_S = 60.0  # between two lists of the nodes
+OPTIONAL_S = 5.0  # that are waited for what says more, before a run is looked at without it
 _OF_CLAIMS = ""  # the owner of claims' events, in place of a run: several runs may wait for one claim
 
 
@@ -31,9 +32,12 @@ class Sight:
         self._mirror("Event", self._run_of_event, optional=True)
         if any(jobs.queue(run.thing) for run in self._runs.values()):
             self._mirror("Workload", self._run_of_workload, optional=True)
+        until_s = self._clock() + OPTIONAL_S
         for mirror in self._mirrors.values():
             while not mirror.listed.wait(0.05) and mirror.is_alive():
                 waiting()
+                if mirror.optional and self._clock() > until_s:
+                    break
         waiting()
 
     def stop(self):

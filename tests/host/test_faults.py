@@ -9,7 +9,7 @@ import pytest
 
 from runner.contract.errors import ClusterRefused, InputError, PublishFailed, Unreachable
 from runner.host import cluster as host_cluster
-from runner.host import logbook, preflight
+from runner.host import logbook, preflight, sight
 from tests import apiserver, clusterplay
 from tests.apiserver import Fault
 from tests.clusterplay import FIRST, SECOND, Play, condition, framed
@@ -290,6 +290,16 @@ def test_what_stays_refused_is_told_with_the_way_back(client, cluster, fault, ki
     assert told in client.err
     assert f"Come back: `{client.again('follow')} {client.name}`." in client.err
     assert client.jobs()
+
+
+@pytest.mark.parametrize("fault", [("status", 500), ("hang", 0)])
+def test_events_that_cannot_be_had_are_done_without(client, cluster, monkeypatch, fault):
+    monkeypatch.setattr(sight, "OPTIONAL_S", 0.2)
+    act, status = fault
+    cluster.faults.append(Fault(("list", "events"), act, 10_000, status))
+    Play(cluster, slowly)
+    assert client.submit("--passing-timeout-s", "0.3", "--request-timeout-s", "1") == 0, client.err
+    assert client.collected() == [FIRST]
 
 
 def test_an_api_server_that_dies_is_told_and_the_run_goes_on_without_it(cluster, tmp_path, capfd):
