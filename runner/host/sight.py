@@ -114,11 +114,13 @@ class Sight:
             return name
         if about.get("kind") == "PersistentVolumeClaim":
             return _OF_CLAIMS
-        stem = name
+        stem, of_pod = name, about.get("kind") == "Pod"
         while "-" in stem:  # a pod's name is its run's with something after it
             stem = stem.rpartition("-")[0]
-            if stem in self._runs:
+            run = self._runs.get(stem)
+            if run is not None and (run.kind != "Job" or of_pod):
                 return stem
+            of_pod = False  # that of a Job has one part more: with two it is of another Job, whose name is longer
         return None
 
     def _run_of_workload(self, workload):

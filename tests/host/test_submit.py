@@ -505,6 +505,22 @@ def test_a_queue_is_waited_for(client, cluster):
     assert "waits in the queue (suspended)" in client.err
 
 
+def test_events_of_a_job_whose_name_is_longer_are_another_s(client, cluster):
+    def queued_beside_another(play, job):
+        name = job["metadata"]["name"]
+        with cluster.lock:
+            made = {**cluster.get("Job", name), "spec": {**job["spec"], "suspend": True}}
+            cluster.put(made)
+        refusal = f'Error creating: pods "{name}-r2-x" is forbidden: exceeded quota: q, used: 8'
+        cluster.event("FailedCreate", refusal, f"{name}-r2", "Job")
+        play.wait(1.5)
+        clusterplay.runs_well(play, cluster.put({**made, "spec": job["spec"]}))
+
+    Play(cluster, queued_beside_another)
+    assert client.submit("--refused-s", "0.5") == 0, client.err
+    assert "quota" not in client.err
+
+
 # --- where the result comes from ---
 
 
