@@ -716,15 +716,18 @@ def test_follow_without_names_follows_all_that_are_there(client, cluster):
 
 
 def beside_a_mesh(play, job, own, other, log=()):
-    """Play a pod that got a mesh's container before its own."""
+    """Play a pod that got a mesh's container before its own; ``own`` is how that ended, None where it runs."""
     pod = play.pod(job)
     thing = play.cluster.get("Pod", pod)
     thing["spec"]["containers"] = [{"name": "istio-proxy", "image": "proxy"}, *thing["spec"]["containers"]]
     play.cluster.put(thing)
     play.place(pod)
-    play.cluster.write_log(pod, "bench", list(log), ended=True)
+    play.cluster.write_log(pod, "bench", list(log), ended=own is not None)
     play.cluster.write_log(pod, "istio-proxy", ["a word of the mesh"])
-    states = [{"name": "istio-proxy", "state": other}, {"name": "bench", "state": {"terminated": own}}]
+    states = [
+        {"name": "istio-proxy", "state": other},
+        {"name": "bench", "state": {"terminated": own} if own else {"running": {}}},
+    ]
     play.cluster.change("Pod", pod, phase="Running", containerStatuses=states)
 
 
@@ -733,6 +736,19 @@ def test_a_mesh_that_keeps_the_pod_is_named_and_the_result_is_taken(client, clus
     assert client.submit("--creating-s", "0.5") == NotStarted.exit_code
     assert "The container bench has ended, but istio-proxy, which something else put beside it, goes on" in client.err
     assert "a word of the mesh" not in client.err
+    assert client.collected() == [FIRST]
+
+
+def test_a_mesh_that_ends_first_ends_nothing(client, cluster):
+    def goes_on(play, job):
+        beside_a_mesh(play, job, None, {"terminated": {"exitCode": 1, "reason": "Error"}})
+        play.wait(0.3)
+        play.end(f"{job['metadata']['name']}-p1", log=framed())
+        play.finish(job)
+
+    Play(cluster, goes_on)
+    assert client.submit() == 0, client.err
+    assert "istio-proxy" not in client.err
     assert client.collected() == [FIRST]
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from runner.contract import errors, frame
 from runner.host.diagnosis.problem import (
     Problem,
+    beside,
     condition,
     deadline_s,
     ending,
@@ -249,16 +250,18 @@ def node_lost(observed):
 
 
 def _failures(observed):
-    """Return (container, terminated state) of the containers of the newest pod that did not end well: of its own one alone where
-    that did not, since what stands beside it is stopped then."""
-    if ending(observed.job) == "complete":
+    """Return (container, terminated state) of the containers of the newest pod that did not end well: what stands beside its own
+    one counts only where that alone ended the pod."""
+    pod = observed.pod
+    if pod is None or ending(observed.job) == "complete":
         return []
     failed = [
         (name, state)
-        for name, state, _ in states(observed.pod or {}, "terminated")
+        for name, state, _ in states(pod, "terminated")
         if state.get("exitCode") != 0 and state.get("reason") not in ("StartError", "ContainerCannotRun")
     ]
-    return [one for one in failed if one[0] == own_container(observed.pod)] or failed
+    own = [one for one in failed if one[0] not in beside(pod)]
+    return own or (failed if pod.get("status", {}).get("phase") == "Failed" else [])
 
 
 def held(observed):
