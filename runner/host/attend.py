@@ -325,6 +325,10 @@ class Attendance:
 
     def _forget(self, run):
         self._sight.forget(run)
+        for (
+            log
+        ) in run.logs.values():  # one that said nothing for so long would keep its place among those that are read
+            log.stop()
         run.logs.clear()
 
     # --- signals ---

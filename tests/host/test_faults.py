@@ -3,6 +3,7 @@
 import errno
 import json
 import random
+import threading
 import time
 
 import pytest
@@ -106,6 +107,25 @@ def test_the_first_half_open_answer_is_not_waited_for_longer_than_its_deadline(c
     assert client.submit("--request-timeout-s", "0.5") == 0
     assert time.monotonic() - began_s < 10
     assert client.collected() == [FIRST]
+
+
+def test_a_log_that_falls_silent_is_left_when_its_run_is_concluded(client, cluster):
+    def falls_silent(play, job):
+        stands(play, job)
+        play.wait(0.2)
+        ended = {"name": "bench", "state": {"terminated": {"exitCode": 0}}}
+        cluster.change("Pod", f"{job['metadata']['name']}-p1", phase="Succeeded", containerStatuses=[ended])
+        play.finish(job)
+
+    Play(cluster, falls_silent, volume=[FIRST])
+    assert client.submit("--log-timeout-s", "60", "--drain-s", "0.3") == 0, client.err
+    assert client.collected() == [FIRST]
+    until_s = time.monotonic() + 10
+    while (
+        left := [one.name for one in threading.enumerate() if one.name.startswith("log of")]
+    ) and time.monotonic() < until_s:
+        time.sleep(0.05)
+    assert not left
 
 
 def test_history_that_was_compacted_is_listed_anew(client, cluster):
