@@ -9,6 +9,7 @@ import contextlib
 import email.utils
 import json
 import random
+import shlex
 import threading
 import time
 from dataclasses import dataclass
@@ -92,6 +93,16 @@ class Cluster:
     @property
     def server(self):
         return self._configuration.host
+
+    @property
+    def place(self):
+        """Return the flags, the same for kubectl and for this kit, that lead to this cluster again."""
+        named = {"--kubeconfig": self.kubeconfig, "--context": self.context}
+        return tuple(word for flag, value in named.items() if value for word in (flag, str(value)))
+
+    @property
+    def kubectl(self):
+        return shlex.join(["kubectl", *self.place, "-n", self.namespace])
 
     @property
     def package_version(self):

@@ -101,7 +101,7 @@ def look(cluster, thing):
     about = {name, *jobs.made_for(thing), *map(name_of, pods)}
     events = [one for one in cluster.list("Event")[0] if one.get("involvedObject", {}).get("name") in about]
     pods.sort(key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
-    return Observed(name, cluster.namespace, kind, thing, tuple(pods), tuple(events))
+    return Observed(name, cluster.namespace, kind, thing, tuple(pods), tuple(events), place=cluster.place)
 
 
 def create(cluster, thing):
@@ -124,7 +124,7 @@ def delete(cluster, runs, patience_s, show=lambda text: None):
         while cluster.get(run.kind, run.name) is not None:
             if time.monotonic() > until_s:
                 raise NotStarted(
-                    f"{run.name} is still being deleted after {patience_s:.0f} s. Look: `kubectl -n {cluster.namespace} get pods`."
+                    f"{run.name} is still being deleted after {patience_s:.0f} s. Look: `{cluster.kubectl} get pods`."
                 )
             time.sleep(0.2)
         show(f"{run.name}: deleted.")

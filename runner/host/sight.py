@@ -66,6 +66,7 @@ class Sight:
             workload=(of.get("Workload") or [None])[-1],
             neighbours=self._neighbours() if closely else (),
             log=tuple(newest.tail) if newest else (),
+            place=self._cluster.place,
         )
 
     def pods(self, run):

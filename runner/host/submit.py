@@ -160,7 +160,7 @@ def _met(cluster, there, run, options):
     if digest != own:
         raise ClusterRefused(
             f"{run.name} is there with another content (spec-sha256 {digest or 'none'}, here {own}). Delete it, if it is nobody's:"
-            f" `kubectl -n {cluster.namespace} delete {run.kind.lower()} {run.name}`."
+            f" `{cluster.kubectl} delete {run.kind.lower()} {run.name}`."
         )
     run.thing = {**there, "kind": run.kind}
     word = ending(there)

@@ -270,6 +270,12 @@ def test_what_the_jobs_need_is_asked_for_first(client, cluster, kind, name, told
     cluster.remove(kind, name)
     assert client.submit() == ClusterRefused.exit_code
     assert told in client.err
+    assert "`python -m runner render --namespace bench --out FOLDER`, then `kubectl --kubeconfig" in client.err
+    own = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "bench"}}
+    assert client.submit(things=[own, bench_job()]) == ClusterRefused.exit_code
+    assert (
+        f"`kubectl --kubeconfig {client.kubeconfig} apply -f {client.tmp_path}/manifests/60-bench.yaml`" in client.err
+    )
     assert not cluster.all("Job")
 
 
@@ -297,7 +303,8 @@ def test_a_queue_that_nobody_made_is_refused_before_anything_is_created(client, 
     job = queued(cluster)
     cluster.remove("LocalQueue", "accelerators")
     assert client.submit(things=[job]) == ClusterRefused.exit_code
-    assert "The LocalQueue accelerators does not exist in bench. `kubectl -n bench get localqueues` shows" in client.err
+    assert "The LocalQueue accelerators does not exist in bench. `" in client.err
+    assert f"`kubectl --kubeconfig {client.kubeconfig} -n bench get localqueues` shows" in client.err
     assert not cluster.all("Job") and not cluster.all("ConfigMap")
 
 

@@ -1,6 +1,7 @@
 """What was seen of one run, and what is said of it."""
 
 import re
+import shlex
 from dataclasses import dataclass, field
 
 from runner.contract import termination
@@ -28,7 +29,7 @@ class Observed:
 
     ``job`` is None where it is not there; ``pods`` are oldest first; ``nodes`` is None where they may not be listed;
     ``claims`` are the PersistentVolumeClaims of its pods, by name; ``neighbours`` are the kit's other pods in the namespace;
-    ``log`` holds the last lines of the newest container.
+    ``log`` holds the last lines of the newest container; ``place`` are kubectl's flags that lead to its cluster.
     """
 
     name: str
@@ -42,10 +43,11 @@ class Observed:
     workload: dict | None = None
     neighbours: tuple[dict, ...] = ()
     log: tuple[str, ...] = ()
+    place: tuple[str, ...] = ()
 
     @property
     def kubectl(self):
-        return f"kubectl -n {self.namespace}"
+        return shlex.join(["kubectl", *self.place, "-n", self.namespace])
 
     @property
     def pod(self):
