@@ -69,9 +69,18 @@ def read(places):
     return [one for one in found if one.kind != "Kustomization"]
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads YAML as kubectl does, to which 2026-11-26 is text."""
+
+    yaml_implicit_resolvers = {
+        first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def _documents(file):
     try:
-        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+        documents = list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=_Loader))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
         raise InputError(f"{file} is no manifest: {' '.join(str(problem).split())}. Render it again.") from None
     for thing in documents:

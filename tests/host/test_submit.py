@@ -407,6 +407,17 @@ def test_manifests_that_were_edited_by_hand(client, cluster):
     assert client.submit(things=[job, other]) == 0, client.err
 
 
+def test_a_date_in_a_manifest_is_text_as_to_kubectl(client, cluster, tmp_path):
+    job = bench_job()
+    job["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "DAY", "value": "DATE"}]
+    text = yaml.safe_dump_all([clusterplay.CONFIG, job]).replace("value: DATE", "value: 2026-11-26")
+    (tmp_path / "dated.yaml").write_text(text)
+    Play(cluster, clusterplay.runs_well)
+    assert client.run("submit", tmp_path / "dated.yaml") == 0, client.err
+    (container,) = client.jobs()[0]["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == [{"name": "DAY", "value": "2026-11-26"}]
+
+
 def test_a_kubeconfig_that_is_not_there(client, tmp_path):
     assert client.run("submit", client.manifests(), "--kubeconfig", tmp_path / "none") == ClusterRefused.exit_code
     assert "No kubeconfig can be used: " in client.err and "--kubeconfig or KUBECONFIG" in client.err
