@@ -10,6 +10,7 @@ from runner.contract.errors import ClusterRefused, Interrupted, JobFailed, NotSt
 from runner.host import attend, connection, evidence, jobs, preflight, refusal, runs
 from runner.host.cluster import Refused, Unanswered
 from runner.host.diagnosis import diagnose, ending
+from runner.host.diagnosis.problem import name_of
 from runner.host.runs import Run
 
 
@@ -91,9 +92,12 @@ def _run_all(cluster, before, wanted, options):
             later = len(before) + len(wanted) - number
             if not later:
                 raise
+            way = "the same `submit` again meets what there is and goes on with the rest."
+            if options.rerun:
+                names = ", ".join(name_of(one).rpartition("-")[0] for one in [*before, *wanted][number:])
+                way = f"`submit --rerun` with `--only` measures them: {names}."
             raise Interrupted(
-                f"{stopped} Of these manifests {later} more {'was' if later == 1 else 'were'} not created yet: the same `submit`"
-                " again meets what there is and goes on with the rest."
+                f"{stopped} Of these manifests {later} more {'was' if later == 1 else 'were'} not created yet: {way}"
             ) from None
     return first
 

@@ -850,6 +850,11 @@ def test_ctrl_c_says_that_later_runs_are_not_created_yet(client, cluster, monkey
     assert interrupted(client, things=things) == Interrupted.exit_code
     assert len(client.jobs()) == 1
     assert "Of these manifests 2 more were not created yet: the same `submit` again" in client.err
+    finish(cluster, client.name)
+    cluster.players.pop()  # what ended it plays nothing new
+    assert interrupted(client, "--rerun", things=things) == Interrupted.exit_code
+    told = "Of these manifests 2 more were not created yet: `submit --rerun` with `--only` measures them: bench-b, bench-c."
+    assert told in client.err  # the same again would measure the first a third time
 
 
 def test_a_second_ctrl_c_cancels(client, cluster, monkeypatch):
