@@ -268,7 +268,7 @@ def to_collect(thing, since=None):
     labels = {
         key: value
         for key, value in thing["metadata"].get("labels", {}).items()
-        if key.startswith(("app.kubernetes.io/", QUEUE))
+        if key.startswith(("app.kubernetes.io/", "sidecar.istio.io/", QUEUE))
     }
     labels |= {COMPONENT: "collect", **KIT}
     return {
