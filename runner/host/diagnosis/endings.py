@@ -201,7 +201,7 @@ def own_words(observed):
     for container, state in _failures(observed):
         code = state.get("exitCode")
         known = errors.by_exit_code(code)
-        meaning = known.meaning if known.exit_code == code else None
+        meaning = known.meaning if known.exit_code == code and container not in beside(observed.pod) else None
         text = _last_words(state, observed.log)
         said = f": {text}" if text else ""
         return Problem(
