@@ -112,9 +112,12 @@ class Attendance:
     def _next_wait_s(self):
         return min([run.look_at_s for run in self._runs.values() if not run.done]) - self._clock()
 
+    def _signalled(self):
+        return any(what == "signal" for what, _ in self._waiting())
+
     def _only_signals(self):
         """Take a signal that came while the last run was concluded: whoever follows more runs must not go on to the next."""
-        if any(what == "signal" for what, _ in self._waiting()):
+        if self._signalled():
             self._cluster.resume()
             followed = [run for run in self._runs.values() if run.job_of is None]
             raise Interrupted(
@@ -368,7 +371,7 @@ class Attendance:
         for run in open_runs:
             evidence.keep(run, self._sight.of(run), run.stage.problem if run.stage else None)
         try:
-            runs.delete(self._cluster, open_runs, self._manner.cancel_s, self._show)
+            runs.delete(self._cluster, open_runs, self._manner.cancel_s, self._show, self._signalled)
         except (Refused, Unanswered) as problem:
             raise self._come_back(problem) from None
         for run in open_runs:

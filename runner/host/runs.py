@@ -115,13 +115,17 @@ def create(cluster, thing):
         return {**there, "kind": thing["kind"]}, True
 
 
-def delete(cluster, runs, patience_s, show=lambda text: None):
-    """Delete runs with all that they own, and wait until they are gone. Raises ``NotStarted`` for one that does not go in time."""
+def delete(cluster, runs, patience_s, show=lambda text: None, enough=lambda: False):
+    """Delete runs with all that they own, and wait until they are gone, or ``enough()`` is true. Raises ``NotStarted`` for one that
+    does not go in time."""
     for run in runs:
         cluster.delete(run.kind, run.name)
     until_s = time.monotonic() + patience_s
     for run in runs:
         while cluster.get(run.kind, run.name) is not None:
+            if enough():
+                show(f"{run.name}: is still being deleted; that goes on in the cluster.")
+                return
             if time.monotonic() > until_s:
                 raise NotStarted(
                     f"{run.name} is still being deleted after {patience_s:.0f} s. Look: `{cluster.kubectl} get pods`."

@@ -875,6 +875,17 @@ def test_a_cancelling_ctrl_c_outlasts_a_server_that_fails_once(client, cluster, 
     assert not client.jobs()
 
 
+def test_a_third_ctrl_c_does_not_wait_for_what_is_slow_to_go(client, cluster, monkeypatch):
+    monkeypatch.setattr(attend, "at_a_terminal", lambda: True)
+    monkeypatch.setattr(cluster, "remove", lambda kind, name: cluster.get(kind, name))  # a finalizer keeps it
+    Play(cluster, stands)
+    began_s = time.monotonic()
+    assert interrupted(client, signals=[signal.SIGINT] * 3) == Interrupted.exit_code
+    assert time.monotonic() - began_s < 30
+    assert f"{client.name}: is still being deleted; that goes on in the cluster." in client.err
+    assert "Cancelled 1 run(s)" in client.err
+
+
 def test_a_cancelling_signal_that_the_cluster_refuses_is_told_with_the_way_back(client, cluster):
     Play(cluster, stands)
     assert client.submit("--detach") == 0
