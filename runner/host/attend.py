@@ -260,7 +260,7 @@ class Attendance:
     def _collect_from_volume(self, run, observed):
         """Submit the Job that prints what lies on the volume; return its run, None where there is no volume."""
         created = (observed.job or run.thing)["metadata"].get("creationTimestamp")
-        job = jobs.to_collect(run.thing, jobs.since(created) if created else None)
+        job = jobs.to_collect(run.thing, jobs.since(created, phases.started_at(observed.pods)) if created else None)
         if job is None:
             return None
         collecting = Run(name_of(job), "Job", job, run.folder, job_of=run)

@@ -315,7 +315,12 @@ def _frames_command(container, thing, since):
     return {**({"command": command} if command else {}), "args": [*before, *arguments]}
 
 
-def since(created):
-    """Return the earliest name that an attempt of a Job can have: its clock may be some minutes behind the API server's."""
-    time = datetime.fromisoformat(created.replace("Z", "+00:00")) - timedelta(minutes=10)
+def since(created, started=None):
+    """Return the earliest name that an attempt of a Job can have: that of the moment when its container ``started``, which the
+    same clock tells; where that is not known, the Job was ``created`` by the API server's, and its node's may be some minutes behind."""
+    time = _time(started) if started else _time(created) - timedelta(minutes=10)
     return f"{time:%Y%m%dT%H%M%SZ}"
+
+
+def _time(text):
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

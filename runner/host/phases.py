@@ -182,6 +182,18 @@ def started(pods):
     return any(own_container(pod) in containers_started(pod) for pod in pods)
 
 
+def started_at(pods):
+    """Return when the first of the pods' own containers started, by its node's clock; None where that is not known."""
+    found = [
+        state.get("startedAt")
+        for pod in pods
+        for kind in ("running", "terminated")
+        for name, state, _ in states(pod, kind)
+        if name == own_container(pod)
+    ]
+    return min(filter(None, found), default=None)
+
+
 def published(pods):
     """Return what the pods' last words tell of the results that they published, by attempt; None where no pod left any."""
     found = None

@@ -683,6 +683,32 @@ def test_a_job_for_the_volume_that_another_client_waits_for_is_left_to_both(clie
     assert client.collected() == [FIRST]
 
 
+def test_only_what_began_with_the_run_s_own_container_is_taken_off_the_volume(client, cluster, monkeypatch):
+    """Another run of the same request, a few minutes before, left its result in the same folder."""
+
+    def ends(play, job):
+        stands(play, job)
+        play.wait(0.1)
+        cluster.write_log(f"{job['metadata']['name']}-p1", "bench", [], ended=True)
+        ended = {"exitCode": 0, "startedAt": "2026-11-22T10:01:00Z"}
+        status = [{"name": "bench", "state": {"terminated": ended}}]
+        cluster.change("Pod", f"{job['metadata']['name']}-p1", phase="Succeeded", containerStatuses=status)
+        play.finish(job)
+
+    def looks(play, job):
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        began = container["command"][container["command"].index("--since") + 1]
+        play.volume = [attempt for attempt in (FIRST, SECOND) if attempt >= began]
+        collects(play, job)
+
+    collects = clusterplay.collects
+    monkeypatch.setattr(clusterplay, "collects", looks)
+    Play(cluster, ends)
+    assert FIRST < "20261122T100100Z" < SECOND
+    assert client.submit() == 0, client.err
+    assert client.collected() == [SECOND]
+
+
 def test_without_a_volume_a_lost_result_is_said_to_be_lost(client, cluster):
     def loses(play, job):
         stands(play, job)
