@@ -111,7 +111,8 @@ def pods(thing):
     return [(one["template"]["spec"], one.get(number, 1)) for one, number in _replicas(thing)]
 
 
-def _templates(thing):
+def templates(thing):
+    """Return the pod templates of a run, that of the pod that prints results first."""
     return [one["template"] for one, _ in _replicas(thing)]
 
 
@@ -202,7 +203,7 @@ def to_submit(thing, deadline_s=None, alone=True):
 
 def _check_labels(made):
     """Refuse a run that lost, as by kustomize, the labels by which its objects are found: it would seem to be gone."""
-    for metadata in (made["metadata"], *(template["metadata"] for template in _templates(made))):
+    for metadata in (made["metadata"], *(template["metadata"] for template in templates(made))):
         labels = metadata.get("labels") or {}
         lost = [f"{key}={value}" for key, value in KIT.items() if labels.get(key) != value]
         if lost:

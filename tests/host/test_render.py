@@ -133,6 +133,19 @@ def test_eight_devices_get_the_whole_node():
     assert (one["habana.ai/gaudi"], one["hugepages-2Mi"]) == ("1", "5250Mi")
 
 
+@pytest.mark.parametrize("name", manifests.names())
+def test_no_autoscaler_moves_a_measurement(name):
+    things = manifests.objects(name)
+    templates = [one for thing in things if client.component(thing) == names.BENCH for one in client.templates(thing)]
+    assert templates
+    for told in [template["metadata"]["annotations"] for template in templates]:
+        assert told["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+        assert told["karpenter.sh/do-not-disrupt"] == "true"
+    (fetching,) = [one for one in things if client.component(one) == names.PREFETCH] or [None]
+    if fetching:  # goes on where it was
+        assert "karpenter.sh/do-not-disrupt" not in client.templates(fetching)[0]["metadata"]["annotations"]
+
+
 def replicas(things):
     return manifests.one(things, "MPIJob")["spec"]["mpiReplicaSpecs"]
 
