@@ -39,12 +39,14 @@ bench-dataset: $(VENV)/.host $(VENV)/.cpu  ## complete a column of a dataset her
 	$(PY) -m runner compare $$(cat build/results.txt)
 
 # One set of manifests: rendered for the cluster (RENDER="--registry ..."), submitted, followed (ARGS="--only ..."), collected,
-# compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails.
+# compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails. With --detach and
+# --dry-run there is nothing to collect yet: what submit prints is shown.
 define bench_on_a_cluster
 	@mkdir -p build
 	$(PY) -m runner render $(1) $(RENDER) --out build/manifests > build/manifests.txt
 	failed=0; $(PY) -m runner submit $$(cat build/manifests.txt) $(ARGS) > build/logs.txt || failed=$$?; \
-	if [ -s build/logs.txt ]; then \
+	if [ -n "$(filter --detach --dry-run,$(ARGS))" ]; then cat build/logs.txt; \
+	elif [ -s build/logs.txt ]; then \
 		$(PY) -m runner collect $$(cat build/logs.txt) --results $(RESULTS) > build/results.txt || failed=$$?; \
 		$(PY) -m runner compare $$(cat build/results.txt) || failed=$$?; \
 	fi; exit $$failed

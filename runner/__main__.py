@@ -41,6 +41,7 @@ def main(arguments):
 
 def _run(arguments):
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner",
         description=importlib.import_module("runner").__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

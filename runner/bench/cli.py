@@ -15,6 +15,7 @@ from runner.contract.text import printable
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner bench",
         description="Run each request with the launcher that its stack names and write one result file per attempt."
         " Progress goes to standard error, the paths of the results to standard output.",

@@ -11,6 +11,7 @@ from runner.contract.result import ATTEMPT
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner frames",
         description="Print every result below FOLDER as `bench --frames` prints it, for `python -m runner collect`. Nothing is"
         " written. Without a result nothing is printed.",

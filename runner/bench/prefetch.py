@@ -40,6 +40,7 @@ _File = namedtuple("_File", "name size sha256 blob_id")
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner prefetch",
         description="Fetch the real weights that the requests ask for, at their pinned revisions, and compare every file with the"
         " sha256 in the request, or with what the hub says of it where the request has none. Whole files of an attempt before"

@@ -14,6 +14,7 @@ TRY_S = 5  # how long one attempt may take, and how long to rest between two
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner reach",
         description="Wait until every host of a hostfile accepts a connection. A launcher would else hang, or give up on the first"
         " host whose name is not known yet.",

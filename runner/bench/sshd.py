@@ -18,6 +18,7 @@ NOT_HANDED_ON = ("_", "HOME", "HOSTNAME", "LOGNAME", "OLDPWD", "PWD", "SHELL", "
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner sshd",
         description="Serve ssh for this user alone, with its environment, until stopped. For pods of one run on several nodes.",
         epilog="Exit codes: see `python -m runner --help`.",

@@ -21,7 +21,7 @@ INSTRUMENTED_CALLS = 3
 PROGRESS = "@bench "  # what the parent shows of a launch's output; everything else is kept for the case of failure
 ERROR = "@bench-error "  # how a rank on another host tells the error that it ends with
 
-CONNECT_S = 30  # how long a rank tries to reach the parent, and leaves an idle connection untested
+CONNECT_S = 30  # how long a rank tries to reach the parent
 
 
 def main(arguments=None):
@@ -43,7 +43,7 @@ def main(arguments=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="runner.bench.worker", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="runner.bench.worker", description=__doc__)
     parser.add_argument(
         "--packed", required=True, help="the request and variables of the launch, as hosts.pack wrote them"
     )
@@ -267,7 +267,8 @@ def _die_with(address):
         ) from None
     line.settimeout(None)
     line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a host that loses its power closes nothing
-    line.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, CONNECT_S)
+    for option, value in ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 6)):
+        line.setsockopt(socket.IPPROTO_TCP, option, value)  # noticed after a minute and a half, not Linux's two hours
 
     def watch():
         with contextlib.suppress(OSError):

@@ -3,14 +3,15 @@
 import argparse
 
 from runner.contract.errors import InputError
-from runner.host import attend, connection
-from runner.host.attend import Run, told
+from runner.host import attend, connection, evidence, refusal, runs
 from runner.host.cluster import Refused, Unanswered
 from runner.host.diagnosis import diagnose
+from runner.host.runs import Run
 
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner cancel",
         description="Delete runs and their pods from the cluster, and wait until they are gone. Results that lie on the volume stay"
         " there.",
@@ -32,23 +33,21 @@ def main(arguments):
     options = parser().parse_args(arguments)
     cluster = connection.connect(options)
     try:
-        runs = [_known(cluster, name, options) for name in options.names]
-        attend.cancel(cluster, runs, options.cancel_s, connection.show)
+        known = [_known(cluster, name, options) for name in options.names]
+        runs.delete(cluster, known, options.cancel_s, connection.show)
     except (Refused, Unanswered) as problem:
-        raise told(problem, cluster) from None
-    for run in runs:
-        attend.forget(run)
+        raise refusal.as_error(problem, cluster) from None
+    for run in known:
+        evidence.forget(run)
     return 0
 
 
 def _known(cluster, name, options):
     """Return the ``Run`` of a name, its evidence kept."""
-    thing = attend.find(cluster, name)
+    thing = runs.find(cluster, name)
     if thing is None:
-        raise InputError(
-            f"{name} is not in {cluster.namespace}. `kubectl -n {cluster.namespace} get jobs` shows what there is."
-        )
-    run = Run(name, thing["kind"], thing, attend.folder_of(options.runs, cluster, name))
-    observed = attend.look_once(cluster, thing)
-    attend.keep_evidence(run, observed, diagnose(observed))
+        raise InputError(f"{name} is not in {cluster.namespace}. `{cluster.kubectl} get jobs` shows what there is.")
+    run = Run.of(thing, cluster, options.runs)
+    observed = runs.look(cluster, thing)
+    evidence.keep(run, observed, diagnose(observed))
     return run

@@ -10,6 +10,7 @@ from runner.host import ledger, tables
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner claims",
         description="Print the ledger: every published number with its source, the share of the limit that memory bandwidth sets,"
         " and the findings for and against them, all computed from runner/catalog/claims.yaml.",

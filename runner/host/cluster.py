@@ -9,12 +9,14 @@ import contextlib
 import email.utils
 import json
 import random
+import shlex
 import threading
 import time
 from dataclasses import dataclass
 from importlib import metadata
 
 import urllib3
+import yaml
 from kubernetes import client, config
 
 from runner.host.diagnosis.requests import UNKNOWN_KIND
@@ -79,19 +81,28 @@ class Cluster:
     """
 
     def __init__(self, kubeconfig=None, context=None, namespace=None, patience=Patience()):
-        self._kubeconfig, self._context, self.patience = kubeconfig, context, patience
+        self.kubeconfig, self.context, self.patience = kubeconfig, context, patience
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self.calls = {}
         self._answered = False
         self.ahead_s = 0.0
         self._load()
-        self.context = context
         self.namespace = namespace or self._own_namespace() or "bloomz-bench"
 
     @property
     def server(self):
         return self._configuration.host
+
+    @property
+    def place(self):
+        """Return the flags, the same for kubectl and for this kit, that lead to this cluster again."""
+        named = {"--kubeconfig": self.kubeconfig, "--context": self.context}
+        return tuple(word for flag, value in named.items() if value for word in (flag, str(value)))
+
+    @property
+    def kubectl(self):
+        return shlex.join(["kubectl", *self.place, "-n", self.namespace])
 
     @property
     def package_version(self):
@@ -108,11 +119,11 @@ class Cluster:
         configuration = client.Configuration()
         try:
             config.load_config(
-                **({"config_file": self._kubeconfig} if self._kubeconfig else {}),
-                context=self._context,
+                **({"config_file": self.kubeconfig} if self.kubeconfig else {}),
+                context=self.context,
                 client_configuration=configuration,
             )
-        except (config.ConfigException, OSError, KeyError, TypeError, ValueError) as problem:
+        except (config.ConfigException, OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as problem:
             raise NoKubeconfig(" ".join(str(problem).split())) from None
         configuration.retries = False  # tries are counted here, with their own patience
         configuration.connection_pool_maxsize = 32
@@ -131,8 +142,8 @@ class Cluster:
 
     def _own_namespace(self):
         with contextlib.suppress(config.ConfigException, OSError, KeyError):
-            contexts, active = config.list_kube_config_contexts(self._kubeconfig)
-            chosen = next((one for one in contexts if one["name"] == self._context), active)
+            contexts, active = config.list_kube_config_contexts(self.kubeconfig)
+            chosen = next((one for one in contexts if one["name"] == self.context), active)
             return chosen["context"].get("namespace")
         return None
 

@@ -1,6 +1,7 @@
 """The verb ``collect``: take results out of the logs of pods or processes, whole or not at all."""
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from runner.host import results
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner collect",
         description="Find the results that `bench --frames` wrote into each LOG and write them as files, as if they had been"
         " measured here. The paths go to standard output. A result that is there already stays; one that is cut or altered"
@@ -60,6 +62,8 @@ def _named(log):
 
 def _read(log):
     if log == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):  # a log may hold bytes that are no text
+            sys.stdin.reconfigure(encoding="utf-8", errors="replace")
         return frame.read(sys.stdin, _named(log))
     try:
         with Path(log).open(encoding="utf-8", errors="replace") as lines:

@@ -71,6 +71,7 @@ class Row:
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner compare",
         description="Print each request's results beside the published cells that its case names, with the verdict on each:"
         " REPRODUCED, FASTER, SLOWER, INCONCLUSIVE, PROVISIONAL (one launch), NOT-COMPARABLE, INVALID or NO-RESULT. All launches"

@@ -6,10 +6,8 @@ from pathlib import Path
 
 from runner.contract.errors import ClusterRefused
 from runner.contract.text import printable
-from runner.host import attend, phases
+from runner.host import attend, phases, runs
 from runner.host.cluster import Cluster, NoKubeconfig, Patience
-
-RUNS = Path("build/runs")
 
 
 def add_flags(parser):
@@ -25,7 +23,11 @@ def add_flags(parser):
             f"--{name}-timeout-s", type=float, default=default, metavar="S", help=f"{what} (default: %(default)g)"
         )
     parser.add_argument(
-        "--runs", default=RUNS, metavar="FOLDER", type=Path, help="where logs and evidence go (default: %(default)s)"
+        "--runs",
+        default=runs.FOLDER,
+        metavar="FOLDER",
+        type=Path,
+        help="where logs and evidence go (default: %(default)s)",
     )
 
 

@@ -3,13 +3,14 @@
 import argparse
 
 from runner.contract.errors import InputError
-from runner.host import attend, connection, jobs
-from runner.host.attend import Run, told
+from runner.host import attend, connection, evidence, jobs, refusal, runs
 from runner.host.cluster import Refused, Unanswered
+from runner.host.runs import Run
 
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner follow",
         description="Follow runs by name, such as Jobs that `submit --detach` or kubectl created, until their results lie here. The"
         " paths of their logs go to standard output, for `python -m runner collect`. A run that is gone from the cluster is taken"
@@ -31,36 +32,31 @@ def main(arguments):
     options = parser().parse_args(arguments)
     cluster = connection.connect(options)
     try:
-        runs = [_found(cluster, name, options) for name in options.names] or _all(cluster, options)
+        wanted = [_found(cluster, name, options) for name in options.names] or _all(cluster, options)
     except (Refused, Unanswered) as problem:
-        raise told(problem, cluster) from None
-    attend.Attendance(cluster, runs, connection.manner(options), connection.show).until_done()
-    for run in runs:
+        raise refusal.as_error(problem, cluster) from None
+    attend.Attendance(cluster, wanted, connection.manner(options), connection.show).until_done()
+    for run in wanted:
         if run.measures:
             for path in run.log_files:
                 print(path)
-    failed = [run.error for run in runs if run.error is not None]
+    failed = [run.error for run in wanted if run.error is not None]
     for error in failed:
         connection.show(f"runner: {error}")
     return failed[0].exit_code if failed else 0
 
 
 def _all(cluster, options):
-    things = [one for one in attend.all_runs(cluster) if jobs.component(one) == "bench"]
+    things = [one for one in runs.find_all(cluster) if jobs.component(one) == "bench"]
     if not things:
         raise InputError(f"No benchmark is in {cluster.namespace}. Start one: `python -m runner submit k8s/`.")
-    return [_run(one, options, cluster) for one in things]
+    return [Run.of(one, cluster, options.runs) for one in things]
 
 
 def _found(cluster, name, options):
-    thing = attend.find(cluster, name) or attend.kept(attend.folder_of(options.runs, cluster, name))
+    thing = runs.find(cluster, name) or evidence.noted(runs.folder_of(options.runs, cluster, name))
     if thing is not None:
-        return _run(thing, options, cluster)
+        return Run.of(thing, cluster, options.runs)
     raise InputError(
-        f"{name} is neither in {cluster.namespace} nor in {options.runs}. `kubectl -n {cluster.namespace} get jobs` shows what there is."
+        f"{name} is neither in {cluster.namespace} nor in {options.runs}. `{cluster.kubectl} get jobs` shows what there is."
     )
-
-
-def _run(thing, options, cluster):
-    name = thing["metadata"]["name"]
-    return Run(name, thing["kind"], thing, attend.folder_of(options.runs, cluster, name))

@@ -22,6 +22,7 @@ _DECIDES = ("LICENSE", "images", "requirements", "runner", "versions.lock")
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner image",
         description="Build the image of each STACK (default: all) with buildah: base by digest, packages by hash, no network"
         " while it builds, all times those of the commit. What was built, and an SBOM of it, go below build/images. A stack"
@@ -153,7 +154,8 @@ def build(lock, name, stand_in=None, stand_in_interpreter=None, checkouts=None, 
     programs = [
         (program, pin, lock.sources[pin.source], _sha256(image, program)) for program, pin in stack.programs.items()
     ]
-    bill = sbom.bill(name, packages, folder / "context" / "wheels", _debian(image), epoch, programs)
+    distribution, debian = _debian(image)
+    bill = sbom.bill(name, packages, folder / "context" / "wheels", distribution, debian, epoch, programs)
     (folder / "sbom.json").write_text(bill, encoding="utf-8")
     built = Image(image, tag, base, stand_in is None, revision, inputs, len(packages), buildah.size(image))
     (folder / "image.json").write_text(json.dumps(vars(built), indent=2) + "\n", encoding="utf-8")
@@ -231,9 +233,10 @@ def _commit():
 
 
 def _debian(image):
-    """Return [name, version, architecture] of every Debian or Ubuntu package in an image."""
+    """Return what an image's distribution is, as ("debian", "12"), and [name, version, architecture] of all its packages."""
+    distribution = buildah.ask(image, "sh", "-c", '. /etc/os-release; echo "$ID $VERSION_ID"').split()
     said = buildah.ask(image, "dpkg-query", "--show", "--showformat", "${Package} ${Version} ${Architecture}\\n")
-    return [line.split() for line in said.splitlines()]
+    return distribution, [line.split() for line in said.splitlines()]
 
 
 def _sha256(image, program):

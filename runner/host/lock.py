@@ -14,6 +14,7 @@ _EDITED = {"build38": "build.in"}
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner lock",
         description="Compile the hash-locked requirements of every stack, resolve what versions.lock leaves open, and say what"
         " could not be reached. What was resolved before is never changed: to move a pin, edit its version or set its value"

@@ -5,6 +5,7 @@ last line, and lines that are known are left out by their time and text.
 """
 
 import collections
+import math
 import threading
 import time
 from datetime import datetime, timezone
@@ -13,9 +14,11 @@ from runner.contract import frame
 from runner.contract.errors import DamagedResult
 from runner.host.cluster import Refused, Unanswered, jittered
 
-KNOWN_LINES = 20_000
+KNOWN_LINES = 250_000  # of 40 bytes, in the 10 MiB at which a kubelet rotates a log (containerLogMaxSize)
 OVERLAP_S = 10.0
-STREAMS = 8  # followed at the same time; the logs of others are read when their turn comes
+STREAMS = (
+    8  # followed at the same time, and as many read to their end; the logs of others are read when their turn comes
+)
 TRIES_AFTER_THE_END = 5
 
 
@@ -28,6 +31,7 @@ class Log(threading.Thread):
     """
 
     def __init__(self, cluster, pod, container, path, ended, told, finished, failed, slots):
+        """``slots`` are those of logs that are followed, and of logs whose container has ended: those must not wait for these."""
         super().__init__(daemon=True, name=f"log of {pod}")
         self._cluster, self._pod, self._container, self.path = cluster, pod, container, path
         self._ended, self._told, self._finished, self._failed = ended, told, finished, failed
@@ -35,6 +39,10 @@ class Log(threading.Thread):
         self._known: set[int] = set()
         self._order: collections.deque[int] = collections.deque()
         self._last = None  # the kubelet's time of the newest line
+        self._lead_s = (
+            -math.inf
+        )  # how much the node's clock is ahead of this machine's, at least: no line comes before it is written
+        self._most_known = KNOWN_LINES
         self._stopped, self._news, self._stream = threading.Event(), threading.Event(), None
         self.whole = self._over = False
         self.tail: collections.deque[str] = collections.deque(maxlen=50)
@@ -67,9 +75,11 @@ class Log(threading.Thread):
             self._finished()
 
     def _read(self):
-        while not self._slots.acquire(timeout=0.2):
+        slots = self._slots[self._ended()]
+        while not slots.acquire(timeout=0.2):
             if self._stopped.is_set():
                 return
+            slots = self._slots[self._ended()]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._remember()
@@ -78,7 +88,7 @@ class Log(threading.Thread):
         finally:
             self._known.clear()
             self._order.clear()
-            self._slots.release()
+            slots.release()
 
     def _remember(self):
         """Know the lines of an earlier time, so that following again adds to the same file; drop one that was cut."""
@@ -89,6 +99,7 @@ class Log(threading.Thread):
             for line in file:
                 if line.endswith(b"\n"):
                     whole += len(line)
+                    self._most_known += 1  # all of them are read again
                     self._is_new(line[:-1])
                     self.tail.append(_text(line[:-1]))
             file.truncate(whole)
@@ -127,15 +138,18 @@ class Log(threading.Thread):
         self._stream = stream
 
     def _since_s(self):
-        """Return from how long ago to read on, None from the start."""
+        """Return from how long ago to read on, None from the start. The kubelet counts it by its own clock."""
         if self._last is None:
             return None
-        return max(0.0, time.time() + self._cluster.ahead_s - self._last) + OVERLAP_S
+        ahead_s = max(self._cluster.ahead_s, self._lead_s)
+        return max(0.0, time.time() + ahead_s - self._last) + OVERLAP_S
 
     def _keep(self, file, line):
         if not self._is_new(line):
             return False
         file.write(line + b"\n")
+        if self._last is not None:
+            self._lead_s = max(self._lead_s, self._last - time.time())
         text = _text(line)
         self.tail.append(text)
         if frame.MARK not in text:
@@ -148,7 +162,7 @@ class Log(threading.Thread):
             return False
         self._known.add(key)
         self._order.append(key)
-        if len(self._order) > KNOWN_LINES:
+        if len(self._order) > self._most_known:
             self._known.discard(self._order.popleft())
         self._last = _time(line) or self._last
         return True

@@ -9,6 +9,7 @@ from runner.host import paths, strictyaml
 
 QUANTITY = re.compile(r"[1-9][0-9]*(Mi|Gi)")
 NONE = "none"
+PCI = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 
 
 @dataclass(frozen=True)
@@ -23,9 +24,12 @@ class Set:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an accelerator is found: labels with the values that serve, taints to tolerate, variables that its software needs."""
+    """Where an accelerator is found: labels with the values that serve, taints to tolerate, variables that its software needs.
+
+    ``pci`` are the VENDOR:DEVICE ids of one vendor that tell such a node, where the labels are the kit's own to set."""
 
     labels: dict[str, list[str]]
+    pci: tuple[str, ...]
     tolerations: tuple[str, ...]
     variables: dict[str, str]
 
@@ -95,9 +99,12 @@ def _place(row):
     labels, variables = row.fields("labels"), row.fields("variables")
     place = Place(
         labels={name: labels.texts(name) for name in labels.keys()},
+        pci=tuple(row.texts("pci")),
         tolerations=tuple(row.texts("tolerations")),
         variables={name: variables.text(name) for name in variables.keys()},
     )
+    if any(not PCI.fullmatch(ids) for ids in place.pci) or len({ids[:4] for ids in place.pci}) > 1:
+        raise row.fail("pci", "pci must be VENDOR:DEVICE ids of one vendor, such as 1da3:1020.")
     row.done()
     return place
 

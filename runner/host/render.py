@@ -8,16 +8,19 @@ from pathlib import Path
 from runner.contract.errors import InputError, UsageError
 from runner.host import catalog as catalogs
 from runner.host import lockfile, paths, profiles
-from runner.host.manifests import check, names, run, sets, text
+from runner.host.manifests import check, names, nodefeatures, run, sets, text
 from runner.host.manifests.site import Site
 
 IMAGE = re.compile(r"([a-z0-9.-]+)=([a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64})")
+RESOURCE = re.compile(r"([a-z0-9.-]+/[A-Za-z0-9._-]+)=([1-9][0-9]*)")
+VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 LABEL = re.compile(r"([A-Za-z0-9./_-]+)=([A-Za-z0-9._-]*)")
 TOLERATION = re.compile(r"([A-Za-z0-9./_-]+)(?:=([A-Za-z0-9._-]+))?(?::(NoSchedule|PreferNoSchedule|NoExecute))?")
 
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner render",
         description="Write the manifests of all sets of runner/catalog/profiles.yaml, made from the catalog and the lock alone. A stack"
         " whose image stands nowhere by digest gets a name that cannot be pulled, and a line here says what to run.",
@@ -47,6 +50,20 @@ def parser():
     yours.add_argument(
         "--toleration", metavar="K[=V][:EFFECT]", action="append", default=[], help="one more; repeatable"
     )
+    yours.add_argument(
+        "--resource",
+        metavar="NAME=N",
+        action="append",
+        default=[],
+        help="one more that each bench pod asks for, such as vpc.amazonaws.com/efa=4; repeatable",
+    )
+    yours.add_argument(
+        "--variable",
+        metavar="K=V",
+        action="append",
+        default=[],
+        help="one more of the environment of each bench, on all its nodes, such as HCCL_SOCKET_IFNAME=eth0; repeatable",
+    )
     yours.add_argument("--runtime-class", metavar="NAME", help="where the devices' runtime is not the node's default")
     yours.add_argument("--priority-class", metavar="NAME")
     yours.add_argument(
@@ -60,9 +77,10 @@ def main(arguments):
     site = _site(options)
     catalog, lock = catalogs.read(), lockfile.read()
     table = profiles.read(catalog)
-    unknown = [name for name in options.sets if name not in table.sets]
+    known = [*table.sets, nodefeatures.FOLDER]
+    unknown = [name for name in options.sets if name not in known]
     if unknown:
-        raise UsageError(f"There is no set {unknown[0]!r}. Known are {', '.join(table.sets)}.")
+        raise UsageError(f"There is no set {unknown[0]!r}. Known are {', '.join(known)}.")
     images = _images(options, lock)
     chosen = {name: table.sets[name] for name in table.sets if not options.sets or name in options.sets}
     made = {
@@ -75,6 +93,9 @@ def main(arguments):
         check.refuse([value for file in found.values() for value in file.objects])
         files.update({Path(row.folder, path): text.dump(file.objects, file.comment) for path, file in found.items()})
         files[Path(row.folder, "Kustomization")] = text.base(found)
+    if not options.sets or nodefeatures.FOLDER in options.sets:
+        rule = text.dump([nodefeatures.rule(table.places)], nodefeatures.NOTE)
+        files[Path(nodefeatures.FOLDER, nodefeatures.FILE)] = rule
     if options.check:
         _compare(options.out, files)
     else:
@@ -97,6 +118,8 @@ def _site(options):
         queue=options.queue,
         node_selector=selector,
         tolerations=tuple(tolerations),
+        resources=dict(_match(RESOURCE, given, "--resource", "DOMAIN/NAME=NUMBER") for given in options.resource),
+        variables=dict(_match(VARIABLE, given, "--variable", "NAME=VALUE") for given in options.variable),
         runtime_class=options.runtime_class,
         priority_class=options.priority_class,
         platform_ids=options.platform_ids,

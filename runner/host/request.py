@@ -14,6 +14,7 @@ from runner.host import catalog as catalogs
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner request",
         description="Write the request of each CASE: the case with every pin of versions.lock filled in. The paths of the"
         " files go to standard output, for `python -m runner bench`.",

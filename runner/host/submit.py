@@ -6,15 +6,17 @@ import time
 
 import yaml
 
-from runner.contract.errors import ClusterRefused, JobFailed, NotStarted, ResultLost, UsageError
-from runner.host import attend, connection, jobs, preflight
-from runner.host.attend import Run, told
+from runner.contract.errors import ClusterRefused, Interrupted, JobFailed, NotStarted, ResultLost, UsageError
+from runner.host import attend, connection, evidence, jobs, preflight, refusal, runs
 from runner.host.cluster import Refused, Unanswered
 from runner.host.diagnosis import diagnose, ending
+from runner.host.diagnosis.problem import name_of
+from runner.host.runs import Run
 
 
 def parser():
     described = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m runner submit",
         description="Check that the cluster can take the Jobs of MANIFESTS, create them one at a time after the weights are there,"
         " and follow each until its result lies here. Progress goes to standard error, the paths of the logs with the results to"
@@ -30,13 +32,18 @@ def parser():
     )
     described.add_argument("--rerun", action="store_true", help="measure again what was measured, or failed, already")
     described.add_argument(
-        "--detach", action="store_true", help="create all and return; names go to standard output, for `follow`"
+        "--detach",
+        action="store_true",
+        help="create all at once, as patient as they were rendered, and return; names go to standard output, for `follow`",
     )
     described.add_argument(
         "--dry-run", action="store_true", help="check, print exactly what would be created, and create nothing"
     )
     described.add_argument(
-        "--deadline-s", type=int, metavar="S", help="each Job's own deadline (default: that of its model)"
+        "--deadline-s",
+        type=int,
+        metavar="S",
+        help="each Job's own deadline (default: that of its model; as rendered with --detach)",
     )
     connection.add_flags(described)
     connection.add_follow_flags(described)
@@ -47,7 +54,8 @@ def main(arguments):
     options = parser().parse_args(arguments)
     manifests = jobs.read(options.manifests)
     wanted = [
-        jobs.to_submit(one.thing, options.deadline_s) for one in jobs.of_component(manifests, "bench", options.only)
+        jobs.to_submit(one.thing, options.deadline_s, alone=not options.detach)
+        for one in jobs.of_component(manifests, "bench", options.only)
     ]
     if not wanted:
         raise UsageError(
@@ -63,22 +71,34 @@ def main(arguments):
     try:
         for thing in settings:
             preflight.create_once(cluster, thing)
-        for thing in before:
-            _run(cluster, thing, options)
-        return _run_all(cluster, wanted, options)
+        return _run_all(cluster, before, wanted, options)
     except (Refused, Unanswered) as problem:
-        raise told(problem, cluster) from None
+        raise refusal.as_error(problem, cluster) from None
 
 
-def _run_all(cluster, wanted, options):
-    """Create and follow each run in turn; return the exit code of the first that went wrong. One does not keep the next from it."""
+def _run_all(cluster, before, wanted, options):
+    """Create and follow each run in turn; return the exit code of the first that went wrong. One of ``wanted`` does not keep the
+    next from it, as one of ``before`` does."""
     first = 0
-    for thing in wanted:
+    for number, thing in enumerate([*before, *wanted], 1):
         try:
             _run(cluster, thing, options)
         except (ClusterRefused, JobFailed, NotStarted, ResultLost) as error:
+            if number <= len(before):
+                raise
             connection.show(f"runner: {error}")
             first = first or error.exit_code
+        except Interrupted as stopped:
+            later = len(before) + len(wanted) - number
+            if not later:
+                raise
+            way = "the same `submit` again meets what there is and goes on with the rest."
+            if options.rerun:
+                names = ", ".join(name_of(one).rpartition("-")[0] for one in [*before, *wanted][number:])
+                way = f"`submit --rerun` with `--only` measures them: {names}."
+            raise Interrupted(
+                f"{stopped} Of these manifests {later} more {'was' if later == 1 else 'were'} not created yet: {way}"
+            ) from None
     return first
 
 
@@ -97,30 +117,27 @@ def _run(cluster, thing, options):
 
 
 def _submitted(cluster, thing, options):
-    """Return the ``Run`` to follow: created now, met in the cluster, or gone from it and known here."""
+    """Return the ``Run`` to follow, the newest of its repetitions: created now, met in the cluster, or gone from it and known here."""
+    prefetch, newest = jobs.component(thing) == "prefetch", None
     for repeat in itertools.count(1):
-        named = _repeated(thing, repeat)
-        run = _as_run(named, options, cluster)
-        there, noted = cluster.get(run.kind, run.name), attend.kept(run.folder)
-        prefetch = jobs.component(thing) == "prefetch"
+        run = Run.of(_repeated(thing, repeat), cluster, options.runs)
+        there, noted = cluster.get(run.kind, run.name), evidence.noted(run.folder)
         if there is None and (noted is None or prefetch):  # a prefetch that was done is done at once
-            return _created(cluster, run)
-        ended = there is None or ending(there)
-        if options.rerun and (ended == "failed" if prefetch else ended):
-            continue
-        if there is None:
-            run.thing = noted
-            connection.show(
-                f"{run.name}: was submitted before and is gone; what is kept of it is taken. --rerun measures again."
-            )
-            return run
-        return _met(cluster, there, run)
-    raise AssertionError("the count has no end")
-
-
-def _as_run(thing, options, cluster):
-    name = thing["metadata"]["name"]
-    return Run(name, thing["kind"], thing, attend.folder_of(options.runs, cluster, name))
+            break
+        newest = run, there, noted
+    if newest is None:
+        return _created(cluster, run, options)
+    known, there, noted = newest
+    ended = there is None or ending(there)
+    if options.rerun and (ended == "failed" if prefetch else ended):
+        return _created(cluster, run, options)
+    if there is not None:
+        return _met(cluster, there, known, options)
+    known.thing = noted
+    connection.show(
+        f"{known.name}: was submitted before and is gone; what is kept of it is taken. --rerun measures again."
+    )
+    return known
 
 
 def _repeated(thing, repeat):
@@ -128,37 +145,41 @@ def _repeated(thing, repeat):
     return {**thing, "metadata": {**thing["metadata"], "name": name}}
 
 
-def _created(cluster, run):
-    try:
-        made = cluster.create(run.thing)
-    except Refused as refusal:
-        there = cluster.get(run.kind, run.name) if refusal.status == 409 else None
-        if there is None:
-            raise
-        return _met(cluster, there, run)  # an answer that was lost, or another client: its digest tells
+def _created(cluster, run, options):
+    evidence.check(run)
+    made, was_there = runs.create(cluster, run.thing)
+    if was_there:
+        return _met(cluster, made, run, options)  # an answer that was lost, or another client: its digest tells
     connection.show(f"{run.name}: created in {cluster.namespace}.")
-    run.thing = {**made, "kind": run.kind}
+    run.thing = made
     run.expected_until_s = time.monotonic() + attend.EXPECTED_S
-    attend.keep(run)
+    evidence.note(run)
     return run
 
 
-def _met(cluster, there, run):
+def _met(cluster, there, run, options):
     """Return the ``Run`` of a Job that is there already: followed, collected, or refused with the reason."""
     own = run.thing["metadata"]["annotations"][jobs.SHA256]
     digest = there["metadata"].get("annotations", {}).get(jobs.SHA256)
     if digest != own:
         raise ClusterRefused(
             f"{run.name} is there with another content (spec-sha256 {digest or 'none'}, here {own}). Delete it, if it is nobody's:"
-            f" `kubectl -n {cluster.namespace} delete {run.kind.lower()} {run.name}`."
+            f" `{cluster.kubectl} delete {run.kind.lower()} {run.name}`."
         )
     run.thing = {**there, "kind": run.kind}
     word = ending(there)
-    if word == "failed":
-        problem = diagnose(attend.look_once(cluster, run.thing))
-        raise JobFailed(f"{run.name} failed before: {problem} `python -m runner submit --rerun` measures again.")
-    connection.show(
-        f"{run.name}: {'is complete already; its result is taken' if word else 'runs already; following it'}."
-    )
-    attend.keep(run)
+    if word is None and there["metadata"].get("deletionTimestamp"):
+        raise NotStarted(f"{run.name} is just being deleted. Submit again once it is gone.")
+    if word == "failed" and options.detach:
+        problem = diagnose(runs.look(cluster, run.thing))
+        raise JobFailed(f"{run.name} failed before: {problem} The same `submit` with --rerun measures again.")
+    connection.show(f"{run.name}: {_MET[word]}.")
+    evidence.note(run)
     return run
+
+
+_MET = {
+    None: "runs already; following it",
+    "complete": "is complete already; its result is taken",
+    "failed": "failed before; what it left is taken. The same `submit` with --rerun measures again",
+}

@@ -1,5 +1,7 @@
 """Runs the verbs with a cluster against the scripted server, and keeps what they said."""
 
+import shlex
+
 import yaml
 
 from runner import __main__ as runner
@@ -49,6 +51,11 @@ class Client:
         code = self.run("collect", *self.out.split())
         assert code == 0, self.err
         return [results.read_one(path)[0]["attempt"]["id"] for path in self.out.split()]
+
+    def again(self, verb):
+        """Return what a printed command starts with: the verb, with the flags that the client was given."""
+        where = ["--kubeconfig", self.kubeconfig, "--namespace", "bench", "--runs", str(self.runs)]
+        return shlex.join(["python", "-m", "runner", verb, *where])
 
     def jobs(self, component="bench"):
         return [one for one in self.cluster.all("Job") if clusterplay.component(one) == component]

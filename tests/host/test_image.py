@@ -243,15 +243,16 @@ def test_the_bill_of_materials_is_the_same_for_the_same_image(tmp_path):
         "torch-vision": {"version": "2.0.1", "license": "BSD", "folder": "/opt/bench", "record_sha256": "2"},
         "deepspeed": {"version": "0.8.2", "license": None, "folder": "/opt/bench", "record_sha256": "3"},
     }
-    debian = [["libc6", "2.36-9", "amd64"]]
+    debian = ("debian", "12"), [["libc6", "2.36-9", "amd64"], ["libstdc++6", "1:12.2.0-14+deb12u1", "amd64"]]
     pin = lockfile.Program("1.2", "program-1.2", "GPL-2.0-or-later")
     programs = [("program", pin, lockfile.Source("https://host.example/program", "3" * 40, "4" * 40, None), "5" * 64)]
-    bill = sbom.bill("cpu", found, tmp_path, debian, 0, programs)
-    assert bill == sbom.bill("cpu", dict(reversed(found.items())), tmp_path, debian, 0, programs)
+    bill = sbom.bill("cpu", found, tmp_path, *debian, 0, programs)
+    assert bill == sbom.bill("cpu", dict(reversed(found.items())), tmp_path, *debian, 0, programs)
     assert '"timestamp": "1970-01-01T00:00:00Z"' in bill
     assert bill.count('"alg": "SHA-256"') == 3
     commit = f"git%2Bhttps://host.example/program%40{'3' * 40}"
     assert f'"purl": "pkg:generic/program@1.2?vcs_url={commit}"' in bill
     assert '"id": "GPL-2.0-or-later"' in bill
     assert '"value": "/opt/bench/src/program/COPYING"' in bill
-    assert '"purl": "pkg:deb/libc6@2.36-9?arch=amd64"' in bill
+    assert '"purl": "pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12"' in bill
+    assert '"purl": "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14%2Bdeb12u1?arch=amd64&distro=debian-12"' in bill

@@ -11,8 +11,9 @@ from runner import __version__
 from runner.contract.errors import InputError, Unsupported, UsageError
 from runner.contract.request import Request
 from runner.host import catalog, lockfile, paths, profiles
+from runner.host import jobs as client
 from runner.host import render as verb
-from runner.host.manifests import check, names, run, text
+from runner.host.manifests import check, names, objects, run, text
 from runner.host.manifests.site import Site
 from tests import manifests
 
@@ -105,6 +106,15 @@ def test_every_set_has_its_cases_as_requests_that_a_pod_can_read(name):
         assert f"/config/{file}" in json.dumps(thing)
 
 
+@pytest.mark.parametrize("name", manifests.names())
+def test_every_pod_keeps_a_mesh_s_proxy_out_and_so_does_what_reads_the_volume(name):
+    things = manifests.read(paths.K8S / profiles.read(catalog.read()).sets[name].folder)
+    templates = [template for _, template in objects.pods(things)]
+    bench = [one for one in things if one["kind"] in client.RUNS and client.component(one) == names.BENCH]
+    templates += [client.to_collect(one)["spec"]["template"] for one in bench]
+    assert bench and all(names.NO_MESH.items() <= one["metadata"]["labels"].items() for one in templates)
+
+
 def test_what_needs_nothing_from_a_hub_gets_no_network_and_no_volume_of_weights():
     things = manifests.read(paths.K8S / "cpu")
     assert len([thing for thing in things if thing["kind"] == "NetworkPolicy"]) == 1
@@ -121,6 +131,19 @@ def test_eight_devices_get_the_whole_node():
         "88",
     )
     assert (one["habana.ai/gaudi"], one["hugepages-2Mi"]) == ("1", "5250Mi")
+
+
+@pytest.mark.parametrize("name", manifests.names())
+def test_no_autoscaler_moves_a_measurement(name):
+    things = manifests.objects(name)
+    templates = [one for thing in things if client.component(thing) == names.BENCH for one in client.templates(thing)]
+    assert templates
+    for told in [template["metadata"]["annotations"] for template in templates]:
+        assert told["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+        assert told["karpenter.sh/do-not-disrupt"] == "true"
+    (fetching,) = [one for one in things if client.component(one) == names.PREFETCH] or [None]
+    if fetching:  # goes on where it was
+        assert "karpenter.sh/do-not-disrupt" not in client.templates(fetching)[0]["metadata"]["annotations"]
 
 
 def replicas(things):
@@ -295,6 +318,36 @@ def test_a_cluster_of_yours_is_rendered_for(tmp_path):
     } in rules
 
 
+@pytest.mark.parametrize("name, kind", [("gaudi", "Job"), ("multinode", "MPIJob"), ("multinode-jobset", "JobSet")])
+def test_what_a_fabric_takes_comes_to_every_bench_pod_and_to_no_prefetch(name, kind):
+    site = Site(resources={"vpc.amazonaws.com/efa": "4"}, variables={"HCCL_SOCKET_IFNAME": "eth0"})
+    things = manifests.objects(name, site)
+    assert check.problems(things) == []
+    for thing in things:
+        if thing["kind"] not in ("Job", "MPIJob", "JobSet"):
+            continue
+        bench = thing["kind"] == kind and thing["metadata"]["labels"]["app.kubernetes.io/component"] == names.BENCH
+        for container in [spec["containers"][0] for spec in client.pod_specs(thing)]:
+            asked = container["resources"]
+            assert asked["limits"] == asked["requests"]
+            assert asked["limits"].get("vpc.amazonaws.com/efa") == ("4" if bench else None)
+            assert ({"name": "HCCL_SOCKET_IFNAME", "value": "eth0"} in container["env"]) == bench
+
+
+def test_nodes_are_labelled_by_what_is_plugged_into_them():
+    (rule,) = yaml.safe_load_all((paths.K8S / "nfd" / "10-accelerators.yaml").read_text())
+    told = {one["name"]: one for one in rule["spec"]["rules"]}
+    assert told.keys() == {"gaudi2", "gaudi"}
+    for name, one in told.items():
+        assert one["labels"] == {"bloomz-bench.dev/accelerator": name}
+    ids = {name: set(one["matchFeatures"][0]["matchExpressions"]["device"]["value"]) for name, one in told.items()}
+    assert ids["gaudi2"] == {"1020"} and not ids["gaudi2"] & ids["gaudi"]
+    for things in (manifests.read(paths.K8S), manifests.read(paths.K8S / "gaudi")):
+        terms = pod(jobs(things)[0])["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        (wanted,) = terms["nodeSelectorTerms"][0]["matchExpressions"]
+        assert any({wanted["key"]: value} == one["labels"] for value in wanted["values"] for one in told.values())
+
+
 def test_a_platform_that_chooses_users_is_left_the_choice(tmp_path):
     things = rendered(tmp_path, "gaudi2", "--platform-ids")
     assert check.problems(things) == []
@@ -313,6 +366,10 @@ def test_a_platform_that_chooses_users_is_left_the_choice(tmp_path):
         (["--image", f"gaudi-2={manifests.IMAGE}"], "there is no stack 'gaudi-2'"),
         (["--node-selector", "dl1"], "--node-selector must be KEY=VALUE, 'dl1' was given"),
         (["--toleration", "a=b=c"], "--toleration must be KEY"),
+        (["--resource", "efa"], "--resource must be DOMAIN/NAME=NUMBER, 'efa' was given"),
+        (["--resource", "habana.ai/gaudi=1"], "--resource habana.ai/gaudi: the kit sets it itself"),
+        (["--variable", "A"], "--variable must be NAME=VALUE, 'A' was given"),
+        (["--variable", "HF_HUB_OFFLINE=0"], "--variable HF_HUB_OFFLINE: the kit sets it itself"),
     ],
 )
 def test_a_mistake_is_one_sentence(tmp_path, arguments, told):

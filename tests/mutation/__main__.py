@@ -85,7 +85,9 @@ def main(arguments=None):
 
 def _parser():
     described = argparse.ArgumentParser(
-        prog="make mutation", description="Change the deciding modules one place at a time; list what no test notices."
+        allow_abbrev=False,
+        prog="make mutation",
+        description="Change the deciding modules one place at a time; list what no test notices.",
     )
     described.add_argument("--workers", type=int, default=2, help="how many changes are tried at a time (default: 2)")
     described.add_argument("--out", type=Path, default=ROOT / "build" / "mutation.txt", help="where the report goes")

@@ -54,7 +54,7 @@ def main(arguments=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser(prog="python -m tests.perf", description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, prog="python -m tests.perf", description=__doc__)
     parser.add_argument(
         "--pairs", type=int, default=250, help="pairs of windows for the overhead (default: %(default)s)"
     )

@@ -8,8 +8,9 @@ from collections import Counter
 from pathlib import Path
 
 from runner.host import attend, jobs, logbook
-from runner.host.attend import Attendance, Run
+from runner.host.attend import Attendance
 from runner.host.cluster import Cluster
+from runner.host.runs import Run
 from tests import apiserver, clusterplay
 
 
@@ -25,7 +26,7 @@ def follow(count, together=20):
             cluster = Cluster(server.kubeconfig(Path(folder) / "kubeconfig"))
             play = clusterplay.Play(scripted, _script(threading.BoundedSemaphore(together)))
             things = [_thing(number) for number in range(count)]
-            runs = [Run(one["metadata"]["name"], "Job", one, Path(folder) / one["metadata"]["name"]) for one in things]
+            runs = [Run.of(one, cluster, Path(folder)) for one in things]
             before = Counter(scripted.requests)
             gc.collect()
             tracemalloc.start()

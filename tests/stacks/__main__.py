@@ -23,6 +23,7 @@ def main(arguments=None):
 
 def _parser():
     parser = argparse.ArgumentParser(
+        allow_abbrev=False,
         prog="python -m tests.stacks",
         description="Build the environment of each stack that can be built and print its folder; one that is there is only named."
         f" {build.OVERRIDE} names a folder or source distribution of the vendor's DeepSpeed, in place of the public one.",

@@ -1,14 +1,20 @@
 """The pods: what they run, what they ask for, where they may go. All pass the restricted Pod Security Standard."""
 
+from runner.contract.errors import UsageError
 from runner.host.manifests import config, names
 
 RUNNER = ["python3", "-m", "runner"]
+PROFILES = "runner/catalog/profiles.yaml"
 UID = 10001  # above what a host's accounts have; the same for user and group
 
 # The wait for weights holds the devices: long enough for the download that was applied together with the Job.
 WAIT_FOR_WEIGHTS_S = 6 * 3600
 SMALL = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"}
 FETCHING = {"cpu": "2", "memory": "4Gi", "ephemeral-storage": "2Gi"}
+
+# A measurement moved to another node starts over: neither autoscaler shall empty this one to save it (kubernetes/autoscaler
+# cluster-autoscaler/FAQ.md, karpenter.sh/docs/concepts/disruption).
+STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 
 TERMINATION_LOG = "/dev/termination-log"
 
@@ -26,11 +32,12 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFL
 def bench(site, run, config_name, arguments=None, models=names.MODELS):
     """Return the pod template of one run; ``arguments`` are the verb's own, by default one node's bench."""
     arguments = bench_arguments(run) if arguments is None else arguments
+    own = {**WRITABLE, **OFFLINE, "BLOOMZ_BENCH_IMAGE": run.image, **run.place.variables}
     container = {
         "name": "bench",
         **_command(run.image, arguments),
-        "env": variables({**WRITABLE, **OFFLINE, "BLOOMZ_BENCH_IMAGE": run.image, **run.place.variables}),
-        "resources": _equal(resources(run)),
+        "env": variables(_with_yours(own, site.variables, "--variable")),
+        "resources": _equal(_with_yours(resources(run), site.resources, "--resource")),
         "securityContext": confined(),
         "terminationMessagePath": TERMINATION_LOG,
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -157,6 +164,14 @@ def confined():
     }
 
 
+def _with_yours(own, yours, flag):
+    """Return what a bench has with what its site adds. Raises ``UsageError`` for what the kit sets itself."""
+    taken = sorted(own.keys() & yours.keys())
+    if taken:
+        raise UsageError(f"{flag} {taken[0]}: the kit sets it itself. Leave it out, or edit {PROFILES}.")
+    return {**own, **yours}
+
+
 def variables(values):
     return [{"name": name, "value": value} for name, value in values.items()]
 
@@ -212,4 +227,4 @@ def _metadata(component, run):
         deadline_seconds=str(run.deadline_s),
         experimental="true" if run.nodes > 1 else None,
     )
-    return {"labels": labels, "annotations": annotations}
+    return {"labels": labels, "annotations": {**annotations, **STAYS}}

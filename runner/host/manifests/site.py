@@ -7,7 +7,8 @@ from runner.host.manifests import names
 
 @dataclass(frozen=True)
 class Site:
-    """``namespace`` other than the kit's own exists already. ``node_selector`` takes the place of the accelerators' labels."""
+    """``namespace`` other than the kit's own exists already. ``node_selector`` takes the place of the accelerators' labels.
+    ``resources`` and ``variables`` come to those that a bench has: a fabric's devices, say, and what its software reads."""
 
     namespace: str = names.NAMESPACE
     storage_class: str | None = None
@@ -15,6 +16,8 @@ class Site:
     queue: str | None = None
     node_selector: dict[str, str] = field(default_factory=dict)
     tolerations: tuple[dict, ...] = ()
+    resources: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
     runtime_class: str | None = None
     priority_class: str | None = None
     platform_ids: bool = False

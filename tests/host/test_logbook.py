@@ -1,0 +1,99 @@
+"""Logs of containers kept as files: what is asked for again, and what is not written twice."""
+
+import threading
+import time
+
+import pytest
+
+from runner.host import logbook
+from runner.host.cluster import Unanswered
+from runner.host.logbook import Log
+
+
+def stamped(when_s, text):
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(when_s))}.000000000Z {text}".encode()
+
+
+class Node:
+    """A kubelet whose clock is ``ahead_s`` ahead of everybody's: each stream gives what it has of the log and breaks off."""
+
+    ahead_s = 0.0  # of the API server
+
+    def __init__(self, clock, ahead_s):
+        self.clock, self.node_ahead_s, self.lines, self.asked, self.broken = clock, ahead_s, [], [], True
+
+    def write(self, *texts):
+        self.lines += [(self.clock.now_s + self.node_ahead_s, text) for text in texts]
+
+    def log(self, pod, container, since_s, follow, opened):
+        self.asked.append(since_s)
+        began_s = self.clock.now_s + self.node_ahead_s - since_s if since_s is not None else 0.0
+        yield from [stamped(when_s, text) for when_s, text in self.lines if when_s >= began_s]
+        if self.broken:
+            raise Unanswered("broken off", "read the log")
+
+
+class Clock:
+    now_s = 1_790_000_000.0
+
+    def time(self):
+        return self.now_s
+
+
+def reader(node, path, ended=lambda: False):
+    return Log(
+        node,
+        "pod",
+        "bench",
+        path,
+        ended,
+        lambda line: None,
+        lambda: None,
+        lambda problem: None,
+        [threading.BoundedSemaphore(), threading.BoundedSemaphore()],
+    )
+
+
+def texts(path):
+    return [line.partition(" ")[2] for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("ahead_s", [-300.0, 0.0, 300.0])
+def test_a_stream_that_broke_off_is_read_on_by_the_clock_of_the_node(tmp_path, monkeypatch, ahead_s):
+    clock = Clock()
+    monkeypatch.setattr(logbook.time, "time", clock.time)
+    monkeypatch.setattr(logbook, "jittered", lambda seconds: 0.0)
+    node, path = Node(clock, ahead_s), tmp_path / "log"
+    node.write("one")
+    ended = threading.Event()
+
+    def wait_and_end():
+        if len(node.asked) == 1:  # a minute without the API server, in which the run goes on and ends
+            clock.now_s += 30
+            node.write("two", "three")
+            clock.now_s += 30
+            node.broken = False
+            ended.set()
+        return ended.is_set()
+
+    log = reader(node, path, wait_and_end)
+    log.run()
+    assert texts(path) == ["one", "two", "three"]
+    assert log.whole
+    assert node.asked[0] is None and node.asked[1] >= 60
+
+
+def test_a_long_log_that_is_followed_again_gets_no_line_twice(tmp_path, monkeypatch):
+    monkeypatch.setattr(logbook, "KNOWN_LINES", 20)
+    clock = Clock()
+    monkeypatch.setattr(logbook.time, "time", clock.time)
+    node, path = Node(clock, 0.0), tmp_path / "log"
+    node.broken = False
+    for number in range(50):
+        clock.now_s += 1
+        node.write(str(number))
+    reader(node, path, lambda: True).run()
+    assert texts(path) == [str(number) for number in range(50)]
+    node.write("50")
+    reader(node, path, lambda: True).run()
+    assert texts(path) == [str(number) for number in range(51)]
