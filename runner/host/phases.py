@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from runner.host.diagnosis import Problem, diagnose, ending
-from runner.host.diagnosis.problem import deadline_s, events_of, holds, last_words, name_of, states
+from runner.host.diagnosis.problem import deadline_s, events_of, holds, last_words, name_of, states, suspended
 
 # How long a run may stay where it is without progress, in seconds; None for ever. Each is a flag: --unschedulable-s and so on.
 DEADLINES = {
@@ -22,7 +22,7 @@ MEANING = {
     "unschedulable": "for a node that takes the pod; an autoscaler's event starts it anew",
     "volume": "for a volume to be bound, attached or mounted",
     "image": "for the image",
-    "creating": "for pod and containers to be made",
+    "creating": "for pod and containers to be made, or for the end of one to be noticed",
     "refused": "for what the cluster refuses to be mended",
     "init": "for the init container, which waits for weights",
     "node": "for a node that does not answer",
@@ -70,8 +70,7 @@ def _seen(observed):
     word = ending(job)
     if word:
         return Stage(word, {COMPLETE: "the Job is complete", FAILED: "the Job failed"}[word])
-    spec = job.get("spec", {})
-    if spec.get("suspend") or spec.get("runPolicy", {}).get("suspend"):
+    if suspended(job):
         return Stage("queued", "waits in the queue (suspended)", "queue")
     pod = observed.pod
     if pod is None:
