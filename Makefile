@@ -13,7 +13,7 @@ REQUESTS ?= build/requests
 # pip in its one form: hashes checked, nothing resolved, nothing built but what is said to be
 PIP_INSTALL = $(PY) -m pip install --quiet --require-hashes --no-deps
 # what builds and runs images, as Debian names it
-IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apache2-utils
+IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apache2-utils iproute2 openssh-client
 # torch's version, read from the lock's cpu stack
 TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' versions.lock)
 
@@ -39,12 +39,14 @@ bench-dataset: $(VENV)/.host $(VENV)/.cpu  ## complete a column of a dataset her
 	$(PY) -m runner compare $$(cat build/results.txt)
 
 # One set of manifests: rendered for the cluster (RENDER="--registry ..."), submitted, followed (ARGS="--only ..."), collected,
-# compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails.
+# compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails. With --detach and
+# --dry-run there is nothing to collect yet: what submit prints is shown.
 define bench_on_a_cluster
 	@mkdir -p build
 	$(PY) -m runner render $(1) $(RENDER) --out build/manifests > build/manifests.txt
 	failed=0; $(PY) -m runner submit $$(cat build/manifests.txt) $(ARGS) > build/logs.txt || failed=$$?; \
-	if [ -s build/logs.txt ]; then \
+	if [ -n "$(filter --detach --dry-run,$(ARGS))" ]; then cat build/logs.txt; \
+	elif [ -s build/logs.txt ]; then \
 		$(PY) -m runner collect $$(cat build/logs.txt) --results $(RESULTS) > build/results.txt || failed=$$?; \
 		$(PY) -m runner compare $$(cat build/results.txt) || failed=$$?; \
 	fi; exit $$failed
@@ -81,8 +83,8 @@ test: lint policy test-unit test-py38  ## lint, types, policies of manifests, im
 IMAGES ?= cpu cuda gaudi
 
 test-images: $(VENV)/.dev  ## build images on stand-in bases and run them, try a registry, prove every lock; needs root (option: IMAGES=cpu)
-	@for tool in $(IMAGE_TOOLS); do if [ -z "$$(command -v $$tool)" ]; then \
-		echo "installing $(IMAGE_TOOLS)"; apt-get -qq update && apt-get -qq install -y --no-install-recommends $(IMAGE_TOOLS) && break || exit 2; fi; done
+	@dpkg --status $(IMAGE_TOOLS) > /dev/null 2>&1 || { echo "installing $(IMAGE_TOOLS)"; \
+		apt-get -qq update && apt-get -qq install -y --no-install-recommends $(IMAGE_TOOLS); }
 	$(PY) -m pytest -m images $(IMAGES:%=tests/images/test_%.py) tests/images/test_registry.py tests/images/test_locks.py
 
 test-unit: $(VENV)/.dev  ## all tests on this Python

@@ -6,6 +6,28 @@ umask 022
 # A .pyc holds bytes that differ from build to build; neither pip nor a setup.py that imports torch may leave one.
 export PYTHONDONTWRITEBYTECODE=1
 
+# A Python that comes from another image was linked there, and finds here what the base has. Some of the standard library may be
+# without its library, as it is in the official slim image: windows, terminals, files of keys, sound, old directories.
+python3 - << 'EOF'
+import importlib, pathlib, sys
+
+UNNEEDED = {"_curses", "_curses_panel", "_dbm", "_gdbm", "_tkinter", "nis", "ossaudiodev", "readline"}
+(folder,) = [pathlib.Path(path) for path in sys.path if path.endswith("lib-dynload")]
+missing = []
+for name in sorted({file.name.split(".")[0] for file in folder.glob("*.so")} - UNNEEDED):
+    try:
+        importlib.import_module(name)
+    except ImportError as problem:
+        missing.append(f"{name} ({problem})")
+if missing:
+    print(
+        f"The Python of this image lacks libraries on this base: {', '.join(missing)}."
+        " Name a base that has them, or another interpreter.",
+        file=sys.stderr,
+    )
+    sys.exit(1)
+EOF
+
 python3 -m venv --without-pip "$@" /opt/bench
 pip="/opt/bench/bin/python $(echo /tools/pip-*.whl)/pip --disable-pip-version-check --no-cache-dir"
 
@@ -41,3 +63,12 @@ while read -r name commit epoch sha256; do
     echo "$name $sha256" >> /opt/bench/built.txt
     rm -r /tmp/source
 done < /requirements/git.txt
+
+# Programs are compiled by a script of their own. Source and licence stay beside them, as the GPL asks of whoever hands one on.
+while read -r name; do
+    mkdir -p /opt/bench/src
+    cp -R "/sources/$name" "/opt/bench/src/$name"
+    cp -R "/sources/$name" /tmp/source
+    (cd /tmp/source && sh "/programs/$name.sh" < /dev/null)
+    rm -r /tmp/source
+done < /requirements/programs.txt

@@ -197,7 +197,8 @@ class Play:
         )
 
     def container(self, pod):
-        return self.cluster.get("Pod", pod)["spec"]["containers"][0]["name"]
+        """Return the pod's own container; a test may have put that of a mesh before it."""
+        return self.cluster.get("Pod", pod)["spec"]["containers"][-1]["name"]
 
     def wait(self, seconds=0.02):
         time.sleep(seconds)

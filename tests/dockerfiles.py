@@ -1,4 +1,7 @@
-"""The rules of the kit's own for Dockerfiles and install.sh, which no linter knows. Each returns lines that say what is wrong."""
+"""The rules of the kit's own for Dockerfiles and the scripts that they run, which no linter knows.
+
+Each returns lines that say what is wrong.
+"""
 
 import re
 
@@ -77,14 +80,23 @@ def writes_are_mounted(text):
 
 def pip_has_one_form(text):
     """install.sh calls ``pip install`` in one place, with every flag of the one form."""
-    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#")).replace("\\\n", " ")
-    calls = [line for line in code.splitlines() if re.search(r"pip\S* install|-m pip", line)]
+    calls = [line for line in commands(text) if re.search(r"pip\S* install|-m pip", line)]
     found = [f"{line.strip()}: a second form of pip" for line in calls[1:]]
-    found += [
+    return found + [
         f"pip install without {flag}" for flag in PIP_FORM if not calls or flag not in re.sub(r"\s+", " ", calls[0])
     ]
-    return found + [f"{line.strip()}: fetches" for line in code.splitlines() if re.search(FETCHERS, line)]
+
+
+def script_fetches_nothing(text):
+    return [f"{line.strip()}: fetches" for line in commands(text) if re.search(FETCHERS, line)]
+
+
+def commands(text):
+    """Return the lines of a shell script, continued ones joined, comments left out."""
+    code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return code.replace("\\\n", " ").splitlines()
 
 
 OF_DOCKERFILES = (base_is_an_argument, nothing_is_fetched, no_version, last_stage_only_copies, writes_are_mounted)
-OF_INSTALL = (pip_has_one_form, no_version)
+OF_SCRIPTS = (script_fetches_nothing, no_version)
+OF_INSTALL = (pip_has_one_form, *OF_SCRIPTS)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.host import lockfile, paths
+from runner.host import context, lockfile, paths
 from tests import dockerfiles
 
 FILES = sorted((paths.ROOT / "images").glob("*/Dockerfile"))
+PROGRAMS = sorted((paths.ROOT / "images").glob("*/*.sh"))
 INSTALL = paths.ROOT / "images" / "install.sh"
 GOOD = (paths.ROOT / "images" / "cpu" / "Dockerfile").read_text()
 
@@ -29,6 +30,19 @@ def test_dockerfiles_follow_the_rules(file, rule):
 @pytest.mark.parametrize("rule", dockerfiles.OF_INSTALL, ids=lambda rule: rule.__name__)
 def test_install_follows_the_rules(rule):
     assert rule(INSTALL.read_text()) == []
+
+
+@pytest.mark.parametrize("rule", dockerfiles.OF_SCRIPTS, ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("file", PROGRAMS, ids=lambda file: file.stem)
+def test_what_compiles_a_program_follows_the_rules(file, rule):
+    assert rule(file.read_text()) == []
+
+
+def test_every_program_of_the_lock_has_what_compiles_it_and_a_dockerfile_that_takes_it():
+    stacks = lockfile.read().stacks.values()
+    assert sorted({recipe for stack in stacks for recipe in context.recipes(stack)}) == PROGRAMS
+    for file in {context.dockerfile(stack) for stack in stacks if stack.programs}:
+        assert "--mount=type=bind,source=programs,target=/programs" in file.read_text()
 
 
 @pytest.mark.parametrize(
@@ -62,10 +76,10 @@ def test_a_rule_finds_its_violation(rule, old, new, told):
         ("umask 022", "curl -O https://x", "curl -O https://x: fetches"),
     ],
 )
-def test_install_s_rule_finds_its_violation(old, new, told):
+def test_install_s_rules_find_their_violation(old, new, told):
     text = INSTALL.read_text()
     assert old in text
-    assert any(told in line for line in dockerfiles.pip_has_one_form(text.replace(old, new, 1)))
+    assert any(told in line for rule in dockerfiles.OF_INSTALL for line in rule(text.replace(old, new, 1)))
 
 
 def hadolint(file):

@@ -35,6 +35,27 @@ def test_links_between_the_project_s_own_pages_lead_somewhere():
             assert (ROOT / link).exists(), f"{page}: {link}"
 
 
+@pytest.mark.parametrize(
+    "arguments, verbs",
+    [
+        ("--only cpu-1", ["render", "submit", "collect", "compare"]),
+        ("--detach", ["render", "submit"]),
+        ("--only cpu-1 --dry-run", ["render", "submit"]),
+    ],
+)
+def test_only_what_was_followed_is_collected(tmp_path, arguments, verbs):
+    """The recipe as make runs it; in Python's place a script that notes the verb and prints a line, as the verbs do."""
+    script = tmp_path / "python"
+    script.write_text('#!/bin/sh\necho "$3" >> verbs\necho "of $3"\n')
+    script.chmod(0o755)
+    command = ["make", "-f", ROOT / "Makefile", "-o", ".venv/.host", "bench-cpu-cluster", f"PY={script}"]
+    said = subprocess.run(
+        [*command, f"ARGS={arguments}"], capture_output=True, encoding="utf-8", cwd=tmp_path, check=True
+    )
+    assert (tmp_path / "verbs").read_text().split() == verbs
+    assert said.stdout.endswith(f"of {verbs[-1]}\n")
+
+
 def test_torch_s_version_in_the_makefile_is_the_lock_s():
     from runner.host import lockfile
 

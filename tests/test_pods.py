@@ -16,7 +16,7 @@ import pytest
 
 from runner.contract import strictjson, termination
 from runner.host.manifests import multinode, pod
-from tests import manifests
+from tests import manifests, wire
 from tests.test_walk import output_ids, plain_tokens
 
 ROOT = Path(__file__).parents[1]
@@ -41,17 +41,8 @@ def commands():
 class Pods:
     """Two pods, joined by a wire, that see this machine's software; ``start`` runs a shell line in one as the pods' user."""
 
-    def __init__(self, folder):
-        self.folder, self.running = folder, []
-        self.spaces = [f"bench-{os.getpid()}-{number}" for number in (1, 2)]
-        for name in self.spaces:
-            run("ip", "netns", "add", name)
-        first, second = self.spaces
-        run("ip", "link", "add", "eth0", "netns", first, "type", "veth", "peer", "name", "eth0", "netns", second)
-        for number, name in enumerate(self.spaces, 1):
-            run("ip", "-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", "eth0")
-            for link in ("lo", "eth0"):
-                run("ip", "-n", name, "link", "set", link, "up")
+    def __init__(self, folder, spaces):
+        self.folder, self.spaces, self.running = folder, spaces, []
 
     def start(self, number, line, **streams):
         """Start a line; every pod has a /tmp, a home and one core of its own."""
@@ -103,8 +94,6 @@ class Pods:
         for process in self.running:
             process.kill()
             process.communicate()
-        for name in self.spaces:
-            run("ip", "netns", "del", name)
 
 
 def reachable(interpreter, folder):
@@ -117,29 +106,31 @@ def reachable(interpreter, folder):
     return [*hidden, f"mkdir {top}", f"mount --bind {kept} {top}"]
 
 
-def run(*command):
-    subprocess.run(command, check=True, capture_output=True)
-
-
 @pytest.fixture
 def pods():
     """Yield two pods. Their folder lies where another user comes to, which pytest's own does not."""
-    with tempfile.TemporaryDirectory(prefix="bench-pods-") as name:
+    with tempfile.TemporaryDirectory(prefix="bench-pods-") as name, wire.joined() as spaces:
         folder = Path(name)
         folder.chmod(0o755)
-        for file, content in multinode.FILES.items():
-            (folder / file).write_text(content)
-        for empty in ("keys", "results", "term"):
-            (folder / empty).mkdir()
-            (folder / empty).chmod(0o1777)
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "keys" / "id_rsa"))
-        (folder / "keys" / "id_rsa.pub").rename(folder / "keys" / "authorized_keys")
-        (folder / "keys" / "id_rsa").chmod(0o644)
-        made = Pods(folder)
+        furnish(folder)
+        made = Pods(folder, spaces)
         try:
             yield made
         finally:
             made.close()
+
+
+def furnish(folder):
+    """Put into a folder what the pods of the MPIJob mount: the files of ssh, the keys, and room for what they write."""
+    for file, content in multinode.FILES.items():
+        (folder / file).write_text(content)
+    (folder / "hostfile").write_text("".join(f"{address} slots=1\n" for address in wire.ADDRESSES))
+    for empty in ("keys", "results", "term"):
+        (folder / empty).mkdir()
+        (folder / empty).chmod(0o1777)
+    wire.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "keys" / "id_rsa"))
+    (folder / "keys" / "id_rsa.pub").rename(folder / "keys" / "authorized_keys")
+    (folder / "keys" / "id_rsa").chmod(0o644)
 
 
 def here(line, folder, request=None):
@@ -160,8 +151,7 @@ def here(line, folder, request=None):
 
 def test_a_run_over_two_pods_gives_the_tokens_of_one_host(pods):
     folder = pods.folder
-    (folder / "hostfile").write_text("10.77.0.1 slots=1\n10.77.0.2 slots=1\n")
-    run(sys.executable, "-m", "runner", "request", "cpu-2", "--out", str(folder))
+    wire.run(sys.executable, "-m", "runner", "request", "cpu-2", "--out", str(folder))
     (request,) = folder.glob("cpu-2-*.json")
     first, other = (here(line, folder, request) for line in commands())
     pods.start(2, other, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -181,7 +171,6 @@ def test_a_run_over_two_pods_gives_the_tokens_of_one_host(pods):
 
 def test_another_pod_s_login_has_its_own_variables_and_no_rights(pods):
     line = f"{sys.executable} -m runner sshd --keys {multinode.KEYS} & {sys.executable} -m runner reach"
-    (pods.folder / "hostfile").write_text("10.77.0.1 slots=1\n10.77.0.2 slots=1\n")
     pods.start(2, here(commands()[1], pods.folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     ask = "ssh 10.77.0.2 'id -u; hostname; echo $PLUGIN; cat /proc/self/status | grep CapEff'"
     done = pods.start(1, f"{line} {pods.folder}/hostfile --port 2222 --within-s 60 && {ask}", stdout=subprocess.PIPE)
@@ -190,7 +179,6 @@ def test_another_pod_s_login_has_its_own_variables_and_no_rights(pods):
 
 
 def test_a_pod_that_never_comes_ends_the_first_with_the_code_for_what_cannot_be_reached(pods):
-    (pods.folder / "hostfile").write_text("10.77.0.1 slots=1\n10.77.0.2 slots=1\n")
     first = here(commands()[0], pods.folder, "no-such-request").replace("--within-s 60", "--within-s 3")
     done = pods.start(1, first, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     _, err = done.communicate(timeout=100)

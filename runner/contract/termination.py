@@ -5,6 +5,7 @@ They tell what was published and how it ended; a summary is never taken for the 
 
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
+from runner.contract.result import ATTEMPT
 
 MAX_BYTES = 4096  # Kubernetes' limit for one container's message (pkg/kubelet/container)
 SCHEMA = 1
@@ -46,7 +47,20 @@ def read(text, where):
     value = strictjson.loads(text.encode(), where, DamagedResult)
     if not isinstance(value, dict) or value.get("kind") != "termination" or value.get("schema") != SCHEMA:
         raise DamagedResult(f"{where} is not the last word of a bench of this version. See the pod's log.")
+    attempts, error = value.get("attempts"), value.get("error")
+    if not isinstance(attempts, list) or not all(map(_is_summary, attempts)) or not (error is None or _is_error(error)):
+        raise DamagedResult(f"{where} holds what no bench leaves there. See the pod's log.")
     return value
+
+
+def _is_summary(one):
+    """Return whether this names an attempt: what it says is printed, and a pod may say anything."""
+    named = one.get("attempt") if isinstance(one, dict) else None
+    return isinstance(named, str) and ATTEMPT.fullmatch(named) is not None
+
+
+def _is_error(one):
+    return isinstance(one, dict) and isinstance(one.get("message"), str)
 
 
 def _text(summaries, error, dropped):

@@ -19,13 +19,13 @@ from runner.contract.errors import (
     JobFailed,
     KitError,
     NotStarted,
-    PublishFailed,
     ResultLost,
 )
 from runner.contract.text import printable
 from runner.host import evidence, jobs, logbook, phases, refusal, runs
 from runner.host.again import command
 from runner.host.cluster import Refused, Unanswered
+from runner.host.diagnosis import ending
 from runner.host.diagnosis.problem import name_of
 from runner.host.logbook import Log
 from runner.host.runs import Run
@@ -55,7 +55,7 @@ class Attendance:
         self._cluster, self._manner, self._show, self._clock = cluster, manner, show, clock
         self._runs = {run.name: run for run in attended}
         self._queue: queue.SimpleQueue = queue.SimpleQueue()
-        self._slots = threading.BoundedSemaphore(logbook.STREAMS)
+        self._slots = [threading.BoundedSemaphore(logbook.STREAMS) for _ in (False, True)]
         self._sight = Sight(cluster, self._runs, manner.poll_s, self._putter("changed"), self._putter("failed"), clock)
 
     def _putter(self, what):
@@ -73,6 +73,7 @@ class Attendance:
                 self._sight.start(self._only_urgent)
                 while not all(run.done for run in self._runs.values()):
                     self._take(self._next_wait_s())
+                self._only_signals()
             finally:
                 self._sight.stop()
                 for run in self._runs.values():
@@ -110,6 +111,19 @@ class Attendance:
 
     def _next_wait_s(self):
         return min([run.look_at_s for run in self._runs.values() if not run.done]) - self._clock()
+
+    def _signalled(self):
+        return any(what == "signal" for what, _ in self._waiting())
+
+    def _only_signals(self):
+        """Take a signal that came while the last run was concluded: whoever follows more runs must not go on to the next."""
+        if self._signalled():
+            self._cluster.resume()
+            followed = [run for run in self._runs.values() if run.job_of is None]
+            raise Interrupted(
+                f"Stopped after the end of {', '.join(run.name for run in followed)}. Collect:"
+                f" `python -m runner collect $({command('follow', self._cluster, followed)})`."
+            )
 
     def _only_urgent(self):
         """Take signals and failures while the first lists are on their way."""
@@ -198,6 +212,10 @@ class Attendance:
 
     def _give_up(self, run, observed, problem):
         """End following a run that does not start: it stays in the cluster, and how to end it is said."""
+        if run.job_of is not None:
+            self._show(f"{run.name}: {problem}")
+            self._collected(run)
+            return
         evidence.keep(run, observed, problem)
         refused = problem.patience is None and run.stage is not None and run.stage.deadline == "refused"
         kind = ClusterRefused if refused else NotStarted
@@ -223,11 +241,11 @@ class Attendance:
             return
         if run.collecting is not None:
             if run.collecting.done:
-                self._conclude(run, tried=True)
+                self._conclude(run)
             return
         whole, broken = logbook.frames(run.log_files)
         published = phases.published(observed.pods)
-        ran = phases.started(observed.pods) or run.stage.word == phases.GONE
+        ran = phases.started(observed.pods) or run.stage.word in (phases.GONE, phases.COMPLETE)  # pods may be gone
         if run.stage.word == phases.FAILED and published == {}:
             ran = False  # its last words say that there is nothing
         if run.measures and ran and (broken or not whole or (published or {}).keys() - whole.keys()):
@@ -237,19 +255,20 @@ class Attendance:
             if collecting is not None:
                 run.collecting = collecting
                 return
-        self._conclude(run, tried=False)
+        self._conclude(run)
 
     def _collect_from_volume(self, run, observed):
         """Submit the Job that prints what lies on the volume; return its run, None where there is no volume."""
         created = (observed.job or run.thing)["metadata"].get("creationTimestamp")
-        job = jobs.to_collect(run.thing, jobs.since(created) if created else None)
+        job = jobs.to_collect(run.thing, jobs.since(created, phases.started_at(observed.pods)) if created else None)
         if job is None:
             return None
         collecting = Run(name_of(job), "Job", job, run.folder, job_of=run)
         self._runs[collecting.name] = collecting  # before it exists, so that nothing of it is overlooked
         try:
-            # one that an earlier process made may have seen less
-            runs.delete(self._cluster, [collecting], self._manner.cancel_s)
+            there = self._cluster.get("Job", collecting.name)
+            if there is not None and ending(there) is not None:  # an earlier process's, which may have seen less
+                runs.delete(self._cluster, [collecting], self._manner.cancel_s)
             collecting.thing, _ = runs.create(self._cluster, job)
         except (Refused, Unanswered, NotStarted) as problem:
             del self._runs[collecting.name]
@@ -260,17 +279,24 @@ class Attendance:
         collecting.expected_until_s = self._clock() + EXPECTED_S
         return collecting
 
-    def _conclude(self, run, tried):
+    def _collected(self, run):
+        """End with the Job that took results off a volume, and go on with the run that it did that for."""
+        run.done = True
+        with contextlib.suppress(Refused, Unanswered):  # its own time to live removes it
+            self._cluster.delete(run.kind, run.name)
+        self._forget(run)
+        self._queue.put(("changed", run.job_of.name))
+
+    def _conclude(self, run):
         """Say how a run ended: its result whole here, lost, only a summary of it, or a failure with its reason."""
         observed = self._sight.of(run)  # once more: the logs tell more now
         problem = phases.stage(observed).problem
-        run.done = True
         if run.job_of is not None:
-            with contextlib.suppress(Refused, Unanswered):  # its own time to live removes it
-                self._cluster.delete(run.kind, run.name)
-            self._forget(run)
-            self._queue.put(("changed", run.job_of.name))
+            if run.stage.word == phases.FAILED:
+                self._show(f"{run.name}: {problem or 'nothing says why.'}")
+            self._collected(run)
             return
+        run.done = True
         evidence.keep(run, observed, problem)
         self._forget(run)
         whole, _ = logbook.frames(run.log_files)
@@ -281,15 +307,16 @@ class Attendance:
                 f"{run.name}: {problem or 'the Job failed and nothing says why.'} Evidence: {run.folder}."
             )
         elif run.measures and (not whole or lacking):
-            run.error = self._lost(run, lacking, tried)
+            run.error = self._lost(run, lacking)
         if whole:
             self._show(
                 f"{run.name}: {len(whole)} whole result{'s' if len(whole) > 1 else ''} in its log: {', '.join(sorted(whole))}."
             )
 
-    def _lost(self, run, lacking, tried):
+    def _lost(self, run, lacking):
         """Return the error of a run whose results are not all here; what its pod's last words tell of them is kept as partial."""
-        how = "neither from the log nor from the volume" if tried else "not from the log, and there is no volume"
+        volume = jobs.to_collect(run.thing) is not None
+        how = "neither from the log nor from the volume" if volume else "not from the log, and there is no volume"
         again = f"`{command('follow', self._cluster, [run])}` tries once more"
         if not lacking:
             return ResultLost(f"{run.name}: its result could be taken {how}; {again}.")
@@ -301,6 +328,10 @@ class Attendance:
 
     def _forget(self, run):
         self._sight.forget(run)
+        for (
+            log
+        ) in run.logs.values():  # one that said nothing for so long would keep its place among those that are read
+            log.stop()
         run.logs.clear()
 
     # --- signals ---
@@ -336,9 +367,13 @@ class Attendance:
         )
 
     def _cancelled(self, open_runs):
+        self._cluster.resume()  # what the second signal ended must not end the deletion's own tries
         for run in open_runs:
             evidence.keep(run, self._sight.of(run), run.stage.problem if run.stage else None)
-        runs.delete(self._cluster, open_runs, self._manner.cancel_s, self._show)
+        try:
+            runs.delete(self._cluster, open_runs, self._manner.cancel_s, self._show, self._signalled)
+        except (Refused, Unanswered) as problem:
+            raise self._come_back(problem) from None
         for run in open_runs:
             evidence.forget(run)
         where = ", ".join(str(run.folder) for run in open_runs)
@@ -349,9 +384,8 @@ class Attendance:
     def _come_back(self, problem):
         """Return the error of a cluster that said no for good while runs were followed, with the way back."""
         if isinstance(problem, OSError):
-            error: KitError = PublishFailed(
-                f"{problem.filename} could not be written: {problem.strerror}. Free space, or name another folder with --runs."
-            )
+            (folder,) = {run.folder.parent for run in self._runs.values()}
+            error: KitError = evidence.unwritable(problem, folder)
         elif isinstance(problem, Refused | Unanswered):
             error = refusal.as_error(problem, self._cluster)
         else:

@@ -28,9 +28,19 @@ def pull(reference):
 def build(context, tag, arguments, labels, epoch):
     """Build ``context`` without a cache and with all times at ``epoch`` (Unix seconds); return the image's id.
 
+    Nothing of it stays but the image: a stage that is only copied from would else stay as a container, and keep its base here.
     The build has no network, unless BUILDAH_ISOLATION is chroot, which cannot take it away.
     """
-    command = ["build", "--quiet", "--no-cache", "--layers=false", "--pull-never", "--timestamp", str(epoch)]
+    command = [
+        "build",
+        "--quiet",
+        "--no-cache",
+        "--layers=false",
+        "--force-rm",
+        "--pull-never",
+        "--timestamp",
+        str(epoch),
+    ]
     command += _network()
     command += [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
     command += [part for name, value in sorted(labels.items()) for part in ("--label", f"{name}={value}")]

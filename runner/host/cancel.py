@@ -46,9 +46,7 @@ def _known(cluster, name, options):
     """Return the ``Run`` of a name, its evidence kept."""
     thing = runs.find(cluster, name)
     if thing is None:
-        raise InputError(
-            f"{name} is not in {cluster.namespace}. `kubectl -n {cluster.namespace} get jobs` shows what there is."
-        )
+        raise InputError(f"{name} is not in {cluster.namespace}. `{cluster.kubectl} get jobs` shows what there is.")
     run = Run.of(thing, cluster, options.runs)
     observed = runs.look(cluster, thing)
     evidence.keep(run, observed, diagnose(observed))

@@ -9,12 +9,14 @@ import contextlib
 import email.utils
 import json
 import random
+import shlex
 import threading
 import time
 from dataclasses import dataclass
 from importlib import metadata
 
 import urllib3
+import yaml
 from kubernetes import client, config
 
 from runner.host.diagnosis.requests import UNKNOWN_KIND
@@ -93,6 +95,16 @@ class Cluster:
         return self._configuration.host
 
     @property
+    def place(self):
+        """Return the flags, the same for kubectl and for this kit, that lead to this cluster again."""
+        named = {"--kubeconfig": self.kubeconfig, "--context": self.context}
+        return tuple(word for flag, value in named.items() if value for word in (flag, str(value)))
+
+    @property
+    def kubectl(self):
+        return shlex.join(["kubectl", *self.place, "-n", self.namespace])
+
+    @property
     def package_version(self):
         return metadata.version(PACKAGE)
 
@@ -111,7 +123,7 @@ class Cluster:
                 context=self.context,
                 client_configuration=configuration,
             )
-        except (config.ConfigException, OSError, KeyError, TypeError, ValueError) as problem:
+        except (config.ConfigException, OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as problem:
             raise NoKubeconfig(" ".join(str(problem).split())) from None
         configuration.retries = False  # tries are counted here, with their own patience
         configuration.connection_pool_maxsize = 32

@@ -1,6 +1,7 @@
 """The verb ``collect``: take results out of the logs of pods or processes, whole or not at all."""
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def _named(log):
 
 def _read(log):
     if log == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):  # a log may hold bytes that are no text
+            sys.stdin.reconfigure(encoding="utf-8", errors="replace")
         return frame.read(sys.stdin, _named(log))
     try:
         with Path(log).open(encoding="utf-8", errors="replace") as lines:

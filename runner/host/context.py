@@ -1,7 +1,8 @@
 """Gather everything that an image is built from into one folder, so that the build itself needs no network.
 
 The folder holds the Dockerfile, ``install.sh``, ``tools`` (pip and wheel), ``wheels`` (every locked file for the base's
-Python), ``sources`` (trees of git), ``requirements`` (the hashes of all) and ``kit`` (the runner without its host side).
+Python), ``sources`` (trees of git), ``programs`` (how those are compiled that are no Python), ``requirements`` (the hashes of
+all) and ``kit`` (the runner without its host side).
 Modes are set here, never taken from a checkout; times are the builder's.
 """
 
@@ -26,6 +27,11 @@ BUILD_TOOLS = ("build", "build38")
 
 def dockerfile(stack):
     return paths.ROOT / Path(stack.requirements.file).parent / "Dockerfile"
+
+
+def recipes(stack):
+    """Return the scripts that compile a stack's programs; they lie beside its Dockerfile."""
+    return [dockerfile(stack).with_name(f"{name}.sh") for name in stack.programs]
 
 
 def gather(stack, lock, python, glibc, wheelhouse, folder, checkouts, base):
@@ -65,6 +71,9 @@ def gather(stack, lock, python, glibc, wheelhouse, folder, checkouts, base):
     _sources(stack, lock, checkouts, folder)
     _place(dockerfile(stack), folder / "Dockerfile")
     _place(INSTALL, folder / "install.sh")
+    _folder(folder / "programs")
+    for file in recipes(stack):
+        _place(file, folder / "programs" / file.name)
     for file in kit_files(stack):
         _place(file, folder / "kit" / file.relative_to(paths.ROOT))
     if base is not None:
@@ -90,7 +99,7 @@ def inputs(name, lock, pins):
     """Return the sha256 of everything that decides an image of the stack, less the commit: ``pins``, recipe, locks, runner."""
     stack = lock.stacks[name]
     hashed = hashlib.sha256("\0".join([name, *pins, ""]).encode())
-    files = [*kit_files(stack), dockerfile(stack), INSTALL]
+    files = [*kit_files(stack), dockerfile(stack), *recipes(stack), INSTALL]
     files += [paths.ROOT / lock.requirements[tools].file for tools in BUILD_TOOLS]
     files += [paths.ROOT / stack.torch.file] if stack.torch else []
     for file in sorted(files):
@@ -125,20 +134,20 @@ def _matching(folder, wanted):
 
 
 def _sources(stack, lock, checkouts, folder):
-    """Put the pinned trees of git sources into the context, and what to build of them into git.txt."""
+    """Put the pinned trees of git sources into the context, and what to build of them into git.txt and programs.txt."""
     told = ""
     _folder(folder / "sources")
-    for package, pin in stack.packages.items():
-        if pin.origin == "source":
-            source = lock.sources[pin.source]
-            for value, what in ((source.commit, "commit"), (source.tree, "tree")):
-                lockfile.need(value, f"The {what} of {pin.source}, which {package} is built from,")
-            target = folder / "sources" / package
-            _folder(target)
-            origin = checkouts.get(pin.source, source.repository)
-            epoch = origins.export_tree(origin, source.commit, source.tree, target)
-            told += f"{package} {source.commit} {epoch} {pin.sha256 or lockfile.UNRESOLVED}\n"
+    for name, where in stack.sources.items():
+        source = lock.sources[where]
+        for value, what in ((source.commit, "commit"), (source.tree, "tree")):
+            lockfile.need(value, f"The {what} of {where}, which {name} is built from,")
+        target = folder / "sources" / name
+        _folder(target)
+        epoch = origins.export_tree(checkouts.get(where, source.repository), source.commit, source.tree, target)
+        if name in stack.packages:
+            told += f"{name} {source.commit} {epoch} {stack.packages[name].sha256 or lockfile.UNRESOLVED}\n"
     _write(told, folder / "requirements" / "git.txt")
+    _write("".join(f"{name}\n" for name in stack.programs), folder / "requirements" / "programs.txt")
 
 
 def _link(file, target):

@@ -1,9 +1,11 @@
 """What is kept of a run in its folder beside its logs: the object that was submitted, and what was seen of it at its end."""
 
 import json
+import os
 from datetime import datetime, timezone
 
 from runner.contract import strictjson
+from runner.contract.errors import InputError, PublishFailed
 
 _OBJECT = "job.json"
 
@@ -30,6 +32,11 @@ def keep_partial(run, attempts):
     return _write(run.folder, "partial.json", strictjson.pretty(told))
 
 
+def check(run):
+    """Raise ``PublishFailed`` where nothing can be kept of a run: to be known before it is created."""
+    _temporary(run.folder, _OBJECT, strictjson.pretty(run.thing)).unlink()
+
+
 def note(run):
     """Note a run's object, so that its results can be taken after it is gone from the cluster."""
     _write(run.folder, _OBJECT, strictjson.pretty(run.thing))
@@ -37,10 +44,13 @@ def note(run):
 
 def noted(folder):
     """Return the object that was noted of a run, None where none was, or the run was cancelled."""
+    path = folder / _OBJECT
     try:
-        return json.loads((folder / _OBJECT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except (OSError, ValueError) as problem:
+        raise InputError(f"{path} cannot be read: {problem}. Remove it, or name another folder with --runs.") from None
 
 
 def forget(run):
@@ -49,7 +59,22 @@ def forget(run):
 
 
 def _write(folder, name, text):
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{name}.tmp"
-    temporary.write_text(text, encoding="utf-8")
-    return temporary.replace(folder / name)
+    return _temporary(folder, name, text).replace(folder / name)
+
+
+def _temporary(folder, name, text):
+    """Write a file that no other process writes; return its path."""
+    path = folder / f"{name}.{os.getpid()}.tmp"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        raise unwritable(problem, folder) from None
+    return path
+
+
+def unwritable(problem, folder):
+    """Return the error of an ``OSError``, which names no file where a disk is full."""
+    return PublishFailed(
+        f"{problem.filename or folder} could not be written: {problem.strerror}. Free space, or name another folder with --runs."
+    )

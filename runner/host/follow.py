@@ -58,5 +58,5 @@ def _found(cluster, name, options):
     if thing is not None:
         return Run.of(thing, cluster, options.runs)
     raise InputError(
-        f"{name} is neither in {cluster.namespace} nor in {options.runs}. `kubectl -n {cluster.namespace} get jobs` shows what there is."
+        f"{name} is neither in {cluster.namespace} nor in {options.runs}. `{cluster.kubectl} get jobs` shows what there is."
     )

@@ -111,11 +111,8 @@ def build(lock, name, stand_in=None, stand_in_interpreter=None, checkouts=None, 
     """
     stack = lock.stacks[name]
     base = stand_in or _pinned_base(name, stack)
-    for package, pin in stack.packages.items():
-        if pin.origin == "source":
-            lockfile.need(
-                lock.sources[pin.source].commit, f"The commit of {pin.source}, which {package} is built from,"
-            )
+    for built_of_it, source in stack.sources.items():
+        lockfile.need(lock.sources[source].commit, f"The commit of {source}, which {built_of_it} is built from,")
     interpreter = base if stack.interpreter is None else stack.interpreter.reference
     if stand_in:
         interpreter = stand_in_interpreter or stand_in
@@ -154,7 +151,11 @@ def build(lock, name, stand_in=None, stand_in_interpreter=None, checkouts=None, 
         _refuse_touched_base(name, stack, below, packages, _ask_packages(image, own))
         if stand_in is None:
             _resolve_from_base(name, stack, image, inventory, packages)
-    bill = sbom.bill(name, packages, folder / "context" / "wheels", _debian(image), epoch)
+    programs = [
+        (program, pin, lock.sources[pin.source], _sha256(image, program)) for program, pin in stack.programs.items()
+    ]
+    distribution, debian = _debian(image)
+    bill = sbom.bill(name, packages, folder / "context" / "wheels", distribution, debian, epoch, programs)
     (folder / "sbom.json").write_text(bill, encoding="utf-8")
     built = Image(image, tag, base, stand_in is None, revision, inputs, len(packages), buildah.size(image))
     (folder / "image.json").write_text(json.dumps(vars(built), indent=2) + "\n", encoding="utf-8")
@@ -232,9 +233,14 @@ def _commit():
 
 
 def _debian(image):
-    """Return [name, version, architecture] of every Debian or Ubuntu package in an image."""
+    """Return what an image's distribution is, as ("debian", "12"), and [name, version, architecture] of all its packages."""
+    distribution = buildah.ask(image, "sh", "-c", '. /etc/os-release; echo "$ID $VERSION_ID"').split()
     said = buildah.ask(image, "dpkg-query", "--show", "--showformat", "${Package} ${Version} ${Architecture}\\n")
-    return [line.split() for line in said.splitlines()]
+    return distribution, [line.split() for line in said.splitlines()]
+
+
+def _sha256(image, program):
+    return buildah.ask(image, "sha256sum", f"{sbom.PROGRAMS}/{program}").split()[0]
 
 
 def _push(name, built, team):
@@ -282,5 +288,5 @@ def _inputs(lock, name, stand_in=None):
     stack = lock.stacks[name]
     pins = [stand_in or stack.image.digest, lock.tools["buildah"]]
     pins += [stack.interpreter.digest] if stack.interpreter else []
-    pins += [lock.sources[pin.source].commit for pin in stack.packages.values() if pin.origin == "source"]
+    pins += [lock.sources[source].commit for source in stack.sources.values()]
     return context.inputs(name, lock, pins)

@@ -47,11 +47,11 @@ class Manifest:
 
 def queue(thing):
     """Return the name of the queue that a run waits in, None where it waits in none."""
-    return thing["metadata"].get("labels", {}).get(QUEUE)
+    return (thing["metadata"].get("labels") or {}).get(QUEUE)
 
 
 def component(thing):
-    return thing["metadata"].get("labels", {}).get(COMPONENT)
+    return (thing["metadata"].get("labels") or {}).get(COMPONENT)
 
 
 def read(places):
@@ -69,9 +69,18 @@ def read(places):
     return [one for one in found if one.kind != "Kustomization"]
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads YAML as kubectl does, to which 2026-11-26 is text."""
+
+    yaml_implicit_resolvers = {
+        first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def _documents(file):
     try:
-        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+        documents = list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=_Loader))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
         raise InputError(f"{file} is no manifest: {' '.join(str(problem).split())}. Render it again.") from None
     for thing in documents:
@@ -99,11 +108,20 @@ def of_component(manifests, name, only=None):
 
 def pods(thing):
     """Return (pod spec, number of such pods) of a Job, MPIJob or JobSet, the pod that prints results first."""
-    spec = thing["spec"]
+    return [(one["template"]["spec"], one.get(number, 1)) for one, number in _replicas(thing)]
+
+
+def templates(thing):
+    """Return the pod templates of a run, that of the pod that prints results first."""
+    return [one["template"] for one, _ in _replicas(thing)]
+
+
+def _replicas(thing):
+    """Return (what holds a pod template, the key of the number of such pods) of a run, that of the pod that prints results first."""
     if thing["kind"] == "MPIJob":
-        replicas = [spec["mpiReplicaSpecs"].get(role) for role in ("Launcher", "Worker")]
-        return [(one["template"]["spec"], one.get("replicas", 1)) for one in replicas if one]
-    return [(one["template"]["spec"], one.get("parallelism", 1)) for one in _job_specs(thing)]
+        replicas = [thing["spec"]["mpiReplicaSpecs"].get(role) for role in ("Launcher", "Worker")]
+        return [(one, "replicas") for one in replicas if one]
+    return [(one, "parallelism") for one in _job_specs(thing)]
 
 
 def pod_specs(thing):
@@ -150,31 +168,49 @@ def shared_claims(thing):
     return sorted(claim for claim, number in mounted.items() if number > 1)
 
 
-def to_submit(thing, deadline_s=None, repeat=1):
-    """Return a run as it is submitted: its own deadline, its digest, and a name that no other content has.
+def to_submit(thing, deadline_s=None, alone=True):
+    """Return a run as it is submitted: its digest, a name that no other content has, and its own deadline.
 
-    ``repeat`` 2 and more make new runs of the same content. Rendered Jobs are patient, since they may wait for each other and for
-    the weights; here one is submitted at a time, after the weights: it gets its own deadline (the one given, or that of the
-    annotation ``bloomz-bench.dev/deadline-seconds``), and waits no longer than a minute for weights, which holds the devices.
+    Rendered Jobs are patient, since they may wait for each other and for the weights. One that is submitted ``alone``, after the
+    weights and after the others, gets its own deadline (the one given, or that of the annotation
+    ``bloomz-bench.dev/deadline-seconds``), and waits no longer than a minute for weights, which holds the devices. The digest is of
+    what was rendered: a run is the same one however long it may take.
     """
     made = anywhere(thing)
     metadata = made["metadata"]
-    annotations, labels = metadata.setdefault("annotations", {}), metadata.setdefault("labels", {})
-    alone = deadline_s if deadline_s is not None else annotations.get(DEADLINE)
-    if alone is not None:  # a JobSet has none of its own: its Jobs have
+    annotations = metadata["annotations"] = metadata.get("annotations") or {}
+    labels = metadata["labels"] = metadata.get("labels") or {}
+    _check_labels(made)
+    annotations[SHA256] = strictjson.sha256_of(made["spec"])
+    if deadline_s is None and alone:
+        deadline_s = annotations.get(DEADLINE)
+        if deadline_s is not None and not str(deadline_s).isdecimal():
+            raise InputError(f"{DEADLINE} of {metadata['name']} is {deadline_s!r}, no number of seconds. Render again.")
+    if deadline_s is not None:  # a JobSet has none of its own: its Jobs have
         of_operator = made["kind"] == "MPIJob"
         for limited in [made["spec"].setdefault("runPolicy", {})] if of_operator else _job_specs(made):
-            limited["activeDeadlineSeconds"] = int(alone)
-    for spec in pod_specs(made):
+            limited["activeDeadlineSeconds"] = int(deadline_s)
+    for spec in pod_specs(made) if alone else ():
         for container in spec.get("initContainers") or []:
             _wait_less(container.get("command") or [])
             _wait_less(container.get("args") or [])
-    annotations[SHA256] = strictjson.sha256_of(made["spec"])
     labels["app.kubernetes.io/managed-by"] = "bloomz-bench"
-    metadata["name"] = f"{metadata['name']}-{annotations[SHA256][:6]}{f'-r{repeat}' if repeat > 1 else ''}"
+    metadata["name"] = f"{metadata['name']}-{annotations[SHA256][:6]}"
     if len(metadata["name"]) > MAX_NAME + 11:
         raise InputError(f"The name {metadata['name']} is too long for the pods of a run. Shorten it and render again.")
     return made
+
+
+def _check_labels(made):
+    """Refuse a run that lost, as by kustomize, the labels by which its objects are found: it would seem to be gone."""
+    for metadata in (made["metadata"], *(template["metadata"] for template in templates(made))):
+        labels = metadata.get("labels") or {}
+        lost = [f"{key}={value}" for key, value in KIT.items() if labels.get(key) != value]
+        if lost:
+            raise InputError(
+                f"{made['kind']} {made['metadata']['name']}, or its pods, lost the label {lost[0]}, by which they are found. Leave the"
+                " kit's own labels as they are rendered."
+            )
 
 
 def anywhere(thing):
@@ -233,7 +269,7 @@ def to_collect(thing, since=None):
     labels = {
         key: value
         for key, value in thing["metadata"].get("labels", {}).items()
-        if key.startswith(("app.kubernetes.io/", QUEUE))
+        if key.startswith(("app.kubernetes.io/", "sidecar.istio.io/", QUEUE))
     }
     labels |= {COMPONENT: "collect", **KIT}
     return {
@@ -280,7 +316,12 @@ def _frames_command(container, thing, since):
     return {**({"command": command} if command else {}), "args": [*before, *arguments]}
 
 
-def since(created):
-    """Return the earliest name that an attempt of a Job can have: its clock may be some minutes behind the API server's."""
-    time = datetime.fromisoformat(created.replace("Z", "+00:00")) - timedelta(minutes=10)
+def since(created, started=None):
+    """Return the earliest name that an attempt of a Job can have: that of the moment when its container ``started``, which the
+    same clock tells; where that is not known, the Job was ``created`` by the API server's, and its node's may be some minutes behind."""
+    time = _time(started) if started else _time(created) - timedelta(minutes=10)
     return f"{time:%Y%m%dT%H%M%SZ}"
+
+
+def _time(text):
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -67,6 +67,15 @@ class Package:
 
 
 @dataclass(frozen=True)
+class Program:
+    """What an image holds beside its Python packages, compiled from ``source``; ``license`` is its SPDX identifier."""
+
+    version: str
+    source: str
+    license: str
+
+
+@dataclass(frozen=True)
 class Stack:
     """``engine`` is how a BLOOM is run on it unless a case or the user says otherwise; ``firmware`` is that of Gaudi2.
 
@@ -83,8 +92,15 @@ class Stack:
     requirements: Requirements
     torch: Requirements | None
     packages: dict[str, Package]
+    programs: dict[str, Program]
     driver: str
     firmware: str
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The source of each package and program that an image's build makes of one."""
+        pins: dict[str, Package | Program] = {**self.packages, **self.programs}
+        return {name: pin.source for name, pin in pins.items() if pin.source is not None}
 
 
 @dataclass(frozen=True)
@@ -153,10 +169,10 @@ def read(path: Path = paths.LOCK) -> Lock:
         if name not in lock.stacks:
             raise InputError(f"{paths.shown(path)}: built has {name!r}, which is no entry of stacks.")
     for name, stack in lock.stacks.items():
-        for package, pin in stack.packages.items():
-            if pin.source is not None and pin.source not in lock.sources:
+        for built, source in stack.sources.items():
+            if source not in lock.sources:
                 raise InputError(
-                    f"{paths.shown(path)}: {name} builds {package} from {pin.source!r}, which is no entry of sources."
+                    f"{paths.shown(path)}: {name} builds {built} from {source!r}, which is no entry of sources."
                 )
     return lock
 
@@ -235,6 +251,9 @@ def _stack(fields):
             requirements=_requirements(fields.fields("requirements"), python),
             torch=_requirements(fields.fields("torch"), python) if fields.take("torch", dict, None) else None,
             packages={name: _package(entry) for name, entry in fields.each("packages")},
+            programs={name: _program(entry) for name, entry in fields.each("programs")}
+            if fields.take("programs", dict, None)
+            else {},
             driver=driver,
             firmware=firmware,
         ),
@@ -260,6 +279,11 @@ def _package(fields):
         source=fields.text("source") if origin == "source" else None,
     )
     return _finish(fields, package)
+
+
+def _program(fields):
+    version = fields.pattern("version", _VERSION, "a version or unresolved")
+    return _finish(fields, Program(version, fields.text("source"), fields.text("license")))
 
 
 def _pinned(fields):

@@ -16,7 +16,9 @@ from runner.host.cluster import Refused, Unanswered, jittered
 
 KNOWN_LINES = 250_000  # of 40 bytes, in the 10 MiB at which a kubelet rotates a log (containerLogMaxSize)
 OVERLAP_S = 10.0
-STREAMS = 8  # followed at the same time; the logs of others are read when their turn comes
+STREAMS = (
+    8  # followed at the same time, and as many read to their end; the logs of others are read when their turn comes
+)
 TRIES_AFTER_THE_END = 5
 
 
@@ -29,6 +31,7 @@ class Log(threading.Thread):
     """
 
     def __init__(self, cluster, pod, container, path, ended, told, finished, failed, slots):
+        """``slots`` are those of logs that are followed, and of logs whose container has ended: those must not wait for these."""
         super().__init__(daemon=True, name=f"log of {pod}")
         self._cluster, self._pod, self._container, self.path = cluster, pod, container, path
         self._ended, self._told, self._finished, self._failed = ended, told, finished, failed
@@ -72,9 +75,11 @@ class Log(threading.Thread):
             self._finished()
 
     def _read(self):
-        while not self._slots.acquire(timeout=0.2):
+        slots = self._slots[self._ended()]
+        while not slots.acquire(timeout=0.2):
             if self._stopped.is_set():
                 return
+            slots = self._slots[self._ended()]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._remember()
@@ -83,7 +88,7 @@ class Log(threading.Thread):
         finally:
             self._known.clear()
             self._order.clear()
-            self._slots.release()
+            slots.release()
 
     def _remember(self):
         """Know the lines of an earlier time, so that following again adds to the same file; drop one that was cut."""

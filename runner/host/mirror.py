@@ -18,13 +18,14 @@ class Mirror(threading.Thread):
     """The objects of one kind that belong to runs.
 
     ``owner(object)`` returns the name of an object's run, None for those that are nobody's; ``changed(run)`` is called after its
-    objects changed; ``failed(problem)`` once, when the cluster's last word is no. ``optional`` kinds may be forbidden or unknown.
+    objects changed; ``failed(problem)`` once, when the cluster's last word is no. ``optional`` kinds may be forbidden, unknown or
+    out of order (events may have an etcd of their own): they say more, and nothing depends on them.
     """
 
     def __init__(self, cluster, kind, owner, changed, failed, selector=None, poll_s=5.0, optional=False):
         super().__init__(daemon=True, name=f"mirror of {kind}")
         self._cluster, self._kind, self._owner, self._selector = cluster, kind, owner, selector
-        self._changed, self._failed, self._poll_s, self._optional = changed, failed, poll_s, optional
+        self._changed, self._failed, self._poll_s, self.optional = changed, failed, poll_s, optional
         self._lock, self._stopped, self._stream = threading.Lock(), threading.Event(), None
         self._objects: dict[str, dict[str, dict]] = {}  # by run, then by uid
         self._gone: dict[str, dict[str, dict]] = {}
@@ -57,17 +58,22 @@ class Mirror(threading.Thread):
             self._gone.pop(run, None)
 
     def run(self):
-        try:
-            self._follow()
-        except (Refused, Unanswered) as problem:
-            if self._stopped.is_set():
-                return
-            if self._optional and isinstance(problem, Refused) and problem.status in (403, 404):
+        while not self._stopped.is_set():
+            try:
+                self._follow()
+            except (Refused, Unanswered) as problem:
+                if self._stopped.is_set():
+                    return
+                if not self.optional:
+                    self._failed(problem)
+                    return
                 self.listed.set()
+                if isinstance(problem, Refused) and problem.status in (403, 404):
+                    return
+                self._stopped.wait(jittered(self._poll_s))
+            except Exception as problem:  # a defect ends the whole, not this thread alone
+                self._failed(problem)
                 return
-            self._failed(problem)
-        except Exception as problem:  # a defect ends the whole, not this thread alone
-            self._failed(problem)
 
     def _follow(self):
         failures, wait_s = 0, 0.2

@@ -3,7 +3,17 @@
 from dataclasses import dataclass, replace
 
 from runner.host.diagnosis import Problem, diagnose, ending
-from runner.host.diagnosis.problem import deadline_s, events_of, holds, last_words, name_of, states, suspended
+from runner.host.diagnosis.problem import (
+    beside,
+    deadline_s,
+    events_of,
+    holds,
+    last_words,
+    name_of,
+    own_container,
+    states,
+    suspended,
+)
 
 # How long a run may stay where it is without progress, in seconds; None for ever. Each is a flag: --unschedulable-s and so on.
 DEADLINES = {
@@ -86,12 +96,13 @@ def _of_pod(observed, pod):
         grown = f" ({len(growing)} scale-up)" if growing else ""
         return Stage("pending", f"{name} waits for a node{grown}", "unschedulable", f"{mark}{len(growing)}")
     node = pod.get("spec", {}).get("nodeName", "its node")
-    ended = any(not init for _, _, init in states(pod, "terminated")) and not any(states(pod, "running"))
+    ended = any(container == own_container(pod) for container, _, _ in states(pod, "terminated"))
     if status.get("phase") in ("Succeeded", "Failed") or ended:
         return Stage("ending", f"{name} has ended; the Job's controller decides", "creating", mark)
-    if any(not init for _, _, init in states(pod, "running")):
+    if any(container == own_container(pod) for container, _, _ in states(pod, "running")):
         return Stage("running", f"{name} runs on {node}", "overrun", mark)
-    running = next((container for container, _, init in states(pod, "running") if init), None)
+    passing = (container for container, _, _ in states(pod, "running") if container not in beside(pod))
+    running = next(passing, None)
     if running:
         return Stage("init", f"{name} runs {running} on {node}", "init", mark + running)
     if _pulling(observed, pod):
@@ -161,19 +172,26 @@ def container_ended(pod, container):
 
 
 def containers_started(pod):
-    """Return the names of the containers of a pod that have a log, init containers first."""
+    """Return the names of the containers of a pod that have a log, init containers first; without what stands beside them."""
     found = [(name, init) for kind in ("running", "terminated") for name, _, init in states(pod, kind)]
-    return [name for name, _ in sorted(found, key=lambda one: not one[1])]
-
-
-def main_container(pod):
-    """Return the name of the container that prints results: the first that is no init container."""
-    return (pod.get("spec", {}).get("containers") or [{}])[0].get("name")
+    return [name for name, _ in sorted(found, key=lambda one: not one[1]) if name not in beside(pod)]
 
 
 def started(pods):
-    """Return whether some pod's main container has run at all."""
-    return any(main_container(pod) in containers_started(pod) for pod in pods)
+    """Return whether some pod's own container has run at all."""
+    return any(own_container(pod) in containers_started(pod) for pod in pods)
+
+
+def started_at(pods):
+    """Return when the first of the pods' own containers started, by its node's clock; None where that is not known."""
+    found = [
+        state.get("startedAt")
+        for pod in pods
+        for kind in ("running", "terminated")
+        for name, state, _ in states(pod, kind)
+        if name == own_container(pod)
+    ]
+    return min(filter(None, found), default=None)
 
 
 def published(pods):
@@ -181,7 +199,7 @@ def published(pods):
     found = None
     for pod in pods:
         for name, state, init in states(pod, "terminated"):
-            told = last_words(state.get("message") or "") if not init and name == main_container(pod) else None
+            told = last_words(state.get("message") or "") if not init and name == own_container(pod) else None
             if told is not None:
                 found = {**(found or {}), **{one["attempt"]: one for one in told.get("attempts") or []}}
     return found

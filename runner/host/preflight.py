@@ -1,10 +1,13 @@
 """Ask the cluster before anything is created: rights, what the runs name, what its admission says, and what its nodes have."""
 
+import shlex
+
 from runner.contract.errors import ClusterRefused
 from runner.contract.text import printable
 from runner.host import jobs, refusal
 from runner.host.cluster import GROUPS, Refused, Unanswered
 from runner.host.diagnosis.problem import condition, quantity
+from runner.host.manifests import names
 
 # (group, resource, subresource, verbs): all that submitting, following, collecting and cancelling take. k8s/11-rbac-submitter.yaml
 # grants these and no more; the tests hold both to each other, and each to be needed.
@@ -81,12 +84,20 @@ def _check_needs(cluster, manifests, runs):
         if kind == "ConfigMap" and manifest is not None:
             missing.append(jobs.anywhere(manifest.thing))
             continue
-        where = f"kubectl apply -f {manifest.file}" if manifest else "kubectl apply -f k8s/"
         raise ClusterRefused(
             f"The {kind} {name}, which the Jobs name, does not exist in {cluster.namespace}. Whoever keeps the namespace creates it:"
-            f" `{where}`."
+            f" {_how_to_create(cluster, manifest)}."
         )
     return missing
+
+
+def _how_to_create(cluster, manifest):
+    """Return the commands that create an object in the namespace that is used, whichever one its manifest was rendered for."""
+    apply = shlex.join(["kubectl", *cluster.place, "apply", "-f"])
+    rendered_for = manifest.thing["metadata"].get("namespace", cluster.namespace) if manifest else names.NAMESPACE
+    if rendered_for == cluster.namespace:
+        return f"`{apply} {manifest.file if manifest else 'k8s/'}`"
+    return f"`python -m runner render --namespace {cluster.namespace} --out FOLDER`, then `{apply} FOLDER`"
 
 
 def _check_volumes(cluster, runs):
@@ -98,7 +109,7 @@ def _check_volumes(cluster, runs):
                 raise ClusterRefused(
                     f"The claim {name} can be mounted on one node at a time ({', '.join(modes)}), and the pods of"
                     f" {thing['metadata']['name']} mount it on several. Make it anew with a storage class that offers ReadWriteMany:"
-                    f" `kubectl -n {cluster.namespace} get pvc {name}`."
+                    f" `{cluster.kubectl} get pvc {name}`."
                 )
 
 
@@ -112,7 +123,7 @@ def _check_queues(cluster, runs, show):
                 raise
             show(f"queue: this cluster does not serve {'/'.join(GROUPS['LocalQueue'][:2])}; {name} was not looked up.")
             continue
-        look = f"`kubectl -n {cluster.namespace} get localqueues` shows what there is; render with such a `--queue`"
+        look = f"`{cluster.kubectl} get localqueues` shows what there is; render with such a `--queue`"
         if found is None:
             raise ClusterRefused(f"The LocalQueue {name} does not exist in {cluster.namespace}. {look}.")
         active = condition(found, "Active") or {}

@@ -15,6 +15,7 @@ def as_error(problem, cluster):
             cluster.namespace,
             cluster.package_version,
             problem.retry_after_s,
+            cluster.place,
         )
         kind = Unreachable if problem.status == 429 or problem.status >= 500 else ClusterRefused
         return kind(str(said))

@@ -101,7 +101,7 @@ def look(cluster, thing):
     about = {name, *jobs.made_for(thing), *map(name_of, pods)}
     events = [one for one in cluster.list("Event")[0] if one.get("involvedObject", {}).get("name") in about]
     pods.sort(key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
-    return Observed(name, cluster.namespace, kind, thing, tuple(pods), tuple(events))
+    return Observed(name, cluster.namespace, kind, thing, tuple(pods), tuple(events), place=cluster.place)
 
 
 def create(cluster, thing):
@@ -115,16 +115,20 @@ def create(cluster, thing):
         return {**there, "kind": thing["kind"]}, True
 
 
-def delete(cluster, runs, patience_s, show=lambda text: None):
-    """Delete runs with all that they own, and wait until they are gone. Raises ``NotStarted`` for one that does not go in time."""
+def delete(cluster, runs, patience_s, show=lambda text: None, enough=lambda: False):
+    """Delete runs with all that they own, and wait until they are gone, or ``enough()`` is true. Raises ``NotStarted`` for one that
+    does not go in time."""
     for run in runs:
         cluster.delete(run.kind, run.name)
     until_s = time.monotonic() + patience_s
     for run in runs:
         while cluster.get(run.kind, run.name) is not None:
+            if enough():
+                show(f"{run.name}: is still being deleted; that goes on in the cluster.")
+                return
             if time.monotonic() > until_s:
                 raise NotStarted(
-                    f"{run.name} is still being deleted after {patience_s:.0f} s. Look: `kubectl -n {cluster.namespace} get pods`."
+                    f"{run.name} is still being deleted after {patience_s:.0f} s. Look: `{cluster.kubectl} get pods`."
                 )
             time.sleep(0.2)
         show(f"{run.name}: deleted.")

@@ -11,6 +11,7 @@ from runner.host.mirror import Mirror
 from runner.host.runs import POD_LABELS
 
 NODES_S = 60.0  # between two lists of the nodes
+OPTIONAL_S = 5.0  # that are waited for what says more, before a run is looked at without it
 _OF_CLAIMS = ""  # the owner of claims' events, in place of a run: several runs may wait for one claim
 
 
@@ -32,9 +33,12 @@ class Sight:
         self._mirror("Event", self._run_of_event, optional=True)
         if any(jobs.queue(run.thing) for run in self._runs.values()):
             self._mirror("Workload", self._run_of_workload, optional=True)
+        until_s = self._clock() + OPTIONAL_S
         for mirror in self._mirrors.values():
             while not mirror.listed.wait(0.05) and mirror.is_alive():
                 waiting()
+                if mirror.optional and self._clock() > until_s:
+                    break
         waiting()
 
     def stop(self):
@@ -61,6 +65,7 @@ class Sight:
             claims=self._claims(run) if closely else {},
             workload=(of.get("Workload") or [None])[-1],
             neighbours=self._neighbours() if closely else (),
+            place=self._cluster.place,
         )
         return replace(seen, log=_last_lines(run, seen.pod))
 
@@ -110,11 +115,13 @@ class Sight:
             return name
         if about.get("kind") == "PersistentVolumeClaim":
             return _OF_CLAIMS
-        stem = name
+        stem, of_pod = name, about.get("kind") == "Pod"
         while "-" in stem:  # a pod's name is its run's with something after it
             stem = stem.rpartition("-")[0]
-            if stem in self._runs:
+            run = self._runs.get(stem)
+            if run is not None and (run.kind != "Job" or of_pod):
                 return stem
+            of_pod = False  # that of a Job has one part more: with two it is of another Job, whose name is longer
         return None
 
     def _run_of_workload(self, workload):

@@ -10,6 +10,7 @@ from runner.contract.errors import ClusterRefused, Interrupted, JobFailed, NotSt
 from runner.host import attend, connection, evidence, jobs, preflight, refusal, runs
 from runner.host.cluster import Refused, Unanswered
 from runner.host.diagnosis import diagnose, ending
+from runner.host.diagnosis.problem import name_of
 from runner.host.runs import Run
 
 
@@ -31,13 +32,18 @@ def parser():
     )
     described.add_argument("--rerun", action="store_true", help="measure again what was measured, or failed, already")
     described.add_argument(
-        "--detach", action="store_true", help="create all and return; names go to standard output, for `follow`"
+        "--detach",
+        action="store_true",
+        help="create all at once, as patient as they were rendered, and return; names go to standard output, for `follow`",
     )
     described.add_argument(
         "--dry-run", action="store_true", help="check, print exactly what would be created, and create nothing"
     )
     described.add_argument(
-        "--deadline-s", type=int, metavar="S", help="each Job's own deadline (default: that of its model)"
+        "--deadline-s",
+        type=int,
+        metavar="S",
+        help="each Job's own deadline (default: that of its model; as rendered with --detach)",
     )
     connection.add_flags(described)
     connection.add_follow_flags(described)
@@ -48,7 +54,8 @@ def main(arguments):
     options = parser().parse_args(arguments)
     manifests = jobs.read(options.manifests)
     wanted = [
-        jobs.to_submit(one.thing, options.deadline_s) for one in jobs.of_component(manifests, "bench", options.only)
+        jobs.to_submit(one.thing, options.deadline_s, alone=not options.detach)
+        for one in jobs.of_component(manifests, "bench", options.only)
     ]
     if not wanted:
         raise UsageError(
@@ -85,9 +92,12 @@ def _run_all(cluster, before, wanted, options):
             later = len(before) + len(wanted) - number
             if not later:
                 raise
+            way = "the same `submit` again meets what there is and goes on with the rest."
+            if options.rerun:
+                names = ", ".join(name_of(one).rpartition("-")[0] for one in [*before, *wanted][number:])
+                way = f"`submit --rerun` with `--only` measures them: {names}."
             raise Interrupted(
-                f"{stopped} Of these manifests {later} more {'was' if later == 1 else 'were'} not created yet: the same `submit`"
-                " again meets what there is and goes on with the rest."
+                f"{stopped} Of these manifests {later} more {'was' if later == 1 else 'were'} not created yet: {way}"
             ) from None
     return first
 
@@ -107,25 +117,27 @@ def _run(cluster, thing, options):
 
 
 def _submitted(cluster, thing, options):
-    """Return the ``Run`` to follow: created now, met in the cluster, or gone from it and known here."""
+    """Return the ``Run`` to follow, the newest of its repetitions: created now, met in the cluster, or gone from it and known here."""
+    prefetch, newest = jobs.component(thing) == "prefetch", None
     for repeat in itertools.count(1):
-        named = _repeated(thing, repeat)
-        run = Run.of(named, cluster, options.runs)
+        run = Run.of(_repeated(thing, repeat), cluster, options.runs)
         there, noted = cluster.get(run.kind, run.name), evidence.noted(run.folder)
-        prefetch = jobs.component(thing) == "prefetch"
         if there is None and (noted is None or prefetch):  # a prefetch that was done is done at once
-            return _created(cluster, run)
-        ended = there is None or ending(there)
-        if options.rerun and (ended == "failed" if prefetch else ended):
-            continue
-        if there is None:
-            run.thing = noted
-            connection.show(
-                f"{run.name}: was submitted before and is gone; what is kept of it is taken. --rerun measures again."
-            )
-            return run
-        return _met(cluster, there, run)
-    raise AssertionError("the count has no end")
+            break
+        newest = run, there, noted
+    if newest is None:
+        return _created(cluster, run, options)
+    known, there, noted = newest
+    ended = there is None or ending(there)
+    if options.rerun and (ended == "failed" if prefetch else ended):
+        return _created(cluster, run, options)
+    if there is not None:
+        return _met(cluster, there, known, options)
+    known.thing = noted
+    connection.show(
+        f"{known.name}: was submitted before and is gone; what is kept of it is taken. --rerun measures again."
+    )
+    return known
 
 
 def _repeated(thing, repeat):
@@ -133,10 +145,11 @@ def _repeated(thing, repeat):
     return {**thing, "metadata": {**thing["metadata"], "name": name}}
 
 
-def _created(cluster, run):
+def _created(cluster, run, options):
+    evidence.check(run)
     made, was_there = runs.create(cluster, run.thing)
     if was_there:
-        return _met(cluster, made, run)  # an answer that was lost, or another client: its digest tells
+        return _met(cluster, made, run, options)  # an answer that was lost, or another client: its digest tells
     connection.show(f"{run.name}: created in {cluster.namespace}.")
     run.thing = made
     run.expected_until_s = time.monotonic() + attend.EXPECTED_S
@@ -144,22 +157,29 @@ def _created(cluster, run):
     return run
 
 
-def _met(cluster, there, run):
+def _met(cluster, there, run, options):
     """Return the ``Run`` of a Job that is there already: followed, collected, or refused with the reason."""
     own = run.thing["metadata"]["annotations"][jobs.SHA256]
     digest = there["metadata"].get("annotations", {}).get(jobs.SHA256)
     if digest != own:
         raise ClusterRefused(
             f"{run.name} is there with another content (spec-sha256 {digest or 'none'}, here {own}). Delete it, if it is nobody's:"
-            f" `kubectl -n {cluster.namespace} delete {run.kind.lower()} {run.name}`."
+            f" `{cluster.kubectl} delete {run.kind.lower()} {run.name}`."
         )
     run.thing = {**there, "kind": run.kind}
     word = ending(there)
-    if word == "failed":
+    if word is None and there["metadata"].get("deletionTimestamp"):
+        raise NotStarted(f"{run.name} is just being deleted. Submit again once it is gone.")
+    if word == "failed" and options.detach:
         problem = diagnose(runs.look(cluster, run.thing))
-        raise JobFailed(f"{run.name} failed before: {problem} `python -m runner submit --rerun` measures again.")
-    connection.show(
-        f"{run.name}: {'is complete already; its result is taken' if word else 'runs already; following it'}."
-    )
+        raise JobFailed(f"{run.name} failed before: {problem} The same `submit` with --rerun measures again.")
+    connection.show(f"{run.name}: {_MET[word]}.")
     evidence.note(run)
     return run
+
+
+_MET = {
+    None: "runs already; following it",
+    "complete": "is complete already; its result is taken",
+    "failed": "failed before; what it left is taken. The same `submit` with --rerun measures again",
+}

@@ -43,6 +43,23 @@ def test_what_is_written_is_read_again():
 
 
 @pytest.mark.parametrize(
+    "given",
+    [
+        {"attempts": None},
+        {"attempts": [1]},
+        {"attempts": [{}]},
+        {"attempts": [{"attempt": "\x1b[2J20261122T100000Z-0123abcd"}]},
+        {"error": "text"},
+        {"error": {"message": 1}},
+    ],
+)
+def test_what_no_bench_leaves_is_not_taken_for_last_words(given):
+    told = {**json.loads(termination.write([one()])), **given}
+    with pytest.raises(DamagedResult, match="holds what no bench leaves there"):
+        termination.read(json.dumps(told), "here")
+
+
+@pytest.mark.parametrize(
     "summaries, message, kept, dropped, estimates, cut",
     [
         (3, "short", 3, 0, True, False),

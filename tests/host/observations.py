@@ -73,6 +73,15 @@ def unschedulable(message, **what):
     return seen(pods=(pod(condition("PodScheduled", "False", "Unschedulable", message)),), **what)
 
 
+def beside_a_mesh(own, other, phase="Pending", **what):
+    """Return a run whose pod got another container before its own, as a mesh's webhook puts it there."""
+    states = [{"name": "istio-proxy", "state": other}, {"name": "bench", "state": own}]
+    where = pod(condition("PodScheduled"), node="node1", phase=phase, containerStatuses=states)
+    where["metadata"]["labels"] = where["metadata"].get("labels", {}) | {"app.kubernetes.io/component": "bench"}
+    where["spec"]["containers"] = [{"name": "istio-proxy", "image": "proxy"}, *where["spec"]["containers"]]
+    return seen(pods=(where,), log=("draining",), **what)
+
+
 def placed(*, events=(), log=(), the_job=None, **status):
     where = pod(condition("PodScheduled"), node="node1", **status)
     return seen(job=the_job or job(), pods=(where,), events=events, log=tuple(log))
@@ -406,6 +415,18 @@ ALL = {
         ],
     ),
     "offline, no name": ended(6, log=["huggingface_hub.errors.OfflineModeIsEnabled: Cannot reach the hub"]),
+    "a failure beside a mesh": beside_a_mesh(
+        {"terminated": {"exitCode": 6, "message": "runner: tokens differ. Look."}},
+        {"terminated": {"exitCode": 137, "reason": "Error"}},
+        job=job(condition("Failed", reason="PodFailurePolicy")),
+    ),
+    "a mesh that failed the pod": beside_a_mesh(
+        {"terminated": {"exitCode": 0}},
+        {"terminated": {"exitCode": 1, "reason": "Error"}},
+        phase="Failed",
+        job=job(condition("Failed", reason="PodFailurePolicy")),
+    ),
+    "a mesh that goes on": beside_a_mesh({"terminated": {"exitCode": 0, "reason": "Completed"}}, {"running": {}}),
     "backoff": seen(
         job=job(
             condition("Failed", reason="BackoffLimitExceeded", message="Job has reached the specified backoff limit")

@@ -1,11 +1,14 @@
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 
 from runner.contract import frame, strictjson
 from runner.contract import result as contract
 from runner.contract.errors import DamagedResult, InputError
-from runner.host import collect, results
+from runner.host import collect, paths, results
 from tests import samples
 
 FIRST, SECOND = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
@@ -58,6 +61,16 @@ def test_standard_input_is_a_log_too(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(framed()[0])))
     assert run(tmp_path, "-") == 0
     assert FIRST in capsys.readouterr().out
+
+
+def test_a_log_by_pipe_may_hold_bytes_that_are_no_text(tmp_path):
+    lines, _ = framed()
+    given = b"\xff\xfe noise\n" + "\n".join(lines).encode() + b"\n"
+    command = [sys.executable, "-m", "runner", "collect", "-", "--results", str(tmp_path)]
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    said = subprocess.run(command, input=given, capture_output=True, env=strict, cwd=paths.ROOT)
+    assert said.returncode == 0, said.stderr
+    assert FIRST.encode() in said.stdout
 
 
 def test_a_cut_frame_is_refused_with_one_sentence_and_the_rest_is_taken(tmp_path, capsys):

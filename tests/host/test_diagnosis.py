@@ -19,6 +19,23 @@ def answers():
     told = {
         "401": (401, "Unauthorized"),
         "403": (403, 'jobs.batch is forbidden: User "someone" cannot create resource "jobs"'),
+        "403 quota": (
+            403,
+            'jobs.batch "x" is forbidden: exceeded quota: team, requested: count/jobs.batch=1, used: count/jobs.batch=5,'
+            " limited: count/jobs.batch=5",
+        ),
+        "403 webhook": (
+            403,
+            'admission webhook "validation.gatekeeper.sh" denied the request: [team] label is missing',
+        ),
+        "422 policy": (
+            422,
+            "jobs.batch \"x\" is forbidden: ValidatingAdmissionPolicy 'team' with binding 'all' denied request: no label",
+        ),
+        "403 terminating": (
+            403,
+            'jobs.batch "x" is forbidden: unable to create new content in namespace bench because it is being terminated',
+        ),
         "404": (404, 'persistentvolumeclaims "x" not found'),
         "404 namespace": (404, 'namespaces "bench" not found'),
         "404 kind": (404, "404 page not found"),

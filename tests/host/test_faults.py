@@ -1,14 +1,16 @@
 """The client while the API server misbehaves: no result lost, none counted twice, no hang past a deadline."""
 
+import errno
 import json
 import random
+import threading
 import time
 
 import pytest
 
-from runner.contract.errors import ClusterRefused, Unreachable
+from runner.contract.errors import ClusterRefused, InputError, PublishFailed, Unreachable
 from runner.host import cluster as host_cluster
-from runner.host import preflight
+from runner.host import logbook, preflight, sight
 from tests import apiserver, clusterplay
 from tests.apiserver import Fault
 from tests.clusterplay import FIRST, SECOND, Play, condition, framed
@@ -105,6 +107,25 @@ def test_the_first_half_open_answer_is_not_waited_for_longer_than_its_deadline(c
     assert client.submit("--request-timeout-s", "0.5") == 0
     assert time.monotonic() - began_s < 10
     assert client.collected() == [FIRST]
+
+
+def test_a_log_that_falls_silent_is_left_when_its_run_is_concluded(client, cluster):
+    def falls_silent(play, job):
+        stands(play, job)
+        play.wait(0.2)
+        ended = {"name": "bench", "state": {"terminated": {"exitCode": 0}}}
+        cluster.change("Pod", f"{job['metadata']['name']}-p1", phase="Succeeded", containerStatuses=[ended])
+        play.finish(job)
+
+    Play(cluster, falls_silent, volume=[FIRST])
+    assert client.submit("--log-timeout-s", "60", "--drain-s", "0.3") == 0, client.err
+    assert client.collected() == [FIRST]
+    until_s = time.monotonic() + 10
+    while (
+        left := [one.name for one in threading.enumerate() if one.name.startswith("log of")]
+    ) and time.monotonic() < until_s:
+        time.sleep(0.05)
+    assert not left
 
 
 def test_history_that_was_compacted_is_listed_anew(client, cluster):
@@ -291,6 +312,16 @@ def test_what_stays_refused_is_told_with_the_way_back(client, cluster, fault, ki
     assert client.jobs()
 
 
+@pytest.mark.parametrize("fault", [("status", 500), ("hang", 0)])
+def test_events_that_cannot_be_had_are_done_without(client, cluster, monkeypatch, fault):
+    monkeypatch.setattr(sight, "OPTIONAL_S", 0.2)
+    act, status = fault
+    cluster.faults.append(Fault(("list", "events"), act, 10_000, status))
+    Play(cluster, slowly)
+    assert client.submit("--passing-timeout-s", "0.3", "--request-timeout-s", "1") == 0, client.err
+    assert client.collected() == [FIRST]
+
+
 def test_an_api_server_that_dies_is_told_and_the_run_goes_on_without_it(cluster, tmp_path, capfd):
     from tests.host.client import Client
 
@@ -325,6 +356,36 @@ def test_no_server_at_all(client):
     client.kubeconfig = client.server.kubeconfig(client.tmp_path / "other", server="http://127.0.0.1:9")
     assert client.submit("--passing-timeout-s", "0.3") == Unreachable.exit_code
     assert "http://127.0.0.1:9 cannot be reached (ask what these credentials may)" in client.err
+
+
+# --- a disk that takes nothing ---
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_created(client, cluster, tmp_path):
+    client.runs = tmp_path / "kubeconfig"
+    assert client.submit() == PublishFailed.exit_code
+    assert "could not be written: Not a directory. Free space, or name another folder with --runs." in client.err
+    assert not cluster.all("Job")
+
+
+def test_a_note_that_a_crash_left_half_is_told(client, cluster):
+    Play(cluster, stands)
+    assert client.submit("--detach") == 0
+    (note,) = client.runs.rglob("job.json")
+    note.write_text("")
+    assert client.submit("--detach") == InputError.exit_code
+    assert f"{note} cannot be read: " in client.err and "Remove it, or name another folder" in client.err
+
+
+def test_a_disk_that_fills_up_while_a_log_is_written_names_the_folder(client, cluster, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")  # as write and flush say it: without a file's name
+
+    monkeypatch.setattr(logbook.Log, "_keep", full)
+    Play(cluster, stands)
+    assert client.submit() == PublishFailed.exit_code
+    assert f"{client.runs / 'bench'} could not be written: No space left on device." in client.err
+    assert f"Come back: `{client.again('follow')} {client.name}`." in client.err
 
 
 # --- the Role ---

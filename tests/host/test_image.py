@@ -29,6 +29,34 @@ def test_a_stack_with_an_unresolved_base_is_named_with_what_resolves_it(capsys):
     assert "is unresolved in versions.lock. Run `python -m runner lock` where the network reaches its source." in said
 
 
+def test_the_context_of_a_stack_holds_what_its_programs_are_compiled_from_and_how(monkeypatch, tmp_path):
+    """A stack without programs has an empty list of them, which install.sh reads all the same."""
+    lock, exported = lockfile.read(), []
+
+    def export(origin, commit, tree, folder):
+        exported.append((origin, commit, tree, folder.name))
+        return 7
+
+    monkeypatch.setattr(origins, "export_tree", export)
+    for part in ("wheels", "source_distribution"):
+        monkeypatch.setattr(origins, part, lambda *arguments: tmp_path / "one.tar.gz")
+    monkeypatch.setattr(context, "_matching", lambda folder, wanted: [])
+    (tmp_path / "one.tar.gz").write_bytes(b"")
+    for name, python, listed in (("gaudi-1.10", "3.8.18", "pdsh\n"), ("cpu", "3.12.1", "")):
+        folder = tmp_path / name
+        context.gather(
+            lock.stacks[name], lock, python, "2.31", tmp_path / "wheels", folder, {"pdsh-2.31": "/a/copy"}, None
+        )
+        assert (folder / "requirements" / "programs.txt").read_text() == listed
+        assert sorted(file.name for file in (folder / "programs").iterdir()) == [f"{one}.sh" for one in listed.split()]
+    source = lock.sources["pdsh-2.31"]
+    assert ("/a/copy", source.commit, source.tree, "pdsh") in exported
+    fork = lock.sources["habana-deepspeed-1.10"]
+    assert (
+        tmp_path / "gaudi-1.10" / "requirements" / "git.txt"
+    ).read_text() == f"deepspeed {fork.commit} 7 unresolved\n"
+
+
 def test_a_source_without_a_commit_is_refused_on_any_base():
     with pytest.raises(
         UnresolvedPin, match="commit of habana-deepspeed-1.9, which deepspeed is built from, is unresolved"
@@ -88,13 +116,14 @@ def test_every_pin_that_no_file_holds_is_among_the_inputs():
         image._inputs(lock, "gaudi-1.10"),
         image._inputs(lock, "gaudi-1.10", "stand-in"),
     }
-    stack, source = lock.stacks["cuda-2023"], lock.sources["habana-deepspeed-1.10"]
+    stack = lock.stacks["cuda-2023"]
     moved = replace(stack.interpreter, digest=DIGEST)
     seen.add(image._inputs(replace(lock, stacks={"cuda-2023": replace(stack, interpreter=moved)}), "cuda-2023"))
     seen.add(image._inputs(replace(lock, tools={**lock.tools, "buildah": "0"}), "cuda-2023"))
-    sources = {**lock.sources, "habana-deepspeed-1.10": replace(source, commit="1" * 40)}
-    seen.add(image._inputs(replace(lock, sources=sources), "gaudi-1.10"))
-    assert len(seen) == 6
+    for name in ("habana-deepspeed-1.10", "pdsh-2.31"):
+        sources = {**lock.sources, name: replace(lock.sources[name], commit="1" * 40)}
+        seen.add(image._inputs(replace(lock, sources=sources), "gaudi-1.10"))
+    assert len(seen) == 7
 
 
 def code(file):
@@ -114,14 +143,14 @@ def test_no_version_of_a_pin_stands_outside_the_lock():
     for stack in lock.stacks.values():
         images = [one for one in (stack.image, stack.interpreter) if one]
         pins |= {value for one in images for value in (one.tag, one.digest, one.platform)} | {stack.driver}
-        pins |= {pin.version for pin in stack.packages.values()}
+        pins |= {pin.version for pin in (*stack.packages.values(), *stack.programs.values())}
     pins |= {source.commit for source in lock.sources.values()}
     pins -= {lockfile.UNRESOLVED}
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, encoding="utf-8", cwd=paths.ROOT
     )
     places = re.compile(
-        r"(images/(install\.sh|[^/]+/Dockerfile)|Makefile|\.ci/run|runner/(host|bench|contract)/.*\.py)"
+        r"(images/(install\.sh|[^/]+/(Dockerfile|[^/]+\.sh))|Makefile|\.ci/run|runner/(host|bench|contract)/.*\.py)"
     )
     files = [name for name in listed.stdout.splitlines() if places.fullmatch(name)]
     assert len(files) > 30
@@ -214,9 +243,16 @@ def test_the_bill_of_materials_is_the_same_for_the_same_image(tmp_path):
         "torch-vision": {"version": "2.0.1", "license": "BSD", "folder": "/opt/bench", "record_sha256": "2"},
         "deepspeed": {"version": "0.8.2", "license": None, "folder": "/opt/bench", "record_sha256": "3"},
     }
-    debian = [["libc6", "2.36-9", "amd64"]]
-    bill = sbom.bill("cpu", found, tmp_path, debian, 0)
-    assert bill == sbom.bill("cpu", dict(reversed(found.items())), tmp_path, debian, 0)
+    debian = ("debian", "12"), [["libc6", "2.36-9", "amd64"], ["libstdc++6", "1:12.2.0-14+deb12u1", "amd64"]]
+    pin = lockfile.Program("1.2", "program-1.2", "GPL-2.0-or-later")
+    programs = [("program", pin, lockfile.Source("https://host.example/program", "3" * 40, "4" * 40, None), "5" * 64)]
+    bill = sbom.bill("cpu", found, tmp_path, *debian, 0, programs)
+    assert bill == sbom.bill("cpu", dict(reversed(found.items())), tmp_path, *debian, 0, programs)
     assert '"timestamp": "1970-01-01T00:00:00Z"' in bill
-    assert bill.count('"alg": "SHA-256"') == 2
-    assert '"purl": "pkg:deb/libc6@2.36-9?arch=amd64"' in bill
+    assert bill.count('"alg": "SHA-256"') == 3
+    commit = f"git%2Bhttps://host.example/program%40{'3' * 40}"
+    assert f'"purl": "pkg:generic/program@1.2?vcs_url={commit}"' in bill
+    assert '"id": "GPL-2.0-or-later"' in bill
+    assert '"value": "/opt/bench/src/program/COPYING"' in bill
+    assert '"purl": "pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12"' in bill
+    assert '"purl": "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14%2Bdeb12u1?arch=amd64&distro=debian-12"' in bill

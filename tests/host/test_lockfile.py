@@ -119,6 +119,12 @@ def test_a_changed_requirements_file_is_noticed(tmp_path):
         ("    files: unresolved", "    files: [a.bin]", "'files' must be text or a mapping, a list was found"),
         ("    files: unresolved", "    files: {a.bin: 12}", "'a.bin' must be a sha256 in hex, '12' was found"),
         ("    commit: ", "    commit: x", "'commit' must be 40 hex digits or unresolved, 'x"),
+        (
+            "        source: pdsh-2.31",
+            "        source: none",
+            "gaudi-1.9 builds pdsh from 'none', which is no entry of sources.",
+        ),
+        ("        license: GPL", "        licence: GPL", "'license' is missing"),
         ("    tree: ", "    tree: x", "'tree' must be 40 hex digits or unresolved, 'x"),
     ],
 )
@@ -164,6 +170,10 @@ def test_what_is_read_is_what_stands_there(copy):
         for package, pin in stack.packages.items():
             asked = told(entry["packages"][package], sha256=None, source=None)
             assert vars(pin) == {"origin": asked.pop("from"), **asked}
+        programs = entry.get("programs", {})
+        assert {program: vars(pin) for program, pin in stack.programs.items()} == {
+            program: told(programs[program]) for program in programs
+        }
     for name, pin in lock.models.items():
         assert vars(pin) == {**told(raw["models"][name], short=None), "files": pin.files}
     for name, pin in lock.datasets.items():

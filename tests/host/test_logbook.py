@@ -50,7 +50,7 @@ def reader(node, path, ended=lambda: False):
         lambda line: None,
         lambda: None,
         lambda problem: None,
-        threading.BoundedSemaphore(),
+        [threading.BoundedSemaphore(), threading.BoundedSemaphore()],
     )
 
 

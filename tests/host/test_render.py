@@ -13,7 +13,7 @@ from runner.contract.request import Request
 from runner.host import catalog, lockfile, paths, profiles
 from runner.host import jobs as client
 from runner.host import render as verb
-from runner.host.manifests import check, names, run, text
+from runner.host.manifests import check, names, objects, run, text
 from runner.host.manifests.site import Site
 from tests import manifests
 
@@ -106,6 +106,15 @@ def test_every_set_has_its_cases_as_requests_that_a_pod_can_read(name):
         assert f"/config/{file}" in json.dumps(thing)
 
 
+@pytest.mark.parametrize("name", manifests.names())
+def test_every_pod_keeps_a_mesh_s_proxy_out_and_so_does_what_reads_the_volume(name):
+    things = manifests.read(paths.K8S / profiles.read(catalog.read()).sets[name].folder)
+    templates = [template for _, template in objects.pods(things)]
+    bench = [one for one in things if one["kind"] in client.RUNS and client.component(one) == names.BENCH]
+    templates += [client.to_collect(one)["spec"]["template"] for one in bench]
+    assert bench and all(names.NO_MESH.items() <= one["metadata"]["labels"].items() for one in templates)
+
+
 def test_what_needs_nothing_from_a_hub_gets_no_network_and_no_volume_of_weights():
     things = manifests.read(paths.K8S / "cpu")
     assert len([thing for thing in things if thing["kind"] == "NetworkPolicy"]) == 1
@@ -122,6 +131,19 @@ def test_eight_devices_get_the_whole_node():
         "88",
     )
     assert (one["habana.ai/gaudi"], one["hugepages-2Mi"]) == ("1", "5250Mi")
+
+
+@pytest.mark.parametrize("name", manifests.names())
+def test_no_autoscaler_moves_a_measurement(name):
+    things = manifests.objects(name)
+    templates = [one for thing in things if client.component(thing) == names.BENCH for one in client.templates(thing)]
+    assert templates
+    for told in [template["metadata"]["annotations"] for template in templates]:
+        assert told["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+        assert told["karpenter.sh/do-not-disrupt"] == "true"
+    (fetching,) = [one for one in things if client.component(one) == names.PREFETCH] or [None]
+    if fetching:  # goes on where it was
+        assert "karpenter.sh/do-not-disrupt" not in client.templates(fetching)[0]["metadata"]["annotations"]
 
 
 def replicas(things):

@@ -20,7 +20,7 @@ from runner.contract.errors import (
     ResultLost,
     UsageError,
 )
-from runner.host import attend, jobs
+from runner.host import attend, evidence, jobs, logbook
 from tests import apiserver, clusterplay
 from tests.clusterplay import FIRST, SECOND, Play, bench_job, condition, framed
 
@@ -66,6 +66,16 @@ def test_submitting_again_attaches_to_what_runs(client, cluster):
     assert cluster.requests["create", "jobs"] == 3  # one create, and a dry run of each submit
 
 
+def test_runs_that_are_created_at_once_wait_for_weights_and_for_each_other_as_long_as_rendered(client, cluster):
+    Play(cluster, stands)
+    things = [bench_job("prefetch-a-v0-1-0", component="prefetch"), bench_job()]
+    assert client.submit("--detach", things=things) == 0
+    (made,), rendered = client.jobs(), bench_job()
+    assert made["spec"] == rendered["spec"]
+    assert client.submit("--detach", "--deadline-s", "7200", "--rerun", things=things) == 0
+    assert client.name == made["metadata"]["name"]  # met, though another deadline was asked for
+
+
 def finish(cluster, name, attempt=FIRST):
     play, job = Play(cluster, None), cluster.get("Job", name)
     play.end(f"{name}-p1", log=framed(attempt))
@@ -104,8 +114,49 @@ def test_a_failed_run_is_told_with_its_reason_and_not_started_again(client, clus
     assert evidence["problem"]["row"] == "memory"
     assert evidence["pods"][0]["status"]["phase"] == "Failed" and evidence["log"]
     assert client.submit() == JobFailed.exit_code
+    assert f"{client.name}: failed before; what it left is taken. The same `submit` with --rerun measures" in client.err
+    assert f"runner: {client.name}: The container bench was killed" in client.err
+    assert client.submit("--detach") == JobFailed.exit_code
     assert f"{client.name} failed before: The container bench was killed" in client.err
     assert len(client.jobs()) == 1
+
+
+def test_a_run_that_failed_while_nobody_followed_leaves_evidence_and_result(client, cluster):
+    Play(cluster, stands)
+    assert client.submit("--detach") == 0
+    play, job = Play(cluster, None), client.jobs()[0]
+    play.end(f"{client.name}-p1", 6, log=framed())
+    play.finish(job, "Failed", "PodFailurePolicy")
+    assert client.submit() == JobFailed.exit_code
+    assert list(client.runs.rglob("evidence.json"))
+    assert client.collected() == [FIRST]
+
+
+def test_what_was_measured_again_is_met_in_place_of_what_failed(client, cluster):
+    def fails(play, job):
+        stands(play, job)
+        play.end(f"{job['metadata']['name']}-p1", 6)
+        play.finish(job, "Failed", "PodFailurePolicy")
+
+    scripts = [fails, fails, clusterplay.runs_well, clusterplay.runs_well]
+    Play(cluster, lambda play, job: scripts.pop(0)(play, job))
+    things = [bench_job("prefetch-a", component="prefetch"), bench_job()]
+    assert client.submit(things=things) == JobFailed.exit_code
+    assert client.submit("--rerun", "--only", "bench", things=things) == JobFailed.exit_code
+    assert client.submit("--rerun", things=things) == 0, client.err
+    assert client.submit(things=things) == 0, client.err
+    assert "-r3: is complete already" in client.err
+    assert len(client.jobs()) == 1
+    assert client.collected() == [FIRST]
+
+
+def test_a_job_that_is_being_deleted_is_not_followed_to_nothing(client, cluster):
+    Play(cluster, stands)
+    assert client.submit("--detach") == 0
+    job = cluster.get("Job", client.name)
+    cluster.put({**job, "metadata": {**job["metadata"], "deletionTimestamp": "2026-11-22T10:00:00Z"}})
+    assert client.submit() == NotStarted.exit_code
+    assert f"{client.name} is just being deleted. Submit again once it is gone." in client.err
 
 
 def test_a_rerun_is_another_job(client, cluster):
@@ -219,6 +270,12 @@ def test_what_the_jobs_need_is_asked_for_first(client, cluster, kind, name, told
     cluster.remove(kind, name)
     assert client.submit() == ClusterRefused.exit_code
     assert told in client.err
+    assert "`python -m runner render --namespace bench --out FOLDER`, then `kubectl --kubeconfig" in client.err
+    own = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "bench"}}
+    assert client.submit(things=[own, bench_job()]) == ClusterRefused.exit_code
+    assert (
+        f"`kubectl --kubeconfig {client.kubeconfig} apply -f {client.tmp_path}/manifests/60-bench.yaml`" in client.err
+    )
     assert not cluster.all("Job")
 
 
@@ -246,7 +303,8 @@ def test_a_queue_that_nobody_made_is_refused_before_anything_is_created(client, 
     job = queued(cluster)
     cluster.remove("LocalQueue", "accelerators")
     assert client.submit(things=[job]) == ClusterRefused.exit_code
-    assert "The LocalQueue accelerators does not exist in bench. `kubectl -n bench get localqueues` shows" in client.err
+    assert "The LocalQueue accelerators does not exist in bench. `" in client.err
+    assert f"`kubectl --kubeconfig {client.kubeconfig} -n bench get localqueues` shows" in client.err
     assert not cluster.all("Job") and not cluster.all("ConfigMap")
 
 
@@ -317,6 +375,47 @@ def test_manifests_without_a_benchmark_and_without_anything(client, tmp_path):
     (empty / "a.yaml").write_text("a: [")
     assert client.run("submit", empty) == InputError.exit_code
     assert "is no manifest" in client.err
+
+
+@pytest.mark.parametrize("text", ["a: [", "- a", "text", "\x00", "clusters: 3\r\n", ""])
+def test_a_kubeconfig_that_is_none(client, tmp_path, text):
+    (tmp_path / "other").write_text(text)
+    assert client.run("submit", client.manifests(), "--kubeconfig", tmp_path / "other") == ClusterRefused.exit_code
+    assert "No kubeconfig can be used: " in client.err
+
+
+@pytest.mark.parametrize("of_pods", [False, True])
+def test_a_run_that_lost_the_label_by_which_it_is_found_is_refused(client, cluster, of_pods):
+    job = bench_job()
+    (job["spec"]["template"] if of_pods else job)["metadata"]["labels"] = {
+        "app.kubernetes.io/name": "mine",
+        "app.kubernetes.io/component": "bench",
+    }
+    assert client.submit(things=[job]) == InputError.exit_code
+    assert "lost the label app.kubernetes.io/name=bloomz-bench, by which they are found" in client.err
+    assert not cluster.requests
+
+
+def test_manifests_that_were_edited_by_hand(client, cluster):
+    job = bench_job()
+    job["metadata"]["annotations"]["bloomz-bench.dev/deadline-seconds"] = "4h"
+    assert client.submit(things=[job]) == InputError.exit_code
+    assert "bloomz-bench.dev/deadline-seconds of bench-cpu-1-v0-1-0 is '4h', no number of seconds." in client.err
+    job["metadata"]["annotations"] = None
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "labels": None}, "data": {}}
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit(things=[job, other]) == 0, client.err
+
+
+def test_a_date_in_a_manifest_is_text_as_to_kubectl(client, cluster, tmp_path):
+    job = bench_job()
+    job["spec"]["template"]["spec"]["containers"][0]["env"] = [{"name": "DAY", "value": "DATE"}]
+    text = yaml.safe_dump_all([clusterplay.CONFIG, job]).replace("value: DATE", "value: 2026-11-26")
+    (tmp_path / "dated.yaml").write_text(text)
+    Play(cluster, clusterplay.runs_well)
+    assert client.run("submit", tmp_path / "dated.yaml") == 0, client.err
+    (container,) = client.jobs()[0]["spec"]["template"]["spec"]["containers"]
+    assert container["env"] == [{"name": "DAY", "value": "2026-11-26"}]
 
 
 def test_a_kubeconfig_that_is_not_there(client, tmp_path):
@@ -424,6 +523,22 @@ def test_a_queue_is_waited_for(client, cluster):
     assert "waits in the queue (suspended)" in client.err
 
 
+def test_events_of_a_job_whose_name_is_longer_are_another_s(client, cluster):
+    def queued_beside_another(play, job):
+        name = job["metadata"]["name"]
+        with cluster.lock:
+            made = {**cluster.get("Job", name), "spec": {**job["spec"], "suspend": True}}
+            cluster.put(made)
+        refusal = f'Error creating: pods "{name}-r2-x" is forbidden: exceeded quota: q, used: 8'
+        cluster.event("FailedCreate", refusal, f"{name}-r2", "Job")
+        play.wait(1.5)
+        clusterplay.runs_well(play, cluster.put({**made, "spec": job["spec"]}))
+
+    Play(cluster, queued_beside_another)
+    assert client.submit("--refused-s", "0.5") == 0, client.err
+    assert "quota" not in client.err
+
+
 # --- where the result comes from ---
 
 
@@ -502,6 +617,98 @@ def test_a_result_that_the_last_words_name_and_the_log_lacks_is_fetched(client, 
     assert client.collected() == [FIRST, SECOND]
 
 
+def ends_without_a_log(play, job):
+    stands(play, job)
+    play.end(f"{job['metadata']['name']}-p1")
+    play.finish(job)
+
+
+def test_a_complete_run_whose_pod_is_gone_gives_its_result_from_the_volume(client, cluster):
+    Play(cluster, stands, volume=[FIRST])
+    assert client.submit("--detach") == 0
+    finish(cluster, client.name)
+    cluster.remove("Pod", f"{client.name}-p1")
+    assert client.run("follow", client.name) == 0, client.err
+    assert client.collected() == [FIRST]
+
+
+def test_a_volume_that_could_not_be_read_is_not_said_to_be_missing(client, cluster):
+    def refuses_the_next(play, job):
+        cluster.faults.append(apiserver.Fault(("create", "jobs"), "status", 9, 403, "jobs.batch is forbidden"))
+        ends_without_a_log(play, job)
+
+    Play(cluster, refuses_the_next)
+    assert client.submit() == ResultLost.exit_code
+    assert f"may not create the Job {client.name}-collect in bench (403)" in client.err
+    assert "its result could be taken neither from the log nor from the volume" in client.err
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_job_for_the_volume_that_comes_to_nothing_says_why_and_is_removed(client, cluster, fails, monkeypatch):
+    def comes_to_nothing(play, job):
+        message = "0/1 nodes are available: 1 Insufficient memory."
+        pod = play.pod(job, conditions=[condition("PodScheduled", "False", "Unschedulable", message)])
+        if fails:
+            play.place(pod)
+            play.start(pod, log=[])
+            play.end(pod, 3, message="runner: /results/x cannot be read: Permission denied. Check the volume's owner.")
+            play.finish(job, "Failed", "BackoffLimitExceeded")
+
+    monkeypatch.setattr(clusterplay, "collects", comes_to_nothing)
+    Play(cluster, ends_without_a_log)
+    began_s = time.monotonic()
+    assert client.submit("--unschedulable-s", "0.4") == ResultLost.exit_code
+    assert time.monotonic() - began_s < 20
+    why = "/results/x cannot be read: Permission denied." if fails else "of memory free. It waited 0 s for a node"
+    assert any("-collect: " in line and why in line for line in client.err.splitlines()), client.err
+    assert not client.jobs("collect")
+
+
+def test_a_job_for_the_volume_that_another_client_waits_for_is_left_to_both(client, cluster, monkeypatch):
+    def other_client_s(play, job):
+        own = jobs.to_collect(job)
+        cluster.put({**own, "spec": {**own["spec"], "of": "another"}}, {})
+        ends_without_a_log(play, job)
+
+    def takes_its_time(play, job):
+        play.wait(0.5)
+        assert cluster.get("Job", job["metadata"]["name"]) is not None, "it was deleted meanwhile"
+        collects(play, job)
+
+    collects = clusterplay.collects
+    monkeypatch.setattr(clusterplay, "collects", takes_its_time)
+    play = Play(cluster, other_client_s, volume=[FIRST])
+    assert client.submit() == 0, client.err
+    assert not play.errors
+    assert client.collected() == [FIRST]
+
+
+def test_only_what_began_with_the_run_s_own_container_is_taken_off_the_volume(client, cluster, monkeypatch):
+    """Another run of the same request, a few minutes before, left its result in the same folder."""
+
+    def ends(play, job):
+        stands(play, job)
+        play.wait(0.1)
+        cluster.write_log(f"{job['metadata']['name']}-p1", "bench", [], ended=True)
+        ended = {"exitCode": 0, "startedAt": "2026-11-22T10:01:00Z"}
+        status = [{"name": "bench", "state": {"terminated": ended}}]
+        cluster.change("Pod", f"{job['metadata']['name']}-p1", phase="Succeeded", containerStatuses=status)
+        play.finish(job)
+
+    def looks(play, job):
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        began = container["command"][container["command"].index("--since") + 1]
+        play.volume = [attempt for attempt in (FIRST, SECOND) if attempt >= began]
+        collects(play, job)
+
+    collects = clusterplay.collects
+    monkeypatch.setattr(clusterplay, "collects", looks)
+    Play(cluster, ends)
+    assert FIRST < "20261122T100100Z" < SECOND
+    assert client.submit() == 0, client.err
+    assert client.collected() == [SECOND]
+
+
 def test_without_a_volume_a_lost_result_is_said_to_be_lost(client, cluster):
     def loses(play, job):
         stands(play, job)
@@ -552,11 +759,84 @@ def test_follow_without_names_follows_all_that_are_there(client, cluster):
     assert sorted(client.collected()) == [FIRST, SECOND]
 
 
+def beside_a_mesh(play, job, own, other, log=()):
+    """Play a pod that got a mesh's container before its own; ``own`` is how that ended, None where it runs."""
+    pod = play.pod(job)
+    thing = play.cluster.get("Pod", pod)
+    thing["spec"]["containers"] = [{"name": "istio-proxy", "image": "proxy"}, *thing["spec"]["containers"]]
+    play.cluster.put(thing)
+    play.place(pod)
+    play.cluster.write_log(pod, "bench", list(log), ended=own is not None)
+    play.cluster.write_log(pod, "istio-proxy", ["a word of the mesh"])
+    states = [
+        {"name": "istio-proxy", "state": other},
+        {"name": "bench", "state": {"terminated": own} if own else {"running": {}}},
+    ]
+    play.cluster.change("Pod", pod, phase="Running", containerStatuses=states)
+
+
+def test_a_mesh_that_keeps_the_pod_is_named_and_the_result_is_taken(client, cluster):
+    Play(cluster, lambda play, job: beside_a_mesh(play, job, {"exitCode": 0}, {"running": {}}, framed()))
+    assert client.submit("--creating-s", "0.5") == NotStarted.exit_code
+    assert "The container bench has ended, but istio-proxy, which something else put beside it, goes on" in client.err
+    assert "a word of the mesh" not in client.err
+    assert client.collected() == [FIRST]
+
+
+def test_a_mesh_that_ends_first_ends_nothing(client, cluster):
+    def goes_on(play, job):
+        beside_a_mesh(play, job, None, {"terminated": {"exitCode": 1, "reason": "Error"}})
+        play.wait(0.3)
+        play.end(f"{job['metadata']['name']}-p1", log=framed())
+        play.finish(job)
+
+    Play(cluster, goes_on)
+    assert client.submit() == 0, client.err
+    assert "istio-proxy" not in client.err
+    assert client.collected() == [FIRST]
+
+
+def test_the_last_words_are_those_of_the_run_s_own_container(client, cluster):
+    words = {"kind": "termination", "schema": 1, "attempts": [{"attempt": FIRST}], "dropped": 0, "error": None}
+
+    def loses(play, job):
+        own = {"exitCode": 0, "message": json.dumps(words)}
+        beside_a_mesh(play, job, own, {"terminated": {"exitCode": 0}}, ["nothing"])
+        play.finish(job)
+
+    Play(cluster, loses)
+    assert client.submit() == ResultLost.exit_code
+    assert f"{FIRST} could be taken neither from the log nor from the volume; the pod's last words" in client.err
+
+
+def test_a_run_that_ends_is_not_kept_waiting_by_those_whose_logs_are_followed(client, cluster, monkeypatch):
+    monkeypatch.setattr(logbook, "STREAMS", 2)
+    others: list = []
+
+    def script(play, job):
+        if job["metadata"]["name"].startswith("bench-z"):
+            play.wait(0.5)
+            clusterplay.runs_well(play, job, SECOND)
+            play.wait(2.5)
+            for number, name in enumerate(others, 1):
+                finish(cluster, name, f"2026112{number}T100000Z-0123abcd")
+        else:
+            others.append(job["metadata"]["name"])
+            stands(play, job)
+
+    Play(cluster, script)
+    things = [bench_job(f"bench-{letter}") for letter in "abz"]
+    assert client.submit("--detach", things=things) == 0
+    assert client.run("follow", *client.out.split(), "--drain-s", "1") == 0, client.err
+    assert SECOND in client.collected()
+    assert not cluster.requests["delete", "jobs"]  # nothing had to be taken off the volume
+
+
 # --- signals, and the way back ---
 
 
-def interrupted(client, *arguments, signals=(signal.SIGINT,), things=()):
-    """Submit, and send this process signals once the pod runs."""
+def interrupted(client, *arguments, signals=(signal.SIGINT,), things=(), verb="submit"):
+    """Submit, or follow, and send this process signals once the pod runs."""
 
     def send():
         until_s, before = time.monotonic() + 20, client.cluster.requests["get", "pods"]
@@ -568,7 +848,7 @@ def interrupted(client, *arguments, signals=(signal.SIGINT,), things=()):
 
     sender = threading.Thread(target=send)
     sender.start()
-    code = client.submit(*arguments, things=things)
+    code = client.submit(*arguments, things=things) if verb == "submit" else client.run(verb, *arguments)
     sender.join()
     return code
 
@@ -596,6 +876,11 @@ def test_ctrl_c_says_that_later_runs_are_not_created_yet(client, cluster, monkey
     assert interrupted(client, things=things) == Interrupted.exit_code
     assert len(client.jobs()) == 1
     assert "Of these manifests 2 more were not created yet: the same `submit` again" in client.err
+    finish(cluster, client.name)
+    cluster.players.pop()  # what ended it plays nothing new
+    assert interrupted(client, "--rerun", things=things) == Interrupted.exit_code
+    told = "Of these manifests 2 more were not created yet: `submit --rerun` with `--only` measures them: bench-b, bench-c."
+    assert told in client.err  # the same again would measure the first a third time
 
 
 def test_a_second_ctrl_c_cancels(client, cluster, monkeypatch):
@@ -606,6 +891,52 @@ def test_a_second_ctrl_c_cancels(client, cluster, monkeypatch):
     assert not client.jobs() and not cluster.all("Pod")
     (evidence,) = client.runs.rglob("evidence.json")
     assert json.loads(evidence.read_text())["pods"]
+
+
+def test_a_cancelling_ctrl_c_outlasts_a_server_that_fails_once(client, cluster, monkeypatch):
+    monkeypatch.setattr(attend, "at_a_terminal", lambda: True)
+    Play(cluster, stands)
+    cluster.faults.append(apiserver.Fault(("delete", "jobs"), "status", 1, 500))
+    assert interrupted(client, signals=(signal.SIGINT, signal.SIGINT)) == Interrupted.exit_code, client.err
+    assert not client.jobs()
+
+
+def test_a_third_ctrl_c_does_not_wait_for_what_is_slow_to_go(client, cluster, monkeypatch):
+    monkeypatch.setattr(attend, "at_a_terminal", lambda: True)
+    monkeypatch.setattr(cluster, "remove", lambda kind, name: cluster.get(kind, name))  # a finalizer keeps it
+    Play(cluster, stands)
+    began_s = time.monotonic()
+    assert interrupted(client, signals=[signal.SIGINT] * 3) == Interrupted.exit_code
+    assert time.monotonic() - began_s < 30
+    assert f"{client.name}: is still being deleted; that goes on in the cluster." in client.err
+    assert "Cancelled 1 run(s)" in client.err
+
+
+def test_a_cancelling_signal_that_the_cluster_refuses_is_told_with_the_way_back(client, cluster):
+    Play(cluster, stands)
+    assert client.submit("--detach") == 0
+    cluster.faults.append(apiserver.Fault(("delete", "jobs"), "status", 9, 403, "forbidden"))
+    assert interrupted(client, signals=(signal.SIGTERM,), verb="follow") == ClusterRefused.exit_code
+    assert f"may not delete the Job {client.name} in bench (403)" in client.err
+    assert f"Come back: `{client.again('follow')} {client.name}`." in client.err
+
+
+def test_a_signal_at_the_end_of_a_run_keeps_the_next_from_starting(client, cluster, monkeypatch):
+    keep = evidence.keep
+
+    def keep_and_interrupt(*told):
+        keep(*told)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(evidence, "keep", keep_and_interrupt)
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit(things=[bench_job("bench-a"), bench_job("bench-b")]) == Interrupted.exit_code
+    assert f"Stopped after the end of {client.name}. Collect: `python -m runner collect $(" in client.err
+    assert "Of these manifests 1 more was not created yet" in client.err
+    assert client.run("follow", client.name) == Interrupted.exit_code
+    monkeypatch.undo()
+    assert client.run("follow", client.name) == 0
+    assert client.collected() == [FIRST]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -14,6 +14,11 @@ EPOCH = "1700000000"
 # Libraries of a Python's own modules.
 PYTHON_NEEDS = ("libssl3", "libffi8", "libsqlite3-0", "libbz2-1.0", "liblzma5", "libuuid1", "libstdc++6", "zlib1g")
 
+# What the vendor's recipes install for several nodes, and to compile with; pdsh they install from 1.15.0 on.
+# Source: HabanaAI/Setup_and_Install@1.9.0 dockerfiles/Dockerfile_ubuntu20.04_base_installer, @1.10.0
+# dockerfiles/base/Dockerfile.ubuntu20.04, @1.15.0 and @1.22.0 dockerfiles/pytorch/Dockerfile.ubuntu.
+VENDOR_PACKAGES = ("build-essential", "openssh-client", "openssh-server")
+
 # What the vendor's image brings: torch with what its wheel carries, and the name of the plugin.
 VENDOR_PARTS = (
     "torch",
@@ -55,8 +60,8 @@ def slim(tag):
 
 
 def python312(tag):
-    """As above, with the very Python that the stack of today's CUDA is locked for."""
-    debian(tag, *PYTHON_NEEDS, add=interpreter("3.12"))
+    """What python:3.12-bookworm has over a slim one, of which torch.compile needs a C compiler, headers and openssl."""
+    debian(tag, *PYTHON_NEEDS, "build-essential", "ca-certificates", add=interpreter("3.12"))
 
 
 def compiler(tag):
@@ -87,7 +92,7 @@ def vendor(tag):
         )
         pip.chmod(0o755)
         add += [(site / "pip", there + "pip"), (pip, "/usr/local/bin/pip")]
-        debian(tag, *PYTHON_NEEDS, add=[*interpreter("3.8"), *add])
+        debian(tag, *PYTHON_NEEDS, *VENDOR_PACKAGES, add=[*interpreter("3.8"), *add])
 
 
 def interpreter(version):
@@ -103,6 +108,7 @@ def interpreter(version):
         for path in (folder / "lib" / f"python{version}").iterdir()
         if path.name not in ("site-packages", "test", "__pycache__")
     ]
+    add += [(folder / "include" / f"python{version}", f"/usr/local/include/python{version}")]
     # where images copy it from, and where it is found without a run of ldconfig
     add += [(library, f"{place}/{library.name}") for place in ("/usr/local/lib", "/usr/lib") if library]
     return add

@@ -13,7 +13,7 @@ import pytest
 from runner.host import image, lockfile
 from tests.images import bases
 
-TOOLS = ("buildah", "podman", "runc", "mmdebstrap", "skopeo")
+TOOLS = ("buildah", "podman", "runc", "mmdebstrap", "skopeo", "ip", "ssh-keygen")
 
 
 def pytest_collection_modifyitems(items):

@@ -28,19 +28,22 @@ class Container:
     def __init__(self, reference, folder):
         self.reference, self.folder, self.runs = reference, folder, 0
 
-    def run(self, *arguments, user="1234567:0", entrypoint=None, options=(), files=()):
+    def run(self, *arguments, **more):
         self.runs += 1
         results = self.folder / f"results-{self.runs}"
         results.mkdir(mode=0o777)
         results.chmod(0o777)
-        command = ["podman", "--runtime", "runc", "run", "--rm", "--network", "none", "--user", user]
+        command = self.command(*arguments, results=results, **more)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=RUN_S)
+        return Ran(done.returncode, done.stdout, done.stderr, results)
+
+    def command(self, *arguments, results, user="1234567:0", network="none", entrypoint=None, options=(), files=()):
+        command = ["podman", "--runtime", "runc", "run", "--rm", "--network", network, "--user", user]
         command += ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000", "--cap-drop", "all"]
         command += ["--security-opt", "no-new-privileges", "--read-only", "--read-only-tmpfs=false"]
         command += ["--tmpfs", "/tmp:rw,mode=1777", "--volume", f"{results}:/results"]
         command += [part for file in files for part in ("--volume", f"{file}:/requests/{Path(file).name}:ro")]
-        command += [*options, *(("--entrypoint", entrypoint) if entrypoint else ()), self.reference, *arguments]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=RUN_S)
-        return Ran(done.returncode, done.stdout, done.stderr, results)
+        return [*command, *options, *(("--entrypoint", entrypoint) if entrypoint else ()), self.reference, *arguments]
 
     def bench(self, request, *arguments, **more):
         """Measure one request file; it lies at /requests."""

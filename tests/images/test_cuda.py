@@ -1,42 +1,50 @@
-"""The image of the GPU script's stack on stand-ins: a base with a compiler and no Python, Python from an image of its own.
+"""The images of the CUDA stacks on stand-ins: of 2023, a base with a compiler and no Python, Python from an image of its own; of
+today, one image with both.
 
-No GPU is here, so nothing is measured: what is installed is held against the lock, and a request is refused for want of a device.
+No GPU is here, so nothing is measured: what is installed is held against the lock, and what needs a compiler finds it.
 """
 
 import json
+import subprocess
 
 import pytest
 
+from runner.contract.errors import Unsupported
 from runner.host import buildah, context, image, lockfile, paths, requirements
 from tests.images import bases
 from tests.images.containers import Container
 
-STACK = "cuda-2023"
+CUDA = {"cuda-2023": "11.7", "cuda": "13.0"}  # that torch is built for
+
+
+@pytest.fixture(scope="module", params=CUDA)
+def stack(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def container(built, tmp_path_factory):
-    return Container(built(STACK).image, tmp_path_factory.mktemp("cuda"))
+def container(stack, built, tmp_path_factory):
+    return Container(built(stack).image, tmp_path_factory.mktemp(stack))
 
 
-def test_what_is_installed_is_what_is_locked(built):
+def test_what_is_installed_is_what_is_locked(stack, built):
     """Names and versions of every package, torch and its CUDA libraries too, each with the hash of its locked file."""
-    stack = lockfile.read().stacks[STACK]
-    listed = image._ask_packages(built(STACK).image, image.PYTHON)
+    pinned = lockfile.read().stacks[stack]
+    listed = image._ask_packages(built(stack).image, image.PYTHON)
     python = buildah.ask(
-        built(STACK).image, image.PYTHON, "-c", "import platform; print(platform.python_version())"
+        built(stack).image, image.PYTHON, "-c", "import platform; print(platform.python_version())"
     ).strip()
     target = requirements.target_environment(python)
     locked = {
         one.name: one
-        for entry in (stack.requirements, stack.torch)
+        for entry in (pinned.requirements, pinned.torch)
         for one in requirements.read((paths.ROOT / entry.file).read_text())
         if one.serves(target)
     }
     assert {name: found["version"] for name, found in listed.items()} == {
         name: one.version for name, one in locked.items()
     }
-    bill = json.loads((paths.ROOT / "build" / "images" / STACK / "sbom.json").read_text())
+    bill = json.loads((paths.ROOT / "build" / "images" / stack / "sbom.json").read_text())
     python_packages = [one for one in bill["components"] if one["purl"].startswith("pkg:pypi/")]
     assert len(python_packages) == len(locked)
     for one in python_packages:
@@ -44,28 +52,58 @@ def test_what_is_installed_is_what_is_locked(built):
         assert sha256 in locked[one["name"]].hashes
 
 
-def test_torch_is_the_cuda_build_and_every_file_is_as_its_record_says(container):
+def test_torch_is_the_cuda_build_and_every_file_is_as_its_record_says(stack, container):
     code = (
         "import torch, deepspeed; from runner.bench import environment, inventory; found = environment.distributions();"
         "print(torch.__version__, torch.version.cuda, [f for one in found.values() for f in inventory.altered_files(one)])"
     )
     ran = container.python(code)
     assert ran.status == 0, ran.errors
-    version = lockfile.read().stacks[STACK].packages["torch"].version
-    assert ran.output.strip().splitlines()[-1].startswith(f"{version}+cu117 11.7 []")
+    version = lockfile.read().stacks[stack].packages["torch"].version
+    build = f"+cu{CUDA[stack].replace('.', '')}"
+    assert ran.output.strip().splitlines()[-1] == f"{version}{build} {CUDA[stack]} []"
 
 
-def test_a_compiler_is_there_for_deepspeed_s_kernels(container):
+def test_a_compiler_is_there(stack, container):
+    """For DeepSpeed's kernels of 2023; today's torch compiles with it, and needs Python's headers too."""
     assert container.run("--version", entrypoint="g++").status == 0
+    if lockfile.read().stacks[stack].engine == "compiled":
+        code = (
+            "import torch; x = torch.arange(4.0); double = torch.compile(lambda x: (x * 2).relu(), fullgraph=True);"
+            "print(double(x).tolist(), torch._dynamo.utils.counters['stats']['unique_graphs'])"
+        )
+        # a folder of a pod is executable, podman's tmpfs is not
+        ran = container.python(code, options=["--env", "TORCHINDUCTOR_CACHE_DIR=/results", "--env", "TMPDIR=/results"])
+        assert ran.output.strip() == "[0.0, 2.0, 4.0, 6.0] 1", ran.errors
 
 
-def test_nothing_of_it_can_be_written_and_it_holds_no_host_side(container, built):
+def test_nothing_of_it_can_be_written_and_it_holds_no_host_side(stack, container, built):
     ran = container.python("open('/opt/kit/new', 'w')", user="10001:10001", options=["--read-only=false"])
     assert ran.status == 1 and "Permission denied" in ran.errors
     files = container.python(
         "import pathlib; print(*[p for p in pathlib.Path('/opt/kit').rglob('*') if p.is_file()])"
     ).output
-    assert len(files.split()) == len(context.kit_files(lockfile.read().stacks[STACK]))
+    assert len(files.split()) == len(context.kit_files(lockfile.read().stacks[stack]))
     assert "runner/host" not in files
-    assert buildah.config(built(STACK).image)["config"]["User"] == "10001:10001"
-    assert bases.make(STACK) == built(STACK).base
+    assert buildah.config(built(stack).image)["config"]["User"] == "10001:10001"
+    assert bases.make(stack) == built(stack).base
+
+
+def test_building_leaves_nothing_behind_but_the_image(stack, built):
+    assert built(stack).image
+    said = subprocess.run(["buildah", "containers", "--json"], capture_output=True, check=True).stdout
+    images = {bases.make(stack), bases.interpreter_of(stack)}
+    assert [one for one in json.loads(said) or [] if one["imagename"] in images] == []
+
+
+def test_a_base_without_a_library_of_its_python_ends_the_build_with_what_it_lacks(runtime, tmp_path):
+    """The Python of another image was linked on that image; of what it needs here, the base alone tells."""
+    name = "cuda-2023"
+    (tmp_path / "Dockerfile").write_text(f"FROM {bases.make(name)}\nRUN rm /usr/lib/x86_64-linux-gnu/libsqlite3.so*\n")
+    spoiled = buildah.build(tmp_path, "localhost/bloomz-bench/spoiled:latest", {}, {}, 0)
+    with pytest.raises(Unsupported) as refused:
+        image.build(lockfile.read(), name, spoiled, bases.interpreter_of(name), folder=tmp_path / "image")
+    assert (
+        "The Python of this image lacks libraries on this base: _sqlite3 (libsqlite3.so.0: cannot open shared object file:"
+        " No such file or directory). Name a base that has them, or another interpreter." in str(refused.value)
+    )

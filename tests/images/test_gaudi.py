@@ -1,37 +1,51 @@
 """The image of SynapseAI 1.10 on a stand-in of the vendor's: what the base brings stays its own, the fork is built from its commit.
 
-The device is emulated; no time is looked at. The fork comes from a local copy that BLOOMZ_BENCH_DEEPSPEED_GIT names, where GitHub
-cannot be reached.
+The device is emulated; no time is looked at. The fork and pdsh come from local copies that BLOOMZ_BENCH_DEEPSPEED_GIT and
+BLOOMZ_BENCH_PDSH_GIT name, where GitHub cannot be reached.
 """
 
+import json
 import os
+import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from runner.contract import strictjson
 from runner.contract.errors import Unreachable, Unsupported
-from runner.host import buildah, image, lockfile, paths
-from tests.emulation import runs
+from runner.contract.files import sha256_of_file
+from runner.host import buildah, image, lockfile, paths, sbom
+from runner.host.manifests import multinode, pod
+from tests import wire
+from tests.emulation import reference, runs
 from tests.images import bases
-from tests.images.containers import Container
+from tests.images.containers import RUN_S, Container
+from tests.images.test_cpu import another_clock
 from tests.stacks import build
+from tests.test_pods import commands, furnish
 
 STACK = "gaudi-1.10"
-COPY = "BLOOMZ_BENCH_DEEPSPEED_GIT"
+COPIES = {"deepspeed": "BLOOMZ_BENCH_DEEPSPEED_GIT", "pdsh": "BLOOMZ_BENCH_PDSH_GIT"}
+ARBITRARY = 1000650000  # a cluster that gives every namespace its own users takes one of these
+REQUEST = "/config/gaudi-16-bloomz.json"  # where the MPIJob has it
+
+
+def copies():
+    """Return the local copies that were named, by the source that each is of."""
+    sources = lockfile.read().stacks[STACK].sources
+    return {sources[name]: os.environ[variable] for name, variable in COPIES.items() if os.environ.get(variable)}
 
 
 @pytest.fixture(scope="module")
 def made(runtime):
-    """Build the image; the fork's source is in lock's own place, or in the copy that was named."""
-    lock = lockfile.read()
-    named = os.environ.get(COPY)
-    checkouts = {lock.stacks[STACK].packages["deepspeed"].source: named} if named else {}
+    """Build the image; sources are in lock's own place, or in the copies that were named."""
     try:
-        return image.build(lock, STACK, bases.make(STACK), checkouts=checkouts)
+        return image.build(lockfile.read(), STACK, bases.make(STACK), checkouts=copies())
     except Unreachable as problem:
-        if named:
+        if len(copies()) == len(COPIES):
             raise
-        pytest.skip(f"{problem}. Name a copy of the vendor's DeepSpeed in {COPY}.")
+        pytest.skip(f"{problem}. Name copies in {' and '.join(COPIES.values())}.")
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +55,16 @@ def container(made, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def request_file(tmp_path_factory):
-    """A request of the emulated device: the versions are those of the image, the vendor's stand-ins by their names."""
+    return request(tmp_path_factory.mktemp("requests") / "request.json", ranks=1)
+
+
+def request(path, ranks):
+    """Write a request of the emulated device: the versions are those of the image, the vendor's stand-ins by their names."""
     folder = build.find(STACK)
     assert folder is not None
-    asked = runs.request(STACK, folder)
+    asked = runs.request(STACK, folder, ranks)
     packages = {**asked.stack.packages, "deepspeed": lockfile.read().stacks[STACK].packages["deepspeed"].version}
     asked = runs.replace(asked, stack=runs.replace(asked.stack, packages=packages))
-    path = tmp_path_factory.mktemp("requests") / "request.json"
     path.write_text(strictjson.pretty(asked.to_json()))
     return path
 
@@ -100,14 +117,136 @@ def test_a_base_package_that_changed_since_the_build_is_refused(made, request_fi
     assert "torch/serialization.py was changed or lost" in ran.errors
 
 
-def test_the_wheel_of_the_fork_is_the_same_bytes_for_another_commit_of_the_kit(made, monkeypatch):
-    """Its sha256 is in the image; once it is in the lock, pip refuses any other, so it may not hold the kit's own time."""
-    named = os.environ.get(COPY)
-    lock = lockfile.read()
-    checkouts = {lock.stacks[STACK].packages["deepspeed"].source: named} if named else {}
+def test_what_is_built_of_source_is_the_same_bytes_at_another_time_and_for_another_commit_of_the_kit(
+    made, monkeypatch, tmp_path
+):
+    """The wheel's sha256 is in the image; once it is in the lock, pip refuses any other, so it may not hold the kit's own time."""
     first = buildah.ask(made.image, "cat", "/opt/bench/built.txt").split()
     assert first[0] == "deepspeed" and len(first[1]) == 64
+    pdsh = image._sha256(made.image, "pdsh")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
-    again = image.build(lock, STACK, bases.make(STACK), checkouts=checkouts)
+    for name, value in another_clock(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    again = image.build(lockfile.read(), STACK, bases.make(STACK), checkouts=copies(), folder=tmp_path / "again")
+    monkeypatch.undo()
     assert again.image != made.image
     assert buildah.ask(again.image, "cat", "/opt/bench/built.txt").split() == first
+    assert image._sha256(again.image, "pdsh") == pdsh
+
+
+def test_pdsh_is_the_locked_one_with_ssh_alone_its_licence_and_its_source(container, made):
+    pin = lockfile.read().stacks[STACK].programs["pdsh"]
+    ran = container.run("-c", "command -v pdsh; pdsh -V; ldd $(command -v pdsh)", entrypoint="/bin/sh")
+    path, version, modules, _, *needed = ran.output.splitlines()
+    assert (path, version) == (f"{sbom.PROGRAMS}/pdsh", f"pdsh-{pin.version} (+static-modules)")
+    assert modules == "rcmd modules: ssh,exec (default: ssh)"
+    assert {line.split()[0].split("/")[-1] for line in needed} == {
+        "linux-vdso.so.1",
+        "libc.so.6",
+        "ld-linux-x86-64.so.2",
+    }
+    bill = json.loads((paths.ROOT / "build" / "images" / STACK / "sbom.json").read_text())
+    (told,) = [one for one in bill["components"] if one["name"] == "pdsh"]
+    assert told["hashes"] == [{"alg": "SHA-256", "content": image._sha256(made.image, "pdsh")}]
+    assert told["licenses"] == [{"license": {"id": pin.license}}]
+    assert lockfile.read().sources[pin.source].commit in told["purl"]
+    places = {one["name"]: one["value"] for one in told["properties"]}
+    licence = container.run("-n", "2", places["bloomz-bench:license-file"], entrypoint="/usr/bin/head").output
+    assert "GNU GENERAL PUBLIC LICENSE" in licence and "Version 2" in licence
+    tree = paths.ROOT / "build" / "images" / STACK / "context" / "sources" / "pdsh"
+    kept = container.run(
+        "-c", f"cd {places['bloomz-bench:source']} && find . -type f | xargs sha256sum", entrypoint="/bin/sh"
+    )
+    assert {tuple(line.split()) for line in kept.output.splitlines()} == {
+        (sha256_of_file(file), f"./{file.relative_to(tree)}") for file in tree.rglob("*") if file.is_file()
+    }
+
+
+class Pods:
+    """The image twice, each on its own network, with what the rendered MPIJob mounts; ``start`` runs a shell line in one."""
+
+    def __init__(self, container, folder, spaces):
+        self.container, self.folder, self.spaces, self.running = container, folder, spaces, []
+
+    def start(self, number, line, user=pod.UID):
+        mounts = {self.folder / name: place for name, place in multinode.PLACES.items()}
+        mounts |= {self.folder / "keys": multinode.KEYS, self.folder / "hostfile": "/etc/mpi/hostfile"}
+        mounts |= {self.folder / "request.json": REQUEST, self.folder / "term" / "log": "/dev/termination-log"}
+        options = [part for here, there in mounts.items() for part in ("--volume", f"{here}:{there}")]
+        for variable in ("HOME=/tmp", "LOCAL_SIZE=1", "GLOO_SOCKET_IFNAME=eth0"):
+            options += ["--env", variable]
+        cores = sorted(os.sched_getaffinity(0))
+        command = self.container.command(
+            *("-c", line),
+            results=self.folder / "results",
+            user=f"{user}:0",
+            network=f"ns:/run/netns/{self.spaces[number - 1]}",
+            entrypoint="/bin/sh",
+            options=[*options, "--hostname", f"pod{number}", "--name", f"{self.spaces[number - 1]}"],
+        )
+        core = ["taskset", "-c", str(cores[(number - 1) % len(cores)])]
+        self.running.append(
+            subprocess.Popen(
+                [*core, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+            )
+        )
+        return self.running[-1]
+
+    def close(self):
+        for name in self.spaces:
+            subprocess.run(["podman", "rm", "--force", "--ignore", name], capture_output=True, check=True)
+        for process in self.running:
+            process.communicate()
+
+
+@pytest.fixture
+def pods(container):
+    with tempfile.TemporaryDirectory(prefix="bench-images-") as name, wire.joined() as spaces:
+        folder = Path(name)
+        folder.chmod(0o755)
+        furnish(folder)
+        (folder / "term" / "log").touch()
+        (folder / "term" / "log").chmod(0o666)
+        request(folder / "request.json", ranks=2)
+        found = Pods(container, folder, spaces)
+        try:
+            yield found
+        finally:
+            found.close()
+
+
+def test_two_of_it_run_the_mpijob_s_commands_and_give_the_tokens_of_one(pods):
+    """sshd, pdsh and the vendor's DeepSpeed as they are in the image: each pod holds one half of the model."""
+    first, other = commands()
+    before, _, after = first.partition(" --model-dir ")
+    first = f"{before} {after.partition(' ')[2]}"  # dummy weights lie nowhere
+    pods.start(2, other)
+    out, err = pods.start(1, first).communicate(timeout=RUN_S)
+    found = list((pods.folder / "results").rglob("*.json"))
+    assert len(found) == 1, err
+    result = strictjson.read(str(found[0]))
+    (launch,) = result["launches"]
+    assert [rank["host"] for rank in launch["ranks"]] == ["pod1", "pod2"]
+    assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference.output_ids_sha256()}
+    assert launch["conditions"]["engine"] == "optimum-habana-deepspeed"
+    assert "@frame begin" in out
+
+
+def test_pdsh_logs_in_for_a_user_that_no_image_knows(pods):
+    """Through the kit's sshd, by the default of pdsh, as that user on both sides."""
+    passwd = pods.folder / "passwd"
+    passwd.write_text(passwd.read_text().replace(str(pod.UID), str(ARBITRARY)))
+    serve = f"python3 -m runner sshd --keys {multinode.KEYS}"
+    pods.start(2, f"exec {serve}", user=ARBITRARY)
+    reach = "python3 -m runner reach /etc/mpi/hostfile --port 2222 --within-s 60"
+    ask = f"pdsh -S -w {','.join(wire.ADDRESSES)} 'echo $(hostname) $(id -u) %n; exit %n'"
+    process = pods.start(1, f"{serve} 2> /dev/null & {reach} && {ask}", user=ARBITRARY)
+    out, err = process.communicate(timeout=RUN_S)
+    first, second = wire.ADDRESSES
+    assert sorted(out.splitlines()) == [f"{first}: pod1 {ARBITRARY} 0", f"{second}: pod2 {ARBITRARY} 1"], err
+    assert f"{second}: ssh exited with exit code 1" in err
+    assert process.returncode == 1

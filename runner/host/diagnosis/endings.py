@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from runner.contract import errors, frame
 from runner.host.diagnosis.problem import (
     Problem,
+    beside,
     condition,
     deadline_s,
     ending,
@@ -15,6 +16,7 @@ from runner.host.diagnosis.problem import (
     holds,
     last_words,
     name_of,
+    own_container,
     quoted,
     states,
     suspended,
@@ -198,7 +200,7 @@ def own_words(observed):
     for container, state in _failures(observed):
         code = state.get("exitCode")
         known = errors.by_exit_code(code)
-        meaning = known.meaning if known.exit_code == code else None
+        meaning = known.meaning if known.exit_code == code and container not in beside(observed.pod) else None
         text = _last_words(state, observed.log)
         said = f": {text}" if text else ""
         return Problem(
@@ -247,15 +249,40 @@ def node_lost(observed):
 
 
 def _failures(observed):
-    """Return (container, terminated state) of the containers of the newest pod that did not end well."""
-    if ending(observed.job) == "complete":
+    """Return (container, terminated state) of the containers of the newest pod that did not end well: what stands beside its own
+    one counts only where that alone ended the pod."""
+    pod = observed.pod
+    if pod is None or ending(observed.job) == "complete":
         return []
-    return [
+    failed = [
         (name, state)
-        for name, state, _ in states(observed.pod or {}, "terminated")
+        for name, state, _ in states(pod, "terminated")
         if state.get("exitCode") != 0 and state.get("reason") not in ("StartError", "ContainerCannotRun")
     ]
+    own = [one for one in failed if one[0] not in beside(pod)]
+    return own or (failed if pod.get("status", {}).get("phase") == "Failed" else [])
 
 
-ROWS = (gone, deadline, taken_away, offline_lookup, killed, node_lost)
+def held(observed):
+    """Return the ``Problem`` of a pod whose own container has ended while another one goes on, so that the pod does not end."""
+    pod = observed.pod
+    if (
+        pod is None
+        or ending(observed.job)
+        or not any(one[0] == own_container(pod) for one in states(pod, "terminated"))
+    ):
+        return None
+    others = [name for name, _, init in states(pod, "running") if not init]
+    if not others:
+        return None
+    return Problem(
+        "sidecar",
+        f"The container {own_container(pod)} has ended, but {' and '.join(others)}, which something else put beside it, goes on and"
+        f" keeps the pod {name_of(pod)} with all that it holds.",
+        "Keep it out of these pods, for Istio by the label `sidecar.istio.io/inject=false` on their template; its result is in the log.",
+        "creating",
+    )
+
+
+ROWS = (gone, deadline, taken_away, held, offline_lookup, killed, node_lost)
 LAST_ROWS = (own_words, ended)

@@ -1,6 +1,7 @@
 """What was seen of one run, and what is said of it."""
 
 import re
+import shlex
 from dataclasses import dataclass, field
 
 from runner.contract import termination
@@ -28,7 +29,7 @@ class Observed:
 
     ``job`` is None where it is not there; ``pods`` are oldest first; ``nodes`` is None where they may not be listed;
     ``claims`` are the PersistentVolumeClaims of its pods, by name; ``neighbours`` are the kit's other pods in the namespace;
-    ``log`` holds the last lines of the newest container.
+    ``log`` holds the last lines of the newest container; ``place`` are kubectl's flags that lead to its cluster.
     """
 
     name: str
@@ -42,10 +43,11 @@ class Observed:
     workload: dict | None = None
     neighbours: tuple[dict, ...] = ()
     log: tuple[str, ...] = ()
+    place: tuple[str, ...] = ()
 
     @property
     def kubectl(self):
-        return f"kubectl -n {self.namespace}"
+        return shlex.join(["kubectl", *self.place, "-n", self.namespace])
 
     @property
     def pod(self):
@@ -159,6 +161,22 @@ def container_of(pod, name):
     spec = pod.get("spec", {})
     every = [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]
     return next((one for one in every if one.get("name") == name), {})
+
+
+def own_container(pod):
+    """Return the name of the container that the pod is there for: its component's. A mesh may have put its own before it."""
+    names = [one.get("name") for one in pod.get("spec", {}).get("containers") or []]
+    component = (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/component")
+    return component if component in names else next(iter(names), None)
+
+
+def beside(pod):
+    """Return the names of a pod's containers that run beside its own one: those of a mesh, as containers or as init containers
+    that go on (restartPolicy Always)."""
+    spec, own = pod.get("spec", {}), own_container(pod)
+    names = {one.get("name") for one in spec.get("containers") or [] if one.get("name") != own}
+    lasting = {one.get("name") for one in spec.get("initContainers") or [] if one.get("restartPolicy") == "Always"}
+    return names | lasting
 
 
 def events_of(observed, *reasons, about=None):

@@ -1,6 +1,7 @@
 """What the API server answered, or that it did not: status and words in, one sentence and one next step out. Pure."""
 
 import re
+import shlex
 
 from runner.host.diagnosis.problem import Problem, quoted
 
@@ -10,9 +11,15 @@ JOBSET = "https://github.com/kubernetes-sigs/jobset/releases/download/v0.11.1/ma
 UNKNOWN_KIND = ("could not find the requested resource", "404 page not found")  # in place of the object's own name
 
 
-def refused(status, message, doing, namespace, package_version="", retry_after_s=None):
-    """Return the ``Problem`` of an answer with an HTTP status; ``doing`` says what was asked, as "create the Job x"."""
-    told = quoted(message)
+def refused(status, message, doing, namespace, package_version="", retry_after_s=None, place=()):
+    """Return the ``Problem`` of an answer with an HTTP status; ``doing`` says what was asked, as "create the Job x"; ``place`` are
+    kubectl's flags that lead to the cluster."""
+    told, kubectl = quoted(message), shlex.join(["kubectl", *place, "-n", namespace])
+    if status in (400, 403, 422):  # admission answers with each of these, whatever rights somebody has
+        for row, pattern, sentence, step in _ADMISSION:
+            if re.search(pattern, message):
+                words = {"doing": doing, "namespace": namespace, "told": told, "kubectl": kubectl}
+                return Problem(row, sentence.format(**words), step.format(**words))
     if status == 401:
         if package_version in DROPS_CREDENTIALS:
             return Problem(
@@ -32,7 +39,7 @@ def refused(status, message, doing, namespace, package_version="", retry_after_s
             "Ask for the Role in k8s/11-rbac-submitter.yaml to be bound to you.",
         )
     if status == 404:
-        return _not_found(message, doing, namespace, told)
+        return _not_found(message, doing, kubectl, told)
     if status == 409:
         return Problem(
             "409", f"Asked to {doing}, the API server met a conflict (409): {told}.", "Run the same command again."
@@ -59,7 +66,29 @@ def refused(status, message, doing, namespace, package_version="", retry_after_s
     )
 
 
-def _not_found(message, doing, namespace, told):
+_ADMISSION = (
+    (
+        "403-quota",
+        r"exceeded quota: |failed quota: ",
+        "Asked to {doing}, the API server says that a quota of the namespace {namespace} stands against it: {told}.",
+        "End what uses it, or ask for more: `{kubectl} describe resourcequota`.",
+    ),
+    (
+        "403-webhook",
+        r"admission webhook .+ denied the request|ValidatingAdmissionPolicy .+ denied request",
+        "Asked to {doing}, a rule of the cluster's own refuses it: {told}.",
+        "Its owner knows the rule; `kubectl get validatingwebhookconfigurations,validatingadmissionpolicies` lists them.",
+    ),
+    (
+        "403-terminating",
+        r"because it is being terminated",
+        "Asked to {doing}, the API server says that the namespace {namespace} is being deleted.",
+        "Wait until `kubectl get namespace {namespace}` finds nothing, create it again, or name another with --namespace.",
+    ),
+)
+
+
+def _not_found(message, doing, kubectl, told):
     missing = re.search(r'namespaces "([^"]+)" not found', message)
     if missing:
         return Problem(
@@ -88,7 +117,7 @@ def _not_found(message, doing, namespace, told):
     return Problem(
         "404",
         f"Asked to {doing}, the API server did not find something (404): {told}.",
-        f"Look what there is: `kubectl -n {namespace} get jobs,pods,pvc`.",
+        f"Look what there is: `{kubectl} get jobs,pods,pvc`.",
     )
 
 

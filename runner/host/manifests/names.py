@@ -16,6 +16,10 @@ SUBMITTER = "bench-submitter"
 MODELS, RESULTS = "bench-models", "bench-results"
 BENCH, PREFETCH = "bench", "prefetch"
 
+# A mesh's proxy beside a pod's own container goes on when that has ended, and with it the Job (istio/istio#11045); these pods talk to
+# nobody through it.
+NO_MESH = {"sidecar.istio.io/inject": "false"}
+
 # room below 63 for what others append: -launcher, -worker-N, a Job's index, a pod's suffix, a client's hash and repetition
 MAX_NAME = 45
 
@@ -44,6 +48,7 @@ def labels(component, instance, **more):
         "app.kubernetes.io/component": component,
         "app.kubernetes.io/part-of": "bloomz-bench",
         "app.kubernetes.io/managed-by": "kubectl",
+        **NO_MESH,
         **{f"{DOMAIN}/{key}": value for key, value in more.items()},
     }
 

@@ -12,6 +12,10 @@ WAIT_FOR_WEIGHTS_S = 6 * 3600
 SMALL = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"}
 FETCHING = {"cpu": "2", "memory": "4Gi", "ephemeral-storage": "2Gi"}
 
+# A measurement moved to another node starts over: neither autoscaler shall empty this one to save it (kubernetes/autoscaler
+# cluster-autoscaler/FAQ.md, karpenter.sh/docs/concepts/disruption).
+STAYS = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
+
 TERMINATION_LOG = "/dev/termination-log"
 
 # Everything that would write to a home writes to /tmp: the root is read-only, and the user may have any number.
@@ -223,4 +227,4 @@ def _metadata(component, run):
         deadline_seconds=str(run.deadline_s),
         experimental="true" if run.nodes > 1 else None,
     )
-    return {"labels": labels, "annotations": annotations}
+    return {"labels": labels, "annotations": {**annotations, **STAYS}}
