@@ -21,6 +21,7 @@ pytestmark = pytest.mark.cluster
 WITHOUT = (
     "MPIJob",
     "JobSet",
+    "NodeFeatureRule",
     "Kustomization",
     "Namespace",
     "Component",
