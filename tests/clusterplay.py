@@ -172,7 +172,7 @@ class Play:
     def say(self, pod, lines):
         self.cluster.write_log(pod, self.container(pod), lines)
 
-    def end(self, pod, code=0, reason=None, message="", log=(), conditions=()):
+    def end(self, pod, code=0, reason=None, message="", log=(), conditions=(), finished="2026-11-22T10:05:00Z"):
         container = self.container(pod)
         self.cluster.write_log(pod, container, list(log), ended=True)
         state = {
@@ -180,6 +180,7 @@ class Play:
                 "exitCode": code,
                 "reason": reason or ("Completed" if code == 0 else "Error"),
                 "message": message,
+                "finishedAt": finished,
             }
         }
         self.cluster.change(

@@ -12,6 +12,7 @@ from runner.host.diagnosis.problem import (
     name_of,
     own_container,
     states,
+    suspended,
 )
 
 # How long a run may stay where it is without progress, in seconds; None for ever. Each is a flag: --unschedulable-s and so on.
@@ -31,7 +32,7 @@ MEANING = {
     "unschedulable": "for a node that takes the pod; an autoscaler's event starts it anew",
     "volume": "for a volume to be bound, attached or mounted",
     "image": "for the image",
-    "creating": "for pod and containers to be made",
+    "creating": "for pod and containers to be made, or for the end of one to be noticed",
     "refused": "for what the cluster refuses to be mended",
     "init": "for the init container, which waits for weights",
     "node": "for a node that does not answer",
@@ -79,8 +80,7 @@ def _seen(observed):
     word = ending(job)
     if word:
         return Stage(word, {COMPLETE: "the Job is complete", FAILED: "the Job failed"}[word])
-    spec = job.get("spec", {})
-    if spec.get("suspend") or spec.get("runPolicy", {}).get("suspend"):
+    if suspended(job):
         return Stage("queued", "waits in the queue (suspended)", "queue")
     pod = observed.pod
     if pod is None:

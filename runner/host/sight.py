@@ -1,6 +1,7 @@
 """What is seen of runs: mirrors of the cluster's objects, each object given to the run that it belongs to."""
 
 import time
+from dataclasses import replace
 
 from runner.host import jobs, phases
 from runner.host.cluster import Refused, Unanswered
@@ -53,8 +54,7 @@ class Sight:
         elif run.expected_until_s is not None and self._clock() < run.expected_until_s:
             job = run.thing
         pods = of["Pod"] if job is not None and not phases.ending(job) else self.pods(run)
-        newest = next(reversed(run.logs.values()), None)
-        return Observed(
+        seen = Observed(
             name=run.name,
             namespace=self._cluster.namespace,
             kind=run.kind,
@@ -65,9 +65,9 @@ class Sight:
             claims=self._claims(run) if closely else {},
             workload=(of.get("Workload") or [None])[-1],
             neighbours=self._neighbours() if closely else (),
-            log=tuple(newest.tail) if newest else (),
             place=self._cluster.place,
         )
+        return replace(seen, log=_last_lines(run, seen.pod))
 
     def pods(self, run):
         """Return the pods of a run, oldest first, those too that are gone, as last seen."""
@@ -158,3 +158,10 @@ class Sight:
             return tuple(self._cluster.list("Pod", jobs.SELECTOR)[0])
         except (Refused, Unanswered):
             return ()
+
+
+def _last_lines(run, pod):
+    """Return the last lines of the newest container of a pod, or of a run's where the pod has none that was read."""
+    uid = pod["metadata"]["uid"] if pod else None
+    own = [log for (of, _), log in run.logs.items() if of == uid] or list(run.logs.values())
+    return tuple(own[-1].tail) if own else ()

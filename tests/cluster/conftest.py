@@ -46,18 +46,22 @@ class Real:
         found = json.loads(self.kubectl("get", kind, *([name] if name else []), "-o", "json"))
         return found if name else found["items"]
 
+    def knows(self, definition):
+        """Return whether the cluster has a custom kind, by the name of its definition."""
+        return self.kubectl("get", "crd", definition, fails=True).returncode == 0
+
     def patch_status(self, kind, name, status):
         self.kubectl("patch", kind, name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
 
-    def person(self):
-        """Return a kubeconfig of somebody who has the submitter's Role and nothing else."""
+    def person(self, rules=None):
+        """Return a kubeconfig of somebody who has the submitter's Role, or ``rules``, and nothing else."""
         self.apply(
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "person"}},
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
                 "kind": "Role",
                 "metadata": {"name": "submitter"},
-                "rules": clusterplay.role(),
+                "rules": rules or clusterplay.role(),
             },
             {
                 "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -127,7 +131,7 @@ def api(tmp_path, alone):
 
 
 @contextlib.contextmanager
-def pretend_node(real, name, devices=8):
+def pretend_node(real, name, devices=8, accelerator="gaudi2"):
     """Add a node that is always ready and runs nothing: pods are scheduled to it, and a test says what becomes of them."""
     offers = {
         "cpu": "96",
@@ -137,7 +141,7 @@ def pretend_node(real, name, devices=8):
         "pods": "20",
         GAUDI: str(devices),
     }
-    labels = {"bloomz-bench.dev/accelerator": "gaudi2", "kubernetes.io/hostname": name}
+    labels = {"bloomz-bench.dev/accelerator": accelerator, "kubernetes.io/hostname": name}
     taints = [{"key": GAUDI, "effect": "NoSchedule"}]
     real.apply(
         {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "spec": {"taints": taints}}
@@ -165,3 +169,7 @@ def pretend_node(real, name, devices=8):
         stop.set()
         beating.join()
         real.kubectl("delete", "node", name)
+        for pod in real.get("pods"):  # nobody there would ever say that they have ended, which their Jobs wait for
+            if pod["spec"].get("nodeName") == name:
+                real.patch_status("pod", pod["metadata"]["name"], {"phase": "Failed"})
+                real.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", "--wait=false")

@@ -5,11 +5,7 @@ KUBEBUILDER_ASSETS. CPU_IMAGE names the CPU image by digest as nodes can pull it
 the walk is skipped. A cluster without a default storage class gets a volume on its node, below /tmp.
 """
 
-import copy
 import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,35 +14,18 @@ import yaml
 from runner.host import jobs, results
 from tests import clusterplay
 from tests.cluster.conftest import GAUDI, pretend_node
+from tests.cluster.steps import ACCOUNT_AND_CLAIM, ROOT, furnish, moved, runner, submit, there
 
 pytestmark = pytest.mark.cluster
 
-ROOT = Path(__file__).parents[2]
 WITHOUT = (
     "MPIJob",
     "JobSet",
+    "NodeFeatureRule",
     "Kustomization",
     "Namespace",
     "Component",
 )  # kinds that need an operator, or are no objects
-
-
-def runner(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "runner", *map(str, arguments)],
-        capture_output=True,
-        encoding="utf-8",
-        cwd=ROOT,
-        timeout=900,
-        **options,
-    )
-
-
-def moved(thing, namespace):
-    thing = copy.deepcopy(thing)
-    if thing["metadata"].get("namespace"):
-        thing["metadata"]["namespace"] = namespace
-    return thing
 
 
 def test_server_side_dry_run_accepts_every_manifest(api):
@@ -63,61 +42,6 @@ def test_server_side_dry_run_accepts_every_manifest(api):
         assert done.returncode == 0, f"{thing['kind']} {thing['metadata']['name']}: {done.stderr}"
         assert "would violate PodSecurity" not in done.stderr, done.stderr
     assert len(tried) > 10
-
-
-def submit(real, kubeconfig, *things, extra=()):
-    folder = real.folder / "manifests"
-    folder.mkdir(exist_ok=True)
-    (folder / "60.yaml").write_text(yaml.safe_dump_all(things))
-    return [
-        "submit",
-        folder,
-        "--kubeconfig",
-        kubeconfig,
-        "--namespace",
-        real.namespace,
-        "--runs",
-        real.folder / "runs",
-        *extra,
-    ]
-
-
-ACCOUNT_AND_CLAIM = (
-    {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "bench-run"}},
-    {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "bench-results"},
-        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
-    },
-)
-
-
-def furnish(real):
-    real.apply(*ACCOUNT_AND_CLAIM)
-    classes = real.get("storageclass")
-    default = "storageclass.kubernetes.io/is-default-class"
-    if any(one["metadata"].get("annotations", {}).get(default) == "true" for one in classes):
-        return
-    place = f"/tmp/{real.namespace}"
-    if Path("/tmp").is_dir():  # where the node is this machine, its folder must be writable for the pod's user
-        Path(place).mkdir(exist_ok=True)
-        shutil.chown(place, 10001, 10001)
-    real.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": real.namespace},
-            "spec": {
-                "capacity": {"storage": "1Gi"},
-                "accessModes": ["ReadWriteOnce"],
-                "persistentVolumeReclaimPolicy": "Delete",
-                "claimRef": {"namespace": real.namespace, "name": "bench-results"},
-                "hostPath": {"path": place, "type": "DirectoryOrCreate"},
-            },
-        }
-    )
-    real.until(lambda: real.get("pvc", "bench-results")["status"].get("phase") == "Bound")
 
 
 def restricted(name, **resources):
@@ -179,8 +103,6 @@ def test_gaudi2_jobs_are_scheduled_by_their_devices_and_wait_for_each_other(real
         real.until(
             lambda: [pod for pod in placed() if pod["metadata"]["labels"]["batch.kubernetes.io/job-name"] == waiting]
         )
-        for pod in real.get("pods"):
-            real.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", fails=True)
 
 
 def test_pod_security_refuses_what_is_not_restricted_and_it_is_told(real):
@@ -233,7 +155,7 @@ def test_the_cpu_walk_ends_in_a_compared_result(real):
     assert rendered.returncode == 0, rendered.stderr
     furnish(real)
     person, runs, kept = real.person(), real.folder / "runs", real.folder / "results"
-    with_person = ["--kubeconfig", person, "--namespace", real.namespace, "--runs", runs]
+    with_person = there(real, person)
     done = runner("submit", rendered.stdout.strip(), "--only", "cpu-1", *with_person)
     assert done.returncode == 0, done.stderr
     collected = runner("collect", *done.stdout.split(), "--results", kept)

@@ -118,6 +118,27 @@ def kueue(*conditions, **what):
     )
 
 
+# An MPIJob's own shape, and what its operator names its two pods.
+MPI_SPEC = {"mpiReplicaSpecs": {"Launcher": {"replicas": 1}, "Worker": {"replicas": 1}}}
+
+
+def several(*pods, events=(), status=None, spec=None):
+    thing = {**job(), "spec": spec or MPI_SPEC, "status": status or {}}
+    return Observed(NAME, "bench", "MPIJob", thing, pods, events)
+
+
+def pod_of(role, state):
+    kind = next(iter(state))
+    phase = {"running": "Running", "terminated": "Failed"}[kind]
+    made = pod(condition("PodScheduled"), name=f"{NAME}-{role}-0", node="node1", phase=phase, containers=[state])
+    made["metadata"]["labels"] = {"training.kubeflow.org/job-role": role}
+    return made
+
+
+def dead(code, message="", reason="Error", finished="2026-11-22T10:09:00Z"):
+    return {"terminated": {"exitCode": code, "reason": reason, "message": message, "finishedAt": finished}}
+
+
 NONE = "0/2 nodes are available: "
 PREEMPTION = " preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
 NO_GAUDI = NONE + "1 Insufficient habana.ai/gaudi, 1 node(s) didn't match Pod's node affinity/selector." + PREEMPTION
@@ -440,6 +461,52 @@ ALL = {
                 "FailedCreate", f'pods "{NAME}-launcher-x" is forbidden: exceeded quota: q, used: 8', f"{NAME}-launcher"
             ),
         ),
+    ),
+    "pod security of a worker": several(
+        events=(
+            event(
+                "MPIJobFailed",
+                f'worker pod created failed: pods "{NAME}-worker-0" is forbidden: violates PodSecurity "restricted:latest": unrestricted'
+                ' capabilities (container "bench" must not include "SYS_NICE" in securityContext.capabilities.add)',
+                NAME,
+            ),
+        ),
+    ),
+    "an MPIJob that its operator refuses": several(
+        events=(
+            event(
+                "ValidationError",
+                "Found validation errors: spec.mpiReplicaSpecs[Worker].template.spec.containers: Required value: must define at least"
+                " one container",
+                NAME,
+            ),
+        ),
+    ),
+    "a refused pod beside one that runs": several(
+        pod_of("launcher", {"running": {}}),
+        events=(
+            event("MPIJobFailed", 'worker pod created failed: pods "x" is forbidden: exceeded quota: q, used: 8', NAME),
+        ),
+    ),
+    "a worker that ended while the launcher waits": several(
+        pod_of("launcher", {"running": {}}),
+        pod_of("worker", dead(10, "runner: the device was lost. Restart it.")),
+        status={"conditions": [condition("Created")]},
+    ),
+    "a worker that took the launcher with it": several(
+        pod_of("launcher", dead(143, finished="2026-11-22T10:09:01Z")),
+        pod_of("worker", dead(137, reason="OOMKilled")),
+        status={"conditions": [condition("Failed", reason="BackoffLimitExceeded")]},
+    ),
+    "a launcher that failed, and its worker ended": several(
+        pod_of("launcher", dead(9, "runner: 1 host(s) did not answer on port 2222. Look at its pod.")),
+        pod_of("worker", dead(255, finished="2026-11-22T10:09:01Z")),
+        status={"conditions": [condition("Failed", reason="BackoffLimitExceeded")]},
+    ),
+    "an MPIJob that the queue preempted": several(
+        pod_of("launcher", dead(143)),
+        pod_of("worker", dead(143)),
+        spec={**MPI_SPEC, "runPolicy": {"suspend": True}},
     ),
     "a worker that no node takes": Observed(
         NAME,

@@ -1,5 +1,6 @@
 """The client with runs on several nodes: an MPIJob or JobSet as it is rendered, and what its operator makes of it."""
 
+import re
 import threading
 
 import pytest
@@ -191,6 +192,32 @@ def test_a_first_pod_that_fails_is_told_by_its_own_words(client, cluster, kind, 
     assert client.submit(things=things) == JobFailed.exit_code
     assert "The container bench ended with 9" in client.err
     assert "1 host(s) did not answer on port 2222. Look at its pod." in client.err
+
+
+def test_another_pod_that_dies_is_the_cause_also_where_the_first_was_ended_with_it(client, cluster, kind, things):
+    def dies(play, run, first, other):
+        stands(play, run, first, other)
+        play.say(first, ["runner: what the first one said"])
+        play.end(other, 10, message="runner: the device was lost. Restart it.", finished="2026-11-22T10:05:00Z")
+        play.end(first, 143, finished="2026-11-22T10:05:03Z")
+        play.over(run, "Failed", reason="FailedJobs")
+
+    play = Operated(cluster, dies)
+    assert client.submit(things=things) == JobFailed.exit_code
+    assert not play.errors
+    last = client.err.splitlines()[-1]
+    assert re.search(r"The container bench of \S+-(worker-0|other-0-0-x7k2p) ended with 10 ", last)
+    assert "the device was lost. Restart it." in last and "what the first one said" not in last
+
+
+def test_another_pod_that_dies_is_told_while_the_first_one_waits_for_it(client, cluster, kind, things):
+    def dies(play, run, first, other):
+        stands(play, run, first, other)
+        play.end(other, 10, message="runner: the device was lost. Restart it.")
+
+    Operated(cluster, dies)
+    assert client.submit("--creating-s", "0.4", things=things) == NotStarted.exit_code
+    assert "ended with 10 (" in client.err and "or for the end of one to be noticed" in client.err
 
 
 def test_it_can_be_left_and_cancelled(client, cluster, kind, things):

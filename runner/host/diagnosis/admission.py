@@ -2,16 +2,20 @@
 
 import re
 
-from runner.host.diagnosis.problem import Problem, condition, ending, events_of, name_of, quoted, states
+from runner.host.diagnosis.problem import Problem, condition, ending, events_of, name_of, pods_at_once, quoted, states
 
 
 def no_pod(observed):
-    """Return the ``Problem`` of a Job whose controller may not create its pod."""
-    if observed.pods or observed.job is None or ending(observed.job):
+    """Return the ``Problem`` of a run whose controller may not create a pod of it."""
+    if observed.job is None or ending(observed.job) or len(observed.pods) >= pods_at_once(observed.job):
         return None
-    for event in events_of(
-        observed, "FailedCreate"
-    ):  # of the run itself, or of the Jobs that its operator makes for it
+    # of the run itself, of the Jobs that its operator makes for it, or mpi-operator's own word for a pod that it makes itself
+    refusals = [
+        event
+        for event in events_of(observed, "FailedCreate", "MPIJobFailed")
+        if event["reason"] == "FailedCreate" or "created failed" in event.get("message", "")
+    ]
+    for event in refusals:
         message = event.get("message", "")
         for row, pattern, sentence, step in _REFUSALS:
             found = re.search(pattern, message)
@@ -21,9 +25,21 @@ def no_pod(observed):
         return Problem(
             "pod-refused",
             f"The cluster refuses the pod of {observed.name}: {quoted(message)}.",
-            f"Look: `{observed.kubectl} describe job {observed.name}`.",
+            f"Look: `{observed.kubectl} describe {observed.kind.lower()} {observed.name}`.",
             "refused",
         )
+    return None
+
+
+def invalid(observed):
+    """Return the ``Problem`` of an MPIJob that its operator does not take: its definition lets through what it refuses."""
+    for event in events_of(observed, "ValidationError"):
+        if not observed.pods and not ending(observed.job):
+            return Problem(
+                "mpi-invalid",
+                f"mpi-operator does not take the MPIJob {observed.name}: {quoted(event.get('message', ''))}.",
+                "Render again with this version of the kit, which is made for mpi-operator 0.8: `python -m runner render`.",
+            )
     return None
 
 
@@ -140,19 +156,19 @@ def no_operator(observed):
     if observed.kind == "MPIJob":
         return Problem(
             "mpi-operator",
-            f"No operator has looked at the MPIJob {observed.name}: none runs, or only that of the other version (v1) does.",
-            "Install the one of kubeflow.org/v2beta1, and only one:"
+            f"No operator has looked at the MPIJob {observed.name} yet.",
+            "If none does, none runs, or only that of the other version (v1). Install that of kubeflow.org/v2beta1, and only one:"
             " `kubectl get deployments -A | grep -e mpi-operator -e training-operator`.",
             "refused",
         )
     if observed.kind == "JobSet":
         return Problem(
             "jobset-controller",
-            f"No controller has looked at the JobSet {observed.name}: it does not run.",
-            "Look: `kubectl -n jobset-system get deployments,pods`.",
+            f"No controller has looked at the JobSet {observed.name} yet.",
+            "If none does, it does not run. Look: `kubectl -n jobset-system get deployments,pods`.",
             "refused",
         )
     return None
 
 
-ROWS = (no_pod, queue, launcher_waits, no_operator)
+ROWS = (no_pod, invalid, queue, launcher_waits, no_operator)

@@ -19,6 +19,7 @@ from runner.host.diagnosis.problem import (
     own_container,
     quoted,
     states,
+    suspended,
 )
 from runner.host.diagnosis.scheduling import PROFILES
 
@@ -96,9 +97,7 @@ def taken_away(observed):
             "Submit with --rerun." if last else "The Job starts another by itself; following goes on.",
             None if last else "unschedulable",
         )
-    if job.get("spec", {}).get("suspend") and any(
-        state.get("exitCode") in STOPPED for _, state, _ in states(pod, "terminated")
-    ):
+    if suspended(job) and any(state.get("exitCode") in STOPPED for _, state, _ in states(pod, "terminated")):
         return Problem(
             "preempted-queue",
             "The queue preempted the Job: Kueue suspended it and ended its pod. This is no failure of the benchmark.",
@@ -145,7 +144,7 @@ def killed(observed):
         if reason == "OOMKilled":
             return Problem(
                 "memory",
-                f"The container {container} was killed at its memory limit (OOMKilled).",
+                f"The {observed.named(container)} was killed at its memory limit (OOMKilled).",
                 f"Raise `memory` of the profile in {PROFILES}; /dev/shm counts into it.",
             )
         if code == 134 and "habana_logs" in told:
@@ -158,7 +157,7 @@ def killed(observed):
             row, what, step = _SIGNALS[code]
             return Problem(
                 row,
-                f"The container {container} {what}.",
+                f"The {observed.named(container)} {what}.",
                 step.format(kubectl=observed.kubectl, pod=name_of(observed.pod)),
             )
     return None
@@ -206,7 +205,7 @@ def own_words(observed):
         said = f": {text}" if text else ""
         return Problem(
             f"exit-{code}" if meaning else "exit",
-            f"The container {container} ended with {code}{f' ({meaning})' if meaning else ''}{said}.",
+            f"The {observed.named(container)} ended with {code}{f' ({meaning})' if meaning else ''}{said}.",
             "Mend that and submit with --rerun; the saved log tells all.",
         )
     return None

@@ -53,24 +53,37 @@ class Observed:
     def pod(self):
         """Return the pod that says where the run stands, None before there is one.
 
-        Those of a Job come after each other: the newest. Those on several nodes run at once: the one that prints results once
-        it has ended, and before that the one that is least far.
+        Those of a Job come after each other: the newest. Those on several nodes run at once, and none does without the others:
+        the one that ended before the others, and before any has ended the one that is least far.
         """
         if self.kind == "Job" or not self.pods:
             return self.pods[-1] if self.pods else None
-        first = next((pod for pod in reversed(self.pods) if _prints(pod)), None)
-        if first is not None and _how_far(first) == _ENDED:
-            return first
-        return min(reversed(self.pods), key=lambda pod: (_how_far(pod), pod is not first))
+        now = list({_place(pod): pod for pod in self.pods}.values())  # the newest of each place
+        ended = [pod for pod in now if _how_far(pod) == _ENDED]
+        if ended:
+            return min(ended, key=lambda pod: (_ended_at(pod), not _prints(pod)))
+        return min(now, key=lambda pod: (_how_far(pod), not _prints(pod)))
+
+    def named(self, container):
+        """Return how a sentence names a container of ``pod``: with the pod where it is not the one that prints results."""
+        other = self.kind != "Job" and self.pod is not None and not _prints(self.pod)
+        return f"container {container}{f' of {name_of(self.pod)}' if other else ''}"
 
 
 # What its operator says of the pod that prints results.
 _FIRST = {"training.kubeflow.org/job-role": "launcher", "jobset.sigs.k8s.io/replicatedjob-name": "first"}
+# What tells the pods of a run apart that are there at the same time.
+_PLACES = (*_FIRST, "training.kubeflow.org/replica-index", "batch.kubernetes.io/job-completion-index")
 _ENDED = 3
 
 
 def _prints(pod):
     return any(_FIRST.get(key) == value for key, value in (pod["metadata"].get("labels") or {}).items())
+
+
+def _place(pod):
+    labels = pod["metadata"].get("labels") or {}
+    return tuple(labels[key] for key in _PLACES if key in labels) or (name_of(pod),)
 
 
 def _how_far(pod):
@@ -80,6 +93,29 @@ def _how_far(pod):
     if not pod.get("spec", {}).get("nodeName"):
         return 0
     return 2 if any(not init for _, _, init in states(pod, "running")) else 1
+
+
+def _ended_at(pod):
+    """Return when a pod ended, as its node says; the earliest time where it says none."""
+    return max([state.get("finishedAt") or "" for _, state, _ in states(pod, "terminated")], default="")
+
+
+def suspended(job):
+    """Return whether a Job, MPIJob or JobSet is held back by what admits it."""
+    spec = (job or {}).get("spec", {})
+    return bool(spec.get("suspend") or spec.get("runPolicy", {}).get("suspend"))
+
+
+def pods_at_once(job):
+    """Return how many pods a Job, MPIJob or JobSet has while it runs."""
+    spec = job.get("spec", {})
+    if "mpiReplicaSpecs" in spec:
+        return sum(one.get("replicas", 1) for one in spec["mpiReplicaSpecs"].values())
+    if "replicatedJobs" in spec:
+        return sum(
+            one.get("replicas", 1) * one["template"]["spec"].get("parallelism", 1) for one in spec["replicatedJobs"]
+        )
+    return 1
 
 
 def deadline_s(job):

@@ -1,0 +1,41 @@
+"""A run over two pods that fits one small node: the case cpu-2 as the sets of several nodes are rendered, less what keeps pods apart."""
+
+import subprocess
+
+from runner.host import catalog, jobs, lockfile, profiles
+from runner.host.manifests import jobset, run, sets
+from runner.host.manifests.site import Site
+
+SETS = {"MPIJob": "multinode", "JobSet": "multinode-jobset"}
+ENGINES = {"MPIJob": "mpijob", "JobSet": "jobset"}
+DEFINITIONS = {"MPIJob": "mpijobs.kubeflow.org", "JobSet": "jobsets.jobset.x-k8s.io"}
+ASKED = {"cpu": "200m", "memory": "512Mi", "ephemeral-storage": "1Gi"}
+LIMITS = {"cpu": "1", "memory": "2Gi", "ephemeral-storage": "2Gi"}
+
+
+def objects(kind, image, namespace, queue=None):
+    """Return the objects of a set of one such run, started by what makes an MPIJob or JobSet."""
+    tables, lock = catalog.read(), lockfile.read()
+    row = profiles.Set(folder="several", engine=ENGINES[kind], nodes=2, cases=("cpu-2",))
+    one = run.make(tables, lock, profiles.read(tables), "cpu-2", row.nodes, {"cpu": image}, None)
+    site = Site(namespace=namespace, queue=queue)
+    made = [thing for file in sets.files(site, "several", row, [one]).values() for thing in file.objects]
+    for thing in made:
+        if thing["kind"] == kind:
+            for spec in jobs.pod_specs(thing):
+                del spec["affinity"]
+                spec["containers"][0]["resources"] = {"requests": dict(ASKED), "limits": dict(LIMITS)}
+    return made
+
+
+def command_of(thing, index):
+    """Return the command of a run's first pod (0), or of the others (1): its last word is a shell line."""
+    return jobs.pod_specs(thing)[index]["containers"][0]["command"]
+
+
+def make_keys(real):
+    """Make the Secret that the notes of a JobSet tell to make."""
+    key = real.folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    files = [f"--from-file=id_rsa={key}", f"--from-file=authorized_keys={key}.pub"]
+    real.kubectl("create", "secret", "generic", jobset.KEYS_SECRET, *files)
