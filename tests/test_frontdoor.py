@@ -48,7 +48,16 @@ def test_only_what_was_followed_is_collected(tmp_path, arguments, verbs):
     script = tmp_path / "python"
     script.write_text('#!/bin/sh\necho "$3" >> verbs\necho "of $3"\n')
     script.chmod(0o755)
-    command = ["make", "-f", ROOT / "Makefile", "-o", ".venv/.host", "bench-cpu-cluster", f"PY={script}"]
+    command = [
+        "make",
+        "--no-print-directory",
+        "-f",
+        ROOT / "Makefile",
+        "-o",
+        ".venv/.host",
+        "bench-cpu-cluster",
+        f"PY={script}",
+    ]
     said = subprocess.run(
         [*command, f"ARGS={arguments}"], capture_output=True, encoding="utf-8", cwd=tmp_path, check=True
     )
