@@ -1,12 +1,13 @@
 """The runs that a client knows: what was submitted, where it is kept here, and how it is found and deleted in a cluster."""
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.contract.errors import KitError, NotStarted
 from runner.host import jobs, phases
-from runner.host.cluster import Refused
+from runner.host.cluster import Refused, Unanswered
 from runner.host.diagnosis import Observed
 from runner.host.diagnosis.problem import name_of
 
@@ -99,7 +100,9 @@ def look(cluster, thing):
         if any((pod["metadata"].get("labels") or {}).get(key) == name for key in POD_LABELS[kind])
     ]
     about = {name, *jobs.made_for(thing), *map(name_of, pods)}
-    events = [one for one in cluster.list("Event")[0] if one.get("involvedObject", {}).get("name") in about]
+    events = []
+    with contextlib.suppress(Refused, Unanswered):  # they say more, and nothing depends on them
+        events = [one for one in cluster.list("Event")[0] if one.get("involvedObject", {}).get("name") in about]
     pods.sort(key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
     return Observed(name, cluster.namespace, kind, thing, tuple(pods), tuple(events), place=cluster.place)
 

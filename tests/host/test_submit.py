@@ -949,6 +949,14 @@ def test_without_a_terminal_a_signal_cancels_unless_told_otherwise(client, clust
     assert not client.jobs()
 
 
+def test_a_run_can_be_cancelled_where_events_cannot_be_had(client, cluster):
+    Play(cluster, stands)
+    assert client.submit("--detach") == 0
+    cluster.faults.append(apiserver.Fault(("list", "events"), "status", 10_000, 500))
+    assert client.run("cancel", client.name, "--passing-timeout-s", "0.3") == 0, client.err
+    assert not client.jobs()
+
+
 def test_a_cancelled_run_can_be_submitted_again(client, cluster):
     attempts = [stands, clusterplay.runs_well]
     Play(cluster, lambda play, job: attempts.pop(0)(play, job))
