@@ -279,7 +279,7 @@ def held(observed):
         "sidecar",
         f"The container {own_container(pod)} has ended, but {' and '.join(others)}, which something else put beside it, goes on and"
         f" keeps the pod {name_of(pod)} with all that it holds.",
-        "Keep it out of these pods, for Istio by the label `sidecar.istio.io/inject=false` on their template; its result is in the log.",
+        "Keep it out of these pods, for Istio by the label `sidecar.istio.io/inject=false` on their template; its log is saved.",
         "creating",
     )
 
