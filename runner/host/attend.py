@@ -328,10 +328,8 @@ class Attendance:
 
     def _forget(self, run):
         self._sight.forget(run)
-        for (
-            log
-        ) in run.logs.values():  # one that said nothing for so long would keep its place among those that are read
-            log.stop()
+        for log in run.logs.values():
+            log.stop()  # one that said nothing for so long would keep its place among those that are read
         run.logs.clear()
 
     # --- signals ---

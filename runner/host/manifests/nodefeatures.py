@@ -22,12 +22,8 @@ def rule(places):
 
 
 def _rule(accelerator, place):
-    by_vendor: dict[str, list[str]] = {}
-    for ids in place.pci:
-        vendor, _, device = ids.partition(":")
-        by_vendor.setdefault(vendor, []).append(device)
-    ((vendor, devices),) = by_vendor.items()
-    expressions = {"vendor": {"op": "In", "value": [vendor]}, "device": {"op": "In", "value": devices}}
+    vendors, devices = zip(*(ids.split(":") for ids in place.pci), strict=True)
+    expressions = {"vendor": {"op": "In", "value": [vendors[0]]}, "device": {"op": "In", "value": list(devices)}}
     return {
         "name": accelerator,
         "labels": {label: values[0] for label, values in place.labels.items()},

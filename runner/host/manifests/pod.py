@@ -4,7 +4,6 @@ from runner.contract.errors import UsageError
 from runner.host.manifests import config, names
 
 RUNNER = ["python3", "-m", "runner"]
-PROFILES = "runner/catalog/profiles.yaml"
 UID = 10001  # above what a host's accounts have; the same for user and group
 
 # The wait for weights holds the devices: long enough for the download that was applied together with the Job.
@@ -168,7 +167,9 @@ def _with_yours(own, yours, flag):
     """Return what a bench has with what its site adds. Raises ``UsageError`` for what the kit sets itself."""
     taken = sorted(own.keys() & yours.keys())
     if taken:
-        raise UsageError(f"{flag} {taken[0]}: the kit sets it itself. Leave it out, or edit {PROFILES}.")
+        raise UsageError(
+            f"{flag} {taken[0]}: the kit sets it itself. Leave it out, or edit runner/catalog/profiles.yaml."
+        )
     return {**own, **yours}
 
 
