@@ -1,11 +1,20 @@
 """The only entry: ``python -m runner VERB``. Verbs of ``runner.bench`` run in containers too, those of ``runner.host`` never."""
 
+from __future__ import annotations
+
 import argparse
 import importlib
 import importlib.util
+import os
+import shlex
 import sys
+import tempfile
+import traceback
 
-from runner.contract.errors import Interrupted, KitError, UsageError, all_errors
+from runner import __version__ as version
+from runner.contract import secrets, streams
+from runner.contract.errors import Interrupted, KitError, OutputLost, Unsupported, UsageError, all_errors
+from runner.contract.text import printable
 
 # Each verb's module offers main(arguments) -> exit code. An image holds no runner.host.
 VERBS = {
@@ -27,16 +36,66 @@ VERBS = {
 }
 
 
-def main(arguments):
-    """Run one verb and return its exit code; a ``KitError`` becomes one sentence on standard error."""
+def main(arguments: list[str]) -> int:
+    """Run one verb and return its exit code; whatever ends the verb becomes one sentence on standard error."""
+    with streams.guarded() as (output, errors):
+        status = _status_of(arguments)
+        output.flush()
+        if output.problem is not None:
+            lost = OutputLost(
+                f"{output.name} could not take all that was printed: {output.problem.strerror}. Files were written as"
+                " always; run the command again with another standard output to see the rest."
+            )
+            print(f"runner: {lost}", file=sys.stderr)
+            status = status or lost.exit_code
+        errors.flush()
+        return status or (OutputLost.exit_code if errors.problem is not None else 0)
+
+
+def _status_of(arguments: list[str]) -> int:
     try:
-        return _run(arguments)
+        return _run(arguments) or 0
     except KitError as error:
         print(f"runner: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("runner: stopped.", file=sys.stderr)
         return Interrupted.exit_code
+    except SystemExit as ending:  # argparse has printed its sentence, or the help
+        return ending.code if isinstance(ending.code, int) else UsageError.exit_code
+    except ModuleNotFoundError as problem:
+        if problem.name is None or problem.name.partition(".")[0] == "runner":
+            return _defect(problem)
+        print(
+            f"runner: the package {problem.name} is not installed for {sys.executable}. Run the command with the kit's own"
+            " Python: .venv/bin/python, which `make setup` makes.",
+            file=sys.stderr,
+        )
+        return Unsupported.exit_code
+    except Exception as problem:
+        return _defect(problem)
+
+
+def _defect(problem: BaseException) -> int:
+    """Say that an exception which nobody expected is a defect of the kit, keep its traceback in a file, and return the exit code."""
+    told = secrets.mask("".join(traceback.format_exception(type(problem), problem, problem.__traceback__)))
+    first = (str(problem).splitlines() or [""])[0]
+    try:
+        handle, path = tempfile.mkstemp(prefix="bloomz-bench-defect-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"bloomz-bench {version}, Python {sys.version}\n{shlex.join(sys.argv)}\n\n{told}")
+        kept = f"The traceback is kept in {path}; send it with a report."
+    except OSError as refusal:  # a read-only or full disk
+        print(told, file=sys.stderr)
+        kept = (
+            f"The traceback stands above, since no file could be written ({refusal.strerror}); send it with a report."
+        )
+    print(
+        f"runner: this is a defect of the kit: {type(problem).__name__}: {printable(first, 300)}. {kept}"
+        " Files that were there before are as they were.",
+        file=sys.stderr,
+    )
+    return KitError.exit_code
 
 
 def _run(arguments):

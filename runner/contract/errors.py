@@ -7,8 +7,8 @@ Each message finishes the sentence: what broke, where, and what to run next.
 class KitError(Exception):
     """An error that a user can act on. Raised with one sentence; ``exit_code`` is unique per class."""
 
-    exit_code = 1
-    meaning = "unexpected: a defect of the kit, with a traceback"
+    exit_code = 70
+    meaning = "unexpected: a defect of the kit; its traceback is kept in a file, which the message names"
 
 
 class UsageError(KitError):
@@ -78,9 +78,16 @@ class ResultLost(KitError):
     meaning = "a Job ended, but its result could be taken neither from its log nor from its volume"
 
 
+class OutputLost(KitError):
+    exit_code = 15
+    meaning = (
+        "all was done, but standard output or error could not take what was printed: closed, full, or its reader gone"
+    )
+
+
 class Interrupted(KitError):
     exit_code = 130
-    meaning = "stopped by Ctrl-C or SIGTERM; what was measured so far is kept"
+    meaning = "stopped by Ctrl-C, SIGTERM or SIGHUP; what was measured so far is kept"
 
 
 def all_errors():

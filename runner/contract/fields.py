@@ -4,6 +4,7 @@ Annotations are not reflected on: ``typing.get_type_hints`` fails on Python 3.8 
 """
 
 from runner.contract.errors import InputError
+from runner.contract.strictjson import MAX_DIGITS
 
 _MISSING = object()
 
@@ -64,7 +65,7 @@ class Fields:
         value = self.take(key, (int, str), default)
         if value is default:
             return value
-        if isinstance(value, str) and not (value.isascii() and value.isdigit()):
+        if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS):
             raise self.fail(key, f"{key!r} must be a whole number, {value!r} was found.")
         if int(value) < least:
             raise self.fail(key, f"{key!r} must be at least {least}, {value} was found.")
@@ -77,7 +78,7 @@ class Fields:
             return value
         try:
             number = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise self.fail(key, f"{key!r} must be a number, {value!r} was found.") from None
         if not 0 < number < float("inf"):
             raise self.fail(key, f"{key!r} must be finite and above 0, {value!r} was found.")

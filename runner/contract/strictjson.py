@@ -3,9 +3,11 @@
 import hashlib
 import json
 
+from runner.contract import files
 from runner.contract.errors import InputError
 
 MAX_BYTES = 64 * 1024 * 1024  # far above any result: five launches of batch 128 hold 64,000 output ids
+MAX_DIGITS = 19  # of a whole number: 2^63 has 19
 
 
 def canonical(value):
@@ -43,6 +45,13 @@ def _finite(text):
     return number
 
 
+def _bounded(text):
+    """Return a whole number. 10^400 is JSON, and overflows the first float that it meets; no number of this kit has 20 digits."""
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits is beyond what this reader takes")
+    return int(text)
+
+
 def loads(raw, where, error=InputError):
     """Parse bytes into a JSON value.
 
@@ -55,7 +64,11 @@ def loads(raw, where, error=InputError):
         )
     try:
         value = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_finite
+            raw.decode("utf-8"),
+            object_pairs_hook=_no_duplicates,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_bounded,
         )
         canonical(value)  # what cannot be written again, half of a surrogate pair, is refused here and not later
         return value
@@ -67,9 +80,4 @@ def loads(raw, where, error=InputError):
 
 def read(path, error=InputError):
     """Read and parse one file; a file that cannot be opened is an ``error`` that says why."""
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as problem:
-        raise error(f"{path} cannot be read: {problem.strerror}. Check the path.") from None
-    return loads(raw, str(path), error)
+    return loads(files.read_bytes(path, MAX_BYTES, error), str(path), error)

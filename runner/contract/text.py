@@ -7,9 +7,16 @@ _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 def printable(text, limit=2000):
     """Return ``text`` on one line, unsafe characters as ``\\xNN`` or ``\\uNNNN``, cut to ``limit`` characters."""
-    cut = text if len(text) <= limit else text[:limit] + "…"
+    return visible(text if len(text) <= limit else text[:limit] + "…")
+
+
+def visible(text: str, kept: str = "") -> str:
+    """Return ``text`` with unsafe characters as ``\\xNN`` or ``\\uNNNN``, but for those in ``kept``."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(
-        _escaped(character) if unicodedata.category(character) in _UNSAFE else character for character in cut
+        character if character in kept or unicodedata.category(character) not in _UNSAFE else _escaped(character)
+        for character in text
     )
 
 

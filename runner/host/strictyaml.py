@@ -4,10 +4,9 @@ PyYAML's own safe_load turns 1.10 into 1.1 and "no" into False, lets the last of
 exponentially; here only its parser is used, and the events are put together by hand.
 """
 
-from pathlib import Path
-
 import yaml
 
+from runner.contract import files
 from runner.contract.errors import InputError
 
 MAX_BYTES = 1024 * 1024
@@ -27,14 +26,8 @@ class Mapping(dict):
 
 def read(path):
     """Read one file into nested ``Mapping``, list and str. Raises ``InputError`` with file, line and what mends it."""
-    try:
-        with Path(path).open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as problem:
-        raise InputError(
-            f"{path} cannot be read: {problem.strerror}. Check the path, or restore it with `git checkout`."
-        ) from None
-    return loads(raw, path)
+    advice = "Check the path, or restore it with `git checkout`."
+    return loads(files.read_bytes(path, MAX_BYTES, advice=advice), path)
 
 
 def loads(raw, where):

@@ -1,0 +1,145 @@
+"""Mask secrets in whatever leaves this process: results, logs, evidence, messages, commands.
+
+A secret is known by where it stands (beside a name that says so, in the user part of an address, in a header), by its shape
+(the tokens of hubs, clouds and registries), or because the module that read it called ``remember``.
+Sources of the shapes: each vendor's published prefix; RFC 7519 for JSON Web Tokens, RFC 7468 for PEM, RFC 3986 for addresses.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from typing import Any, Mapping
+from urllib.parse import unquote
+
+MASK = "***"
+
+# Shorter values occur in too many words to be masked wherever they stand; they are masked beside their name alone.
+LEAST_LENGTH = 8
+
+# A name is cut into its words (API_KEY, apiKey and api-key are api, key); each of these words, or pairs of words, says secret.
+_SECRET_WORDS = {
+    *("token", "secret", "password", "passwd", "passphrase", "pass", "pwd", "apikey", "credential", "credentials"),
+    *("cookie", "authorization", "signature", "jwt", "pat"),
+}
+_SECRET_PAIRS = {(first, "key") for first in ("api", "access", "account", "private", "secret", "signing", "encryption")}
+_SECRET_PAIRS |= {("key", "data"), ("auth", "data"), ("http", "auth")}
+# What a name's last word says it is instead: where a secret lies, what it is called, or a number of tokens.
+_NO_SECRET_AT_THE_END = {
+    *("path", "file", "dir", "folder", "name", "ref", "count", "counts", "id", "ids", "type", "sha256", "s", "seconds"),
+    *("bytes", "url", "uri", "endpoint", "policy", "parallelism", "mode"),
+}
+# <eos>, <bos> and the like are tokens of text.
+_TOKENS_OF_TEXT = {"eos", "bos", "pad", "unk", "sep", "cls", "mask", "special"}
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+_SHAPES = (
+    r"\bhf_[A-Za-z0-9]{16,}",
+    r"\bapi_org_[A-Za-z0-9]{16,}",
+    r"\bnvapi-[\w-]{16,}",
+    r"\bgh[pousr]_[A-Za-z0-9]{20,}",
+    r"\bgithub_pat_\w{20,}",
+    r"\bglpat-[\w-]{16,}",
+    r"\bpypi-[\w-]{30,}",
+    r"\bdckr_pat_[\w-]{16,}",
+    r"\bsk-[\w-]{20,}",
+    r"\bxox[abprs]-[\w-]{10,}",
+    r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
+    r"\bAIza[\w-]{35}",
+    r"\bya29\.[\w-]{20,}",
+    r"\bk8s-aws-v1\.[\w-]{10,}",
+    r"\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]|\n)*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
+)
+_SHAPE = re.compile("|".join(_SHAPES))
+
+# user:password@ of an address; a user without a password is masked too, since a token may stand there
+_USER_PART = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^\s/?#'\"]*@")
+_AUTHORIZATION = re.compile(
+    r"(\bauthorization['\"]?\s*[:=]\s*['\"]?)(?:(basic|bearer|token|digest|negotiate)\s+)?[^\s'\",]+", re.I
+)
+_SCHEME = re.compile(r"(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{12,}", re.I)
+_QUERY = re.compile(r"([?&](?:sig|x-amz-[\w-]+|x-goog-[\w-]+|key|token|access_token|auth|pass|pwd)=)[^&\s'\"#]+", re.I)
+# NAME=value, NAME: value, "NAME": "value", --name value
+_NAMED = re.compile(
+    r"(?P<name>(?<![\w-])-{0,2}[A-Za-z_][\w.-]*)(?P<mark>['\"]?\s*[=:]\s*|(?<=\w)[ ])(?P<quote>['\"]?)(?P<value>[^\s'\"&,;}\])]+)"
+)
+
+_remembered: set = set()
+
+
+def is_secret_name(name: str) -> bool:
+    """Return whether what stands under a name is a secret, by the name alone: of a variable, a key, a flag."""
+    words = [word.lower() for word in _WORD.findall(name)]
+    if not words or words[-1] in _NO_SECRET_AT_THE_END or _TOKENS_OF_TEXT.intersection(words):
+        return False
+    return bool(_SECRET_WORDS.intersection(words)) or any(pair in _SECRET_PAIRS for pair in zip(words, words[1:]))
+
+
+def remember(value: str | None) -> None:
+    """Mask a value from now on, wherever it stands: a token that was read from a file or a kubeconfig, say."""
+    if value and len(value.strip()) >= LEAST_LENGTH:
+        _remembered.add(value.strip())
+
+
+def mask(text: str) -> str:
+    """Return ``text`` with every secret in it replaced by ``***``; what stands around a secret stays readable."""
+    for value in _values(frozenset(_remembered), tuple(os.environ.items())):
+        if value in text:
+            text = text.replace(value, MASK)
+    if "://" in text:
+        text = _USER_PART.sub(rf"\1{MASK}@", text)
+    text = _SHAPE.sub(MASK, text)
+    text = _AUTHORIZATION.sub(lambda found: f"{found[1]}{found[2] + ' ' if found[2] else ''}{MASK}", text)
+    text = _SCHEME.sub(rf"\1{MASK}", text)
+    text = _QUERY.sub(rf"\1{MASK}", text)
+    return _NAMED.sub(_without_value, text)
+
+
+def mask_json(value: Any, name: str = "") -> Any:
+    """Return a JSON value with every text in it masked, and with what stands under the name of a secret masked whole.
+
+    Kubernetes writes a variable as ``{"name": ..., "value": ...}``; that is a name and what stands under it too.
+    """
+    if isinstance(value, str):
+        return MASK if value and is_secret_name(name) else mask(value)
+    if isinstance(value, Mapping):
+        named = value.get("name") if isinstance(value.get("value"), str) else None
+        return {
+            mask(key): mask_json(part, named if key == "value" and isinstance(named, str) else key)
+            for key, part in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [mask_json(part, name) for part in value]
+    return value
+
+
+def _without_value(found: re.Match) -> str:
+    """Return ``NAME=***`` for a name that says secret; what is prose stays: "the token: see below", "a secret is"."""
+    name, mark, value = found["name"], found["mark"], found["value"]
+    flag = name.startswith("--")
+    if (mark == " " and not flag) or not is_secret_name(name.lstrip("-")) or value.lower() in _NO_SECRETS:
+        return found[0]
+    if ":" in mark and value.isalpha() and not found["quote"] and not mark.startswith(("'", '"')):
+        return found[0]
+    return f"{name}{mark}{found['quote']}{MASK}"
+
+
+_NO_SECRETS = {MASK, "none", "null", "true", "false", "yes", "no", "unresolved"}
+
+
+@functools.lru_cache(maxsize=4)
+def _values(remembered: frozenset, environment: tuple) -> list:
+    """Return the values to mask wherever they stand, the longest first: one may hold another.
+
+    They are what was remembered, the values of variables whose names say secret, and passwords in the addresses of all variables.
+    """
+    found = set(remembered)
+    for name, value in environment:
+        if is_secret_name(name):
+            found.add(value.strip())
+        for user_part in re.findall(r"://([^\s/?#]*)@", value):
+            user, _, password = user_part.partition(":")
+            found.update((password or user, unquote(password or user)))
+    return sorted((value for value in found if len(value) >= LEAST_LENGTH), key=len, reverse=True)

@@ -1,0 +1,138 @@
+"""What a verb prints: secrets masked, control characters made visible, and never an exception for a stream that cannot take it.
+
+Standard output and error can be closed, full, a pipe whose reader has gone, or of a character set that lacks a letter. A
+measurement of hours must not end for that: what cannot be printed is dropped, and said at the end with an exit code.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import re
+import sys
+from typing import Any, Iterator
+
+from runner.contract.frame import MARK as FRAME
+from runner.contract.secrets import mask
+from runner.contract.text import visible
+
+# How Python writes the bytes of a path that are no text (PEP 383).
+_UNDECODABLE = re.compile("[\udc80-\udcff]")
+# The bold and underlined headings of tables, for a terminal; any other sequence may hide or move text.
+_STYLE = re.compile(r"\x1b\[(?:0|1|4|1;4)?m")
+
+
+class Output(io.TextIOBase):
+    """A text stream over a standard one. ``problem`` is the ``OSError`` that ended it, None while it takes what is written.
+
+    Lines are written as they end: a secret that is written in two pieces is masked as one.
+    """
+
+    def __init__(self, stream: Any, name: str) -> None:
+        self._stream, self.name = stream, name
+        self._pending = ""
+        self._encoding = getattr(stream, "encoding", None) or "utf-8"
+        self.problem: OSError | None = None
+        try:
+            self._terminal = stream is not None and stream.isatty()
+        except (OSError, ValueError):
+            self._terminal = False
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._encoding
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+    def fileno(self) -> int:
+        if self._stream is None:
+            raise io.UnsupportedOperation("the stream is closed")
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        whole, newline, rest = (self._pending + text).rpartition("\n")
+        self._pending = rest
+        if newline:
+            self._write(whole + newline)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._pending:
+            pending, self._pending = self._pending, ""
+            self._write(pending)
+        self._try(lambda: self._stream.flush())
+
+    def _write(self, text: str) -> None:
+        # a frame is base64 of what was masked before it was sealed: a byte of it changed would be a damaged result
+        lines = [line if FRAME in line else safe(mask(line), self._terminal) for line in text.split("\n")]
+        if self._stream is None:
+            self.problem = self.problem or OSError(errno.EBADF, os.strerror(errno.EBADF))
+            return
+        buffer = getattr(self._stream, "buffer", None)
+        encoded = _encoded("\n".join(lines), self._encoding, self._terminal)
+        if buffer is None:
+            self._try(lambda: self._stream.write(encoded.decode(self._encoding, errors="replace")))
+        else:
+            self._try(lambda: (self._stream.flush(), buffer.write(encoded), buffer.flush()))
+
+    def _try(self, write: Any) -> None:
+        if self.problem is not None or self._stream is None:
+            return
+        try:
+            write()
+        except OSError as problem:
+            self.problem = problem
+        except ValueError as problem:  # the stream was closed by this process
+            self.problem = OSError(errno.EBADF, str(problem))
+
+    def abandon(self) -> None:
+        """Keep the interpreter from flushing a broken stream again as it exits, and from printing an error of its own."""
+        if self.problem is not None and self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+def safe(text: str, terminal: bool = False) -> str:
+    """Return text with control and direction-changing characters visible, but for tabs.
+
+    A terminal keeps the styles of headings; a file or pipe keeps the bytes of a path that is no text (surrogates here).
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    if not terminal:
+        return visible(text, kept="\t" + "".join(_UNDECODABLE.findall(text)))
+    pieces, last = [], 0
+    for style in _STYLE.finditer(text):
+        pieces += [visible(text[last : style.start()], kept="\t"), style[0]]
+        last = style.end()
+    return "".join([*pieces, visible(text[last:], kept="\t")])
+
+
+def _encoded(text: str, encoding: str, terminal: bool) -> bytes:
+    """Encode text for a stream; a path that is no text goes to a file or pipe as its own bytes, so that it can be used again."""
+    try:
+        return text.encode(encoding, "backslashreplace" if terminal else "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(encoding, "backslashreplace")
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[tuple[Output, Output]]:
+    """Put an ``Output`` in the place of ``sys.stdout`` and ``sys.stderr`` while the block runs, and yield both."""
+    before = sys.stdout, sys.stderr
+    outputs = Output(before[0], "standard output"), Output(before[1], "standard error")
+    sys.stdout, sys.stderr = outputs
+    try:
+        yield outputs
+    finally:
+        for output in outputs:
+            output.flush()
+        sys.stdout, sys.stderr = before
+        for output in outputs:
+            output.abandon()

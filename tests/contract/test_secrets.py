@@ -1,0 +1,89 @@
+import pytest
+
+from runner.contract import secrets
+
+TOKEN = "hf_" + "aBcD" * 8
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch):
+    monkeypatch.setattr(secrets, "_remembered", set())
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("NVIDIA_API_KEY=x", "NVIDIA_API_KEY=***"),
+        ("--token abc --model m", "--token *** --model m"),
+        ("--hub-token=abc", "--hub-token=***"),
+        ('{"password": "hunter2", "user": "me"}', '{"password": "***", "user": "me"}'),
+        ("{'api_key': 'x1'}", "{'api_key': '***'}"),
+        ("password: hunter2", "password: ***"),
+        ("https://user:pass@host/simple", "https://***@host/simple"),
+        ("https://user:p@ss@host/simple", "https://***@host/simple"),
+        ("https://token@host/simple?access_token=abc&x=1", "https://***@host/simple?access_token=***&x=1"),
+        ("Authorization: Bearer abc", "Authorization: Bearer ***"),
+        ("authorization=abc", "authorization=***"),
+        ("sent Bearer abcdefghijkl to", "sent Bearer *** to"),
+        (f"401 for {TOKEN}.", "401 for ***."),
+        ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl", "***"),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "***"),
+        ("AKIAABCDEFGHIJKLMNOP", "***"),
+    ],
+)
+def test_a_secret_is_masked_where_it_stands(text, masked):
+    assert secrets.mask(text) == masked
+    assert secrets.mask(masked) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tokens sha256 76c7c018e5d1",
+        "output_tokens: 100, input_tokens=7, token_count nominal",
+        "the token: see below",
+        "a token is 3.5 ms",
+        "eos_token: 2",
+        "secretName: hf-token",
+        "HF_TOKEN_PATH=/run/secrets/token",
+        "automountServiceAccountToken: false",
+        "unresolved: stacks.gaudi-1.9.image.digest",
+        "http://[::1]:8000/simple/",
+        "sha256 222b4b45f1b78e746cef0d4813bda120b27ed5b3cd7f983e4a0caebd5c55cfe4",
+        "DeepSpeed is a machine learning framework",
+    ],
+)
+def test_what_is_no_secret_stays(text):
+    assert secrets.mask(text) == text
+
+
+def test_values_of_secret_variables_are_masked_wherever_they_stand(monkeypatch):
+    monkeypatch.setenv("MY_SECRET", "canary-one")
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:canary%2Dtwo@proxy:80")
+    monkeypatch.setenv("A_TOKEN", "cpu")
+    text = secrets.mask("a canary-one b canary-two c canary%2Dtwo d cpu")
+    assert text == "a *** b *** c *** d cpu"
+
+
+def test_what_was_remembered_is_masked():
+    secrets.remember("  canary-three\n")
+    secrets.remember("short")
+    secrets.remember(None)
+    assert secrets.mask("x/canary-three/y short") == "x/***/y short"
+
+
+def test_a_json_value_is_masked_in_texts_keys_and_under_the_names_of_secrets():
+    value = {
+        "env": [{"name": "MY_TOKEN", "value": "z"}, {"name": "USER", "value": "bench"}],
+        "client-key-data": "abc",
+        f"key {TOKEN}": [TOKEN, 1, 2.5, None, True],
+        "output_tokens": [[100]],
+        "tokens": {"text": ["plain"]},
+    }
+    assert secrets.mask_json(value) == {
+        "env": [{"name": "MY_TOKEN", "value": "***"}, {"name": "USER", "value": "bench"}],
+        "client-key-data": "***",
+        "key ***": ["***", 1, 2.5, None, True],
+        "output_tokens": [[100]],
+        "tokens": {"text": ["plain"]},
+    }
