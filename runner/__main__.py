@@ -78,12 +78,13 @@ def _status_of(arguments: list[str]) -> int:
 
 def _defect(problem: BaseException) -> int:
     """Say that an exception which nobody expected is a defect of the kit, keep its traceback in a file, and return the exit code."""
-    told = secrets.mask("".join(traceback.format_exception(type(problem), problem, problem.__traceback__)))
+    lines = traceback.format_exception(type(problem), problem, problem.__traceback__)
+    told = secrets.mask(f"bloomz-bench {version}, Python {sys.version}\n{shlex.join(sys.argv)}\n\n{''.join(lines)}")
     first = (str(problem).splitlines() or [""])[0]
     try:
         handle, path = tempfile.mkstemp(prefix="bloomz-bench-defect-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"bloomz-bench {version}, Python {sys.version}\n{shlex.join(sys.argv)}\n\n{told}")
+            file.write(told)
         kept = f"The traceback is kept in {path}; send it with a report."
     except OSError as refusal:  # a read-only or full disk
         print(told, file=sys.stderr)

@@ -20,11 +20,11 @@ LEAST_LENGTH = 8
 
 # A name is cut into its words (API_KEY, apiKey and api-key are api, key); each of these words, or pairs of words, says secret.
 _SECRET_WORDS = {
-    *("token", "secret", "password", "passwd", "passphrase", "pass", "pwd", "apikey", "credential", "credentials"),
+    *("token", "secret", "password", "passwd", "passphrase", "pass", "apikey", "credential", "credentials"),
     *("cookie", "authorization", "signature", "jwt", "pat"),
 }
 _SECRET_PAIRS = {(first, "key") for first in ("api", "access", "account", "private", "secret", "signing", "encryption")}
-_SECRET_PAIRS |= {("key", "data"), ("auth", "data"), ("http", "auth")}
+_SECRET_PAIRS |= {("key", "data"), ("auth", "data"), ("http", "auth"), ("db", "pwd"), ("user", "pwd"), ("admin", "pwd")}
 # What a name's last word says it is instead: where a secret lies, what it is called, or a number of tokens.
 _NO_SECRET_AT_THE_END = {
     *("path", "file", "dir", "folder", "name", "ref", "count", "counts", "id", "ids", "type", "sha256", "s", "seconds"),
@@ -137,7 +137,8 @@ def _values(remembered: frozenset, environment: tuple) -> list:
     """
     found = set(remembered)
     for name, value in environment:
-        if is_secret_name(name):
+        # GOOGLE_APPLICATION_CREDENTIALS and others name the file in which the secret lies
+        if is_secret_name(name) and not os.path.isabs(value):
             found.add(value.strip())
         for user_part in re.findall(r"://([^\s/?#]*)@", value):
             user, _, password = user_part.partition(":")

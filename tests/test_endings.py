@@ -1,0 +1,69 @@
+"""However a verb ends, it ends with one sentence and an exit code of its own, never with a traceback."""
+
+import importlib
+import os
+import subprocess
+import sys
+
+import pytest
+
+from runner.__main__ import VERBS, main
+from runner.contract.errors import KitError, UsageError
+
+TOKEN = "hf_" + "aBcD" * 8
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_defect_in_any_verb_is_one_sentence_with_its_traceback_in_a_file(verb, monkeypatch, capsys, tmp_path):
+    def broken(arguments):
+        raise ZeroDivisionError(f"no one expects \x1b[31m this, nor {TOKEN}")
+
+    monkeypatch.setattr(importlib.import_module(VERBS[verb][0]), "main", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    assert main([verb]) == KitError.exit_code == 70
+    output, errors = capsys.readouterr()
+    (kept,) = tmp_path.iterdir()
+    assert output == ""
+    assert errors == (
+        "runner: this is a defect of the kit: ZeroDivisionError: no one expects \\x1b[31m this, nor ***."
+        f" The traceback is kept in {kept}; send it with a report. Files that were there before are as they were.\n"
+    )
+    text = kept.read_text()
+    assert "in broken" in text and "ZeroDivisionError" in text and TOKEN not in text
+
+
+def test_a_defect_on_a_full_disk_prints_its_traceback(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(importlib.import_module("runner.host.claims"), "main", lambda arguments: 1 // 0)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    assert main(["claims"]) == KitError.exit_code
+    errors = capsys.readouterr().err
+    assert "Traceback" in errors and "no file could be written (No such file or directory)" in errors
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself_and_names_a_flag_that_it_does_not_have(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    assert f"usage: python -m runner {verb}" in capsys.readouterr().out
+    assert main([verb, "--no-such-flag"]) == UsageError.exit_code
+    errors = capsys.readouterr().err
+    assert f"python -m runner {verb}: error:" in errors and "Traceback" not in errors
+
+
+def test_a_missing_package_is_named_with_the_python_that_lacks_it(monkeypatch, capsys):
+    def without(arguments):
+        raise ModuleNotFoundError("No module named 'rich'", name="rich")
+
+    monkeypatch.setattr(importlib.import_module("runner.host.claims"), "main", without)
+    assert main(["claims"]) == 10
+    assert capsys.readouterr().err.startswith(f"runner: the package rich is not installed for {sys.executable}. Run")
+
+
+@pytest.mark.parametrize("streams", ["", ">&- 2>&- <&-", "> /dev/full 2> /dev/full", ">&- 2>/dev/full"])
+@pytest.mark.parametrize("verb", ["claims", "request --list", "compare nothing-here", "no-such-verb"])
+def test_no_state_of_the_standard_streams_makes_a_traceback(verb, streams, tmp_path):
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONIOENCODING": "latin-1"}
+    command = f"{sys.executable} -m runner {verb} {streams}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, env=environment)
+    assert b"Traceback" not in done.stdout + done.stderr
+    assert done.returncode in (0, 2, 3, 15)
+    assert not list(tmp_path.iterdir())
