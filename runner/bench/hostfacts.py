@@ -9,14 +9,18 @@ import statistics
 import subprocess
 import time
 
+from runner.contract.files import open_regular
+
+TEXT_BYTES = 1 << 20  # far above what the kernel tells in one file
+
 PATIENCE_S = 20  # a hanging driver must not hang the benchmark
 
 
 def read_text(path):
-    """Return the stripped text of a small file, None if it cannot be read."""
+    """Return the stripped text of a small file, None if it cannot be read or is no regular file."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
+        with open_regular(path) as file:
+            return file.read(TEXT_BYTES).decode("utf-8", errors="replace").strip()
     except OSError:
         return None
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.bench import environment, inventory, launcher, session
+from runner.bench import checkpoint, environment, inventory, launcher, preflight, session
 from runner.contract import result as results
 from runner.contract import strictjson
 from runner.contract.errors import DoesNotFit, InputError, Interrupted, LaunchFailed, PublishFailed, Unsupported
@@ -195,6 +195,17 @@ def test_another_stack_than_the_pinned_one_is_refused_before_anything_starts(pla
     with pytest.raises(Unsupported, match=r"torch 2\.13\.0 is 2\.12\.1\+cpu here. Run `make setup`"):
         play(samples.request())
     assert not (tmp_path / "results").exists()
+
+
+def test_weights_that_change_while_they_are_measured_fail_the_launch(play, monkeypatch, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"bytes")
+    found = preflight.Found(samples.inventory(), checkpoint.verified([str(path)]))
+    monkeypatch.setattr(preflight, "check", lambda *arguments: found)
+    assert play(samples.request(), WRITE)
+    path.write_bytes(b"others")
+    with pytest.raises(LaunchFailed, match="model.safetensors was changed or replaced after it was compared"):
+        play(samples.request(), WRITE)
 
 
 def test_results_that_could_not_be_written_are_refused_before_anything_starts(play, tmp_path):
