@@ -9,9 +9,11 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from runner.bench import provenance
 from runner.bench.environment import distributions, normalised, release
 from runner.contract.errors import InputError, Unsupported
-from runner.contract.files import sha256_of_file
+from runner.contract.files import open_regular, reason, sha256_of_file
+from runner.contract.text import printable
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLERS = {"pip", "setuptools", "wheel"}
@@ -22,7 +24,8 @@ def describe(stack, root=ROOT):
     """Return how the installed packages differ from what ``stack`` locks.
 
     ``missing``, ``changed`` and ``altered_files`` (a file is not what its own package's RECORD says) make another stack of
-    it. ``added`` is what is installed beyond the stack, torch's own needs and the kit's other requirements.
+    it, and so does what ``provenance.Findings`` calls ``shadowed``, ``unrecorded`` and ``injected``. ``added`` is what is
+    installed beyond the stack, torch's own needs and the kit's other requirements.
     Raises ``InputError`` where the requirements file here is another one than the request was made with.
     """
     installed = distributions()
@@ -34,7 +37,15 @@ def describe(stack, root=ROOT):
     for other in (root / "requirements").glob("*.txt"):
         known.update(pins(other.read_text(encoding="utf-8"), everywhere=True))
     changed = {name: [version, installed[name].version] for name, version in wanted.items() if name in installed}
+    origins = provenance.judge(
+        [installed[name] for name in wanted if name in installed],
+        [found for name, found in installed.items() if name in known],
+        below,
+        root,
+        os.environ,
+    )
     return {
+        **vars(origins),
         "requirements": None if path is None else path.name,
         "compared": len(wanted),
         "missing": {name: version for name, version in wanted.items() if name not in installed},
@@ -56,6 +67,23 @@ def refuse_drift(found, stack):
         raise Unsupported(
             f"This is not the stack {stack.name} as it was installed: {found['altered_files'][0]} was changed or lost"
             f" ({len(found['altered_files'])} such files). Install it again: `make clean setup`."
+        )
+    if found["shadowed"]:
+        name, place = next(iter(found["shadowed"].items()))
+        more = f" ({len(found['shadowed'])} such modules)" if len(found["shadowed"]) > 1 else ""
+        raise Unsupported(
+            f"This is not the stack {stack.name} as it was installed: Python takes {name} from {printable(place, 200)}{more}."
+            " Remove it, take its folder off PYTHONPATH, or start in another folder."
+        )
+    if found["injected"]:
+        raise Unsupported(
+            f"{printable(found['injected'][0], 200)} would run code of no locked package in every process"
+            f" ({len(found['injected'])} such in all). Remove it, or use the stack's image."
+        )
+    if found["unrecorded"]:
+        raise Unsupported(
+            f"The package {found['unrecorded'][0]} lists none of its files, so that they cannot be compared with what was"
+            f" installed ({len(found['unrecorded'])} such packages). Install it again: `make clean setup`."
         )
 
 
@@ -100,7 +128,7 @@ def altered_files(distribution):
         if file.hash is not None and file.suffix != ".pyc":
             digest = hashlib.new(file.hash.mode)
             try:
-                with open(distribution.locate_file(file), "rb") as content:
+                with open_regular(distribution.locate_file(file)) as content:
                     for block in iter(lambda: content.read(1 << 20), b""):
                         digest.update(block)
             except OSError:
@@ -147,7 +175,7 @@ def _requirements_file(stack, root):
     try:
         sha256 = sha256_of_file(path)
     except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}. Check BLOOMZ_BENCH_REQUIREMENTS.") from None
+        raise InputError(f"{path} cannot be read: {reason(problem)}. Check BLOOMZ_BENCH_REQUIREMENTS.") from None
     if sha256 != stack.requirements_sha256:
         raise InputError(
             f"{path} is not the one that the request was made with: its sha256 differs. Make the request again."
