@@ -7,28 +7,11 @@ import sys
 from importlib import metadata
 
 from runner.bench import hostfacts
+from runner.bench.variables import FAMILIES, NAMES
+from runner.contract.secrets import is_secret_name, mask
 
 # Variables that can change a measurement; nothing else of the environment is written down, it may hold secrets.
-RECORDED = (
-    "DS_ACCELERATOR",
-    "OMP_",
-    "MKL_",
-    "KMP_",
-    "CUDA_",
-    "CUBLAS_",
-    "NVIDIA_",
-    "TORCH_",
-    "TORCHINDUCTOR_",
-    "TRITON_",
-    "PYTORCH_",
-    "GLOO_",
-    "NCCL_",
-    "PT_",
-    "WA_",
-    "HABANA_",
-    "HCCL_",
-    "HF_HUB_OFFLINE",
-)
+RECORDED = NAMES
 
 # What each host numbers or names by itself, so that hosts of one launch may differ in it: the devices that a pod was given, which
 # the vendors' device plugins set in it (habanalabs-k8s-device-plugin@6b77f8c server.go), and the network's interfaces.
@@ -60,8 +43,12 @@ def describe():
 
 
 def variables(environment):
-    """Return those variables of ``environment`` that can change a measurement."""
-    return {name: value for name, value in sorted(environment.items()) if name.startswith(RECORDED)}
+    """Return those variables of ``environment`` that can change a measurement, secrets masked."""
+    return {
+        name: mask(value)
+        for name, value in sorted(environment.items())
+        if (name in RECORDED or FAMILIES.fullmatch(name)) and not is_secret_name(name)
+    }
 
 
 def for_other_hosts(variables):
