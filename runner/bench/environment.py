@@ -6,9 +6,10 @@ import re
 import sys
 from importlib import metadata
 
-from runner.bench import hostfacts
+from runner.bench import cgroups, hostfacts
 from runner.bench.variables import FAMILIES, NAMES
 from runner.contract.secrets import is_secret_name, mask
+from runner.contract.text import printable
 
 # Variables that can change a measurement; nothing else of the environment is written down, it may hold secrets.
 RECORDED = NAMES
@@ -34,6 +35,7 @@ def describe():
         "cpu": {
             "model": hostfacts.cpu_model(),
             "usable_cores": hostfacts.usable_cores(),
+            "quota_cores": cgroups.cores(),
             "governor": hostfacts.governor(),
         },
         "memory_total_bytes": hostfacts.memory_bytes("MemTotal"),
@@ -49,6 +51,15 @@ def variables(environment):
         for name, value in sorted(environment.items())
         if (name in RECORDED or FAMILIES.fullmatch(name)) and not is_secret_name(name)
     }
+
+
+def replaced(given, launch):
+    """Return a line for each setting of the user's, in ``given``, that a launch replaces by its own."""
+    return [
+        f"{name} was {printable(given[name], 80)}, this launch sets {value}"
+        for name, value in sorted(launch.items())
+        if given.get(name, value) != value
+    ]
 
 
 def for_other_hosts(variables):

@@ -107,6 +107,9 @@ def _launch(attempt, index, device_module, show):
     there = attempt.hosts
     ranks_of_one_host = max(host.slots for host in there)
     variables = {**device_module.environment(ranks_of_one_host, len(there)), **engine.variables(request)}
+    if index == 0:
+        for line in environment.replaced(os.environ, variables):
+            show(line)
     offline = request.workload.dataset is None or request.workload.dataset.source != "hub"
     record = {
         "index": index,

@@ -36,3 +36,9 @@ def test_no_setting_is_called_like_a_secret():
 def test_a_secret_in_a_setting_s_value_is_masked():
     given = {"TRITON_CACHE_DIR": "https://somebody:hunter2hunter2@cache.example/x"}
     assert environment.variables(given) == {"TRITON_CACHE_DIR": "https://***@cache.example/x"}
+
+
+def test_a_setting_of_the_user_s_that_a_launch_replaces_is_told():
+    given = {"OMP_NUM_THREADS": "64", "MKL_NUM_THREADS": "2", "HOME": "/home"}
+    launch = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "DS_ACCELERATOR": "cpu"}
+    assert environment.replaced(given, launch) == ["OMP_NUM_THREADS was 64, this launch sets 2"]

@@ -72,6 +72,14 @@ def test_a_complete_attempt_is_published_sealed_under_its_request(play, tmp_path
     assert "launch 2/2: measuring" in shown
 
 
+def test_a_user_s_number_of_threads_that_is_replaced_is_told_once(play, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4096")
+    shown = []
+    play(samples.request(launches=2), WRITE, WRITE, show=shown.append)
+    (line,) = [line for line in shown if "OMP_NUM_THREADS" in line]
+    assert line.startswith("launch 1/2: OMP_NUM_THREADS was 4096, this launch sets ")
+
+
 def test_no_path_of_the_scratch_folder_and_no_secret_stays_in_a_result(play, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_canary")
     monkeypatch.setenv("OMP_PROC_BIND", "close")
