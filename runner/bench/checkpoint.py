@@ -8,7 +8,7 @@ import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from runner.contract import files, strictjson
 from runner.contract.architecture import Architecture
@@ -17,8 +17,8 @@ from runner.contract.text import printable
 
 # form: the name of a checkpoint that is one file, and what the names of its weight files match
 _FORMS = {
-    "safetensors": ("model.safetensors", re.compile(r"[^/\0]+\.safetensors")),
-    "bin": ("pytorch_model.bin", re.compile(r"pytorch_model[^/\0]*\.bin")),
+    "safetensors": ("model.safetensors", re.compile(r"[^/\\\0-\x1f]+\.safetensors")),
+    "bin": ("pytorch_model.bin", re.compile(r"pytorch_model[^/\\\0-\x1f]*\.bin")),
 }
 _NUMBERED = re.compile(r"(.+?)[-_]([0-9]+)-of-([0-9]+)\.(?:safetensors|bin)")
 
@@ -88,11 +88,10 @@ def find(folder: str, pinned: Dict[str, str]) -> Checkpoint:
     Raises ``InputError`` for a folder that lacks one of them, or where nothing says which files belong together.
     """
     present = _names(folder)
-    pins = {form: {name for name in pinned if kind.fullmatch(name)} for form, (_, kind) in _FORMS.items()}
+    pins = {form: set(weight_files(pinned, form)) for form in _FORMS}
     readable = [form for form in _FORMS if form != "safetensors" or importlib.util.find_spec("safetensors")]
     for form in readable:
-        kind = _FORMS[form][1]
-        wanted = pins[form] if any(pins.values()) else {name for name in present if kind.fullmatch(name)}
+        wanted = pins[form] if any(pins.values()) else set(weight_files(present, form))
         if wanted & present:
             names = _named(folder, form, present, pins[form])
             missing = sorted(names - present)
@@ -114,6 +113,16 @@ def find(folder: str, pinned: Dict[str, str]) -> Checkpoint:
     )
 
 
+def weight_files(names: Iterable[str], form: str) -> List[str]:
+    """Return those of ``names`` that are weight files of a form, ``safetensors`` or ``bin``, in a model's own folder."""
+    return [name for name in names if _FORMS[form][1].fullmatch(name)]
+
+
+def index_of(form: str) -> str:
+    """Return the name of the index that says which files of a form make the checkpoint."""
+    return f"{_FORMS[form][0]}.index.json"
+
+
 def _names(folder: str) -> set:
     try:
         return set(os.listdir(folder))
@@ -124,7 +133,7 @@ def _names(folder: str) -> set:
 def _named(folder: str, form: str, present: set, pins: set) -> set:
     """Return the names of the files that make the checkpoint, whether or not they are there."""
     single = _FORMS[form][0]
-    index = f"{single}.index.json"
+    index = index_of(form)
     if index in present:
         names = _of_index(os.path.join(folder, index), form)
         strangers = sorted(names - pins) if pins else []
