@@ -1,5 +1,6 @@
 """Describe the software and the host that a result was measured on."""
 
+import contextlib
 import os
 import platform
 import re
@@ -81,10 +82,19 @@ def distributions():
     """Return normalised name to distribution of all that is installed; where two have one name, the one that is imported."""
     found: dict[str, metadata.Distribution] = {}
     for distribution in metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:
-            found.setdefault(normalised(name), distribution)  # the first on the path
+        # a folder that pip left behind half removed has neither, and which class is raised differs between releases
+        with contextlib.suppress(Exception):
+            if distribution.metadata["Name"] and distribution.version:
+                found.setdefault(normalised(distribution.metadata["Name"]), distribution)  # the first on the path
     return found
+
+
+def files_of(distribution):
+    """Return the files that a distribution's RECORD lists, each with its hash; none where there is no RECORD, or a damaged one."""
+    try:
+        return [file for file in distribution.files or () if file.parts] if distribution.read_text("RECORD") else []
+    except Exception:  # the reader raises whatever it stumbles over
+        return []
 
 
 def normalised(name):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Dict, Iterable, List, Mapping, Optional, Set
 
 from runner.bench import hostfacts
+from runner.bench.environment import files_of, normalised
 from runner.contract.secrets import is_secret_name, mask
 
 # Variables of Python that change neither what runs nor how fast. Source: docs.python.org/3/using/cmdline.html.
@@ -58,10 +59,10 @@ class _Package:
     """An installed distribution, and what it lists of its own files."""
 
     def __init__(self, distribution: Distribution) -> None:
-        self.name = re.sub(r"[-_.]+", "-", str(distribution.metadata["Name"])).lower()
+        self.name = normalised(distribution.metadata["Name"])
         self.given_folder = str(distribution.locate_file(""))
         self.folder = os.path.realpath(self.given_folder)
-        files = list(distribution.files or ()) if distribution.read_text("RECORD") else []
+        files = files_of(distribution)
         editable = re.search(r'"editable"\s*:\s*true', distribution.read_text("direct_url.json") or "")
         # what only points to a folder of sources lists nothing of them
         self.lists_nothing = bool(editable) or not any(file.hash for file in files)

@@ -388,6 +388,42 @@ def test_a_locked_package_that_lists_none_of_its_files_is_refused(house, tmp_pat
         inventory.refuse_drift(found, stack(root))
 
 
+def test_a_kit_whose_folder_looks_like_a_pattern_finds_its_requirements(house, tmp_path):
+    root, install = house
+    install_all(install)
+    asked = stack(root)
+    moved = root.rename(tmp_path / "kit[1]*")
+    assert inventory.describe(asked, moved)["requirements"] == "requirements-tiny.txt"
+    with pytest.raises(Unsupported):
+        inventory.refuse_drift(inventory.describe(stack(None, name="t*", packages={"none": "1"}), moved), asked)
+
+
+@pytest.mark.parametrize("record", ["a,b,c,d,e\n", "alpha/__init__.py,md99=AA,1\n", '"', "\0"])
+def test_a_damaged_record_is_refused_and_never_a_traceback(house, tmp_path, record):
+    root, install = house
+    install_all(install)
+    (path,) = (tmp_path / "site").glob("alpha-*/RECORD")
+    path.write_text(record)
+    found = inventory.describe(stack(root), root)
+    assert found["unrecorded"] == ["alpha"] or found["altered_files"] == ["alpha/__init__.py"]
+
+
+def test_a_package_that_pip_left_half_removed_is_none(house, tmp_path):
+    root, install = house
+    install_all(install)
+    (tmp_path / "site" / "~torch-2.0.1.dist-info").mkdir()
+    (tmp_path / "site" / "alpha-1.0.dist-info" / "METADATA").unlink()
+    assert inventory.describe(stack(root), root)["missing"] == {"alpha": "1.0"}
+
+
+def test_requirements_that_are_no_file_are_refused_at_once(house, tmp_path, monkeypatch):
+    root, _ = house
+    os.mkfifo(tmp_path / "fifo.txt")
+    monkeypatch.setenv("BLOOMZ_BENCH_REQUIREMENTS", str(tmp_path / "fifo.txt"))
+    with pytest.raises(InputError, match="fifo.txt cannot be read: it is a FIFO.*Check BLOOMZ_BENCH_REQUIREMENTS"):
+        inventory.describe(stack(root), root)
+
+
 @pytest.mark.parametrize(
     "name, value, told",
     [
