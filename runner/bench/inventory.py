@@ -37,13 +37,8 @@ def describe(stack, root=ROOT):
     for other in (root / "requirements").glob("*.txt"):
         known.update(pins(other.read_text(encoding="utf-8"), everywhere=True))
     changed = {name: [version, installed[name].version] for name, version in wanted.items() if name in installed}
-    origins = provenance.judge(
-        [installed[name] for name in wanted if name in installed],
-        [found for name, found in installed.items() if name in known],
-        below,
-        root,
-        os.environ,
-    )
+    here = [found for name, found in installed.items() if name in known]
+    origins = provenance.judge(wanted, here, below, root, os.environ)
     return {
         **vars(origins),
         "requirements": name,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib import machinery
 from importlib.metadata import Distribution
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Optional, Set
+from typing import Container, Dict, Iterable, List, Mapping, Optional, Set
 
 from runner.bench import hostfacts
 from runner.bench.environment import files_of, normalised
@@ -80,21 +80,21 @@ class _Package:
 
 
 def judge(
-    wanted: Iterable[Distribution],
+    wanted: Container[str],
     known: Iterable[Distribution],
     below: Mapping[str, Mapping[str, str]],
     root: Path,
     environment: Mapping[str, str],
 ) -> Findings:
-    """Return the ``Findings`` on the ``wanted`` distributions, which the stack locks.
+    """Return the ``Findings`` on the packages whose names are ``wanted``, which the stack locks.
 
-    ``known`` are all that may be here, ``below`` what the image's build listed of its base, ``root`` the kit's own folder.
+    ``known`` are all distributions that may be here, the wanted ones among them, ``below`` what the image's build listed of its base, ``root`` the kit's own folder.
     """
     found = Findings()
     base = {os.path.realpath(entry["folder"]) for entry in below.values()}
     places = own_folders() | base
     packages = [_Package(one) for one in known]
-    for package in map(_Package, wanted):
+    for package in [package for package in packages if package.name in wanted]:
         if package.folder not in places:
             found.shadowed[package.name] = package.folder
         elif package.lists_nothing and below.get(package.name, {}).get("folder") != package.given_folder:
