@@ -88,7 +88,8 @@ def judge(
 ) -> Findings:
     """Return the ``Findings`` on the packages whose names are ``wanted``, which the stack locks.
 
-    ``known`` are all distributions that may be here, the wanted ones among them, ``below`` what the image's build listed of its base, ``root`` the kit's own folder.
+    ``known`` are all distributions that may be here, the wanted ones among them, ``below`` what the image's build listed of its
+    base, ``root`` the kit's own folder.
     """
     found = Findings()
     base = {os.path.realpath(entry["folder"]) for entry in below.values()}
