@@ -2,8 +2,7 @@
 
 from collections import namedtuple
 
-from runner.bench import checkpoint, inventory, weights
-from runner.contract import files
+from runner.bench import checkpoint, inventory, rows, tokenizer, weights
 from runner.contract.errors import InputError
 
 # inventory: of the installed packages; weights: the ``checkpoint.Verified`` weight files, none for dummy weights
@@ -22,6 +21,7 @@ def check(request, model_dir, dataset_file, show):
     if request.weights.kind == "hub":
         folder = weights.locate(request.model, model_dir)
         checkpoint.settings(folder, request.model.architecture)
+        tokenizer.read(folder, request.model.architecture.vocab_size, request.model.files)
         if request.model.files:
             show("comparing the weight files with their pinned sha256")
         compared = weights.verify(folder, request.model.files)
@@ -32,14 +32,7 @@ def check(request, model_dir, dataset_file, show):
 
 
 def _check_dataset(dataset, path):
-    """Refuse a dataset file that is not the one that the request was made for."""
+    """Refuse a dataset file that is not the one that the request was made for, and rows that cannot be completed."""
     if path is None:
         raise InputError(f"The request completes the local file {dataset.name}. Say where it lies with --dataset-file.")
-    try:
-        found = files.sha256_of_file(path)
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read: {files.reason(problem)}. Check --dataset-file.") from None
-    if found != dataset.sha256:
-        raise InputError(
-            f"{path} is not the {dataset.name} that the request was made for: its sha256 differs. Make the request again."
-        )
+    rows.read(path, dataset)

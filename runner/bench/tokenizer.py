@@ -20,6 +20,11 @@ MAX_BYTES = 256 * 1024 * 1024  # BLOOM's tokenizer.json has 14.5 MB
 
 
 def own(folder, vocab_size, pinned):
+    """Return the tokenizer of a model folder as transformers uses one; see ``read``."""
+    return _wrapped(read(folder, vocab_size, pinned))
+
+
+def read(folder, vocab_size, pinned):
     """Return the tokenizer of a model folder, from its tokenizer.json alone: no code and no class named there is used.
 
     ``pinned`` maps names of the model's large files to their sha256. Raises ``InputError`` for a file that is missing, damaged,
@@ -48,7 +53,7 @@ def own(folder, vocab_size, pinned):
             f"{path} is another model's tokenizer: its special tokens are {special}, and its largest id is {max(ids.values())} of"
             f" {vocab_size} embeddings. Fetch the model's own."
         )
-    return _wrapped(tokenizer)
+    return tokenizer
 
 
 def kit():
