@@ -6,14 +6,15 @@ import platform
 import re
 import sys
 from importlib import metadata
+from typing import Container
 
 from runner.bench import cgroups, hostfacts
-from runner.bench.variables import FAMILIES, NAMES
+from runner.bench.variables import Settings
 from runner.contract.secrets import is_secret_name, mask
 from runner.contract.text import printable
 
 # Variables that can change a measurement; nothing else of the environment is written down, it may hold secrets.
-RECORDED = NAMES
+RECORDED: Container[str] = Settings()
 
 # What each host numbers or names by itself, so that hosts of one launch may differ in it: the devices that a pod was given, which
 # the vendors' device plugins set in it (habanalabs-k8s-device-plugin@6b77f8c server.go), and the network's interfaces.
@@ -50,7 +51,7 @@ def variables(environment):
     return {
         name: mask(value)
         for name, value in sorted(environment.items())
-        if (name in RECORDED or FAMILIES.fullmatch(name)) and not is_secret_name(name)
+        if name in RECORDED and not is_secret_name(name)
     }
 
 

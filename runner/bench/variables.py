@@ -140,6 +140,13 @@ _GAUDI = (
 )
 
 # torch's compiler has hundreds, others in each release, of this one shape, and nobody else begins a name so.
-FAMILIES = re.compile(r"(TORCHINDUCTOR|TORCHDYNAMO)_[A-Z][A-Z0-9_]*")
+_FAMILIES = re.compile(r"(TORCHINDUCTOR|TORCHDYNAMO)_[A-Z][A-Z0-9_]*")
 
 NAMES = frozenset((*_PROCESSOR, *_GPU, *_TORCH, *_GAUDI))
+
+
+class Settings:
+    """The names of all settings that a library of a stack reads: ``name in Settings()``."""
+
+    def __contains__(self, name: str) -> bool:
+        return name in NAMES or _FAMILIES.fullmatch(name) is not None

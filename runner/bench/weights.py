@@ -401,4 +401,8 @@ def locate(model, model_dir):
                 f"{model.repository} at {model.revision} is not in the hub cache."
                 f" Fetch it first: hf download {model.repository} --revision {model.revision}, or pass --model-dir."
             ) from None
-        raise
+        first = printable(" ".join(str(problem).split()), 200)
+        raise InputError(
+            f"{model.repository} at {model.revision} cannot be taken from the hub cache ({type(problem).__name__}: {first})."
+            " Fetch it again, or pass --model-dir."
+        ) from None

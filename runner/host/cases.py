@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.contract.errors import InputError, Unsupported, UsageError
-from runner.contract.files import sha256_of_file
+from runner.contract.files import reason, sha256_of_file
 from runner.contract.request import Dataset, Expected, Model, Request, Stack, Weights, Workload
 from runner.host import lockfile
 
@@ -180,7 +180,7 @@ def _sha256(path):
     try:
         return sha256_of_file(path)
     except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}. Check --dataset-file.") from None
+        raise InputError(f"{path} cannot be read: {reason(problem)}. Check --dataset-file.") from None
 
 
 def _known(table, name, kind):

@@ -284,6 +284,24 @@ def test_where_real_weights_lie(tmp_path, monkeypatch):
     assert weights.locate(asked, str(tmp_path)) == str(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "kind, told",
+    [
+        ("LocalEntryNotFoundError", "is not in the hub cache. Fetch it first: hf download"),
+        ("HFValidationError", r"cannot be taken from the hub cache \(HFValidationError: a strange name\)"),
+    ],
+)
+def test_a_hub_cache_that_has_it_not_is_one_sentence(monkeypatch, kind, told):
+    from runner.contract.request import Model
+
+    def fail(*arguments, **keywords):
+        raise type(kind, (Exception,), {})("a strange\nname")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(InputError, match=told):
+        weights.locate(Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "0" * 40, {}), None)
+
+
 def _noted(folder, revision):
     notes = folder / ".cache" / "huggingface" / "download"
     notes.mkdir(parents=True)
