@@ -170,7 +170,8 @@ def environment():
 
 def inventory(**changes):
     found = {"requirements": "images/cpu/requirements-cpu.txt", "compared": 2, "missing": {}, "changed": {}}
-    return {**found, "altered_files": [], "added": {}, **changes}
+    origins: dict = {"shadowed": {}, "unrecorded": [], "injected": [], "interpreter": {}, "variables": {}}
+    return {**found, "altered_files": [], "added": {}, **origins, **changes}
 
 
 def body(asked=None, status="complete", attempt_id="20261122T100000Z-0123abcd"):

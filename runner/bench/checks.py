@@ -58,12 +58,14 @@ def refuse_failed(record):
 def _of_the_software(request, launch, attempt_environment):
     """The installed packages, and the variables and settings that really reached the ranks."""
     found = attempt_environment["inventory"]
-    drift = {name: found[name] for name in ("missing", "changed", "altered_files")} if found else None
+    same: dict = {"missing": {}, "changed": {}, "altered_files": [], "shadowed": {}, "unrecorded": [], "injected": []}
+    drift = {name: found[name] for name in same} if found else None
     checks = [
-        _equal("inventory", {"missing": {}, "changed": {}, "altered_files": []}, drift)
+        _equal("inventory", same, drift)
         if found and found["requirements"]
         else _unchecked("inventory", REFUSE, "the stack's locked requirements are not here"),
         _equal("inventory_added", [], sorted(found["added"]) if found else None, FLAG),
+        _equal("interpreter", {}, found["interpreter"] if found else None, FLAG),
     ]
     wanted = launch["variables"]
     reached = [{name: rank["variables"].get(name) for name in wanted} for rank in launch["ranks"]]

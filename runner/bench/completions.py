@@ -5,9 +5,10 @@ import json
 import os
 import time
 
-from runner.bench import model
+from runner.bench import model, rows
 from runner.contract import strictjson
 from runner.contract.errors import InputError
+from runner.contract.text import printable
 
 
 def run(request, loaded, path, outputs, say):
@@ -17,11 +18,11 @@ def run(request, loaded, path, outputs, say):
     last batch.
     """
     workload = request.workload
-    rows = _rows(workload.dataset, path)
+    texts = _rows(workload.dataset, path)
     durations_s, digest, done, said_s = [], hashlib.sha256(), 0, 0.0
     with open(outputs or os.devnull, "a", encoding="utf-8") as file:
-        for first in range(0, len(rows), workload.batch_size):
-            batch = rows[first : first + workload.batch_size]
+        for first in range(0, len(texts), workload.batch_size):
+            batch = texts[first : first + workload.batch_size]
             start_ns = time.perf_counter_ns()
             prompts = model.encode(loaded, batch, workload.input_tokens)
             generated = model.generate(loaded, batch, workload, input_tokens=workload.input_tokens)
@@ -31,11 +32,11 @@ def run(request, loaded, path, outputs, say):
                 file.write(json.dumps({"row": first + offset, **line}, ensure_ascii=False) + "\n")
             file.flush()
             done += len(batch)
-            if done == len(rows) or time.monotonic() - said_s >= 1.0:
-                left_s = sum(durations_s) / done * (len(rows) - done)
-                say(f"completed {done} of {len(rows)} rows, about {left_s:.0f} s left")
+            if done == len(texts) or time.monotonic() - said_s >= 1.0:
+                left_s = sum(durations_s) / done * (len(texts) - done)
+                say(f"completed {done} of {len(texts)} rows, about {left_s:.0f} s left")
                 said_s = time.monotonic()
-    return {"rows": done, "rows_total": len(rows), "batches_s": durations_s, "tokens_sha256": digest.hexdigest()}
+    return {"rows": done, "rows_total": len(texts), "batches_s": durations_s, "tokens_sha256": digest.hexdigest()}
 
 
 def _lines(loaded, batch, prompts, generated):
@@ -57,31 +58,7 @@ def _lines(loaded, batch, prompts, generated):
 
 def _rows(dataset, path):
     """Return the texts of the column. Raises ``InputError`` for a file, column or value that cannot be completed."""
-    table = _local(dataset, path) if dataset.source == "file" else _from_hub(dataset)
-    if dataset.column not in table.column_names:
-        raise InputError(
-            f"{dataset.name} has no column {dataset.column!r}; it has {', '.join(table.column_names)}. Name one with --column."
-        )
-    texts = table[dataset.column][:] if dataset.rows is None else table[dataset.column][: dataset.rows]
-    for row, text in enumerate(texts):
-        if not isinstance(text, str) or not text.strip():
-            raise InputError(
-                f"{dataset.name}: row {row} of column {dataset.column!r} is {text!r}; only non-empty text can be completed."
-            )
-    if not texts:
-        raise InputError(f"{dataset.name} holds no rows. Give a dataset with at least one.")
-    return texts
-
-
-def _local(dataset, path):
-    import datasets
-
-    try:
-        return datasets.load_dataset(dataset.format, data_files=path, split="train")
-    except Exception as problem:  # the builders raise a dozen classes for damaged files
-        raise InputError(
-            f"{path} cannot be read as {dataset.format}: {_root(problem)}. Check --dataset-file and its format."
-        ) from None
+    return rows.read(path, dataset) if dataset.source == "file" else _from_hub(dataset)
 
 
 def _from_hub(dataset):
@@ -93,20 +70,34 @@ def _from_hub(dataset):
             f"datasets {datasets.__version__} would run loading scripts of {dataset.name}, which this kit never does."
             " Export the column to JSON Lines and pass --dataset-file."
         )
-    try:
-        return datasets.load_dataset(
-            dataset.name, dataset.configuration, revision=dataset.revision, split=dataset.split
+    if os.path.lexists(dataset.name):  # ``datasets`` takes what lies here before it asks the hub
+        raise InputError(
+            f"{os.path.abspath(dataset.name)} would be read instead of the hub's {dataset.name}. Start from another folder,"
+            " or pass --dataset-file."
         )
+    place = {"path": dataset.name, "name": dataset.configuration, "revision": dataset.revision}
+    try:
+        builder = datasets.load_dataset_builder(**place)
+        # pandas guesses what a column of CSV is from each 10,000 rows anew, and takes NA for nothing, unless it is told
+        text = datasets.Features({dataset.column: datasets.Value("string")})
+        plain = {"features": text, "usecols": [dataset.column], "na_filter": False}
+        told = plain if hasattr(builder.config, "na_filter") else {}
+        table = datasets.load_dataset(**place, split=dataset.split, **told)
     except Exception as problem:
         raise InputError(
             f"{dataset.name} at {dataset.revision} cannot be read: {_root(problem)}."
             " If it holds a loading script, export the column to JSON Lines and pass --dataset-file."
         ) from None
+    if dataset.column not in table.column_names:
+        raise rows.no_column(dataset.name, dataset.column, table.column_names)
+    column = table[dataset.column]
+    return rows.texts(dataset.name, dataset.column, column[:] if dataset.rows is None else column[: dataset.rows])
 
 
 def _root(problem):
-    """Return the first line of the innermost cause, without its final dot."""
+    """Return the first line of the innermost cause, without its final dot; an error without words by its class."""
     while problem.__cause__ is not None:
         problem = problem.__cause__
-    lines = str(problem).splitlines()
-    return (lines[0] if lines else type(problem).__name__).rstrip(".")
+    words = (str(problem).splitlines() or [""])[0].rstrip(".")
+    kind = type(problem).__name__
+    return printable(words if " " in words else f"the library `datasets` ended with {kind} {words}".rstrip(), 300)

@@ -1,34 +1,20 @@
 """Describe the software and the host that a result was measured on."""
 
+import contextlib
 import os
 import platform
 import re
 import sys
 from importlib import metadata
+from typing import Container
 
-from runner.bench import hostfacts
+from runner.bench import cgroups, hostfacts
+from runner.bench.variables import Settings
+from runner.contract.secrets import is_secret_name, mask
+from runner.contract.text import printable
 
 # Variables that can change a measurement; nothing else of the environment is written down, it may hold secrets.
-RECORDED = (
-    "DS_ACCELERATOR",
-    "OMP_",
-    "MKL_",
-    "KMP_",
-    "CUDA_",
-    "CUBLAS_",
-    "NVIDIA_",
-    "TORCH_",
-    "TORCHINDUCTOR_",
-    "TRITON_",
-    "PYTORCH_",
-    "GLOO_",
-    "NCCL_",
-    "PT_",
-    "WA_",
-    "HABANA_",
-    "HCCL_",
-    "HF_HUB_OFFLINE",
-)
+RECORDED: Container[str] = Settings()
 
 # What each host numbers or names by itself, so that hosts of one launch may differ in it: the devices that a pod was given, which
 # the vendors' device plugins set in it (habanalabs-k8s-device-plugin@6b77f8c server.go), and the network's interfaces.
@@ -51,6 +37,7 @@ def describe():
         "cpu": {
             "model": hostfacts.cpu_model(),
             "usable_cores": hostfacts.usable_cores(),
+            "quota_cores": cgroups.cores(),
             "governor": hostfacts.governor(),
         },
         "memory_total_bytes": hostfacts.memory_bytes("MemTotal"),
@@ -60,8 +47,21 @@ def describe():
 
 
 def variables(environment):
-    """Return those variables of ``environment`` that can change a measurement."""
-    return {name: value for name, value in sorted(environment.items()) if name.startswith(RECORDED)}
+    """Return those variables of ``environment`` that can change a measurement, secrets masked."""
+    return {
+        name: mask(value)
+        for name, value in sorted(environment.items())
+        if name in RECORDED and not is_secret_name(name)
+    }
+
+
+def replaced(given, launch):
+    """Return a line for each setting of the user's, in ``given``, that a launch replaces by its own."""
+    return [
+        f"{name} was {printable(given[name], 80)}, this launch sets {value}"
+        for name, value in sorted(launch.items())
+        if given.get(name, value) != value
+    ]
 
 
 def for_other_hosts(variables):
@@ -83,10 +83,19 @@ def distributions():
     """Return normalised name to distribution of all that is installed; where two have one name, the one that is imported."""
     found: dict[str, metadata.Distribution] = {}
     for distribution in metadata.distributions():
-        name = distribution.metadata["Name"]
-        if name:
-            found.setdefault(normalised(name), distribution)  # the first on the path
+        # a folder that pip left behind half removed has neither, and which class is raised differs between releases
+        with contextlib.suppress(Exception):
+            if distribution.metadata["Name"] and distribution.version:
+                found.setdefault(normalised(distribution.metadata["Name"]), distribution)  # the first on the path
     return found
+
+
+def files_of(distribution):
+    """Return the files that a distribution's RECORD lists, each with its hash; none where there is no RECORD, or a damaged one."""
+    try:
+        return [file for file in distribution.files or () if file.parts] if distribution.read_text("RECORD") else []
+    except Exception:  # the reader raises whatever it stumbles over
+        return []
 
 
 def normalised(name):

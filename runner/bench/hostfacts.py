@@ -9,14 +9,19 @@ import statistics
 import subprocess
 import time
 
+from runner.bench import cgroups
+from runner.contract.files import open_regular
+
+TEXT_BYTES = 1 << 20  # far above what the kernel tells in one file
+
 PATIENCE_S = 20  # a hanging driver must not hang the benchmark
 
 
 def read_text(path):
-    """Return the stripped text of a small file, None if it cannot be read."""
+    """Return the stripped text of a small file, None if it cannot be read or is no regular file."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read().strip()
+        with open_regular(path) as file:
+            return file.read(TEXT_BYTES).decode("utf-8", errors="replace").strip()
     except OSError:
         return None
 
@@ -44,6 +49,12 @@ def usable_cores():
     return len(os.sched_getaffinity(0))
 
 
+def threads():
+    """Return how many threads this process can run at once: one for each core, no more than a quota of its time leaves."""
+    quota = cgroups.cores()
+    return usable_cores() if quota is None else max(1, min(usable_cores(), int(quota)))
+
+
 def cpu_model(cpuinfo="/proc/cpuinfo"):
     for line in (read_text(cpuinfo) or "").splitlines():
         if line.startswith("model name"):
@@ -69,28 +80,9 @@ def memory_bytes(key, meminfo="/proc/meminfo"):
     return None
 
 
-def cgroup_free_bytes(folder="/sys/fs/cgroup"):
-    """Return what this control group (version 2, then 1) may still take; None where it has no limit.
-
-    Files that were read and can be dropped count as free, as the kubelet counts: else weights once read would seem to
-    leave no room to load them again.
-    """
-    versions = (
-        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
-    )
-    for limit_name, used_name, stat_name, droppable_key in versions:
-        limit, used = (read_text(os.path.join(folder, name)) for name in (limit_name, used_name))
-        # version 1 writes "no limit" as the largest page-aligned signed number
-        if limit and limit.isdigit() and used and int(limit) < 2**62:
-            stat = dict(line.split()[:2] for line in (read_text(os.path.join(folder, stat_name)) or "").splitlines())
-            return max(0, int(limit) - int(used) + int(stat.get(droppable_key, 0)))
-    return None
-
-
 def available_memory_bytes():
     """Return the bytes that new processes may take: the least of what the kernel and the control group allow."""
-    found = [value for value in (memory_bytes("MemAvailable"), cgroup_free_bytes()) if value is not None]
+    found = [value for value in (memory_bytes("MemAvailable"), cgroups.free_bytes()) if value is not None]
     return min(found)
 
 
@@ -135,13 +127,13 @@ def _ranges(text):
     return found
 
 
-def noise_counters(proc="/proc", cgroup="/sys/fs/cgroup"):
+def noise_counters(proc=cgroups.PROC, cgroup=cgroups.ROOT):
     """Return counters of what disturbs a measurement; None for each that this host does not have. See ``noise_between``."""
     pressure = _number_after("some", "total=", read_text(os.path.join(proc, "pressure", "cpu")))
     vmstat = read_text(os.path.join(proc, "vmstat"))
     return {
         "cpu_stalled_us": pressure,
-        "throttled_periods": _number_after("nr_throttled", " ", read_text(os.path.join(cgroup, "cpu.stat"))),
+        "throttled_periods": cgroups.throttled_periods(cgroup, proc),
         "swapped_pages": _number_after("pswpout", " ", vmstat),
         "oom_kills": _number_after("oom_kill", " ", vmstat),
     }

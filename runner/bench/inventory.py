@@ -1,20 +1,22 @@
 """Hold what is installed against the stack's locked requirements: names, versions, and the bytes of every file."""
 
 import base64
-import glob
 import hashlib
-import json
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from runner.bench.environment import distributions, normalised, release
+from runner.bench import provenance
+from runner.bench.environment import distributions, files_of, normalised, release
+from runner.contract import strictjson
 from runner.contract.errors import InputError, Unsupported
-from runner.contract.files import sha256_of_file
+from runner.contract.files import open_regular, read_bytes
+from runner.contract.text import printable
 
 ROOT = Path(__file__).resolve().parents[2]
 INSTALLERS = {"pip", "setuptools", "wheel"}
+REQUIREMENTS_BYTES = 1 << 24  # the largest of the stacks has 0.2 MB
 TOLD = 20  # how many files are named; more say nothing more
 
 
@@ -22,20 +24,24 @@ def describe(stack, root=ROOT):
     """Return how the installed packages differ from what ``stack`` locks.
 
     ``missing``, ``changed`` and ``altered_files`` (a file is not what its own package's RECORD says) make another stack of
-    it. ``added`` is what is installed beyond the stack, torch's own needs and the kit's other requirements.
+    it, and so does what ``provenance.Findings`` calls ``shadowed``, ``unrecorded`` and ``injected``. ``added`` is what is
+    installed beyond the stack, torch's own needs and the kit's other requirements.
     Raises ``InputError`` where the requirements file here is another one than the request was made with.
     """
     installed = distributions()
-    path = _requirements_file(stack, root)
-    locked = {} if path is None else pins(path.read_text(encoding="utf-8"))
+    name, text = _requirements(stack, root)
+    locked = pins(text)
     below = _base(root)
     wanted = {**{name: found["version"] for name, found in below.items()}, **locked, **stack.packages}
     known = {*wanted, *INSTALLERS, *_needs("torch", installed)}
     for other in (root / "requirements").glob("*.txt"):
         known.update(pins(other.read_text(encoding="utf-8"), everywhere=True))
     changed = {name: [version, installed[name].version] for name, version in wanted.items() if name in installed}
+    here = [found for name, found in installed.items() if name in known]
+    origins = provenance.judge(wanted, here, below, root, os.environ)
     return {
-        "requirements": None if path is None else path.name,
+        **vars(origins),
+        "requirements": name,
         "compared": len(wanted),
         "missing": {name: version for name, version in wanted.items() if name not in installed},
         "changed": {name: both for name, both in changed.items() if not _same(both, named=name in stack.packages)},
@@ -56,6 +62,23 @@ def refuse_drift(found, stack):
         raise Unsupported(
             f"This is not the stack {stack.name} as it was installed: {found['altered_files'][0]} was changed or lost"
             f" ({len(found['altered_files'])} such files). Install it again: `make clean setup`."
+        )
+    if found["shadowed"]:
+        name, place = next(iter(found["shadowed"].items()))
+        more = f" ({len(found['shadowed'])} such modules)" if len(found["shadowed"]) > 1 else ""
+        raise Unsupported(
+            f"This is not the stack {stack.name} as it was installed: Python takes {name} from {printable(place, 200)}{more}."
+            " Remove it, take its folder off PYTHONPATH, or start in another folder."
+        )
+    if found["injected"]:
+        raise Unsupported(
+            f"{printable(found['injected'][0], 200)} would run code of no locked package in every process"
+            f" ({len(found['injected'])} such in all). Remove it, or use the stack's image."
+        )
+    if found["unrecorded"]:
+        raise Unsupported(
+            f"The package {found['unrecorded'][0]} lists none of its files, so that they cannot be compared with what was"
+            f" installed ({len(found['unrecorded'])} such packages). Install it again: `make clean setup`."
         )
 
 
@@ -96,14 +119,14 @@ def altered_files(distribution):
 
     Nor is compiled bytecode: the wheel of numpy 2.2.6 brings a file of it, which pip writes anew as it installs.
     """
-    for file in distribution.files or ():
+    for file in files_of(distribution):
         if file.hash is not None and file.suffix != ".pyc":
-            digest = hashlib.new(file.hash.mode)
             try:
-                with open(distribution.locate_file(file), "rb") as content:
+                digest = hashlib.new(file.hash.mode)
+                with open_regular(distribution.locate_file(file)) as content:
                     for block in iter(lambda: content.read(1 << 20), b""):
                         digest.update(block)
-            except OSError:
+            except (OSError, ValueError):  # it is not there, is no file, or has a hash that nobody knows
                 yield str(file)
                 continue
             if base64.urlsafe_b64encode(digest.digest()).rstrip(b"=").decode() != file.hash.value:
@@ -127,32 +150,30 @@ def _altered(distributions, below):
 def _base(root):
     """Return the ``listing()`` of the base image's packages, as the image's build found them; empty where it kept none."""
     path = root / "base.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return strictjson.read(path) if path.exists() else {}
 
 
 def _record_sha256(distribution):
     return hashlib.sha256((distribution.read_text("RECORD") or "").encode()).hexdigest()
 
 
-def _requirements_file(stack, root):
-    """Return the file that the request names by its hash, None where this place has none for the stack.
+def _requirements(stack, root):
+    """Return name and text of the file that the request names by its hash; None and nothing where this place has none.
 
     BLOOMZ_BENCH_REQUIREMENTS names it where the stacks' folders are not beside the runner.
     """
     given = os.environ.get("BLOOMZ_BENCH_REQUIREMENTS")
-    found = [given] if given else glob.glob(str(root / "images" / "*" / f"requirements-{stack.name}.txt"))
+    name = f"requirements-{stack.name}.txt"
+    folders = sorted((root / "images").iterdir()) if (root / "images").is_dir() else []
+    found = [Path(given)] if given else [folder / name for folder in folders if (folder / name).exists()]
     if not found or stack.requirements_sha256 is None:
-        return None
-    path = Path(found[0])
-    try:
-        sha256 = sha256_of_file(path)
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}. Check BLOOMZ_BENCH_REQUIREMENTS.") from None
-    if sha256 != stack.requirements_sha256:
+        return None, ""
+    content = read_bytes(found[0], REQUIREMENTS_BYTES, InputError, "Check BLOOMZ_BENCH_REQUIREMENTS.")
+    if hashlib.sha256(content).hexdigest() != stack.requirements_sha256:
         raise InputError(
-            f"{path} is not the one that the request was made with: its sha256 differs. Make the request again."
+            f"{found[0]} is not the one that the request was made with: its sha256 differs. Make the request again."
         )
-    return path
+    return found[0].name, content.decode("utf-8")
 
 
 def _needs(name, installed):

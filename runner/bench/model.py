@@ -1,15 +1,11 @@
 """Build a BLOOM on the meta device, let the engine shard it, fill it, and generate with it greedily."""
 
-import os
 import time
 from collections import namedtuple
 
-from runner.bench import engines, weights
+from runner.bench import checkpoint, engines, weights
 from runner.bench import tokenizer as tokenizers
 from runner.bench.measure import TracedCall
-from runner.contract import strictjson
-from runner.contract.architecture import Architecture
-from runner.contract.errors import InputError
 
 # source: where the weights came from; engine: the module that generates, engine_name: how it cut the model; arguments: what
 # each of its calls gets; load_s: from the meta device to filled weights
@@ -33,6 +29,9 @@ def load(request, device_module, device, rank, ranks, folder, say):
     started_ns = time.perf_counter_ns()
     architecture, engine = request.model.architecture, engines.load(request.engine)
     dtype = getattr(torch, request.workload.precision)
+    tokenizer = (
+        tokenizers.kit() if folder is None else tokenizers.own(folder, architecture.vocab_size, request.model.files)
+    )
     model = engine.build(_config(architecture, folder), dtype, request).eval()
     model, name = engine.shard(model, request, device_module, dtype, device, ranks)
     # None, not a missing key: generate() reads an absent end of text from the model's own configuration
@@ -42,7 +41,6 @@ def load(request, device_module, device, rank, ranks, folder, say):
     if weights.held(model.lm_head.weight).shape == embeddings.weight.shape:  # a head that is cut stays its own
         model.lm_head.weight = embeddings.weight  # leaving the meta device unties them
     source = weights.source(request, folder)
-    tokenizer = tokenizers.kit() if folder is None else tokenizers.own(folder)
     weights.fill_named(engine.parameters(model), architecture, source, rank, ranks, say)
     model = engine.finish(model, request)
     device_module.synchronize()
@@ -54,38 +52,16 @@ def _config(architecture, folder):
     """Return the model's configuration; a folder's own must have the sizes that the request names."""
     from transformers import BloomConfig
 
-    special = {
-        "unk_token_id": tokenizers.UNKNOWN,
-        "bos_token_id": tokenizers.BEGIN,
-        "eos_token_id": tokenizers.END,
-        "pad_token_id": tokenizers.PADDING,
-    }
     sizes = {name: getattr(architecture, name) for name in ("vocab_size", "hidden_size", "n_layer", "n_head")}
     if folder is None:
-        return BloomConfig(**sizes, **special)
-    path = os.path.join(folder, "config.json")
-    stored = strictjson.read(path)
-    found = _stored_sizes(stored)
-    if stored.get("model_type") != "bloom" or found != architecture:
-        raise InputError(
-            f"{path} is a {stored.get('model_type')} of {found}, the request names {architecture}. Check --model and --model-dir."
-        )
-    epsilon = stored.get("layer_norm_epsilon", 1e-5)
-    residual = bool(stored.get("apply_residual_connection_post_layernorm", False))
+        return BloomConfig(**sizes, **checkpoint.SPECIAL_IDS)
+    stored = checkpoint.settings(folder, architecture)
     return BloomConfig(
-        **sizes, **special, layer_norm_epsilon=epsilon, apply_residual_connection_post_layernorm=residual
+        **sizes,
+        **checkpoint.SPECIAL_IDS,
+        layer_norm_epsilon=stored.layer_norm_epsilon,
+        apply_residual_connection_post_layernorm=stored.residual_after_layernorm,
     )
-
-
-def _stored_sizes(stored):
-    """Return the ``Architecture`` of a config.json; published BLOOMs use both the new and the old key names."""
-    pairs = (
-        ("vocab_size", "vocab_size"),
-        ("hidden_size", "n_embed"),
-        ("n_layer", "num_hidden_layers"),
-        ("n_head", "num_attention_heads"),
-    )
-    return Architecture(*(stored.get(new, stored.get(old)) for new, old in pairs))
 
 
 def encode(loaded, rows, input_tokens=None):

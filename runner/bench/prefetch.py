@@ -14,14 +14,17 @@ import sys
 import time
 from collections import namedtuple
 
+from runner.bench import checkpoint
 from runner.contract import publish, strictjson
 from runner.contract.errors import DoesNotFit, InputError, KitError, PublishFailed, Unreachable
-from runner.contract.files import sha256_of_file
+from runner.contract.files import read_bytes, reason, sha256_of_file
 from runner.contract.request import read_request
+from runner.contract.secrets import remember
 from runner.contract.text import printable
 
 POLL_S = 5
 HALF_IS_OLD_S = 3600
+TOKEN_BYTES = 1 << 16
 
 _HALF = re.compile(r"\.[0-9a-f]{8}\.incomplete$")
 
@@ -55,9 +58,17 @@ def parser():
         "--token-file", metavar="FILE", help="a file with a token of the hub; none if it is not there"
     )
     described.add_argument(
-        "--wait-s", type=float, metavar="SECONDS", help="fetch nothing; wait until another has, at most so long"
+        "--wait-s", type=_seconds, metavar="SECONDS", help="fetch nothing; wait until another has, at most so long"
     )
     return described
+
+
+def _seconds(text):
+    """Return a number of seconds; ``nan`` would wait for ever, since it is neither less nor more than anything."""
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value
 
 
 def main(arguments):
@@ -65,7 +76,7 @@ def main(arguments):
     options = parser().parse_args(arguments)
     requests = [read_request(path) for path in options.requests]
     wanted = {request.model.revision: request.model for request in requests if request.weights.kind == "hub"}
-    models = [model for model in wanted.values() if not os.path.exists(marker(options.models, model))]
+    models = [model for model in wanted.values() if not _is_marked(options.models, model)]
     if options.wait_s is not None:
         _wait(options.models, models, options.wait_s)
         return 0
@@ -88,13 +99,26 @@ def marker(folder, model):
     return os.path.join(_repository_folder(folder, model), f".complete-{model.revision}")
 
 
+def _is_marked(folder, model):
+    """Return whether a model is whole in ``folder``. Raises ``InputError`` for a marker that does not say so of this model."""
+    path = marker(folder, model)
+    if not os.path.lexists(path):
+        return False
+    told = strictjson.read(path)
+    if not isinstance(told, dict) or told.get("revision") != model.revision:
+        raise InputError(
+            f"{path} does not say that {model.repository} is whole. Remove it, and run the same command again."
+        )
+    return True
+
+
 def _mark(folder, model, files):
     told = {"repository": model.repository, "revision": model.revision, "files": files}
     path = marker(folder, model)
     try:
         publish.publish(path, strictjson.pretty(told).encode())
     except PublishFailed:
-        if not os.path.exists(path):  # a pod may be started twice: the other one has marked it
+        if not _is_marked(folder, model):  # a pod may be started twice: the other one has marked it
             raise
 
 
@@ -107,9 +131,9 @@ def _wait(folder, models, seconds):
     deadline = time.monotonic() + seconds
     for model in models:
         path = marker(folder, model)
-        if not os.path.exists(path):
+        if not _is_marked(folder, model):
             _show(model, f"waiting at most {seconds:.0f} s for {path}; devices are held meanwhile")
-        while not os.path.exists(path):
+        while not _is_marked(folder, model):
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 raise InputError(
@@ -124,8 +148,13 @@ def _fetch(folder, model, token):
     files = _translated(model, lambda: _listing(model, token))
     _refuse_unpinned_pickles(model, files)
     _refuse_other_pins(model, files)
-    _sweep(folder, model)
-    _refuse_too_small(folder, model, files)
+    try:
+        _sweep(folder, model)
+        _refuse_too_small(folder, model, files)
+    except OSError as problem:
+        raise PublishFailed(
+            f"{problem.filename or folder} cannot be used: {reason(problem)}. Name another folder with --models."
+        ) from None
     unpinned = "" if model.files else "; the lock has no sha256 of them, they are compared with what the hub says"
     _show(model, f"{len(files)} files, {sum(file.size for file in files) / 1e9:.2f} GB{unpinned}")
     for number, file in enumerate(files, start=1):
@@ -135,25 +164,40 @@ def _fetch(folder, model, token):
 
 
 def _listing(model, token):
-    """Return the files that a run needs: safetensors where there are any, else pickles, and what stands beside them."""
+    """Return the files that a run needs: the pinned weights, else safetensors where there are any, else pickles, and their beside.
+
+    Names are plain names of the repository's own folder: what else the hub says never becomes a path.
+    """
     from huggingface_hub import HfApi
 
     told = HfApi().model_info(model.repository, revision=model.revision, files_metadata=True, token=token)
-    files = [_described(entry) for entry in told.siblings]
-    weights = [file for file in files if "/" not in file.name and file.name.endswith(".safetensors")]
-    if not weights:
-        weights = [file for file in files if file.name.startswith("pytorch_model") and file.name.endswith(".bin")]
-    if not weights:
-        raise InputError(
-            f"{model.repository} at {model.revision} has no weights that a run can read. Pin another revision."
-        )
-    return sorted([*(file for file in files if file.name in BESIDE), *weights])
+    files = {file.name: file for file in map(_described, told.siblings)}
+    pinned = [checkpoint.weight_files(model.files, form) for form in ("safetensors", "bin")]
+    for form, pins in zip(("safetensors", "bin"), pinned):
+        weights = pins if any(pinned) else checkpoint.weight_files(files, form)
+        missing = [name for name in weights if name not in files]
+        if missing:
+            raise InputError(
+                f"{model.repository} at {model.revision} has no {missing[0]} at the hub, which versions.lock pins. Pin the revision"
+                " that was meant."
+            )
+        if weights:
+            names = {*BESIDE, checkpoint.index_of(form), *weights}
+            return sorted(file for name, file in files.items() if name in names)
+    raise InputError(
+        f"{model.repository} at {model.revision} has no weights that a run can read. Pin another revision."
+    )
 
 
 def _described(entry):
     """Return a ``_File``; the client's class of the entry, and of its large file, differs between releases."""
     large = entry.lfs
     sha256 = None if large is None else large["sha256"] if isinstance(large, dict) else large.sha256
+    if entry.size is None or (sha256 is None and entry.blob_id is None):
+        raise Unreachable(
+            f"The hub does not say what {printable(entry.rfilename, 80)} must be: its size, or a hash, is missing. Try another"
+            " mirror."
+        )
     return _File(entry.rfilename, entry.size, sha256, None if large is not None else entry.blob_id)
 
 
@@ -232,8 +276,7 @@ def _is(path, file):
         return False
     if file.sha256 is not None:
         return sha256_of_file(path) == file.sha256
-    with open(path, "rb") as content:
-        blob = content.read()
+    blob = read_bytes(path, file.size)
     return hashlib.sha1(b"blob %d\0" % len(blob) + blob).hexdigest() == file.blob_id  # noqa: S324 - what git names it by
 
 
@@ -270,10 +313,17 @@ def _of_hub(model, problem):
 
 
 def _token(path):
-    if path is None or not os.path.exists(path):
+    """Return the token that a file holds, None without a file. Raises ``InputError``, without its content, for anything else."""
+    if path is None or not os.path.lexists(path):
         return None
-    with open(path, encoding="utf-8") as file:
-        return file.read().strip() or None
+    content = read_bytes(path, TOKEN_BYTES, InputError, "Check --token-file.")
+    token = content.decode("utf-8-sig", errors="replace").strip()
+    if not all("!" <= character <= "~" for character in token):
+        raise InputError(
+            f"{path} holds no token: one line of letters, digits and marks is expected. Check --token-file."
+        )
+    remember(token)
+    return token or None
 
 
 def _show(model, text):

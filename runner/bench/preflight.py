@@ -1,38 +1,38 @@
 """What can be refused on a host before anything is loaded: packages, weight files and the dataset are those of the request."""
 
-from runner.bench import inventory, weights
+from collections import namedtuple
+
+from runner.bench import checkpoint, inventory, rows, tokenizer, weights
 from runner.contract.errors import InputError
-from runner.contract.files import sha256_of_file
+
+# inventory: of the installed packages; weights: the ``checkpoint.Verified`` weight files, none for dummy weights
+Found = namedtuple("Found", "inventory weights")
 
 
 def check(request, model_dir, dataset_file, show):
-    """Return the inventory of the installed packages; ``show`` prints a line before what takes time.
+    """Return what was ``Found``; ``show`` prints a line before what takes time.
 
     Raises ``Unsupported`` for another stack, ``InputError`` for other files than the request was made with.
     """
     show("comparing the installed packages with the lock")
     found = inventory.describe(request.stack)
     inventory.refuse_drift(found, request.stack)
+    compared = checkpoint.verified([])
     if request.weights.kind == "hub":
         folder = weights.locate(request.model, model_dir)
+        checkpoint.settings(folder, request.model.architecture)
+        tokenizer.read(folder, request.model.architecture.vocab_size, request.model.files)
         if request.model.files:
             show("comparing the weight files with their pinned sha256")
-        weights.verify(folder, request.model.files)
+        compared = weights.verify(folder, request.model.files)
     dataset = request.workload.dataset
     if dataset is not None and dataset.source == "file":
         _check_dataset(dataset, dataset_file)
-    return found
+    return Found(found, compared)
 
 
 def _check_dataset(dataset, path):
-    """Refuse a dataset file that is not the one that the request was made for."""
+    """Refuse a dataset file that is not the one that the request was made for, and rows that cannot be completed."""
     if path is None:
         raise InputError(f"The request completes the local file {dataset.name}. Say where it lies with --dataset-file.")
-    try:
-        found = sha256_of_file(path)
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}. Check --dataset-file.") from None
-    if found != dataset.sha256:
-        raise InputError(
-            f"{path} is not the {dataset.name} that the request was made for: its sha256 differs. Make the request again."
-        )
+    rows.read(path, dataset)

@@ -39,7 +39,8 @@ class _Attempt:
         self.id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         self.path = os.path.join(places.results, results.file_name(request.id, self.id))
         self.outputs_path = self.path[: -len(".json")] + ".jsonl"
-        self.environment = {**environment.describe(), "inventory": found}
+        self.environment = {**environment.describe(), "inventory": found.inventory}
+        self.weights = found.weights
         self.launches = []
 
 
@@ -77,7 +78,7 @@ def run(request, places, show, published):
 
 
 def _check_before(request, places, device_module, show):
-    """Refuse what can be refused before anything is loaded; return the inventory of the installed packages."""
+    """Refuse what can be refused before anything is loaded; return what ``preflight`` found."""
     problem = device_module.missing(request)
     if problem:
         raise problem
@@ -106,6 +107,9 @@ def _launch(attempt, index, device_module, show):
     there = attempt.hosts
     ranks_of_one_host = max(host.slots for host in there)
     variables = {**device_module.environment(ranks_of_one_host, len(there)), **engine.variables(request)}
+    if index == 0:
+        for line in environment.replaced(os.environ, variables):
+            show(line)
     offline = request.workload.dataset is None or request.workload.dataset.source != "hub"
     record = {
         "index": index,
@@ -130,6 +134,7 @@ def _launch(attempt, index, device_module, show):
         status, log = launcher.run(command, launch_environment, show)
         try:
             raw = _collect(folder, status, log)
+            attempt.weights.refuse_changed()
             record.update(raw, status="complete")
             record["checks"] = checks.run(request, record, attempt.environment, device_module.shared)
             if "timed" in raw:

@@ -1,25 +1,59 @@
 """The tokenizers: the model's own for its real weights, a small one of the kit's for dummy weights."""
 
+import hashlib
 import os
 
+from runner.bench import checkpoint
+from runner.contract import files
 from runner.contract.errors import InputError
+from runner.contract.text import printable
 
-# ids of BLOOM's special tokens, as its published configs say
-UNKNOWN, BEGIN, END, PADDING = 0, 1, 2, 3
+# ids of BLOOM's special tokens, as its published configs say, and their texts
+UNKNOWN, BEGIN, END, PADDING = (checkpoint.SPECIAL_IDS[f"{name}_token_id"] for name in ("unk", "bos", "eos", "pad"))
 SPECIAL = ["<unk>", "<s>", "</s>", "<pad>"]
 
 # Words that the kit's tokenizer knows as one token, so that the published prompt has its 7 tokens. All else is bytes.
 WORDS = ["Deep", "Speed", " is", " a", " machine", " learning", " framework", " the", " of", " and", " to", " in"]
 
 
-def own(folder):
-    """Return the tokenizer of a model folder, from its tokenizer.json alone: no code and no class named there is used."""
+MAX_BYTES = 256 * 1024 * 1024  # BLOOM's tokenizer.json has 14.5 MB
+
+
+def own(folder, vocab_size, pinned):
+    """Return the tokenizer of a model folder as transformers uses one; see ``read``."""
+    return _wrapped(read(folder, vocab_size, pinned))
+
+
+def read(folder, vocab_size, pinned):
+    """Return the tokenizer of a model folder, from its tokenizer.json alone: no code and no class named there is used.
+
+    ``pinned`` maps names of the model's large files to their sha256. Raises ``InputError`` for a file that is missing, damaged,
+    not the pinned one, or another model's: one without BLOOM's special tokens, or with an id that ``vocab_size`` embeddings lack.
+    """
     path = os.path.join(folder, "tokenizer.json")
-    if not os.path.isfile(path):
+    if not os.path.lexists(path):
         raise InputError(f"{path} is missing. Fetch the model's tokenizer files at the same revision as its weights.")
+    content = files.read_bytes(path, MAX_BYTES, InputError, "Check --model-dir.")
+    found = hashlib.sha256(content).hexdigest()
+    if pinned.get("tokenizer.json", found) != found:
+        raise InputError(f"{path} is not the file that is pinned: its sha256 differs. Fetch it again.")
     from tokenizers import Tokenizer
 
-    return _wrapped(Tokenizer.from_file(path))
+    try:
+        tokenizer = Tokenizer.from_str(content.decode())
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as problem:  # plain Exception, or a panic of the extension module, which is no Exception
+        first = printable((str(problem).splitlines() or [type(problem).__name__])[0], 200)
+        raise InputError(f"{path} is no whole tokenizer ({first}). Fetch it again.") from None
+    ids = tokenizer.get_vocab(with_added_tokens=True)
+    special = {token: ids.get(token) for token in SPECIAL}
+    if list(special.values()) != [UNKNOWN, BEGIN, END, PADDING] or max(ids.values()) >= vocab_size:
+        raise InputError(
+            f"{path} is another model's tokenizer: its special tokens are {special}, and its largest id is {max(ids.values())} of"
+            f" {vocab_size} embeddings. Fetch the model's own."
+        )
+    return tokenizer
 
 
 def kit():

@@ -5,21 +5,28 @@ split), ``targets`` maps the same names to the tensors of this rank, ``filled`` 
 target is filled or an error is raised: weights that load nothing must never be measured.
 """
 
-import glob
 import hashlib
-import importlib.util
 import inspect
 import os
 import re
 import time
+from contextlib import contextmanager
 
-from runner.bench import hostfacts
-from runner.contract.architecture import shard_shape
+from runner.bench import checkpoint, hostfacts
+from runner.contract import files
+from runner.contract.architecture import BYTES_PER_ELEMENT, shard_shape
 from runner.contract.errors import InputError, LaunchFailed
-from runner.contract.files import sha256_of_file
+from runner.contract.text import printable
 
 PROGRESS_S = 5
 BLOCK_ELEMENTS = 1 << 18  # 2 MiB of int64 scratch, inside a core's second-level cache
+
+HEAD_ROWS = 1 << 12  # of a stored head, compared at a time
+
+_EMBEDDINGS = "transformer.word_embeddings.weight"
+_STORED_HEAD = (
+    "the stored head"  # beside the parameters' names: ``lm_head.weight`` is a sharded model's cut of the embeddings
+)
 
 # SplitMix64 (Steele, Lea, Flood 2014): the golden-ratio step and the two mixing multipliers, as signed 64-bit numbers.
 _STEP, _MIX_1, _MIX_2 = (value - (1 << 64) for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
@@ -68,49 +75,66 @@ class DummyWeights:
 
 
 class CheckpointWeights:
-    """Weights of a model folder: safetensors where there are any (read by slices), else ``*.bin`` read without code.
+    """Weights of a model folder: the files that ``checkpoint.find`` names, safetensors read by slices, ``*.bin`` without code.
 
     A stack that has no package for safetensors, as those of 2023, takes ``*.bin``, as the scripts of its time do.
 
     ``pinned`` maps file names to the sha256 that ``verify`` has compared. Keys may be bigscience/bloom's (``h.0...``) or
-    transformers' (``transformer.h.0...``). A missing, unknown or misshapen tensor is an ``InputError``.
+    transformers' (``transformer.h.0...``). A tensor that is missing, unknown, misshapen, met twice or no matrix of floating-point
+    numbers is an ``InputError``, and so is a stored LM head that is not the embeddings.
     """
 
     def __init__(self, folder, pinned):
-        self.folder, self.pinned = folder, pinned
-        readable = {"safetensors": "*.safetensors", "bin": "pytorch_model*.bin"}
-        if importlib.util.find_spec("safetensors") is None:
-            del readable["safetensors"]
-        self.files: list = []
-        for self.format, pattern in readable.items():
-            self.files = sorted(glob.glob(os.path.join(glob.escape(folder), pattern)))
-            if self.files:
-                break
-        else:
-            raise InputError(
-                f"{folder} holds no {' nor '.join(readable.values())}, which this stack can read. Fetch the weights, or pass"
-                " another --model-dir."
-            )
+        found = checkpoint.find(folder, pinned)
+        self.folder, self.pinned, self.format, self.files = folder, pinned, found.form, found.paths
 
     def fill(self, parameters, targets, rank, ranks, filled=lambda name: None):
-        open_file = _open_safetensors if self.format == "safetensors" else _open_bin
-        found = set()
+        found: dict = {}  # of each parameter, and of a stored head, the file that holds it
         for path in self.files:
-            with open_file(path) as tensors:
+            with self._open(path) as tensors:
                 for key in tensors.keys():
                     for name in _names(key):
-                        if name not in parameters:
+                        if name in found:
+                            raise InputError(
+                                f"{path} holds {key!r}, which {found[name]} holds too. Fetch {self.folder} again, whole."
+                            )
+                        if name not in parameters and name != _STORED_HEAD:
                             raise InputError(
                                 f"{path} holds {key!r}, which {self.folder}'s BLOOM has not. It is another model's file."
                             )
+                        found[name] = path
                         if name in targets:
                             _copy(tensors, key, parameters[name], targets[name], rank, ranks, path)
-                            found.add(name)
                             filled(name)
-        missing = sorted(set(targets) - found)
+        missing = sorted(set(targets) - set(found))
         if missing:
             raise InputError(
                 f"{self.folder} lacks {len(missing)} of {len(targets)} tensors, {missing[0]} first. Fetch it again, whole."
+            )
+        if (
+            _STORED_HEAD in found and rank == 0
+        ):  # one rank is enough to tell, and the head is as large as the embeddings
+            self._refuse_other_head(found[_STORED_HEAD], found[_EMBEDDINGS])
+
+    def _open(self, path):
+        return (_open_safetensors if self.format == "safetensors" else _open_bin)(path)
+
+    def _refuse_other_head(self, head_path, embeddings_path):
+        """Raise ``InputError`` if a stored LM head is not the word embeddings: this kit measures tied models alone."""
+        import torch
+
+        with self._open(head_path) as one, self._open(embeddings_path) as other:
+            (key,) = (key for key in other.keys() if _EMBEDDINGS in _names(key))
+            head, embeddings = one.get_slice("lm_head.weight"), other.get_slice(key)
+            rows = _shape(embeddings)[0]
+            same = _shape(head) == _shape(embeddings) and all(
+                torch.equal(head[row : row + HEAD_ROWS], embeddings[row : row + HEAD_ROWS])
+                for row in range(0, rows, HEAD_ROWS)
+            )
+        if not same:
+            raise InputError(
+                f"{head_path} holds an LM head of its own, other than the embeddings. It is a checkpoint of another kind, which"
+                " cannot be measured."
             )
 
     def describe(self):
@@ -140,12 +164,13 @@ def source(request, folder):
 
 
 def verify(folder, pinned):
-    """Compare every weight file of ``folder`` with its pinned sha256, before anything opens it.
+    """Compare every weight file of ``folder`` with its pinned sha256, before anything opens it; return what was compared.
 
     Raises ``InputError`` for a file that is not the pinned one, and for a pickle that is not pinned: loading it safely
     rests on one flag of torch, which has been bypassed before (CVE-2025-32434, CVE-2026-24747).
     """
     source = CheckpointWeights(folder, pinned)
+    state = checkpoint.verified(source.files)
     for path in source.files:
         wanted = pinned.get(os.path.basename(path))
         if wanted is None and source.format == "bin":
@@ -153,8 +178,14 @@ def verify(folder, pinned):
                 f"{path} is a pickle whose sha256 is not in versions.lock: it is not opened. Take safetensors,"
                 " or run `python -m runner lock --only hub` where the hub can be reached, and make the request again."
             )
-        if wanted is not None and sha256_of_file(path) != wanted:
-            raise InputError(f"{path} is not the file that is pinned: its sha256 differs. Fetch it again.")
+        try:
+            if wanted is None:
+                files.open_regular(path).close()
+            elif files.sha256_of_file(path) != wanted:
+                raise InputError(f"{path} is not the file that is pinned: its sha256 differs. Fetch it again.")
+        except OSError as problem:
+            raise InputError(f"{path} cannot be read: {files.reason(problem)}. Check --model-dir.") from None
+    return state
 
 
 def fill(model, architecture, source, rank, ranks, say=lambda text: None):
@@ -234,35 +265,55 @@ def _shift_right(z, bits):
     return z.bitwise_right_shift(bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
+@contextmanager
+def _opened(path):
+    """Yield a path to the file that was opened: libraries that open the path again get this file, never a FIFO or another."""
+    try:
+        file = files.open_regular(path)
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read: {files.reason(problem)}. Check --model-dir.") from None
+    with file:
+        yield f"/proc/self/fd/{file.fileno()}"
+
+
+@contextmanager
 def _open_safetensors(path):
     import safetensors
 
-    try:
-        return safetensors.safe_open(path, framework="pt")
-    except Exception as problem:  # the class is the extension module's own
-        raise _refused(path, problem) from None
+    with _opened(path) as opened:
+        try:
+            tensors = safetensors.safe_open(opened, framework="pt")
+        except Exception as problem:  # the class is the extension module's own
+            raise _refused(path, problem) from None
+        with tensors:
+            yield tensors
 
 
-class _open_bin:
-    """A ``*.bin`` as a mapping of tensors, without running code from it: ``weights_only``, mapped from disk where it can be."""
+@contextmanager
+def _open_bin(path):
+    """Yield a ``*.bin`` as a mapping of tensors, without running code from it: ``weights_only``, mapped from disk where it can be."""
+    import torch
 
-    def __init__(self, path):
-        import torch
-
-        mapped = {"mmap": True} if "mmap" in inspect.signature(torch.load).parameters else {}  # since torch 2.1
+    mapped = {"mmap": True} if "mmap" in inspect.signature(torch.load).parameters else {}  # since torch 2.1
+    with _opened(path) as opened:
         try:
             try:
-                self._tensors = torch.load(path, map_location="cpu", weights_only=True, **mapped)
+                tensors = torch.load(opened, map_location="cpu", weights_only=True, **mapped)
             except RuntimeError:  # files written before torch 1.6 are not zip archives and cannot be mapped
-                self._tensors = torch.load(path, map_location="cpu", weights_only=True)
+                tensors = torch.load(opened, map_location="cpu", weights_only=True)
         except Exception as problem:  # a dozen classes, from unpickling and from zip
             raise _refused(path, problem) from None
+        whole = isinstance(tensors, dict) and all(isinstance(key, str) for key in tensors)
+        if not whole or not all(isinstance(value, torch.Tensor) for value in tensors.values()):
+            raise _refused(path, "what it holds is no mapping from names to tensors")
+        yield _Bin(tensors)
 
-    def __enter__(self):
-        return self
 
-    def __exit__(self, *exception):
-        self._tensors = None
+class _Bin:
+    """The tensors of a ``*.bin``, with the words of safetensors."""
+
+    def __init__(self, tensors):
+        self._tensors = tensors
 
     def keys(self):
         return list(self._tensors)
@@ -272,30 +323,41 @@ class _open_bin:
 
 
 def _refused(path, problem):
-    first = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+    first = printable(str(problem).splitlines()[0], 200) if str(problem) else type(problem).__name__
     return InputError(
         f"{path} is refused: it is no whole, plain file of tensors ({first}). Fetch it again, or take safetensors."
     )
 
 
 def _names(key):
-    """Return the parameters that a checkpoint key fills; embeddings fill a sharded head too, a stored tied head nothing."""
+    """Return the parameters that a checkpoint key fills; embeddings fill a sharded head too, a stored head is only compared."""
     if key == "lm_head.weight":
-        return []
+        return [_STORED_HEAD]
     name = key if key.startswith("transformer.") else f"transformer.{key}"
-    return [name, "lm_head.weight"] if name == "transformer.word_embeddings.weight" else [name]
+    return [name, "lm_head.weight"] if name == _EMBEDDINGS else [name]
+
+
+def _shape(stored):
+    return tuple(stored.get_shape() if hasattr(stored, "get_shape") else stored.shape)
 
 
 def _copy(tensors, key, parameter, target, rank, ranks, path):
     stored = tensors.get_slice(key)
-    shape = tuple(stored.get_shape() if hasattr(stored, "get_shape") else stored.shape)
+    shape = _shape(stored)
     if shape != parameter.shape:
         raise InputError(f"{path}: {key} is {shape}, {parameter.shape} was expected. It is another model's file.")
     cut = [slice(None)] * len(shape)
     if parameter.split is not None and ranks > 1:
         size = shape[parameter.split] // ranks
         cut[parameter.split] = slice(rank * size, (rank + 1) * size)
-    target.copy_(stored[tuple(cut)])
+    part = stored[tuple(cut)]
+    dtype = str(part.dtype).replace("torch.", "")
+    if dtype not in BYTES_PER_ELEMENT:
+        raise InputError(
+            f"{path}: {key} holds {dtype}, one of {', '.join(BYTES_PER_ELEMENT)} was expected. It is a quantised checkpoint, or"
+            " one of another kind, which cannot be measured."
+        )
+    target.copy_(part)
 
 
 def observed_revision(folder):
@@ -320,12 +382,12 @@ def locate(model, model_dir):
     Nothing is fetched: measuring is offline. Raises ``InputError`` that says how to fetch.
     """
     if model_dir is not None:
-        if not os.path.isfile(os.path.join(model_dir, "config.json")):
+        if not os.path.lexists(os.path.join(model_dir, "config.json")):
             raise InputError(f"{model_dir} holds no config.json: it is no model folder. Check --model-dir.")
         revision = observed_revision(model_dir)
         if revision not in (None, model.revision):
             raise InputError(
-                f"{model_dir} holds revision {revision} of the model; {model.revision} is pinned."
+                f"{model_dir} holds revision {printable(revision, 80)} of the model; {model.revision} is pinned."
                 f" Fetch that one: hf download {model.repository} --revision {model.revision} --local-dir {model_dir}"
             )
         return model_dir
@@ -339,4 +401,8 @@ def locate(model, model_dir):
                 f"{model.repository} at {model.revision} is not in the hub cache."
                 f" Fetch it first: hf download {model.repository} --revision {model.revision}, or pass --model-dir."
             ) from None
-        raise
+        first = printable(" ".join(str(problem).split()), 200)
+        raise InputError(
+            f"{model.repository} at {model.revision} cannot be taken from the hub cache ({type(problem).__name__}: {first})."
+            " Fetch it again, or pass --model-dir."
+        ) from None

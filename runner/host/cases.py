@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.contract.errors import InputError, Unsupported, UsageError
-from runner.contract.files import sha256_of_file
+from runner.contract.files import reason, sha256_of_file
 from runner.contract.request import Dataset, Expected, Model, Request, Stack, Weights, Workload
 from runner.host import lockfile
 
@@ -165,9 +165,10 @@ def _dataset(lock, defaults, options):
         if options.dataset is not None:
             raise UsageError("--dataset-file and --dataset exclude each other; give one.")
         path = options.dataset_file
-        if path.suffix not in FORMATS:
+        form = FORMATS.get(path.suffix.lower())
+        if form is None:
             raise UsageError(f"{path} ends in none of {', '.join(FORMATS)}. Convert it to one of them.")
-        return Dataset("file", path.name, None, None, None, FORMATS[path.suffix], _sha256(path), column, rows)
+        return Dataset("file", path.name, None, None, None, form, _sha256(path), column, rows)
     name = _or(options.dataset, defaults.dataset)
     pin = _known(lock.datasets, name, "dataset")
     revision = lockfile.need(pin.revision, f"The revision of dataset {name}")
@@ -179,7 +180,7 @@ def _sha256(path):
     try:
         return sha256_of_file(path)
     except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}. Check --dataset-file.") from None
+        raise InputError(f"{path} cannot be read: {reason(problem)}. Check --dataset-file.") from None
 
 
 def _known(table, name, kind):

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +25,7 @@ TEXTS = [
     "DeepSpeed is a machine learning framework",
     "x",
 ]
+ROOT = str(Path(__file__).resolve().parents[2])
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -161,12 +163,23 @@ except KitError as error:
 """
 
 
-def fetch(endpoint, home, revision=REVISION):
-    environment = {**os.environ, "HF_ENDPOINT": endpoint, "HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
+def fetch(endpoint, home, revision=REVISION, folder=None):
+    environment = {
+        **os.environ,
+        "HF_ENDPOINT": endpoint,
+        "HOME": str(home),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "PYTHONPATH": ROOT,
+    }
     for name in ("HF_HOME", "HF_HUB_OFFLINE", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         environment.pop(name, None)
     done = subprocess.run(
-        [sys.executable, "-c", FETCH, revision], capture_output=True, encoding="utf-8", env=environment, timeout=120
+        [sys.executable, "-c", FETCH, revision],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment,
+        timeout=120,
+        cwd=folder,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -178,6 +191,21 @@ def test_a_hub_dataset_is_read_at_its_revision(tmp_path):
         assert json.loads(fetch(endpoint, tmp_path)) == ["first", "second"]
     assert any(REVISION in path for path in log)
     assert not any("/main" in path for path in log)
+
+
+def test_a_cell_of_a_hub_s_csv_is_its_text(tmp_path):
+    cells = ["007", "NA", "1.10", "True", "None"]
+    files = {"test.csv": b"content,n\n" + b"".join(f"{cell},1\n".encode() for cell in cells)}
+    with hub.serve({("dataset", "somebody/news"): (REVISION, files)}) as (endpoint, _):
+        assert json.loads(fetch(endpoint, tmp_path)) == cells
+
+
+def test_a_folder_of_the_same_name_is_not_read_instead_of_the_hub(tmp_path):
+    (tmp_path / "somebody" / "news").mkdir(parents=True)
+    (tmp_path / "somebody" / "news" / "test.jsonl").write_text('{"content": "another"}\n')
+    with hub.serve({("dataset", "somebody/news"): (REVISION, {"test.jsonl": b'{"content": "a"}\n'})}) as (endpoint, _):
+        told = fetch(endpoint, tmp_path, folder=tmp_path)
+    assert f"{tmp_path}/somebody/news would be read instead of the hub's somebody/news" in told
 
 
 def test_a_revision_that_the_hub_has_not_is_refused(tmp_path):

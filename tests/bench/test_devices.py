@@ -1,6 +1,6 @@
 import pytest
 
-from runner.bench import devices, hostfacts
+from runner.bench import cgroups, devices, hostfacts
 from runner.contract.architecture import Architecture
 from runner.contract.errors import Unsupported
 from runner.contract.request import Model
@@ -57,8 +57,15 @@ def test_ranks_of_one_host_need_the_embedding_each(monkeypatch):
 
 def test_ranks_share_the_cores(monkeypatch):
     monkeypatch.setattr(hostfacts, "usable_cores", lambda: 9)
+    monkeypatch.setattr(cgroups, "cores", lambda: None)
     assert devices.load("cpu").environment(2)["OMP_NUM_THREADS"] == "4"
     assert devices.load("cpu").environment(16)["OMP_NUM_THREADS"] == "1"
+
+
+def test_ranks_share_what_a_quota_leaves(monkeypatch):
+    monkeypatch.setattr(hostfacts, "usable_cores", lambda: 64)
+    monkeypatch.setattr(cgroups, "cores", lambda: 4.0)
+    assert [devices.load("cpu").environment(ranks)["OMP_NUM_THREADS"] for ranks in (1, 2, 8)] == ["4", "2", "1"]
 
 
 def test_gloo_stays_on_the_host_where_there_is_no_other(monkeypatch):

@@ -1,11 +1,14 @@
-from runner.bench import hostfacts
+import os
+
+import pytest
+
+from runner.bench import cgroups, hostfacts
 
 
 def test_a_source_that_is_absent_is_none(tmp_path):
     absent = str(tmp_path / "none")
     assert hostfacts.governor(absent) is None
     assert hostfacts.memory_bytes("MemTotal", absent) is None
-    assert hostfacts.cgroup_free_bytes(absent) is None
 
 
 def test_memory_is_read_in_bytes(tmp_path):
@@ -13,29 +16,9 @@ def test_memory_is_read_in_bytes(tmp_path):
     assert hostfacts.memory_bytes("MemAvailable", str(tmp_path / "meminfo")) == 1_024_000
 
 
-def test_a_control_group_s_limit_leaves_what_is_not_used(tmp_path):
-    (tmp_path / "memory.max").write_text("1000\n")
-    (tmp_path / "memory.current").write_text("400\n")
-    assert hostfacts.cgroup_free_bytes(str(tmp_path)) == 600
-    (tmp_path / "memory.stat").write_text("anon 300\ninactive_file 50\n")
-    assert hostfacts.cgroup_free_bytes(str(tmp_path)) == 650
-    (tmp_path / "memory.max").write_text("max\n")
-    assert hostfacts.cgroup_free_bytes(str(tmp_path)) is None
-
-
-def test_a_control_group_of_version_1_is_read_and_its_no_limit_is_none(tmp_path):
-    folder = tmp_path / "memory"
-    folder.mkdir()
-    (folder / "memory.usage_in_bytes").write_text("400")
-    (folder / "memory.limit_in_bytes").write_text("1000")
-    assert hostfacts.cgroup_free_bytes(str(tmp_path)) == 600
-    (folder / "memory.limit_in_bytes").write_text("9223372036854771712")
-    assert hostfacts.cgroup_free_bytes(str(tmp_path)) is None
-
-
 def test_the_least_of_all_limits_counts(monkeypatch):
     monkeypatch.setattr(hostfacts, "memory_bytes", lambda key: 1000)
-    monkeypatch.setattr(hostfacts, "cgroup_free_bytes", lambda: 600)
+    monkeypatch.setattr(cgroups, "free_bytes", lambda: 600)
     assert hostfacts.available_memory_bytes() == 600
 
 
@@ -86,3 +69,17 @@ def test_nodes_are_those_of_the_cores(tmp_path):
 
 def test_a_page_that_came_from_disk_is_counted():
     assert hostfacts.major_faults() >= 0
+
+
+@pytest.mark.parametrize("quota, threads", [(None, 8), (16.0, 8), (8.0, 8), (2.0, 2), (1.5, 1), (0.5, 1)])
+def test_threads_follow_cores_and_quota(monkeypatch, quota, threads):
+    monkeypatch.setattr(hostfacts, "usable_cores", lambda: 8)
+    monkeypatch.setattr(cgroups, "cores", lambda: quota)
+    assert hostfacts.threads() == threads
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder"])
+def test_what_is_no_regular_file_tells_nothing_and_is_never_waited_for(tmp_path, kind):
+    path = tmp_path / "fact"
+    os.mkfifo(path) if kind == "fifo" else path.mkdir()
+    assert hostfacts.read_text(str(path)) is None

@@ -2,15 +2,17 @@
 
 import base64
 import hashlib
+import os
 import sys
-from importlib import metadata
+from importlib import machinery, metadata
 
 import pytest
 
-from runner.bench import inventory
+from runner.bench import inventory, provenance
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Stack
+from tests import samples
 
 LOCKED = r"""# a comment
 alpha==1.0 \
@@ -40,6 +42,10 @@ def house(tmp_path, monkeypatch):
         (info / "RECORD").write_text(f"{name}/__init__.py,sha256={digest},{len(text)}\n{info.name}/RECORD,,\n")
         return folder / "__init__.py"
 
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setattr(provenance, "own_folders", lambda: {str(site)})
+    for variable in [name for name in os.environ if name.startswith(("PYTHON", "LD_"))]:
+        monkeypatch.delenv(variable)
     monkeypatch.setattr(
         metadata, "distributions", lambda: metadata.MetadataPathFinder.find_distributions(metadata_context(site))
     )
@@ -77,6 +83,11 @@ def test_a_stack_as_locked_has_nothing_to_tell(house):
         "changed": {},
         "altered_files": [],
         "added": {},
+        "shadowed": {},
+        "unrecorded": [],
+        "injected": [],
+        "interpreter": {},
+        "variables": {},
     }
     inventory.refuse_drift(found, stack(root))
 
@@ -167,7 +178,7 @@ def test_this_interpreter_s_own_packages_are_whole():
     ],
 )
 def test_three_of_the_packages_that_drifted_are_named_and_the_rest_counted(lost, told):
-    found = {"missing": {f"p{number}": "1" for number in range(lost)}, "changed": {}, "altered_files": []}
+    found = samples.inventory(missing={f"p{number}": "1" for number in range(lost)})
     with pytest.raises(Unsupported) as caught:
         inventory.refuse_drift(found, stack())
     assert told in str(caught.value)
@@ -236,3 +247,222 @@ def test_requirements_may_lie_anywhere_and_are_named_when_they_are_not_there(hou
     moved.write_text(LOCKED)
     found = inventory.describe(asked, root)
     assert (found["requirements"], found["compared"], found["missing"]) == ("moved.txt", 3, {})
+
+
+def shadow(folder, name, text="x = 2\n"):
+    """Lay a module out in another folder than the installed packages."""
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def installed_in(folder, name, version):
+    """Lay out a distribution that is whole, with a RECORD of its own, in another folder."""
+    path = shadow(folder, f"{name}/__init__.py")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).rstrip(b"=").decode()
+    info = folder / f"{name}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (info / "RECORD").write_text(f"{name}/__init__.py,sha256={digest},6\n")
+
+
+@pytest.mark.parametrize("how", ["PYTHONPATH", "the folder that Python is started in"])
+@pytest.mark.parametrize(
+    "lay, module",
+    [
+        (lambda folder: shadow(folder, "alpha/__init__.py"), "alpha"),
+        (lambda folder: shadow(folder, "alpha.py"), "alpha"),
+        (lambda folder: shadow(folder, "colorsys.py"), "colorsys"),
+        (lambda folder: installed_in(folder, "alpha", "1.0"), "alpha"),
+    ],
+    ids=["package", "module", "Python's own library", "with a record of its own"],
+)
+def test_a_module_that_python_takes_from_elsewhere_is_another_stack(house, tmp_path, monkeypatch, lay, module, how):
+    root, install = house
+    install_all(install)
+    lay(tmp_path / "elsewhere")
+    monkeypatch.syspath_prepend("" if how != "PYTHONPATH" else str(tmp_path / "elsewhere"))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = inventory.describe(stack(root), root)
+    assert found["shadowed"][module].startswith(str(tmp_path / "elsewhere"))
+    with pytest.raises(Unsupported, match=rf"Python takes {module} from {tmp_path}/elsewhere/"):
+        inventory.refuse_drift(found, stack(root))
+
+
+def test_a_locked_package_outside_the_interpreter_s_own_folders_is_another_stack(house, monkeypatch, tmp_path):
+    root, install = house
+    install_all(install)
+    monkeypatch.setattr(provenance, "own_folders", lambda: {str(tmp_path / "another")})
+    assert inventory.describe(stack(root), root)["shadowed"]["beta-x"] == str(tmp_path / "site")
+
+
+def test_a_file_beside_the_listed_one_that_an_import_prefers_is_another_stack(house, tmp_path):
+    """An extension comes before source; RECORD knows nothing of a file that was laid beside a package's own."""
+    root, install = house
+    install_all(install)
+    planted = tmp_path / "site" / "alpha" / f"__init__{machinery.EXTENSION_SUFFIXES[0]}"
+    planted.write_bytes(b"")
+    found = inventory.describe(stack(root), root)
+    assert (found["altered_files"], found["shadowed"]) == ([], {"alpha": str(planted)})
+
+
+def test_packages_that_share_a_name_without_init_are_no_shadow_of_each_other(house, tmp_path, monkeypatch):
+    root, install = house
+    install_all(install)
+    for name in ("alpha", "torch"):
+        folder = tmp_path / "site" / "shared" / name
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text("")
+        (record,) = (tmp_path / "site").glob(f"{name}-*/RECORD")
+        record.write_text(record.read_text() + f"shared/{name}/__init__.py,,\n")
+    assert inventory.describe(stack(root), root)["shadowed"] == {}
+    shadow(tmp_path / "elsewhere", "shared/more.py")
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    assert inventory.describe(stack(root), root)["shadowed"] == {"shared": str(tmp_path / "elsewhere" / "shared")}
+
+
+@pytest.mark.parametrize(
+    "name, text, refused",
+    [
+        ("evil.pth", "import os; os.environ['X'] = '1'\n", True),
+        ("late.pth", "# a comment\n/some/folder\nimport\tos\n", True),
+        ("sitecustomize.py", "", True),
+        ("usercustomize.py", "", True),
+        ("path.pth", "/some/folder\n", False),
+        ("distutils-precedence.pth", "import os; os.environ['X'] = '1'\n", True),
+        (
+            "distutils-precedence.pth",
+            "import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os.environ.get(var, 'local') == 'local';"
+            " enabled and __import__('_distutils_hack').add_shim(); \n",
+            None,
+        ),
+    ],
+)
+def test_what_runs_at_every_start_of_python_is_refused_or_flagged(house, tmp_path, monkeypatch, name, text, refused):
+    root, install = house
+    install_all(install)
+    path = tmp_path / "site" / name
+    path.write_text(text)
+    found = inventory.describe(stack(root), root)
+    assert found["injected"] == ([str(path)] if refused else [])
+    assert found["interpreter"] == ({str(path): text.strip()} if refused is False else {})
+    if refused:
+        with pytest.raises(Unsupported, match=f"{name} would run code of no locked package in every process"):
+            inventory.refuse_drift(found, stack(root))
+    else:
+        inventory.refuse_drift(found, stack(root))
+
+
+def test_a_startup_file_that_a_locked_package_lists_is_its_own(house, tmp_path):
+    root, install = house
+    install_all(install)
+    (tmp_path / "site" / "alpha.pth").write_text("import alpha\n")
+    (record,) = (tmp_path / "site").glob("alpha-*/RECORD")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(b"import alpha\n").digest()).rstrip(b"=").decode()
+    record.write_text(record.read_text() + f"alpha.pth,sha256={digest},13\n")
+    found = inventory.describe(stack(root), root)
+    assert (found["injected"], found["altered_files"]) == ([], [])
+    (tmp_path / "site" / "alpha.pth").write_text("import other\n")
+    assert inventory.describe(stack(root), root)["altered_files"] == ["alpha.pth"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda info: (info / "RECORD").unlink(),
+        lambda info: (info / "RECORD").write_text(""),
+        lambda info: (info / "RECORD").write_text("alpha/__init__.py,,\n"),
+        lambda info: (info / "direct_url.json").write_text('{"dir_info": {"editable": true}, "url": "file:///x"}'),
+    ],
+    ids=["none", "empty", "no hashes", "editable"],
+)
+def test_a_locked_package_that_lists_none_of_its_files_is_refused(house, tmp_path, spoil):
+    root, install = house
+    install_all(install)
+    (info,) = (tmp_path / "site").glob("alpha-*")
+    spoil(info)
+    found = inventory.describe(stack(root), root)
+    assert found["unrecorded"] == ["alpha"]
+    with pytest.raises(Unsupported, match="The package alpha lists none of its files"):
+        inventory.refuse_drift(found, stack(root))
+
+
+def test_a_kit_whose_folder_looks_like_a_pattern_finds_its_requirements(house, tmp_path):
+    root, install = house
+    install_all(install)
+    asked = stack(root)
+    moved = root.rename(tmp_path / "kit[1]*")
+    assert inventory.describe(asked, moved)["requirements"] == "requirements-tiny.txt"
+    with pytest.raises(Unsupported):
+        inventory.refuse_drift(inventory.describe(stack(None, name="t*", packages={"none": "1"}), moved), asked)
+
+
+@pytest.mark.parametrize("record", ["a,b,c,d,e\n", "alpha/__init__.py,md99=AA,1\n", '"', "\0"])
+def test_a_damaged_record_is_refused_and_never_a_traceback(house, tmp_path, record):
+    root, install = house
+    install_all(install)
+    (path,) = (tmp_path / "site").glob("alpha-*/RECORD")
+    path.write_text(record)
+    found = inventory.describe(stack(root), root)
+    assert found["unrecorded"] == ["alpha"] or found["altered_files"] == ["alpha/__init__.py"]
+
+
+def test_a_package_that_pip_left_half_removed_is_none(house, tmp_path):
+    root, install = house
+    install_all(install)
+    (tmp_path / "site" / "~torch-2.0.1.dist-info").mkdir()
+    (tmp_path / "site" / "alpha-1.0.dist-info" / "METADATA").unlink()
+    assert inventory.describe(stack(root), root)["missing"] == {"alpha": "1.0"}
+
+
+def test_requirements_that_are_no_file_are_refused_at_once(house, tmp_path, monkeypatch):
+    root, _ = house
+    os.mkfifo(tmp_path / "fifo.txt")
+    monkeypatch.setenv("BLOOMZ_BENCH_REQUIREMENTS", str(tmp_path / "fifo.txt"))
+    with pytest.raises(InputError, match="fifo.txt cannot be read: it is a FIFO.*Check BLOOMZ_BENCH_REQUIREMENTS"):
+        inventory.describe(stack(root), root)
+
+
+@pytest.mark.parametrize(
+    "name, value, told",
+    [
+        ("LD_PRELOAD", "/lib/libtcmalloc.so", True),
+        ("LD_LIBRARY_PATH", "/opt/lib", True),
+        ("PYTHONHOME", "/opt/python", True),
+        ("PYTHONUSERBASE", "/opt/python", True),
+        ("PYTHONSTARTUP", "/home/rc.py", True),
+        ("PYTHONINSPECT", "1", True),
+        ("PYTHONOPTIMIZE", "2", True),
+        ("PYTHONPATH", "/opt/others", True),
+        ("PYTHONUNBUFFERED", "1", False),
+        ("PYTHONDONTWRITEBYTECODE", "1", False),
+        ("PYTHONPATH", "ROOT", False),
+    ],
+)
+def test_variables_of_python_and_the_linker_are_recorded_and_flagged(house, monkeypatch, name, value, told):
+    root, install = house
+    install_all(install)
+    value = value.replace("ROOT", str(root))
+    monkeypatch.setenv(name, value)
+    found = inventory.describe(stack(root), root)
+    assert found["variables"] == {name: value}
+    assert found["interpreter"] == ({name: value} if told else {})
+    inventory.refuse_drift(found, stack(root))
+
+
+def test_an_auditing_library_is_refused_and_a_secret_is_never_recorded(house, monkeypatch):
+    root, install = house
+    install_all(install)
+    monkeypatch.setenv("PYTHON_TOKEN", "hunter2hunter2")
+    monkeypatch.setenv("LD_AUDIT", "/opt/audit.so")
+    found = inventory.describe(stack(root), root)
+    assert "hunter2" not in str(found)
+    with pytest.raises(Unsupported, match="LD_AUDIT=/opt/audit.so would run code"):
+        inventory.refuse_drift(found, stack(root))
+
+
+def test_this_interpreter_takes_its_modules_from_its_own_folders():
+    names = ("pytest", "hypothesis", "pluggy")
+    found = provenance.judge(names, map(metadata.distribution, names), {}, inventory.ROOT, {})
+    assert (found.shadowed, found.unrecorded) == ({}, [])

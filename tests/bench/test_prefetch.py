@@ -13,6 +13,7 @@ from runner.bench import prefetch, weights
 from runner.contract import strictjson
 from runner.contract.errors import DoesNotFit, InputError, PublishFailed, Unreachable
 from runner.contract.request import Model, Weights
+from runner.contract.secrets import mask
 from tests import hub, samples
 
 ROOT = Path(__file__).parents[2]
@@ -23,12 +24,13 @@ FILES = {
     **SHARDS,
     "config.json": b"{}",
     "tokenizer.json": b'{"model": {}}',
+    "model.safetensors.index.json": b"{}",
     "README.md": b"not needed",
     "flax_model.msgpack": b"not needed",
     "onnx/decoder.safetensors": b"not needed",
     "pytorch_model_00001-of-00001.bin": b"not needed beside safetensors",
 }
-NEEDED = ["config.json", "tokenizer.json", *SHARDS]
+NEEDED = ["config.json", "model.safetensors.index.json", "tokenizer.json", *SHARDS]
 
 downloads = pytest.mark.torch  # the hub's client comes with the stacks
 
@@ -239,6 +241,117 @@ def test_dummy_weights_need_nothing(tmp_path):
     path.write_text(strictjson.pretty(request.to_json()))
     assert prefetch.main([str(path), "--models", str(tmp_path / "models")]) == 0
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(
+    "make, told",
+    [
+        (lambda path: path.write_text(""), "is not usable JSON"),
+        (lambda path: path.write_text("[]"), "does not say that bigscience/bloomz is whole"),
+        (lambda path: path.write_text('{"revision": "other"}'), "does not say that bigscience/bloomz is whole"),
+        (os.mkfifo, "it is a FIFO"),
+        (os.mkdir, "Is a directory"),
+        (lambda path: path.symlink_to("nowhere"), "it is a link to nowhere"),
+    ],
+)
+def test_a_marker_that_does_not_say_so_is_none(tmp_path, make, told):
+    request, path = asked(tmp_path)
+    marker = Path(prefetch.marker(str(tmp_path / "models"), request.model))
+    marker.parent.mkdir(parents=True)
+    make(marker)
+    for more in ([], ["--wait-s", "0"]):
+        with pytest.raises(InputError, match=told):
+            prefetch.main([path, "--models", str(tmp_path / "models"), *more])
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "x"])
+def test_a_time_to_wait_is_a_number_that_ends(tmp_path, seconds, capsys):
+    _, path = asked(tmp_path)
+    with pytest.raises(SystemExit):
+        prefetch.main([path, "--models", str(tmp_path), "--wait-s", seconds])
+    assert "--wait-s" in capsys.readouterr().err
+
+
+class Hub:
+    """Stands for the hub's client: a repository with the given names."""
+
+    names: list = []
+
+    def model_info(self, *arguments, **keywords):
+        entry = namedtuple("entry", "rfilename size lfs blob_id")
+        return namedtuple("told", "siblings")([entry(name, 1, None, "0" * 40) for name in self.names])
+
+
+@pytest.mark.parametrize(
+    "names, pins, wanted",
+    [
+        (["../x.safetensors", "a/b.safetensors", "pytorch_model/../../x.bin"], [], None),
+        (
+            ["model.safetensors", "../config.json", "/etc/config.json", "config.json"],
+            [],
+            ["config.json", "model.safetensors"],
+        ),
+        (["model.safetensors", "zz.safetensors"], ["model.safetensors"], ["model.safetensors"]),
+        (["model.safetensors"], ["other.safetensors"], None),
+        (["model.safetensors", "pytorch_model.bin"], ["pytorch_model.bin"], ["pytorch_model.bin"]),
+        (
+            ["m.safetensors", "model.safetensors.index.json", "pytorch_model.bin.index.json"],
+            [],
+            ["m.safetensors", "model.safetensors.index.json"],
+        ),
+    ],
+)
+def test_names_that_the_hub_tells_are_plain_names_and_the_pinned_ones(tmp_path, monkeypatch, names, pins, wanted):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", namedtuple("client", "HfApi")(Hub))
+    monkeypatch.setattr(Hub, "names", names)
+    request, _ = asked(tmp_path, files=dict.fromkeys(pins, "0" * 64))
+    if wanted is None:
+        with pytest.raises(InputError, match="has no weights that a run can read|has no other.safetensors at the hub"):
+            prefetch._listing(request.model, None)
+    else:
+        assert [file.name for file in prefetch._listing(request.model, None)] == wanted
+
+
+@pytest.mark.parametrize("missing", [{"size": None}, {"blob_id": None}])
+def test_a_file_of_which_the_hub_says_too_little_is_told(missing):
+    entry = {"rfilename": "model.safetensors", "size": 1, "lfs": None, "blob_id": "0" * 40, **missing}
+    with pytest.raises(Unreachable, match="does not say what model.safetensors must be"):
+        prefetch._described(namedtuple("entry", entry)(**entry))
+
+
+def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch):
+    request, _ = asked(tmp_path)
+    (tmp_path / "models").write_text("a file")
+    monkeypatch.setattr(
+        prefetch, "_listing", lambda model, token: [prefetch._File("model.safetensors", 1, "0" * 64, None)]
+    )
+    with pytest.raises(PublishFailed, match="models cannot be used: .*Name another folder with --models"):
+        prefetch._fetch(str(tmp_path / "models"), request.model, None)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        os.mkdir,
+        os.mkfifo,
+        lambda path: path.write_bytes("hf_canarycanary".encode("utf-16")),
+        lambda path: path.write_bytes(b"\xff\xffhf_canarycanary"),
+        lambda path: path.write_text("hf_canarycanary\nanother"),
+        lambda path: path.write_text("x" * 100_000),
+        lambda path: path.symlink_to("nowhere"),
+    ],
+)
+def test_a_file_that_holds_no_token_is_refused_without_its_content(tmp_path, make):
+    make(tmp_path / "token")
+    with pytest.raises(InputError, match="Check --token-file") as caught:
+        prefetch._token(str(tmp_path / "token"))
+    assert "canary" not in str(caught.value)
+
+
+def test_a_token_is_masked_from_then_on(tmp_path):
+    (tmp_path / "token").write_text("\ufeffmy-own-hub-words\n")
+    assert prefetch._token(str(tmp_path / "token")) == "my-own-hub-words"
+    assert mask("it said my-own-hub-words.") == "it said ***."
 
 
 def test_a_token_is_read_from_a_file_that_need_not_be_there(tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.bench import environment, inventory, launcher, session
+from runner.bench import checkpoint, environment, inventory, launcher, preflight, session
 from runner.contract import result as results
 from runner.contract import strictjson
 from runner.contract.errors import DoesNotFit, InputError, Interrupted, LaunchFailed, PublishFailed, Unsupported
@@ -70,6 +70,14 @@ def test_a_complete_attempt_is_published_sealed_under_its_request(play, tmp_path
     assert result["request"] == asked.to_json()
     assert result["environment"]["python"].startswith("3.")
     assert "launch 2/2: measuring" in shown
+
+
+def test_a_user_s_number_of_threads_that_is_replaced_is_told_once(play, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "4096")
+    shown = []
+    play(samples.request(launches=2), WRITE, WRITE, show=shown.append)
+    (line,) = [line for line in shown if "OMP_NUM_THREADS" in line]
+    assert line.startswith("launch 1/2: OMP_NUM_THREADS was 4096, this launch sets ")
 
 
 def test_no_path_of_the_scratch_folder_and_no_secret_stays_in_a_result(play, monkeypatch):
@@ -195,6 +203,17 @@ def test_another_stack_than_the_pinned_one_is_refused_before_anything_starts(pla
     with pytest.raises(Unsupported, match=r"torch 2\.13\.0 is 2\.12\.1\+cpu here. Run `make setup`"):
         play(samples.request())
     assert not (tmp_path / "results").exists()
+
+
+def test_weights_that_change_while_they_are_measured_fail_the_launch(play, monkeypatch, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"bytes")
+    found = preflight.Found(samples.inventory(), checkpoint.verified([str(path)]))
+    monkeypatch.setattr(preflight, "check", lambda *arguments: found)
+    assert play(samples.request(), WRITE)
+    path.write_bytes(b"others")
+    with pytest.raises(LaunchFailed, match="model.safetensors was changed or replaced after it was compared"):
+        play(samples.request(), WRITE)
 
 
 def test_results_that_could_not_be_written_are_refused_before_anything_starts(play, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from runner.bench import weights
 from runner.contract.architecture import Parameter, shard_shape
 from runner.contract.errors import InputError, LaunchFailed
+from runner.contract.files import sha256_of_file
 from tests import samples
 
 pytestmark = pytest.mark.torch
@@ -283,6 +284,24 @@ def test_where_real_weights_lie(tmp_path, monkeypatch):
     assert weights.locate(asked, str(tmp_path)) == str(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "kind, told",
+    [
+        ("LocalEntryNotFoundError", "is not in the hub cache. Fetch it first: hf download"),
+        ("HFValidationError", r"cannot be taken from the hub cache \(HFValidationError: a strange name\)"),
+    ],
+)
+def test_a_hub_cache_that_has_it_not_is_one_sentence(monkeypatch, kind, told):
+    from runner.contract.request import Model
+
+    def fail(*arguments, **keywords):
+        raise type(kind, (Exception,), {})("a strange\nname")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(InputError, match=told):
+        weights.locate(Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "0" * 40, {}), None)
+
+
 def _noted(folder, revision):
     notes = folder / ".cache" / "huggingface" / "download"
     notes.mkdir(parents=True)
@@ -337,3 +356,88 @@ def test_safetensors_need_no_pin_but_must_be_the_pinned_ones(tmp_path):
     weights.verify(str(tmp_path), {})
     with pytest.raises(InputError, match="its sha256 differs"):
         weights.verify(str(tmp_path), {file.name: "0" * 64})
+
+
+def filled(folder, pinned=None, rank=0, ranks=1):
+    target = model()
+    weights.fill(target, samples.TINY, weights.CheckpointWeights(str(folder), pinned or {}), rank, ranks)
+    return target
+
+
+def as_one_file(folder, tensors, form, name=None):
+    from safetensors.torch import save_file
+
+    if form == "safetensors":
+        save_file(tensors, folder / (name or "model.safetensors"))
+    else:
+        torch.save(tensors, folder / (name or "pytorch_model.bin"))
+
+
+@pytest.mark.parametrize("form", ["safetensors", "bin"])
+def test_a_stray_file_beside_the_pinned_one_changes_no_tensor(tmp_path, form):
+    as_one_file(tmp_path, stored("bigscience"), form)
+    stray = {name: torch.zeros_like(value) for name, value in stored("bigscience").items()}
+    as_one_file(tmp_path, stray, form, {"safetensors": "zz.safetensors", "bin": "pytorch_model_zz.bin"}[form])
+    pinned = {} if form == "safetensors" else {"pytorch_model.bin": sha256_of_file(tmp_path / "pytorch_model.bin")}
+    assert all(
+        torch.equal(value, stored("transformers")[name]) for name, value in filled(tmp_path, pinned).named_parameters()
+    )
+
+
+@pytest.mark.parametrize("form", ["safetensors", "bin"])
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        (lambda held: held.update({"lm_head.weight": held["word_embeddings.weight"].clone()}), None),
+        (lambda held: held.update({"lm_head.weight": held["word_embeddings.weight"] + 1}), "an LM head of its own"),
+        (lambda held: held.update({"lm_head.weight": torch.zeros(3, 4)}), "an LM head of its own"),
+        (lambda held: held.update({"transformer.ln_f.bias": torch.zeros(128)}), "ln_f.bias'?, which .* holds too"),
+        (lambda held: held.update({"ln_f.bias": torch.zeros(128, dtype=torch.int8)}), "ln_f.bias holds int8, one of"),
+        (lambda held: held.update({"ln_f.bias": torch.zeros(128, dtype=torch.int64)}), "ln_f.bias holds int64, one of"),
+        (lambda held: held.update({"ln_f.bias": torch.zeros(128).to(torch.float8_e4m3fn)}), "holds float8_e4m3fn"),
+    ],
+)
+def test_a_checkpoint_of_another_kind_is_refused(tmp_path, form, change, told):
+    tensors = stored("bigscience")
+    change(tensors)
+    as_one_file(tmp_path, tensors, form)
+    if told is None:
+        filled(tmp_path)
+    else:
+        with pytest.raises(InputError, match=told):
+            filled(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "bin"])
+def test_a_tensor_that_two_files_hold_is_refused(tmp_path, form):
+    tensors = stored("bigscience")
+    save(tmp_path, {name: tensors[name] for name in tensors}, form, parts=2)
+    (second,) = tmp_path.glob("*00002-of*")
+    second.unlink()
+    as_one_file(tmp_path, tensors, form, second.name)
+    with pytest.raises(InputError, match="which .*00001-of-00002.* holds too"):
+        filled(tmp_path)
+
+
+@pytest.mark.parametrize("content", [{"ln_f.bias": 3}, {1: 2}, [1], {"state_dict": {"ln_f.bias": 1}}])
+def test_a_pickle_of_other_things_than_tensors_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match="is no mapping from names to tensors"):
+        filled(tmp_path)
+
+
+@pytest.mark.parametrize("pinned", [{}, {"model.safetensors": "0" * 64}], ids=["unpinned", "pinned"])
+@pytest.mark.parametrize(
+    "make, told",
+    [
+        (os.mkfifo, "it is a FIFO"),
+        (os.mkdir, "Is a directory"),
+        (lambda path: path.symlink_to("nowhere"), "it is a link to nowhere, which is not there"),
+    ],
+    ids=["fifo", "folder", "dangling"],
+)
+def test_a_weight_file_that_is_no_file_is_refused_at_once(tmp_path, pinned, make, told):
+    make(tmp_path / "model.safetensors")
+    for attempt in (lambda: weights.verify(str(tmp_path), pinned), lambda: filled(tmp_path, pinned)):
+        with pytest.raises(InputError, match=f"model.safetensors cannot be read: .*{told}"):
+            attempt()

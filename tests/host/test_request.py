@@ -82,14 +82,15 @@ def test_dummy_weights_are_of_no_revision(tmp_path):
     assert request.model.architecture.parameter_count() == 176_247_271_424
 
 
-def test_a_local_dataset_is_known_by_its_content(tmp_path):
-    path = tmp_path / "rows.csv"
+@pytest.mark.parametrize("name", ["rows.csv", "LOUD.CSV", "news[1].Csv"])
+def test_a_local_dataset_is_known_by_its_content(tmp_path, name):
+    path = tmp_path / name
     path.write_text("text\na\n")
     request = made(tmp_path / "out", "cpu-dataset", "--dataset-file", path, "--column", "text", "--batch-size", 4)
     dataset = request.workload.dataset
     assert (dataset.source, dataset.name, dataset.format, dataset.sha256) == (
         "file",
-        "rows.csv",
+        name,
         "csv",
         sha256_of_file(path),
     )

@@ -29,8 +29,12 @@ RUNTIME_BYTES = 500_000_000
 
 
 def environment(ranks, hosts=1):
-    """Share the cores evenly among the ranks."""
-    threads = str(max(1, hostfacts.usable_cores() // ranks))
+    """Share the cores evenly among the ranks; where a quota leaves less time than the cores have, threads follow the quota.
+
+    A thread more than that only waits: torch's own default, one for each core, spends a period's time at once and is held
+    back for the rest of the period, all ranks together.
+    """
+    threads = str(max(1, hostfacts.threads() // ranks))
     shared = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     if hosts > 1:
         return shared

@@ -1,0 +1,233 @@
+"""Which files of a model folder are the model: those that the lock or an index names, all of them and no others.
+
+What else lies in the folder is not opened: one stray file of tensors would change every token that is measured.
+"""
+
+import importlib.util
+import os
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any, Dict, Iterable, List, Optional, Tuple
+
+from runner.contract import files, strictjson
+from runner.contract.architecture import Architecture
+from runner.contract.errors import InputError, LaunchFailed
+from runner.contract.text import printable
+
+# form: the name of a checkpoint that is one file, and what the names of its weight files match
+_FORMS = {
+    "safetensors": ("model.safetensors", re.compile(r"[^/\\\0-\x1f]+\.safetensors")),
+    "bin": ("pytorch_model.bin", re.compile(r"pytorch_model[^/\\\0-\x1f]*\.bin")),
+}
+_NUMBERED = re.compile(r"(.+?)[-_]([0-9]+)-of-([0-9]+)\.(?:safetensors|bin)")
+
+# ids of BLOOM's special tokens, as its published configs say
+SPECIAL_IDS = {"unk_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
+
+# the names that published configs have for a size, newer first
+_SIZES = (
+    ("vocab_size",),
+    ("hidden_size", "n_embed"),
+    ("n_layer", "num_hidden_layers"),
+    ("n_head", "num_attention_heads"),
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The weight files of a model folder: their form (``safetensors`` or ``bin``), and their paths, sorted."""
+
+    form: str
+    paths: List[str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a model's config.json says beside its sizes."""
+
+    layer_norm_epsilon: float
+    residual_after_layernorm: bool
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Files that were compared, as they were then: path to size and the times of their last change, in nanoseconds."""
+
+    states: Dict[str, Tuple[int, int, int]]
+
+    def refuse_changed(self) -> None:
+        """Raise ``LaunchFailed`` if a file is another one, or holds other bytes, than when the files were compared."""
+        for path, state in self.states.items():
+            if _state(path) != state:
+                raise LaunchFailed(
+                    f"{path} was changed or replaced after it was compared: what was measured may be another model."
+                    " Measure again while nobody writes there."
+                )
+
+
+def verified(paths: List[str]) -> Verified:
+    """Return the files at ``paths`` as they are now."""
+    return Verified({path: _state(path) for path in paths})
+
+
+def _state(path: str) -> Tuple[int, int, int]:
+    """Return size and times of a file; no inode, which file systems of object stores number anew."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (-1, -1, -1)
+    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def find(folder: str, pinned: Dict[str, str]) -> Checkpoint:
+    """Return the checkpoint of a folder: safetensors where the stack can read them and the folder has them, else ``*.bin``.
+
+    ``pinned`` maps the names of the revision's large files to their sha256. The index names the files, the pins where there is
+    no index; without both they are the one file of the usual name, or one whole numbered set.
+    Raises ``InputError`` for a folder that lacks one of them, or where nothing says which files belong together.
+    """
+    present = _names(folder)
+    pins = {form: set(weight_files(pinned, form)) for form in _FORMS}
+    readable = [form for form in _FORMS if form != "safetensors" or importlib.util.find_spec("safetensors")]
+    for form in readable:
+        wanted = pins[form] if any(pins.values()) else set(weight_files(present, form))
+        if wanted & present:
+            names = _named(folder, form, present, pins[form])
+            missing = sorted(names - present)
+            if missing:
+                raise InputError(
+                    f"{folder} lacks {len(missing)} of {len(names)} weight files, {missing[0]} first. Fetch it again, whole."
+                )
+            return Checkpoint(form, [os.path.join(folder, name) for name in sorted(names)])
+    if any(pins.values()):
+        first = sorted(pins[readable[0]] or pins["bin"] or pins["safetensors"])[0]
+        raise InputError(
+            f"{folder} holds none of the weight files that versions.lock pins and this stack can read, {first} say. Fetch the"
+            " weights, or pass another --model-dir."
+        )
+    patterns = {"safetensors": "*.safetensors", "bin": "pytorch_model*.bin"}
+    raise InputError(
+        f"{folder} holds no {' nor '.join(patterns[form] for form in readable)}, which this stack can read. Fetch the weights,"
+        " or pass another --model-dir."
+    )
+
+
+def weight_files(names: Iterable[str], form: str) -> List[str]:
+    """Return those of ``names`` that are weight files of a form, ``safetensors`` or ``bin``, in a model's own folder."""
+    return [name for name in names if _FORMS[form][1].fullmatch(name)]
+
+
+def index_of(form: str) -> str:
+    """Return the name of the index that says which files of a form make the checkpoint."""
+    return f"{_FORMS[form][0]}.index.json"
+
+
+def _names(folder: str) -> set:
+    try:
+        return set(os.listdir(folder))
+    except OSError as problem:
+        raise InputError(f"{folder} cannot be read: {files.reason(problem)}. Check --model-dir.") from None
+
+
+def _named(folder: str, form: str, present: set, pins: set) -> set:
+    """Return the names of the files that make the checkpoint, whether or not they are there."""
+    single = _FORMS[form][0]
+    index = index_of(form)
+    if index in present:
+        names = _of_index(os.path.join(folder, index), form)
+        strangers = sorted(names - pins) if pins else []
+        if strangers:
+            raise InputError(
+                f"{os.path.join(folder, index)} names {strangers[0]}, which versions.lock does not pin. Fetch the folder again,"
+                " whole, at the pinned revision."
+            )
+        return names
+    if pins:
+        return pins
+    if single in present:
+        return {single}
+    sets = defaultdict(set)
+    for name in present:
+        match = _NUMBERED.fullmatch(name)
+        if match and _FORMS[form][1].fullmatch(name):
+            sets[match[1], match[3]].add(name)
+    if len(sets) == 1:
+        ((stem, total), names) = next(iter(sets.items()))
+        if {int(_numbered(name)) for name in names} == set(range(1, int(total) + 1)) and len(names) == int(total):
+            return names
+        raise InputError(
+            f"{folder} holds {len(names)} of the {int(total)} weight files {stem}-N-of-{total}. Fetch it again, whole."
+        )
+    raise InputError(
+        f"Nothing says which weight files of {folder} belong together: it has neither {single} nor {index}, and the lock has no"
+        f" sha256 of them. Fetch {index} too."
+    )
+
+
+def _numbered(name: str) -> str:
+    match = _NUMBERED.fullmatch(name)
+    return match[2] if match else ""
+
+
+def _of_index(path: str, form: str) -> set:
+    """Return the files that an index names: all in its own folder. Raises ``InputError`` for anything else."""
+    index = strictjson.read(path)
+    places = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+        raise InputError(f"{path} is no index: it has no weight_map from tensors to files. Fetch it again.")
+    names = set(places.values())
+    foreign = sorted(name for name in names if not _FORMS[form][1].fullmatch(name))
+    if foreign:
+        raise InputError(
+            f"{path} names {printable(foreign[0], 80)!r}, which is no weight file of its own folder. Fetch it again."
+        )
+    return names
+
+
+def settings(folder: str, architecture: Architecture) -> Settings:
+    """Read a folder's config.json. Raises ``InputError`` for a damaged one, and for one of another model than the request's."""
+    path = os.path.join(folder, "config.json")
+    stored = strictjson.read(path)
+    if not isinstance(stored, dict):
+        raise InputError(f"{path} is no configuration of a model: it holds no mapping. Fetch it again.")
+    found = {names[0]: _size(stored, names, path) for names in _SIZES}
+    if stored.get("model_type") != "bloom" or found != {name: getattr(architecture, name) for name in found}:
+        told = ", ".join(f"{name} {value}" for name, value in found.items())
+        raise InputError(
+            f"{path} is a {printable(str(stored.get('model_type')), 80)} of {told}, the request names {architecture}."
+            " Check --model and --model-dir."
+        )
+    wanted: Dict[str, Tuple[Any, ...]] = {name: (None, value) for name, value in SPECIAL_IDS.items()}
+    wanted["tie_word_embeddings"] = (None, True)
+    wanted["n_inner"] = (None, 4 * architecture.hidden_size)
+    wanted["quantization_config"] = (None,)
+    for name, values in wanted.items():
+        value = stored.get(name)
+        if not any(value is known or (type(value) is type(known) and value == known) for known in values):
+            raise InputError(
+                f"{path} has {name} {printable(repr(value), 80)}, and a BLOOM of this kit has {values[-1]}. It is a checkpoint of"
+                " another kind, which cannot be measured."
+            )
+    epsilon = stored.get("layer_norm_epsilon", 1e-5)
+    if isinstance(epsilon, bool) or not isinstance(epsilon, (int, float)) or not 0 < epsilon < 1:
+        raise InputError(
+            f"{path} has layer_norm_epsilon {printable(repr(epsilon), 80)}, which is none. Fetch it again."
+        )
+    residual = stored.get("apply_residual_connection_post_layernorm", False)
+    if not isinstance(residual, bool):
+        raise InputError(
+            f"{path} has apply_residual_connection_post_layernorm {printable(repr(residual), 80)}, neither true nor false."
+            " Fetch it again."
+        )
+    return Settings(float(epsilon), residual)
+
+
+def _size(stored: Dict[str, Any], names: Tuple[str, ...], path: str) -> Optional[int]:
+    """Return a size that a config may give under several names. Raises ``InputError`` where the names differ in it."""
+    found = [stored[name] for name in names if stored.get(name) is not None]
+    if any(isinstance(value, bool) or not isinstance(value, int) for value in found) or len(set(found)) > 1:
+        raise InputError(
+            f"{path} has {printable(repr(found), 80)} for {' and '.join(names)}, one whole number is expected. Fetch it again."
+        )
+    return found[0] if found else None

@@ -1,0 +1,283 @@
+"""Read one column of texts from a local file: every cell as the file writes the cell, and nothing guessed.
+
+Readers of tables guess what a column is from its first rows: ``007`` becomes 7, ``NA`` nothing, a title of four digits a year.
+Nothing here does. The bytes that are read are the bytes that are hashed: a file is opened once, by its path and never by a
+pattern, and every byte of the file goes through the hash on its way to the reader.
+"""
+
+import csv
+import hashlib
+import io
+import itertools
+import json
+import re
+from collections import namedtuple
+from contextlib import contextmanager
+from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional, Tuple, cast
+
+from runner.contract import files
+from runner.contract.errors import InputError, Unsupported
+from runner.contract.request import Dataset
+from runner.contract.text import printable
+
+_SHOWN = 80  # characters of a foreign cell or name that a message shows
+_NAMED = 20  # columns that a message names
+
+# Python's csv refuses a cell of more than 128 KiB unless told otherwise; the file's own size is bound enough.
+_LARGEST_CELL = 2**31 - 1
+
+# What a file starts with that is no text in UTF-8, and what such a file is.
+_OTHER_FORMS = {
+    b"\x1f\x8b": "it is compressed by gzip; unpack it",
+    b"PK\x03\x04": "it is a zip archive, as spreadsheets are; export the column",
+    b"\x28\xb5\x2f\xfd": "it is compressed by zstd; unpack it",
+    b"\xfd7zXZ": "it is compressed by xz; unpack it",
+    b"BZh": "it is compressed by bzip2; unpack it",
+    b"PAR1": "it is Parquet; name it .parquet",
+    b"\xff\xfe": "it is UTF-16; save it as UTF-8",
+    b"\xfe\xff": "it is UTF-16; save it as UTF-8",
+}
+
+# One cell: ``place`` says where it stands, as far as the form of the file knows lines.
+_Cell = namedtuple("_Cell", "place value")
+
+
+class _Bare(str):
+    """What stands in JSON without quotes where a text could stand: a number, as the file writes the number."""
+
+
+class _Twice:
+    """The value of a key that stands twice in one JSON object."""
+
+
+def read(path: str, dataset: Dataset) -> List[str]:
+    """Return the texts of the asked column, at most ``dataset.rows`` of them.
+
+    Raises ``InputError`` for a file that is not the one that the request was made for, that is damaged, or that has no such
+    column, or has it twice, and for a cell that is no text; ``Unsupported`` for Parquet where the stack cannot read Parquet.
+    """
+    with _hashed(path, dataset) as file:
+        cells = _READERS[dataset.format or ""](file, path, dataset.column)
+        return _texts(path, dataset.column, itertools.islice(cells, dataset.rows))
+
+
+def texts(where: str, column: str, values: Iterable[Any]) -> List[str]:
+    """Return the values of a column that another reader has read. Raises ``InputError`` for one that is no text."""
+    return _texts(where, column, (_Cell("", value) for value in values))
+
+
+def _texts(where: str, column: str, cells: Iterable[_Cell]) -> List[str]:
+    found = [_text(cell, row, where, column) for row, cell in enumerate(cells)]
+    if not found:
+        raise InputError(f"{where} holds no rows. Give a dataset with at least one.")
+    return found
+
+
+class _Hashing(io.RawIOBase):
+    """A file whose bytes are hashed as they are read."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self._file.read(len(buffer))
+        buffer[: len(block)] = block
+        self.digest.update(block)
+        return len(block)
+
+
+@contextmanager
+def _hashed(path: str, dataset: Dataset) -> Iterator[BinaryIO]:
+    """Yield the file, opened once. Raises ``InputError`` at the end where its bytes are not those that the request names."""
+    try:
+        with files.open_regular(path) as file:
+            hashing = _Hashing(file)
+            reader = cast(BinaryIO, io.BufferedReader(hashing, 1 << 20))
+            try:
+                yield reader
+            finally:  # whatever the reader made of other bytes, that they are others is what must be said
+                while reader.read(1 << 20):
+                    pass
+                if hashing.digest.hexdigest() != dataset.sha256:
+                    raise InputError(
+                        f"{path} is not the {dataset.name} that the request was made for: its sha256 differs. Make the"
+                        " request again."
+                    ) from None
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read: {files.reason(problem)}. Check --dataset-file.") from None
+
+
+def _text(cell: _Cell, row: int, path: str, column: str) -> str:
+    """Return the text of a cell. Raises ``InputError`` for all that is none, or that holds nothing but blanks."""
+    value = cell.value
+    if isinstance(value, str) and not isinstance(value, _Bare) and value.strip():
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # JSON can write half of a surrogate pair, which no file in UTF-8 can hold
+            raise InputError(
+                f"{path}{cell.place}: row {row} of column {column!r} holds half of a surrogate pair, which is no text."
+            ) from None
+        return value
+    if value is _Twice:
+        raise InputError(f"{path}{cell.place}: {column!r} stands twice in row {row}. Leave one of them.")
+    shown = value if isinstance(value, _Bare) else repr(value)
+    raise InputError(
+        f"{path}{cell.place}: row {row} of column {column!r} is {printable(shown, _SHOWN)};"
+        " only non-empty text can be completed."
+    )
+
+
+def no_column(where: str, column: str, names: List[str]) -> InputError:
+    """Return the error that says which columns there are instead of the asked one."""
+    named = ", ".join(printable(str(name), _SHOWN) for name in names[:_NAMED])
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return InputError(f"{where} has no column {column!r}; it has {named}{more}. Name one with --column.")
+
+
+def _check_header(path: str, column: str, names: List[str]) -> None:
+    """Raise ``InputError`` unless the asked column stands among ``names`` exactly once."""
+    if column not in names:
+        raise no_column(path, column, names)
+    if names.count(column) > 1:
+        raise InputError(
+            f"{path} has {names.count(column)} columns called {column!r}, and cannot say which is meant. Rename them."
+        )
+
+
+def _damaged(path: str, form: str, problem: str) -> InputError:
+    return InputError(f"{path} cannot be read as {form}: {problem}. Check --dataset-file and its format.")
+
+
+def _lines(file: BinaryIO, path: str, form: str) -> Iterator[Tuple[int, str]]:
+    """Yield number (from 1) and text of each line, its end kept; a byte order mark of UTF-8 is no part of the text."""
+    for number, line in enumerate(file, start=1):
+        if number == 1:
+            for start, words in _OTHER_FORMS.items():
+                if line.startswith(start):
+                    raise _damaged(path, form, words)
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as problem:
+            raise _damaged(path, form, f"line {number} is not UTF-8 ({problem.reason}); save it as UTF-8") from None
+        if "\0" in text:
+            raise _damaged(path, form, f"line {number} holds a NUL byte, which no text does")
+        yield number, text
+
+
+def _csv(file: BinaryIO, path: str, column: str) -> Iterator[_Cell]:
+    """Yield the column's cells of comma-separated values with a header; lines end as on Unix, Windows or old Macs."""
+    csv.field_size_limit(_LARGEST_CELL)
+    pieces = (piece for _, line in _lines(file, path, "csv") for piece in _cut_at_old_mac_ends(line))
+    reader = csv.reader(pieces, strict=True)
+    header: Optional[List[str]] = None
+    index = 0
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as problem:
+            words = {"unexpected end of data": "a quote is opened and never closed"}.get(str(problem), str(problem))
+            raise _damaged(path, "csv", f"the row that begins in line {line} is broken: {words}") from None
+        if cells is None:
+            return
+        if not cells:  # an empty line is no row
+            continue
+        if header is None:
+            header = cells
+            _check_header(path, column, header)
+            index = header.index(column)
+        elif len(cells) != len(header):
+            raise _damaged(path, "csv", f"line {line} has {len(cells)} cells and the header has {len(header)}")
+        else:
+            yield _Cell(f", line {line}", cells[index])
+
+
+def _cut_at_old_mac_ends(line: str) -> List[str]:
+    """Return the pieces of a line that end as lines did on old Macs, by a carriage return alone; each keeps its end."""
+    return re.split(r"(?<=\r)(?!\n|$)", line) if "\r" in line[:-2] else [line]
+
+
+def _json(file: BinaryIO, path: str, column: str) -> Iterator[_Cell]:
+    """Yield the key's values of JSON Lines (an object on each line), or of one array of objects."""
+    lines = ((number, text) for number, text in _lines(file, path, "json") if text.strip())
+    first = next(lines, None)
+    if first is None:
+        return
+    if first[1].lstrip().startswith("["):
+        whole = first[1] + "".join(text for _, text in lines)
+        rows = (("", value) for value in _parsed(whole, path, column, first[0]))
+    else:
+        rows = (
+            (f", line {number}", _parsed(text, path, column, number))
+            for number, text in itertools.chain([first], lines)
+        )
+    for row, (place, value) in enumerate(rows):
+        if not isinstance(value, dict):
+            raise _damaged(path, "json", f"row {row}{place} is no object with the key {column!r}")
+        if row == 0 and column not in value:
+            raise no_column(path, column, list(value))
+        yield _Cell(place, value.get(column))
+
+
+def _parsed(text: str, path: str, column: str, line: int) -> Any:
+    """Return a JSON value whose numbers are left as they are written; ``line`` is the one that ``text`` begins in."""
+
+    def once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs) and sum(key == column for key, _ in pairs) > 1:
+            found[column] = _Twice
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=once, parse_int=_Bare, parse_float=_Bare, parse_constant=_Bare)
+    except json.JSONDecodeError as problem:
+        words = {"Extra data": "something follows the whole value"}.get(problem.msg, problem.msg)
+        place = f"line {line + problem.lineno - 1} is no JSON: {words}, from its column {problem.colno} on"
+        raise _damaged(path, "json", place) from None
+    except RecursionError:
+        raise _damaged(path, "json", f"line {line} is nested too deeply") from None
+
+
+def _parquet(file: BinaryIO, path: str, column: str) -> Iterator[_Cell]:
+    """Yield the cells of a Parquet file's column of texts; no other column is read."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise Unsupported(
+            f"{path} is Parquet, and this stack has no package pyarrow to read it with. Convert it to JSON Lines."
+        ) from None
+    try:
+        table = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(file.read()))
+        schema = table.schema_arrow
+    except Exception as problem:  # pyarrow raises a dozen classes for damaged files
+        raise _damaged(path, "parquet", _first_line(problem)) from None
+    _check_header(path, column, schema.names)
+    kind = schema.field(column).type
+    if not _is_text(pyarrow, kind):
+        raise InputError(
+            f"{path}: the column {column!r} holds {printable(str(kind), _SHOWN)}; only text can be completed."
+        )
+    try:
+        for batch in table.iter_batches(columns=[column]):
+            for value in batch.column(batch.schema.get_field_index(column)).to_pylist():
+                yield _Cell("", value)
+    except Exception as problem:  # as above, and UnicodeDecodeError
+        raise _damaged(path, "parquet", _first_line(problem)) from None
+
+
+def _is_text(pyarrow: Any, kind: Any) -> bool:
+    """Return whether a column's type is text, plain or kept as a dictionary of its values."""
+    kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+    return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))
+
+
+def _first_line(problem: Exception) -> str:
+    lines = str(problem).splitlines()
+    return printable(lines[0].rstrip(".") if lines else "the file is damaged", 300)
+
+
+_READERS = {"csv": _csv, "json": _json, "parquet": _parquet}
