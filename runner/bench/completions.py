@@ -5,7 +5,7 @@ import json
 import os
 import time
 
-from runner.bench import model, rows
+from runner.bench import column, model
 from runner.contract import strictjson
 from runner.contract.errors import InputError
 from runner.contract.text import printable
@@ -58,7 +58,7 @@ def _lines(loaded, batch, prompts, generated):
 
 def _rows(dataset, path):
     """Return the texts of the column. Raises ``InputError`` for a file, column or value that cannot be completed."""
-    return rows.read(path, dataset) if dataset.source == "file" else _from_hub(dataset)
+    return column.read(path, dataset) if dataset.source == "file" else _from_hub(dataset)
 
 
 def _from_hub(dataset):
@@ -89,9 +89,9 @@ def _from_hub(dataset):
             " If it holds a loading script, export the column to JSON Lines and pass --dataset-file."
         ) from None
     if dataset.column not in table.column_names:
-        raise rows.no_column(dataset.name, dataset.column, table.column_names)
-    column = table[dataset.column]
-    return rows.texts(dataset.name, dataset.column, column[:] if dataset.rows is None else column[: dataset.rows])
+        raise column.no_column(dataset.name, dataset.column, table.column_names)
+    cells = table[dataset.column]
+    return column.texts(dataset.name, dataset.column, cells[:] if dataset.rows is None else cells[: dataset.rows])
 
 
 def _root(problem):

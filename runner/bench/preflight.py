@@ -2,7 +2,7 @@
 
 from collections import namedtuple
 
-from runner.bench import checkpoint, inventory, rows, tokenizer, weights
+from runner.bench import checkpoint, column, inventory, tokenizer, weights
 from runner.contract.errors import InputError
 
 # inventory: of the installed packages; weights: the ``checkpoint.Verified`` weight files, none for dummy weights
@@ -35,4 +35,4 @@ def _check_dataset(dataset, path):
     """Refuse a dataset file that is not the one that the request was made for, and rows that cannot be completed."""
     if path is None:
         raise InputError(f"The request completes the local file {dataset.name}. Say where it lies with --dataset-file.")
-    rows.read(path, dataset)
+    column.read(path, dataset)

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from runner.bench import rows
+from runner.bench import column as reader
 from runner.contract.errors import InputError
 from runner.contract.request import Dataset
 
@@ -20,7 +20,7 @@ def asked(path, column="text", limit=None):
 
 
 def read(path, column="text", limit=None):
-    return rows.read(str(path), asked(path, column, limit))
+    return reader.read(str(path), asked(path, column, limit))
 
 
 def written(folder, name, content):
@@ -47,7 +47,7 @@ def test_a_path_is_no_pattern(tmp_path, monkeypatch, name, beside):
     path = written(tmp_path, name, "text\nthis file\n")
     assert read(path) == ["this file"]
     monkeypatch.chdir(tmp_path)
-    assert rows.read(name, asked(path)) == ["this file"]
+    assert reader.read(name, asked(path)) == ["this file"]
 
 
 CELLS = ["007", "1.10", "True", "NA", "None", "Null", "n/a", "nan", "", "1984", "2021-01-01", "-", "1e5", "inf"]
@@ -158,7 +158,7 @@ def test_the_bytes_that_are_read_are_the_bytes_that_were_hashed(tmp_path, conten
     dataset = asked(path)
     written(tmp_path, "news.csv", content)
     with pytest.raises(InputError, match=r"is not the news.csv that the request was made for: its sha256 differs"):
-        rows.read(str(path), dataset)
+        reader.read(str(path), dataset)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, make, told):
     path = tmp_path / "rows.csv"
     make(path)
     with pytest.raises(InputError, match=f"rows.csv cannot be read: .*{told}.*Check --dataset-file"):
-        rows.read(str(path), Dataset("file", "rows.csv", None, None, None, "csv", "0" * 64, "text", None))
+        reader.read(str(path), Dataset("file", "rows.csv", None, None, None, "csv", "0" * 64, "text", None))
 
 
 class TestParquet:
