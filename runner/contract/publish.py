@@ -80,7 +80,7 @@ def probe(folder: str, size: int) -> Manner:
 
     Folders that were made for the trial are removed too. Raises ``PublishFailed`` with what the folder does not take.
     """
-    made = list(_missing(folder))
+    made = list(missing(folder))
     path = os.path.join(folder, f".probe-{secrets.token_hex(4)}")
     try:
         try:
@@ -98,8 +98,8 @@ def probe(folder: str, size: int) -> Manner:
         ) from None
 
 
-def _missing(folder: str) -> Iterator[str]:
-    """Yield the folders that ``makedirs`` would make, the innermost first."""
+def missing(folder: str) -> Iterator[str]:
+    """Yield the folders that ``os.makedirs`` would make, the innermost first."""
     place = os.path.abspath(folder)
     while not os.path.lexists(place):
         yield place

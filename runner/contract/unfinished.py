@@ -92,10 +92,8 @@ def whole_lines(content: bytes) -> bytes:
     return content[: content.rfind(b"\n") + 1]
 
 
-def outputs(path: str, rows: bytes | None) -> dict[str, Any] | None:
-    """Return what a result says of its rows; None for a result without rows of its own."""
-    if rows is None:
-        return None
+def outputs(path: str, rows: bytes) -> dict[str, Any]:
+    """Return what a result says of the rows that it completed."""
     named = os.path.basename(rows_path(path)) if rows else None
     return {"file": named, "rows": rows.count(b"\n"), "sha256": hashlib.sha256(rows).hexdigest()}
 
@@ -196,7 +194,12 @@ def _read(place: str, content: bytes) -> Left:
     rows = _rows(path) if head["rows"] else None
     body = {key: value for key, value in head.items() if key != "rows"}
     sealed = result.seal(
-        {**body, "attempt": lines[-1]["attempt"], "launches": launches, "outputs": outputs(path, rows)}
+        {
+            **body,
+            "attempt": lines[-1]["attempt"],
+            "launches": launches,
+            "outputs": None if rows is None else outputs(path, rows),
+        }
     )
     return Left(named[1], path, strictjson.pretty(sealed).encode(), len(launches), rows, _is_whole(path))
 

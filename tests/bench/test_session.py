@@ -213,27 +213,3 @@ def test_scratch_is_gone_after_every_ending(play, monkeypatch, tmp_path):
     with pytest.raises(Interrupted):
         play(samples.request(), WRITE, show=interrupt_at("measuring"))
     assert os.listdir(scratch) == []
-
-
-@pytest.mark.parametrize(
-    "status, told",
-    [
-        (0, ""),
-        (1, ""),
-        (255, ""),
-        (200, ""),
-        (-9, " (a rank died of SIGKILL, perhaps since memory ran out)"),
-        (137, " (a rank died of SIGKILL, perhaps since memory ran out)"),
-        (247, " (a rank died of SIGKILL, perhaps since memory ran out)"),
-        (250, " (a rank died of SIGABRT)"),
-        (139, " (a rank died of SIGSEGV)"),
-    ],
-)
-def test_a_signal_that_ended_a_rank_is_named(status, told):
-    assert session._signal(status) == told
-
-
-def test_the_first_exception_is_told_and_not_the_line_that_raised_it():
-    log = ["    raise ValueError(", "[rank1]: RuntimeError: peer is gone", "ValueError: no such weights", "noise"]
-    assert session._telling(log) == ["[rank1]: RuntimeError: peer is gone"]
-    assert session._telling(["a", "b", "c", "d"]) == ["b", "c", "d"]
