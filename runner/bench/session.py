@@ -152,8 +152,9 @@ def run(request, places, show, published):
             again.clear()
             raise _interrupted(attempt) from None
     except Exception as problem:
-        if not isinstance(problem, (LaunchFailed, PublishFailed)) and not attempt.measured():
-            attempt.end()  # what was given was wrong: there is nothing to keep
+        given_was_wrong = isinstance(problem, KitError) and not isinstance(problem, (LaunchFailed, PublishFailed))
+        if not attempt.measured() and (given_was_wrong or not attempt.launches):
+            attempt.end()  # there is nothing to keep
             raise
         path = _publish(attempt, "failed")
         if not isinstance(problem, KitError):
