@@ -219,3 +219,128 @@ def test_a_launch_is_offline_unless_it_needs_the_hub(monkeypatch):
     found = launcher.environment("/scratch", offline)
     assert (found["HF_HUB_OFFLINE"], found["OMP_NUM_THREADS"], found["TMPDIR"]) == ("1", "3", "/scratch")
     assert "/scratch" not in "".join(offline.values())  # which is on this host alone
+
+
+BLOCKED = """
+import ctypes, os, sys
+from runner.bench import parentage, worker
+if sys.argv[2] == "lifeline":
+    worker._die_with(sys.argv[1])
+else:
+    parentage.end_with_parent()
+open(sys.argv[3], "a").write(f"{os.getpid()} ")
+print("@bench up", flush=True)
+ctypes.PyDLL(None).sleep(600)  # as a call into a library that is blocked on a FIFO and keeps the interpreter's lock
+"""
+
+MIDDLE = """
+import subprocess, sys
+from runner.bench import parentage
+subprocess.run([sys.executable, *sys.argv[1:]])
+"""
+
+BENCH = """
+import os, sys
+from runner.bench import launcher
+blocked, middle, tie, pids = sys.argv[1:]
+with launcher.lifeline("127.0.0.1", 2) as line:
+    start = [sys.executable, "-c", middle] if tie == "lifeline" else [sys.executable]
+    launcher.run([*start, "-c", blocked, line, tie, pids], dict(os.environ), lambda text: print(text, flush=True))
+"""
+
+
+@pytest.mark.parametrize("tie", ["lifeline", "parent"])
+def test_the_kernel_ends_a_blocked_rank_when_bench_is_killed(tie, tmp_path):
+    """Through a launcher that knows nothing of it, by the lifeline, and directly below bench, by the parent's death alone."""
+    pids = tmp_path / "pids"
+    with subprocess.Popen(
+        [sys.executable, "-c", BENCH, BLOCKED, MIDDLE, tie, str(pids)], stdout=subprocess.PIPE
+    ) as bench:
+        assert bench.stdout.readline() == b"up\n"
+        bench.kill()
+    (rank,) = map(int, pids.read_text().split())
+    assert gone_soon(rank)
+
+
+def test_a_launcher_is_ended_by_sigterm_whatever_this_process_ignores(monkeypatch):
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        script = "import time; print('@bench-error {}', flush=True); time.sleep(600)"
+        status, _ = launcher.run([sys.executable, "-c", script], dict(os.environ), print)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert status == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "RANK",
+            "WORLD_SIZE",
+            "LOCAL_RANK",
+            "LOCAL_WORLD_SIZE",
+            "GROUP_RANK",
+            "ROLE_RANK",
+            "MASTER_ADDR",
+            "MASTER_PORT",
+        ),
+        *("TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RUN_ID", "PET_NNODES", "OMPI_COMM_WORLD_RANK", "PMI_RANK"),
+        *("PMIX_RANK", "SLURM_PROCID", "SLURM_NTASKS", "MV2_COMM_WORLD_RANK", "CROSS_SIZE", "LOCAL_SIZE", "NODE_RANK"),
+    ],
+)
+def test_no_variable_of_another_launch_reaches_the_ranks(monkeypatch, name):
+    monkeypatch.setenv(name, "7")
+    assert name not in launcher.environment("/scratch", {})
+    assert launcher.changes({}) == [f"{name}: set here by another launch, and not handed to the ranks"]
+
+
+@pytest.mark.parametrize(
+    "name", ["RANKS_DIR", "SLURMISH", "GLOO_SOCKET_IFNAME", "NCCL_DEBUG", "CUDA_VISIBLE_DEVICES", "MPICC"]
+)
+def test_what_says_nothing_of_a_rank_reaches_the_ranks(monkeypatch, name):
+    monkeypatch.setenv(name, "7")
+    assert launcher.environment("/scratch", {})[name] == "7"
+
+
+def test_a_variable_that_a_launch_sets_otherwise_is_told(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    assert launcher.changes({"OMP_NUM_THREADS": "8", "MKL_NUM_THREADS": "2"}) == []
+    assert launcher.changes({"OMP_NUM_THREADS": "2"}) == ["OMP_NUM_THREADS=2 for the ranks, instead of 8 as it is here"]
+
+
+@pytest.mark.parametrize("make", [launcher.deepspeed, launcher.deepspeed_gpus])
+@pytest.mark.parametrize("devices", [1, 2])
+def test_deepspeed_s_own_hostfile_is_kept_out_of_a_run_on_one_host(monkeypatch, tmp_path, make, devices):
+    before = make(devices, 1234, ["--out", "folder"])
+    monkeypatch.setattr(launcher, "DEEPSPEED_HOSTFILE", str(tmp_path / "hostfile"))
+    assert make(devices, 1234, ["--out", "folder"]) == before
+    (tmp_path / "hostfile").write_text("elsewhere slots=8\n")
+    place = before.index("--master_port")
+    assert make(devices, 1234, ["--out", "folder"]) == [*before[:place], "--hostfile", os.devnull, *before[place:]]
+
+
+@pytest.mark.torch
+def test_deepspeed_takes_no_hosts_from_what_it_is_given_instead(monkeypatch):
+    runner = pytest.importorskip("deepspeed.launcher.runner")
+    assert runner.DLTS_HOSTFILE == launcher.DEEPSPEED_HOSTFILE
+    assert runner.fetch_hostfile(os.devnull) is None
+
+
+def test_variables_that_deepspeed_would_hand_on_by_itself_are_refused(monkeypatch, tmp_path):
+    for name in ("pdsh", "ssh"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setitem(launcher._COMMANDS, "deepspeed", (launcher.deepspeed, "runner"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    launcher.check("deepspeed", several_hosts=True)
+    (tmp_path / ".deepspeed_env").write_text("NCCL_DEBUG=INFO\n")
+    launcher.check("deepspeed")
+    with pytest.raises(Unsupported, match=r"would set the variables of .*\.deepspeed_env on every host"):
+        launcher.check("deepspeed", several_hosts=True)
+
+
+def test_a_launcher_that_cannot_be_started_is_told():
+    with pytest.raises(LaunchFailed, match="could not be started: Argument list too long"):
+        launcher.run([sys.executable, "-c", "pass", "x" * (1 << 20)], dict(os.environ), print)
