@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from runner.__main__ import main
-from runner.bench import cli, preflight, session
+from runner.bench import cli, launcher, preflight, session
 from runner.contract import termination
 from runner.contract.errors import LaunchFailed, PublishFailed
 from runner.contract.request import Accelerator, Stack
@@ -137,6 +137,7 @@ def test_a_fifo_is_refused_at_once_wherever_a_file_or_folder_is_named(
 ):
     os.mkfifo(tmp_path / "fifo")
     monkeypatch.setattr(preflight, "check", lambda *arguments: samples.inventory())
+    monkeypatch.setattr(launcher, "check", lambda *arguments: None)
     arguments = [str(tmp_path / "fifo")] if flag is None else [request_file, flag, str(tmp_path / "fifo")]
     status = main(["bench", "--results", str(tmp_path / "results"), *arguments])
     assert status == (PublishFailed.exit_code if flag in ("--termination-message", "--results") else 3)

@@ -77,8 +77,12 @@ def test_a_writer_killed_at_any_system_call_leaves_no_torn_file(tmp_path, file_s
         stops = 2 * faults.calls(writer(place(fresh(tmp_path, place.__name__))))
         for stop in range(1, stops + 1):
             path = place(fresh(tmp_path, f"{place.__name__}-{stop}"))
-            assert faults.run_killed(writer(path), stop) == -signal.SIGKILL
+            status = faults.run_killed(writer(path), stop)
             assert unbroken(path), (place.__name__, stop)
+            if status == 0:  # the allocator made a call less than when calls were counted: the writer came to its end
+                assert path.exists()
+                continue
+            assert status == -signal.SIGKILL
             killed += 1
             published += path.exists()
     assert killed >= 100
