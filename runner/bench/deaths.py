@@ -65,7 +65,9 @@ def of(error: BaseException, rank: int, at: float) -> Death:
     told = _without_packed(" ".join(str(error).split()))
     reason = f"{type(error).__name__}: {printable(told, 300)}" if told else f"{type(error).__name__} without a reason"
     message = f"Rank {rank} on {os.uname().nodename} ended with {reason}{_where(error)}."
-    return Death(rank, LaunchFailed.exit_code, message, bool(_ECHO.search(f"{type(error).__name__}: {error}")), at)
+    # torch raises RuntimeError, or a class below it, for a lost rank; OSError is a server's, a hub's say, and a cause
+    echo = isinstance(error, RuntimeError) and _ECHO.search(f"{type(error).__name__}: {error}") is not None
+    return Death(rank, LaunchFailed.exit_code, message, echo, at)
 
 
 def _where(error: BaseException) -> str:

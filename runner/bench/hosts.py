@@ -89,7 +89,10 @@ def parse(path: str) -> list[Host]:
 
 def _text(path: str) -> str:
     content = files.read_bytes(path, MAX_BYTES, InputError, "Check the hostfile.")
-    named = next((name for mark, name in _ENCODINGS if content.startswith(mark)), None)
+    # a zero byte is every second one of UTF-16, whether or not its mark stands before the text
+    named = next(
+        (name for mark, name in _ENCODINGS if content.startswith(mark)), "UTF-16" if b"\0" in content else None
+    )
     try:
         if named is None:
             return content.decode("utf-8-sig")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import re
@@ -24,6 +25,7 @@ from runner.contract.errors import LaunchFailed, PublishFailed, Unsupported
 
 WORKER = "runner.bench.worker"
 LOG_LINES = 60
+LINE_CHARACTERS = 10_000  # of a line in the log; what is longer is taken as several lines, whatever its length
 # pdsh names the host before each line of it. It tells a host whose command failed, and waits for the others all the same.
 _HOST = re.compile(r"^[\w.-]+: (?=@bench)")
 _LOST = re.compile(r"pdsh@[\w.-]+: [\w.-]+: ssh exited with exit code [1-9]")
@@ -164,7 +166,7 @@ def run(arguments, environment, show):
         ) from None
     try:
         assert process.stdout is not None
-        for line in process.stdout:
+        for line in iter(functools.partial(process.stdout.readline, LINE_CHARACTERS), ""):
             line = _HOST.sub("", line.rstrip("\n"))
             if line.startswith(PROGRESS):
                 show(line[len(PROGRESS) :])

@@ -148,8 +148,7 @@ def run(request, places, show, published):
                 lambda text, index=index: show(f"launch {index + 1}/{request.launches}: {text}"),
             )
     except KeyboardInterrupt:
-        with signals.held_back() as again:
-            again.clear()
+        with signals.held_back():  # a second Ctrl-C is heard no more: what was measured is kept first
             raise _interrupted(attempt) from None
     except Exception as problem:
         given_was_wrong = isinstance(problem, KitError) and not isinstance(problem, (LaunchFailed, PublishFailed))
@@ -227,9 +226,10 @@ def _take(attempt: _Attempt, record: dict, folder: str, status: int, log: list[s
     request = attempt.request
     try:
         raw = _collect(folder, status, log, request.devices)
+        record.update(raw)
         if attempt.rows is not None and record["index"] == 0:
             attempt.rows.keep(raw["dataset"]["rows"])
-        record.update(raw, status="complete")
+        record["status"] = "complete"
         record["checks"] = checks.run(request, record, attempt.environment, device_module.shared)
         if "timed" in raw:
             record["estimate"] = {

@@ -28,12 +28,14 @@ from runner.contract import strictjson
 from runner.contract.errors import KitError, LaunchFailed
 from runner.contract.request import Request
 from runner.contract.secrets import mask
+from runner.contract.text import printable
 
 # Instrumented calls come after the timed window, which never sees them. Three are enough to show a spread.
 INSTRUMENTED_CALLS = 3
 
 PROGRESS = "@bench "  # what the parent shows of a launch's output; everything else is kept for the case of failure
 ERROR = "@bench-error "  # how a rank on another host tells the error that it ends with
+MESSAGE_CHARACTERS = 4000  # of last words: less than the line that the parent reads at once, also as JSON writes them
 
 CONNECT_S = 30  # how long a rank tries to reach the parent
 
@@ -301,7 +303,7 @@ def _tell(folder: str, death: deaths.Death) -> None:
 
     From another host an echo is not told: the parent ends the launch at the first words that come, and the cause is still to come.
     """
-    told = {**death.to_json(), "message": mask(death.message)}
+    told = {**death.to_json(), "message": printable(mask(death.message), MESSAGE_CHARACTERS)}
     if os.path.isdir(folder):
         _write(folder, f"error-{death.rank}.json", told)
     elif not death.echo:

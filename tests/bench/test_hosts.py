@@ -43,7 +43,7 @@ def test_hosts_come_in_the_order_of_the_file(tmp_path):
         ("a-.b- slots=16\n", "line 1 is"),
         ("\u0430bc slots=16\n", "line 1 is"),  # a Cyrillic letter
         ("a slots=\u0661\u0666\n", "line 1 is"),  # 16 in Arabic digits
-        ("a slots=16\x00\n", "line 1 is"),
+        ("a\0 \0s\0l\0", "it is not text in UTF-8, but in UTF-16"),
         ("a" * 300 + " slots=16\n", "line 1 is .*…'; a host"),
     ],
 )

@@ -102,6 +102,13 @@ def test_the_log_keeps_only_the_last_lines():
     assert log == [str(number) for number in range(1000 - launcher.LOG_LINES, 1000)]
 
 
+def test_a_line_without_an_end_is_cut_into_pieces_and_the_last_are_kept():
+    script = "import sys; [sys.stdout.write('x' * 100_000) for _ in range(20)]; print('end')"
+    _, log = launcher.run([sys.executable, "-c", script], dict(os.environ), print)
+    assert (len(log), {len(line) for line in log[:-1]}) == (launcher.LOG_LINES, {launcher.LINE_CHARACTERS})
+    assert log[-1] == "end"
+
+
 def alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as file:
