@@ -1,13 +1,15 @@
 """The verb ``bench``: run requests in this environment, write results, print their paths."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import os
-import signal
 import sys
+from typing import Callable, Iterator
 
 from runner.bench import session
-from runner.contract import frame, strictjson, termination
+from runner.contract import files, signals, strictjson, termination, unfinished
 from runner.contract.errors import Interrupted, KitError, PublishFailed
 from runner.contract.request import read_request
 from runner.contract.text import printable
@@ -19,7 +21,8 @@ def parser():
         prog="python -m runner bench",
         description="Run each request with the launcher that its stack names and write one result file per attempt."
         " Progress goes to standard error, the paths of the results to standard output.",
-        epilog="Exit codes: see `python -m runner --help`.",
+        epilog="Ctrl-C, SIGTERM and SIGHUP stop a run, and what was measured is kept; a signal that was ignored at the start, as"
+        " nohup and a script's background jobs have it, stays ignored. Exit codes: see `python -m runner --help`.",
     )
     described.add_argument(
         "requests", nargs="+", metavar="REQUEST", help="a file that `python -m runner request` wrote"
@@ -50,72 +53,65 @@ def parser():
 def main(arguments):
     """Run all requests in order and return 0; the first error ends the rest."""
     options = parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _as_interrupt)
     places = session.Places(options.results, options.model_dir, options.dataset_file, options.hostfile)
-    with _last_words(options.termination_message) as note:
+    with signals.as_interrupt(), _last_words(options.termination_message) as note:
 
         def published(path):
-            (_print_path_and_frames if options.frames else _print_path)(path)
+            print(path, flush=True)
+            if options.frames:
+                # the file name is the attempt's id
+                attempt = os.path.splitext(os.path.basename(path))[0]
+                session.print_frames(attempt, files.read_bytes(path, strictjson.MAX_BYTES))
             note(path)
 
         requests = [read_request(path) for path in options.requests]
+        _take_up(options.results)
         for request in requests:
             session.run(request, places, lambda text, case=request.case: _show(case, text), published)
     return 0
 
 
+def _take_up(folder: str) -> None:
+    """Publish what runs that were killed had measured, and say so; what cannot be taken up is said too, and stays."""
+    for found in unfinished.take_up(folder):
+        told = found if isinstance(found, KitError) else f"{found.path} holds what a run measured that was cut off"
+        print(f"runner: {printable(str(told))}", file=sys.stderr, flush=True)
+
+
 @contextlib.contextmanager
-def _last_words(path):
+def _last_words(path: str | None) -> Iterator[Callable[[str], None]]:
     """Yield a function that takes the path of each result; leave in ``path`` what they tell, and the error that ends the block.
 
-    Raises ``PublishFailed`` before anything is measured if nothing can be written there.
+    Raises ``PublishFailed`` before anything is measured if nothing can be written there. Afterwards that is said, and no more.
     """
-    summaries, ended = [], None
-    _leave(path, "")
+    summaries: list = []
 
-    def note(result_path):
-        summaries.append(termination.summary(strictjson.read(result_path)))
+    def note(result_path: str) -> None:
+        if path is not None:
+            summaries.append(termination.summary(strictjson.read(result_path)))
 
+    def leave(ended: KitError | None = None) -> None:
+        if path is not None:
+            try:
+                termination.leave(path, termination.write(summaries, ended))
+            except PublishFailed as problem:
+                print(f"runner: {problem}", file=sys.stderr, flush=True)
+
+    if path is not None:
+        termination.leave(path, "")
     try:
         yield note
     except KitError as error:
-        ended = error
+        leave(error)
         raise
     except KeyboardInterrupt:
-        ended = Interrupted("Stopped before anything was measured.")
+        leave(Interrupted("Stopped before anything was measured."))
         raise
-    finally:
-        _leave(path, termination.write(summaries, ended))
-
-
-def _leave(path, text):
-    if path is None:
-        return
-    try:
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as problem:
-        raise PublishFailed(
-            f"{path} cannot be written: {problem.strerror}. Check --termination-message, or leave it out."
-        ) from None
-
-
-def _print_path(path):
-    print(path, flush=True)
-
-
-def _print_path_and_frames(path):
-    """Print the result itself too, so that a log alone carries it; its file name is the attempt's id."""
-    print(path)
-    with open(path, "rb") as file:
-        content = file.read()
-    print("\n".join(frame.write(os.path.splitext(os.path.basename(path))[0], content)), flush=True)
+    except Exception as problem:
+        leave(KitError(f"A defect of the kit: {type(problem).__name__}: {problem}"))
+        raise
+    leave()
 
 
 def _show(case, text):
     print(f"[{case}] {printable(text)}", file=sys.stderr, flush=True)
-
-
-def _as_interrupt(number, frame):
-    """Let SIGTERM end a run as Ctrl-C does: what was measured is kept."""
-    raise KeyboardInterrupt

@@ -6,7 +6,6 @@ import platform
 import re
 import sys
 from importlib import metadata
-from typing import Container
 
 from runner.bench import cgroups, hostfacts
 from runner.bench.variables import Settings
@@ -14,7 +13,7 @@ from runner.contract.secrets import is_secret_name, mask
 from runner.contract.text import printable
 
 # Variables that can change a measurement; nothing else of the environment is written down, it may hold secrets.
-RECORDED: Container[str] = Settings()
+RECORDED = Settings()
 
 # What each host numbers or names by itself, so that hosts of one launch may differ in it: the devices that a pod was given, which
 # the vendors' device plugins set in it (habanalabs-k8s-device-plugin@6b77f8c server.go), and the network's interfaces.

@@ -1,6 +1,9 @@
 """Build the command that starts one launch's ranks, and run it so that nothing outlives the parent."""
 
+from __future__ import annotations
+
 import contextlib
+import functools
 import importlib.util
 import os
 import re
@@ -12,13 +15,17 @@ import sys
 import tempfile
 from collections import deque
 from pathlib import Path
+from typing import Iterator
 
+from runner.bench import parentage
 from runner.bench.hosts import LOOPBACK
 from runner.bench.worker import ERROR, PROGRESS
-from runner.contract.errors import LaunchFailed, Unsupported
+from runner.contract import signals
+from runner.contract.errors import LaunchFailed, PublishFailed, Unsupported
 
 WORKER = "runner.bench.worker"
 LOG_LINES = 60
+LINE_CHARACTERS = 10_000  # of a line in the log; what is longer is taken as several lines, whatever its length
 # pdsh names the host before each line of it. It tells a host whose command failed, and waits for the others all the same.
 _HOST = re.compile(r"^[\w.-]+: (?=@bench)")
 _LOST = re.compile(r"pdsh@[\w.-]+: [\w.-]+: ssh exited with exit code [1-9]")
@@ -26,6 +33,18 @@ STRANGERS = (
     100  # connections of others that may wait in a lifeline's queue: its port is open to whoever reaches this host
 )
 END_S = 10  # how long a launcher may take to notice that its ranks are gone
+
+# Without --hostfile DeepSpeed reads this file where it is there, and starts its ranks over ssh (deepspeed/launcher/runner.py).
+DEEPSPEED_HOSTFILE = "/job/hostfile"
+# DeepSpeed sets the variables of such a file on every host of a hostfile, and no result would say so.
+DEEPSPEED_VARIABLES = ".deepspeed_env"
+
+# What says of a process which rank it is, of how many and where. Schedulers, MPI and launchers set it for the process that they start,
+# which is bench; DeepSpeed, torch and torchrun's own options (PET_) would take it for a rank's.
+_OF_ANOTHER_LAUNCH = re.compile(
+    r"RANK|WORLD_SIZE|NODE_RANK|MASTER_(ADDR|PORT)|(LOCAL|GROUP|ROLE|CROSS)_(RANK|SIZE|WORLD_SIZE|NAME)|LOCAL_PROCESS_INDEX"
+    r"|(TORCHELASTIC|PET|OMPI|PMI|PMIX|PRTE|MPI|MV2|MPICH|HYDI|HYDRA|SLURM|SLURMD|PALS|ALPS|FLUX|JSM)_.*|DS_ENV_FILE"
+)
 
 
 def deepspeed(devices, port, arguments, hostfile=None):
@@ -42,6 +61,7 @@ def deepspeed(devices, port, arguments, hostfile=None):
         shape = ["--num_gpus", "1"]
     else:
         shape = ["--num_nodes", "1", "--num_gpus", str(devices), "--no_local_rank"]
+    shape += [] if hostfile is not None else _no_hostfile()
     return [*start, *shape, "--master_port", str(port), "--module", WORKER, *arguments]
 
 
@@ -50,8 +70,13 @@ def deepspeed_gpus(devices, port, arguments):
 
     Source: huggingface/transformers-bloom-inference@7bea352 bloom-inference-scripts/README.md.
     """
-    start = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", str(devices)]
+    start = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", str(devices), *_no_hostfile()]
     return [*start, "--master_port", str(port), "--module", WORKER, *arguments]
+
+
+def _no_hostfile() -> list[str]:
+    """Return the option that keeps DeepSpeed on this host. The published command stays as it is where no file is in the way."""
+    return ["--hostfile", os.devnull] if os.path.exists(DEEPSPEED_HOSTFILE) else []
 
 
 def torchrun(devices, port, arguments):
@@ -95,6 +120,17 @@ def check(launcher, several_hosts=False):
             f"With a hostfile DeepSpeed starts ranks through pdsh and ssh; {' and '.join(missing)} is not on the path."
             " Install it on this host."
         )
+    in_the_way = [path for path in _deepspeed_variables() if several_hosts and os.path.isfile(path)]
+    if in_the_way:
+        raise Unsupported(
+            f"DeepSpeed would set the variables of {in_the_way[0]} on every host, and no result would say so. Move the file away, and"
+            " set in the environment of bench what its ranks need: bench records it and hands it on."
+        )
+
+
+def _deepspeed_variables() -> list[str]:
+    """Return the files whose variables DeepSpeed hands to other hosts."""
+    return [os.path.join(folder, DEEPSPEED_VARIABLES) for folder in (os.path.expanduser("~"), os.getcwd())]
 
 
 def command(launcher, devices, arguments, hostfile=None):
@@ -112,19 +148,25 @@ def run(arguments, environment, show):
     before it goes on.
     """
     log: deque = deque(maxlen=LOG_LINES)
-    process = subprocess.Popen(
-        arguments,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    )
+    try:
+        process = subprocess.Popen(
+            arguments,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+            preexec_fn=parentage.tie(os.getpid()),
+        )
+    except OSError as problem:
+        raise LaunchFailed(
+            f"The launcher could not be started: {problem.strerror}. See `ulimit -a`, and the memory that is left."
+        ) from None
     try:
         assert process.stdout is not None
-        for line in process.stdout:
+        for line in iter(functools.partial(process.stdout.readline, LINE_CHARACTERS), ""):
             line = _HOST.sub("", line.rstrip("\n"))
             if line.startswith(PROGRESS):
                 show(line[len(PROGRESS) :])
@@ -135,14 +177,29 @@ def run(arguments, environment, show):
                 break
         return process.wait(), list(log)
     finally:
-        _end(process)
+        with signals.held_back():
+            _end(process)
 
 
 @contextlib.contextmanager
-def scratch():
-    """Yield a folder for one launch's raw data and temporary files; it is removed, whatever happens."""
-    with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as folder:
+def scratch() -> Iterator[str]:
+    """Yield a folder for one launch's raw data and temporary files; it is removed, whatever happens.
+
+    Raises ``PublishFailed`` where no folder for temporary files can be written to.
+    """
+    try:
+        folder = tempfile.mkdtemp(prefix="bloomz-bench-")
+    except OSError as problem:
+        raise PublishFailed(
+            f"A launch needs a folder for temporary files, and none can be made: {problem.strerror}. Set TMPDIR to one with room."
+        ) from None
+    try:
         yield folder
+    finally:
+        with signals.held_back():
+            # a rank that is just being ended may write once more while the folder is removed
+            for _ in range(3):
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -172,15 +229,21 @@ def carried(device_environment, offline):
     }
 
 
+def left_out() -> list[str]:
+    """Return the names of this process's variables that another launch has set; ranks do not get these variables."""
+    return sorted(name for name in os.environ if _OF_ANOTHER_LAUNCH.fullmatch(name))
+
+
 def environment(folder, carried):
     """Return the variables of a launch: this process's own, ``carried``, and private places for temporary files.
 
+    Variables that would tell a rank of another launch are left out: the request alone says how many ranks there are.
     torchrun, inductor and ``datasets`` leave files where TMPDIR and their caches point.
     """
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not _OF_ANOTHER_LAUNCH.fullmatch(name)},
         **carried,
         "PYTHONPATH": path,
         "TMPDIR": folder,

@@ -1,19 +1,21 @@
 """One attempt at a request: check what can be checked, run the launches, judge the raw data, publish the result."""
 
+from __future__ import annotations
+
 import contextlib
-import hashlib
 import os
-import re
 import secrets
-import signal
 import sys
+import tempfile
 import time
 from collections import namedtuple
 from datetime import datetime, timezone
+from typing import Any, Callable
 
-from runner.bench import checks, devices, engines, environment, hostfacts, hosts, launcher, preflight
+from runner.bench import checks, deaths, devices, engines, environment, hostfacts, hosts, launcher, preflight
+from runner.bench.rows import Rows
 from runner.bench.worker import ERROR
-from runner.contract import publish, strictjson
+from runner.contract import frame, publish, signals, strictjson, unfinished
 from runner.contract import result as results
 from runner.contract.errors import (
     Interrupted,
@@ -23,41 +25,121 @@ from runner.contract.errors import (
     by_exit_code,
 )
 from runner.contract.estimator import latency_s
+from runner.contract.secrets import mask_json
 from runner.contract.text import printable
 
 # Where things lie on this machine; a request names what they are and never where.
 Places = namedtuple("Places", "results model_dir dataset_file hostfile", defaults=(None,))
 
+_telling, _signal = deaths.telling, deaths.of_signal
+
 
 class _Attempt:
     """What is known of an attempt while it runs."""
 
-    def __init__(self, request, places, there, found, published):
-        self.request, self.places, self.hosts, self.published = request, places, there, published
+    def __init__(
+        self,
+        request: Any,
+        places: Any,
+        there: Any,
+        found: preflight.Found,
+        manner: publish.Manner,
+        show: Callable[[str], None],
+        published: Callable[[str], None],
+    ) -> None:
+        self.request, self.places, self.hosts = request, places, there
+        self.show, self.published, self.manner = show, published, manner
         self.started = datetime.now(timezone.utc)
         self.started_ns = time.monotonic_ns()
         self.id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         self.path = os.path.join(places.results, results.file_name(request.id, self.id))
-        self.outputs_path = self.path[: -len(".json")] + ".jsonl"
-        self.environment = {**environment.describe(), "inventory": found.inventory}
+        self.environment = mask_json({**environment.describe(), "inventory": found.inventory})
         self.weights = found.weights
-        self.launches = []
+        self.launches: list[dict] = []
+        self.rows: Rows | None = None
+        self._made = list(publish.missing(os.path.dirname(self.path)))
+        self._journal: unfinished.Journal | None = None
+
+    def begin(self) -> None:
+        """Make what ranks append rows to, and what keeps them. Raises ``PublishFailed``."""
+        if self.request.workload.dataset is not None:
+            self.rows = Rows(self.path)
+            self._write(None)
+
+    def keep(self, record: dict) -> None:
+        """Take the record of a launch that ended, on disk too: a kill loses the launch that runs and no other."""
+        self.launches.append(mask_json(record))
+        if record["status"] == "complete":
+            self._write({"attempt": self.told("interrupted"), "launch": self.launches[-1]})
+
+    def _write(self, line: dict | None) -> None:
+        try:
+            if self._journal is None:
+                head = {**self.body("interrupted"), "rows": self.rows is not None}
+                self._journal = unfinished.Journal(self.path, {key: head[key] for key in head if key != "launches"})
+            if line is not None:
+                self._journal.add(line)
+        except OSError as problem:  # the launch is in memory, and is published at the end
+            self.show(f"what was measured so far could not be kept beside the result: {problem.strerror}")
+
+    def measured(self) -> bool:
+        """Return whether anything was measured that is worth keeping."""
+        complete = any(launch["status"] == "complete" for launch in self.launches)
+        return complete or (self.rows is not None and bool(self.rows.read()))
+
+    def told(self, status: str) -> dict:
+        """Return what a result says of its attempt. What is usual of the folder is not said."""
+        duration_s = (time.monotonic_ns() - self.started_ns) / 1e9
+        ended = datetime.now(timezone.utc)
+        return {
+            "id": self.id,
+            "status": status,
+            "started_utc": f"{self.started:%Y-%m-%dT%H:%M:%SZ}",
+            "ended_utc": f"{ended:%Y-%m-%dT%H:%M:%SZ}",
+            "duration_s": duration_s,
+            # the wall clock against the monotonic one: a clock that was set during the run shows here
+            "clock_drift_s": (ended - self.started).total_seconds() - duration_s,
+            **({} if self.manner == publish.USUAL else {"published": self.manner.to_json()}),
+        }
+
+    def body(self, status: str) -> dict:
+        """Return the result without its outputs. The request is as it was given: its id is a hash of its content."""
+        return {
+            "kind": "result",
+            "schema": results.SCHEMA,
+            "attempt": self.told(status),
+            "request": self.request.to_json(),
+            "environment": self.environment,
+            "launches": self.launches,
+        }
+
+    def end(self, discard: bool = True) -> None:
+        """Remove what was kept while the attempt ran, since it is published or nothing was measured; or leave it there."""
+        if self._journal is not None:
+            self._journal.close(discard)
+        if self.rows is not None:
+            (self.rows.discard if discard else self.rows.close)()
+        for folder in self._made:
+            with contextlib.suppress(OSError):  # something else is in the folder: a result, say
+                os.rmdir(folder)
 
 
 def run(request, places, show, published):
     """Run one request to its end.
 
     ``show`` prints one line of progress, ``published`` is called with the path of the result, however the attempt ended.
-    Raises a ``KitError``: for what was given (``DoesNotFit``, ``InputError``, ``Unsupported``; nothing is published), after
-    a failed launch (``LaunchFailed``, its result published as failed), or ``Interrupted``, with what was measured published
-    as interrupted.
+    Raises a ``KitError``: for what was given (``DoesNotFit``, ``InputError``, ``Unsupported``; nothing is published unless a
+    launch had ended before), after a failed launch (``LaunchFailed``, its result published as failed), or ``Interrupted``, with
+    what was measured published as interrupted. Raises ``PublishFailed`` where the folder does not take the result after all;
+    ``published`` is then called with the path of a copy in the folder for temporary files.
     """
     device_module = devices.load(request.stack.device)
     there = hosts.read(places.hostfile, request.devices) if places.hostfile else [hosts.here(request.devices)]
-    found = _check_before(request, places, device_module, show)
-    attempt = _Attempt(request, places, there, found, published)
+    found, manner = _check_before(request, places, device_module, show)
+    attempt = _Attempt(request, places, there, found, manner, show, published)
     host = attempt.environment["cpu"]["model"]
     show(f"attempt {attempt.id} on {host}, stack {request.stack.name}, {request.launches} launch(es)")
+    attempt.begin()
     try:
         for index in range(request.launches):
             _launch(
@@ -67,37 +149,41 @@ def run(request, places, show, published):
                 lambda text, index=index: show(f"launch {index + 1}/{request.launches}: {text}"),
             )
     except KeyboardInterrupt:
-        raise _interrupted(attempt) from None
-    except LaunchFailed as error:
+        with signals.held_back():  # a second Ctrl-C is heard no more: what was measured is kept first
+            raise _interrupted(attempt) from None
+    except Exception as problem:
+        given_was_wrong = isinstance(problem, KitError) and not isinstance(problem, (LaunchFailed, PublishFailed))
+        if not attempt.measured() and (given_was_wrong or not attempt.launches):
+            attempt.end()  # there is nothing to keep
+            raise
         path = _publish(attempt, "failed")
-        raise LaunchFailed(f"{error} The failed attempt is kept in {path}.") from None
-    except KitError:  # what was given was wrong: nothing was measured, and there is nothing to keep
-        _discard(_partial(attempt))
-        raise
+        if not isinstance(problem, KitError):
+            raise
+        raise type(problem)(f"{problem} The failed attempt is kept in {path}.") from None
     _publish(attempt, "complete")
 
 
-def _check_before(request, places, device_module, show):
-    """Refuse what can be refused before anything is loaded; return what ``preflight`` found."""
+def _check_before(request, places, device_module, show) -> tuple[preflight.Found, publish.Manner]:
+    """Refuse what can be refused before anything is loaded.
+
+    Returns what ``preflight`` found, and how the folder of the results takes files.
+    """
     problem = device_module.missing(request)
     if problem:
         raise problem
     engines.check(request.engine, request.stack)
     launcher.check(engines.load(request.engine).launcher(request.stack, request.devices), bool(places.hostfile))
     found = preflight.check(request, places.model_dir, places.dataset_file, show)
-    _check_results(places.results)
-    return found
+    with launcher.scratch():  # a launch needs a folder for temporary files
+        pass
+    return found, publish.probe(os.path.join(places.results, request.id), _bytes_of_a_result(request))
 
 
-def _check_results(folder):
-    """Refuse a folder that results cannot be written to before anything is measured; nothing is made yet."""
-    nearest = os.path.abspath(folder)
-    while not os.path.exists(nearest):
-        nearest = os.path.dirname(nearest)
-    if not os.path.isdir(nearest) or not os.access(nearest, os.W_OK | os.X_OK):
-        raise PublishFailed(
-            f"{nearest} is no folder that can be written to; nothing was measured. Name another with --results."
-        )
+def _bytes_of_a_result(request) -> int:
+    """Return how large a result of a request becomes, rather too large: ids and durations of each token, and what is fixed."""
+    new = request.workload.output_tokens
+    of_a_launch = 40_000 + 4_000 * request.devices + 120 * new + 30 * request.workload.batch_size * new
+    return min(100_000 + request.launches * of_a_launch, strictjson.MAX_BYTES)
 
 
 def _launch(attempt, index, device_module, show):
@@ -110,6 +196,8 @@ def _launch(attempt, index, device_module, show):
     if index == 0:
         for line in environment.replaced(os.environ, variables):
             show(line)
+        if launcher.left_out():
+            show(f"{', '.join(launcher.left_out())}: set here by another launch, and not handed to the ranks")
     offline = request.workload.dataset is None or request.workload.dataset.source != "hub"
     record = {
         "index": index,
@@ -124,7 +212,7 @@ def _launch(attempt, index, device_module, show):
         handed_on = {**environment.for_other_hosts(record["variables"]), **carried}
         packed = hosts.pack({"request": request.to_json(), "variables": handed_on})
         arguments = _worker_arguments(attempt, index, folder, packed, lifeline)
-        hostfile = (os.path.abspath(attempt.places.hostfile), there[0].address) if attempt.places.hostfile else None
+        hostfile = (hosts.write(there, folder), there[0].address) if attempt.places.hostfile else None
         command = launcher.command(
             engine.launcher(request.stack, request.devices), request.devices, arguments, hostfile
         )
@@ -132,22 +220,33 @@ def _launch(attempt, index, device_module, show):
         record["command"] = [private.get(part, part.replace(folder, "SCRATCH")) for part in command]
         show("starting")
         status, log = launcher.run(command, launch_environment, show)
-        try:
-            raw = _collect(folder, status, log)
-            attempt.weights.refuse_changed()
-            record.update(raw, status="complete")
-            record["checks"] = checks.run(request, record, attempt.environment, device_module.shared)
-            if "timed" in raw:
-                record["estimate"] = {
-                    "estimator": request.protocol.estimator,
-                    "latency_s": latency_s(request.protocol, request.workload, raw["timed"]),
-                }
-        except KitError as error:
-            record.update(error=str(error), log=log)
-            raise
-        finally:
-            attempt.launches.append(record)
-    checks.refuse_failed(record)
+        with signals.held_back():
+            _take(attempt, record, folder, status, [line.replace(packed, "PACKED") for line in log], device_module)
+
+
+def _take(attempt: _Attempt, record: dict, folder: str, status: int, log: list[str], device_module: Any) -> None:
+    """Complete and keep the record of a launch that ended; raise the error that it ended with."""
+    request = attempt.request
+    try:
+        raw = _collect(folder, status, log, request.devices)
+        attempt.weights.refuse_changed()
+        record.update(raw)
+        if attempt.rows is not None and record["index"] == 0:
+            attempt.rows.keep(raw["dataset"]["rows"])
+        record["status"] = "complete"
+        record["checks"] = checks.run(request, record, attempt.environment, device_module.shared)
+        if "timed" in raw:
+            record["estimate"] = {
+                "estimator": request.protocol.estimator,
+                "latency_s": latency_s(request.protocol, request.workload, raw["timed"]),
+            }
+        checks.refuse_failed(record)
+    except Exception as problem:
+        # what was measured stays in the record, but a launch that could not be judged is none to compare
+        record.update(status="failed", error=str(problem) or type(problem).__name__, log=log)
+        raise
+    finally:
+        attempt.keep(record)
 
 
 def _worker_arguments(attempt, index, folder, packed, lifeline):
@@ -155,69 +254,50 @@ def _worker_arguments(attempt, index, folder, packed, lifeline):
     arguments = ["--packed", packed, "--out", folder, "--lifeline", lifeline]
     if attempt.places.model_dir is not None:
         arguments += ["--model-dir", os.path.abspath(attempt.places.model_dir)]
-    if attempt.request.workload.dataset is not None:
+    if attempt.rows is not None:
         if index == 0:
-            os.makedirs(os.path.dirname(attempt.path), exist_ok=True)
-            arguments += ["--outputs", os.path.abspath(_partial(attempt))]
+            arguments += ["--outputs", os.path.abspath(attempt.rows.part)]
         if attempt.places.dataset_file is not None:
             arguments += ["--dataset-file", os.path.abspath(attempt.places.dataset_file)]
     return arguments
 
 
-def _collect(folder, status, log):
+def _collect(folder: str, status: int, log: list[str], ranks: int) -> dict:
     """Return the raw data of a finished launch, or raise the error that a rank, or the launcher, ended with."""
-    for name in sorted(os.listdir(folder)):
-        if name.startswith("error-"):
-            raise _as_told(strictjson.read(os.path.join(folder, name), LaunchFailed))
+    found = deaths.read(folder)
+    quiet = deaths.silent(found, ranks, status)
+    if quiet is not None:
+        raise LaunchFailed(quiet)
+    for death in found:
+        raise _as_told(death.to_json())
     for line in log:
         if line.startswith(ERROR):
             raise _as_told(strictjson.loads(line[len(ERROR) :].encode(), "a rank's error", LaunchFailed))
     path = os.path.join(folder, "raw.json")
     if status != 0 or not os.path.exists(path):
-        last = " | ".join(printable(line, 300) for line in _telling(log))
+        last = " | ".join(printable(line, 300) for line in deaths.telling(log))
         raise LaunchFailed(
-            f"The launcher ended with status {status}{_signal(status)}. Its last words: {last or 'none'}."
+            f"The launcher ended with status {status}{deaths.of_signal(status)}. Its last words: {last or 'none'}."
         )
     return strictjson.read(path, LaunchFailed)
 
 
-def _as_told(error):
+def _as_told(error: dict) -> KitError:
     """Return the error that a rank ended with."""
     return by_exit_code(error["exit_code"])(error["message"])
 
 
-def _telling(log):
-    """Return the lines of a log that tell what went wrong: the first raised exception if there is one, else the last lines."""
-    raised = [line for line in log if re.match(r"([\w.-]+: )?(\[rank[0-9]+\]: )?[\w.]+(Error|Exception)\b", line)]
-    return raised[:1] if raised else log[-3:]
-
-
-def _signal(status):
-    """Return the signal that a rank died of, in words; launchers hand it on as -9, 137 or 247."""
-    for number in _DEADLY:
-        if status in (-number, 128 + number, 256 - number):
-            hint = ", perhaps since memory ran out" if number == signal.SIGKILL else ""
-            return f" (a rank died of {number.name}{hint})"
-    return ""
-
-
-_DEADLY = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGTERM)
-
-
-def _partial(attempt):
-    return attempt.outputs_path + ".part"
-
-
-def _interrupted(attempt):
+def _interrupted(attempt: _Attempt) -> Interrupted:
     """Publish what an interrupted attempt has and return the error that says so."""
-    complete = sum(launch["status"] == "complete" for launch in attempt.launches)
-    rows = _whole_lines(_partial(attempt))
-    if not complete and not rows:
-        _discard(_partial(attempt))
+    if not attempt.measured():
+        attempt.end()
         return Interrupted("Stopped before anything was measured; nothing was written.")
+    complete = sum(launch["status"] == "complete" for launch in attempt.launches)
+    rows = attempt.rows.read() if attempt.rows is not None else b""
     path = _publish(attempt, "interrupted")
+    count = rows.count(b"\n")
     told = (
-        f"{len(rows.splitlines())} rows in {attempt.outputs_path}"
+        f"{count} rows in {unfinished.rows_path(path)}"
         if rows
         else f"{complete} of {attempt.request.launches} launches"
     )
@@ -226,58 +306,54 @@ def _interrupted(attempt):
     )
 
 
-def _publish(attempt, status):
-    """Publish the outputs, then the result that names them; return the result's path."""
-    duration_s = (time.monotonic_ns() - attempt.started_ns) / 1e9
-    ended = datetime.now(timezone.utc)
-    body = {
-        "kind": "result",
-        "schema": results.SCHEMA,
-        "attempt": {
-            "id": attempt.id,
-            "status": status,
-            "started_utc": f"{attempt.started:%Y-%m-%dT%H:%M:%SZ}",
-            "ended_utc": f"{ended:%Y-%m-%dT%H:%M:%SZ}",
-            "duration_s": duration_s,
-            # the wall clock against the monotonic one: a clock that was set during the run shows here
-            "clock_drift_s": (ended - attempt.started).total_seconds() - duration_s,
-        },
-        "request": attempt.request.to_json(),
-        "environment": attempt.environment,
-        "launches": attempt.launches,
-        "outputs": _publish_outputs(attempt),
-    }
-    publish.publish(attempt.path, strictjson.pretty(results.seal(body)).encode())
-    attempt.published(attempt.path)
-    return attempt.path
+def _publish(attempt: _Attempt, status: str) -> str:
+    """Publish the rows, then the result that names them; return the result's path. Signals wait until all is kept.
+
+    Raises ``PublishFailed`` where the folder does not take them; then they are kept where the message says.
+    """
+    with signals.held_back():
+        refusal, outputs, rows = None, None, b""
+        if attempt.rows is not None:
+            rows = attempt.rows.read()
+            outputs = unfinished.outputs(attempt.path, rows)
+            try:
+                outputs["file"] = attempt.rows.publish()
+            except PublishFailed as problem:
+                refusal = problem
+        content = strictjson.pretty(results.seal({**attempt.body(status), "outputs": outputs})).encode()
+        try:
+            manner = publish.publish(attempt.path, content)
+        except PublishFailed as problem:
+            refusal = refusal or problem
+        else:
+            if manner != attempt.manner:
+                attempt.show(
+                    f"the folder of the results has changed since the start: the result was published by {manner.by}"
+                )
+        if refusal is None:
+            attempt.end()
+            attempt.published(attempt.path)
+            return attempt.path
+        attempt.end(discard=False)
+        kept = _keep_elsewhere(attempt, content, rows)
+    raise PublishFailed(f"{refusal} The measurement has ended and is kept: {kept}.")
 
 
-def _publish_outputs(attempt):
-    if attempt.request.workload.dataset is None:
-        return None
-    rows = _whole_lines(_partial(attempt))
-    if rows:
-        publish.publish(attempt.outputs_path, rows)
-    _discard(_partial(attempt))
-    return {
-        "file": os.path.basename(attempt.outputs_path) if rows else None,
-        "rows": len(rows.splitlines()),
-        "sha256": hashlib.sha256(rows).hexdigest(),
-    }
-
-
-def _whole_lines(path):
-    """Return the bytes of a file up to its last newline; nothing for a file that is not there."""
+def _keep_elsewhere(attempt: _Attempt, content: bytes, rows: bytes) -> str:
+    """Keep a result that its folder did not take among the temporary files, or else on standard output; return where."""
     try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except FileNotFoundError:
-        return b""
-    return content[: content.rfind(b"\n") + 1]
+        folder = tempfile.mkdtemp(prefix="bloomz-bench-result-")
+        path = os.path.join(folder, f"{attempt.id}.json")
+        publish.publish(path, content)
+        if rows:
+            publish.publish(unfinished.rows_path(path), rows)
+    except (OSError, PublishFailed):
+        print_frames(attempt.id, content)
+        return "its frames are on standard output, for `python -m runner collect`"
+    attempt.published(path)
+    return f"see {path}, and copy it to a folder of results"
 
 
-def _discard(path):
-    """Remove a file if it is there, and its folder if nothing else is in it."""
-    with contextlib.suppress(OSError):
-        os.unlink(path)
-        os.rmdir(os.path.dirname(path))
+def print_frames(attempt: str, content: bytes) -> None:
+    """Print a result on standard output so that a log alone carries it."""
+    print("\n".join(frame.write(attempt, content)), flush=True)

@@ -4,12 +4,15 @@ A container has no login and no init: sshd runs as the container's user, on a po
 the device plugin put into the environment would else not reach a rank that is started over ssh.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import shutil
 import subprocess
 import tempfile
 
+from runner.bench.reach import port
 from runner.contract.errors import InputError, LaunchFailed
 
 # what describes a process or a login, and is wrong in another one
@@ -23,7 +26,7 @@ def parser():
         description="Serve ssh for this user alone, with its environment, until stopped. For pods of one run on several nodes.",
         epilog="Exit codes: see `python -m runner --help`.",
     )
-    described.add_argument("--port", type=int, default=2222, metavar="PORT", help="default: %(default)s")
+    described.add_argument("--port", type=port, default=2222, metavar="PORT", help="default: %(default)s")
     described.add_argument("--keys", required=True, metavar="FOLDER", help="folder with the file authorized_keys")
     return described
 
@@ -37,12 +40,21 @@ def main(arguments):
             f"{keys} is not there: nobody could start ranks here. Mount the Secret with the keys of the run."
         )
     server, keygen = _program("sshd"), _program("ssh-keygen")
-    folder = tempfile.mkdtemp(prefix="sshd-")
-    host_key, path = os.path.join(folder, "host_key"), os.path.join(folder, "sshd_config")
-    subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", host_key], check=True)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(configuration(options.port, keys, host_key, os.environ))
-    os.execv(server, [server, "-D", "-e", "-f", path])  # noqa: S606 - a list, and no shell
+    try:
+        folder = tempfile.mkdtemp(prefix="sshd-")
+        host_key, path = os.path.join(folder, "host_key"), os.path.join(folder, "sshd_config")
+        made = subprocess.run(
+            [keygen, "-q", "-t", "ed25519", "-N", "", "-f", host_key], capture_output=True, text=True, errors="replace"
+        )
+        if made.returncode:
+            raise LaunchFailed(f"{keygen} made no key for this host: {made.stderr.strip() or made.returncode}.")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(configuration(options.port, keys, host_key, os.environ))
+        os.execv(server, [server, "-D", "-e", "-f", path])  # noqa: S606 - a list, and no shell
+    except OSError as problem:
+        raise LaunchFailed(
+            f"sshd could not be started: {problem.strerror} ({problem.filename or server}). Set TMPDIR to a folder with room."
+        ) from None
 
 
 def _program(name):

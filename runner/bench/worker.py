@@ -10,16 +10,32 @@ import threading
 import time
 import traceback
 
-from runner.bench import completions, devices, environment, hostfacts, hosts, measure, model, preflight, watch, weights
+from runner.bench import (
+    completions,
+    deaths,
+    devices,
+    environment,
+    hostfacts,
+    hosts,
+    measure,
+    model,
+    parentage,
+    preflight,
+    watch,
+    weights,
+)
 from runner.contract import strictjson
 from runner.contract.errors import KitError, LaunchFailed
 from runner.contract.request import Request
+from runner.contract.secrets import mask
+from runner.contract.text import printable
 
 # Instrumented calls come after the timed window, which never sees them. Three are enough to show a spread.
 INSTRUMENTED_CALLS = 3
 
 PROGRESS = "@bench "  # what the parent shows of a launch's output; everything else is kept for the case of failure
 ERROR = "@bench-error "  # how a rank on another host tells the error that it ends with
+MESSAGE_CHARACTERS = 4000  # of last words: less than the line that the parent reads at once, also as JSON writes them
 
 CONNECT_S = 30  # how long a rank tries to reach the parent
 
@@ -32,10 +48,11 @@ def main(arguments=None):
             _die_with(options.lifeline)
         raw = _run(options, rank, ranks)
     except KitError as error:
-        _tell_error(options.out, rank, error)
+        _tell(options.out, deaths.Death(rank, error.exit_code, str(error), False, time.time()))
         return error.exit_code
-    except BaseException:
+    except BaseException as error:
         traceback.print_exc()
+        _tell(options.out, deaths.of(error, rank, time.time()))
         return 1
     if rank == 0:
         _write(options.out, "raw.json", raw)
@@ -269,6 +286,8 @@ def _die_with(address):
     line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a host that loses its power closes nothing
     for option, value in ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 6)):
         line.setsockopt(socket.IPPROTO_TCP, option, value)  # noticed after a minute and a half, not Linux's two hours
+    parentage.end_with(line)
+    parentage.end_with_parent()
 
     def watch():
         with contextlib.suppress(OSError):
@@ -279,12 +298,16 @@ def _die_with(address):
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _tell_error(folder, rank, error):
-    """Leave an error where the parent looks for it: in its folder, or from another host in the launcher's output."""
+def _tell(folder: str, death: deaths.Death) -> None:
+    """Leave last words where the parent looks for them: in its folder, or from another host in the launcher's output.
+
+    From another host an echo is not told: the parent ends the launch at the first words that come, and the cause is still to come.
+    """
+    told = {**death.to_json(), "message": printable(mask(death.message), MESSAGE_CHARACTERS)}
     if os.path.isdir(folder):
-        _write(folder, f"error-{rank}.json", {"exit_code": error.exit_code, "message": str(error)})
-    else:
-        told = {"exit_code": error.exit_code, "message": f"{error} This was on {os.uname().nodename}."}
+        _write(folder, f"error-{death.rank}.json", told)
+    elif not death.echo:
+        told["message"] += f" This was on {os.uname().nodename}."
         print(ERROR + strictjson.canonical(told).decode(), flush=True)
 
 

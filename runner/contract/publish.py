@@ -3,59 +3,217 @@
 A temporary file in the same folder is written and synced, then linked to its name: ``link`` fails where the name is
 taken (``rename`` would replace it silently), and is the exclusive operation that NFS has. A failed fsync is final: the
 kernel marks the pages clean, so that trying again proves nothing (Rebello et al., USENIX ATC 2020).
+
+Some file systems (FUSE, SMB, mounts of object stores) lack links, renames or the sync of a folder. What they lack is done
+without, and the ``Manner`` that ``publish`` returns says so.
 """
+
+from __future__ import annotations
 
 import contextlib
 import errno
 import os
 import secrets
+import shutil
+from dataclasses import asdict, dataclass
+from typing import Any, Iterator
 
 from runner.contract.errors import PublishFailed
 
+# How a file system says that it cannot do a thing at all; a full or broken disk says something else.
+_CANNOT = {
+    *(errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL),
+    *(errno.EMLINK, errno.EXDEV, errno.EISDIR, errno.EBADF, errno.ENOTTY),
+}
 
-def publish(path, content):
-    """Write ``content`` (bytes) to ``path``, which must not exist. Raises ``PublishFailed``; then there is no file."""
-    folder = os.path.dirname(path) or "."
-    temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
+
+@dataclass(frozen=True)
+class Manner:
+    """How a file was published. ``by`` is one of:
+
+    - ``link``: the whole file got its name by a link, which never replaces another file.
+    - ``rename``: the whole file was renamed while a claim beside the file, made with O_EXCL, kept other writers away.
+    - ``create``: the file was made with O_EXCL under its name and written there: a reader may meet half of the file while the
+      file is written, which the file's own sha256 shows.
+
+    ``file_synced`` and ``folder_synced`` say whether the file system took the sync of the file and of its folder.
+    """
+
+    by: str = "link"
+    file_synced: bool = True
+    folder_synced: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+USUAL = Manner()
+
+
+def publish(path: str, content: bytes) -> Manner:
+    """Write ``content`` to ``path``, which must not exist, and return how. Raises ``PublishFailed``; then there is no file."""
     try:
-        os.makedirs(folder, exist_ok=True)
-        try:
-            with open(temporary, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            _link_into_place(temporary, path)
-        finally:
-            _remove(temporary)
-        try:
-            _sync_folder(folder)
-        except OSError:
-            _remove(path)
-            raise
+        return _publish(path, content)
     except OSError as problem:
         raise PublishFailed(
-            f"{path} could not be written: {problem.strerror}. Free space or name another --results folder."
+            f"{path} could not be written: {_reason(problem, path)}. Free space or name another --results folder."
         ) from None
 
 
-def _link_into_place(temporary, path):
+def move(source: str, path: str) -> Manner:
+    """Give a file that is there already the name ``path`` in the same folder, without a second copy where that can be.
+
+    Raises ``PublishFailed``; then ``source`` is as it was.
+    """
     try:
-        os.link(temporary, path)
+        with open(source, "rb") as file:
+            file_synced = _synced(file.fileno())
+        manner = _named(source, path, file_synced)
+        _remove(source)
+        return manner
+    except OSError as problem:
+        raise PublishFailed(f"{source} could not be renamed to {path}: {_reason(problem, path)}.") from None
+
+
+def probe(folder: str, size: int) -> Manner:
+    """Publish a file of ``size`` bytes in a folder, remove the file again, and return how it was published.
+
+    Folders that were made for the trial are removed too. Raises ``PublishFailed`` with what the folder does not take.
+    """
+    made = list(missing(folder))
+    path = os.path.join(folder, f".probe-{secrets.token_hex(4)}")
+    try:
+        try:
+            # random bytes: a file system that compresses would take zeros of any length
+            return _publish(path, os.urandom(size))
+        finally:
+            _remove(path)
+            for one in made:
+                with contextlib.suppress(OSError):
+                    os.rmdir(one)
+    except OSError as problem:
+        raise PublishFailed(
+            f"{folder} is no folder that can be written to; nothing was measured: {_reason(problem, path)}."
+            f" A file of {size:,} bytes was tried there. Free space, or name another with --results."
+        ) from None
+
+
+def missing(folder: str) -> Iterator[str]:
+    """Yield the folders that ``os.makedirs`` would make, the innermost first."""
+    place = os.path.abspath(folder)
+    while not os.path.lexists(place):
+        yield place
+        place = os.path.dirname(place)
+
+
+def _publish(path: str, content: bytes) -> Manner:
+    folder = os.path.dirname(path) or "."
+    temporary = os.path.join(folder, f".{os.path.basename(path)}.{secrets.token_hex(4)}.tmp")
+    os.makedirs(folder, exist_ok=True)
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            file_synced = _synced(file.fileno())
+        return _named(temporary, path, file_synced)
+    finally:
+        _remove(temporary)
+
+
+def _named(source: str, path: str, file_synced: bool) -> Manner:
+    """Give a whole file its name, and sync the folder. Raises ``OSError``; then nothing has the name."""
+    by = _place(source, path)
+    try:
+        folder_synced = _sync_folder(os.path.dirname(path) or ".")
+    except OSError:
+        if by == "rename":
+            os.rename(path, source)
+        else:
+            _remove(path)
+        raise
+    return Manner(by, file_synced, folder_synced)
+
+
+def _place(source: str, path: str) -> str:
+    """Give a file its name in the first of the three ways that the file system knows, and return the way's name."""
+    for by, place in (("link", _link), ("rename", _rename)):
+        try:
+            place(source, path)
+        except OSError as problem:
+            if problem.errno not in _CANNOT:
+                raise
+        else:
+            return by
+    _create(source, path)
+    return "create"
+
+
+def _link(source: str, path: str) -> None:
+    try:
+        os.link(source, path)
     except OSError as problem:
         # over NFS the reply to a link that worked can be lost; two names on one file say that it did (open(2), O_EXCL)
-        if problem.errno == errno.EEXIST and os.stat(temporary).st_nlink == 2:
+        if problem.errno == errno.EEXIST and os.stat(source).st_nlink == 2:
             return
         raise
 
 
-def _remove(path):
+def _rename(source: str, path: str) -> None:
+    """Rename a file while no other writer may: ``rename`` alone would replace another writer's file silently."""
+    claim = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.claim")
+    os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+    try:
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        os.rename(source, path)
+    finally:
+        _remove(claim)
+
+
+def _create(source: str, path: str) -> None:
+    """Copy a file to its name, for file systems that know neither links nor renames."""
+    with open(source, "rb") as whole, open(path, "xb") as file:
+        try:
+            shutil.copyfileobj(whole, file)
+            file.flush()
+            _synced(file.fileno())
+        except BaseException:
+            _remove(path)
+            raise
+
+
+def _reason(problem: OSError, path: str) -> str:
+    """Return why a file was not published; a claim that another writer holds, or left when it was killed, is named."""
+    claim = str(problem.filename or "")
+    if problem.errno == errno.EEXIST and claim.endswith(".claim"):
+        return f"another writer holds {claim}, or was killed with it: remove it if none runs"
+    return problem.strerror or type(problem).__name__
+
+
+def _remove(path: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
 
 
-def _sync_folder(folder):
-    handle = os.open(folder, os.O_RDONLY)
+def _synced(handle: int) -> bool:
+    """Sync a file or folder; return False where the file system cannot. Raises ``OSError`` where the disk failed."""
     try:
         os.fsync(handle)
+    except OSError as problem:
+        if problem.errno not in _CANNOT:
+            raise
+        return False
+    return True
+
+
+def _sync_folder(folder: str) -> bool:
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as problem:
+        if problem.errno not in _CANNOT:
+            raise
+        return False
+    try:
+        return _synced(handle)
     finally:
         os.close(handle)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from types import FrameType
 from typing import Iterator
 
@@ -29,3 +30,28 @@ def as_interrupt() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[list[int]]:
+    """Hold back Ctrl-C, SIGTERM and SIGHUP while the block runs; the first that came acts when the block has ended well.
+
+    For what must not be cut off: keeping a measurement, ending ranks. Yields the list of the signals that came; a block that stops
+    anyway clears the list. A signal that is ignored stays ignored. In another thread than the main one, which no signal
+    interrupts, nothing is held back.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDING)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: came.append(number))
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])

@@ -3,9 +3,16 @@
 They tell what was published and how it ended; a summary is never taken for the result itself.
 """
 
+from __future__ import annotations
+
+import os
+import stat
+
 from runner.contract import strictjson
-from runner.contract.errors import DamagedResult
+from runner.contract.errors import DamagedResult, PublishFailed
+from runner.contract.files import NotRegular, reason
 from runner.contract.result import ATTEMPT
+from runner.contract.secrets import mask
 
 MAX_BYTES = 4096  # Kubernetes' limit for one container's message (pkg/kubelet/container)
 SCHEMA = 1
@@ -29,7 +36,7 @@ def write(summaries, error=None):
 
     What is too long is cut where it hurts least: estimates first, then the error's sentence, then the oldest summaries.
     """
-    told = None if error is None else {"exit_code": error.exit_code, "message": str(error)}
+    told = None if error is None else {"exit_code": error.exit_code, "message": mask(str(error))}
     kept, dropped = list(summaries), 0
     while True:
         for estimates in (True, False):
@@ -40,6 +47,24 @@ def write(summaries, error=None):
                 if len(text.encode()) <= MAX_BYTES:
                     return text
         kept, dropped = kept[1:], dropped + 1
+
+
+def leave(path: str, text: str) -> None:
+    """Write a text to the file of a termination message. Raises ``PublishFailed``, for anything but a regular file at once."""
+    try:
+        if os.path.lexists(path) and not stat.S_ISREG(os.stat(path).st_mode):
+            raise NotRegular(path, os.stat(path).st_mode)
+        # without O_NONBLOCK the open of a FIFO waits for a reader; the file is emptied only when it is known to be one
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC, 0o666)
+        with open(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise NotRegular(path, os.fstat(handle).st_mode)
+            os.ftruncate(handle, 0)
+            file.write(text)
+    except OSError as problem:
+        raise PublishFailed(
+            f"{path} cannot be written: {reason(problem)}. Check --termination-message, or leave it out."
+        ) from None
 
 
 def read(text, where):

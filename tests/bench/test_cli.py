@@ -3,16 +3,19 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
 import pytest
 
-from runner.bench import cli, session
+from runner.__main__ import main
+from runner.bench import cli, launcher, preflight, session
 from runner.contract import termination
-from runner.contract.errors import LaunchFailed
+from runner.contract.errors import LaunchFailed, PublishFailed
 from runner.contract.request import Accelerator, Stack
 from tests import samples
+from tests.contract.test_unfinished import journal
 
 
 def runner(*arguments, **environment):
@@ -119,3 +122,83 @@ def test_the_last_words_of_a_run_name_its_result_and_its_estimates(tmp_path, mon
     told = termination.read(left.read_text(), "here")
     assert told["attempts"] == [termination.summary(samples.result())]
     assert told["error"]["exit_code"] == 130
+
+
+@pytest.fixture
+def request_file(tmp_path):
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(samples.request().to_json()))
+    return str(path)
+
+
+@pytest.mark.parametrize("flag", [None, "--hostfile", "--termination-message", "--results"])
+def test_a_fifo_is_refused_at_once_wherever_a_file_or_folder_is_named(
+    tmp_path, request_file, flag, monkeypatch, capsys
+):
+    os.mkfifo(tmp_path / "fifo")
+    monkeypatch.setattr(preflight, "check", lambda *arguments: samples.inventory())
+    monkeypatch.setattr(launcher, "check", lambda *arguments: None)
+    arguments = [str(tmp_path / "fifo")] if flag is None else [request_file, flag, str(tmp_path / "fifo")]
+    status = main(["bench", "--results", str(tmp_path / "results"), *arguments])
+    assert status == (PublishFailed.exit_code if flag in ("--termination-message", "--results") else 3)
+    assert f"{tmp_path / 'fifo'}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_a_run_unless_it_was_ignored_at_the_start(tmp_path, request_file, monkeypatch, number):
+    ended = []
+
+    def run(*arguments):
+        os.kill(os.getpid(), number)
+        ended.append(True)
+
+    monkeypatch.setattr(session, "run", run)
+    assert (main(["bench", request_file, "--results", str(tmp_path)]), ended) == (130, [])
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        assert (main(["bench", request_file, "--results", str(tmp_path)]), ended) == (0, [True])
+    finally:
+        signal.signal(number, before)
+
+
+def test_help_says_what_becomes_of_signals():
+    assert "a signal that was ignored at the start" in " ".join(cli.parser().format_help().split())
+
+
+def test_what_a_killed_run_left_is_taken_up_by_the_next_and_said(tmp_path, request_file, monkeypatch, capsys):
+    kept, path = journal(tmp_path)
+    kept.close(discard=False)
+    monkeypatch.setattr(session, "run", lambda *arguments: None)
+    assert main(["bench", request_file, "--results", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", f"runner: {path} holds what a run measured that was cut off\n")
+    assert path.exists()
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt(), LaunchFailed("a rank died."), ValueError("a defect"), None])
+def test_last_words_that_can_no_longer_be_left_hide_no_other_ending(
+    tmp_path, request_file, monkeypatch, capsys, ending
+):
+    left = tmp_path / "log"
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # a defect's traceback is kept there
+
+    def run(*arguments):
+        left.unlink()
+        left.mkdir()
+        if ending is not None:
+            raise ending
+
+    monkeypatch.setattr(session, "run", run)
+    status = main(["bench", request_file, "--results", str(tmp_path / "results"), "--termination-message", str(left)])
+    assert status == {KeyboardInterrupt: 130, LaunchFailed: 6, ValueError: 70, type(None): 0}[type(ending)]
+    assert "cannot be written: Is a directory. Check --termination-message" in capsys.readouterr().err
+
+
+def test_no_secret_stands_in_the_last_words(tmp_path, request_file, monkeypatch):
+    def run(*arguments):
+        raise LaunchFailed("HF_TOKEN=planted123 was refused.")
+
+    monkeypatch.setattr(session, "run", run)
+    left = tmp_path / "log"
+    assert main(["bench", request_file, "--results", str(tmp_path), "--termination-message", str(left)]) == 6
+    assert "planted" not in left.read_text()

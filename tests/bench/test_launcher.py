@@ -102,6 +102,13 @@ def test_the_log_keeps_only_the_last_lines():
     assert log == [str(number) for number in range(1000 - launcher.LOG_LINES, 1000)]
 
 
+def test_a_line_without_an_end_is_cut_into_pieces_and_the_last_are_kept():
+    script = "import sys; [sys.stdout.write('x' * 100_000) for _ in range(20)]; print('end')"
+    _, log = launcher.run([sys.executable, "-c", script], dict(os.environ), print)
+    assert (len(log), {len(line) for line in log[:-1]}) == (launcher.LOG_LINES, {launcher.LINE_CHARACTERS})
+    assert log[-1] == "end"
+
+
 def alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as file:
@@ -219,3 +226,122 @@ def test_a_launch_is_offline_unless_it_needs_the_hub(monkeypatch):
     found = launcher.environment("/scratch", offline)
     assert (found["HF_HUB_OFFLINE"], found["OMP_NUM_THREADS"], found["TMPDIR"]) == ("1", "3", "/scratch")
     assert "/scratch" not in "".join(offline.values())  # which is on this host alone
+
+
+BLOCKED = """
+import ctypes, os, sys
+from runner.bench import parentage, worker
+if sys.argv[2] == "lifeline":
+    worker._die_with(sys.argv[1])
+else:
+    parentage.end_with_parent()
+open(sys.argv[3], "a").write(f"{os.getpid()} ")
+print("@bench up", flush=True)
+ctypes.PyDLL(None).sleep(600)  # as a call into a library that is blocked on a FIFO and keeps the interpreter's lock
+"""
+
+MIDDLE = """
+import subprocess, sys
+from runner.bench import parentage
+subprocess.run([sys.executable, *sys.argv[1:]])
+"""
+
+BENCH = """
+import os, sys
+from runner.bench import launcher
+blocked, middle, tie, pids = sys.argv[1:]
+with launcher.lifeline("127.0.0.1", 2) as line:
+    start = [sys.executable, "-c", middle] if tie == "lifeline" else [sys.executable]
+    launcher.run([*start, "-c", blocked, line, tie, pids], dict(os.environ), lambda text: print(text, flush=True))
+"""
+
+
+@pytest.mark.parametrize("tie", ["lifeline", "parent"])
+def test_the_kernel_ends_a_blocked_rank_when_bench_is_killed(tie, tmp_path):
+    """Through a launcher that knows nothing of it, by the lifeline, and directly below bench, by the parent's death alone."""
+    pids = tmp_path / "pids"
+    with subprocess.Popen(
+        [sys.executable, "-c", BENCH, BLOCKED, MIDDLE, tie, str(pids)], stdout=subprocess.PIPE
+    ) as bench:
+        assert bench.stdout.readline() == b"up\n"
+        bench.kill()
+    (rank,) = map(int, pids.read_text().split())
+    assert gone_soon(rank)
+
+
+def test_a_launcher_is_ended_by_sigterm_whatever_this_process_ignores(monkeypatch):
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        script = "import time; print('@bench-error {}', flush=True); time.sleep(600)"
+        status, _ = launcher.run([sys.executable, "-c", script], dict(os.environ), print)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert status == -signal.SIGTERM
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "RANK",
+            "WORLD_SIZE",
+            "LOCAL_RANK",
+            "LOCAL_WORLD_SIZE",
+            "GROUP_RANK",
+            "ROLE_RANK",
+            "MASTER_ADDR",
+            "MASTER_PORT",
+        ),
+        *("TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RUN_ID", "PET_NNODES", "OMPI_COMM_WORLD_RANK", "PMI_RANK"),
+        *("PMIX_RANK", "SLURM_PROCID", "SLURM_NTASKS", "MV2_COMM_WORLD_RANK", "CROSS_SIZE", "LOCAL_SIZE", "NODE_RANK"),
+    ],
+)
+def test_no_variable_of_another_launch_reaches_the_ranks(monkeypatch, name):
+    monkeypatch.setenv(name, "7")
+    assert name not in launcher.environment("/scratch", {})
+    assert launcher.left_out() == [name]
+
+
+@pytest.mark.parametrize(
+    "name", ["RANKS_DIR", "SLURMISH", "GLOO_SOCKET_IFNAME", "NCCL_DEBUG", "CUDA_VISIBLE_DEVICES", "MPICC"]
+)
+def test_what_says_nothing_of_a_rank_reaches_the_ranks(monkeypatch, name):
+    monkeypatch.setenv(name, "7")
+    assert launcher.environment("/scratch", {})[name] == "7"
+
+
+@pytest.mark.parametrize("make", [launcher.deepspeed, launcher.deepspeed_gpus])
+@pytest.mark.parametrize("devices", [1, 2])
+def test_deepspeed_s_own_hostfile_is_kept_out_of_a_run_on_one_host(monkeypatch, tmp_path, make, devices):
+    before = make(devices, 1234, ["--out", "folder"])
+    monkeypatch.setattr(launcher, "DEEPSPEED_HOSTFILE", str(tmp_path / "hostfile"))
+    assert make(devices, 1234, ["--out", "folder"]) == before
+    (tmp_path / "hostfile").write_text("elsewhere slots=8\n")
+    place = before.index("--master_port")
+    assert make(devices, 1234, ["--out", "folder"]) == [*before[:place], "--hostfile", os.devnull, *before[place:]]
+
+
+@pytest.mark.torch
+def test_deepspeed_takes_no_hosts_from_what_it_is_given_instead(monkeypatch):
+    runner = pytest.importorskip("deepspeed.launcher.runner")
+    assert runner.DLTS_HOSTFILE == launcher.DEEPSPEED_HOSTFILE
+    assert runner.fetch_hostfile(os.devnull) is None
+
+
+def test_variables_that_deepspeed_would_hand_on_by_itself_are_refused(monkeypatch, tmp_path):
+    for name in ("pdsh", "ssh"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setitem(launcher._COMMANDS, "deepspeed", (launcher.deepspeed, "runner"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    launcher.check("deepspeed", several_hosts=True)
+    (tmp_path / ".deepspeed_env").write_text("NCCL_DEBUG=INFO\n")
+    launcher.check("deepspeed")
+    with pytest.raises(Unsupported, match=r"would set the variables of .*\.deepspeed_env on every host"):
+        launcher.check("deepspeed", several_hosts=True)
+
+
+def test_a_launcher_that_cannot_be_started_is_told():
+    with pytest.raises(LaunchFailed, match="could not be started: Argument list too long"):
+        launcher.run([sys.executable, "-c", "pass", "x" * (1 << 20)], dict(os.environ), print)

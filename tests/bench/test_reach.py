@@ -63,3 +63,21 @@ def test_a_hostfile_that_names_nobody_is_refused(tmp_path, content, problem):
         path.write_text(content)
     with pytest.raises(InputError, match=problem):
         reach.main([str(path), "--port", "1"])
+
+
+@pytest.mark.parametrize(
+    "flag, value",
+    [
+        *(("--within-s", value) for value in ("nan", "inf", "-inf", "-1", "1e300", "soon", "")),
+        *(("--port", value) for value in ("0", "-1", "65536", "1e3", "\u0662\u0662", "ssh", "9" * 5000)),
+    ],
+)
+def test_numbers_that_are_none_to_wait_or_connect_by_are_refused(hostfile, capsys, flag, value):
+    with pytest.raises(SystemExit) as caught:
+        reach.main([hostfile("a"), "--port", "22", f"{flag}={value}"])
+    assert caught.value.code == 2
+    assert f"argument {flag}: " in capsys.readouterr().err
+
+
+def test_a_name_that_no_resolver_takes_is_a_host_that_does_not_answer():
+    assert "label" in reach.attempt("a" * 70 + ".b", 22)

@@ -1,18 +1,30 @@
 """The parent's side of an attempt, with a launcher that writes prepared raw data instead of starting ranks."""
 
+import errno
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
+from runner.__main__ import main
 from runner.bench import checkpoint, environment, inventory, launcher, preflight, session
+from runner.contract import frame, publish, strictjson, unfinished
 from runner.contract import result as results
-from runner.contract import strictjson
-from runner.contract.errors import DoesNotFit, InputError, Interrupted, LaunchFailed, PublishFailed, Unsupported
+from runner.contract.errors import (
+    DoesNotFit,
+    InputError,
+    Interrupted,
+    LaunchFailed,
+    OutputLost,
+    PublishFailed,
+    Unsupported,
+)
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Dataset
+from runner.contract.secrets import mask_json
 from tests import samples
 
 WRITE = "import shutil, sys; print('@bench measuring', flush=True); shutil.copy(sys.argv[1], sys.argv[2] + '/raw.json')"
@@ -29,7 +41,7 @@ def play(monkeypatch, tmp_path):
     monkeypatch.setattr(inventory, "describe", lambda stack: samples.inventory())
     monkeypatch.setattr(environment, "RECORDED", ("OMP_PROC_BIND",))
 
-    def run(asked, *scripts, value=None, show=lambda text: None, dataset_file=None):
+    def run(asked, *scripts, value=None, show=lambda text: None, dataset_file=None, paths=None):
         prepared = tmp_path / "prepared.json"
         prepared.write_text(json.dumps(samples.raw(asked) if value is None else value))
         left = list(scripts)
@@ -39,7 +51,7 @@ def play(monkeypatch, tmp_path):
             return [sys.executable, "-c", left.pop(0), str(prepared), options["--out"], options.get("--outputs", "")]
 
         monkeypatch.setattr(launcher, "command", command)
-        paths = []
+        paths = [] if paths is None else paths
         session.run(asked, session.Places(str(tmp_path / "results"), None, dataset_file), show, paths.append)
         return paths[0]
 
@@ -234,25 +246,250 @@ def test_scratch_is_gone_after_every_ending(play, monkeypatch, tmp_path):
     assert os.listdir(scratch) == []
 
 
+def refuse_links(monkeypatch):
+    def link(source, target):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", link)
+
+
+def test_a_folder_without_links_is_said_in_the_result(play, monkeypatch):
+    assert "published" not in read(play(samples.request(), WRITE))["attempt"]
+    refuse_links(monkeypatch)
+    path = Path(play(samples.request(), WRITE))
+    assert read(str(path))["attempt"]["published"] == {"by": "rename", "file_synced": True, "folder_synced": True}
+    assert {one.suffix for one in path.parent.iterdir()} == {".json"}
+
+
+@pytest.mark.parametrize("call", ["fsync", "link", "makedirs"])
+def test_a_folder_that_takes_no_file_is_refused_before_anything_starts(play, monkeypatch, tmp_path, call):
+    """Whatever ``os.access`` says of it; there is no script to play."""
+
+    def fail(*arguments, **keywords):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(os, call, fail)
+    with pytest.raises(PublishFailed, match="can be written to; nothing was measured: Read-only file system"):
+        play(samples.request())
+    assert not (tmp_path / "results").exists()
+
+
+def test_without_a_place_for_temporary_files_nothing_is_measured(play, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(PublishFailed, match="needs a folder for temporary files, and none can be made: No such file"):
+        play(samples.request())
+
+
+def break_the_folder(monkeypatch, tmp_path):
+    """Return what lets every file below the results fail to be published from now on."""
+    whole = publish._publish
+
+    def full(path, content):
+        if str(path).startswith(str(tmp_path / "results")):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return whole(path, content)
+
+    return lambda text: monkeypatch.setattr(publish, "_publish", full) if "measuring" in text else None
+
+
+def test_a_measurement_that_its_folder_does_not_take_is_kept_where_the_message_says(play, monkeypatch, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    paths = []
+    with pytest.raises(
+        PublishFailed, match="No space left on device.* The measurement has ended and is kept: see "
+    ) as caught:
+        play(samples.request(), WRITE, show=break_the_folder(monkeypatch, tmp_path), paths=paths)
+    (kept,) = (tmp_path / "scratch").glob("*/*.json")
+    assert (read(str(kept))["attempt"]["status"], paths) == ("complete", [str(kept)])
+    assert str(kept) in str(caught.value)
+    # and beside the folder of the results, for the next run
+    (left,) = unfinished.left(str(tmp_path / "results"))
+    assert left.launches == 1
+
+
+def test_a_measurement_that_no_folder_takes_goes_to_standard_output(play, monkeypatch, tmp_path, capsys):
+    def no_folder(**keywords):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    broken = break_the_folder(monkeypatch, tmp_path)
+
+    def show(text):
+        broken(text)
+        if "measuring" in text:
+            monkeypatch.setattr(session.tempfile, "mkdtemp", no_folder)
+
+    with pytest.raises(PublishFailed, match="its frames are on standard output, for `python -m runner collect`"):
+        play(samples.request(), WRITE, show=show)
+    whole, problems = frame.read(capsys.readouterr().out.splitlines(), "here")
+    (content,) = whole.values()
+    assert (json.loads(content)["attempt"]["status"], problems) == ("complete", {})
+
+
+def test_a_kill_in_a_launch_loses_that_launch_alone(play, tmp_path):
+    def show(text):
+        if "launch 3/3: starting" in text:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    pid = os.fork()
+    if pid == 0:
+        try:
+            play(samples.request(launches=3), WRITE, WRITE, WRITE, show=show)
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    (taken,) = unfinished.take_up(str(tmp_path / "results"))
+    result = the_only_result(tmp_path)
+    assert (result["attempt"]["status"], len(result["launches"]), taken.launches) == ("interrupted", 2, 2)
+    assert result["launches"][1]["estimate"] == {"estimator": "nominal", "latency_s": 0.25}
+
+
+def test_a_launch_that_ended_is_kept_when_the_next_is_refused(play, tmp_path, monkeypatch):
+    refuse = "import sys; open(sys.argv[2] + '/error-0.json', 'w').write('{\"exit_code\": 3, \"message\": \"gone.\"}')"
+    with pytest.raises(InputError, match=r"^gone\. The failed attempt is kept in "):
+        play(samples.request(launches=2), WRITE, refuse)
+    assert [launch["status"] for launch in the_only_result(tmp_path)["launches"]] == ["complete", "failed"]
+
+
+def test_a_defect_of_the_kit_loses_no_launch(play, tmp_path, monkeypatch):
+    monkeypatch.setattr(session.checks, "run", lambda *arguments: [][0])
+    with pytest.raises(IndexError):
+        play(samples.request(), WRITE)
+    (launch,) = the_only_result(tmp_path)["launches"]
+    assert (launch["status"], launch["error"]) == ("failed", "list index out of range")
+    assert launch["timed"]["span_s"] == 1.25
+
+
+def test_a_second_interrupt_does_not_keep_the_first_from_being_kept(play, tmp_path, monkeypatch):
+    whole = publish.publish
+
+    def interrupted(path, content):
+        os.kill(os.getpid(), signal.SIGINT)
+        return whole(path, content)
+
+    monkeypatch.setattr(publish, "publish", interrupted)
+    with pytest.raises(Interrupted, match="1 of 2 launches"):
+        play(samples.request(launches=2), WRITE, WRITE, show=interrupt_at("launch 2/2: starting"))
+    assert the_only_result(tmp_path)["attempt"]["status"] == "interrupted"
+
+
+def test_an_interrupt_while_a_whole_result_is_published_waits_for_it(play, tmp_path, monkeypatch):
+    whole = publish.publish
+
+    def interrupted(path, content):
+        os.kill(os.getpid(), signal.SIGINT)
+        return whole(path, content)
+
+    monkeypatch.setattr(publish, "publish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        play(samples.request(), WRITE)
+    assert the_only_result(tmp_path)["attempt"]["status"] == "complete"
+
+
+ROWS = '{"row": 0}\n{"row": 1}\n'
+COMPLETE = f"""
+import json, os, shutil, sys
+raw = json.load(open(sys.argv[1]))
+with open(sys.argv[3], "a") as file:
+    file.write({ROWS!r})
+    file.flush()
+    HAPPENS
+    file.write({ROWS!r})
+json.dump({{**raw, "dataset": {{"rows": 4}}}}, open(sys.argv[2] + "/raw.json", "w"))
+"""
+RESULTS = "os.path.dirname(os.path.dirname(sys.argv[3]))"
+
+
 @pytest.mark.parametrize(
-    "status, told",
+    "happens",
     [
-        (0, ""),
-        (1, ""),
-        (255, ""),
-        (200, ""),
-        (-9, " (a rank died of SIGKILL, perhaps since memory ran out)"),
-        (137, " (a rank died of SIGKILL, perhaps since memory ran out)"),
-        (247, " (a rank died of SIGKILL, perhaps since memory ran out)"),
-        (250, " (a rank died of SIGABRT)"),
-        (139, " (a rank died of SIGSEGV)"),
+        "pass",
+        f"shutil.rmtree({RESULTS})",
+        f"os.rename({RESULTS}, {RESULTS} + '.away')",
+        "os.unlink(sys.argv[3]); open(sys.argv[3], 'w').write('another')",
     ],
 )
-def test_a_signal_that_ended_a_rank_is_named(status, told):
-    assert session._signal(status) == told
+def test_rows_are_whole_whatever_becomes_of_their_folder_meanwhile(play, tmp_path, dataset_file, monkeypatch, happens):
+    monkeypatch.setattr(session.checks, "run", lambda *arguments: [])
+    play(dataset_request(dataset_file), COMPLETE.replace("HAPPENS", happens), dataset_file=str(dataset_file))
+    result = the_only_result(tmp_path)
+    (outputs,) = (tmp_path / "results").glob("*/*.jsonl")
+    assert outputs.read_text() == ROWS * 2
+    assert result["outputs"] == {"file": outputs.name, "rows": 4, "sha256": sha256_of_file(outputs)}
 
 
-def test_the_first_exception_is_told_and_not_the_line_that_raised_it():
-    log = ["    raise ValueError(", "[rank1]: RuntimeError: peer is gone", "ValueError: no such weights", "noise"]
-    assert session._telling(log) == ["[rank1]: RuntimeError: peer is gone"]
-    assert session._telling(["a", "b", "c", "d"]) == ["b", "c", "d"]
+def test_rows_that_another_process_took_away_are_missed(play, tmp_path, dataset_file):
+    script = COMPLETE.replace("HAPPENS", "os.truncate(sys.argv[3], 0)")
+    with pytest.raises(PublishFailed, match=r"completed 4 row\(s\), and .*\.part has 2: another process changed"):
+        play(dataset_request(dataset_file), script, dataset_file=str(dataset_file))
+    assert the_only_result(tmp_path)["outputs"]["rows"] == 2
+
+
+def test_rows_stay_where_ranks_wrote_them_if_the_disk_has_no_room_for_a_copy(play, tmp_path, dataset_file, monkeypatch):
+    whole = publish._publish
+
+    def no_room(path, content):
+        if str(path).endswith(".jsonl"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return whole(path, content)
+
+    monkeypatch.setattr(publish, "_publish", no_room)
+    monkeypatch.setattr(session.checks, "run", lambda *arguments: [])
+    play(dataset_request(dataset_file), COMPLETE.replace("HAPPENS", "pass"), dataset_file=str(dataset_file))
+    (outputs,) = (tmp_path / "results").glob("*/*.jsonl*")
+    assert (outputs.suffix, outputs.read_text()) == (".jsonl", ROWS * 2)
+    assert the_only_result(tmp_path)["outputs"]["sha256"] == sha256_of_file(outputs)
+
+
+def test_no_planted_secret_reaches_a_result_or_an_error(play, tmp_path, monkeypatch):
+    """Beside a name that says so, by its shape, in an address, and as the value of a variable of this process."""
+    planted = ["plantedvalue1", "hf_" + "p" * 20, "plantedpass2", "plantedtoken3"]
+    monkeypatch.setenv("NVIDIA_API_KEY", planted[3])
+    monkeypatch.setattr(environment, "RECORDED", ("NVIDIA_",))
+    raw = samples.raw(samples.request())
+    raw["ranks"][0]["variables"] = {"NVIDIA_API_KEY": planted[3]}
+    play(samples.request(), WRITE, value=raw)
+    told = f"print('HF_TOKEN={planted[0]} https://u:{planted[2]}@h/x'); print('ValueError: {planted[1]} {planted[3]}'); raise SystemExit(9)"
+    with pytest.raises(LaunchFailed):
+        play(samples.request(), told)
+    texts = [path.read_text() for path in (tmp_path / "results").rglob("*") if path.is_file()]
+    assert len(texts) == 2
+    for text in texts:
+        assert not [secret for secret in planted if secret in text]
+
+
+def test_masking_changes_nothing_of_a_result_without_secrets():
+    body = samples.body()
+    assert mask_json(body["launches"]) == body["launches"]
+    assert mask_json(body["environment"]) == body["environment"]
+
+
+def test_a_rank_that_dies_without_a_word_comes_before_its_echo(play):
+    echo = {"exit_code": 6, "message": "rank 0 lost its peer.", "echo": True, "at": 1.0}
+    with pytest.raises(LaunchFailed, match=r"^Rank 1 ended without a word\. Then: rank 0 lost its peer\. The failed"):
+        play(samples.request(devices=2), REFUSE, value=echo)
+
+
+def test_a_reader_of_the_paths_that_has_gone_ends_no_run(monkeypatch, tmp_path, play):
+    """As `bench a b | true` has it: everything is measured, and the exit code says that the paths were lost."""
+    play(samples.request(), WRITE)  # for what the fixture puts in the place of the launcher
+    asked = [samples.request(case=case) for case in ("cpu-1", "cpu-2")]
+    for request in asked:
+        (tmp_path / f"{request.case}.json").write_text(json.dumps(request.to_json()))
+    prepared = tmp_path / "prepared.json"
+    monkeypatch.setattr(
+        launcher,
+        "command",
+        lambda name, devices, arguments, hostfile: [
+            *(sys.executable, "-c", WRITE, str(prepared), arguments[arguments.index("--out") + 1])
+        ],
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        paths = [str(tmp_path / f"{request.case}.json") for request in asked]
+        status = main(["bench", *paths, "--results", str(tmp_path / "out"), "--frames"])
+        monkeypatch.undo()
+    assert status == OutputLost.exit_code
+    assert len(list((tmp_path / "out").glob("*/*.json"))) == 2

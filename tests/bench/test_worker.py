@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from runner.bench import checks, worker
+from runner.bench import checks, deaths, worker
 from runner.bench.measure import TracedCall
 from tests import samples
 from tests.bench.known_device import KnownDevice
@@ -100,3 +100,17 @@ def test_a_synchronisation_that_does_not_wait_is_caught_by_the_control(monkeypat
     _, _, found = measured(monkeypatch, samples.protocol(), waits=False, device=broken)
     assert found["synchronised"]["passed"] is True
     assert found["synchronisation_control"]["passed"] is False
+
+
+def test_last_words_go_to_the_parent_s_folder_masked_and_cut(tmp_path):
+    worker._tell(str(tmp_path), deaths.Death(3, 6, "HF_TOKEN=planted1 was refused. " + "x" * 9000, False, 1.0))
+    (told,) = deaths.read(str(tmp_path))
+    assert (told.rank, "planted1" in told.message, len(told.message)) == (3, False, worker.MESSAGE_CHARACTERS + 1)
+
+
+@pytest.mark.parametrize("echo", [False, True])
+def test_on_another_host_a_cause_is_told_and_an_echo_waits_for_the_cause(tmp_path, capsys, echo):
+    worker._tell(str(tmp_path / "none"), deaths.Death(3, 6, "shapes differ.", echo, 1.0))
+    out = capsys.readouterr().out
+    assert out.startswith(worker.ERROR) is not echo
+    assert ("shapes differ. This was on " in out) is not echo

@@ -86,3 +86,87 @@ def test_a_temporary_file_that_cannot_be_made_is_said(tmp_path, monkeypatch):
     with pytest.raises(PublishFailed, match=os.strerror(errno.ENOSPC)):
         publish.publish(str(tmp_path / "r.json"), b"content")
     assert os.listdir(tmp_path) == []
+
+
+def refuse(monkeypatch, module, name, code):
+    def fail(*arguments, **keywords):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(module, name, fail)
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EXDEV])
+@pytest.mark.parametrize("lacking, by", [(("link",), "rename"), (("link", "rename"), "create")])
+def test_a_file_system_without_links_or_renames_is_written_to_and_said(tmp_path, monkeypatch, code, lacking, by):
+    for name in lacking:
+        refuse(monkeypatch, os, name, code)
+    path = tmp_path / "deep" / "r.json"
+    assert publish.publish(str(path), b"first") == publish.Manner(by)
+    with pytest.raises(PublishFailed, match="File exists"):
+        publish.publish(str(path), b"second")
+    assert (path.read_bytes(), os.listdir(path.parent)) == (b"first", ["r.json"])
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF])
+def test_a_folder_that_cannot_be_synced_at_all_is_said_and_keeps_the_file(tmp_path, monkeypatch, code):
+    fsync = os.fsync
+
+    def only_files(handle):
+        if os.path.isdir(f"/proc/self/fd/{handle}"):
+            raise OSError(code, os.strerror(code))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    assert publish.publish(str(tmp_path / "r.json"), b"content") == publish.Manner(folder_synced=False)
+    assert (tmp_path / "r.json").read_bytes() == b"content"
+
+
+def test_a_claim_that_is_held_is_named(tmp_path, monkeypatch):
+    refuse(monkeypatch, os, "link", errno.EPERM)
+    (tmp_path / ".r.json.claim").write_bytes(b"")
+    with pytest.raises(PublishFailed, match=r"another writer holds .*\.r\.json\.claim, or was killed with it"):
+        publish.publish(str(tmp_path / "r.json"), b"content")
+    assert os.listdir(tmp_path) == [".r.json.claim"]
+
+
+def test_a_file_that_breaks_while_it_is_written_under_its_name_is_removed(tmp_path, monkeypatch):
+    for name in ("link", "rename"):
+        refuse(monkeypatch, os, name, errno.ENOSYS)
+    refuse(monkeypatch, publish.shutil, "copyfileobj", errno.ENOSPC)
+    with pytest.raises(PublishFailed, match="No space left"):
+        publish.publish(str(tmp_path / "r.json"), b"content")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("lacking", [(), ("link",), ("link", "rename")])
+def test_a_file_that_is_there_gets_its_name_without_a_second_copy_where_that_can_be(tmp_path, monkeypatch, lacking):
+    for name in lacking:
+        refuse(monkeypatch, os, name, errno.EPERM)
+    (tmp_path / "rows.part").write_bytes(b"rows")
+    publish.move(str(tmp_path / "rows.part"), str(tmp_path / "rows"))
+    assert (os.listdir(tmp_path), (tmp_path / "rows").read_bytes()) == (["rows"], b"rows")
+    (tmp_path / "rows.part").write_bytes(b"more")
+    with pytest.raises(PublishFailed, match="could not be renamed"):
+        publish.move(str(tmp_path / "rows.part"), str(tmp_path / "rows"))
+    assert (tmp_path / "rows.part").read_bytes() == b"more"
+
+
+def test_a_trial_leaves_nothing_and_tells_how_files_are_taken(tmp_path, monkeypatch):
+    assert publish.probe(str(tmp_path / "new" / "deep"), 1000) == publish.USUAL
+    refuse(monkeypatch, os, "link", errno.EPERM)
+    assert publish.probe(str(tmp_path), 1000).by == "rename"
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("call", ["fsync", "link", "write"])
+def test_a_trial_of_a_folder_that_takes_nothing_is_refused_and_leaves_nothing(tmp_path, monkeypatch, call):
+    """Whatever ``os.access`` says of the folder."""
+    if call == "write":
+        monkeypatch.setattr(publish, "open", lambda *_: open("/dev/full", "wb"), raising=False)
+    else:
+        refuse(monkeypatch, os, call, errno.ENOSPC)
+    with pytest.raises(
+        PublishFailed, match=r"nothing was measured: No space left on device\. A file of 1,000,000 bytes"
+    ):
+        publish.probe(str(tmp_path / "new"), 1_000_000)
+    assert os.listdir(tmp_path) == []

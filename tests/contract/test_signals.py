@@ -22,3 +22,34 @@ def test_a_signal_that_was_ignored_stays_ignored():
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_must_not_be_cut_off_is_done_before_a_signal_acts(number):
+    done = []
+    with pytest.raises(KeyboardInterrupt), signals.as_interrupt():
+        with signals.held_back():
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)
+            done.append("all")
+        done.append("too late")
+    assert done == ["all"]
+
+
+def test_a_block_that_stops_anyway_drops_the_signals_that_came():
+    with signals.held_back() as came:
+        os.kill(os.getpid(), signal.SIGINT)
+        came.clear()
+    with pytest.raises(RuntimeError), signals.held_back():
+        os.kill(os.getpid(), signal.SIGINT)
+        raise RuntimeError
+
+
+def test_holding_back_changes_no_signal_that_is_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with signals.held_back():
+            os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -13,6 +13,7 @@ from tests import faults
 
 CONTENT = b'{"kind": "result"}\n' * 5000
 ERRORS = [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT, errno.ESTALE]
+CANNOT = [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL]
 
 needs_ptrace = pytest.mark.skipif(not faults.SUPPORTED, reason="stops system calls by ptrace on x86-64 Linux only")
 
@@ -52,6 +53,17 @@ def unbroken(path):
     return not path.exists() or path.read_bytes() == CONTENT
 
 
+@pytest.fixture(params=["links", "no links"])
+def file_system(request, monkeypatch):
+    """A file system with links, and one without; forked writers inherit it."""
+    if request.param == "no links":
+
+        def link(source, target):
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+        monkeypatch.setattr(os, "link", link)
+
+
 def fresh(folder, name):
     folder = folder / str(name)
     folder.mkdir()
@@ -59,14 +71,18 @@ def fresh(folder, name):
 
 
 @needs_ptrace
-def test_a_writer_killed_at_any_system_call_leaves_no_torn_file(tmp_path):
+def test_a_writer_killed_at_any_system_call_leaves_no_torn_file(tmp_path, file_system):
     killed = published = 0
     for place in PLACES:
         stops = 2 * faults.calls(writer(place(fresh(tmp_path, place.__name__))))
         for stop in range(1, stops + 1):
             path = place(fresh(tmp_path, f"{place.__name__}-{stop}"))
-            assert faults.run_killed(writer(path), stop) == -signal.SIGKILL
+            status = faults.run_killed(writer(path), stop)
             assert unbroken(path), (place.__name__, stop)
+            if status == 0:  # the allocator made a call less than when calls were counted: the writer came to its end
+                assert path.exists()
+                continue
+            assert status == -signal.SIGKILL
             killed += 1
             published += path.exists()
     assert killed >= 100
@@ -74,7 +90,7 @@ def test_a_writer_killed_at_any_system_call_leaves_no_torn_file(tmp_path):
 
 
 @needs_ptrace
-@pytest.mark.parametrize("code", ERRORS, ids=[errno.errorcode[code] for code in ERRORS])
+@pytest.mark.parametrize("code", ERRORS + CANNOT, ids=[errno.errorcode[code] for code in ERRORS + CANNOT])
 def test_no_failing_system_call_loses_a_result_silently(tmp_path, code):
     """Whatever call fails: a writer that says it is done has published all, and one that failed has left no torn file."""
     refused = tried = 0
@@ -88,7 +104,7 @@ def test_no_failing_system_call_loses_a_result_silently(tmp_path, code):
             tried += 1
             refused += status == PublishFailed.exit_code
     assert tried >= 50
-    assert refused >= 20
+    assert refused >= (20 if code in ERRORS else 5)  # what a file system cannot do at all is done without
 
 
 @needs_ptrace
@@ -112,8 +128,8 @@ def test_the_fault_is_really_there(tmp_path):
     assert torn > 0
 
 
-def test_of_many_writers_of_one_name_one_wins_and_all_others_know(tmp_path):
-    for round_ in range(100):
+def test_of_many_writers_of_one_name_one_wins_and_all_others_know(tmp_path, file_system):
+    for round_ in range(50):
         path = tmp_path / f"{round_}.json"
 
         def write(number, path=path):
@@ -127,4 +143,4 @@ def test_of_many_writers_of_one_name_one_wins_and_all_others_know(tmp_path):
             winners = [number for number in pool.map(write, range(16)) if number is not None]
         assert len(winners) == 1
         assert path.read_bytes() == b"%d" % winners[0]
-    assert len(os.listdir(tmp_path)) == 100
+    assert len(os.listdir(tmp_path)) == 50
