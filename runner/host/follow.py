@@ -21,6 +21,7 @@ def parser():
         "names",
         nargs="*",
         metavar="RUN",
+        type=connection.run_name,
         help="names of Jobs, MPIJobs or JobSets (default: all of this kit that are there)",
     )
     connection.add_flags(described)

@@ -41,7 +41,7 @@ def parser():
     )
     described.add_argument(
         "--deadline-s",
-        type=int,
+        type=connection.whole_seconds,
         metavar="S",
         help="each Job's own deadline (default: that of its model; as rendered with --detach)",
     )

@@ -29,7 +29,7 @@ def refused(status, message, doing, namespace, package_version="", retry_after_s
             )
         return Problem(
             "401",
-            f"Asked to {doing}, the API server does not accept the credentials of this kubeconfig (401).",
+            f"Asked to {doing}, the API server does not accept the credentials of this kubeconfig (401){_why(message)}.",
             "Log in again, then check with `kubectl auth whoami`.",
         )
     if status == 403:
@@ -52,6 +52,12 @@ def refused(status, message, doing, namespace, package_version="", retry_after_s
         )
     if status == 422 or status == 400:
         return _invalid(doing, told)
+    if 300 <= status <= 399:
+        return Problem(
+            "redirect",
+            f"Asked to {doing}, the server sends on to another place ({status}), as a login page or a proxy does and no API server.",
+            "Check the kubeconfig's server, and whether a proxy stands between: `kubectl cluster-info`.",
+        )
     if status == 429:
         wait = f", asks for {retry_after_s} s" if retry_after_s else ""
         return Problem(
@@ -64,6 +70,11 @@ def refused(status, message, doing, namespace, package_version="", retry_after_s
         f"Asked to {doing}, the API server failed ({status}), for as long as was tried: {told}.",
         "Run the same command later; what runs in the cluster goes on.",
     )
+
+
+def _why(message):
+    """Return why new credentials could not be had, where that is known: the server's own word is always the same."""
+    return "" if message in ("", "Unauthorized") else f": {quoted(message, 900)}"
 
 
 _ADMISSION = (
