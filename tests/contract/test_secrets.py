@@ -87,3 +87,8 @@ def test_a_json_value_is_masked_in_texts_keys_and_under_the_names_of_secrets():
         "output_tokens": [[100]],
         "tokens": {"text": ["plain"]},
     }
+
+
+@pytest.mark.parametrize("piece", ["a.", "eyJ-", "a+", "token ", "://"])
+def test_a_secret_at_the_end_of_a_long_hostile_line_is_masked_at_once(piece):
+    assert secrets.mask(f"{piece * 30_000} HUB_TOKEN=abc") == f"{piece * 30_000} HUB_TOKEN=***"
