@@ -15,7 +15,6 @@ import shlex
 import threading
 import time
 from dataclasses import dataclass
-from importlib import metadata
 
 import urllib3
 from kubernetes import client
@@ -39,7 +38,6 @@ CORE = {
     "Pod": "pod",
     "ServiceAccount": "service_account",
 }
-PACKAGE = "kubernetes"
 FIRST_ANSWER_S = 15.0  # a server that has never answered is not one that passes through a bad minute
 MAX_ANSWER_BYTES = 64 * 1024 * 1024  # a page of 500 pods has 10 MB
 MAX_LOG_LINE_BYTES = 64 * 1024  # a container runtime cuts at 16 KiB, and most kubelets put the pieces together again
@@ -106,10 +104,6 @@ class Cluster:
     @property
     def kubectl(self):
         return shlex.join(["kubectl", *self.place, "-n", self.namespace])
-
-    @property
-    def package_version(self):
-        return metadata.version(PACKAGE)
 
     def hurry(self):
         """End what waits between two tries, so that something else can be done; until ``resume``, nothing is tried again."""

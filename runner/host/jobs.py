@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runner.contract import files, strictjson
 from runner.contract.errors import InputError, UsageError
+from runner.contract.text import printable
 from runner.host import kubeyaml, objects
 
 COMPONENT = "app.kubernetes.io/component"
@@ -188,7 +189,9 @@ def to_submit(thing, deadline_s=None, alone=True):
     if deadline_s is None and alone:
         deadline_s = annotations.get(DEADLINE)
         if deadline_s is not None and not re.fullmatch("[0-9]{1,9}", deadline_s):
-            raise InputError(f"{DEADLINE} of {metadata['name']} is {deadline_s!r}, no number of seconds. Render again.")
+            raise InputError(
+                f"{DEADLINE} of {metadata['name']} is {printable(deadline_s, 60)!r}, no number of seconds. Render again."
+            )
     if deadline_s is not None:  # a JobSet has none of its own: its Jobs have
         of_operator = made["kind"] == "MPIJob"
         for limited in [made["spec"].setdefault("runPolicy", {})] if of_operator else _job_specs(made):

@@ -65,14 +65,14 @@ _VOLUME = {
     "persistentVolumeClaim": {"claimName!": SUBDOMAIN},
     "configMap": {"name!": SUBDOMAIN, "optional": bool},
 }
-_EXPRESSIONS = {"matchExpressions": [{"key!": str, "values": [str]}]}
+_EXPRESSIONS = {"matchExpressions": [{"key!": str, "values": [LABEL_VALUE]}]}
 _POD_SPEC = {
     "containers+": [_CONTAINER],
     "initContainers": [_CONTAINER],
     "volumes": [_VOLUME],
     "serviceAccountName": SUBDOMAIN,
-    "nodeName": str,
-    "nodeSelector": {"*": str},
+    "nodeName": SUBDOMAIN,
+    "nodeSelector": {"*": LABEL_VALUE},
     "tolerations": [dict],
     "schedulingGates": [{"name!": str}],
     "affinity": {
@@ -123,10 +123,10 @@ _OBJECTS: dict[str, Any] = {
         "eventTime": str,
         "firstTimestamp": str,
     },
-    "Node": {"metadata!": {"name!": str}, "status": {"allocatable": _AMOUNTS}},
+    "Node": {"metadata!": {"name!": SUBDOMAIN}, "status": {"allocatable": _AMOUNTS}},
     "PersistentVolumeClaim": {
         **_KEPT,
-        "spec": {"accessModes": [str], "storageClassName": str},
+        "spec": {"accessModes": [str], "storageClassName": SUBDOMAIN},
         "status": {"phase": str},
     },
     "LocalQueue": {**_KEPT, "status": _CONDITIONS},
