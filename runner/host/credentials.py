@@ -263,16 +263,15 @@ def _printed(
 def _waited(process: subprocess.Popen, limit_s: float, written: tuple[IO[bytes], ...]) -> str:
     """Wait for a plugin; return what keeps it from being waited for longer, nothing where it ended by itself."""
     until_s, wait_s = time.monotonic() + limit_s, 0.01
-    while True:
+    while (left_s := until_s - time.monotonic()) > 0:
         try:
-            process.wait(wait_s)
+            process.wait(min(wait_s, left_s))
             return ""
         except subprocess.TimeoutExpired:
             wait_s = min(wait_s * 2, 0.2)
         if any(os.fstat(one.fileno()).st_size > MAX_FILE_BYTES for one in written):
             return f"printed more than {MAX_FILE_BYTES:,} bytes and was stopped"
-        if time.monotonic() > until_s:
-            return f"did not end within {limit_s:g} s and was stopped"
+    return f"did not end within {limit_s:g} s and was stopped"
 
 
 @contextlib.contextmanager

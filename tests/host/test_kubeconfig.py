@@ -339,9 +339,8 @@ def test_at_a_terminal_a_plugin_has_longer_and_speaks_for_itself(tmp_path, monke
     assert given(tmp_path, user, patience_s=0.1).authorization == "Bearer a-long-token"
     assert capfd.readouterr().err == "open the page\n"
     monkeypatch.setattr(credentials, "AT_A_TERMINAL_S", 0.2)
-    assert "did not end within 0.2 s and was stopped; its words stand above" in refusal(
-        config("one", user=user), tmp_path
-    )
+    told = refusal(config("one", user=plugin(tmp_path, "exec sleep 60")), tmp_path)
+    assert "did not end within 0.2 s and was stopped; its words stand above" in told
 
 
 def with_plugin(client, script):
