@@ -189,11 +189,9 @@ def _masked(line):
 def _text(line):
     """Return a line without the kubelet's time, and not all of a long one."""
     text = line.decode("utf-8", errors="replace").partition(" ")[2]
-    return (
-        text
-        if len(text) <= TOLD
-        else f"{text[: TOLD - len(CUT)]}… {CUT.strip() if text.endswith(CUT) else ''}".rstrip()
-    )
+    if len(text) <= TOLD:
+        return text
+    return f"{text[: TOLD - len(CUT) - 1]}…{CUT if text.endswith(CUT) else ''}"
 
 
 def _time(line):

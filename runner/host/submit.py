@@ -6,6 +6,7 @@ import time
 
 import yaml
 
+from runner.contract import secrets
 from runner.contract.errors import (
     ClusterRefused,
     DamagedResult,
@@ -101,7 +102,7 @@ def main(arguments):
 
 
 def _print(things):
-    print(yaml.safe_dump_all(things, sort_keys=False, allow_unicode=True), end="")
+    print(yaml.safe_dump_all(map(secrets.mask_json, things), sort_keys=False, allow_unicode=True), end="")
 
 
 def _run_all(cluster, before, wanted, options):
