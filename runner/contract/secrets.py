@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from typing import Any, List, Mapping
+from typing import Any, Mapping
 from urllib.parse import unquote
 
 MASK = "***"
@@ -119,7 +119,7 @@ def mask_json(value: Any, name: str = "") -> Any:
 
 def _without_values(text: str, pattern: re.Pattern) -> str:
     """Return ``NAME=***`` for each name that says secret; what stands after another name is looked at as well."""
-    pieces: List[str] = []
+    pieces: list[str] = []
     done = at = 0
     while True:
         found = pattern.search(text, at)
