@@ -46,7 +46,7 @@ class Fault:
     ``act`` is one of: ``status`` (answers ``status`` with ``message``), ``hang`` (accepts and never answers), ``drop`` (closes
     before an answer), ``cut`` (a stream ends after ``after`` items, inside of one with ``inside``, and properly without), ``error``
     (a watch tells an ERROR of ``status``), ``repeat`` (a watch tells every object twice), ``bytes`` (a stream in pieces of one
-    byte).
+    byte), ``body`` (answers 200 with ``message`` for a body, as what is no API server does).
     """
 
     on: tuple
@@ -229,11 +229,15 @@ def grants(rules, group, resource, verb):
 class Server:
     """Runs a ``Cluster`` on a port of loopback; a context manager. ``kubeconfig(path)`` writes what leads to it."""
 
-    def __init__(self, cluster):
+    def __init__(self, cluster, tls=None):
+        """With ``tls``, an ``ssl.SSLContext``, the server speaks HTTPS."""
         self.cluster = cluster
         self._http = _Threads(("127.0.0.1", 0), _Handler)
         self._http.cluster = cluster
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        self.port = self._http.server_address[1]
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        if tls:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
 
     def __enter__(self):
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -330,7 +334,9 @@ class _Handler(BaseHTTPRequestHandler):
         cluster = self._cluster
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self._status(401, "Unauthorized")
-        fault = cluster.fault_for(request, "status", "hang", "drop")
+        fault = cluster.fault_for(request, "status", "hang", "drop", "body")
+        if fault and fault.act == "body":
+            return self._body(200, fault.message.encode())
         if fault and fault.act == "status":
             return self._status(fault.status, fault.message, fault.retry_after)
         if fault and fault.act == "hang":
@@ -532,7 +538,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _json(self, status, value):
-        raw = json.dumps(value).encode()
+        self._body(status, json.dumps(value).encode())
+
+    def _body(self, status, raw):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(raw)))

@@ -167,7 +167,7 @@ class Play:
         container = self.container(pod)
         self.cluster.write_log(pod, container, list(log))
         state = {"running": {"startedAt": "2026-11-22T10:01:00Z"}}
-        self.cluster.change("Pod", pod, phase="Running", containerStatuses=[{"name": container, "state": state}])
+        self.cluster.change("Pod", pod, phase="Running", containerStatuses=[self._status(pod, container, state)])
 
     def say(self, pod, lines):
         self.cluster.write_log(pod, self.container(pod), lines)
@@ -187,7 +187,7 @@ class Play:
             "Pod",
             pod,
             phase="Succeeded" if code == 0 else "Failed",
-            containerStatuses=[{"name": container, "state": state}],
+            containerStatuses=[self._status(pod, container, state)],
             conditions=[condition("PodScheduled"), *conditions],
         )
 
@@ -199,6 +199,12 @@ class Play:
     def container(self, pod):
         """Return the pod's own container; a test may have put that of a mesh before it."""
         return self.cluster.get("Pod", pod)["spec"]["containers"][-1]["name"]
+
+    def _status(self, pod, container, state):
+        """Return a container's status as a kubelet reports it: with the image that it started."""
+        containers = self.cluster.get("Pod", pod)["spec"]["containers"]
+        image = next(one["image"] for one in containers if one["name"] == container)
+        return {"name": container, "state": state, "image": image, "imageID": image}
 
     def wait(self, seconds=0.02):
         time.sleep(seconds)

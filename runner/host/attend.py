@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from runner.contract.errors import (
     ClusterRefused,
+    DamagedResult,
     Interrupted,
     JobFailed,
     KitError,
@@ -22,7 +23,7 @@ from runner.contract.errors import (
     ResultLost,
 )
 from runner.contract.text import printable
-from runner.host import evidence, jobs, logbook, phases, refusal, runs
+from runner.host import evidence, images, jobs, logbook, phases, refusal, runs
 from runner.host.again import command
 from runner.host.cluster import Refused, Unanswered
 from runner.host.diagnosis import ending
@@ -34,6 +35,7 @@ from runner.host.sight import Sight
 SECOND_SIGNAL_S = 5.0
 EXPECTED_S = 30.0
 QUEUE_LINE_S = 60.0
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_S = 60.0  # the longest time between two looks at a run
 
 
@@ -143,6 +145,10 @@ class Attendance:
     def _look(self, run, now_s):
         """Look at a run: follow its logs, say what changed, and act on an end or on a deadline."""
         observed = self._sight.of(run)
+        other = next((one for one in images.started(run.images, observed.pods) if one.foreign), None)
+        if other is not None:
+            self._refuse(run, observed, other)
+            return
         self._follow_logs(run, observed)
         stage = phases.stage(observed)
         plain = (stage.word, stage.mark, stage.told)
@@ -225,6 +231,24 @@ class Attendance:
         )
         run.done = True
 
+    def _refuse(self, run, observed, other):
+        """End following a run of which a container has another image than the one that was asked for; its logs are not kept."""
+        told = (
+            f"the container {other.container} of {other.pod} runs the image {printable(other.reported, 300)}, and sha256:{other.asked}"
+            " was asked for"
+        )
+        if run.job_of is not None:
+            self._show(f"{run.name}: {told}.")
+            self._collected(run)
+            return
+        evidence.keep(run, observed, None)
+        self._forget(run)
+        run.error = DamagedResult(
+            f"{run.name}: {told}: what it measures is not taken. Find out what puts another image in its place, a registry's mirror or an"
+            f" admission rule; `{command('cancel', self._cluster, [run])}` ends it."
+        )
+        run.done = True
+
     # --- the end of a run ---
 
     def _finish(self, run, observed, now_s):
@@ -263,7 +287,7 @@ class Attendance:
         job = jobs.to_collect(run.thing, jobs.since(created, phases.started_at(observed.pods)) if created else None)
         if job is None:
             return None
-        collecting = Run(name_of(job), "Job", job, run.folder, job_of=run)
+        collecting = Run(name_of(job), "Job", job, run.folder, images.asked(job), job_of=run)
         self._runs[collecting.name] = collecting  # before it exists, so that nothing of it is overlooked
         try:
             there = self._cluster.get("Job", collecting.name)
@@ -298,6 +322,7 @@ class Attendance:
             return
         run.done = True
         evidence.keep(run, observed, problem)
+        self._tell_images(run, observed)
         self._forget(run)
         whole, _ = logbook.frames(run.log_files)
         published = phases.published(observed.pods) or {}
@@ -311,6 +336,20 @@ class Attendance:
         if whole:
             self._show(
                 f"{run.name}: {len(whole)} whole result{'s' if len(whole) > 1 else ''} in its log: {', '.join(sorted(whole))}."
+            )
+
+    def _tell_images(self, run, observed):
+        """Say where the image that ran cannot be held beside the one that was asked for."""
+        found = images.started(run.images, observed.pods)
+        unknown = next((one for one in found if one.digest is None), None)
+        if unknown is not None:
+            self._show(
+                f"{run.name}: the image of {unknown.container} came from no registry ({printable(unknown.reported, 100)}), so that it"
+                " cannot be compared with the digest that was asked for."
+            )
+        elif phases.started(observed.pods) and not found:
+            self._show(
+                f"{run.name}: its node does not say which image ran; it cannot be compared with what was asked for."
             )
 
     def _lost(self, run, lacking):
@@ -386,6 +425,8 @@ class Attendance:
             error: KitError = evidence.unwritable(problem, folder)
         elif isinstance(problem, Refused | Unanswered):
             error = refusal.as_error(problem, self._cluster)
+        elif isinstance(problem, KitError):
+            error = problem
         else:
             raise problem
         return type(error)(f"{error} Come back: `{command('follow', self._cluster, self._open_runs())}`.")
@@ -396,9 +437,13 @@ class Attendance:
 
 @contextlib.contextmanager
 def _signals(noted):
-    """Have ``noted(number, frame)`` called for the signals that end the program, where this is the thread that gets them."""
+    """Have ``noted(number, frame)`` called for the signals that end the program, where this is the thread that gets them.
+
+    One that was ignored when the program started stays ignored: that is how ``nohup`` and a shell's background jobs ask for it.
+    """
     main = threading.current_thread() is threading.main_thread()
-    previous = {number: signal.signal(number, noted) for number in (signal.SIGINT, signal.SIGTERM) if main}
+    numbers = [number for number in _ENDING if main and signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, noted) for number in numbers}
     try:
         yield
     finally:

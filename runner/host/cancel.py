@@ -17,10 +17,12 @@ def parser():
         " there.",
         epilog="Exit codes: 12 if one is not gone in time; see `python -m runner --help`.",
     )
-    described.add_argument("names", nargs="+", metavar="RUN", help="names of Jobs, MPIJobs or JobSets")
+    described.add_argument(
+        "names", nargs="+", metavar="RUN", type=connection.run_name, help="names of Jobs, MPIJobs or JobSets"
+    )
     described.add_argument(
         "--cancel-s",
-        type=float,
+        type=connection.seconds,
         default=attend.Manner().cancel_s,
         metavar="S",
         help="how long to wait (default: %(default)g)",

@@ -2,23 +2,25 @@
 
 Everything goes over the ``kubernetes`` package's calls with the body left raw (``_preload_content=False``): its own watch
 repeats events after a 410 and its log stream mangles lines (kubernetes-client/python issues 124, 811), and its models refuse
-fields that they do not know. Credentials are loaded by the package alone; its key for them was renamed between 35 and 36.
+fields that they do not know. Where a kubeconfig leads to, with which credentials and over which connections is for
+``kubeconfig``, ``credentials`` and ``transport`` to say; the package's loader waits for plugins for ever and reads no pod's own.
 """
 
 import contextlib
 import email.utils
 import json
+import math
 import random
 import shlex
 import threading
 import time
 from dataclasses import dataclass
-from importlib import metadata
 
 import urllib3
-import yaml
-from kubernetes import client, config
+from kubernetes import client
 
+from runner.contract.errors import ClusterRefused
+from runner.host import credentials, kubeconfig, objects, transport
 from runner.host.diagnosis.requests import UNKNOWN_KIND
 
 # kind: (group, version, plural); those without a group have functions of their own in the package.
@@ -36,8 +38,11 @@ CORE = {
     "Pod": "pod",
     "ServiceAccount": "service_account",
 }
-PACKAGE = "kubernetes"
 FIRST_ANSWER_S = 15.0  # a server that has never answered is not one that passes through a bad minute
+MAX_ANSWER_BYTES = 64 * 1024 * 1024  # a page of 500 pods has 10 MB
+MAX_LOG_LINE_BYTES = 64 * 1024  # a container runtime cuts at 16 KiB, and most kubelets put the pieces together again
+CUT = f" [cut here: this line has more than {MAX_LOG_LINE_BYTES:,} bytes]"
+RENEWAL_S = 60.0  # between two tries to renew credentials
 _PASSING = (429, 500, 502, 503, 504)
 _PAGE = 500
 
@@ -51,15 +56,11 @@ class Refused(Exception):
 
 
 class Unanswered(Exception):
-    """No answer, or one that was cut: the transport's ``words``, what was asked (``doing``)."""
+    """No answer, or one that cannot be used: the ``words`` of what is wrong, what was asked (``doing``), whether it may pass."""
 
-    def __init__(self, words, doing):
+    def __init__(self, words, doing, passes=True):
         super().__init__(words)
-        self.words, self.doing = words, doing
-
-
-class NoKubeconfig(Exception):
-    """No kubeconfig, or none that can be used."""
+        self.words, self.doing, self.passes = words, doing, passes
 
 
 @dataclass(frozen=True)
@@ -82,17 +83,17 @@ class Cluster:
 
     def __init__(self, kubeconfig=None, context=None, namespace=None, patience=Patience()):
         self.kubeconfig, self.context, self.patience = kubeconfig, context, patience
-        self._lock = threading.Lock()
+        self._lock, self._renewing = threading.Lock(), threading.Lock()
         self._stopped = threading.Event()
         self.calls = {}
         self._answered = False
         self.ahead_s = 0.0
         self._load()
-        self.namespace = namespace or self._own_namespace() or "bloomz-bench"
+        self.namespace = namespace or self._target.namespace or "bloomz-bench"
 
     @property
     def server(self):
-        return self._configuration.host
+        return self._target.server
 
     @property
     def place(self):
@@ -104,10 +105,6 @@ class Cluster:
     def kubectl(self):
         return shlex.join(["kubectl", *self.place, "-n", self.namespace])
 
-    @property
-    def package_version(self):
-        return metadata.version(PACKAGE)
-
     def hurry(self):
         """End what waits between two tries, so that something else can be done; until ``resume``, nothing is tried again."""
         self._stopped.set()
@@ -116,36 +113,33 @@ class Cluster:
         self._stopped.clear()
 
     def _load(self):
-        configuration = client.Configuration()
-        try:
-            config.load_config(
-                **({"config_file": self.kubeconfig} if self.kubeconfig else {}),
-                context=self.context,
-                client_configuration=configuration,
-            )
-        except (config.ConfigException, OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as problem:
-            raise NoKubeconfig(" ".join(str(problem).split())) from None
-        configuration.retries = False  # tries are counted here, with their own patience
-        configuration.connection_pool_maxsize = 32
+        target = kubeconfig.find(self.kubeconfig, self.context)
+        given = credentials.of(target, self.patience.request_s)
+        configuration = client.Configuration(host=target.server)
+        configuration.proxy = None  # the connections have it
+        api = client.ApiClient(configuration)
+        api.rest_client.pool_manager = transport.connections(target, given)
+        if given.authorization:
+            api.set_default_header("Authorization", given.authorization)
         with self._lock:
-            self._configuration = configuration
-            api = client.ApiClient(configuration)
+            self._target, self._renew_at_s, self._loaded = target, given.renew_at_s, object()
             self._core, self._custom = client.CoreV1Api(api), client.CustomObjectsApi(api)
 
     def _renewed(self):
-        """Read the kubeconfig again; return whether it could be: whoever writes a new token may be at it just now."""
-        try:
-            self._load()
-        except NoKubeconfig:
-            return False
-        return True
+        """Read the kubeconfig again, and run its plugin again; return whether it could be: whoever writes a new token may be at it
+        just now. Of several threads that ask at once one does it."""
+        loaded = self._loaded
+        with self._renewing:
+            if self._loaded is not loaded:
+                return True
+            try:
+                self._load()
+            except ClusterRefused as problem:
+                self._not_renewed = problem
+                return False
+            return True
 
-    def _own_namespace(self):
-        with contextlib.suppress(config.ConfigException, OSError, KeyError):
-            contexts, active = config.list_kube_config_contexts(self.kubeconfig)
-            chosen = next((one for one in contexts if one["name"] == self.context), active)
-            return chosen["context"].get("namespace")
-        return None
+    _not_renewed: ClusterRefused | None = None
 
     # --- the verbs ---
 
@@ -154,12 +148,14 @@ class Cluster:
         kind, name = thing["kind"], thing["metadata"].get("name", "")
         options = {"field_validation": "Strict", **({"dry_run": "All"} if dry_run else {})}
         doing = f"{'try to create' if dry_run else 'create'} the {kind} {name}"
-        return self._ask("create", kind, doing, body=thing, **options)
+        made = self._ask("create", kind, doing, body=thing, **options)
+        return made if dry_run else _checked(kind, made, doing)
 
     def get(self, kind, name):
         """Return an object, None if it is not there. Raises ``Refused`` for a namespace or a kind that the cluster does not know."""
         try:
-            return self._ask("read" if kind in CORE else "get", kind, f"get the {kind} {name}", name=name)
+            doing = f"get the {kind} {name}"
+            return _checked(kind, self._ask("read" if kind in CORE else "get", kind, doing, name=name), doing)
         except Refused as refusal:
             if refusal.status == 404 and not any(words in refusal.message for words in ("namespaces", *UNKNOWN_KIND)):
                 return None
@@ -189,16 +185,20 @@ class Cluster:
             options = {"limit": _PAGE, **({"label_selector": selector} if selector else {})}
             if following:
                 options["_continue"] = following
-            page = self._ask("list", kind, f"list {_plural(kind)}", **options)
-            found += page.get("items") or []
-            following = page["metadata"].get("continue")
+            doing = f"list {_plural(kind)}"
+            page = self._ask("list", kind, doing, **options)
+            items, metadata = page.get("items", []), page.get("metadata", {})
+            if not isinstance(items, list) or not isinstance(metadata, dict):
+                raise Unanswered("the answer is no list of Kubernetes", doing)
+            found += [_checked(kind, one, doing) for one in items]
+            following = metadata.get("continue")
             if not following:
-                return found, page["metadata"].get("resourceVersion", "")
+                return found, str(metadata.get("resourceVersion", ""))
 
     def nodes(self):
         """Return all nodes, None where these credentials may not list them."""
         try:
-            return tuple(self._ask("list", "Node", "list nodes").get("items") or ())
+            return tuple(self.list("Node")[0])
         except Refused as refusal:
             if refusal.status == 403:
                 return None
@@ -214,8 +214,11 @@ class Cluster:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": attributes},
         }
-        answer = self._ask("review", "SelfSubjectAccessReview", "ask what these credentials may", body=review)
-        return bool(answer.get("status", {}).get("allowed"))
+        doing = "ask what these credentials may"
+        status = self._ask("review", "SelfSubjectAccessReview", doing, body=review).get("status", {})
+        if not isinstance(status, dict):
+            raise Unanswered("the answer is no review of Kubernetes", doing)
+        return bool(status.get("allowed"))
 
     def watch(self, kind, version, selector=None, opened=lambda stream: None):
         """Yield (type, object) of what happens after a resourceVersion, until the server ends the watch.
@@ -232,16 +235,20 @@ class Cluster:
         }
         response = self._open("list", kind, doing, self.patience.silence_s, **options)
         opened(response)
-        for line in _lines(response, doing):
+        for line in _lines(response, doing, MAX_ANSWER_BYTES):
             event = _parsed(line, doing)
-            if event.get("type") == "ERROR":
-                status = event.get("object") or {}
-                raise Refused(status.get("code") or 500, status.get("message", ""), doing)
-            yield event.get("type"), event.get("object") or {}
+            what, thing = event.get("type"), event.get("object", {})
+            if not isinstance(thing, dict) or not isinstance(thing.get("metadata", {}), dict):
+                raise Unanswered("the answer is no event of Kubernetes", doing)
+            if what == "ERROR":
+                code = thing.get("code")
+                raise Refused(code if isinstance(code, int) else 500, str(thing.get("message", "")), doing)
+            yield what, thing if what == "BOOKMARK" else _checked(kind, thing, doing)
 
     def log(self, pod, container, since_s=None, follow=True, opened=lambda stream: None):
         """Yield the lines of a container's log as bytes with the kubelet's timestamp, from ``since_s`` seconds ago on.
 
+        A line of more than ``MAX_LOG_LINE_BYTES`` is cut there and ends with ``CUT``.
         Returns when the stream ends, which with ``follow`` can be before the container does: at a rotation, say.
         """
         doing = f"read the log of {pod}"
@@ -250,7 +257,7 @@ class Cluster:
             options["since_seconds"] = max(1, round(since_s))
         response = self._open("log", "Pod", doing, self.patience.log_s, name=pod, **options)
         opened(response)
-        yield from _lines(response, doing, rest_too=not follow)
+        yield from _lines(response, doing, MAX_LOG_LINE_BYTES, CUT.encode(), rest_too=not follow)
 
     # --- one request ---
 
@@ -265,15 +272,16 @@ class Cluster:
             try:
                 response = self._open(verb, kind, doing, self.patience.request_s, **options)
                 try:
-                    return _parsed(response.read(), doing)
+                    answer = _parsed(_bounded(response, doing), doing)
+                    self._answered = True
+                    return answer
                 except (urllib3.exceptions.HTTPError, OSError) as problem:
                     raise Unanswered(_words(problem), doing) from None
                 finally:
                     response.release_conn()
             except Refused as refusal:
-                if (
-                    refusal.status == 401 and not renewed
-                ):  # a token that ran out: the kubeconfig may hold, or make, a newer one
+                if refusal.status == 401 and not renewed:
+                    # a token that ran out: the kubeconfig may hold, or make, a newer one
                     renewed = self._renewed()
                     if renewed:
                         continue
@@ -281,9 +289,13 @@ class Cluster:
                 elif refusal.status not in _PASSING:
                     raise
                 if time.monotonic() > until:
+                    if refusal.status == 401 and self._not_renewed is not None:
+                        refusal.message = str(self._not_renewed)
                     raise
                 pause_s = max(refusal.retry_after_s or 0, wait_s)
-            except Unanswered:
+            except Unanswered as silence:
+                if not silence.passes:
+                    raise
                 if not self._answered:
                     until = min(until, began + FIRST_ANSWER_S)
                 if time.monotonic() > until:
@@ -295,13 +307,16 @@ class Cluster:
 
     def _open(self, verb, kind, doing, read_s, **options):
         """Make one request and return its open response; raise ``Refused`` or ``Unanswered``."""
+        if self._renew_at_s is not None and time.time() >= self._renew_at_s and not self._renewed():
+            self._renew_at_s = (
+                time.time() + RENEWAL_S
+            )  # with the old ones until then: the server says whether they still hold
         with self._lock:
             self.calls[verb, kind] = self.calls.get((verb, kind), 0) + 1
             function, arguments = self._function(verb, kind)
         timeout = (float(self.patience.request_s), float(read_s))
         try:
             response = function(*arguments, **options, _preload_content=False, _request_timeout=timeout)
-            self._answered = True
             self._note_clock(response.headers.get("Date"))
             return response
         except client.ApiException as problem:
@@ -344,16 +359,38 @@ def jittered(seconds):
     return seconds * random.uniform(0.75, 1.25)  # noqa: S311
 
 
-def _lines(response, doing, rest_too=False):
+def _lines(response, doing, most, cut=None, rest_too=False):
     """Yield the whole lines of a stream as bytes, however it is cut into chunks; raise ``Unanswered`` where it breaks off.
 
-    What stands after the last newline is half a line wherever a stream can end early; ``rest_too`` where it cannot.
+    Of a line with more than ``most`` bytes the first ones are kept, and then ``cut``; without a ``cut`` such a line is an
+    ``Unanswered`` that does not pass. What stands after the last newline is half a line wherever a stream can end early;
+    ``rest_too`` where it cannot.
     """
-    rest = b""
+    pieces, kept = [], 0
+
+    def take(piece):
+        nonlocal kept
+        if kept + len(piece) > most and cut is None:
+            raise Unanswered(f"one line of the answer has more than {most:,} bytes", doing, passes=False)
+        if kept <= most:
+            piece = piece[: most + 1 - kept]
+            pieces.append(piece)
+            kept += len(piece)
+
+    def line():
+        nonlocal kept
+        whole = b"".join(pieces)
+        pieces.clear()
+        kept = 0
+        return whole if len(whole) <= most else whole[:most] + cut
+
     try:
         for chunk in response.stream(65536):
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from lines
+            *ended, rest = chunk.split(b"\n")
+            for piece in ended:
+                take(piece)
+                yield line()
+            take(rest)
     except (
         urllib3.exceptions.HTTPError,
         OSError,
@@ -362,30 +399,60 @@ def _lines(response, doing, rest_too=False):
         raise Unanswered(_words(problem), doing) from None
     finally:
         response.close()
-    if rest and rest_too:
-        yield rest
+    if kept and rest_too:
+        yield line()
+
+
+def _bounded(response, doing):
+    """Return the body of an answer, of at most ``MAX_ANSWER_BYTES``."""
+    raw = response.read(MAX_ANSWER_BYTES + 1)
+    if len(raw) > MAX_ANSWER_BYTES:
+        raise Unanswered(f"the answer has more than {MAX_ANSWER_BYTES:,} bytes", doing, passes=False)
+    return raw
 
 
 def _parsed(raw, doing):
+    """Return the object in an answer's JSON, without what is null in it: to Kubernetes that is the same as not there."""
     try:
-        return json.loads(raw) if raw else {}
+        value = json.loads(raw, object_pairs_hook=_without_nulls) if raw else {}
+    except RecursionError:
+        raise Unanswered("the answer is nested too deeply", doing) from None
     except ValueError:
-        raise Unanswered("the answer is cut, or no JSON", doing) from None
+        page = b"<html" in raw[:1000].lower()
+        words = "the answer is an HTML page, of a login or a proxy perhaps" if page else "the answer is cut, or no JSON"
+        raise Unanswered(words, doing) from None
+    if not isinstance(value, dict):
+        raise Unanswered("the answer is JSON and no object of Kubernetes", doing)
+    return value
+
+
+def _without_nulls(pairs):
+    return {key: value for key, value in pairs if value is not None}
+
+
+def _checked(kind, thing, doing):
+    try:
+        objects.check_kept(kind, thing)
+    except objects.Malformed as problem:
+        raise Unanswered(f"the answer is no {kind} of Kubernetes: {problem}", doing) from None
+    return thing
 
 
 def _message(problem):
     """Return the server's own words of a refusal: of its Status object, else its body."""
+    body = problem.body if isinstance(problem.body, str | bytes) else ""
     try:
-        return json.loads(problem.body)["message"]
-    except (ValueError, KeyError, TypeError):
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return str(problem.body or problem.reason or "")
 
 
 def _retry_after(headers):
     try:
-        return max(0.0, float((headers or {})["Retry-After"]))
+        asked_s = float((headers or {})["Retry-After"])
     except (KeyError, TypeError, ValueError):
         return None
+    return asked_s if 0.0 <= asked_s < math.inf else None
 
 
 def _words(problem):

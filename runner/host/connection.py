@@ -1,13 +1,59 @@
 """The flags that every verb with a cluster has, and what they make: the connection, and how runs are attended to."""
 
+import argparse
 import dataclasses
 import sys
 from pathlib import Path
 
-from runner.contract.errors import ClusterRefused
 from runner.contract.text import printable
-from runner.host import attend, phases, runs
-from runner.host.cluster import Cluster, NoKubeconfig, Patience
+from runner.host import attend, objects, phases, runs
+from runner.host.cluster import Cluster, Patience
+
+MOST_S = 366 * 24 * 3600  # a time that is longer is a mistake
+
+
+def seconds(text: str) -> float:
+    """Return a time in seconds as a flag gives it: 0 or more, and at most a year."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{printable(text, 60)!r} is no number of seconds") from None
+    if not 0 <= value <= MOST_S:  # neither is nan
+        raise argparse.ArgumentTypeError(f"{printable(text, 60)} is not between 0 and {MOST_S:,} seconds, a year")
+    return value
+
+
+def some_seconds(text: str) -> float:
+    """Return a time in seconds that is not 0: what nothing can be done in would always be too short."""
+    value = seconds(text)
+    if not value:
+        raise argparse.ArgumentTypeError("0 seconds are too short for this")
+    return value
+
+
+def whole_seconds(text: str) -> int:
+    """Return a time in whole seconds, at least one, as a Job's deadline is given."""
+    value = some_seconds(text)
+    if value != int(value):
+        raise argparse.ArgumentTypeError(f"{printable(text, 60)} is no whole number of seconds")
+    return int(value)
+
+
+def run_name(text: str) -> str:
+    """Return the name of a run. One with a slash or a dot before another would lead out of the folder of the runs."""
+    if not objects.SUBDOMAIN.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{printable(text, 80)!r} is no name of a Job: small letters, digits, hyphens and dots, at most 253"
+        )
+    return text
+
+
+def namespace_name(text: str) -> str:
+    if not objects.LABEL.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{printable(text, 80)!r} is no name of a namespace: small letters, digits and hyphens, at most 63"
+        )
+    return text
 
 
 def add_flags(parser):
@@ -16,11 +62,15 @@ def add_flags(parser):
         "--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config, then the pod's own"
     )
     place.add_argument("--context", help="a context of the kubeconfig (default: its current one)")
-    place.add_argument("--namespace", help="default: that of the context, then bloomz-bench")
+    place.add_argument("--namespace", type=namespace_name, help="default: that of the context, then bloomz-bench")
     for name, what in _PATIENCE.items():
         default = getattr(Patience(), f"{name}_s")
         place.add_argument(
-            f"--{name}-timeout-s", type=float, default=default, metavar="S", help=f"{what} (default: %(default)g)"
+            f"--{name}-timeout-s",
+            type=seconds if name == "passing" else some_seconds,
+            default=default,
+            metavar="S",
+            help=f"{what} (default: %(default)g)",
         )
     parser.add_argument(
         "--runs",
@@ -32,7 +82,7 @@ def add_flags(parser):
 
 
 _PATIENCE = {
-    "request": "how long an answer may take",
+    "request": "how long an answer may take, and a credential plugin where there is no terminal",
     "passing": "how long to try again what a server says passes (429, 5xx), or does not answer; 15 s where it never has",
     "watch": "how long a watch is asked to last",
     "silence": "how long a watch may say nothing, more than it lasts",
@@ -45,19 +95,19 @@ def add_follow_flags(parser):
     for name, default in phases.DEADLINES.items():
         told = "for ever" if default is None else f"{default:g}"
         waits.add_argument(
-            f"--{name}-s", type=float, default=default, metavar="S", help=f"{phases.MEANING[name]} (default: {told})"
+            f"--{name}-s", type=seconds, default=default, metavar="S", help=f"{phases.MEANING[name]} (default: {told})"
         )
     manner = attend.Manner()
     waits.add_argument(
         "--poll-s",
-        type=float,
+        type=some_seconds,
         default=manner.poll_s,
         metavar="S",
         help="between lists where watches fail (default: %(default)g)",
     )
     waits.add_argument(
         "--drain-s",
-        type=float,
+        type=seconds,
         default=manner.drain_s,
         metavar="S",
         help="for logs, after a run's end (default: %(default)g)",
@@ -70,15 +120,10 @@ def add_follow_flags(parser):
 
 
 def connect(options):
-    """Return the ``Cluster`` that the flags name. Raises ``ClusterRefused`` where no kubeconfig can be used."""
+    """Return the ``Cluster`` that the flags name. Raises ``ClusterRefused`` where no kubeconfig can be used, ``NoCluster`` where
+    there is none at all."""
     patience = Patience(**{f"{name}_s": getattr(options, f"{name}_timeout_s") for name in _PATIENCE})
-    try:
-        return Cluster(options.kubeconfig, options.context, options.namespace, patience)
-    except NoKubeconfig as problem:
-        raise ClusterRefused(
-            f"No kubeconfig can be used: {printable(str(problem), 300).rstrip('.')}. Name one with"
-            " --kubeconfig or KUBECONFIG; `kubectl config get-contexts` shows what there is."
-        ) from None
+    return Cluster(options.kubeconfig, options.context, options.namespace, patience)
 
 
 def manner(options):

@@ -21,6 +21,7 @@ def parser():
         "names",
         nargs="*",
         metavar="RUN",
+        type=connection.run_name,
         help="names of Jobs, MPIJobs or JobSets (default: all of this kit that are there)",
     )
     connection.add_flags(described)
@@ -37,9 +38,8 @@ def main(arguments):
         raise refusal.as_error(problem, cluster) from None
     attend.Attendance(cluster, wanted, connection.manner(options), connection.show).until_done()
     for run in wanted:
-        if run.measures:
-            for path in run.log_files:
-                print(path)
+        for path in run.results:
+            print(path)
     failed = [run.error for run in wanted if run.error is not None]
     for error in failed:
         connection.show(f"runner: {error}")

@@ -1,15 +1,17 @@
 """Read rendered manifests, and make of them what is submitted: names, deadlines, and the Job that takes results off a volume."""
 
 import copy
+import os
+import re
 import shlex
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import yaml
-
-from runner.contract import strictjson
+from runner.contract import files, strictjson
 from runner.contract.errors import InputError, UsageError
+from runner.contract.text import printable
+from runner.host import kubeyaml, objects
 
 COMPONENT = "app.kubernetes.io/component"
 KIT = {"app.kubernetes.io/name": "bloomz-bench"}
@@ -19,7 +21,7 @@ SHA256, DEADLINE, IMAGE_PROBLEM = (
     f"bloomz-bench.dev/{name}" for name in ("spec-sha256", "deadline-seconds", "image-problem")
 )
 REQUEST = "bloomz-bench.dev/run-id"  # a label: the request's id, which names the folder of its results
-RUNS = ("Job", "MPIJob", "JobSet")
+RUNS = objects.RUNS
 MAX_NAME = 45  # leaves room for what is put after it, "-launcher" or a pod's own letters, within 63 characters
 RESULTS = "/results"
 WAIT_FOR_WEIGHTS_S = 60
@@ -55,46 +57,48 @@ def component(thing):
 
 
 def read(places):
-    """Return the objects of manifest files, or of the ``*.yaml`` of folders, in the order in which kubectl takes them.
+    """Return the objects of manifest files, or of the YAML and JSON files of folders, in the order in which kubectl takes them.
 
     Folders are not searched deeper, as with ``kubectl apply -f``. Raises ``InputError`` for what is no manifest.
     """
-    found = []
-    for place in map(Path, places):
-        if not place.exists():
-            raise InputError(f"{place} does not exist. Render it: `python -m runner render --out {place}`.")
-        files = sorted(place.glob("*.yaml")) if place.is_dir() else [place]
-        for file in files:
-            found += [Manifest(thing, file) for thing in _documents(file)]
-    return [one for one in found if one.kind != "Kustomization"]
+    return [
+        Manifest(thing, file) for place in map(Path, places) for file in _files(place) for thing in _documents(file)
+    ]
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads YAML as kubectl does, to which 2026-11-26 is text."""
-
-    yaml_implicit_resolvers = {
-        first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
+def _files(place):
+    if not os.path.lexists(place):
+        render = shlex.join(["python", "-m", "runner", "render", "--out", str(place)])
+        raise InputError(f"{place} does not exist. Render it: `{render}`.")
+    if not place.is_dir():
+        return [place]
+    try:
+        return sorted(one for one in place.iterdir() if one.suffix in (".yaml", ".yml", ".json"))
+    except OSError as problem:
+        raise InputError(f"{place} cannot be read: {files.reason(problem)}. Check the path.") from None
 
 
 def _documents(file):
+    raw = files.read_bytes(file, kubeyaml.MAX_BYTES, InputError, "Render it again.")
     try:
-        documents = list(yaml.load_all(file.read_text(encoding="utf-8"), Loader=_Loader))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as problem:
-        raise InputError(f"{file} is no manifest: {' '.join(str(problem).split())}. Render it again.") from None
-    for thing in documents:
-        if thing is None:
-            continue
-        if (
-            not isinstance(thing, dict)
-            or not isinstance(thing.get("kind"), str)
-            or "name" not in (thing.get("metadata") or {})
-        ):
-            if isinstance(thing, dict) and thing.get("kind") == "Kustomization":
-                continue
-            raise InputError(f"{file} holds something without kind or name. Render it again.")
-        yield thing
+        found = []
+        for document in kubeyaml.documents(raw):
+            listed = isinstance(document, dict) and document.get("kind") == "List"
+            items = document.get("items", []) if listed else [document]
+            if not isinstance(items, list):
+                raise objects.Malformed("its items are no list")
+            found += items
+        things = [one for one in found if not _is_nothing(one)]
+        for thing in things:
+            objects.check_manifest(thing)
+    except (kubeyaml.NotKubernetes, objects.Malformed) as problem:
+        raise InputError(f"{file} is no manifest: {problem}. Render it again.") from None
+    return things
+
+
+def _is_nothing(document):
+    """Return whether a document is empty, or for kustomize alone."""
+    return document is None or (isinstance(document, dict) and document.get("kind") == "Kustomization")
 
 
 def of_component(manifests, name, only=None):
@@ -184,8 +188,10 @@ def to_submit(thing, deadline_s=None, alone=True):
     annotations[SHA256] = strictjson.sha256_of(made["spec"])
     if deadline_s is None and alone:
         deadline_s = annotations.get(DEADLINE)
-        if deadline_s is not None and not str(deadline_s).isdecimal():
-            raise InputError(f"{DEADLINE} of {metadata['name']} is {deadline_s!r}, no number of seconds. Render again.")
+        if deadline_s is not None and not re.fullmatch("[0-9]{1,9}", deadline_s):
+            raise InputError(
+                f"{DEADLINE} of {metadata['name']} is {printable(deadline_s, 60)!r}, no number of seconds. Render again."
+            )
     if deadline_s is not None:  # a JobSet has none of its own: its Jobs have
         of_operator = made["kind"] == "MPIJob"
         for limited in [made["spec"].setdefault("runPolicy", {})] if of_operator else _job_specs(made):
@@ -203,7 +209,7 @@ def to_submit(thing, deadline_s=None, alone=True):
 
 def _check_labels(made):
     """Refuse a run that lost, as by kustomize, the labels by which its objects are found: it would seem to be gone."""
-    for metadata in (made["metadata"], *(template["metadata"] for template in templates(made))):
+    for metadata in (made["metadata"], *(template.get("metadata", {}) for template in templates(made))):
         labels = metadata.get("labels") or {}
         lost = [f"{key}={value}" for key, value in KIT.items() if labels.get(key) != value]
         if lost:
@@ -236,9 +242,10 @@ def to_collect(thing, since=None):
     if container is None:
         return None
     mount = _mount(container, RESULTS)
-    volume = copy.deepcopy(next(one for one in spec["volumes"] if one["name"] == mount["name"]))
-    if "persistentVolumeClaim" not in volume:
+    mounted = [copy.deepcopy(one) for one in spec.get("volumes", []) if one["name"] == mount["name"]]
+    if not mounted or "persistentVolumeClaim" not in mounted[0]:
         return None
+    volume = mounted[0]
     volume["persistentVolumeClaim"]["readOnly"] = True
     small = {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "128Mi"}
     pod = {key: copy.deepcopy(spec[key]) for key in _KEPT_OF_POD if key in spec}
@@ -308,7 +315,7 @@ def _frames_command(container, thing, since):
     arguments = ["frames", place, *(["--since", since] if since else [])]
     command, given = list(container.get("command") or []), list(container.get("args") or [])
     if command[1:2] == ["-c"]:
-        words = shlex.split(command[2])
+        words = _words(command[2:3])
         command = words[words.index("exec") + 1 :] if "exec" in words else words
     if "bench" in command:
         return {"command": [*command[: command.index("bench")], *arguments]}
@@ -316,10 +323,22 @@ def _frames_command(container, thing, since):
     return {**({"command": command} if command else {}), "args": [*before, *arguments]}
 
 
+def _words(line):
+    """Return the words of a shell line, none of one that a shell would refuse."""
+    try:
+        return shlex.split("".join(line))
+    except ValueError:
+        return []
+
+
 def since(created, started=None):
     """Return the earliest name that an attempt of a Job can have: that of the moment when its container ``started``, which the
-    same clock tells; where that is not known, the Job was ``created`` by the API server's, and its node's may be some minutes behind."""
-    time = _time(started) if started else _time(created) - timedelta(minutes=10)
+    same clock tells; where that is not known, the Job was ``created`` by the API server's, and its node's may be some minutes behind.
+    None where they tell no time."""
+    try:
+        time = _time(started) if started else _time(created) - timedelta(minutes=10)
+    except (OverflowError, ValueError):
+        return None
     return f"{time:%Y%m%dT%H%M%SZ}"
 
 

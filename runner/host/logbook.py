@@ -1,18 +1,23 @@
 """Keep the logs of containers as files: followed while they run, opened again wherever a stream ends early, no line twice.
 
+Secrets in a line are masked before it is kept; the lines of a frame stay as they are, to the byte, since their digest is checked.
+
 A stream that follows can end at a rotation, break off, or fall silent. What is kept is then read again from a little before the
 last line, and lines that are known are left out by their time and text.
 """
 
 import collections
+import io
 import math
+import os
+import re
 import threading
 import time
 from datetime import datetime, timezone
 
-from runner.contract import frame
+from runner.contract import files, frame, secrets
 from runner.contract.errors import DamagedResult
-from runner.host.cluster import Refused, Unanswered, jittered
+from runner.host.cluster import CUT, MAX_LOG_LINE_BYTES, Refused, Unanswered, jittered
 
 KNOWN_LINES = 250_000  # of 40 bytes, in the 10 MiB at which a kubelet rotates a log (containerLogMaxSize)
 OVERLAP_S = 10.0
@@ -20,6 +25,9 @@ STREAMS = (
     8  # followed at the same time, and as many read to their end; the logs of others are read when their turn comes
 )
 TRIES_AFTER_THE_END = 5
+TOLD = 2000  # characters of a line that are shown, and kept to be quoted
+_MAX_KEPT = 2 * MAX_LOG_LINE_BYTES  # of a line here; one that this module kept is shorter
+_OF_A_FRAME = re.compile(rf"[^ ]* {re.escape(frame.MARK)}(begin|part|end) [0-9A-Za-z-]+[A-Za-z0-9+/= ]*\r?")
 
 
 class Log(threading.Thread):
@@ -92,17 +100,18 @@ class Log(threading.Thread):
 
     def _remember(self):
         """Know the lines of an earlier time, so that following again adds to the same file; drop one that was cut."""
-        if not self.path.exists():
+        if not os.path.lexists(self.path):
             return
-        whole = 0
-        with self.path.open("r+b") as file:
-            for line in file:
+        whole = read = 0
+        with files.open_regular(self.path) as file:
+            for line in iter(lambda: file.readline(_MAX_KEPT), b""):
+                read += len(line)
                 if line.endswith(b"\n"):
-                    whole += len(line)
+                    whole = read
                     self._most_known += 1  # all of them are read again
                     self._is_new(line[:-1])
                     self.tail.append(_text(line[:-1]))
-            file.truncate(whole)
+        os.truncate(self.path, whole)
         self._last = None  # what came between is unknown: read all again
 
     def _follow(self, file):
@@ -145,6 +154,7 @@ class Log(threading.Thread):
         return max(0.0, time.time() + ahead_s - self._last) + OVERLAP_S
 
     def _keep(self, file, line):
+        line = _masked(line)
         if not self._is_new(line):
             return False
         file.write(line + b"\n")
@@ -168,9 +178,20 @@ class Log(threading.Thread):
         return True
 
 
+def _masked(line):
+    """Return a line with the secrets in it masked, and a line of a frame as it is."""
+    text = line.decode("utf-8", errors="surrogateescape")
+    if _OF_A_FRAME.fullmatch(text):
+        return line
+    return secrets.mask(text).encode("utf-8", errors="surrogateescape")
+
+
 def _text(line):
-    """Return a line without the kubelet's time."""
-    return line.decode("utf-8", errors="replace").partition(" ")[2]
+    """Return a line without the kubelet's time, and not all of a long one."""
+    text = line.decode("utf-8", errors="replace").partition(" ")[2]
+    if len(text) <= TOLD:
+        return text
+    return f"{text[: TOLD - len(CUT) - 1]}…{CUT if text.endswith(CUT) else ''}"
 
 
 def _time(line):
@@ -182,13 +203,19 @@ def _time(line):
         return None
 
 
+def _pieces(text):
+    """Yield the lines of a text, one that is longer than any that this module keeps in pieces."""
+    while piece := text.readline(_MAX_KEPT):
+        yield piece
+
+
 def frames(paths):
     """Return the whole results in some logs, and what is wrong with those that are whole in none, both by attempt."""
     whole: dict[str, bytes] = {}
     problems: dict[str, DamagedResult] = {}
     for path in paths:
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            found, broken = frame.read(lines, str(path))
+        with files.open_regular(path) as raw, io.TextIOWrapper(raw, encoding="utf-8", errors="replace") as text:
+            found, broken = frame.read(_pieces(text), str(path))
         whole |= found
         problems |= broken
     return whole, {attempt: problem for attempt, problem in problems.items() if attempt not in whole}

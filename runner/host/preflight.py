@@ -2,9 +2,9 @@
 
 import shlex
 
-from runner.contract.errors import ClusterRefused
+from runner.contract.errors import ClusterRefused, InputError
 from runner.contract.text import printable
-from runner.host import jobs, refusal
+from runner.host import images, jobs, refusal
 from runner.host.cluster import GROUPS, Refused, Unanswered
 from runner.host.diagnosis.problem import condition, quantity
 from runner.host.manifests import names
@@ -34,12 +34,27 @@ def rights(kinds, queued=False):
     return [(group, resource, sub, verb) for group, resource, sub, verbs in every for verb in verbs]
 
 
+def check_images(runs):
+    """Refuse runs whose images cannot be pulled, or are not named by digest. No cluster is asked."""
+    for thing in runs:
+        name = thing["metadata"]["name"]
+        problem = thing["metadata"].get("annotations", {}).get(jobs.IMAGE_PROBLEM)
+        if problem:
+            raise ClusterRefused(f"The image of {name} cannot be pulled: {printable(problem, 600).rstrip('.')}.")
+        tagged = images.by_tag(thing)
+        if tagged:
+            raise InputError(
+                f"{name} takes the image {printable(tagged[0], 300) or 'without a name'}, which is not named by digest"
+                " (REPOSITORY@sha256:...): what a tag names can change between two runs. Render with"
+                " `--image STACK=REPOSITORY@sha256:...`, or put the digest into the manifest."
+            )
+
+
 def check(cluster, manifests, runs, show):
     """Raise ``ClusterRefused`` with the first thing that would keep ``runs`` (objects as submitted) from running.
 
     Returns the ConfigMaps of the manifests that they name and that are not there yet.
     """
-    _check_images(runs)
     try:
         _check_rights(cluster, manifests, runs)
         missing = _check_needs(cluster, manifests, runs)
@@ -53,11 +68,10 @@ def check(cluster, manifests, runs, show):
     return missing
 
 
-def _check_images(runs):
-    for thing in runs:
-        problem = thing["metadata"].get("annotations", {}).get(jobs.IMAGE_PROBLEM)
-        if problem:
-            raise ClusterRefused(f"The image of {thing['metadata']['name']} cannot be pulled: {problem.rstrip('.')}.")
+def settings(manifests, runs):
+    """Return the ConfigMaps of the manifests that runs name."""
+    named = {need for thing in runs for need in jobs.needs(thing)}
+    return [jobs.anywhere(one.thing) for one in manifests if one.kind == "ConfigMap" and (one.kind, one.name) in named]
 
 
 def _check_rights(cluster, manifests, runs):
@@ -96,7 +110,7 @@ def _how_to_create(cluster, manifest):
     apply = shlex.join(["kubectl", *cluster.place, "apply", "-f"])
     rendered_for = manifest.thing["metadata"].get("namespace", cluster.namespace) if manifest else names.NAMESPACE
     if rendered_for == cluster.namespace:
-        return f"`{apply} {manifest.file if manifest else 'k8s/'}`"
+        return f"`{apply} {shlex.quote(str(manifest.file)) if manifest else 'k8s/'}`"
     return f"`python -m runner render --namespace {cluster.namespace} --out FOLDER`, then `{apply} FOLDER`"
 
 

@@ -13,7 +13,6 @@ def as_error(problem, cluster):
             problem.message,
             problem.doing,
             cluster.namespace,
-            cluster.package_version,
             problem.retry_after_s,
             cluster.place,
         )

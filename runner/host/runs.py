@@ -5,8 +5,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.contract.errors import KitError, NotStarted
-from runner.host import jobs, phases
+from runner.contract.errors import DamagedResult, KitError, NotStarted
+from runner.host import images, jobs, phases
 from runner.host.cluster import Refused, Unanswered
 from runner.host.diagnosis import Observed
 from runner.host.diagnosis.problem import name_of
@@ -24,12 +24,13 @@ POD_LABELS = {
 class Run:
     """One run that is attended to. ``thing`` is what was submitted, or the object as the cluster has it; ``folder`` is where its
     logs and evidence lie; ``job_of`` the run whose results this one only takes off its volume; until ``expected_until_s`` it may
-    be missing from what is watched, since it was only just created."""
+    be missing from what is watched, since it was only just created; ``images`` are the digests that were asked for, by container."""
 
     name: str
     kind: str
     thing: dict
     folder: Path
+    images: dict[str, str]
     job_of: "Run | None" = None
     stage: phases.Stage | None = None
     timer: phases.Timer = field(default_factory=phases.Timer)
@@ -47,7 +48,7 @@ class Run:
     def of(cls, thing, cluster, folder):
         """Return the run of an object with its kind."""
         name = name_of(thing)
-        return cls(name, thing["kind"], thing, folder_of(folder, cluster, name))
+        return cls(name, thing["kind"], thing, folder_of(folder, cluster, name), images.asked(thing))
 
     @property
     def measures(self):
@@ -57,7 +58,12 @@ class Run:
     @property
     def log_files(self):
         """Return the logs that lie here, of this process and of earlier ones."""
-        return sorted(self.folder.glob("*.log"))
+        return sorted(path for path in self.folder.glob("*.log") if path.is_file())
+
+    @property
+    def results(self):
+        """Return the logs that results may be taken from: none of a run without any, or of one that ran other software."""
+        return self.log_files if self.measures and not isinstance(self.error, DamagedResult) else []
 
 
 def folder_of(folder, cluster, name):

@@ -6,11 +6,22 @@ import time
 
 import yaml
 
-from runner.contract.errors import ClusterRefused, Interrupted, JobFailed, NotStarted, ResultLost, UsageError
+from runner.contract import secrets
+from runner.contract.errors import (
+    ClusterRefused,
+    DamagedResult,
+    Interrupted,
+    JobFailed,
+    NotStarted,
+    ResultLost,
+    Unreachable,
+    UsageError,
+)
 from runner.host import attend, connection, evidence, jobs, preflight, refusal, runs
 from runner.host.cluster import Refused, Unanswered
 from runner.host.diagnosis import diagnose, ending
 from runner.host.diagnosis.problem import name_of
+from runner.host.kubeconfig import NoCluster
 from runner.host.runs import Run
 
 
@@ -37,11 +48,13 @@ def parser():
         help="create all at once, as patient as they were rendered, and return; names go to standard output, for `follow`",
     )
     described.add_argument(
-        "--dry-run", action="store_true", help="check, print exactly what would be created, and create nothing"
+        "--dry-run",
+        action="store_true",
+        help="check, print exactly what would be created, and create nothing; where there is no kubeconfig, check the manifests alone",
     )
     described.add_argument(
         "--deadline-s",
-        type=int,
+        type=connection.whole_seconds,
         metavar="S",
         help="each Job's own deadline (default: that of its model; as rendered with --detach)",
     )
@@ -63,10 +76,22 @@ def main(arguments):
             " wrote."
         )
     before = [jobs.to_submit(one.thing) for one in jobs.of_component(manifests, "prefetch")]
-    cluster = connection.connect(options)
-    settings = preflight.check(cluster, manifests, before + wanted, connection.show)
+    preflight.check_images(before + wanted)
+    try:
+        cluster = connection.connect(options)
+        settings = preflight.check(cluster, manifests, before + wanted, connection.show)
+    except NoCluster as problem:
+        if not options.dry_run:
+            raise
+        connection.show(f"No cluster was asked, and the manifests alone were checked. {problem}")
+        settings = preflight.settings(manifests, before + wanted)
+    except Unreachable:
+        if options.dry_run:
+            _print([*preflight.settings(manifests, before + wanted), *before, *wanted])
+            connection.show("The manifests alone were checked; what is printed was not shown to the cluster.")
+        raise
     if options.dry_run:
-        print(yaml.safe_dump_all([*settings, *before, *wanted], sort_keys=False), end="")
+        _print([*settings, *before, *wanted])
         return 0
     try:
         for thing in settings:
@@ -76,6 +101,10 @@ def main(arguments):
         raise refusal.as_error(problem, cluster) from None
 
 
+def _print(things):
+    print(yaml.safe_dump_all(map(secrets.mask_json, things), sort_keys=False, allow_unicode=True), end="")
+
+
 def _run_all(cluster, before, wanted, options):
     """Create and follow each run in turn; return the exit code of the first that went wrong. One of ``wanted`` does not keep the
     next from it, as one of ``before`` does."""
@@ -83,7 +112,7 @@ def _run_all(cluster, before, wanted, options):
     for number, thing in enumerate([*before, *wanted], 1):
         try:
             _run(cluster, thing, options)
-        except (ClusterRefused, JobFailed, NotStarted, ResultLost) as error:
+        except (ClusterRefused, DamagedResult, JobFailed, NotStarted, ResultLost) as error:
             if number <= len(before):
                 raise
             connection.show(f"runner: {error}")
@@ -109,9 +138,8 @@ def _run(cluster, thing, options):
         print(run.name)
         return
     attend.Attendance(cluster, [run], connection.manner(options), connection.show).until_done()
-    if run.measures:
-        for path in run.log_files:
-            print(path, flush=True)
+    for path in run.results:
+        print(path, flush=True)
     if run.error is not None:
         raise run.error
 

@@ -29,6 +29,10 @@ def nothing_remembered(monkeypatch):
         ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl", "***"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----", "***"),
         ("AKIAABCDEFGHIJKLMNOP", "***"),
+        ("export HUB_TOKEN=abc", "export HUB_TOKEN=***"),
+        ("2026-11-26T10:00:00Z note: HUB_TOKEN=abc", "2026-11-26T10:00:00Z note: HUB_TOKEN=***"),
+        ("run --x y --hub-token abc", "run --x y --hub-token ***"),
+        ("a=b=API_KEY=abc", "a=b=API_KEY=***"),
     ],
 )
 def test_a_secret_is_masked_where_it_stands(text, masked):
@@ -89,3 +93,8 @@ def test_a_json_value_is_masked_in_texts_keys_and_under_the_names_of_secrets():
         "output_tokens": [[100]],
         "tokens": {"text": ["plain"]},
     }
+
+
+@pytest.mark.parametrize("piece", ["a.", "eyJ-", "a+", "token ", "://"])
+def test_a_secret_at_the_end_of_a_long_hostile_line_is_masked_at_once(piece):
+    assert secrets.mask(f"{piece * 30_000} HUB_TOKEN=abc") == f"{piece * 30_000} HUB_TOKEN=***"

@@ -38,7 +38,8 @@ class Client:
         """Run one verb and return its exit code; ``out`` and ``err`` hold what it printed."""
         own = ["--results", str(self.tmp_path / "results")] if verb == "collect" else []
         if verb in FAST:
-            own = ["--kubeconfig", self.kubeconfig, "--runs", str(self.runs), *FAST[verb]]
+            named = ["--kubeconfig", self.kubeconfig] if self.kubeconfig else []  # else where kubectl would find one
+            own = [*named, "--runs", str(self.runs), *FAST[verb]]
         code = runner.main([verb, *own, *map(str, arguments)])
         self.out, self.err = self._capfd.readouterr()
         return code

@@ -17,6 +17,7 @@ def answers():
     """Yield (name, problem) of what the API server itself can say."""
     kinds = 'Internal error occurred: resource "mpijobs"'
     told = {
+        "302": (302, ""),
         "401": (401, "Unauthorized"),
         "403": (403, 'jobs.batch is forbidden: User "someone" cannot create resource "jobs"'),
         "403 quota": (
@@ -50,9 +51,12 @@ def answers():
     for name, (status, message) in told.items():
         yield (
             f"HTTP {name}",
-            requests.refused(status, message, "create the Job x", "bench", "37.0.2", 3.0 if status == 429 else None),
+            requests.refused(status, message, "create the Job x", "bench", 3.0 if status == 429 else None),
         )
-    yield "HTTP 401, package", requests.refused(401, "Unauthorized", "create the Job x", "bench", "36.0.1")
+    plugin = (
+        "No kubeconfig can be used: the credential plugin aws of the user u did not end within 30 s and was stopped"
+    )
+    yield "HTTP 401, not renewed", requests.refused(401, plugin, "create the Job x", "bench")
     yield (
         "HTTP 404 MPIJob",
         requests.refused(404, "the server could not find the requested resource", "create the MPIJob x", "bench"),
@@ -65,6 +69,7 @@ def answers():
         "TLS": "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate",
         "proxy": "Cannot connect to proxy. OSError('Tunnel connection failed: 403 Forbidden')",
         "timeout": "HTTPSConnectionPool(host='api', port=6443): Read timed out. (read timeout=30.0)",
+        "no Kubernetes": "the answer is an HTML page, of a login or a proxy perhaps",
         "unreachable": "Failed to establish a new connection: [Errno 111] Connection refused",
     }
     for name, told_by_transport in words.items():

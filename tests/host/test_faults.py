@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import random
 import threading
 import time
@@ -76,6 +77,9 @@ FAULTS = {
     "create's answer lost": [Fault(("create", "jobs"), "cut", 1)],
     "create dropped": [Fault(("create", "jobs"), "drop", 2)],
     "get dropped": [Fault(("get", "jobs"), "drop", 2)],
+    "watch of pods tells no JSON": [Fault(("watch", "pods"), "body", 2, message="no JSON\n")],
+    "watch of pods tells no object": [Fault(("watch", "pods"), "body", 2, message='{"type": "ADDED", "object": 5}\n')],
+    "list of pods is a login page once": [Fault(("list", "pods"), "body", 1, message="<html>Log in</html>")],
     "review busy": [Fault(("create", "selfsubjectaccessreviews"), "status", 2, 429, retry_after="0")],
 }
 
@@ -312,6 +316,64 @@ def test_what_stays_refused_is_told_with_the_way_back(client, cluster, fault, ki
     assert client.jobs()
 
 
+POD = {"metadata": {"name": "p", "uid": "u"}, "spec": {"containers": [{"name": "c"}]}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("<!DOCTYPE html><html>Log in</html>", "the answer is an HTML page, of a login or a proxy perhaps"),
+        ('{"items": [', "the answer is cut, or no JSON"),
+        ("[" * 100_000, "the answer is nested too deeply"),
+        ("[]", "the answer is JSON and no object of Kubernetes"),
+        ("5", "the answer is JSON and no object of Kubernetes"),
+        ({"items": 5}, "the answer is no list of Kubernetes"),
+        ({"items": [], "metadata": []}, "the answer is no list of Kubernetes"),
+        ({"items": [None]}, "the answer is no Pod of Kubernetes: it is empty, not a mapping"),
+        ({"items": [{**POD, "metadata": None}]}, "metadata is missing"),
+        ({"items": [{**POD, "metadata": {"name": "../p", "uid": "u"}}]}, "metadata.name is the text '../p', not a name"),
+        ({"items": [{**POD, "metadata": {"name": "p", "uid": "../u"}}]}, "metadata.uid is the text '../u', not an identifier"),
+        ({"items": [{**POD, "spec": {"containers": None}}]}, "spec.containers is missing"),
+        ({"items": [{**POD, "status": "x"}]}, "status is the text 'x', not a mapping"),
+        ({"items": [{**POD, "status": {"containerStatuses": [{"name": "../c"}]}}]}, "containerStatuses[0].name is the text '../c'"),
+        ({"items": [{**POD, "status": {"conditions": [{"type": 5}]}}]}, "status.conditions[0].type is the number 5, not text"),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_nothing_of_kubernetes_is_told_in_a_sentence(client, cluster, answer, told):
+    Play(cluster, stands)
+    body = answer if isinstance(answer, str) else json.dumps(answer)
+    cluster.faults.append(Fault(("list", "pods"), "body", 10_000, message=body))
+    assert client.submit("--passing-timeout-s", "0.2") == Unreachable.exit_code, client.err
+    assert f"What {client.server.url} answers is nothing of Kubernetes (list Pods): " in client.err
+    assert told in client.err
+    assert f"Come back: `{client.again('follow')} {client.name}`." in client.err
+
+
+def test_a_login_page_in_the_server_s_place_is_not_waited_for_as_a_server_is(client, cluster, monkeypatch):
+    monkeypatch.setattr(host_cluster, "FIRST_ANSWER_S", 0.2)
+    cluster.faults.append(Fault((), "body", 10_000, message="<html>Log in</html>"))
+    began_s = time.monotonic()
+    assert client.submit("--passing-timeout-s", "600") == Unreachable.exit_code
+    assert time.monotonic() - began_s < 20
+    assert "(ask what these credentials may): the answer is an HTML page" in client.err
+    cluster.faults[:] = [Fault((), "status", 10_000, 302)]
+    assert client.submit() == ClusterRefused.exit_code
+    assert "the server sends on to another place (302)" in client.err
+
+
+def test_an_answer_beyond_all_bounds_is_not_read_to_its_end_nor_asked_for_again(client, cluster, monkeypatch):
+    monkeypatch.setattr(host_cluster, "MAX_ANSWER_BYTES", 100_000)
+    Play(cluster, stands)
+    cluster.faults.append(
+        Fault(("list", "pods"), "body", 10_000, message=json.dumps({"items": [], "x": "x" * 200_000}))
+    )
+    assert client.submit("--passing-timeout-s", "600") == Unreachable.exit_code
+    assert "the answer has more than 100,000 bytes" in client.err
+    cluster.faults[:] = [Fault(("list", "pods"), "status", 10_000, 403, message="x" * 3_000_000)]
+    assert client.run("follow", client.name) == ClusterRefused.exit_code
+    assert len(client.err) < 10_000
+
+
 @pytest.mark.parametrize("fault", [("status", 500), ("hang", 0)])
 def test_events_that_cannot_be_had_are_done_without(client, cluster, monkeypatch, fault):
     monkeypatch.setattr(sight, "OPTIONAL_S", 0.2)
@@ -375,6 +437,45 @@ def test_a_note_that_a_crash_left_half_is_told(client, cluster):
     note.write_text("")
     assert client.submit("--detach") == InputError.exit_code
     assert f"{note} cannot be read: " in client.err and "Remove it, or name another folder" in client.err
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ("5", "it is the number 5, not a mapping"),
+        ({"kind": "Job", "metadata": {"name": "other"}}, "spec is missing"),
+        ({**clusterplay.bench_job(), "metadata": {"name": "other"}}, "it is the note of another object, the Job other"),
+        ({"kind": "Pod", "metadata": {"name": "other"}}, "it is the note of another object, the Pod other"),
+    ],
+)
+def test_a_note_that_is_none_is_told(client, cluster, content, told):
+    folder = client.runs / "bench" / "gone"
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text(content if isinstance(content, str) else json.dumps(content))
+    assert client.run("follow", "gone") == InputError.exit_code
+    assert f"{folder / 'job.json'} cannot be read: " in client.err and told in client.err
+
+
+def test_nothing_in_the_folder_of_runs_is_waited_for(client, cluster):
+    """A note, a log and what is written beside them may each be a FIFO."""
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit() == 0, client.err
+    (log,) = client.runs.rglob("*.log")
+    for place in (log.parent / "other.log", log.parent / "evidence.json"):
+        place.unlink(missing_ok=True)
+        os.mkfifo(place)
+    assert client.run("follow", client.name) == 0, client.err
+    assert client.collected() == [FIRST]
+    log.unlink()
+    os.mkfifo(log)
+    assert client.run("follow", client.name) == PublishFailed.exit_code
+    assert "it is a FIFO (a named pipe), not a regular file" in client.err
+    note = log.parent / "job.json"
+    note.unlink()
+    os.mkfifo(note)
+    assert client.submit() == InputError.exit_code
+    assert f"{note} cannot be read: it is a FIFO" in client.err
 
 
 def test_a_disk_that_fills_up_while_a_log_is_written_names_the_folder(client, cluster, monkeypatch):

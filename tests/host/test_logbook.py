@@ -5,6 +5,8 @@ import time
 
 import pytest
 
+from runner.contract import frame
+from runner.host import cluster as door
 from runner.host import logbook
 from runner.host.cluster import Unanswered
 from runner.host.logbook import Log
@@ -97,3 +99,59 @@ def test_a_long_log_that_is_followed_again_gets_no_line_twice(tmp_path, monkeypa
     node.write("50")
     reader(node, path, lambda: True).run()
     assert texts(path) == [str(number) for number in range(51)]
+
+
+class Stream:
+    """An open answer that gives some chunks."""
+
+    def __init__(self, chunks):
+        self._chunks = chunks
+
+    def stream(self, _):
+        yield from self._chunks
+
+    def close(self):
+        pass
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 10_000_000])
+def test_a_line_without_an_end_is_cut_wherever_its_chunks_end(monkeypatch, size):
+    monkeypatch.setattr(door, "MAX_LOG_LINE_BYTES", 1000)
+    whole = b"first\n" + b"x" * 1000 + b"\n" + b"y" * 1001 + b"\n\n" + b"z" * 5000 + b"\nlast"
+    chunks = [whole[start : start + size] for start in range(0, len(whole), size)]
+    lines = list(door._lines(Stream(chunks), "read the log", 1000, b"[cut]", rest_too=True))
+    assert lines == [b"first", b"x" * 1000, b"y" * 1000 + b"[cut]", b"", b"z" * 1000 + b"[cut]", b"last"]
+    assert list(door._lines(Stream(chunks), "read the log", 1000, b"[cut]"))[-1] == b"z" * 1000 + b"[cut]"
+
+
+def test_an_event_without_an_end_is_refused_before_it_is_kept():
+    def endless():
+        for _ in range(50):
+            yield b"x" * 1000
+        raise AssertionError("read on")
+
+    with pytest.raises(Unanswered, match="one line of the answer has more than 10,000 bytes") as refused:
+        list(door._lines(Stream(endless()), "watch Pods", 10_000))
+    assert not refused.value.passes
+
+
+def test_a_long_line_is_kept_shown_and_quoted_as_far_as_it_is_of_use(tmp_path):
+    node, told = Node(Clock(), 0.0), []
+    node.broken, long = False, "y" * 50_000
+    node.write("short", long, long + door.CUT)
+    log = reader(node, tmp_path / "a.log", ended=lambda: True)
+    log._told = told.append
+    log.run()
+    assert texts(tmp_path / "a.log") == ["short", long, long + door.CUT]
+    assert told[0] == "short" and told[1].endswith("y…") and told[2].endswith(f"y…{door.CUT}")
+    assert all(len(one) <= logbook.TOLD for one in [*told, *log.tail])
+
+
+def test_secrets_are_masked_in_a_log_and_known_again_and_frames_stay_to_the_byte(tmp_path):
+    node = Node(Clock(), 0.0)
+    node.broken = False
+    frames = frame.write("20261122T100000Z-0123abcd", b"token=hf_abcdefghijklmnopqrstuvwxyz " * 300)
+    node.write("HUB_TOKEN=abc", *frames, f"{frame.MARK}part x hf_abcdefghijklmnopqrstuvwxyz", "caf\u00e9")
+    for _ in range(2):
+        reader(node, tmp_path / "a.log", ended=lambda: True).run()
+    assert texts(tmp_path / "a.log") == ["HUB_TOKEN=***", *frames, f"{frame.MARK}part x ***", "caf\u00e9"]

@@ -60,7 +60,7 @@ class Operated(Play):
 def measures(play, run, first, other, log=None):
     """Play a run that goes well: the other pod lends its devices until it is removed."""
     for pod in (first, other):
-        play.place(pod, f"node of {pod}")
+        play.place(pod, f"node-of-{pod}")
     play.start(other, log=["Server listening on port 2222"])
     play.start(first)
     play.end(first, log=framed() if log is None else log)

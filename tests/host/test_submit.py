@@ -1,5 +1,6 @@
 """The verbs submit, follow and cancel on a cluster that behaves."""
 
+import itertools
 import json
 import os
 import signal
@@ -10,17 +11,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner.contract import frame
+from runner.contract import frame, secrets
 from runner.contract.errors import (
     ClusterRefused,
+    DamagedResult,
     InputError,
     Interrupted,
     JobFailed,
     NotStarted,
     ResultLost,
+    Unreachable,
     UsageError,
 )
-from runner.host import attend, evidence, jobs, logbook
+from runner.host import attend, evidence, jobs, kubeyaml, logbook
 from tests import apiserver, clusterplay
 from tests.clusterplay import FIRST, SECOND, Play, bench_job, condition, framed
 
@@ -347,6 +350,301 @@ def test_an_image_that_cannot_be_pulled_is_refused_before_the_cluster_is_asked(c
     assert client.submit(things=[draft]) == ClusterRefused.exit_code
     assert "The image of bench-cpu-1-v0-1-0" in client.err and "Run make images." in client.err
     assert not cluster.requests
+
+
+OTHER_DIGEST = "cd" * 32
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["kit:latest", "kit", "", f"kit@sha256:{'0' * 64}", f"kit@sha256:{'ab' * 31}", f"--x@sha256:{'ab' * 32}", f"kit@sha256:{'ab' * 32} "],
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["containers", "initContainers"])
+def test_an_image_that_is_not_named_by_digest_is_refused_before_the_cluster_is_asked(client, cluster, image, place):
+    job = bench_job()
+    job["spec"]["template"]["spec"][place][0]["image"] = image
+    assert client.submit(things=[job]) == InputError.exit_code
+    assert f"takes the image {image or 'without a name'}, which is not named by digest" in client.err
+    assert not cluster.requests
+
+
+def runs_image(image_id):
+    """Return a script that plays a run of which the kubelet reports this image."""
+
+    def script(play, job):
+        play._status = lambda pod, container, state: {"name": container, "state": state, "imageID": image_id}
+        clusterplay.runs_well(play, job)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    "image_id",
+    [
+        clusterplay.IMAGE,
+        "docker-pullable://" + clusterplay.IMAGE,
+        "mirror.test/other/name@sha256:" + clusterplay.IMAGE[-64:],
+    ],
+)
+def test_the_image_that_ran_is_held_beside_the_one_that_was_asked_for_and_kept(client, cluster, image_id):
+    Play(cluster, runs_image(image_id))
+    assert client.submit() == 0, client.err
+    assert "cannot be compared" not in client.err
+    (told,) = evidence_of(client)["images"]
+    assert told == {
+        "pod": f"{client.name}-p1",
+        "container": "bench",
+        "asked": clusterplay.IMAGE[-64:],
+        "reported": image_id,
+        "foreign": False,
+    }
+
+
+def evidence_of(client):
+    (path,) = client.runs.rglob("evidence.json")
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "image_id", [f"registry.test/kit@sha256:{OTHER_DIGEST}", f"docker-pullable://registry.test/x@sha256:{OTHER_DIGEST}"]
+)
+def test_a_pod_that_runs_another_image_is_no_run_of_this_one(client, cluster, image_id):
+    Play(cluster, runs_image(image_id))
+    assert client.submit() == DamagedResult.exit_code
+    assert (
+        f"the container bench of {client.name}-p1 runs the image {image_id}, and sha256:{'ab' * 32} was asked"
+        in client.err
+    )
+    assert client.out == ""
+    assert evidence_of(client)["images"][0]["foreign"] is True
+    assert client.run("follow", client.name) == DamagedResult.exit_code
+    assert client.out == "" and not list(client.runs.rglob("*.log"))
+
+
+def test_an_image_that_a_rule_put_into_the_job_is_another_one(client, cluster):
+    """What the cluster says that the Job asks for is not what was asked for."""
+    kept = cluster.put
+
+    def put(thing, status=None):
+        if thing["kind"] == "Job":
+            thing["spec"]["template"]["spec"]["containers"][0]["image"] = f"registry.test/kit@sha256:{OTHER_DIGEST}"
+        return kept(thing, status)
+
+    cluster.put = put
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit() == DamagedResult.exit_code
+    assert f"runs the image registry.test/kit@sha256:{OTHER_DIGEST}, and sha256:{'ab' * 32} was asked for" in client.err
+
+
+@pytest.mark.parametrize(
+    ("image_id", "told"),
+    [
+        (f"sha256:{OTHER_DIGEST}", f"the image of bench came from no registry (sha256:{OTHER_DIGEST}), so that it cannot be compared"),
+        ("", "its node does not say which image ran"),
+    ],
+)  # fmt: skip
+def test_an_image_that_cannot_be_compared_is_said(client, cluster, image_id, told):
+    Play(cluster, runs_image(image_id))
+    assert client.submit() == 0, client.err
+    assert told in client.err
+    assert client.collected() == [FIRST]
+
+
+# --- what is given: names, times, manifests ---
+
+
+@pytest.mark.parametrize("verb", ["follow", "cancel"])
+@pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "x\n", "X", "x y", "-", "a" * 254])
+def test_a_name_that_no_run_can_have_is_refused(client, cluster, verb, name):
+    assert client.run(verb, "--", name) == UsageError.exit_code
+    assert "is no name of a Job: small letters, digits, hyphens and dots, at most 253" in client.err
+    assert not cluster.requests
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "1e99", "x", "", "-inf"])
+@pytest.mark.parametrize("flag", ["--request-timeout-s", "--drain-s", "--init-s", "--poll-s", "--deadline-s"])
+def test_a_time_that_is_none_is_refused(client, cluster, flag, value):
+    assert client.submit(f"{flag}={value}") == UsageError.exit_code
+    assert f"argument {flag}: " in client.err and "seconds" in client.err
+    assert not cluster.requests
+
+
+@pytest.mark.parametrize(
+    "flag", ["--request-timeout-s", "--watch-timeout-s", "--silence-timeout-s", "--log-timeout-s", "--poll-s"]
+)
+def test_no_time_at_all_is_too_short_where_nothing_could_be_done_in_it(client, flag):
+    assert client.submit(flag, "0") == UsageError.exit_code
+    assert f"argument {flag}: 0 seconds are too short for this" in client.err
+
+
+@pytest.mark.parametrize("namespace", ["Mine", "../x", "a.b", "", "x" * 64])
+def test_a_namespace_that_none_can_be_called_is_refused(client, cluster, namespace):
+    assert client.submit(f"--namespace={namespace}") == UsageError.exit_code
+    assert "is no name of a namespace: small letters, digits and hyphens, at most 63" in client.err
+
+
+POD = ("spec", "template", "spec")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (("kind",), None, "kind is missing"),
+        (("metadata",), None, "metadata is missing"),
+        (("metadata", "name"), "../x", "metadata.name is the text '../x', not a name"),
+        (("metadata", "name"), 5, "metadata.name is the number 5, not a name"),
+        (("metadata", "namespace"), "Mine", "metadata.namespace is the text 'Mine'"),
+        (("metadata", "labels"), ["x"], "metadata.labels is a list, not a mapping"),
+        (("metadata", "labels", jobs.REQUEST), "../x", f"metadata.labels.{jobs.REQUEST} is the text '../x', not the value of a label"),
+        (("metadata", "annotations", jobs.DEADLINE), 7, f"metadata.annotations.{jobs.DEADLINE} is the number 7, not text"),
+        (("metadata", "annotations", jobs.DEADLINE), "9" * 5000, "no number of seconds"),
+        (("spec",), [], "spec is a list, not a mapping"),
+        (("spec", "template"), None, "spec.template is missing"),
+        (POD, None, "spec.template.spec is missing"),
+        ((*POD, "containers"), None, "spec.template.spec.containers is missing"),
+        ((*POD, "containers"), [], "spec.template.spec.containers is empty"),
+        ((*POD, "containers"), [None], "spec.template.spec.containers[0] is empty, not a mapping"),
+        ((*POD, "containers", 0, "name"), "../x", "spec.template.spec.containers[0].name is the text '../x'"),
+        ((*POD, "containers", 0, "command"), "sh", "containers[0].command is the text 'sh', not a list"),
+        ((*POD, "volumes"), "x", "spec.template.spec.volumes is the text 'x', not a list"),
+        ((*POD, "volumes", 1, "persistentVolumeClaim", "claimName"), "a b", "claimName is the text 'a b', not a name"),
+    ],
+)  # fmt: skip
+def test_a_manifest_whose_parts_are_not_what_they_should_be(client, cluster, path, value, told):
+    job = bench_job()
+    part = job
+    for key in path[:-1]:
+        part = part[key]
+    part[path[-1]] = value
+    assert client.submit(things=[job]) == InputError.exit_code
+    assert told in client.err
+    assert not cluster.requests
+
+
+def test_null_in_a_manifest_is_what_is_not_there(client, cluster):
+    job = bench_job()
+    job["spec"]["template"]["spec"]["containers"][0].update(resources=None, env=None, args=None)
+    job["spec"]["template"]["spec"].update(tolerations=None, hostAliases=None)
+    Play(cluster, clusterplay.runs_well)
+    assert client.submit(things=[job]) == 0, client.err
+
+
+NINE_TIMES = "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in itertools.pairwise("abcdefghijklmn")
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"[" * 100_000, "line 1 lies deeper than 50 levels"),
+        (b"{a: " * 100_000, "line 1 lies deeper than 50 levels"),
+        (b"a: &a [x, x, x, x, x, x, x, x, x]\n" + NINE_TIMES.encode(), "is beyond the 200,000 values that are read of a file"),
+        (b"a: &a {x: 1}\nb: {<<: [*a, *a]}\n", "line 2 merges a mapping (<<)"),
+        (b"a: &a [*a]\n", "repeats a, which does not stand before it, or holds it"),
+        (b"a: !!python/object/apply:os.system [x]\n", "has the tag tag:yaml.org,2002:python/object/apply:os.system"),
+        (b"kind: Job\nkind: Job\n", "line 2 has the key kind a second time"),
+        (b"kind: Job\nmetadata: {name: x}\nspec: .inf\n", "line 3 is .inf, which no JSON holds"),
+        (b'kind: "\\ud800"\n', "half of a surrogate pair"),
+        (b"kind: \xff\n", "character 7 is not text"),
+        (b"<!DOCTYPE html><html>", "it is an HTML page"),
+        (b"hello", "it is the text 'hello', not a mapping"),
+        (b"kind: List\nitems: 5\n", "its items are no list"),
+        (b"#" * 5_000_000, "has more than 4194304 bytes"),
+    ],
+)  # fmt: skip
+def test_bytes_that_are_no_manifest(client, cluster, content, told):
+    path = client.tmp_path / "m.yaml"
+    path.write_bytes(content)
+    assert client.run("submit", path) == InputError.exit_code
+    assert told in client.err
+    assert not cluster.requests
+
+
+def test_a_manifest_that_is_no_file(client, tmp_path):
+    os.mkfifo(tmp_path / "fifo.yaml")
+    (tmp_path / "gone.yaml").symlink_to(tmp_path / "nowhere")
+    assert client.run("submit", tmp_path / "fifo.yaml") == InputError.exit_code
+    assert "it is a FIFO (a named pipe), not a regular file" in client.err
+    assert client.run("submit", tmp_path / "gone.yaml") == InputError.exit_code
+    assert "it is a link to " in client.err
+    assert client.run("submit", tmp_path / "a b; x") == InputError.exit_code
+    assert f"`python -m runner render --out '{tmp_path / 'a b; x'}'`" in client.err
+
+
+def test_a_list_as_kubectl_prints_it_is_taken_with_the_types_that_kubectl_gives(client, cluster):
+    job = bench_job()
+    text = json.dumps({"kind": "List", "apiVersion": "v1", "items": [clusterplay.CONFIG, job]})
+    (client.tmp_path / "list.json").write_text(text)
+    Play(cluster, clusterplay.runs_well)
+    assert client.run("submit", client.tmp_path / "list.json", "--dry-run") == 0, client.err
+    scalars = (
+        b"a: 12:30:45\nb: 1e3\nc: yes\nd: 0o17\ne: 017\nf: 1_0\ng: 2026-11-26\nh: '1'\ni: 1.10\nj: ~\nk: 0x1F\n"
+        b"l: 99999999999999999999\n"
+    )
+    (values,) = kubeyaml.documents(scalars)
+    assert values == {
+        **{"a": "12:30:45", "b": 1000.0, "c": True, "d": 15, "e": 15, "f": 10, "g": "2026-11-26", "h": "1", "i": 1.1},
+        **{"k": 31, "l": 1e20},
+    }
+
+
+def test_a_dry_run_without_any_kubeconfig_checks_the_manifests_alone_and_says_so(client, cluster, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", str(client.tmp_path / "none"))
+    client.kubeconfig = None
+    assert client.submit("--dry-run") == 0
+    assert [one["kind"] for one in yaml.safe_load_all(client.out)] == ["ConfigMap", "Job"]
+    assert client.err.startswith("No cluster was asked, and the manifests alone were checked. ")
+    assert len(client.err.splitlines()) == 1
+    assert client.submit() == ClusterRefused.exit_code
+
+
+def test_a_dry_run_on_a_server_that_does_not_answer_prints_and_says_so(client):
+    client.kubeconfig = client.server.kubeconfig(client.tmp_path / "other", server="http://127.0.0.1:9")
+    assert client.submit("--dry-run", "--passing-timeout-s", "0.1") == Unreachable.exit_code
+    assert [one["kind"] for one in yaml.safe_load_all(client.out)] == ["ConfigMap", "Job"]
+    assert "The manifests alone were checked; what is printed was not shown to the cluster." in client.err
+
+
+# --- secrets ---
+
+
+def test_planted_secrets_are_in_no_file_and_in_no_output(client, cluster, monkeypatch):
+    """In the manifest, in what the cluster says, in the log and in the last words."""
+    planted = [f"planted-secret-{number}" for number in range(6)]
+    monkeypatch.setattr(secrets, "_remembered", set())
+    job = bench_job()
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    container["env"] = [{"name": "HUB_TOKEN", "value": planted[0]}]
+    container["args"] = [f"--api-key={planted[1]}"]
+
+    def tells(play, job):
+        pod = play.pod(job)
+        cluster.event("Failed", f"pull https://user:{planted[2]}@registry.test failed, {apiserver.TOKEN}", pod)
+        play.place(pod)
+        play.start(pod)
+        play.say(
+            pod, [f"export HUB_TOKEN={planted[3]}", f"Authorization: Bearer {planted[4]}", f"saw {apiserver.TOKEN}"]
+        )
+        play.end(pod, 1, message=f"runner: password={planted[5]} was refused", log=framed())
+        play.finish(job, "Failed", "BackoffLimitExceeded")
+
+    Play(cluster, tells)
+    said = []
+    for verb in ("submit", "dry", "follow", "cancel"):
+        if verb == "submit":
+            client.submit(things=[job])
+            name = client.name
+        elif verb == "dry":
+            client.submit("--dry-run", things=[job])
+        else:
+            client.run(verb, name)
+        said += [client.out, client.err]
+    files = [path.read_text(encoding="utf-8") for path in client.runs.rglob("*") if path.is_file()]
+    assert len(files) >= 2
+    for secret in [*planted, apiserver.TOKEN]:
+        assert not [text for text in [*files, *said] if secret in text], secret
+    assert any(line in text for text in files for line in framed())
 
 
 def test_a_namespace_that_is_not_there(client, cluster):
@@ -846,11 +1144,18 @@ def interrupted(client, *arguments, signals=(signal.SIGINT,), things=(), verb="s
             os.kill(os.getpid(), number)
             time.sleep(0.2)
 
-    sender = threading.Thread(target=send)
-    sender.start()
-    code = client.submit(*arguments, things=things) if verb == "submit" else client.run(verb, *arguments)
-    sender.join()
-    return code
+    handlers = {number: signal.getsignal(number) for number in signals}
+    for number in signals:  # tests that are started in the background find some of them ignored
+        signal.signal(number, signal.default_int_handler)
+    try:
+        sender = threading.Thread(target=send)
+        sender.start()
+        code = client.submit(*arguments, things=things) if verb == "submit" else client.run(verb, *arguments)
+        sender.join()
+        return code
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def test_ctrl_c_detaches_and_says_how_to_come_back(client, cluster, monkeypatch):
@@ -939,7 +1244,27 @@ def test_a_signal_at_the_end_of_a_run_keeps_the_next_from_starting(client, clust
     assert client.collected() == [FIRST]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(client, cluster, number):
+    """As nohup, and a shell for its background jobs, ask for it."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+
+        def goes_on(play, job):
+            stands(play, job)
+            os.kill(os.getpid(), number)
+            play.wait(0.2)
+            play.end(f"{job['metadata']['name']}-p1", log=framed())
+            play.finish(job)
+
+        Play(cluster, goes_on)
+        assert client.submit() == 0, client.err
+        assert client.collected() == [FIRST]
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_without_a_terminal_a_signal_cancels_unless_told_otherwise(client, cluster, number):
     Play(cluster, stands)
     assert interrupted(client, "--detach-on-signal", signals=(number,)) == Interrupted.exit_code

@@ -1,6 +1,7 @@
 """Rows for a pod that has a node and does not start there: volumes, sandbox, image, configuration, and the kubelet's own no."""
 
 import re
+import shlex
 
 from runner.host.diagnosis.problem import Problem, container_of, events_of, name_of, quoted, states
 from runner.host.diagnosis.scheduling import PROFILES
@@ -217,7 +218,7 @@ def _key(observed, container, found):
     return Problem(
         "configuration-missing",
         f"The {kind} {name} has no key {found.group(1)}, which the container {container} needs.",
-        f"Look: `{observed.kubectl} get {kind} {name} -o yaml`; apply the manifests of this version.",
+        f"Look: `{observed.kubectl} get {kind} {shlex.quote(name)} -o yaml`; apply the manifests of this version.",
         "creating",
     )
 

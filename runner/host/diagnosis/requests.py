@@ -5,13 +5,12 @@ import shlex
 
 from runner.host.diagnosis.problem import Problem, quoted
 
-DROPS_CREDENTIALS = ("36.0.0", "36.0.1", "36.0.2")
 MPI_OPERATOR = "https://raw.githubusercontent.com/kubeflow/mpi-operator/v0.8.2/deploy/v2beta1/mpi-operator.yaml"
 JOBSET = "https://github.com/kubernetes-sigs/jobset/releases/download/v0.11.1/manifests.yaml"
 UNKNOWN_KIND = ("could not find the requested resource", "404 page not found")  # in place of the object's own name
 
 
-def refused(status, message, doing, namespace, package_version="", retry_after_s=None, place=()):
+def refused(status, message, doing, namespace, retry_after_s=None, place=()):
     """Return the ``Problem`` of an answer with an HTTP status; ``doing`` says what was asked, as "create the Job x"; ``place`` are
     kubectl's flags that lead to the cluster."""
     told, kubectl = quoted(message), shlex.join(["kubectl", *place, "-n", namespace])
@@ -21,15 +20,9 @@ def refused(status, message, doing, namespace, package_version="", retry_after_s
                 words = {"doing": doing, "namespace": namespace, "told": told, "kubectl": kubectl}
                 return Problem(row, sentence.format(**words), step.format(**words))
     if status == 401:
-        if package_version in DROPS_CREDENTIALS:
-            return Problem(
-                "401-package",
-                f"The API server took no credentials (401): version {package_version} of the kubernetes package drops them.",
-                "Install the pinned one: `make setup`.",
-            )
         return Problem(
             "401",
-            f"Asked to {doing}, the API server does not accept the credentials of this kubeconfig (401).",
+            f"Asked to {doing}, the API server does not accept the credentials of this kubeconfig (401){_why(message)}.",
             "Log in again, then check with `kubectl auth whoami`.",
         )
     if status == 403:
@@ -52,6 +45,12 @@ def refused(status, message, doing, namespace, package_version="", retry_after_s
         )
     if status == 422 or status == 400:
         return _invalid(doing, told)
+    if 300 <= status <= 399:
+        return Problem(
+            "redirect",
+            f"Asked to {doing}, the server sends on to another place ({status}), as a login page or a proxy does and no API server.",
+            "Check the kubeconfig's server, and whether a proxy stands between: `kubectl cluster-info`.",
+        )
     if status == 429:
         wait = f", asks for {retry_after_s} s" if retry_after_s else ""
         return Problem(
@@ -64,6 +63,11 @@ def refused(status, message, doing, namespace, package_version="", retry_after_s
         f"Asked to {doing}, the API server failed ({status}), for as long as was tried: {told}.",
         "Run the same command later; what runs in the cluster goes on.",
     )
+
+
+def _why(message):
+    """Return why new credentials could not be had, where that is known: the server's own word is always the same."""
+    return "" if message in ("", "Unauthorized") else f": {quoted(message, 900)}"
 
 
 _ADMISSION = (
@@ -138,6 +142,12 @@ def _invalid(doing, told):
 def unreachable(words, doing, server):
     """Return the ``Problem`` of an API server that gave no answer; ``words`` are the transport's own."""
     told = quoted(words, 200)
+    if re.match(r"(one line of )?the answer ", words):
+        return Problem(
+            "no-kubernetes",
+            f"What {server} answers is nothing of Kubernetes ({doing}): {told}.",
+            "Check the kubeconfig's server, and whether a login page or a proxy stands between: `kubectl cluster-info`.",
+        )
     if re.search(
         r"CERTIFICATE_VERIFY_FAILED|certificate verify failed|SSLError|WRONG_VERSION_NUMBER|ssl", words, re.IGNORECASE
     ):
@@ -150,7 +160,7 @@ def unreachable(words, doing, server):
         return Problem(
             "proxy",
             f"The proxy to {server} does not let through ({doing}): {told}.",
-            "Add the server to NO_PROXY, or unset HTTPS_PROXY.",
+            "Add the server to NO_PROXY, unset HTTPS_PROXY, or mend proxy-url of the kubeconfig.",
         )
     if re.search(r"timed out|timeout", words, re.IGNORECASE):
         return Problem(

@@ -5,6 +5,7 @@ words of the filters: pkg/scheduler/framework/plugins of Kubernetes.
 """
 
 import re
+import shlex
 
 from runner.host.diagnosis.problem import Problem, condition, events_of, holds, name_of, quantity, quoted, wanted
 
@@ -172,7 +173,7 @@ def _selector(observed, pod, found):
     labels = _wanted_labels(pod)
     first = next(iter(labels), None)
     line = (
-        f"`kubectl label node NODE {first[0]}={first[1][0]}`"
+        f"`kubectl label node NODE {shlex.quote(f'{first[0]}={first[1][0]}')}`"
         if first
         else f"`{observed.kubectl} describe pod {name_of(pod)}`"
     )
@@ -199,10 +200,12 @@ def _wanted_labels(pod):
 def _taint(observed, pod, found):
     taints = re.search(r"\{([^}]*)\}", next(iter(found)))
     taint = taints.group(1).replace(": }", "}").rstrip(": ") if taints else quoted(next(iter(found)))
+    key = taint.split(":")[0]
+    given, removed = shlex.quote(key), shlex.quote(f"{key.split('=')[0]}-")
     return Problem(
         "taint",
         f"Every node that is left has a taint that the pod does not tolerate: {taint}.",
-        f"Render with `--toleration {taint.split(':')[0]}`, or remove it: `kubectl taint node NODE {taint.split('=')[0].split(':')[0]}-`.",
+        f"Render with `--toleration {given}`, or remove it: `kubectl taint node NODE {removed}`.",
         "unschedulable",
     )
 
