@@ -7,8 +7,8 @@ import signal
 import sys
 
 from runner.bench import session
-from runner.contract import frame, strictjson, termination
-from runner.contract.errors import Interrupted, KitError, PublishFailed
+from runner.contract import frame, names, strictjson, termination
+from runner.contract.errors import Interrupted, KitError, PublishFailed, UsageError
 from runner.contract.request import read_request
 from runner.contract.text import printable
 
@@ -22,8 +22,9 @@ def parser():
         epilog="Exit codes: see `python -m runner --help`.",
     )
     described.add_argument(
-        "requests", nargs="+", metavar="REQUEST", help="a file that `python -m runner request` wrote"
+        "requests", nargs="*", metavar="REQUEST", help="a file that `python -m runner request` wrote"
     )
+    names.add_from(described, names.REQUESTS)
     described.add_argument(
         "--results", default="results", metavar="FOLDER", help="where results go (default: %(default)s)"
     )
@@ -58,7 +59,10 @@ def main(arguments):
             (_print_path_and_frames if options.frames else _print_path)(path)
             note(path)
 
-        requests = [read_request(path) for path in options.requests]
+        paths = names.given(options.requests, options.listed_in, names.REQUESTS)
+        if not paths:
+            raise UsageError("No REQUEST is named. Name one, or the file that lists them with --from.")
+        requests = [read_request(path) for path in paths]
         for request in requests:
             session.run(request, places, lambda text, case=request.case: _show(case, text), published)
     return 0

@@ -44,7 +44,8 @@ def test_no_verb_prints_the_help_and_is_a_mistake():
     "arguments, code, told",
     [
         (["bnech"], 2, "invalid choice: 'bnech'"),
-        (["bench"], 2, "required: REQUEST"),
+        (["bench"], 2, "No REQUEST is named."),
+        (["bench", "--from", os.devnull], 3, "not a regular file"),
         (["bench", "--reslts", "x", "r.json"], 2, "unrecognized arguments: --reslts"),
         (["bench", "no-such.json"], 3, "no-such.json cannot be read: No such file or directory"),
     ],
@@ -53,6 +54,15 @@ def test_a_mistake_is_one_sentence_and_its_exit_code(arguments, code, told):
     found, out, err = runner(*arguments)
     assert (found, out) == (code, "")
     assert told in err
+
+
+def test_requests_are_taken_from_a_list_with_blanks_and_all(tmp_path):
+    listed, path = tmp_path / "requests", tmp_path / "a 'b' $c.json"
+    listed.write_text(f"a word of a library\n{path}\n")
+    code, _, err = runner("bench", "--from", str(listed))
+    assert code == 3
+    assert "line 1 is no path of a request and is left out: a word of a library" in err
+    assert f"{path} cannot be read" in err
 
 
 def test_a_damaged_request_is_named(tmp_path):

@@ -41,6 +41,15 @@ def test_a_run_goes_from_manifest_to_result(client, cluster):
     assert not client.jobs("collect")
 
 
+def test_manifests_are_taken_from_what_render_printed(client, cluster, tmp_path):
+    listed = tmp_path / "listed"
+    listed.write_text(client.manifests() + "\n")
+    assert client.run("submit", "--from", listed, "--dry-run") == 0, client.err
+    assert "kind: Job" in client.out
+    assert client.run("submit") == UsageError.exit_code
+    assert "No MANIFESTS are named" in client.err
+
+
 def test_what_is_submitted_is_the_manifest_with_its_own_name_deadline_and_digest(client, cluster):
     Play(cluster, clusterplay.runs_well)
     assert client.submit() == 0
