@@ -29,13 +29,12 @@ def command(arguments: Sequence[str], environment: Mapping[str, str]) -> list[st
 
 
 def _words(name: str, environment: Mapping[str, str]) -> list[str]:
-    value = environment.get(name, "")
     try:
-        return shlex.split(value)
+        return shlex.split(environment.get(name, ""))
     except ValueError as problem:
         raise UsageError(
-            f"{name} cannot be taken apart into words ({problem}): {value!r}. Close every quotation mark, and write a backslash"
-            " before one that is meant as a character."
+            f"{name} cannot be taken apart into words ({problem}). Close every quotation mark, and write a backslash before one"
+            " that is meant as a character."
         ) from None
 
 

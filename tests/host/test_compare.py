@@ -242,6 +242,19 @@ def run(place, *arguments, columns="80"):
     )
 
 
+@pytest.mark.parametrize("latency_s", [9.5, 12.5, 12345.5])
+def test_a_row_of_a_slow_machine_is_one_line_for_programs(tmp_path, latency_s):
+    """Ten seconds and more made a row wider than 80 columns, and its verdict two lines."""
+    body = samples.body(samples.request(beside=["post-3-a100-1-bloomz-7b1"]))
+    calls = len(body["launches"][0]["timed"]["iterations_s"])
+    body["launches"][0]["timed"].update(iterations_s=[latency_s] * calls, span_s=latency_s * calls)
+    body["launches"][0]["estimate"]["latency_s"] = latency_s
+    (tmp_path / "r.json").write_text(strictjson.pretty(contract.seal(body)))
+    for columns in ("80", "40"):
+        (row,) = [line for line in run(tmp_path, columns=columns).stdout.splitlines() if line.startswith("1 x a100")]
+        assert row.endswith("walk-through, not a reproduction") and f" {latency_s:.3f} " in row
+
+
 def test_the_table_fits_80_columns_and_says_what_it_is(tmp_path):
     (tmp_path / "r.json").write_text(strictjson.pretty(samples.result()))
     done = run(tmp_path)
