@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,6 +23,10 @@ KEPT |= {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED"}
 # those of the test tools, and of processors whose own name for themselves misleads a library
 KEPT_PREFIXES = ("PYTEST_", "HYPOTHESIS_", "COVERAGE_", "OPENBLAS_", "NVPL_")
 OUTSIDE = ("stacks", "images", "cluster")
+
+# Examples are the same each time, and may take as long as they do on a loaded machine.
+settings.register_profile("kit", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("kit")
 
 
 def pytest_configure(config: pytest.Config) -> None:

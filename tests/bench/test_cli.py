@@ -13,6 +13,7 @@ from runner.contract import termination
 from runner.contract.errors import LaunchFailed
 from runner.contract.request import Accelerator, Stack
 from tests import samples
+from tests.patience import HANG_S
 
 
 def runner(*arguments, **environment):
@@ -21,7 +22,7 @@ def runner(*arguments, **environment):
         capture_output=True,
         encoding="utf-8",
         env={**os.environ, **environment},
-        timeout=120,
+        timeout=HANG_S,
     )
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout, done.stderr

@@ -14,6 +14,7 @@ from runner.contract.errors import InputError
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Dataset
 from tests import hub, samples
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
@@ -166,7 +167,7 @@ def fetch(endpoint, home, revision=REVISION):
     for name in ("HF_HOME", "HF_HUB_OFFLINE", "http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         environment.pop(name, None)
     done = subprocess.run(
-        [sys.executable, "-c", FETCH, revision], capture_output=True, encoding="utf-8", env=environment, timeout=120
+        [sys.executable, "-c", FETCH, revision], capture_output=True, encoding="utf-8", env=environment, timeout=HANG_S
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

@@ -14,6 +14,7 @@ from runner.contract import strictjson
 from runner.contract.errors import DoesNotFit, InputError, PublishFailed, Unreachable
 from runner.contract.request import Model, Weights
 from tests import hub, samples
+from tests.patience import HANG_S
 
 ROOT = Path(__file__).parents[2]
 REVISION = "7" * 40
@@ -52,7 +53,7 @@ def run(endpoint, arguments):
         "HF_HUB_DOWNLOAD_TIMEOUT": "5",
     }
     command = [sys.executable, "-m", "runner", "prefetch", *arguments]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, env=environment, timeout=120)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, env=environment, timeout=HANG_S)
 
 
 def files_got(log):

@@ -12,6 +12,7 @@ from runner.contract.errors import DamagedResult, InputError
 from runner.contract.request import Accelerator, Model, Weights
 from runner.host import catalog, compare, ledger
 from tests import samples
+from tests.patience import HANG_S
 
 CLAIM = "post-3-gaudi2-8-bloomz"
 
@@ -238,7 +239,7 @@ def test_times_of_a_stand_in_are_not_set_against_each_other():
 def run(place, *arguments, columns="80"):
     command = [sys.executable, "-m", "runner", "compare", *map(str, arguments), str(place)]
     return subprocess.run(
-        command, capture_output=True, encoding="utf-8", env={**os.environ, "COLUMNS": columns}, timeout=60
+        command, capture_output=True, encoding="utf-8", env={**os.environ, "COLUMNS": columns}, timeout=HANG_S
     )
 
 

@@ -28,8 +28,9 @@ values = st.recursive(
 )
 
 EXAMPLES = os.environ.get("FUZZ_EXAMPLES")
-settings.register_profile("kit", max_examples=int(EXAMPLES or 4000), deadline=None, derandomize=EXAMPLES is None)
 settings.load_profile("kit")
+settings.register_profile("fuzz", max_examples=int(EXAMPLES or 4000), derandomize=EXAMPLES is None)
+settings.load_profile("fuzz")
 
 
 def _paths(value, path=()):
