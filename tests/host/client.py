@@ -40,6 +40,8 @@ class Client:
         if verb in FAST:
             own = ["--kubeconfig", self.kubeconfig, "--runs", str(self.runs), *FAST[verb]]
         code = runner.main([verb, *own, *map(str, arguments)])
+        if "--detach" in arguments:
+            clusterplay.settle()
         self.out, self.err = self._capfd.readouterr()
         return code
 

@@ -638,7 +638,7 @@ def test_a_complete_run_whose_pod_is_gone_gives_its_result_from_the_volume(clien
     assert client.submit("--detach") == 0
     finish(cluster, client.name)
     cluster.remove("Pod", f"{client.name}-p1")
-    assert client.run("follow", client.name) == 0, client.err
+    assert client.run("follow", client.name, "--drain-s", "0.5") == 0, client.err
     assert client.collected() == [FIRST]
 
 
@@ -667,7 +667,7 @@ def test_a_job_for_the_volume_that_comes_to_nothing_says_why_and_is_removed(clie
     monkeypatch.setattr(clusterplay, "collects", comes_to_nothing)
     Play(cluster, ends_without_a_log)
     began_s = time.monotonic()
-    assert client.submit("--unschedulable-s", "0.4") == ResultLost.exit_code
+    assert client.submit("--unschedulable-s", "0.4", "--drain-s", "0.5") == ResultLost.exit_code
     assert time.monotonic() - began_s < HANG_S
     why = "/results/x cannot be read: Permission denied." if fails else "of memory free. It waited 0 s for a node"
     assert any("-collect: " in line and why in line for line in client.err.splitlines()), client.err
