@@ -1,14 +1,71 @@
 # The front door. Every recipe is one or two calls of `python -m runner`; `make help` is made from the ## lines below.
 
-# The first Python on the path that serves (3.10 to 3.13); name another with PYTHON=...
-SERVES := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
-	if $$python -c '$(SERVES)' 2>/dev/null; then echo $$python; break; fi; done)
+# Variables. A value reaches programs as it was typed: through the environment, as one word, "$$NAME". No recipe says $(NAME) of a
+# variable that a person sets, so nothing in a value is ever run, by make or by a shell. @NAME are the words of CASES, STACKS, ARGS
+# and RENDER, which hold several; runner/host/words.py splits them.
 
-VENV ?= .venv
-PY = $(VENV)/bin/python
-RESULTS ?= results
-REQUESTS ?= build/requests
+# What each target reads, beside VENV, PYTHON and PYTHON38, which all do.
+reads.bench := CASES ARGS REQUESTS RESULTS MODEL_DIR
+reads.bench-dataset := DATASET COLUMN ARGS REQUESTS RESULTS MODEL_DIR
+reads.bench-gaudi2 := RENDER ARGS RESULTS
+reads.bench-gaudi := $(reads.bench-gaudi2)
+reads.bench-a100 := $(reads.bench-gaudi2)
+reads.bench-cpu-cluster := $(reads.bench-gaudi2)
+reads.compare := RESULTS ARGS
+reads.claims := ARGS
+reads.render := ARGS
+reads.perf := ARGS
+reads.mutation := ARGS
+reads.images := STACKS PUSH ARGS
+reads.images-check := STACKS
+reads.lock := ARGS
+reads.lock-check := ARGS
+reads.fuzz := SECONDS
+reads.test-images := IMAGES
+
+# What programs read from the environment may be given to make too.
+PASSED_ON := PIP_% UV_% HF_% %_proxy %_PROXY KUBECONFIG KUBEBUILDER_ASSETS SEVERAL_IMAGE BLOOMZ_BENCH_% CI TMPDIR
+
+GOALS := $(or $(MAKECMDGOALS),help)
+READ := $(sort VENV PYTHON PYTHON38 $(foreach goal,$(GOALS),$(reads.$(goal))))
+KNOWN := $(sort $(READ) $(foreach list,$(filter reads.%,$(.VARIABLES)),$($(list))))
+GIVEN := $(strip $(foreach name,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $(name)))),$(name))))
+define newline
+
+
+endef
+
+unread := $(firstword $(filter-out $(READ) $(PASSED_ON),$(GIVEN)))
+near := $(strip $(foreach name,$(READ),$(if $(findstring $(name),$(unread))$(findstring $(unread),$(name)),$(name))))
+$(if $(unread),$(error `make $(GOALS)` reads no $(unread).$(if $(near), Did you mean $(near)?) It reads $(READ)$(if \
+	$(filter ARGS,$(READ)),. An option of the program goes into ARGS: ARGS="--model bloom-560m")))
+
+# $(value) is the text that was typed, unexpanded. An override puts this text in the place of what make would expand.
+$(foreach name,$(READ) $(GIVEN),$(if $(findstring $(newline),$(value $(name))),$(error $(name) holds a line break; write one line)))
+$(foreach name,$(KNOWN) $(GIVEN),$(eval override $(name) := $$(value $(name))))
+
+# An empty value is none.
+default = $(if $($(1)),,$(eval override $(1) := $(2)))
+$(call default,VENV,.venv)
+$(call default,CASES,cpu-1 cpu-2)
+$(call default,REQUESTS,build/requests)
+$(call default,RESULTS,results)
+$(call default,DATASET,examples/sentences.jsonl)
+$(call default,COLUMN,text)
+$(call default,IMAGES,cpu cuda gaudi)
+$(call default,SECONDS,60)
+export $(KNOWN) $(GIVEN)
+
+# VENV is the one variable that make itself reads, in the names of targets. What means something there is refused, a blank is kept.
+number_sign := \#
+$(foreach sign,$(number_sign) : ; | * ? [ ] % = ~ \,$(if $(findstring $(sign),$(VENV)),$(error VENV holds $(sign), which make cannot \
+	keep in the name of a file; name another folder)))
+venv := $(subst $() ,\ ,$(VENV))
+
+PY = "$$VENV/bin/python"
+WORDS = $(PY) -m runner.host.words
+# what the verbs of one run print for each other; the shell's parent is make, so that two runs at once do not mix
+LISTS = build/lists/$@-$$PPID
 
 # pip in its one form: hashes checked, nothing resolved, nothing built but what is said to be
 PIP_INSTALL = $(PY) -m pip install --quiet --require-hashes --no-deps
@@ -23,176 +80,179 @@ TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' v
 
 ##@ Measure
 
-bench: $(VENV)/.host $(VENV)/.cpu  ## measure BLOOM here, on 1 and 2 ranks, beside the published table (options: ARGS="--model bloom-560m ...")
-	@mkdir -p build
-	$(PY) -m runner request $(if $(CASES),$(CASES),cpu-1 cpu-2) $(ARGS) --out $(REQUESTS) > build/requests.txt
-	$(PY) -m runner bench --results $(RESULTS) $(if $(MODEL_DIR),--model-dir $(MODEL_DIR)) $$(cat build/requests.txt) > build/results.txt
-	$(PY) -m runner compare $$(cat build/results.txt)
+bench: $(venv)/.host $(venv)/.cpu  ## measure BLOOM here, on 1 and 2 ranks, beside the published table (options: ARGS="--model bloom-560m ...")
+	@mkdir -p $(LISTS)
+	$(WORDS) runner request @CASES @ARGS --out="$$REQUESTS" > $(LISTS)/requests
+	$(PY) -m runner bench --from $(LISTS)/requests --results="$$RESULTS" $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} > $(LISTS)/results
+	$(PY) -m runner compare --from $(LISTS)/results
+	@rm -r $(LISTS)
 
-DATASET ?= examples/sentences.jsonl
-COLUMN ?= text
-
-bench-dataset: $(VENV)/.host $(VENV)/.cpu  ## complete a column of a dataset here (DATASET=file COLUMN=name, options: ARGS=...)
-	@mkdir -p build
-	$(PY) -m runner request cpu-dataset --dataset-file $(DATASET) --column $(COLUMN) $(ARGS) --out $(REQUESTS) > build/requests.txt
-	$(PY) -m runner bench --results $(RESULTS) --dataset-file $(DATASET) $(if $(MODEL_DIR),--model-dir $(MODEL_DIR)) $$(cat build/requests.txt) > build/results.txt
-	$(PY) -m runner compare $$(cat build/results.txt)
+bench-dataset: $(venv)/.host $(venv)/.cpu  ## complete a column of a dataset here (DATASET=file COLUMN=name, options: ARGS=...)
+	@mkdir -p $(LISTS)
+	$(WORDS) runner request cpu-dataset --dataset-file="$$DATASET" --column="$$COLUMN" @ARGS --out="$$REQUESTS" > $(LISTS)/requests
+	$(PY) -m runner bench --from $(LISTS)/requests --results="$$RESULTS" --dataset-file="$$DATASET" $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} > $(LISTS)/results
+	$(PY) -m runner compare --from $(LISTS)/results
+	@rm -r $(LISTS)
 
 # One set of manifests: rendered for the cluster (RENDER="--registry ..."), submitted, followed (ARGS="--only ..."), collected,
-# compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails. With --detach and
-# --dry-run there is nothing to collect yet: what submit prints is shown.
+# compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails, with the code of
+# the first step that failed. With --detach and --dry-run there is nothing to collect yet: what submit prints is shown.
 define bench_on_a_cluster
-	@mkdir -p build
-	$(PY) -m runner render $(1) $(RENDER) --out build/manifests > build/manifests.txt
-	failed=0; $(PY) -m runner submit $$(cat build/manifests.txt) $(ARGS) > build/logs.txt || failed=$$?; \
-	if [ -n "$(filter --detach --dry-run,$(ARGS))" ]; then cat build/logs.txt; \
-	elif [ -s build/logs.txt ]; then \
-		$(PY) -m runner collect $$(cat build/logs.txt) --results $(RESULTS) > build/results.txt || failed=$$?; \
-		$(PY) -m runner compare $$(cat build/results.txt) || failed=$$?; \
-	fi; exit $$failed
+	@mkdir -p $(LISTS)
+	$(WORDS) runner render $(1) @RENDER --out=build/manifests > $(LISTS)/manifests
+	failed=0; step() { "$$@" || { code=$$?; [ $$failed != 0 ] || failed=$$code; }; }; \
+	step $(WORDS) runner submit @ARGS --from $(LISTS)/manifests > $(LISTS)/logs; \
+	if $(WORDS) --lines @ARGS | grep -qx -e --detach -e --dry-run; then cat $(LISTS)/logs; \
+	elif [ $$failed = 0 ] || [ -s $(LISTS)/logs ]; then \
+		step $(PY) -m runner collect --from $(LISTS)/logs --results="$$RESULTS" > $(LISTS)/results; \
+		if [ $$failed = 0 ] || [ -s $(LISTS)/results ]; then step $(PY) -m runner compare --from $(LISTS)/results; fi; \
+	fi; [ $$failed != 0 ] || rm -r $(LISTS); exit $$failed
 endef
 
-bench-gaudi2: $(VENV)/.host  ## measure the published Gaudi2 cells on the cluster of your kubeconfig
+bench-gaudi2: $(venv)/.host  ## measure the published Gaudi2 cells on the cluster of your kubeconfig
 	$(call bench_on_a_cluster,gaudi2)
 
-bench-gaudi: $(VENV)/.host  ## the same for first-generation Gaudi
+bench-gaudi: $(venv)/.host  ## the same for first-generation Gaudi
 	$(call bench_on_a_cluster,gaudi)
 
-bench-a100: $(VENV)/.host  ## the same for A100-80GB
+bench-a100: $(venv)/.host  ## the same for A100-80GB
 	$(call bench_on_a_cluster,a100)
 
-bench-cpu-cluster: $(VENV)/.host  ## walk the same path on any cluster, without an accelerator
+bench-cpu-cluster: $(venv)/.host  ## walk the same path on any cluster, without an accelerator
 	$(call bench_on_a_cluster,cpu)
 
-compare: $(VENV)/.host  ## set all results beside the published table
-	$(PY) -m runner compare $(RESULTS)
+compare: $(venv)/.host  ## set all results beside the published table
+	$(WORDS) runner compare @ARGS -- "$$RESULTS"
 
-claims: $(VENV)/.host  ## print the published numbers and what is known for and against them
-	$(PY) -m runner claims
+claims: $(venv)/.host  ## print the published numbers and what is known for and against them
+	$(WORDS) runner claims @ARGS
 
-render: $(VENV)/.host  ## write the Kubernetes manifests below k8s/ (for a cluster of yours: ARGS="--out FOLDER --registry ...")
-	$(PY) -m runner render $(ARGS)
+render: $(venv)/.host  ## write the Kubernetes manifests below k8s/ (for a cluster of yours: ARGS="--out FOLDER --registry ...")
+	$(WORDS) runner render @ARGS
 
-perf: $(VENV)/.host $(VENV)/.cpu  ## measure the runner itself: its overhead, the engines, memory bandwidth (on a GPU: ARGS="--device cuda --model bloomz-7b1 --precision float16 --tokens 100")
-	$(PY) -m tests.perf $(ARGS)
+perf: $(venv)/.host $(venv)/.cpu  ## measure the runner itself: its overhead, the engines, memory bandwidth (on a GPU: ARGS="--device cuda --model bloomz-7b1 --precision float16 --tokens 100")
+	$(WORDS) tests.perf @ARGS
 
 ##@ Check
 
 test: lint policy test-unit test-py38  ## lint, types, policies of manifests, import contracts, all tests, and those of contract and bench on Python 3.8
 
-IMAGES ?= cpu cuda gaudi
+# names of IMAGES, which only this list lets into a recipe
+IMAGES_TESTED = $(if $(filter-out cpu cuda gaudi,$(IMAGES)),$(error IMAGES may name cpu, cuda and gaudi),$(IMAGES:%=tests/images/test_%.py))
 
-test-images: $(VENV)/.dev  ## build images on stand-in bases and run them, try a registry, prove every lock; needs root (option: IMAGES=cpu)
+test-images: $(venv)/.dev  ## build images on stand-in bases and run them, try a registry, prove every lock; needs root (option: IMAGES=cpu)
 	@dpkg --status $(IMAGE_TOOLS) > /dev/null 2>&1 || { echo "installing $(IMAGE_TOOLS)"; \
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends $(IMAGE_TOOLS); }
-	$(PY) -m pytest -m images $(IMAGES:%=tests/images/test_%.py) tests/images/test_registry.py tests/images/test_locks.py
+	$(PY) -m pytest -m images $(IMAGES_TESTED) tests/images/test_registry.py tests/images/test_locks.py
 
-test-unit: $(VENV)/.dev  ## all tests on this Python
+test-unit: $(venv)/.dev  ## all tests on this Python
 	$(PY) -m pytest
 
-test-py38: $(VENV)/.py38  ## the tests of contract and bench that need no torch, on a real Python 3.8
-	if [ -f $(VENV)/.py38-skipped ]; then cat $(VENV)/.py38-skipped; else $(VENV)/py38/bin/python -m pytest -m "not torch" tests/contract tests/bench; fi
+test-py38: $(venv)/.py38  ## the tests of contract and bench that need no torch, on a real Python 3.8
+	if [ -f "$$VENV/.py38-skipped" ]; then cat "$$VENV/.py38-skipped"; else "$$VENV/py38/bin/python" -m pytest -m "not torch" tests/contract tests/bench; fi
 
-lint: $(VENV)/.dev  ## ruff, mypy, the import contracts, and hadolint
+lint: $(venv)/.dev  ## ruff, mypy, the import contracts, and hadolint
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	$(VENV)/bin/lint-imports --no-cache
-	$(VENV)/bin/hadolint images/*/Dockerfile
+	"$$VENV"/bin/lint-imports --no-cache
+	"$$VENV"/bin/hadolint images/*/Dockerfile
 
-policy: $(VENV)/.policy  ## a policy linter over the rendered manifests
-	$(PY) -m tests.policy $(VENV)/policy/bin/checkov
+policy: $(venv)/.policy  ## a policy linter over the rendered manifests
+	$(PY) -m tests.policy "$$VENV/policy/bin/checkov"
 
-SECONDS ?= 60
-
-fuzz: $(VENV)/.dev  ## feed the readers of foreign bytes with new examples for SECONDS (default 60)
-	@end=$$(($$(date +%s) + $(SECONDS))); while [ $$(date +%s) -lt $$end ]; do \
+fuzz: $(venv)/.dev  ## feed the readers of foreign bytes with new examples for SECONDS (default 60)
+	@case "$$SECONDS" in *[!0-9]*) echo "make: SECONDS is a number of seconds, such as 600" >&2; exit 2;; esac; \
+	end=$$(($$(date +%s) + $$SECONDS)); while [ $$(date +%s) -lt $$end ]; do \
 		FUZZ_EXAMPLES=1000 $(PY) -m pytest -q --hypothesis-seed=$$(date +%s%N) tests/host/test_fuzz_readers.py || exit 1; done
 
-test-stacks: $(VENV)/.dev  ## build the exact stacks, less the chips (12 GB in all), and test upstream's code and the runner in them
+test-stacks: $(venv)/.dev  ## build the exact stacks, less the chips (12 GB in all), and test upstream's code and the runner in them
 	$(PY) -m tests.stacks
 	$(PY) -m pytest -m stacks tests/emulation tests/injection
 
-test-cluster: $(VENV)/.dev  ## the client and the manifests on the real cluster of KUBECONFIG, or on the API server of KUBEBUILDER_ASSETS; else it skips and says so
+test-cluster: $(venv)/.dev  ## the client and the manifests on the real cluster of KUBECONFIG, or on the API server of KUBEBUILDER_ASSETS; else it skips and says so
 	$(PY) -m pytest -m cluster -rs tests/cluster
 
-bench-stacks: $(VENV)/.dev  ## run every stack that can run without its chip: versions, what stood in, and whether the tokens are right
+bench-stacks: $(venv)/.dev  ## run every stack that can run without its chip: versions, what stood in, and whether the tokens are right
 	$(PY) -m tests.emulation
 
-mutation: $(VENV)/.mutation  ## change the deciding modules one place at a time; fail if the tests notice less than 85% (options: ARGS=host/verdict)
-	nice -n 10 $(VENV)/mutation/bin/python -m tests.mutation $(ARGS)
+mutation: $(venv)/.mutation  ## change the deciding modules one place at a time; fail if the tests notice less than 85% (options: ARGS=host/verdict)
+	nice -n 10 "$$VENV/mutation/bin/python" -m runner.host.words tests.mutation @ARGS
 
 ##@ Pin
 
-images: $(VENV)/.host  ## build the image of every stack (options: STACKS="cpu cuda" PUSH=registry/team ARGS=...)
-	$(PY) -m runner image $(STACKS) $(if $(PUSH),--push $(PUSH)) $(ARGS)
+images: $(venv)/.host  ## build the image of every stack (options: STACKS="cpu cuda" PUSH=registry/team ARGS=...)
+	$(WORDS) runner image @STACKS $${PUSH:+--push="$$PUSH"} @ARGS
 
-images-check: $(VENV)/.host  ## say, offline, which pushed images are no longer of what is here
-	$(PY) -m runner image $(STACKS) --check
+images-check: $(venv)/.host  ## say, offline, which pushed images are no longer of what is here
+	$(WORDS) runner image @STACKS --check
 
-lock: $(VENV)/.dev  ## resolve versions.lock where the network reaches, and compile all requirements
-	$(PY) -m runner lock
+lock: $(venv)/.dev  ## resolve versions.lock where the network reaches, and compile all requirements
+	$(WORDS) runner lock @ARGS
 
-lock-check: $(VENV)/.host  ## compare the requirements files with versions.lock, offline
-	$(PY) -m runner lock --check
+lock-check: $(venv)/.host  ## compare the requirements files with versions.lock, offline
+	$(WORDS) runner lock --check @ARGS
 
 ##@ House
 
-setup: $(VENV)/.host $(VENV)/.cpu  ## make the environment that bench needs, and nothing else
+setup: $(venv)/.host $(venv)/.cpu  ## make the environment that bench needs, and nothing else
 
 clean:  ## remove the environment and what was built; results stay
-	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache
+	if [ -f "$$VENV/pyvenv.cfg" ]; then rm -rf -- "$$VENV"; fi
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache
 
 help:  ## this list
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*##/ {printf "  %-17s %s\n", $$1, $$2}' Makefile
 
 # --- the environment, one layer after the other; a layer is made again when its lock changes ---
 
-$(VENV)/.build: requirements/build.txt
-	@if [ -z "$(PYTHON)" ]; then echo "make: no Python 3.10 to 3.13 was found. Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; fi
-	@echo "making the environment in $(VENV) with $$($(PYTHON) --version)"
-	$(PYTHON) -m venv $(VENV)
+$(venv)/.build: requirements/build.txt
+	@serves() { "$$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }; \
+	python=$$PYTHON; [ -n "$$python" ] || for python in python3 python3.13 python3.12 python3.11 python3.10; do serves "$$python" && break; done; \
+	serves "$$python" || { echo "make: no Python 3.10 to 3.13 was found. Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }; \
+	printf 'making the environment in %s with %s\n' "$$VENV" "$$("$$python" --version)"; \
+	"$$python" -m venv "$$VENV"
 	$(PIP_INSTALL) --only-binary :all: -r requirements/build.txt
-	@touch $@
+	@touch "$$VENV/.build"
 
-$(VENV)/.host: requirements/host.txt $(VENV)/.build
+$(venv)/.host: requirements/host.txt $(venv)/.build
 	$(PIP_INSTALL) --only-binary :all: -r requirements/host.txt
-	@touch $@
+	@touch "$$VENV/.host"
 
 # torch comes by version alone, without a hash: every index carries its own build of it. On Linux the usual one brings CUDA
 # libraries of 3 GB; an index of CPU builds, named in PIP_EXTRA_INDEX_URL, avoids them. DeepSpeed is the one source
 # distribution; it is built by the locked setuptools, without compiling any kernel.
-$(VENV)/.cpu: images/cpu/requirements-cpu.txt versions.lock $(VENV)/.build
+$(venv)/.cpu: images/cpu/requirements-cpu.txt versions.lock $(venv)/.build
 	@echo "installing torch, transformers and DeepSpeed: one to a few minutes"
 	$(PY) -m pip install --quiet torch==$(TORCH)
 	DS_BUILD_OPS=0 $(PIP_INSTALL) --only-binary :all: --no-binary deepspeed --no-build-isolation -r images/cpu/requirements-cpu.txt
-	@touch $@
+	@touch "$$VENV/.cpu"
 
-$(VENV)/.dev: requirements/dev.txt $(VENV)/.host $(VENV)/.cpu
+$(venv)/.dev: requirements/dev.txt $(venv)/.host $(venv)/.cpu
 	$(PIP_INSTALL) --only-binary :all: -r requirements/dev.txt
-	@touch $@
+	@touch "$$VENV/.dev"
 
 # An environment over the other: its own packages come first, the other's are seen through a .pth.
-$(VENV)/.mutation: requirements/mutation.txt $(VENV)/.dev
-	$(PY) -m venv --clear --without-pip $(VENV)/mutation
-	PIP_PYTHON=$(VENV)/mutation/bin/python $(PIP_INSTALL) --only-binary :all: -r requirements/mutation.txt
+$(venv)/.mutation: requirements/mutation.txt $(venv)/.dev
+	$(PY) -m venv --clear --without-pip "$$VENV/mutation"
+	PIP_PYTHON="$$VENV/mutation/bin/python" $(PIP_INSTALL) --only-binary :all: -r requirements/mutation.txt
 	site='import sysconfig; print(sysconfig.get_path("purelib"))'; \
-		$(PY) -c "$$site" > "$$($(VENV)/mutation/bin/python -c "$$site")/below.pth"
-	@touch $@
+		$(PY) -c "$$site" > "$$("$$VENV/mutation/bin/python" -c "$$site")/below.pth"
+	@touch "$$VENV/.mutation"
 
 # The linter pins half the index: an environment of its own.
-$(VENV)/.policy: requirements/policy.txt $(VENV)/.dev
-	$(PY) -m venv --clear --without-pip $(VENV)/policy
-	PIP_PYTHON=$(VENV)/policy/bin/python $(PIP_INSTALL) --only-binary :all: -r requirements/policy.txt
-	@touch $@
+$(venv)/.policy: requirements/policy.txt $(venv)/.dev
+	$(PY) -m venv --clear --without-pip "$$VENV/policy"
+	PIP_PYTHON="$$VENV/policy/bin/python" $(PIP_INSTALL) --only-binary :all: -r requirements/policy.txt
+	@touch "$$VENV/.policy"
 
 # A real Python 3.8: on the path, or among pyenv's. Without one its tests are skipped and said to be; in CI they are not.
-$(VENV)/.py38: requirements/py38.txt $(VENV)/.build
-	@rm -f $(VENV)/.py38-skipped
-	@python=$$(for p in "$(PYTHON38)" python3.8 "$$HOME"/.pyenv/versions/3.8.*/bin/python "$$PYENV_ROOT"/versions/3.8.*/bin/python; do \
+$(venv)/.py38: requirements/py38.txt $(venv)/.build
+	@rm -f "$$VENV/.py38-skipped"
+	@python=$$(for p in "$$PYTHON38" python3.8 "$$HOME"/.pyenv/versions/3.8.*/bin/python "$$PYENV_ROOT"/versions/3.8.*/bin/python; do \
 		if [ -n "$$p" ] && "$$p" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 8))' 2>/dev/null; then echo "$$p"; break; fi; done); \
 	if [ -n "$$python" ]; then \
-		"$$python" -m venv $(VENV)/py38 && $(VENV)/py38/bin/python -m pip install --quiet --require-hashes --no-deps --only-binary :all: -r requirements/py38.txt; \
+		"$$python" -m venv "$$VENV/py38" && "$$VENV/py38/bin/python" -m pip install --quiet --require-hashes --no-deps --only-binary :all: -r requirements/py38.txt; \
 	elif [ -n "$$CI" ]; then echo "make: no Python 3.8 was found; CI needs one. Install it, or name it: make PYTHON38=/path/to/python3.8" >&2; exit 2; \
-	else echo "SKIPPED: the tests on Python 3.8, which was not found. Install it (pyenv install 3.8), or name it: make PYTHON38=..." > $(VENV)/.py38-skipped; fi
-	@touch $@
+	else echo "SKIPPED: the tests on Python 3.8, which was not found. Install it (pyenv install 3.8), or name it: make PYTHON38=..." > "$$VENV/.py38-skipped"; fi
+	@touch "$$VENV/.py38"

@@ -8,6 +8,7 @@ import yaml
 
 from runner.contract import frame, strictjson
 from tests import samples
+from tests.patience import HANG_S
 
 FIRST, SECOND = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
 IMAGE = "registry.test/bloomz-bench-cpu@sha256:" + "ab" * 32
@@ -120,6 +121,16 @@ def condition(kind, status="True", reason="", message="", time="2026-11-22T10:00
     return {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": time}
 
 
+PLAYS = "play of "
+
+
+def settle():
+    """Wait until every script has come to its end: on a loaded machine it may still play when a verb has returned."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(PLAYS):
+            thread.join(HANG_S)
+
+
 class Play:
     """Plays each Job that is created with ``script(play, job)``, in a thread of its own; ``for_collect`` those that take results
     off the volume, whose content is ``volume`` (attempt ids)."""
@@ -134,7 +145,8 @@ class Play:
             return
         collect = component(thing) == "collect"
         script = collects if collect else self._script
-        threading.Thread(target=self._play, args=(script, thing), daemon=True).start()
+        name = f"{PLAYS}{thing['metadata']['name']}"
+        threading.Thread(target=self._play, args=(script, thing), name=name, daemon=True).start()
 
     def _play(self, script, job):
         try:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import HANG_S
+
 ROOT = Path(__file__).parents[1]
 
 BLOCK = """
@@ -28,7 +30,9 @@ print(" ".join(sorted(sys.modules)))
 
 def import_all(room, blocked):
     script = BLOCK.format(room=room, blocked=blocked)
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", cwd=ROOT, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, encoding="utf-8", cwd=ROOT, timeout=HANG_S
+    )
 
 
 HEAVY = ["torch", "transformers", "deepspeed", "datasets", "tokenizers", "safetensors", "huggingface_hub"]
@@ -72,7 +76,7 @@ def test_an_image_without_host_measures_and_says_what_it_has_not(tmp_path):
 
     def runner(*arguments):
         command = [sys.executable, "-m", "runner", *arguments]
-        return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=tmp_path, timeout=60)
+        return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=tmp_path, timeout=HANG_S)
 
     assert runner("bench", "--help").returncode == 0
     refused = runner("compare")

@@ -1,13 +1,18 @@
 """The Makefile and the README say what there is."""
 
 import importlib
+import json
+import os
 import re
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from runner.__main__ import VERBS
+from runner.host import words
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,34 +40,282 @@ def test_links_between_the_project_s_own_pages_lead_somewhere():
             assert (ROOT / link).exists(), f"{page}: {link}"
 
 
+# What a shell or make would run, expand or take apart. Every `touch` leaves a file where it is run.
+HOSTILE = (
+    """'q' "d" ; touch ran; $(touch ran) `touch ran` $(shell touch ran) ${HOME} $HOME $$ & touch ran > ran | # * %"""
+)
+WORDS = """--one 'a "b" c' "d 'e'" f\\ g ; touch ran; $(touch ran) `touch ran` "$(shell touch ran)" $HOME > ran *"""
+TAKEN_APART = ["--one", 'a "b" c', "d 'e'", "f g", ";", "touch", "ran;", "$(touch", "ran)", "`touch", "ran`"]
+TAKEN_APART += ["$(shell touch ran)", "$HOME", ">", "ran", "*"]
+SEVERAL_WORDS = {"ARGS", "CASES", "RENDER", "STACKS"}
+
+# In the place of each Python: it notes what it was given, and what stands in the list that --from names, and prints for the verbs.
+RECORDER = """
+import json, os, sys
+me, *given = sys.argv[1:]
+if given[:2] == ["-m", "runner.host.words"]:
+    sys.path.insert(0, {root!r})
+    from runner.host import words
+    sys.executable = me
+    sys.exit(words.main(given[2:]))
+lists = [open(path).read() for flag, path in zip(given, given[1:]) if flag == "--from"]
+with open({calls!r}, "a") as file:
+    file.write(json.dumps([os.path.basename(me), given, lists]) + chr(10))
+plays = json.loads(os.environ.get("PLAYS", "{{}}"))
+said, code = plays.get(given[2] if given[1:2] == ["runner"] else None, ["", 0])
+print(said, end="")
+if given[:2] == ["-m", "venv"]:
+    os.makedirs(given[-1] + "/bin")
+    os.link(me, given[-1] + "/bin/python")
+sys.exit(code)
+"""
+
+
+class FrontDoor:
+    """A folder with the Makefile's inputs and, in the place of the environment's programs, a recorder of their arguments."""
+
+    def __init__(self, folder, venv):
+        self.folder, self.venv, self.calls = folder, venv, folder / "calls"
+        folder.mkdir()
+        for name in ("requirements", "images", "versions.lock"):
+            (folder / name).symlink_to(ROOT / name)
+        script = folder / "recorder.py"
+        script.write_text(RECORDER.format(root=str(ROOT), calls=str(self.calls)))
+        self.python = folder / "a 'python'"
+        self.python.write_text(
+            f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {shlex.quote(str(script))} "$0" "$@"\n'
+        )
+        self.python.chmod(0o755)
+
+    def furnish(self):
+        """Make the environment's programs and its stamps."""
+        programs = ("bin/python", "bin/lint-imports", "bin/hadolint", "py38/bin/python", "mutation/bin/python")
+        for program in programs:
+            path = self.folder / self.venv / program
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.hardlink_to(self.python)
+        for stamp in (".build", ".host", ".cpu", ".dev", ".py38", ".policy", ".mutation", "pyvenv.cfg"):
+            (self.folder / self.venv / stamp).touch()
+
+    def make(self, *arguments, plays=None, **variables):
+        command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), f"VENV={self.venv}", *arguments]
+        environment = {**os.environ, "PLAYS": json.dumps(plays or {}), **variables}
+        return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=self.folder, env=environment)
+
+    def called(self):
+        """Return what each program was given; the path of a list is LIST."""
+        if not self.calls.exists():
+            return []
+        calls = [json.loads(line) for line in self.calls.read_text().splitlines()]
+        return [
+            [re.sub(r"^build/lists/[a-z0-9-]+-[0-9]+/[a-z]+$", "LIST", word) for word in given] for _, given, _ in calls
+        ]
+
+    def lists(self):
+        return [content for line in self.calls.read_text().splitlines() for content in json.loads(line)[2]]
+
+
+@pytest.fixture
+def door(tmp_path):
+    made = FrontDoor(tmp_path / "a [b] $c 'd'", """my 'env' "$(touch ran)" `touch ran` $HOME & > {a}""")
+    made.furnish()
+    return made
+
+
+def value_of(name):
+    return WORDS if name in SEVERAL_WORDS else f"{name} {HOSTILE}"
+
+
+def runner(verb, *words):
+    return ["-m", "runner", verb, *words]
+
+
+def flag(name, variable):
+    return f"{name}={value_of(variable)}"
+
+
+RESULTS, MODEL_DIR, DATASET = (
+    flag("--results", "RESULTS"),
+    flag("--model-dir", "MODEL_DIR"),
+    flag("--dataset-file", "DATASET"),
+)
+OUT = flag("--out", "REQUESTS")
+
+
+def on_a_cluster(profile):
+    return [
+        runner("render", profile, *TAKEN_APART, "--out=build/manifests"),
+        runner("submit", *TAKEN_APART, "--from", "LIST"),
+        runner("collect", "--from", "LIST", RESULTS),
+        runner("compare", "--from", "LIST"),
+    ]
+
+
+# For each target that reads variables what its programs are given, every variable hostile.
+GIVEN = {
+    "bench": [
+        runner("request", *TAKEN_APART, *TAKEN_APART, OUT),
+        runner("bench", "--from", "LIST", RESULTS, MODEL_DIR),
+        runner("compare", "--from", "LIST"),
+    ],
+    "bench-dataset": [
+        runner("request", "cpu-dataset", DATASET, flag("--column", "COLUMN"), *TAKEN_APART, OUT),
+        runner("bench", "--from", "LIST", RESULTS, DATASET, MODEL_DIR),
+        runner("compare", "--from", "LIST"),
+    ],
+    "bench-gaudi2": on_a_cluster("gaudi2"),
+    "bench-gaudi": on_a_cluster("gaudi"),
+    "bench-a100": on_a_cluster("a100"),
+    "bench-cpu-cluster": on_a_cluster("cpu"),
+    "compare": [runner("compare", *TAKEN_APART, "--", value_of("RESULTS"))],
+    "claims": [runner("claims", *TAKEN_APART)],
+    "render": [runner("render", *TAKEN_APART)],
+    "perf": [["-m", "tests.perf", *TAKEN_APART]],
+    "mutation": [["-m", "tests.mutation", *TAKEN_APART]],
+    "images": [runner("image", *TAKEN_APART, flag("--push", "PUSH"), *TAKEN_APART)],
+    "images-check": [runner("image", *TAKEN_APART, "--check")],
+    "lock": [runner("lock", *TAKEN_APART)],
+    "lock-check": [runner("lock", "--check", *TAKEN_APART)],
+}
+ONLY_NUMBERS_OR_NAMES = {"fuzz": "SECONDS", "test-images": "IMAGES"}
+
+
+def variables_of(target):
+    (line,) = re.findall(rf"^reads\.{target} := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    return variables_of(line[len("$(reads.") : -1]) if line.startswith("$") else line.split()
+
+
+def test_every_target_that_reads_variables_is_tried_with_hostile_ones():
+    named = re.findall(r"^reads\.([a-z0-9-]+) :=", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert sorted(named) == sorted([*GIVEN, *ONLY_NUMBERS_OR_NAMES])
+
+
+@pytest.mark.parametrize("target, given", GIVEN.items(), ids=GIVEN)
+@pytest.mark.parametrize("origin", ["make", "environment"])
+def test_a_value_reaches_programs_as_typed_and_is_never_run(door, target, given, origin):
+    values = {name: value_of(name) for name in variables_of(target)}
+    before = sorted(door.folder.iterdir())
+    done = (
+        door.make(target, **values)
+        if origin == "environment"
+        else door.make(target, *(f"{name}={value}" for name, value in values.items()))
+    )
+    assert done.returncode == 0, done.stderr
+    assert door.called() == given
+    new = {path.name for path in door.folder.iterdir()} - {path.name for path in before}
+    assert new <= {"calls", "build"} and not list(ROOT.glob("ran"))
+
+
+def test_no_recipe_holds_a_value_as_text_of_the_shell():
+    makefile = (ROOT / "Makefile").read_text()
+    names = {name for target in [*GIVEN, *ONLY_NUMBERS_OR_NAMES] for name in variables_of(target)}
+    recipes = "\n".join(line for line in makefile.splitlines() if line.startswith("\t"))
+    assert not set(re.findall(r"\$\(([A-Z0-9_]+)", recipes)) & {*names, "VENV", "PYTHON", "PYTHON38"}
+
+
+@pytest.mark.parametrize("target", sorted({*GIVEN, *ONLY_NUMBERS_OR_NAMES, "test", "setup", "help"}))
+def test_a_variable_that_a_target_does_not_read_is_named(door, target):
+    done = door.make(target, "MODEL=$(shell touch ran)")
+    assert done.returncode == 2
+    assert f"`make {target}` reads no MODEL." in done.stderr
+    assert ("into ARGS" in done.stderr) is (target in GIVEN and "ARGS" in variables_of(target))
+    assert door.called() == [] and not (door.folder / "ran").exists()
+
+
 @pytest.mark.parametrize(
-    "arguments, verbs",
+    "arguments, told",
     [
-        ("--only cpu-1", ["render", "submit", "collect", "compare"]),
-        ("--detach", ["render", "submit"]),
-        ("--only cpu-1 --dry-run", ["render", "submit"]),
+        (["compare", "RESULT=x"], "Did you mean RESULTS?"),
+        (["bench", "DATASET=x"], "`make bench` reads no DATASET."),
+        (["compare", "RESULTS=a\nb"], "RESULTS holds a line break"),
+        (["fuzz", "SECONDS=a[$(touch ran)]"], "SECONDS is a number of seconds"),
+        (["test-images", "IMAGES=cpu;touch ran"], "IMAGES may name cpu, cuda and gaudi"),
+        (["compare", "ARGS='a"], "ARGS cannot be taken apart into words (No closing quotation)"),
+        *((["compare", f"VENV=a{sign}b"], f"VENV holds {sign}, which make cannot keep") for sign in ":;|*?[]%=~\\#"),
     ],
 )
-def test_only_what_was_followed_is_collected(tmp_path, arguments, verbs):
-    """The recipe as make runs it; in Python's place a script that notes the verb and prints a line, as the verbs do."""
-    script = tmp_path / "python"
-    script.write_text('#!/bin/sh\necho "$3" >> verbs\necho "of $3"\n')
-    script.chmod(0o755)
-    command = [
-        "make",
-        "--no-print-directory",
-        "-f",
-        ROOT / "Makefile",
-        "-o",
-        ".venv/.host",
-        "bench-cpu-cluster",
-        f"PY={script}",
+def test_what_cannot_be_is_said_before_anything_runs(door, arguments, told):
+    done = door.make(*arguments)
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert door.called() == [] and not (door.folder / "ran").exists()
+
+
+def test_what_programs_read_from_the_environment_may_be_given_to_make(door):
+    door.make("compare", "PIP_EXTRA_INDEX_URL=https://index/$(shell touch ran)", "KUBECONFIG=a:b")
+    assert door.called() == [runner("compare", "--", "results")]
+    assert not (door.folder / "ran").exists()
+
+
+def test_an_empty_value_is_none(door):
+    assert door.make("bench", "CASES=", "RESULTS=", "MODEL_DIR=", "REQUESTS=").returncode == 0
+    assert door.called()[:2] == [
+        runner("request", "cpu-1", "cpu-2", "--out=build/requests"),
+        runner("bench", "--from", "LIST", "--results=results"),
     ]
-    said = subprocess.run(
-        [*command, f"ARGS={arguments}"], capture_output=True, encoding="utf-8", cwd=tmp_path, check=True
-    )
-    assert (tmp_path / "verbs").read_text().split() == verbs
-    assert said.stdout.endswith(f"of {verbs[-1]}\n")
+
+
+def test_the_environment_is_made_by_the_python_that_is_named(door):
+    door.venv = "a new 'one'"
+    done = door.make("setup", f"PYTHON={door.python}")
+    assert done.returncode == 0, done.stderr
+    assert ["-m", "venv", door.venv] in door.called()
+    assert [call[:3] for call in door.called() if call[1:2] == ["pip"]] == [["-m", "pip", "install"]] * 4
+    door.calls.unlink()
+    assert door.make("setup", f"PYTHON={door.python}").returncode == 0
+    assert door.called() == []
+    refused = door.make("setup", "PYTHON=no; touch ran", "VENV=third")
+    assert refused.returncode == 2 and "no Python 3.10 to 3.13 was found" in refused.stderr
+    assert not (door.folder / "ran").exists() and not (door.folder / "third").exists()
+
+
+def test_clean_removes_an_environment_and_no_other_folder(door):
+    (door.folder / "results").mkdir()
+    assert door.make("clean", "VENV=results").returncode == 0
+    assert (door.folder / "results").exists()
+    assert door.make("clean").returncode == 0
+    assert not (door.folder / door.venv).exists()
+
+
+CLUSTER = ["render", "submit", "collect", "compare"]
+
+
+@pytest.mark.parametrize(
+    "target, arguments, plays, verbs, code",
+    [
+        ("bench", "", {}, ["request", "bench", "compare"], 0),
+        ("bench", "", {"request": ["", 4]}, ["request"], 4),
+        ("bench", "", {"bench": ["a.json\n", 6]}, ["request", "bench"], 6),
+        ("bench-cpu-cluster", "--only cpu-1", {"submit": ["a.log\n", 0]}, CLUSTER, 0),
+        ("bench-cpu-cluster", "--detach", {"submit": ["bench-a\n", 0]}, ["render", "submit"], 0),
+        ("bench-cpu-cluster", "--only 'a --detach b'", {"submit": ["a.log\n", 0]}, CLUSTER, 0),
+        ("bench-cpu-cluster", "--only cpu-1 --dry-run", {"submit": ["x: y.log\n", 0]}, ["render", "submit"], 0),
+        ("bench-cpu-cluster", "", {"render": ["", 3]}, ["render"], 3),
+        ("bench-cpu-cluster", "", {"submit": ["", 11]}, ["render", "submit"], 11),
+        ("bench-cpu-cluster", "", {"submit": ["a.log\n", 12], "collect": ["a.json\n", 8]}, CLUSTER, 12),
+        ("bench-cpu-cluster", "", {"submit": ["a.log\n", 0], "collect": ["", 8]}, CLUSTER[:3], 8),
+    ],
+)
+def test_a_recipe_goes_on_with_what_its_own_run_printed(door, target, arguments, plays, verbs, code):
+    """What one run of several lost keeps the others from nothing; a step that failed makes the recipe fail."""
+    done = door.make(target, f"ARGS={arguments}", plays=plays)
+    assert [call[2] for call in door.called()] == verbs
+    assert done.returncode == (2 if code else 0)
+    assert (f"Error {code}" in done.stderr) is bool(code)
+    if verbs[-1] == "submit" and not code:
+        assert done.stdout.endswith(plays["submit"][0])
+
+
+def test_names_reach_the_next_verb_line_by_line(door):
+    names = "a folder/one 'and' $(touch ran).json\n"
+    assert door.make("bench", plays={"request": [names, 0], "bench": [names, 0]}).returncode == 0
+    assert door.lists() == [names, names]
+    assert not list((door.folder / "build/lists").iterdir()), "the lists of a whole run are removed"
+
+
+def test_words_behind_two_dashes_stay_as_given():
+    assert words.command(["m", "@A", "--", "@A"], {"A": "x 'y z'"}) == ["m", "x", "y z", "--", "@A"]
+    assert words.command(["m", "@B"], {}) == ["m"]
 
 
 def test_torch_s_version_in_the_makefile_is_the_lock_s():

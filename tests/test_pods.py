@@ -17,6 +17,7 @@ import pytest
 from runner.contract import strictjson, termination
 from runner.host.manifests import multinode, pod
 from tests import manifests, wire
+from tests.patience import HANG_S
 from tests.test_walk import output_ids, plain_tokens
 
 ROOT = Path(__file__).parents[1]
@@ -156,7 +157,7 @@ def test_a_run_over_two_pods_gives_the_tokens_of_one_host(pods):
     first, other = (here(line, folder, request) for line in commands())
     pods.start(2, other, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     done = pods.start(1, first, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    out, err = done.communicate(timeout=250)
+    out, err = done.communicate(timeout=HANG_S)
     assert done.returncode == 0, err
     (path,) = (folder / "results").glob("*/*.json")
     result = strictjson.read(str(path))
@@ -174,13 +175,13 @@ def test_another_pod_s_login_has_its_own_variables_and_no_rights(pods):
     pods.start(2, here(commands()[1], pods.folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     ask = "ssh 10.77.0.2 'id -u; hostname; echo $PLUGIN; cat /proc/self/status | grep CapEff'"
     done = pods.start(1, f"{line} {pods.folder}/hostfile --port 2222 --within-s 60 && {ask}", stdout=subprocess.PIPE)
-    out, _ = done.communicate(timeout=100)
+    out, _ = done.communicate(timeout=HANG_S)
     assert out.split("\n") == [str(pod.UID), "pod2", "of pod 2", "CapEff:\t0000000000000000", ""]
 
 
 def test_a_pod_that_never_comes_ends_the_first_with_the_code_for_what_cannot_be_reached(pods):
     first = here(commands()[0], pods.folder, "no-such-request").replace("--within-s 60", "--within-s 3")
     done = pods.start(1, first, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    _, err = done.communicate(timeout=100)
+    _, err = done.communicate(timeout=HANG_S)
     assert done.returncode == 9
     assert "1 host(s) did not answer on port 2222 within 3 s (10.77.0.2: " in err

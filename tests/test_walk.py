@@ -17,11 +17,10 @@ from runner.contract.files import sha256_of_file
 from runner.contract.request import Request, read_request
 from runner.host import results
 from tests import samples
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
-
-SECONDS = 480  # a hang is a failure; two ranks take about 20 s on two cores, and 50 s with what is compiled
 
 
 def plain_tokens(seed, batch_size=1, output_tokens=100, end_of_text=None):
@@ -53,7 +52,7 @@ class House:
 
     def runner(self, *arguments):
         command = [sys.executable, "-m", "runner", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, encoding="utf-8", env=self.environment, timeout=SECONDS)
+        return subprocess.run(command, capture_output=True, encoding="utf-8", env=self.environment, timeout=HANG_S)
 
     def requests(self, *arguments):
         done = self.runner("request", *arguments, "--out", self.folder / "requests")
@@ -240,11 +239,11 @@ def test_an_interrupt_leaves_nothing_and_says_so(tmp_path):
         if "untimed" in line:
             break
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG_S)
     assert process.returncode == 130
     assert err.endswith("runner: Stopped before anything was measured; nothing was written.\n")
     assert "Traceback" not in err
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + HANG_S
     while _processes_of(house) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert _processes_of(house) == []

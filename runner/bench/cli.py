@@ -9,8 +9,8 @@ import sys
 from typing import Callable, Iterator
 
 from runner.bench import session
-from runner.contract import files, signals, strictjson, termination, unfinished
-from runner.contract.errors import Interrupted, KitError, PublishFailed
+from runner.contract import files, names, signals, strictjson, termination, unfinished
+from runner.contract.errors import Interrupted, KitError, PublishFailed, UsageError
 from runner.contract.request import read_request
 from runner.contract.text import printable
 
@@ -25,8 +25,9 @@ def parser():
         " nohup and a script's background jobs have it, stays ignored. Exit codes: see `python -m runner --help`.",
     )
     described.add_argument(
-        "requests", nargs="+", metavar="REQUEST", help="a file that `python -m runner request` wrote"
+        "requests", nargs="*", metavar="REQUEST", help="a file that `python -m runner request` wrote"
     )
+    names.add_from(described, names.REQUESTS)
     described.add_argument(
         "--results", default="results", metavar="FOLDER", help="where results go (default: %(default)s)"
     )
@@ -64,7 +65,10 @@ def main(arguments):
                 session.print_frames(attempt, files.read_bytes(path, strictjson.MAX_BYTES))
             note(path)
 
-        requests = [read_request(path) for path in options.requests]
+        paths = names.given(options.requests, options.listed_in, names.REQUESTS)
+        if not paths:
+            raise UsageError("No REQUEST is named. Name one, or the file that lists them with --from.")
+        requests = [read_request(path) for path in paths]
         _take_up(options.results)
         for request in requests:
             session.run(request, places, lambda text, case=request.case: _show(case, text), published)

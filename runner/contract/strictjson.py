@@ -47,8 +47,9 @@ def _finite(text):
 
 def _bounded(text):
     """Return a whole number. 10^400 is JSON, and overflows the first float that it meets; no number of this kit has 20 digits."""
-    if len(text) > MAX_DIGITS:
-        raise ValueError(f"a number of {len(text)} digits is beyond what this reader takes")
+    digits = len(text.lstrip("-"))
+    if digits > MAX_DIGITS:
+        raise ValueError(f"a number of {digits} digits is beyond what this reader takes")
     return int(text)
 
 

@@ -6,7 +6,7 @@ import time
 
 import yaml
 
-from runner.contract import secrets
+from runner.contract import names, secrets
 from runner.contract.errors import (
     ClusterRefused,
     DamagedResult,
@@ -36,8 +36,9 @@ def parser():
         epilog="Exit codes: that of the first run that went wrong; see `python -m runner --help`.",
     )
     described.add_argument(
-        "manifests", nargs="+", metavar="MANIFESTS", help="files or folders that `python -m runner render` wrote"
+        "manifests", nargs="*", metavar="MANIFESTS", help="files or folders that `python -m runner render` wrote"
     )
+    names.add_from(described, names.MANIFESTS)
     described.add_argument(
         "--only", action="append", metavar="PART", help="only the Jobs with this in their name; may be given again"
     )
@@ -65,14 +66,17 @@ def parser():
 
 def main(arguments):
     options = parser().parse_args(arguments)
-    manifests = jobs.read(options.manifests)
+    places = names.given(options.manifests, options.listed_in, names.MANIFESTS)
+    if not places:
+        raise UsageError("No MANIFESTS are named. Name a folder, or the file that lists folders with --from.")
+    manifests = jobs.read(places)
     wanted = [
         jobs.to_submit(one.thing, options.deadline_s, alone=not options.detach)
         for one in jobs.of_component(manifests, "bench", options.only)
     ]
     if not wanted:
         raise UsageError(
-            f"No Job in {', '.join(options.manifests)} is labelled {jobs.COMPONENT}=bench. Name a folder that `python -m runner render`"
+            f"No Job in {', '.join(places)} is labelled {jobs.COMPONENT}=bench. Name a folder that `python -m runner render`"
             " wrote."
         )
     before = [jobs.to_submit(one.thing) for one in jobs.of_component(manifests, "prefetch")]

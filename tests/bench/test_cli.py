@@ -16,6 +16,7 @@ from runner.contract.errors import LaunchFailed, PublishFailed
 from runner.contract.request import Accelerator, Stack
 from tests import samples
 from tests.contract.test_unfinished import journal
+from tests.patience import HANG_S
 
 
 def runner(*arguments, **environment):
@@ -24,7 +25,7 @@ def runner(*arguments, **environment):
         capture_output=True,
         encoding="utf-8",
         env={**os.environ, **environment},
-        timeout=120,
+        timeout=HANG_S,
     )
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout, done.stderr
@@ -47,7 +48,8 @@ def test_no_verb_prints_the_help_and_is_a_mistake():
     "arguments, code, told",
     [
         (["bnech"], 2, "invalid choice: 'bnech'"),
-        (["bench"], 2, "required: REQUEST"),
+        (["bench"], 2, "No REQUEST is named."),
+        (["bench", "--from", os.devnull], 3, "not a regular file"),
         (["bench", "--reslts", "x", "r.json"], 2, "unrecognized arguments: --reslts"),
         (["bench", "no-such.json"], 3, "no-such.json cannot be read: No such file or directory"),
     ],
@@ -56,6 +58,15 @@ def test_a_mistake_is_one_sentence_and_its_exit_code(arguments, code, told):
     found, out, err = runner(*arguments)
     assert (found, out) == (code, "")
     assert told in err
+
+
+def test_requests_are_taken_from_a_list_with_blanks_and_all(tmp_path):
+    listed, path = tmp_path / "requests", tmp_path / "a 'b' $c.json"
+    listed.write_text(f"a word of a library\n{path}\n")
+    code, _, err = runner("bench", "--from", str(listed))
+    assert code == 3
+    assert "line 1 is no path of a request and is left out: a word of a library" in err
+    assert f"{path} cannot be read" in err
 
 
 def test_a_damaged_request_is_named(tmp_path):

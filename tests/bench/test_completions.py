@@ -15,6 +15,7 @@ from runner.contract.errors import InputError
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Dataset
 from tests import hub, samples
+from tests.patience import HANG_S
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
@@ -178,7 +179,7 @@ def fetch(endpoint, home, revision=REVISION, folder=None):
         capture_output=True,
         encoding="utf-8",
         env=environment,
-        timeout=120,
+        timeout=HANG_S,
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr

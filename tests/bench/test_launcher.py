@@ -10,6 +10,7 @@ import pytest
 
 from runner.bench import launcher, worker
 from runner.contract.errors import LaunchFailed, Unsupported
+from tests.patience import HANG_S
 
 
 def _has_ipv6_loopback():
@@ -118,7 +119,7 @@ def alive(pid):
 
 
 def gone_soon(pid):
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + HANG_S
     while alive(pid) and time.monotonic() < deadline:
         time.sleep(0.05)
     return not alive(pid)
@@ -187,7 +188,7 @@ def test_a_lifeline_waits_on_this_host_alone_where_there_is_no_other():
         reached_from_elsewhere(line)
     with launcher.lifeline("127.0.0.2", 4) as line:
         assert line.startswith("127.0.0.2:")
-        with socket.create_connection(("127.0.0.2", int(line.rpartition(":")[2])), timeout=5):
+        with socket.create_connection(("127.0.0.2", int(line.rpartition(":")[2])), timeout=HANG_S):
             pass
 
 
@@ -196,9 +197,9 @@ def test_strangers_on_its_port_keep_no_rank_from_a_lifeline():
     with launcher.lifeline("127.0.0.1", 1) as line, contextlib.ExitStack() as stack:
         place = ("127.0.0.1", int(line.rpartition(":")[2]))
         for _ in range(launcher.STRANGERS // 2):
-            stack.enter_context(socket.create_connection(place, timeout=5))
-            socket.create_connection(place, timeout=5).close()
-        with socket.create_connection(place, timeout=5) as rank:
+            stack.enter_context(socket.create_connection(place, timeout=HANG_S))
+            socket.create_connection(place, timeout=HANG_S).close()
+        with socket.create_connection(place, timeout=HANG_S) as rank:
             rank.settimeout(0.05)
             with pytest.raises(socket.timeout):  # open, and silent
                 rank.recv(1)
@@ -209,7 +210,7 @@ def test_another_host_may_come_by_ipv6():
     with launcher.lifeline("::1", 1) as line:
         host, port = line.rsplit(":", 1)
         assert host == "::1"
-        socket.create_connection((host, int(port)), timeout=5).close()
+        socket.create_connection((host, int(port)), timeout=HANG_S).close()
 
 
 def test_scratch_is_removed_even_after_an_error():

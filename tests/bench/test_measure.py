@@ -67,7 +67,7 @@ def test_work_queued_before_the_window_is_not_in_it():
     assert durations["span_s"] == pytest.approx(5e-6)
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(st.integers(10_000, 1_000_000_000), min_size=8, max_size=8),
     st.lists(st.integers(0, 5_000), min_size=64, max_size=64),

@@ -15,6 +15,7 @@ from runner.contract.errors import DoesNotFit, InputError, PublishFailed, Unreac
 from runner.contract.request import Model, Weights
 from runner.contract.secrets import mask
 from tests import hub, samples
+from tests.patience import HANG_S
 
 ROOT = Path(__file__).parents[2]
 REVISION = "7" * 40
@@ -54,7 +55,7 @@ def run(endpoint, arguments):
         "HF_HUB_DOWNLOAD_TIMEOUT": "5",
     }
     command = [sys.executable, "-m", "runner", "prefetch", *arguments]
-    return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, env=environment, timeout=120)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, env=environment, timeout=HANG_S)
 
 
 def files_got(log):

@@ -28,7 +28,7 @@ def refusal(lines):
     return told[len(begin) : -len(end)]
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(max_examples=100)
 @given(st.binary(max_size=20_000))
 def test_what_is_written_is_read_back(content):
     assert only(frame.write(ONE, content)) == content

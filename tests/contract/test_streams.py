@@ -1,5 +1,4 @@
 import io
-import os
 import subprocess
 import sys
 
@@ -45,7 +44,7 @@ def test_a_letter_that_the_character_set_lacks_is_written_by_its_number():
 
 
 def test_a_path_that_is_no_text_keeps_its_bytes_in_a_pipe_and_is_visible_on_a_terminal():
-    path = os.fsdecode(b"results/\xff.json")
+    path = b"results/\xff.json".decode("utf-8", "surrogateescape")
     assert written(path + "\n") == b"results/\xff.json\n"
     assert written(path + "\n", kind=Terminal) == b"results/\\udcff.json\n"
 

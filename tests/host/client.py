@@ -41,6 +41,8 @@ class Client:
             named = ["--kubeconfig", self.kubeconfig] if self.kubeconfig else []  # else where kubectl would find one
             own = [*named, "--runs", str(self.runs), *FAST[verb]]
         code = runner.main([verb, *own, *map(str, arguments)])
+        if "--detach" in arguments:
+            clusterplay.settle()
         self.out, self.err = self._capfd.readouterr()
         return code
 

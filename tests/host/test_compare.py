@@ -12,6 +12,7 @@ from runner.contract.errors import DamagedResult, InputError
 from runner.contract.request import Accelerator, Model, Weights
 from runner.host import catalog, compare, ledger
 from tests import samples
+from tests.patience import HANG_S
 
 CLAIM = "post-3-gaudi2-8-bloomz"
 
@@ -238,8 +239,21 @@ def test_times_of_a_stand_in_are_not_set_against_each_other():
 def run(place, *arguments, columns="80"):
     command = [sys.executable, "-m", "runner", "compare", *map(str, arguments), str(place)]
     return subprocess.run(
-        command, capture_output=True, encoding="utf-8", env={**os.environ, "COLUMNS": columns}, timeout=60
+        command, capture_output=True, encoding="utf-8", env={**os.environ, "COLUMNS": columns}, timeout=HANG_S
     )
+
+
+@pytest.mark.parametrize("latency_s", [9.5, 12.5, 12345.5])
+def test_a_row_of_a_slow_machine_is_one_line_for_programs(tmp_path, latency_s):
+    """Ten seconds and more made a row wider than 80 columns, and its verdict two lines."""
+    body = samples.body(samples.request(beside=["post-3-a100-1-bloomz-7b1"]))
+    calls = len(body["launches"][0]["timed"]["iterations_s"])
+    body["launches"][0]["timed"].update(iterations_s=[latency_s] * calls, span_s=latency_s * calls)
+    body["launches"][0]["estimate"]["latency_s"] = latency_s
+    (tmp_path / "r.json").write_text(strictjson.pretty(contract.seal(body)))
+    for columns in ("80", "40"):
+        (row,) = [line for line in run(tmp_path, columns=columns).stdout.splitlines() if line.startswith("1 x a100")]
+        assert row.endswith("walk-through, not a reproduction") and f" {latency_s:.3f} " in row
 
 
 def test_the_table_fits_80_columns_and_says_what_it_is(tmp_path):
@@ -375,3 +389,16 @@ def test_brackets_in_a_foreign_name_are_no_markup(capsys):
     change = compare.between(group(3.1, 3.2), group(3.1, 3.2, torch="[/bold] [red]2[/red]"))
     tables.show_changes([change])
     assert "torch 2.13.0 -> [/bold] [red]2[/red]" in capsys.readouterr().out
+
+
+def test_a_list_of_results_that_is_empty_is_not_the_default_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    result = samples.result()
+    path = tmp_path / "results" / contract.file_name(result["request"]["id"], result["attempt"]["id"])
+    path.parent.mkdir(parents=True)
+    path.write_text(strictjson.pretty(result), encoding="utf-8")
+    (tmp_path / "list.txt").write_text("")
+    with pytest.raises(InputError, match="list.txt lists no result"):
+        compare.main(["--from", "list.txt"])
+    (tmp_path / "list.txt").write_text(f"{path}\n")
+    assert compare.main(["--from", "list.txt", "--json"]) == 0

@@ -16,6 +16,7 @@ from tests import apiserver, clusterplay
 from tests.apiserver import Fault
 from tests.clusterplay import FIRST, SECOND, Play, condition, framed
 from tests.host.test_submit import stands
+from tests.patience import HANG_S
 
 
 def slowly(play, job, attempt=FIRST):
@@ -90,7 +91,7 @@ def test_one_result_comes_through(client, cluster, name):
     play = Play(cluster, slowly)
     began_s = time.monotonic()
     assert client.submit() == 0, client.err
-    assert time.monotonic() - began_s < 20
+    assert time.monotonic() - began_s < HANG_S
     assert not play.errors
     assert client.collected() == [FIRST]
     assert len(client.jobs()) == 1
@@ -109,7 +110,7 @@ def test_the_first_half_open_answer_is_not_waited_for_longer_than_its_deadline(c
     Play(cluster, clusterplay.runs_well)
     began_s = time.monotonic()
     assert client.submit("--request-timeout-s", "0.5") == 0
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < HANG_S
     assert client.collected() == [FIRST]
 
 
@@ -124,7 +125,7 @@ def test_a_log_that_falls_silent_is_left_when_its_run_is_concluded(client, clust
     Play(cluster, falls_silent, volume=[FIRST])
     assert client.submit("--log-timeout-s", "60", "--drain-s", "0.3") == 0, client.err
     assert client.collected() == [FIRST]
-    until_s = time.monotonic() + 10
+    until_s = time.monotonic() + HANG_S
     while (
         left := [one.name for one in threading.enumerate() if one.name.startswith("log of")]
     ) and time.monotonic() < until_s:
@@ -310,7 +311,7 @@ def test_what_stays_refused_is_told_with_the_way_back(client, cluster, fault, ki
     cluster.faults.append(fault)
     began_s = time.monotonic()
     assert client.submit("--passing-timeout-s", "0.5", "--request-timeout-s", "0.3") == kind.exit_code
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < HANG_S
     assert told in client.err
     assert f"Come back: `{client.again('follow')} {client.name}`." in client.err
     assert client.jobs()
@@ -411,7 +412,7 @@ def test_a_server_that_never_answered_is_not_waited_for_as_one_that_has(client, 
     client.kubeconfig = client.server.kubeconfig(client.tmp_path / "other", server="http://127.0.0.1:9")
     began_s = time.monotonic()
     assert client.submit("--passing-timeout-s", "600") == Unreachable.exit_code
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < HANG_S
 
 
 def test_no_server_at_all(client):
@@ -573,7 +574,7 @@ def test_a_storm_of_faults_loses_nothing(client, cluster, seed):
     things = [clusterplay.bench_job("bench-a-v0-1-0"), clusterplay.bench_job("bench-b-v0-1-0")]
     began_s = time.monotonic()
     assert client.submit(things=things) == 0, client.err
-    assert time.monotonic() - began_s < 30
+    assert time.monotonic() - began_s < HANG_S
     assert not play.errors
     assert sorted(client.collected()) == [FIRST, SECOND]
 

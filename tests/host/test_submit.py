@@ -26,6 +26,7 @@ from runner.contract.errors import (
 from runner.host import attend, evidence, jobs, kubeyaml, logbook
 from tests import apiserver, clusterplay
 from tests.clusterplay import FIRST, SECOND, Play, bench_job, condition, framed
+from tests.patience import HANG_S
 
 
 def stands(play, job):
@@ -42,6 +43,15 @@ def test_a_run_goes_from_manifest_to_result(client, cluster):
     assert client.collected() == [FIRST]
     assert set(cluster.headers_seen) == {f"Bearer {apiserver.TOKEN}"}
     assert not client.jobs("collect")
+
+
+def test_manifests_are_taken_from_what_render_printed(client, cluster, tmp_path):
+    listed = tmp_path / "listed"
+    listed.write_text(client.manifests() + "\n")
+    assert client.run("submit", "--from", listed, "--dry-run") == 0, client.err
+    assert "kind: Job" in client.out
+    assert client.run("submit") == UsageError.exit_code
+    assert "No MANIFESTS are named" in client.err
 
 
 def test_what_is_submitted_is_the_manifest_with_its_own_name_deadline_and_digest(client, cluster):
@@ -735,7 +745,7 @@ def test_a_run_that_no_node_takes_is_given_up_at_its_deadline_and_stays(client, 
         client.submit("--unschedulable-s", "0.4", things=[bench_job(**{"habana.ai/gaudi": "8"})])
         == NotStarted.exit_code
     )
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < HANG_S
     assert "No node has 8 habana.ai/gaudi free (nodes may not be listed with these rights)." in client.err
     assert "It waited 0 s for a node that takes the pod, as long as it may." in client.err
     assert f"`{client.again('follow')} {client.name}` goes on" in client.err
@@ -782,7 +792,7 @@ def test_every_wait_has_its_deadline(client, cluster, row, deadline):
     Play(cluster, waits)
     began_s = time.monotonic()
     code = client.submit(deadline, "0.3")
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < HANG_S
     assert code == (ClusterRefused if row == "refused" else NotStarted).exit_code, client.err
     assert {"refused": "A quota of the namespace bench is used up"}.get(row, f"{deadline} allows more") in client.err
 
@@ -926,7 +936,7 @@ def test_a_complete_run_whose_pod_is_gone_gives_its_result_from_the_volume(clien
     assert client.submit("--detach") == 0
     finish(cluster, client.name)
     cluster.remove("Pod", f"{client.name}-p1")
-    assert client.run("follow", client.name) == 0, client.err
+    assert client.run("follow", client.name, "--drain-s", "0.5") == 0, client.err
     assert client.collected() == [FIRST]
 
 
@@ -955,8 +965,8 @@ def test_a_job_for_the_volume_that_comes_to_nothing_says_why_and_is_removed(clie
     monkeypatch.setattr(clusterplay, "collects", comes_to_nothing)
     Play(cluster, ends_without_a_log)
     began_s = time.monotonic()
-    assert client.submit("--unschedulable-s", "0.4") == ResultLost.exit_code
-    assert time.monotonic() - began_s < 20
+    assert client.submit("--unschedulable-s", "0.4", "--drain-s", "0.5") == ResultLost.exit_code
+    assert time.monotonic() - began_s < HANG_S
     why = "/results/x cannot be read: Permission denied." if fails else "of memory free. It waited 0 s for a node"
     assert any("-collect: " in line and why in line for line in client.err.splitlines()), client.err
     assert not client.jobs("collect")
@@ -1137,7 +1147,7 @@ def interrupted(client, *arguments, signals=(signal.SIGINT,), things=(), verb="s
     """Submit, or follow, and send this process signals once the pod runs."""
 
     def send():
-        until_s, before = time.monotonic() + 20, client.cluster.requests["get", "pods"]
+        until_s, before = time.monotonic() + HANG_S, client.cluster.requests["get", "pods"]
         while client.cluster.requests["get", "pods"] == before and time.monotonic() < until_s:
             time.sleep(0.02)
         for number in signals:
@@ -1212,7 +1222,7 @@ def test_a_third_ctrl_c_does_not_wait_for_what_is_slow_to_go(client, cluster, mo
     Play(cluster, stands)
     began_s = time.monotonic()
     assert interrupted(client, signals=[signal.SIGINT] * 3) == Interrupted.exit_code
-    assert time.monotonic() - began_s < 30
+    assert time.monotonic() - began_s < HANG_S
     assert f"{client.name}: is still being deleted; that goes on in the cluster." in client.err
     assert "Cancelled 1 run(s)" in client.err
 
