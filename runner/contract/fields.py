@@ -3,10 +3,19 @@
 Annotations are not reflected on: ``typing.get_type_hints`` fails on Python 3.8 for modern annotations.
 """
 
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from runner.contract import patterns
 from runner.contract.errors import InputError
+from runner.contract.patterns import Form, FreeText
 from runner.contract.strictjson import MAX_DIGITS
 
 _MISSING = object()
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{0,40}\.?[0-9]{1,40}(?:[eE][+-]?[0-9]{1,4})?|nan|inf)")
+MAX_COUNT = 10**MAX_DIGITS - 1
 
 
 class Fields:
@@ -60,8 +69,27 @@ class Fields:
             raise self.fail(key, f"{key!r} must be {what}, {value!r} was found.")
         return value
 
-    def count(self, key, default=_MISSING, least=0):
-        """Return a whole number of at least ``least``; text of digits counts, since catalog and lock hold only text."""
+    def form(self, key: str, form: Form | FreeText, default: Any = _MISSING) -> Any:
+        """Return text of a form of ``patterns``; the error says what is wanted and shows what was found."""
+        value = self.take(key, str, default)
+        if value is not default:
+            self._refuse_unless(form, key, value, repr(key))
+        return value
+
+    def forms(self, key: str, form: Form | FreeText) -> list[str]:
+        """Return a list of texts that are all of one form."""
+        values = self.texts(key)
+        for value in values:
+            self._refuse_unless(form, key, value, f"each of {key!r}")
+        return values
+
+    def _refuse_unless(self, form: Form | FreeText, key: str, value: str, what: str) -> None:
+        problem = patterns.problem(form, value)
+        if problem is not None:
+            raise self.fail(key, f"{what} {problem}.")
+
+    def count(self, key, default=_MISSING, least=0, most=MAX_COUNT):
+        """Return a whole number from ``least`` to ``most``; text of digits counts, since catalog and lock hold only text."""
         value = self.take(key, (int, str), default)
         if value is default:
             return value
@@ -69,19 +97,26 @@ class Fields:
             raise self.fail(key, f"{key!r} must be a whole number, {value!r} was found.")
         if int(value) < least:
             raise self.fail(key, f"{key!r} must be at least {least}, {value} was found.")
+        if int(value) > most:
+            raise self.fail(key, f"{key!r} must be at most {most}, a greater number was found.")
         return int(value)
 
-    def number(self, key, default=_MISSING):
-        """Return a finite positive number as float, from a number or its text."""
+    def number(self, key, default=_MISSING, below=float("inf")):
+        """Return a positive number below ``below`` as float, from a number or its text in ASCII digits."""
         value = self.take(key, (int, float, str), default)
         if value is default:
             return value
+        # float() takes 1_0 and the digits of every script
+        if isinstance(value, str) and not _NUMBER.fullmatch(value):
+            raise self.fail(key, f"{key!r} must be a number, {value!r} was found.")
         try:
             number = float(value)
-        except (ValueError, OverflowError):
+        except OverflowError:
             raise self.fail(key, f"{key!r} must be a number, {value!r} was found.") from None
         if not 0 < number < float("inf"):
             raise self.fail(key, f"{key!r} must be finite and above 0, {value!r} was found.")
+        if number >= below:
+            raise self.fail(key, f"{key!r} must be below {below:g}, {value!r} was found.")
         return number
 
     def flag(self, key, default=_MISSING):
@@ -101,15 +136,17 @@ class Fields:
     def fields(self, key):
         return Fields(self.take(key, dict), f"{self.where}.{key}", self.error)
 
-    def each(self, key):
-        """Yield name and ``Fields`` of every entry of the mapping under ``key``; for tables whose keys are names."""
+    def each(self, key, names=patterns.ROW):
+        """Yield name and ``Fields`` of every entry of the mapping under ``key``; ``names`` is the form of all its keys."""
         table = self.fields(key)
-        for name in table.keys():
+        for name in table.keys(names):
             yield name, table.fields(name)
 
-    def keys(self):
-        """Return all keys, in order; for mappings whose keys are names."""
+    def keys(self, names=None):
+        """Return all keys, in order, each of the form ``names``; for mappings whose keys are names."""
         self._asked.update(self._mapping)
+        for name in self._mapping if names is not None else ():
+            self._refuse_unless(names, name, name, "a name")
         return list(self._mapping)
 
     def done(self):

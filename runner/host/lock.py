@@ -42,7 +42,7 @@ def main(arguments):
     if options.check:
         check(lock, paths.ROOT)
         print(
-            f"{len(_files(lock))} requirements files are as versions.lock says; {len(unresolved(lock))} pins are unresolved."
+            f"{len(lockfile.files(lock))} requirements files are as versions.lock says; {len(unresolved(lock))} pins are unresolved."
         )
         return _still_there(lock, options.only) if options.online else 0
     if options.online:
@@ -103,7 +103,7 @@ def _questions_of_existence(lock):
             image = getattr(stack, key)
             if image is not None and image.digest != UNRESOLVED:
                 yield "images", ("stacks", name, key, "digest"), lambda image=image: _image_problem(image)
-    for where, entry in _files(lock).items():
+    for where, entry in lockfile.files(lock).items():
         for one in requirements.read((paths.ROOT / entry.file).read_text(encoding="utf-8")):
             yield "packages", (*where, one.name), lambda one=one, index=entry.index: _package_problem(one, index)
     for kind, pins in (("models", lock.models), ("datasets", lock.datasets)):
@@ -152,7 +152,7 @@ def _source_problem(source):
 
 def check(lock, root):
     """Raise ``InputError`` for a requirements file that is missing or is not the one that the lock names."""
-    for where, entry in _files(lock).items():
+    for where, entry in lockfile.files(lock).items():
         path = root / entry.file
         if not path.exists() or sha256_of_file(path) != entry.sha256:
             state = "is missing" if not path.exists() else "was changed"
@@ -164,7 +164,7 @@ def check(lock, root):
 def unresolved(lock):
     """Return the paths in the lock of all pins that nobody has resolved yet."""
     pins: dict[tuple[str, ...], str | None] = {
-        (*where, "sha256"): entry.sha256 for where, entry in _files(lock).items()
+        (*where, "sha256"): entry.sha256 for where, entry in lockfile.files(lock).items()
     }
     for name, stack in lock.stacks.items():
         for key in ("image", "interpreter"):
@@ -180,17 +180,6 @@ def unresolved(lock):
     for name, source in lock.sources.items():
         pins.update({("sources", name, "commit"): source.commit, ("sources", name, "tree"): source.tree})
     return [where for where, value in pins.items() if value == UNRESOLVED]
-
-
-def _files(lock):
-    own: dict[tuple[str, ...], lockfile.Requirements] = {
-        ("requirements", name): entry for name, entry in lock.requirements.items()
-    }
-    for name, stack in lock.stacks.items():
-        own["stacks", name, "requirements"] = stack.requirements
-        if stack.torch is not None:
-            own["stacks", name, "torch"] = stack.torch
-    return own
 
 
 def _resolve(questions):

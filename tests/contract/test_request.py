@@ -7,7 +7,7 @@ from runner.contract.errors import InputError
 from runner.contract.request import Dataset, Expected, Request, Stack, read_request
 from tests import samples
 
-DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "0" * 64, "text", None)
+DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "1" * 64, "text", None)
 
 
 def requests():
@@ -124,7 +124,7 @@ def test_what_is_expected_is_part_of_the_id():
 @pytest.mark.parametrize(
     "changes, problem",
     [
-        ({"case": "Über"}, "the case name"),
+        ({"case": "Über"}, "'case' must be at most 40 lower-case letters"),
         ({"stack": Stack("x", "cuda", "3.8", "deepspeed", {}, None, None)}, "is for cuda, not cpu"),
         ({"workload": samples.workload(prompt=None)}, "a latency workload has a prompt"),
         ({"workload": samples.workload(dataset=DATASET)}, "a latency workload has a prompt"),

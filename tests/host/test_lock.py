@@ -162,7 +162,7 @@ def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_
 
 def test_one_stack_alone_can_be_asked_for(lock_copy, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(origins, "image_digest", lambda repository, tag: asked.append(tag) or f"sha256:{'1' * 64}")
+    monkeypatch.setattr(origins, "image_digest", lambda repository, tag: asked.append(tag) or f"sha256:{'1a' * 32}")
     verb.main(["--only", "images", "--stack", "gaudi-1.24"])
     assert asked == ["1.24.0-1007"]
     assert lockfile.read(lock_copy).stacks["gaudi-1.10"].image.digest == lockfile.UNRESOLVED
@@ -192,7 +192,7 @@ def test_locks_that_share_an_environment_agree():
 
 
 def test_every_locked_package_has_hashes_and_none_is_the_vendor_s():
-    for entry in verb._files(lockfile.read()).values():
+    for entry in lockfile.files(lockfile.read()).values():
         pins = requirements.pins((paths.ROOT / entry.file).read_text())
         assert pins
         assert all(hashes for versions in pins.values() for hashes in versions.values()), entry.file

@@ -9,7 +9,7 @@ from runner.host import catalog, paths, profiles
 @pytest.mark.parametrize(
     "old, new, told",
     [
-        ('pci: ["1da3:1020"]', 'pci: ["1020"]', "pci must be VENDOR:DEVICE ids of one vendor"),
+        ('pci: ["1da3:1020"]', 'pci: ["1020"]', "each of 'pci' must be VENDOR:DEVICE ids of one vendor"),
         ('pci: ["1da3:1020"]', 'pci: ["1da3:1020", "10de:20b2"]', "pci must be VENDOR:DEVICE ids of one vendor"),
         ("cases: [cpu-1, cpu-2]", "cases: [cpu-1, cpu-3]", "'cpu-3' is no case of cases.yaml."),
         ("engine: mpijob", "engine: ray", "job, jobset, mpijob"),
