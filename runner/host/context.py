@@ -14,7 +14,7 @@ from pathlib import Path
 
 from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
-from runner.host import lockfile, origins, paths, requirements
+from runner.host import gitsource, lockfile, origins, paths, requirements
 
 # What an image holds of the repository; runner/host and the catalog stay outside.
 KIT = ("LICENSE", "runner/__init__.py", "runner/__main__.py", "runner/contract", "runner/bench")
@@ -143,7 +143,7 @@ def _sources(stack, lock, checkouts, folder):
             lockfile.need(value, f"The {what} of {where}, which {name} is built from,")
         target = folder / "sources" / name
         _folder(target)
-        epoch = origins.export_tree(checkouts.get(where, source.repository), source.commit, source.tree, target)
+        epoch = gitsource.export_tree(checkouts.get(where, source.repository), source.commit, source.tree, target)
         if name in stack.packages:
             told += f"{name} {source.commit} {epoch} {stack.packages[name].sha256 or lockfile.UNRESOLVED}\n"
     _write(told, folder / "requirements" / "git.txt")

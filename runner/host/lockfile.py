@@ -1,13 +1,16 @@
 """Read versions.lock into values, and change single values in place without touching comments or order."""
 
+import copy
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.contract import patterns
+from runner.contract import files, patterns
 from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.fields import Fields
 from runner.contract.request import DEVICES, ENGINES, LAUNCHERS
-from runner.host import paths, strictyaml
+from runner.host import paths, strictyaml, writing
 
 UNRESOLVED = patterns.UNRESOLVED
 
@@ -181,7 +184,7 @@ def parse(document: dict, path: Path) -> Lock:
     return lock
 
 
-def files(lock: Lock) -> dict[tuple[str, ...], Requirements]:
+def requirements_files(lock: Lock) -> dict[tuple[str, ...], Requirements]:
     """Return every requirements file by its path in the lock."""
     own: dict[tuple[str, ...], Requirements] = {
         ("requirements", name): entry for name, entry in lock.requirements.items()
@@ -196,7 +199,7 @@ def files(lock: Lock) -> dict[tuple[str, ...], Requirements]:
 def _refuse_doubles(lock, path):
     """Refuse a requirements file that two entries name: each would overwrite what the other one locked."""
     seen: dict[str, tuple[str, ...]] = {}
-    for where, entry in files(lock).items():
+    for where, entry in requirements_files(lock).items():
         if entry.file in seen:
             raise InputError(
                 f"{paths.shown(path)}: {'.'.join(seen[entry.file])} and {'.'.join(where)} both name {entry.file}."
@@ -218,30 +221,46 @@ def edit(path: Path, changes: dict[tuple[str, ...], str]) -> bool:
     """Replace values in place: scalars, and mappings in braces.
 
     Keys of ``changes`` are paths such as ``("stacks", "cpu", "image", "digest")``.
-    The file is read back before it replaces the old one, so that a lock is never left unreadable. Returns whether
-    anything changed.
+    Another writer's change in between is kept, and the new text is read before it replaces the old one, so that a lock is
+    never left unreadable; a value that would change more than its own place is refused. Returns whether anything changed.
+    Raises ``InputError`` where the lock has no such place.
     """
-    text = path.read_text(encoding="utf-8")
-    document = strictyaml.loads(text.encode(), paths.shown(path))
-    spans = []
-    for keys, value in changes.items():
-        mapping = document
-        for key in keys[:-1]:
-            mapping = mapping[key]
-        spans.append((*mapping.spans[keys[-1]], value))
-    before = text
-    for start, end, value in sorted(spans, reverse=True):
-        text = text[:start] + value + text[end:]
-    if text == before:
-        return False
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    try:
-        read(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing.alone(path):
+        before = files.read_bytes(path, strictyaml.MAX_BYTES, advice="Restore it with `git checkout`.")
+        document = strictyaml.loads(before, paths.shown(path))
+        text = before.decode("utf-8")
+        spans = []
+        for keys, value in changes.items():
+            *above, last = keys
+            try:
+                mapping = functools.reduce(lambda part, key: part[key], above, document)
+                spans.append((*mapping.spans[last], value))
+            except (KeyError, TypeError, AttributeError):
+                raise InputError(
+                    f"{paths.shown(path)} has no value of {'.'.join(keys)} on one line. Add the line, or restore the file"
+                    " with `git checkout`."
+                ) from None
+        for start, end, value in sorted(spans, reverse=True):
+            text = text[:start] + value + text[end:]
+        if text.encode() == before:
+            return False
+        after = strictyaml.loads(text.encode(), paths.shown(path))
+        parse(after, path)
+        if _without(after, changes) != _without(document, changes):
+            raise InputError(
+                f"{paths.shown(path)} was not written: a value would have changed more than its own place."
+            )
+        writing.write_text(path, text)
     return True
+
+
+def _without(document: dict, changes: Iterable[tuple[str, ...]]) -> dict:
+    """Return a copy of a document without the values that change."""
+    kept = copy.deepcopy(document)
+    for *above, last in changes:
+        part = functools.reduce(lambda part, key: part.get(key, {}), above, kept)
+        part.pop(last, None)
+    return kept
 
 
 def _tool(fields):
@@ -319,13 +338,13 @@ def _program(fields):
 
 def _pinned(fields):
     revision = fields.form("revision", _COMMIT)
-    files = fields.take("files", (str, dict), UNRESOLVED)
-    if isinstance(files, dict):
+    found = fields.take("files", (str, dict), UNRESOLVED)
+    known = None
+    if isinstance(found, dict):
         entries = fields.fields("files")
-        files = {name: entries.form(name, patterns.LOCKED_SHA256) for name in entries.keys(patterns.FILE_PATH)}
-    elif files != UNRESOLVED:
-        raise fields.fail("files", f"'files' must be a mapping of names to sha256, or unresolved; {files!r} was found.")
-    known = None if files == UNRESOLVED else files
+        known = {name: entries.form(name, patterns.LOCKED_SHA256) for name in entries.keys(patterns.FILE_PATH)}
+    elif found != UNRESOLVED:
+        raise fields.fail("files", f"'files' must be a mapping of names to sha256, or unresolved; {found!r} was found.")
     repository = fields.form("repository", patterns.HUB_REPOSITORY)
     return _finish(fields, Pinned(repository, revision, fields.form("short", patterns.SHORT_COMMIT, None), known))
 

@@ -5,8 +5,8 @@ import pytest
 from runner.bench import engines
 from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.request import Stack
+from runner.host import agreement, lockfile, paths, strictyaml
 from runner.host import lock as verb
-from runner.host import lockfile, paths, strictyaml
 from tests.host import hostile
 
 ONE, TWO = "1a" * 32, "2b" * 32  # hashes of one repeated digit are refused
@@ -49,7 +49,7 @@ def test_what_was_never_found_is_said_to_be_unresolved():
 
 
 def test_every_requirements_file_is_the_one_that_the_lock_names():
-    verb.check(lockfile.read(), paths.ROOT)
+    agreement.check(lockfile.read(), paths.ROOT)
 
 
 def test_a_changed_requirements_file_is_noticed(tmp_path):
@@ -58,14 +58,14 @@ def test_a_changed_requirements_file_is_noticed(tmp_path):
             target = tmp_path / file.relative_to(paths.ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())
-    verb.check(lockfile.read(), tmp_path)
+    agreement.check(lockfile.read(), tmp_path)
     changed = tmp_path / "images" / "cpu" / "requirements-cpu.txt"
     changed.write_text(changed.read_text().replace("a", "b", 1))
     with pytest.raises(InputError, match="images/cpu/requirements-cpu.txt was changed since versions.lock was written"):
-        verb.check(lockfile.read(), tmp_path)
+        agreement.check(lockfile.read(), tmp_path)
     changed.unlink()
     with pytest.raises(InputError, match="images/cpu/requirements-cpu.txt is missing"):
-        verb.check(lockfile.read(), tmp_path)
+        agreement.check(lockfile.read(), tmp_path)
 
 
 @pytest.mark.parametrize(
