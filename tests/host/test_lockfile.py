@@ -1,4 +1,7 @@
+import multiprocessing
+import os
 import re
+import stat
 
 import pytest
 
@@ -319,3 +322,73 @@ def test_a_requirements_file_lies_in_the_repository_and_belongs_to_one_entry(cop
     monkeypatch.setattr(paths, "ROOT", root)
     with pytest.raises(InputError, match="requirements/build.txt is a link that leads out of the repository"):
         lockfile.read(copy)
+
+
+def test_an_edit_keeps_link_mode_and_every_other_file(copy, tmp_path):
+    real = tmp_path / "elsewhere" / "pins"
+    real.parent.mkdir()
+    copy.rename(real)
+    copy.symlink_to(real)
+    real.chmod(0o640)
+    foreign = tmp_path / ".versions.lock.tmp"  # the name that every edit once took
+    foreign.write_text("someone's")
+    assert lockfile.edit(copy, {("tools", "uv", "version"): "0.1"})
+    assert copy.is_symlink() and lockfile.read(copy).tools["uv"] == "0.1"
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    assert foreign.read_text() == "someone's"
+    assert sorted(path.name for path in (*tmp_path.iterdir(), *real.parent.iterdir())) == [
+        *(".versions.lock.tmp", "elsewhere", "pins", "versions.lock"),
+    ]
+
+
+def _edit_many(path, tool, versions):
+    for version in versions:
+        lockfile.edit(path, {("tools", tool, "version"): version})
+
+
+def test_two_writers_lose_nothing(copy):
+    """Each changes its own pin many times; without a lock one writes over the other's within a few tries."""
+    context = multiprocessing.get_context("fork")
+    writers = [
+        context.Process(target=_edit_many, args=(copy, tool, [f"1.{number}" for number in range(6)]))
+        for tool in ("uv", "pip", "wheel")
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+    tools = lockfile.read(copy).tools
+    assert (tools["uv"], tools["pip"], tools["wheel"]) == ("1.5", "1.5", "1.5")
+    assert list(copy.parent.iterdir()) == [copy]
+
+
+@pytest.mark.parametrize(
+    "where, value",
+    [
+        (("models", "bloom", "files"), "{a.bin: " + ONE + "}\n    short: 1234567"),
+        (("tools", "uv", "version"), '"0.1"\n    note: "x"'),
+        (("tools", "none", "version"), "0.1"),
+        (("tools", "uv", "licence"), "0.1"),
+        (("stacks", "cpu"), "{}"),
+    ],
+)
+def test_a_value_that_would_change_more_than_its_place_is_refused(copy, where, value):
+    before = copy.read_bytes()
+    with pytest.raises(InputError):
+        lockfile.edit(copy, {where: value})
+    assert copy.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "dangling", "loop"])
+def test_a_lock_that_is_no_file_is_refused_at_once(copy, kind):
+    copy.unlink()
+    if kind == "fifo":
+        os.mkfifo(copy)
+    elif kind == "folder":
+        copy.mkdir()
+    else:
+        copy.symlink_to(copy if kind == "loop" else copy.with_name("none"))
+    for ask in (lockfile.read, lambda path: lockfile.edit(path, {("tools", "uv", "version"): "0.1"})):
+        with pytest.raises(InputError, match="cannot be read: "):
+            ask(copy)

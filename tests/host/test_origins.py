@@ -55,7 +55,7 @@ def one_sentence(caught):
         ("list", Unreachable, "its answer is neither JSON nor HTML"),
         ("no-files", Unreachable, "its JSON lists no files"),
         ("odd-files", Unreachable, "its JSON lists no files"),
-        ("deep", Unreachable, "its answer is neither JSON nor HTML"),
+        ("deep", Unreachable, "is not usable JSON"),
         ("binary", Unreachable, "its answer is neither JSON nor HTML"),
         ("number", Unreachable, "is not usable JSON"),
         ("large", Unreachable, "its answer has more than 60000 bytes"),
