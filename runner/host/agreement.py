@@ -7,7 +7,8 @@ metadata is read there; an index tells it of the others (PEP 658).
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement
@@ -25,8 +26,6 @@ MAX_BYTES = 16 * 1024 * 1024
 
 # Each is installed over the ones before it, into one environment.
 TOGETHER = ("build", "host", "dev", "mutation")
-
-Demands = Callable[[Requirement], "list[str] | None"]
 
 
 def text_of(entry: lockfile.Requirements, root: Path) -> str:
@@ -52,29 +51,36 @@ def problems(lock: Lock, root: Path) -> Iterator[str]:
         own = listed["stacks", name, "requirements"]
         torch = listed["stacks", name, "torch"] if stack.torch else None
         yield from _of_stack(name, stack, own, torch)
-        python = f"{stack.python}.0" if name in requirements.PLATFORMS else "3.12.0"
-        yield from demanded_otherwise(stack, [*own, *(torch or ())], python, installed_demands)
+        locked = [*own, *(torch or ())]
+        target = Target.of(name, stack, locked)
+        for one in locked:
+            for told in target.contradicts(one, installed_demands(one)):
+                yield f"{stack.requirements.file}: {told}"
     yield from _together(lock, listed)
 
 
-def demanded_otherwise(stack: Stack, locked: list[Requirement], python: str, demands: Demands) -> Iterator[str]:
-    """Yield a sentence for each locked package that demands another version of one that is locked, or that the base brings.
+@dataclass(frozen=True)
+class Target:
+    """What a stack's packages find beside them: ``versions`` of all that is locked or of the base, ``markers`` of its Python."""
 
-    ``python`` is the target's, such as 3.12.0; ``demands`` returns the ``Requires-Dist`` of a package, None where it is not known.
-    """
-    target = requirements.target_environment(python)
-    versions = {one.name: one.version for one in locked if one.serves(target)}
-    versions.update({name: pin.version for name, pin in stack.packages.items() if pin.version != UNRESOLVED})
-    for one in locked:
-        for line in (demands(one) or ()) if one.serves(target) else ():
-            demand = _demand(line, target)
-            found = versions.get(canonicalize_name(demand.name)) if demand else None
-            if demand is None or found is None or _allows(demand, found):
-                continue
-            yield (
-                f"{stack.requirements.file}: {one.name} {one.version} demands {demand.name}{demand.specifier},"
-                f" and {found} is locked"
-            )
+    versions: dict[str, str]
+    markers: dict[str, str]
+
+    @classmethod
+    def of(cls, name: str, stack: Stack, locked: list[Requirement]) -> Target:
+        """Return the target of a stack, by its own Python; the files of the cpu stack serve several, and 3.12 stands for them."""
+        markers = requirements.target_environment(f"{stack.python}.0" if name in requirements.PLATFORMS else "3.12.0")
+        versions = {one.name: one.version for one in locked if one.serves(markers)}
+        known = {package: pin.version for package, pin in stack.packages.items() if pin.version != UNRESOLVED}
+        return cls({**versions, **known}, markers)
+
+    def contradicts(self, one: Requirement, demands: list[str] | None) -> Iterator[str]:
+        """Yield what a package demands (``Requires-Dist``, None where it is not known) and does not find."""
+        for line in (demands or ()) if one.serves(self.markers) else ():
+            demand = _demand(line, self.markers)
+            found = self.versions.get(canonicalize_name(demand.name)) if demand else None
+            if demand is not None and found is not None and not _allows(demand, found):
+                yield f"{one.name} {one.version} demands {demand.name}{demand.specifier}, and {found} is locked"
 
 
 def installed_demands(one: Requirement) -> list[str] | None:

@@ -122,9 +122,15 @@ def _questions_of_existence(lock):
             image = getattr(stack, key)
             if image is not None and image.digest != UNRESOLVED:
                 yield "images", ("stacks", name, key, "digest"), lambda image=image: _image_problem(image)
+    targets = {name: _target(name, stack) for name, stack in lock.stacks.items()}
     for where, entry in lockfile.requirements_files(lock).items():
+        target = targets[where[1]] if where[0] == "stacks" else None
         for one in requirements.read(agreement.text_of(entry, paths.ROOT), entry.file):
-            yield "packages", (*where, one.name), lambda one=one, index=entry.index: _package_problem(one, index)
+            yield (
+                "packages",
+                (*where, one.name),
+                lambda one=one, index=entry.index, target=target: _package_problem(one, index, target),
+            )
     for kind, pins in (("models", lock.models), ("datasets", lock.datasets)):
         for name, pin in pins.items():
             if pin.revision != UNRESOLVED:
@@ -151,17 +157,25 @@ def _image_problem(image):
     return None
 
 
-def _package_problem(requirement, index):
+def _target(name, stack):
+    entries = [entry for entry in (stack.requirements, stack.torch) if entry is not None]
+    locked = [one for entry in entries for one in requirements.read(agreement.text_of(entry, paths.ROOT), entry.file)]
+    return agreement.Target.of(name, stack, locked)
+
+
+def _package_problem(requirement, index, target=None):
+    """Return what is wrong with a locked package on its index, None for nothing; ``target`` is what it finds beside it."""
     found = origins.index_files(requirement.name, index)
     known = requirement.hashes & set(found)
     if not known:
         return f"the index has no file of {requirement.version} with a locked hash"
-    withdrawn = {reason for sha256 in known if (reason := found[sha256]) is not None}
-    return (
-        f"{requirement.version} was withdrawn: {printable(', '.join(sorted(withdrawn)), 300) or 'no reason given'}"
-        if withdrawn
-        else None
-    )
+    withdrawn = sorted({reason for sha256 in known if (reason := found[sha256]) is not None})
+    if withdrawn:
+        return f"{requirement.version} was withdrawn: {printable(', '.join(withdrawn), 300) or 'no reason given'}"
+    if target is None:
+        return None
+    demands = origins.demands(requirement.name, requirement.hashes, index)
+    return "; ".join(target.contradicts(requirement, demands)) or None
 
 
 def _source_problem(source):

@@ -7,6 +7,7 @@ Every function returns what it was asked for. Where the origin answers that ther
 from __future__ import annotations
 
 import ast
+import email.parser
 import functools
 import hashlib
 import html
@@ -15,6 +16,8 @@ import re
 import shutil
 import sys
 import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +53,19 @@ _REGISTRY_MEANS = (
 )
 _MAX_COMMITS_PAGES = 50
 _FOR_PEOPLE = "a page for people answers, such as a login's, where a program asked for data"
+
+
+@dataclass(frozen=True)
+class IndexFile:
+    """A file that an index lists. ``withdrawn`` is the reason, None where the file is not withdrawn.
+
+    ``metadata`` is the sha256 of its metadata (PEP 658), empty where the index has it and says no hash, None without.
+    """
+
+    sha256: str
+    place: str
+    withdrawn: str | None
+    metadata: str | None
 
 
 def package_sha256(name: str, version: str) -> tuple[str, bool]:
@@ -115,20 +131,19 @@ def source_distribution(name: str, hashes: set[str], folder: Path) -> Path:
     """
     what = f"the index, for {name}"
     for index in (_index(), *_more_indexes()):
-        address = _page_address(index, name)
         try:
-            listed = _listed(*_page(index, name), what)
+            listed = _listed(name, index)
         except InputError:
             continue
-        for sha256, place, _ in listed:
-            file = urllib.parse.unquote(urllib.parse.urlsplit(place).path.rpartition("/")[2])
+        for one in listed:
+            sha256, file = one.sha256, urllib.parse.unquote(urllib.parse.urlsplit(one.place).path.rpartition("/")[2])
             if sha256 not in hashes or not file.endswith((".tar.gz", ".zip")):
                 continue
             if not patterns.FILE_PATH.fullmatch(file):
                 raise Unreachable(f"{what}: {file[:100]!r} is no name of a file")
             target = folder / file
             if not target.exists() or sha256_of_file(target) != sha256:
-                content = _download(urllib.parse.urljoin(address, place), index, f"{what}, file {file}")
+                content = _download(one.place, index, f"{what}, file {file}")
                 if hashlib.sha256(content).hexdigest() != sha256:
                     raise Unreachable(f"{what}, file {file}: its bytes are not those of its locked hash")
                 target.write_bytes(content)
@@ -142,75 +157,100 @@ def index_files(name: str, index: str | None = None) -> dict[str, str | None]:
     ``index`` is another one than the user's. Raises ``InputError`` where no index has the package.
     """
     indexes = (index,) if index is not None else (_index(), *_more_indexes())
-    return _index_files(name, indexes)
-
-
-@functools.cache
-def _index_files(name: str, indexes: tuple[str, ...]) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     absent: list[InputError] = []
-    for index in indexes:
+    for one in indexes:
         try:
-            listed = _listed(*_page(index, name), f"the index, for {name}")
+            found.update({file.sha256: file.withdrawn for file in _listed(name, one)})
         except InputError as problem:
             absent.append(problem)
-            continue
-        found.update({sha256: reason for sha256, _, reason in listed})
     if len(absent) == len(indexes):
         raise absent[0]
     return found
+
+
+def demands(name: str, hashes: set[str], index: str | None = None) -> list[str] | None:
+    """Return the ``Requires-Dist`` of a package, as the metadata of one of its files says; None where the index tells none.
+
+    ``hashes`` are those of its files. What is downloaded is compared with the hash that the index says.
+    """
+    what = f"the index, for the metadata of {name}"
+    for source in (index,) if index is not None else (_index(), *_more_indexes()):
+        try:
+            listed = _listed(name, source)
+        except InputError:
+            continue
+        for one in listed:
+            if one.sha256 in hashes and one.metadata is not None:
+                place = urllib.parse.urlsplit(one.place)
+                content = _download(
+                    urllib.parse.urlunsplit(place._replace(path=f"{place.path}.metadata", fragment="")), source, what
+                )
+                if one.metadata and hashlib.sha256(content).hexdigest() != one.metadata:
+                    raise Unreachable(f"{what}: its bytes are not those of the hash that the index says")
+                said = email.parser.BytesHeaderParser().parsebytes(content)
+                return [str(line) for line in said.get_all("Requires-Dist", [])]
+    return None
 
 
 def _page_address(index: str, name: str) -> str:
     return f"{index.rstrip('/')}/{name}/"
 
 
-def _page(index: str, name: str) -> tuple[bytes, bool]:
-    """Return the page of a package on an index, and whether it is HTML. A folder of this machine is an index too, as pip reads it."""
-    what, address = f"the index, for {name}", _page_address(index, name)
-    if address.startswith("file:"):
-        place = Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)) / "index.html"
-        return files.read_bytes(place, web.MAX_PAGE_BYTES, advice="The index has no such package."), True
-    answer = web.get(address, what, accept=f"{_SIMPLE}, text/html;q=0.1")
-    return answer.body, answer.is_page
-
-
-def _listed(page: bytes, is_html: bool, what: str) -> list[tuple[str, str, str | None]]:
-    """Return sha256, address and reason of a withdrawal of every file that a page of an index lists.
+@functools.cache
+def _listed(name: str, index: str) -> tuple[IndexFile, ...]:
+    """Return every file that an index lists of a package. A folder of this machine is an index too, as pip reads it.
 
     Both forms of the simple repository API are read: JSON (PEP 691), and HTML, which torch's own index speaks alone.
     """
+    what, address = f"the index, for {name}", _page_address(index, name)
+    if address.startswith("file:"):
+        place = Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)) / "index.html"
+        page, is_html = files.read_bytes(place, web.MAX_PAGE_BYTES, advice="The index has no such package."), True
+    else:
+        answer = web.get(address, what, accept=f"{_SIMPLE}, text/html;q=0.1")
+        page, is_html = answer.body, answer.is_page
     if page.lstrip()[:1] == b"{":
-        return _listed_as_json(_json(page, what), what)
+        return tuple(_listed_as_json(_json(page, what), address, what))
     text = page.decode("utf-8", errors="replace")
     links = re.findall(r"<a\s[^>]*>", text, re.I)
     if not is_html and not links and not text.lstrip().startswith("<"):
         raise Unreachable(f"{what}: its answer is neither JSON nor HTML")
-    found = []
-    for link in links:
-        place = re.search(r"\bhref\s*=\s*[\"']([^\"']*)[\"']", link, re.I)
-        sha256 = re.search(r"#sha256=([0-9a-f]{64})\b", place[1]) if place else None
-        if place and sha256:
-            yanked = re.search(r"\bdata-yanked(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'))?", link, re.I)
-            reason = html.unescape(yanked[1] or yanked[2] or "") if yanked else None
-            found.append((sha256[1], html.unescape(place[1]), reason))
+    found = list(_listed_as_html(links, address))
     # an index of a package without files has no form to sign in, and devpi's has a form beside its files
     if not found and re.search(r"<input\b|<form\b|http-equiv=.?refresh|<script\b", text, re.I):
         raise Unreachable(f"{what}: {_FOR_PEOPLE}")
-    return found
+    return tuple(found)
 
 
-def _listed_as_json(page: Any, what: str) -> list[tuple[str, str, str | None]]:
-    found: list[tuple[str, str, str | None]] = []
+def _listed_as_html(links: list[str], address: str) -> Iterator[IndexFile]:
+    for link in links:
+        place = _attribute(link, "href")
+        sha256 = re.search(r"#sha256=([0-9a-f]{64})\b", place or "")
+        if place and sha256:
+            metadata = _attribute(link, "data-core-metadata") or _attribute(link, "data-dist-info-metadata")
+            known = None if metadata is None else metadata.partition("sha256=")[2]
+            yield IndexFile(sha256[1], urllib.parse.urljoin(address, place), _attribute(link, "data-yanked"), known)
+
+
+def _attribute(link: str, name: str) -> str | None:
+    """Return an attribute of a tag, empty where it has no value, None where it is not there."""
+    found = re.search(rf"\s{name}(?:\s*=\s*(?:\"([^\"]*)\"|'([^']*)'))?(?=[\s>/])", link, re.I)
+    return html.unescape(found[1] or found[2] or "") if found else None
+
+
+def _listed_as_json(page: Any, address: str, what: str) -> Iterator[IndexFile]:
     listed = page.get("files") if isinstance(page, dict) else None
     for file in listed if isinstance(listed, list) else [None]:
         hashes = file.get("hashes") if isinstance(file, dict) else None
         if not isinstance(file, dict) or not isinstance(hashes, dict):
             raise Unreachable(f"{what}: its JSON lists no files (PEP 691)")
         sha256, place, yanked = hashes.get("sha256"), file.get("url", ""), file.get("yanked", False)
+        metadata = file.get("core-metadata", file.get("dist-info-metadata", False))
+        known = metadata.get("sha256", "") if isinstance(metadata, dict) else "" if metadata is True else None
         if isinstance(sha256, str) and isinstance(place, str):
-            found.append((sha256, place, (yanked if isinstance(yanked, str) else "") if yanked else None))
-    return found
+            reason = (yanked if isinstance(yanked, str) else "") if yanked else None
+            yield IndexFile(sha256, urllib.parse.urljoin(address, place), reason, known)
 
 
 def _download(address: str, index: str, what: str) -> bytes:
