@@ -122,15 +122,11 @@ def _questions_of_existence(lock):
             image = getattr(stack, key)
             if image is not None and image.digest != UNRESOLVED:
                 yield "images", ("stacks", name, key, "digest"), lambda image=image: _image_problem(image)
-    targets = {name: _target(name, stack) for name, stack in lock.stacks.items()}
     for where, entry in lockfile.requirements_files(lock).items():
-        target = targets[where[1]] if where[0] == "stacks" else None
         for one in requirements.read(agreement.text_of(entry, paths.ROOT), entry.file):
-            yield (
-                "packages",
-                (*where, one.name),
-                lambda one=one, index=entry.index, target=target: _package_problem(one, index, target),
-            )
+            yield "packages", (*where, one.name), lambda one=one, index=entry.index: _package_problem(one, index)
+    for name, stack in lock.stacks.items():
+        yield "packages", ("stacks", name, "packages"), lambda name=name, stack=stack: _do_not_go_together(name, stack)
     for kind, pins in (("models", lock.models), ("datasets", lock.datasets)):
         for name, pin in pins.items():
             if pin.revision != UNRESOLVED:
@@ -157,14 +153,8 @@ def _image_problem(image):
     return None
 
 
-def _target(name, stack):
-    entries = [entry for entry in (stack.requirements, stack.torch) if entry is not None]
-    locked = [one for entry in entries for one in requirements.read(agreement.text_of(entry, paths.ROOT), entry.file)]
-    return agreement.Target.of(name, stack, locked)
-
-
-def _package_problem(requirement, index, target=None):
-    """Return what is wrong with a locked package on its index, None for nothing; ``target`` is what it finds beside it."""
+def _package_problem(requirement, index):
+    """Return what is wrong with a locked package on its index, None for nothing."""
     found = origins.index_files(requirement.name, index)
     known = requirement.hashes & set(found)
     if not known:
@@ -172,10 +162,23 @@ def _package_problem(requirement, index, target=None):
     withdrawn = sorted({reason for sha256 in known if (reason := found[sha256]) is not None})
     if withdrawn:
         return f"{requirement.version} was withdrawn: {printable(', '.join(withdrawn), 300) or 'no reason given'}"
-    if target is None:
-        return None
-    demands = origins.demands(requirement.name, requirement.hashes, index)
-    return "; ".join(target.contradicts(requirement, demands)) or None
+    return None
+
+
+def _do_not_go_together(name, stack):
+    """Return None, or raise ``InputError`` where a package of a stack demands another version than the one that is locked.
+
+    What the index does not serve, the base's torch first of all, is there as its name and version alone.
+    """
+    locked = requirements.read(agreement.text_of(stack.requirements, paths.ROOT), stack.requirements.file)
+    given = {
+        package: pin.version
+        for package, pin in stack.packages.items()
+        if pin.version != UNRESOLVED and (package == "torch" or pin.origin != "index")
+    }
+    requirements.refuse_contradictions(
+        stack.requirements.file, stack.python, locked, given, requirements.PLATFORMS.get(name)
+    )
 
 
 def _source_problem(source):

@@ -7,7 +7,6 @@ Every function returns what it was asked for. Where the origin answers that ther
 from __future__ import annotations
 
 import ast
-import email.parser
 import functools
 import hashlib
 import html
@@ -57,15 +56,11 @@ _FOR_PEOPLE = "a page for people answers, such as a login's, where a program ask
 
 @dataclass(frozen=True)
 class IndexFile:
-    """A file that an index lists. ``withdrawn`` is the reason, None where the file is not withdrawn.
-
-    ``metadata`` is the sha256 of its metadata (PEP 658), empty where the index has it and says no hash, None without.
-    """
+    """A file that an index lists, and its address. ``withdrawn`` is the reason, None where the file is not withdrawn."""
 
     sha256: str
     place: str
     withdrawn: str | None
-    metadata: str | None
 
 
 def package_sha256(name: str, version: str) -> tuple[str, bool]:
@@ -169,30 +164,6 @@ def index_files(name: str, index: str | None = None) -> dict[str, str | None]:
     return found
 
 
-def demands(name: str, hashes: set[str], index: str | None = None) -> list[str] | None:
-    """Return the ``Requires-Dist`` of a package, as the metadata of one of its files says; None where the index tells none.
-
-    ``hashes`` are those of its files. What is downloaded is compared with the hash that the index says.
-    """
-    what = f"the index, for the metadata of {name}"
-    for source in (index,) if index is not None else (_index(), *_more_indexes()):
-        try:
-            listed = _listed(name, source)
-        except InputError:
-            continue
-        for one in listed:
-            if one.sha256 in hashes and one.metadata is not None:
-                place = urllib.parse.urlsplit(one.place)
-                content = _download(
-                    urllib.parse.urlunsplit(place._replace(path=f"{place.path}.metadata", fragment="")), source, what
-                )
-                if one.metadata and hashlib.sha256(content).hexdigest() != one.metadata:
-                    raise Unreachable(f"{what}: its bytes are not those of the hash that the index says")
-                said = email.parser.BytesHeaderParser().parsebytes(content)
-                return [str(line) for line in said.get_all("Requires-Dist", [])]
-    return None
-
-
 def _page_address(index: str, name: str) -> str:
     return f"{index.rstrip('/')}/{name}/"
 
@@ -228,9 +199,7 @@ def _listed_as_html(links: list[str], address: str) -> Iterator[IndexFile]:
         place = _attribute(link, "href")
         sha256 = re.search(r"#sha256=([0-9a-f]{64})\b", place or "")
         if place and sha256:
-            metadata = _attribute(link, "data-core-metadata") or _attribute(link, "data-dist-info-metadata")
-            known = None if metadata is None else metadata.partition("sha256=")[2]
-            yield IndexFile(sha256[1], urllib.parse.urljoin(address, place), _attribute(link, "data-yanked"), known)
+            yield IndexFile(sha256[1], urllib.parse.urljoin(address, place), _attribute(link, "data-yanked"))
 
 
 def _attribute(link: str, name: str) -> str | None:
@@ -246,11 +215,9 @@ def _listed_as_json(page: Any, address: str, what: str) -> Iterator[IndexFile]:
         if not isinstance(file, dict) or not isinstance(hashes, dict):
             raise Unreachable(f"{what}: its JSON lists no files (PEP 691)")
         sha256, place, yanked = hashes.get("sha256"), file.get("url", ""), file.get("yanked", False)
-        metadata = file.get("core-metadata", file.get("dist-info-metadata", False))
-        known = metadata.get("sha256", "") if isinstance(metadata, dict) else "" if metadata is True else None
         if isinstance(sha256, str) and isinstance(place, str):
             reason = (yanked if isinstance(yanked, str) else "") if yanked else None
-            yield IndexFile(sha256, urllib.parse.urljoin(address, place), reason, known)
+            yield IndexFile(sha256, urllib.parse.urljoin(address, place), reason)
 
 
 def _download(address: str, index: str, what: str) -> bytes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -88,39 +90,92 @@ def compile_file(
     the index does not answer, both with uv's own words.
     """
     with tempfile.TemporaryDirectory() as folder:
-        inputs, bounds, excludes, output = (
-            Path(folder) / f"{name}.txt" for name in ("in", "constraints", "excludes", "out")
-        )
-        inputs.write_text("\n".join(names) + "\n", encoding="utf-8")
-        bounds.write_text("\n".join(constraints) + "\n", encoding="utf-8")
-        excludes.write_text("\n".join(excluded) + "\n", encoding="utf-8")
+        output = Path(folder) / "out.txt"
         if before is not None:  # uv prefers what an output file has
             output.write_text(before, encoding="utf-8")
-        command = [
-            *(sys.executable, "-m", "uv", "pip", "compile", f"--output-file={output}"),
-            *(
-                f"--constraints={bounds}",
-                f"--excludes={excludes}",
-                f"--python-version={python}",
-                f"--exclude-newer={day}",
-            ),
-            *("--generate-hashes", "--no-header", "--no-annotate", "--no-config", "--quiet"),
-            *((f"--python-platform={platform}",) if platform else ("--universal",)),
-            *((f"--default-index={index}",) if index else ()),
-            *("--", str(inputs)),
-        ]
-        own = {} if index else origins.uv_index()
-        with silence.asking(index or own.get("UV_DEFAULT_INDEX", "the index")):
-            programs.run(
-                command,
-                f"the index, for {paths.shown(target)}",
-                timeout_s=programs.DOWNLOAD_S,
-                environment={"UV_NO_PROGRESS": "1", "UV_HTTP_RETRIES": "0", **own},
-                meanings=_UV_MEANS,
-            )
+        options = [f"--output-file={output}", f"--exclude-newer={day}", "--generate-hashes", "--no-annotate"]
+        options += [f"--constraints={_listed(folder, 'constraints', constraints)}"]
+        options += [f"--excludes={_listed(folder, 'excludes', excluded)}"]
+        options += [f"--default-index={index}"] if index else []
+        _uv(target, python, platform, names, options, folder, index)
         made = output.read_text(encoding="utf-8")
     header = HEADER.format(source=source, python=python if platform else f"{python} and newer", day=day)
     return header + (made if before is None else _with_hashes_of(before, made))
+
+
+def refuse_contradictions(
+    target: str | Path,
+    python: str,
+    locked: Sequence[Requirement],
+    given: Mapping[str, str],
+    platform: str | None = None,
+) -> None:
+    """Raise ``InputError`` where one of ``locked`` demands another version than is locked, or than is ``given``.
+
+    ``given`` maps packages that come from no index, such as a vendor's torch, to their versions; a wheel of each with nothing
+    but name and version stands in, so that what they demand themselves is not asked.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for name, version in given.items():
+            _stand_in(Path(folder), name, version)
+        excluded = [name for name in EXCLUDED if name not in given]
+        options = [f"--find-links={folder}", f"--excludes={_listed(folder, 'excludes', excluded)}"]
+        exact = [f"{name}=={version}" for name, version in given.items()]
+        exact += [f"{one.name}=={one.version}" + (f" ; {one.marker}" if one.marker else "") for one in locked]
+        _uv(target, python, platform, exact, options, folder, None)
+
+
+def _uv(
+    target: str | Path,
+    python: str,
+    platform: str | None,
+    names: Iterable[str],
+    options: Sequence[str],
+    folder: str,
+    index: str | None,
+) -> None:
+    """Resolve requirement lines; ``folder`` is for scratch. Raises as ``compile_file`` does."""
+    own = {} if index else origins.uv_index()
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "--no-config",
+        "--no-header",
+        "--quiet",
+        f"--python-version={python}",
+    ]
+    command += [f"--python-platform={platform}" if platform else "--universal", *options]
+    command += ["--", str(_listed(folder, "in", names))]
+    with silence.asking(index or own.get("UV_DEFAULT_INDEX", "the index")):
+        programs.run(
+            command,
+            f"the index, for {paths.shown(target)}",
+            timeout_s=programs.DOWNLOAD_S,
+            environment={"UV_NO_PROGRESS": "1", "UV_HTTP_RETRIES": "0", **own},
+            meanings=_UV_MEANS,
+        )
+
+
+def _listed(folder: str, name: str, lines: Iterable[str]) -> Path:
+    path = Path(folder) / f"{name}.txt"
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def _stand_in(folder: Path, name: str, version: str) -> None:
+    """Write a wheel that holds nothing but the name and version of a package."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    written = {
+        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: bloomz-bench\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "RECORD": "",
+    }
+    with zipfile.ZipFile(folder / f"{stem}-py3-none-any.whl", "w") as wheel:
+        for file, text in written.items():
+            wheel.writestr(f"{stem}.dist-info/{file}", text)
 
 
 def _with_hashes_of(before: str, made: str) -> str:
