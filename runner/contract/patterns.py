@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Pattern
 
 from runner.contract.text import UNSAFE
@@ -62,11 +62,16 @@ class FreeText:
     words: str
     kept: str = ""
     composed: bool = True
+    least: int = 1
+
+    def or_empty(self) -> FreeText:
+        """Return the form that also takes an empty text."""
+        return replace(self, least=0)
 
     def fullmatch(self, text: str) -> bool:
         """Return whether ``text`` has no character that is invisible or changes how others are shown, and is not too long."""
         return (
-            0 < len(text) <= MAX_TEXT
+            self.least <= len(text) <= MAX_TEXT
             and all(character in self.kept or _is_seen(character) for character in text)
             and (not self.composed or unicodedata.normalize("NFC", text) == text)
         )

@@ -6,6 +6,7 @@ metadata is read there; an index tells it of the others (PEP 658).
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,6 +36,18 @@ def text_of(entry: lockfile.Requirements, root: Path) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError as problem:
         raise InputError(f"{entry.file}: byte {problem.start} is not UTF-8. Restore it with `git checkout`.") from None
+
+
+def locked_text(entry: lockfile.Requirements, root: Path = paths.ROOT) -> str:
+    """Return the text of a requirements file. Raises ``InputError`` where the file is not the one whose sha256 the lock has."""
+    if not (root / entry.file).exists():
+        state = "is missing"
+    else:
+        text = text_of(entry, root)
+        if hashlib.sha256(text.encode("utf-8")).hexdigest() == entry.sha256:
+            return text
+        state = "was changed"
+    raise InputError(f"{entry.file} {state} since versions.lock was written. Run `python -m runner lock`.")
 
 
 def problems(lock: Lock, root: Path) -> Iterator[str]:
@@ -183,19 +196,8 @@ def _together(lock: Lock, listed: dict[tuple[str, ...], list[Requirement]]) -> I
 
 def check(lock: Lock, root: Path = paths.ROOT) -> None:
     """Raise ``InputError`` for a requirements file that is missing, was changed, or contradicts the lock, with every contradiction."""
-    for where, entry in lockfile.requirements_files(lock).items():
-        path = root / entry.file
-        try:
-            found = files.sha256_of_file(path)
-        except FileNotFoundError:
-            found = None
-        except OSError as problem:
-            raise InputError(f"{entry.file} cannot be read: {files.reason(problem)}. Restore the file.") from None
-        if found != entry.sha256:
-            state = "is missing" if found is None else "was changed"
-            raise InputError(
-                f"{entry.file} {state} since versions.lock was written ({'.'.join(where)}). Run `python -m runner lock`."
-            )
+    for entry in lockfile.requirements_files(lock).values():
+        locked_text(entry, root)
     told = list(problems(lock, root))
     if told:
         raise InputError(

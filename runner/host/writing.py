@@ -30,7 +30,10 @@ def write_text(path: Path, text: str, advice: str = "Check the path.") -> None:
 
 
 def _write(target: Path, content: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:  # a file, a FIFO
+        raise NotADirectoryError(errno.ENOTDIR, f"{target.parent} is no folder") from None
     try:
         facts = os.lstat(target)
     except FileNotFoundError:

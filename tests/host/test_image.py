@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.contract.errors import InputError, UnresolvedPin, Unsupported
+from runner.contract.errors import InputError, UnresolvedPin, Unsupported, UsageError
 from runner.host import context, gitsource, image, lockfile, origins, paths, requirements, sbom
 
 ONE, TWO = "1a" * 32, "2b" * 32
@@ -257,3 +257,28 @@ def test_the_bill_of_materials_is_the_same_for_the_same_image(tmp_path):
     assert '"value": "/opt/bench/src/program/COPYING"' in bill
     assert '"purl": "pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12"' in bill
     assert '"purl": "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14%2Bdeb12u1?arch=amd64&distro=debian-12"' in bill
+
+
+@pytest.mark.parametrize(
+    "arguments, error, told",
+    [
+        (["cpu", "--push=--help"], UsageError, "--push must be the name of an image's repository"),
+        (["cpu", "--push", "https://u:p@registry.example/x"], UsageError, "--push must be the name"),
+        (["cpu", "--base=--help"], UsageError, "--base must be the name or id of an image"),
+        (["cpu", "--base", "a", "--interpreter=-x"], UsageError, "--interpreter must be the name or id of an image"),
+        (["cpu", "--source", "post=/nowhere"], InputError, "--source post: '/nowhere' is no folder"),
+        (["cpu", "--source", "post"], InputError, "--source post: '' is no folder"),
+        (["cpu\udcff"], InputError, "is no stack of versions.lock"),
+    ],
+)
+def test_no_value_of_a_flag_becomes_an_option_of_the_builder(arguments, error, told):
+    with pytest.raises(error) as caught:
+        image.main(arguments)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("epoch", ["soon", "-1", "9" * 40, "1.5"])
+def test_a_time_that_is_no_number_is_said(monkeypatch, epoch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    with pytest.raises(InputError, match="SOURCE_DATE_EPOCH is .* seconds since 1970"):
+        image._commit()

@@ -278,7 +278,8 @@ def test_everything_pinned_is_asked_for_and_what_is_gone_is_said(repository, mon
     lock.sources["post"] = lockfile.Source(address, commit, "0" * 40, None)
     monkeypatch.setattr(origins, "platform_digest", lambda repository, digest: digest)
     monkeypatch.setattr(origins, "hub_has", lambda kind, repository, revision: repository != "bigscience/bloom")
-    monkeypatch.setattr(verb, "_package_problem", lambda one, index, target: "gone" if one.name == "filelock" else None)
+    monkeypatch.setattr(verb, "_package_problem", lambda one, index: "gone" if one.name == "filelock" else None)
+    monkeypatch.setattr(verb, "_do_not_go_together", lambda name, stack: None)
     with pytest.raises(InputError, match="What is gone"):
         verb._still_there(lock, None, None)
     said = capsys.readouterr().out
