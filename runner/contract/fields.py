@@ -59,14 +59,14 @@ class Fields:
     def choice(self, key, options, default=_MISSING):
         value = self.take(key, str, default)
         if value is not default and value not in options:
-            raise self.fail(key, f"{key!r} is {value!r}; it must be one of {', '.join(sorted(options))}.")
+            raise self.fail(key, f"{key!r} is {_shown(value)}; it must be one of {', '.join(sorted(options))}.")
         return value
 
     def pattern(self, key, regex, what, default=_MISSING):
         """Return text that the compiled ``regex`` matches whole; ``what`` says in words what it must be."""
         value = self.take(key, str, default)
         if value is not default and not regex.fullmatch(value):
-            raise self.fail(key, f"{key!r} must be {what}, {value!r} was found.")
+            raise self.fail(key, f"{key!r} must be {what}, {_shown(value)} was found.")
         return value
 
     def form(self, key: str, form: Form | FreeText, default: Any = _MISSING) -> Any:
@@ -94,7 +94,7 @@ class Fields:
         if value is default:
             return value
         if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS):
-            raise self.fail(key, f"{key!r} must be a whole number, {value!r} was found.")
+            raise self.fail(key, f"{key!r} must be a whole number, {_shown(value)} was found.")
         if int(value) < least:
             raise self.fail(key, f"{key!r} must be at least {least}, {value} was found.")
         if int(value) > most:
@@ -108,22 +108,22 @@ class Fields:
             return value
         # float() takes 1_0 and the digits of every script
         if isinstance(value, str) and not _NUMBER.fullmatch(value):
-            raise self.fail(key, f"{key!r} must be a number, {value!r} was found.")
+            raise self.fail(key, f"{key!r} must be a number, {_shown(value)} was found.")
         try:
             number = float(value)
         except OverflowError:
-            raise self.fail(key, f"{key!r} must be a number, {value!r} was found.") from None
+            raise self.fail(key, f"{key!r} must be a number, {_shown(value)} was found.") from None
         if not 0 < number < float("inf"):
-            raise self.fail(key, f"{key!r} must be finite and above 0, {value!r} was found.")
+            raise self.fail(key, f"{key!r} must be finite and above 0, {_shown(value)} was found.")
         if number >= below:
-            raise self.fail(key, f"{key!r} must be below {below:g}, {value!r} was found.")
+            raise self.fail(key, f"{key!r} must be below {below:g}, {_shown(value)} was found.")
         return number
 
     def flag(self, key, default=_MISSING):
         """Return a bool, from JSON's true and false or from the words ``yes`` and ``no``."""
         value = self.take(key, (bool, str), default)
         if value is not default and value not in (True, False, "yes", "no"):
-            raise self.fail(key, f"{key!r} must be yes or no, {value!r} was found.")
+            raise self.fail(key, f"{key!r} must be yes or no, {_shown(value)} was found.")
         return value == "yes" if isinstance(value, str) else value
 
     def texts(self, key, default=_MISSING):
@@ -154,7 +154,7 @@ class Fields:
         unknown = sorted(set(self._mapping) - self._asked, key=str)
         if unknown:
             known = ", ".join(sorted(self._asked))
-            raise self.fail(unknown[0], f"the key {unknown[0]!r} is unknown; known are {known}.")
+            raise self.fail(unknown[0], f"the key {_shown(unknown[0])} is unknown; known are {known}.")
 
 
 _NAMES = {
@@ -166,6 +166,12 @@ _NAMES = {
     dict: "a mapping",
     type(None): "nothing",
 }
+
+
+def _shown(value: object) -> str:
+    """Return a value as messages show it: on one line, and not the whole of a megabyte."""
+    told = repr(value)
+    return told if len(told) <= 200 else f"{told[:200]}..."
 
 
 def _tuple(kinds):

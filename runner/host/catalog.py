@@ -227,6 +227,8 @@ def _workload(row):
         split=row.form("split", patterns.HUB_SPLIT, None),
         column=row.form("column", patterns.FOREIGN_NAME, None),
     )
+    if (workload.prompt is None) == (workload.dataset is None) or (workload.dataset and workload.column is None):
+        raise row.error(f"{row.where}: a workload has a prompt, or a dataset and its column.")
     row.done()
     return workload
 

@@ -294,7 +294,7 @@ def _compile_own(lock, name, entry):
     names = _edited_lines(edited)
     bounds = [f"{tool}=={version}" for tool, version in lock.tools.items()]
     shared = {"host": ["cpu"], "dev": ["cpu", "host"], "mutation": ["cpu", "host", "dev"]}.get(name, [])
-    for other in shared:
+    for other in (other for other in shared if other == "cpu" or other in lock.requirements):
         shared_with = lock.stacks["cpu"].requirements if other == "cpu" else lock.requirements[other]
         bounds += _versions(agreement.text_of(shared_with, paths.ROOT))
     if entry.python == "3.8":

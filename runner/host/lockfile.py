@@ -172,6 +172,17 @@ def parse(document: dict, path: Path) -> Lock:
     )
     top.done()
     _refuse_doubles(lock, path)
+    for table, needed in (
+        ("tools", "buildah"),
+        ("requirements", "build"),
+        ("requirements", "build38"),
+        ("stacks", "cpu"),
+    ):
+        if needed not in getattr(lock, table):
+            raise InputError(f"{paths.shown(path)}: {table} has no {needed!r}. Restore it with `git checkout`.")
+    for name, stack in lock.stacks.items():
+        if stack.torch is not None and "torch" not in stack.packages:
+            raise InputError(f"{paths.shown(path)}: stacks.{name} has a file for torch, and no torch in packages.")
     for name in lock.built:
         if name not in lock.stacks:
             raise InputError(f"{paths.shown(path)}: built has {name!r}, which is no entry of stacks.")

@@ -1,6 +1,7 @@
 """Read profiles.yaml: what a Job asks of a node, where it finds one, and which cases are applied together."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from runner.contract import patterns, secrets
 from runner.contract.errors import InputError
@@ -9,6 +10,7 @@ from runner.contract.request import MAX_DEVICES
 from runner.host import paths, strictyaml
 
 NONE = "none"
+T = TypeVar("T")
 MAX_DEADLINE_S = 366 * 86400
 
 
@@ -64,6 +66,20 @@ class Profiles:
             f"runner/catalog/profiles.yaml has no profile of {devices} x {accelerator}. Add a row to profiles."
         )
 
+    def place_of(self, accelerator: str) -> Place:
+        """Return where an accelerator is found. Raises ``InputError`` where the table has no row of it."""
+        return _row(self.places, "nodes", accelerator)
+
+    def deadline_s_of(self, model: str) -> int:
+        """Return how many seconds a model's Job may take. Raises ``InputError`` where the table has no row of it."""
+        return _row(self.deadlines_s, "deadlines_s", model)
+
+
+def _row(table: dict[str, T], name: str, key: str) -> T:
+    if key not in table:
+        raise InputError(f"runner/catalog/profiles.yaml has no row {key} in {name}. Add one.")
+    return table[key]
+
 
 def read(catalog, folder=paths.CATALOG):
     """Read the table; every name in it must be one of ``catalog``'s. Raises ``InputError`` naming file and line."""
@@ -104,6 +120,9 @@ def _place(row):
         tolerations=tuple(row.forms("tolerations", patterns.LABEL_KEY)),
         variables={name: variables.form(name, patterns.TEXT) for name in variables.keys(patterns.VARIABLE)},
     )
+    for label, values in place.labels.items():
+        if not values:
+            raise labels.fail(label, f"{label!r} has no value. Name those that serve, or remove the label.")
     if len({ids[:4] for ids in place.pci}) > 1:
         raise row.fail("pci", "pci must be VENDOR:DEVICE ids of one vendor, such as 1da3:1020.")
     for name, value in place.variables.items():

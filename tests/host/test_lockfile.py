@@ -75,6 +75,14 @@ def test_a_changed_requirements_file_is_noticed(tmp_path):
     "old, new, problem",
     [
         ("schema: 1", "schema: 2", "has another schema than 1"),
+        ("\n  buildah:", "\n  buildah-2:", "tools has no 'buildah'"),
+        ("\n  build38:", "\n  build39:", "requirements has no 'build38'"),
+        ("\n  cpu:\n", "\n  cpu-2:\n", "stacks has no 'cpu'"),
+        (
+            "\n      torch:\n        version: 2.13.0\n",
+            "\n      torch2:\n        version: 2.13.0\n",
+            "and no torch in packages",
+        ),
         ("    device: hpu", "    device: tpu", "'device' is 'tpu'; it must be one of cpu, cuda, hpu"),
         (
             "      digest: unresolved",
