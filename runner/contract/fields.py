@@ -3,10 +3,19 @@
 Annotations are not reflected on: ``typing.get_type_hints`` fails on Python 3.8 for modern annotations.
 """
 
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from runner.contract import patterns
 from runner.contract.errors import InputError
+from runner.contract.patterns import Form, FreeText
 from runner.contract.strictjson import MAX_DIGITS
 
 _MISSING = object()
+_NUMBER = re.compile(r"[+-]?(?:[0-9]{0,40}\.?[0-9]{1,40}(?:[eE][+-]?[0-9]{1,4})?|nan|inf)")
+MAX_COUNT = 10**MAX_DIGITS - 1
 
 
 class Fields:
@@ -50,45 +59,71 @@ class Fields:
     def choice(self, key, options, default=_MISSING):
         value = self.take(key, str, default)
         if value is not default and value not in options:
-            raise self.fail(key, f"{key!r} is {value!r}; it must be one of {', '.join(sorted(options))}.")
+            raise self.fail(key, f"{key!r} is {_shown(value)}; it must be one of {', '.join(sorted(options))}.")
         return value
 
     def pattern(self, key, regex, what, default=_MISSING):
         """Return text that the compiled ``regex`` matches whole; ``what`` says in words what it must be."""
         value = self.take(key, str, default)
         if value is not default and not regex.fullmatch(value):
-            raise self.fail(key, f"{key!r} must be {what}, {value!r} was found.")
+            raise self.fail(key, f"{key!r} must be {what}, {_shown(value)} was found.")
         return value
 
-    def count(self, key, default=_MISSING, least=0):
-        """Return a whole number of at least ``least``; text of digits counts, since catalog and lock hold only text."""
+    def form(self, key: str, form: Form | FreeText, default: Any = _MISSING) -> Any:
+        """Return text of a form of ``patterns``; the error says what is wanted and shows what was found."""
+        value = self.take(key, str, default)
+        if value is not default:
+            self._refuse_unless(form, key, value, repr(key))
+        return value
+
+    def forms(self, key: str, form: Form | FreeText) -> list[str]:
+        """Return a list of texts that are all of one form."""
+        values = self.texts(key)
+        for value in values:
+            self._refuse_unless(form, key, value, f"each of {key!r}")
+        return values
+
+    def _refuse_unless(self, form: Form | FreeText, key: str, value: str, what: str) -> None:
+        problem = patterns.problem(form, value)
+        if problem is not None:
+            raise self.fail(key, f"{what} {problem}.")
+
+    def count(self, key, default=_MISSING, least=0, most=MAX_COUNT):
+        """Return a whole number from ``least`` to ``most``; text of digits counts, since catalog and lock hold only text."""
         value = self.take(key, (int, str), default)
         if value is default:
             return value
         if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= MAX_DIGITS):
-            raise self.fail(key, f"{key!r} must be a whole number, {value!r} was found.")
+            raise self.fail(key, f"{key!r} must be a whole number, {_shown(value)} was found.")
         if int(value) < least:
             raise self.fail(key, f"{key!r} must be at least {least}, {value} was found.")
+        if int(value) > most:
+            raise self.fail(key, f"{key!r} must be at most {most}, a greater number was found.")
         return int(value)
 
-    def number(self, key, default=_MISSING):
-        """Return a finite positive number as float, from a number or its text."""
+    def number(self, key, default=_MISSING, below=float("inf")):
+        """Return a positive number below ``below`` as float, from a number or its text in ASCII digits."""
         value = self.take(key, (int, float, str), default)
         if value is default:
             return value
+        # float() takes 1_0 and the digits of every script
+        if isinstance(value, str) and not _NUMBER.fullmatch(value):
+            raise self.fail(key, f"{key!r} must be a number, {_shown(value)} was found.")
         try:
             number = float(value)
-        except (ValueError, OverflowError):
-            raise self.fail(key, f"{key!r} must be a number, {value!r} was found.") from None
+        except OverflowError:
+            raise self.fail(key, f"{key!r} must be a number, {_shown(value)} was found.") from None
         if not 0 < number < float("inf"):
-            raise self.fail(key, f"{key!r} must be finite and above 0, {value!r} was found.")
+            raise self.fail(key, f"{key!r} must be finite and above 0, {_shown(value)} was found.")
+        if number >= below:
+            raise self.fail(key, f"{key!r} must be below {below:g}, {_shown(value)} was found.")
         return number
 
     def flag(self, key, default=_MISSING):
         """Return a bool, from JSON's true and false or from the words ``yes`` and ``no``."""
         value = self.take(key, (bool, str), default)
         if value is not default and value not in (True, False, "yes", "no"):
-            raise self.fail(key, f"{key!r} must be yes or no, {value!r} was found.")
+            raise self.fail(key, f"{key!r} must be yes or no, {_shown(value)} was found.")
         return value == "yes" if isinstance(value, str) else value
 
     def texts(self, key, default=_MISSING):
@@ -101,15 +136,17 @@ class Fields:
     def fields(self, key):
         return Fields(self.take(key, dict), f"{self.where}.{key}", self.error)
 
-    def each(self, key):
-        """Yield name and ``Fields`` of every entry of the mapping under ``key``; for tables whose keys are names."""
+    def each(self, key, names=patterns.ROW):
+        """Yield name and ``Fields`` of every entry of the mapping under ``key``; ``names`` is the form of all its keys."""
         table = self.fields(key)
-        for name in table.keys():
+        for name in table.keys(names):
             yield name, table.fields(name)
 
-    def keys(self):
-        """Return all keys, in order; for mappings whose keys are names."""
+    def keys(self, names=None):
+        """Return all keys, in order, each of the form ``names``; for mappings whose keys are names."""
         self._asked.update(self._mapping)
+        for name in self._mapping if names is not None else ():
+            self._refuse_unless(names, name, name, "a name")
         return list(self._mapping)
 
     def done(self):
@@ -117,7 +154,7 @@ class Fields:
         unknown = sorted(set(self._mapping) - self._asked, key=str)
         if unknown:
             known = ", ".join(sorted(self._asked))
-            raise self.fail(unknown[0], f"the key {unknown[0]!r} is unknown; known are {known}.")
+            raise self.fail(unknown[0], f"the key {_shown(unknown[0])} is unknown; known are {known}.")
 
 
 _NAMES = {
@@ -129,6 +166,12 @@ _NAMES = {
     dict: "a mapping",
     type(None): "nothing",
 }
+
+
+def _shown(value: object) -> str:
+    """Return a value as messages show it: on one line, and not the whole of a megabyte."""
+    told = repr(value)
+    return told if len(told) <= 200 else f"{told[:200]}..."
 
 
 def _tuple(kinds):

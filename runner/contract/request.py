@@ -1,10 +1,10 @@
 """A request: one case with every pin filled in. Its id is a hash of its content, so a moved pin is a new id."""
 
-import re
-from dataclasses import asdict, dataclass, field
-from typing import Dict, List, Optional
+from __future__ import annotations
 
-from runner.contract import strictjson
+from dataclasses import asdict, dataclass, field
+
+from runner.contract import patterns, strictjson
 from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import InputError
 from runner.contract.estimator import ESTIMATORS
@@ -20,8 +20,12 @@ DEVICES = ("hpu", "cuda", "cpu")  # the kinds of processor, as torch names them
 LAUNCHERS = ("deepspeed", "torchrun")
 ENGINES = ("plain", "optimum-habana", "kernel-injection", "compiled")  # ways to run a BLOOM, a module of bench each
 DATASET_FORMATS = ("json", "csv", "parquet")  # the builders of ``datasets`` that read data and run no code
-NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?")  # a case name and its hash fit a Kubernetes label of 63
-SHA256 = re.compile(r"[0-9a-f]{64}")
+
+# Bounds of what a request may ask for, far above any run: a number with too many zeros is refused here and not by a loop.
+MAX_DEVICES, MAX_CALLS, MAX_TOKENS, MAX_SEED = 10**5, 10**6, 10**6, 2**63 - 1
+
+# A draft, rendered before the lock holds all, says "unresolved".
+_VERSION, _SHA256 = patterns.VERSION.or_unresolved(), patterns.SHA256.or_unresolved()
 
 
 @dataclass(frozen=True)
@@ -30,15 +34,15 @@ class Accelerator:
 
     name: str
     device: str
-    memory_bytes: Optional[int]
-    hbm_bytes_per_s: Optional[float]
+    memory_bytes: int | None
+    hbm_bytes_per_s: float | None
 
     @classmethod
     def from_fields(cls, fields):
         return _finish(
             fields,
             cls(
-                name=fields.text("name"),
+                name=fields.form("name", patterns.NAME),
                 device=fields.choice("device", DEVICES),
                 memory_bytes=fields.optional(Fields.count, "memory_bytes"),
                 hbm_bytes_per_s=fields.optional(Fields.number, "hbm_bytes_per_s"),
@@ -57,11 +61,11 @@ class Stack:
     device: str
     python: str
     launcher: str
-    packages: Dict[str, str]
-    requirements_sha256: Optional[str]
-    image: Optional[str]
-    driver: Optional[str] = None
-    firmware: Optional[str] = None
+    packages: dict[str, str]
+    requirements_sha256: str | None
+    image: str | None
+    driver: str | None = None
+    firmware: str | None = None
 
     @classmethod
     def from_fields(cls, fields):
@@ -69,15 +73,15 @@ class Stack:
         return _finish(
             fields,
             cls(
-                name=fields.text("name"),
+                name=fields.form("name", patterns.NAME),
                 device=fields.choice("device", DEVICES),
-                python=fields.text("python"),
+                python=fields.form("python", patterns.PYTHON),
                 launcher=fields.choice("launcher", LAUNCHERS),
-                packages={name: packages.text(name) for name in packages.keys()},
-                requirements_sha256=fields.optional(Fields.text, "requirements_sha256"),
-                image=fields.optional(Fields.text, "image"),
-                driver=fields.text("driver", None),
-                firmware=fields.text("firmware", None),
+                packages={name: packages.form(name, _VERSION) for name in packages.keys(patterns.PACKAGE)},
+                requirements_sha256=_optional(fields, "requirements_sha256", _SHA256),
+                image=_optional(fields, "image", patterns.IMAGE),
+                driver=fields.form("driver", _VERSION, None),
+                firmware=fields.form("firmware", _VERSION, None),
             ),
         )
 
@@ -91,9 +95,9 @@ class Model:
 
     name: str
     architecture: Architecture
-    repository: Optional[str]
-    revision: Optional[str]
-    files: Dict[str, str]
+    repository: str | None
+    revision: str | None
+    files: dict[str, str]
 
     @classmethod
     def from_fields(cls, fields):
@@ -101,11 +105,11 @@ class Model:
         return _finish(
             fields,
             cls(
-                name=fields.text("name"),
+                name=fields.form("name", patterns.NAME),
                 architecture=Architecture.from_fields(fields.fields("architecture")),
-                repository=fields.optional(Fields.text, "repository"),
-                revision=fields.optional(Fields.text, "revision"),
-                files={name: files.pattern(name, SHA256, "a sha256 in hex") for name in files.keys()},
+                repository=_optional(fields, "repository", patterns.HUB_REPOSITORY),
+                revision=_optional(fields, "revision", patterns.COMMIT),
+                files={name: files.form(name, patterns.SHA256) for name in files.keys(patterns.FILE_PATH)},
             ),
         )
 
@@ -115,8 +119,8 @@ class Weights:
     """``hub``: the model's own, at its revision. ``dummy``: a pure function of seed, name and place, with this spread."""
 
     kind: str
-    seed: Optional[int]
-    std: Optional[float]
+    seed: int | None
+    std: float | None
 
     @classmethod
     def from_fields(cls, fields):
@@ -125,7 +129,7 @@ class Weights:
             fields.take("seed", type(None), None)
             fields.take("std", type(None), None)
             return _finish(fields, cls(kind, None, None))
-        return _finish(fields, cls(kind, fields.count("seed"), fields.number("std")))
+        return _finish(fields, cls(kind, fields.count("seed", most=MAX_SEED), fields.number("std")))
 
 
 @dataclass(frozen=True)
@@ -134,26 +138,26 @@ class Dataset:
 
     source: str
     name: str
-    revision: Optional[str]
-    configuration: Optional[str]
-    split: Optional[str]
-    format: Optional[str]
-    sha256: Optional[str]
+    revision: str | None
+    configuration: str | None
+    split: str | None
+    format: str | None
+    sha256: str | None
     column: str
-    rows: Optional[int]
+    rows: int | None
 
     @classmethod
     def from_fields(cls, fields):
         source = fields.choice("source", ("hub", "file"))
         value = cls(
             source=source,
-            name=fields.text("name"),
-            revision=fields.optional(Fields.text, "revision"),
-            configuration=fields.optional(Fields.text, "configuration"),
-            split=fields.optional(Fields.text, "split"),
+            name=fields.form("name", patterns.HUB_REPOSITORY if source == "hub" else patterns.FOREIGN_NAME),
+            revision=_optional(fields, "revision", patterns.COMMIT),
+            configuration=_optional(fields, "configuration", patterns.HUB_CONFIGURATION),
+            split=_optional(fields, "split", patterns.HUB_SPLIT),
             format=fields.optional(lambda part, key: part.choice(key, DATASET_FORMATS), "format"),
-            sha256=fields.optional(Fields.text, "sha256"),
-            column=fields.text("column"),
+            sha256=_optional(fields, "sha256", patterns.SHA256),
+            column=fields.form("column", patterns.FOREIGN_NAME),
             rows=fields.optional(Fields.count, "rows"),
         )
         needed = ("revision",) if source == "hub" else ("format", "sha256")
@@ -172,18 +176,18 @@ class Workload:
     input_tokens: int
     output_tokens: int
     precision: str
-    prompt: Optional[str]
-    dataset: Optional[Dataset]
+    prompt: str | None
+    dataset: Dataset | None
 
     @classmethod
     def from_fields(cls, fields):
         value = cls(
             name=fields.choice("name", ("latency", "dataset")),
-            batch_size=fields.count("batch_size", least=1),
-            input_tokens=fields.count("input_tokens", least=1),
-            output_tokens=fields.count("output_tokens", least=1),
+            batch_size=fields.count("batch_size", least=1, most=MAX_TOKENS),
+            input_tokens=fields.count("input_tokens", least=1, most=MAX_TOKENS),
+            output_tokens=fields.count("output_tokens", least=1, most=MAX_TOKENS),
             precision=fields.choice("precision", tuple(BYTES_PER_ELEMENT)),
-            prompt=fields.optional(Fields.text, "prompt"),
+            prompt=_optional(fields, "prompt", patterns.PROMPT),
             dataset=fields.optional(lambda part, key: Dataset.from_fields(part.fields(key)), "dataset"),
         )
         if (value.prompt is None) == (value.dataset is None) or (value.name == "dataset") != (
@@ -220,10 +224,10 @@ class Protocol:
         return _finish(
             fields,
             cls(
-                name=fields.text("name"),
-                version=fields.text("version"),
-                untimed_calls=fields.count("untimed_calls"),
-                timed_calls=fields.count("timed_calls", least=1),
+                name=fields.form("name", patterns.NAME),
+                version=fields.form("version", patterns.NUMBER),
+                untimed_calls=fields.count("untimed_calls", most=MAX_CALLS),
+                timed_calls=fields.count("timed_calls", least=1, most=MAX_CALLS),
                 synchronize_before=fields.flag("synchronize_before"),
                 synchronize_after=fields.flag("synchronize_after"),
                 end_of_text=fields.choice("end_of_text", ("ignore", "stop")),
@@ -232,7 +236,7 @@ class Protocol:
                 graphs=fields.flag("graphs"),
                 estimator=fields.choice("estimator", tuple(ESTIMATORS)),
                 clock=fields.choice("clock", ("perf_counter", "time")),
-                source=fields.text("source"),
+                source=fields.form("source", patterns.TEXT),
             ),
         )
 
@@ -241,16 +245,13 @@ class Protocol:
 class Expected:
     """What is known beforehand of one row's ids: the sha256 of their canonical JSON, null where nobody has found it yet."""
 
-    input_ids_sha256: Optional[str]
-    output_ids_sha256: Optional[str]
+    input_ids_sha256: str | None
+    output_ids_sha256: str | None
 
     @classmethod
     def from_fields(cls, fields):
-        def sha256(part, key):
-            return part.pattern(key, SHA256, "a sha256 in hex")
-
-        value = cls(fields.optional(sha256, "input_ids_sha256"), fields.optional(sha256, "output_ids_sha256"))
-        return _finish(fields, value)
+        inputs, outputs = (_optional(fields, key, patterns.SHA256) for key in ("input_ids_sha256", "output_ids_sha256"))
+        return _finish(fields, cls(inputs, outputs))
 
 
 NOTHING_EXPECTED = Expected(None, None)
@@ -274,7 +275,7 @@ class Request:
     protocol: Protocol
     launches: int
     margin: float
-    beside: List[str]
+    beside: list[str]
     engine: str
     expected: Expected = NOTHING_EXPECTED
     schema: int = field(default=SCHEMA)
@@ -308,25 +309,21 @@ class Request:
             raise error(f"{where} has request schema {schema}; this version reads up to {SCHEMA}. Use a newer version.")
         stack = Stack.from_fields(fields.fields("stack"))
         request = cls(
-            case=fields.text("case"),
+            case=fields.form("case", patterns.NAME),
             accelerator=Accelerator.from_fields(fields.fields("accelerator")),
-            devices=fields.count("devices", least=1),
+            devices=fields.count("devices", least=1, most=MAX_DEVICES),
             stack=stack,
             model=Model.from_fields(fields.fields("model")),
             weights=Weights.from_fields(fields.fields("weights")),
             workload=Workload.from_fields(fields.fields("workload")),
             protocol=Protocol.from_fields(fields.fields("protocol")),
-            launches=fields.count("launches", least=1),
-            margin=fields.number("margin"),
-            beside=fields.texts("beside"),
+            launches=fields.count("launches", least=1, most=MAX_CALLS),
+            margin=fields.number("margin", below=1),
+            beside=fields.forms("beside", patterns.ROW),
             engine=fields.choice("engine", ENGINES) if schema > 2 else _engine_before_3(stack),
             expected=Expected.from_fields(fields.fields("expected")) if schema > 1 else NOTHING_EXPECTED,
             schema=schema,
         )
-        if not NAME.fullmatch(request.case):
-            raise error(
-                f"{where}: the case name {request.case!r} must be lower-case letters, digits, dots and hyphens."
-            )
         if request.stack.device != request.accelerator.device:
             raise error(
                 f"{where}: stack {request.stack.name} is for {request.stack.device}, not {request.accelerator.device}."
@@ -349,6 +346,11 @@ def read_request(path):
 def _engine_before_3(stack):
     """Return the engine of a request that names none: the stack's packages said it."""
     return "optimum-habana" if "optimum-habana" in stack.packages else "plain"
+
+
+def _optional(fields: Fields, key: str, form: patterns.Form | patterns.FreeText) -> str | None:
+    """Return text of a form, None where null stands."""
+    return fields.optional(lambda part, name: part.form(name, form), key)
 
 
 def _finish(fields, value):

@@ -2,7 +2,8 @@
 
 import unicodedata
 
-_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# Unicode's categories of what is not seen, or changes how other characters are shown.
+UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def printable(text, limit=2000):
@@ -15,7 +16,7 @@ def visible(text: str, kept: str = "") -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        character if character in kept or unicodedata.category(character) not in _UNSAFE else _escaped(character)
+        character if character in kept or unicodedata.category(character) not in UNSAFE else _escaped(character)
         for character in text
     )
 

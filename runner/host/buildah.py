@@ -20,7 +20,7 @@ def version():
 def pull(reference):
     """Fetch an image by digest if it is not here. Raises ``Unreachable`` with the registry's last line."""
     try:
-        _run("pull", "--quiet", "--policy", "missing", reference, timeout_s=PULL_S)
+        _run("pull", "--quiet", "--policy", "missing", "--", reference, timeout_s=PULL_S)
     except Unsupported as problem:
         raise Unreachable(f"the registry, for {reference}: {problem}") from None
 
@@ -44,7 +44,7 @@ def build(context, tag, arguments, labels, epoch):
     command += _network()
     command += [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
     command += [part for name, value in sorted(labels.items()) for part in ("--label", f"{name}={value}")]
-    return _run(*command, "--tag", tag, str(context), timeout_s=PULL_S).strip().splitlines()[-1]
+    return _run(*command, "--tag", tag, "--", str(context), timeout_s=PULL_S).strip().splitlines()[-1]
 
 
 def ask(image, *command, volumes=None):
@@ -56,12 +56,12 @@ def ask(image, *command, volumes=None):
 
 def config(image):
     """Return the configuration of an image: ``config`` with user, labels and variables, ``rootfs`` with its layers."""
-    return json.loads(_run("inspect", "--type", "image", image))["OCIv1"]
+    return json.loads(_run("inspect", "--type", "image", "--", image))["OCIv1"]
 
 
 def size(image):
     """Return the bytes of an image's layers, not compressed, as they lie here."""
-    manifest = json.loads(json.loads(_run("inspect", "--type", "image", image))["Manifest"])
+    manifest = json.loads(json.loads(_run("inspect", "--type", "image", "--", image))["Manifest"])
     return sum(layer["size"] for layer in manifest["layers"])
 
 
@@ -70,7 +70,7 @@ def push(image, target):
     with tempfile.TemporaryDirectory() as folder:
         digest = Path(folder) / "digest"
         try:
-            _run("push", "--quiet", "--digestfile", str(digest), image, target, timeout_s=PULL_S)
+            _run("push", "--quiet", "--digestfile", str(digest), "--", image, target, timeout_s=PULL_S)
         except Unsupported as problem:
             raise Unreachable(f"{target} did not take the image: {problem}") from None
         return digest.read_text(encoding="utf-8").strip()
@@ -82,11 +82,11 @@ def _network():
 
 @contextmanager
 def _container(image):
-    name = _run("from", "--pull-never", image).strip()
+    name = _run("from", "--pull-never", "--", image).strip()
     try:
         yield name
     finally:
-        _run("rm", name)
+        _run("rm", "--", name)
 
 
 def _run(*arguments, timeout_s=600):

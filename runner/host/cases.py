@@ -4,9 +4,22 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.contract import patterns
 from runner.contract.errors import InputError, Unsupported, UsageError
 from runner.contract.files import reason, sha256_of_file
-from runner.contract.request import Dataset, Expected, Model, Request, Stack, Weights, Workload
+from runner.contract.request import (
+    MAX_CALLS,
+    MAX_DEVICES,
+    MAX_SEED,
+    MAX_TOKENS,
+    Dataset,
+    Expected,
+    Model,
+    Request,
+    Stack,
+    Weights,
+    Workload,
+)
 from runner.host import lockfile
 
 FIRMWARE_OF = "gaudi2"  # the lock's firmware is this accelerator's; first-generation Gaudi boots one of another series
@@ -54,7 +67,7 @@ def make(catalog, lock, name, options=UNCHANGED, image=None, draft=False):
     model_name = _or(options.model, case.model)
     architecture = _known(catalog.models, model_name, "model")
     protocol = _known(catalog.protocols, _or(options.protocol, case.protocol), "protocol")
-    devices = _positive(options.devices, case.devices, "--devices")
+    devices = _whole(options.devices, case.devices, "--devices", MAX_DEVICES)
     if architecture.n_head % devices:
         raise Unsupported(
             f"{model_name} has {architecture.n_head} attention heads, which {devices} devices cannot share evenly. Take a divisor."
@@ -71,7 +84,7 @@ def make(catalog, lock, name, options=UNCHANGED, image=None, draft=False):
         weights=weights,
         workload=workload,
         protocol=protocol,
-        launches=_positive(options.launches, case.launches, "--launches"),
+        launches=_whole(options.launches, case.launches, "--launches", MAX_CALLS),
         margin=_known(catalog.margins, _or(options.margin, case.margin), "margin"),
         beside=list(case.beside),
         engine=_or(options.engine, _or(case.engine, lock.stacks[case.stack].engine)),
@@ -125,7 +138,7 @@ def _weights(catalog, kind, seed):
         if seed is not None:
             raise UsageError("--seed is for dummy weights; leave it out with --weights hub.")
         return Weights("hub", None, None)
-    return Weights("dummy", _or(seed, catalog.dummy_seed), catalog.dummy_std)
+    return Weights("dummy", _whole(seed, catalog.dummy_seed, "--seed", MAX_SEED, least=0), catalog.dummy_std)
 
 
 def _workload(catalog, lock, case, options):
@@ -136,9 +149,9 @@ def _workload(catalog, lock, case, options):
             raise UsageError(f"--{flag.replace('_', '-')} is for dataset workloads. Take the case cpu-dataset.")
     return Workload(
         name=case.workload,
-        batch_size=_positive(options.batch_size, defaults.batch_size, "--batch-size"),
-        input_tokens=_positive(options.input_tokens, defaults.input_tokens, "--input-tokens"),
-        output_tokens=_positive(options.output_tokens, defaults.output_tokens, "--output-tokens"),
+        batch_size=_whole(options.batch_size, defaults.batch_size, "--batch-size", MAX_TOKENS),
+        input_tokens=_whole(options.input_tokens, defaults.input_tokens, "--input-tokens", MAX_TOKENS),
+        output_tokens=_whole(options.output_tokens, defaults.output_tokens, "--output-tokens", MAX_TOKENS),
         precision=_or(options.precision, case.precision),
         prompt=defaults.prompt,
         dataset=_dataset(lock, defaults, options) if is_dataset else None,
@@ -159,20 +172,24 @@ def _expected(catalog, model, device, weights, workload, protocol):
 
 
 def _dataset(lock, defaults, options):
-    column = _or(options.column, defaults.column)
-    rows = None if options.rows is None else _positive(options.rows, None, "--rows")
+    column = _of_form(patterns.FOREIGN_NAME, _or(options.column, defaults.column), "--column")
+    rows = None if options.rows is None else _whole(options.rows, 1, "--rows", MAX_SEED)
     if options.dataset_file is not None:
         if options.dataset is not None:
             raise UsageError("--dataset-file and --dataset exclude each other; give one.")
         path = options.dataset_file
-        form = FORMATS.get(path.suffix.lower())
-        if form is None:
+        kind = FORMATS.get(path.suffix.lower())
+        if kind is None:
             raise UsageError(f"{path} ends in none of {', '.join(FORMATS)}. Convert it to one of them.")
-        return Dataset("file", path.name, None, None, None, form, _sha256(path), column, rows)
+        name = _of_form(patterns.FOREIGN_NAME, path.name, "the name of --dataset-file")
+        return Dataset("file", name, None, None, None, kind, _sha256(path), column, rows)
     name = _or(options.dataset, defaults.dataset)
     pin = _known(lock.datasets, name, "dataset")
     revision = lockfile.need(pin.revision, f"The revision of dataset {name}")
-    configuration, split = _or(options.configuration, defaults.configuration), _or(options.split, defaults.split)
+    configuration = _of_form(
+        patterns.HUB_CONFIGURATION, _or(options.configuration, defaults.configuration), "--configuration"
+    )
+    split = _of_form(patterns.HUB_SPLIT, _or(options.split, defaults.split), "--split")
     return Dataset("hub", pin.repository, revision, configuration, split, None, None, column, rows)
 
 
@@ -183,6 +200,14 @@ def _sha256(path):
         raise InputError(f"{path} cannot be read: {reason(problem)}. Check --dataset-file.") from None
 
 
+def _of_form(form, value, flag):
+    """Return a value of a flag, or None, that has a form. Raises ``UsageError`` for another one, bytes that are not UTF-8 too."""
+    problem = None if value is None else patterns.problem(form, value)
+    if problem is not None:
+        raise UsageError(f"{flag} {problem}. Name another one, or rename the file or column.")
+    return value
+
+
 def _known(table, name, kind):
     if name in table:
         return table[name]
@@ -191,10 +216,13 @@ def _known(table, name, kind):
     raise UsageError(f"There is no {kind} {name!r}.{hint} Known are {', '.join(table)}.")
 
 
-def _positive(value, default, flag):
-    if value is not None and value < 1:
-        raise UsageError(f"{flag} must be at least 1, {value} was given.")
-    return _or(value, default)
+def _whole(value: int | None, default: int, flag: str, most: int, least: int = 1) -> int:
+    """Return a flag's number within its bounds, or the default. Raises ``UsageError`` for another number."""
+    if value is not None and value < least:
+        raise UsageError(f"{flag} must be at least {least}, {value} was given.")
+    if value is not None and value > most:
+        raise UsageError(f"{flag} must be at most {most}, {value} was given.")
+    return default if value is None else value
 
 
 def _or(value, default):

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+from runner.contract import patterns
 from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import InputError
 from runner.contract.fields import Fields
-from runner.contract.request import ENGINES, NAME, SHA256, Accelerator, Protocol
+from runner.contract.request import DEVICES, ENGINES, MAX_CALLS, MAX_DEVICES, MAX_TOKENS, Accelerator, Protocol
 from runner.host import paths, strictyaml
 
 UNKNOWN = "unknown"
@@ -170,12 +171,12 @@ def read(folder=paths.CATALOG):
         models={name: Architecture.from_fields(row) for name, row in _only(folder, "models")},
         workloads={name: _workload(row) for name, row in workloads_table.each("workloads")},
         protocols={name: _protocol(name, row) for name, row in _only(folder, "protocols")},
-        cases={name: _case(name, row) for name, row in cases_table.each("cases")},
+        cases={name: _case(row) for name, row in cases_table.each("cases", patterns.NAME)},
         claims={name: _claim(row) for name, row in claims_table.each("claims")},
         claim_sources={name: _claim_source(row) for name, row in claims_table.each("sources")},
         ratios={name: _ratio(row) for name, row in claims_table.each("ratios")},
         prices={name: _price(row) for name, row in claims_table.each("prices")},
-        margins={name: margins.number(name) for name in margins.keys()},
+        margins={name: margins.number(name, below=1) for name in margins.keys(patterns.ROW)},
         reference_inputs={name: _reference_input(row) for name, row in references_table.each("inputs")},
         reference_outputs={name: _reference_output(row) for name, row in references_table.each("outputs")},
         dummy_seed=dummy.count("seed"),
@@ -194,17 +195,19 @@ def _table(folder, name):
 def _only(folder, key):
     """Return the rows of a file that holds one table of the file's own name."""
     table = _table(folder, f"{key}.yaml")
-    rows = list(table.each(key))
+    rows = list(table.each(key, patterns.NAME))
     table.done()
     return rows
 
 
 def _accelerator(name, row):
-    resource, source = row.text("resource"), row.text("source")
+    resource, source = row.form("resource", patterns.RESOURCE), row.form("source", patterns.TEXT)
     memory, bandwidth = (
         None if row.text(key) == UNKNOWN else row.count(key, least=1) for key in ("memory_bytes", "hbm_bytes_per_s")
     )
-    accelerator = Accelerator(name, row.text("device"), memory, None if bandwidth is None else float(bandwidth))
+    accelerator = Accelerator(
+        name, row.choice("device", DEVICES), memory, None if bandwidth is None else float(bandwidth)
+    )
     row.done()
     return accelerator, source, resource
 
@@ -215,34 +218,34 @@ def _protocol(name, row):
 
 def _workload(row):
     workload = Workload(
-        prompt=row.text("prompt", None),
-        batch_size=row.count("batch_size", least=1),
-        input_tokens=row.count("input_tokens", least=1),
-        output_tokens=row.count("output_tokens", least=1),
-        dataset=row.text("dataset", None),
-        configuration=row.text("configuration", None),
-        split=row.text("split", None),
-        column=row.text("column", None),
+        prompt=row.form("prompt", patterns.PROMPT, None),
+        batch_size=row.count("batch_size", least=1, most=MAX_TOKENS),
+        input_tokens=row.count("input_tokens", least=1, most=MAX_TOKENS),
+        output_tokens=row.count("output_tokens", least=1, most=MAX_TOKENS),
+        dataset=row.form("dataset", patterns.ROW, None),
+        configuration=row.form("configuration", patterns.HUB_CONFIGURATION, None),
+        split=row.form("split", patterns.HUB_SPLIT, None),
+        column=row.form("column", patterns.FOREIGN_NAME, None),
     )
+    if (workload.prompt is None) == (workload.dataset is None) or (workload.dataset and workload.column is None):
+        raise row.error(f"{row.where}: a workload has a prompt, or a dataset and its column.")
     row.done()
     return workload
 
 
-def _case(name, row):
-    if not NAME.fullmatch(name):
-        raise row.error(f"{row.where}: a case's name must be at most 40 lower-case letters, digits, dots and hyphens.")
+def _case(row):
     case = Case(
-        accelerator=row.text("accelerator"),
-        devices=row.count("devices", least=1),
-        stack=row.text("stack"),
-        model=row.text("model"),
+        accelerator=row.form("accelerator", patterns.ROW),
+        devices=row.count("devices", least=1, most=MAX_DEVICES),
+        stack=row.form("stack", patterns.NAME),
+        model=row.form("model", patterns.ROW),
         weights=row.choice("weights", ("hub", "dummy")),
-        workload=row.text("workload"),
-        protocol=row.text("protocol"),
+        workload=row.form("workload", patterns.ROW),
+        protocol=row.form("protocol", patterns.ROW),
         precision=row.choice("precision", tuple(BYTES_PER_ELEMENT)),
-        launches=row.count("launches", least=1),
-        margin=row.text("margin"),
-        beside=tuple(row.texts("beside")),
+        launches=row.count("launches", least=1, most=MAX_CALLS),
+        margin=row.form("margin", patterns.ROW),
+        beside=tuple(row.forms("beside", patterns.ROW)),
         engine=row.choice("engine", ENGINES, None),
     )
     row.done()
@@ -252,16 +255,16 @@ def _case(name, row):
 def _claim(row):
     row.number("value")
     claim = Claim(
-        source=row.text("source"),
-        accelerator=row.text("accelerator"),
-        devices=row.count("devices", least=1),
-        model=row.text("model"),
-        stack=row.text("stack"),
-        protocol=row.text("protocol"),
-        workload=row.text("workload"),
+        source=row.form("source", patterns.ROW),
+        accelerator=row.form("accelerator", patterns.ROW),
+        devices=row.count("devices", least=1, most=MAX_DEVICES),
+        model=row.form("model", patterns.ROW),
+        stack=row.form("stack", patterns.NAME),
+        protocol=row.form("protocol", patterns.ROW),
+        workload=row.form("workload", patterns.ROW),
         precision=row.choice("precision", tuple(CLAIMED_BYTES_PER_ELEMENT)),
-        engine=row.text("engine", None),
-        batch_size=row.count("batch_size", 1, least=1),
+        engine=row.form("engine", patterns.TEXT, None),
+        batch_size=row.count("batch_size", 1, least=1, most=MAX_TOKENS),
         value=row.text("value"),
         unit=row.choice("unit", tuple(UNITS)),
         prior_cv=row.number("prior_cv"),
@@ -272,13 +275,13 @@ def _claim(row):
 
 def _claim_source(row):
     source = ClaimSource(
-        title=row.text("title"),
-        place=row.text("place"),
-        date=row.text("date", None),
-        table_stack=row.text("table_stack", None),
-        text_stack=row.text("text_stack", None),
+        title=row.form("title", patterns.TEXT),
+        place=row.form("place", patterns.TEXT),
+        date=row.form("date", patterns.DATE, None),
+        table_stack=row.form("table_stack", patterns.TEXT, None),
+        text_stack=row.form("text_stack", patterns.TEXT, None),
         found=row.flag("found"),
-        note=row.text("note", None),
+        note=row.form("note", patterns.TEXT, None),
     )
     row.done()
     return source
@@ -286,35 +289,42 @@ def _claim_source(row):
 
 def _ratio(row):
     row.number("says")
-    ratio = Ratio(row.text("source"), row.text("says"), row.text("slower"), row.text("faster"))
+    ratio = Ratio(
+        row.form("source", patterns.ROW),
+        row.text("says"),
+        row.form("slower", patterns.ROW),
+        row.form("faster", patterns.ROW),
+    )
     row.done()
     return ratio
 
 
 def _price(row):
     dearer, dearer_usd, cheaper, cheaper_usd = "dearer", "dearer_usd_per_h", "cheaper", "cheaper_usd_per_h"
-    price = Price(row.text(dearer), row.number(dearer_usd), row.text(cheaper), row.number(cheaper_usd))
+    price = Price(
+        row.form(dearer, patterns.ROW), row.number(dearer_usd), row.form(cheaper, patterns.ROW), row.number(cheaper_usd)
+    )
     row.done()
     return price
 
 
 def _reference_input(row):
-    sha256 = row.pattern("input_ids_sha256", SHA256, "a sha256 in hex")
-    reference = ReferenceInput(row.text("tokenizer"), row.text("prompt"), sha256)
+    sha256 = row.form("input_ids_sha256", patterns.LOCKED_SHA256)
+    reference = ReferenceInput(row.form("tokenizer", patterns.NAME), row.form("prompt", patterns.PROMPT), sha256)
     row.done()
     return reference
 
 
 def _reference_output(row):
     reference = ReferenceOutput(
-        model=row.text("model"),
+        model=row.form("model", patterns.ROW),
         seed=row.count("seed"),
         std=row.number("std"),
         precision=row.choice("precision", tuple(BYTES_PER_ELEMENT)),
-        device=row.text("device"),
-        prompt=row.text("prompt"),
-        output_tokens=row.count("output_tokens", least=1),
-        output_ids_sha256=row.pattern("output_ids_sha256", SHA256, "a sha256 in hex"),
+        device=row.choice("device", DEVICES),
+        prompt=row.form("prompt", patterns.PROMPT),
+        output_tokens=row.count("output_tokens", least=1, most=MAX_TOKENS),
+        output_ids_sha256=row.form("output_ids_sha256", patterns.LOCKED_SHA256),
     )
     row.done()
     return reference

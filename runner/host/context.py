@@ -14,7 +14,7 @@ from pathlib import Path
 
 from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
-from runner.host import lockfile, origins, paths, requirements
+from runner.host import agreement, gitsource, lockfile, origins, paths, requirements
 
 # What an image holds of the repository; runner/host and the catalog stay outside.
 KIT = ("LICENSE", "runner/__init__.py", "runner/__main__.py", "runner/contract", "runner/bench")
@@ -42,17 +42,17 @@ def gather(stack, lock, python, glibc, wheelhouse, folder, checkouts, base):
     not answer or its file has another hash.
     """
     target = requirements.target_environment(python)
-    build_tools = tools_file(lock, python)
+    build_tools = _build_tools(lock, python)
     locked = [
         (one, entry.index)
         for entry in (stack.torch, stack.requirements)
         if entry is not None
-        for one in requirements.read((paths.ROOT / entry.file).read_text(encoding="utf-8"))
+        for one in requirements.read(agreement.locked_text(entry), entry.file)
         if one.serves(target)
     ]
     tools = [
         one
-        for one in requirements.read(build_tools.read_text(encoding="utf-8"))
+        for one in requirements.read(agreement.locked_text(build_tools), build_tools.file)
         if one.serves(target) and one.name in ("pip", "wheel")
     ]
     sources = [one for one, _ in locked if one.name in requirements.SOURCE_ONLY]
@@ -82,8 +82,12 @@ def gather(stack, lock, python, glibc, wheelhouse, folder, checkouts, base):
 
 def tools_file(lock, python):
     """Return the file of the pip and wheel that run on a Python such as 3.12.1."""
+    return paths.ROOT / _build_tools(lock, python).file
+
+
+def _build_tools(lock: lockfile.Lock, python: str) -> lockfile.Requirements:
     modern = tuple(int(part) for part in python.split(".")[:2]) >= (3, 10)
-    return paths.ROOT / lock.requirements[BUILD_TOOLS[0 if modern else 1]].file
+    return lock.requirements[BUILD_TOOLS[0 if modern else 1]]
 
 
 def kit_files(stack):
@@ -143,7 +147,7 @@ def _sources(stack, lock, checkouts, folder):
             lockfile.need(value, f"The {what} of {where}, which {name} is built from,")
         target = folder / "sources" / name
         _folder(target)
-        epoch = origins.export_tree(checkouts.get(where, source.repository), source.commit, source.tree, target)
+        epoch = gitsource.export_tree(checkouts.get(where, source.repository), source.commit, source.tree, target)
         if name in stack.packages:
             told += f"{name} {source.commit} {epoch} {stack.packages[name].sha256 or lockfile.UNRESOLVED}\n"
     _write(told, folder / "requirements" / "git.txt")

@@ -8,10 +8,12 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
-from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported
+from runner.contract import patterns
+from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
 from runner.contract.files import sha256_of_file
-from runner.host import buildah, context, lockfile, paths, requirements, sbom
+from runner.host import buildah, context, lockfile, paths, requirements, sbom, silence
 
 BUILD = paths.ROOT / "build"
 PYTHON = "/opt/bench/bin/python"
@@ -69,9 +71,16 @@ def main(arguments):
         )
     if options.interpreter and not options.base:
         raise InputError("--interpreter goes with --base.")
-    checkouts = dict(given.partition("=")[::2] for given in options.source)
-    if set(checkouts) - set(lock.sources):
-        raise InputError(f"--source takes NAME=FOLDER; NAME is one of {', '.join(lock.sources)}.")
+    for flag, form, value in (
+        ("--push", patterns.REPOSITORY, options.push),
+        ("--base", patterns.LOCAL_IMAGE, options.base),
+        ("--interpreter", patterns.LOCAL_IMAGE, options.interpreter),
+    ):
+        problem = None if value is None else patterns.problem(form, value)
+        if problem is not None:
+            raise UsageError(f"{flag} {problem}. See `python -m runner image --help`.")
+    checkouts = _checkouts(options.source, lock)
+    silence.forget()
     failures: list[KitError] = []
     for name in names:
         try:
@@ -86,6 +95,19 @@ def main(arguments):
     if failures:
         raise failures[0]
     return 0
+
+
+def _checkouts(given: list[str], lock: lockfile.Lock) -> dict[str, Path]:
+    """Return the folders of NAME=FOLDER; git is run elsewhere, so that they are made absolute."""
+    found = {}
+    for pair in given:
+        name, _, folder = pair.partition("=")
+        if name not in lock.sources:
+            raise InputError(f"--source takes NAME=FOLDER; NAME is one of {', '.join(lock.sources)}.")
+        if not folder or not Path(folder).is_dir():
+            raise InputError(f"--source {name}: {folder!r} is no folder. Name a local copy of its git repository.")
+        found[name] = Path(folder).resolve()
+    return found
 
 
 @dataclass(frozen=True)
@@ -228,6 +250,8 @@ def _commit():
     epoch = os.environ.get("SOURCE_DATE_EPOCH") or time
     if epoch is None:
         raise InputError("This is no git checkout, so the time of its commit is not known. Set SOURCE_DATE_EPOCH.")
+    if not (epoch.isascii() and epoch.isdigit() and len(epoch) < 12):
+        raise InputError(f"SOURCE_DATE_EPOCH is {epoch[:60]!a}, and must be seconds since 1970. Mend it, or unset it.")
     dirty = "-dirty" if git("status", "--porcelain", "--", *_DECIDES) else ""
     return f"{revision}{dirty}" if revision else "unknown", int(epoch)
 

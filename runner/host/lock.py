@@ -1,11 +1,19 @@
 """The verb ``lock``: compile requirements, resolve what versions.lock leaves open, and say what could not be reached."""
 
+from __future__ import annotations
+
 import argparse
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
+from packaging.requirements import InvalidRequirement, Requirement
+
+from runner.contract import files
 from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.files import sha256_of_file
-from runner.host import lockfile, origins, paths, requirements
+from runner.contract.text import printable
+from runner.host import agreement, gitsource, lockfile, origins, paths, requirements, silence, writing
 from runner.host.lockfile import UNRESOLVED
 
 # Requirements that share the edited file of others.
@@ -38,60 +46,71 @@ def parser():
 
 def main(arguments):
     options = parser().parse_args(arguments)
-    lock = lockfile.read()
-    if options.check:
-        check(lock, paths.ROOT)
-        print(
-            f"{len(_files(lock))} requirements files are as versions.lock says; {len(unresolved(lock))} pins are unresolved."
-        )
-        return _still_there(lock, options.only) if options.online else 0
-    if options.online:
+    if options.online and not options.check:
         raise UsageError("--online goes with --check.")
-    steps = {"requirements": _requirements, "packages": _packages, "images": _images, "hub": _hub, "git": _git}
-    failures = []
+    lock = lockfile.read()
     if options.stack is not None and options.stack not in lock.stacks:
         raise InputError(f"versions.lock has no stack {options.stack}. Take one of {', '.join(lock.stacks)}.")
+    silence.forget()
+    if options.check:
+        agreement.check(lock)
+        number = len(lockfile.requirements_files(lock))
+        print(f"{number} requirements files are as versions.lock says; {len(unresolved(lock))} pins are unresolved.")
+        return _still_there(lock, options.only, options.stack) if options.online else 0
+    steps = {"requirements": _requirements, "packages": _packages, "images": _images, "hub": _hub, "git": _git}
+    told = _Told()
     for kind, step in steps.items():
         if options.only in (None, kind):
-            questions = step(lockfile.read())
-            failures += _resolve(
-                (where, ask)
-                for where, ask in questions
-                if options.stack is None or where[:2] == ("stacks", options.stack)
-            )
-    left = unresolved(lockfile.read())
-    for where in left:
+            for where, ask in step(lockfile.read()):
+                if options.stack is None or where[:2] == ("stacks", options.stack):
+                    _resolve(where, ask, told)
+    for where in unresolved(lockfile.read()):
         print(f"unresolved: {'.'.join(where)}")
-    if failures:
+    if told.refused:
+        raise InputError(
+            f"{told.refused} of the pins cannot be resolved as they stand (above); what was resolved stays. Mend them in"
+            " versions.lock."
+        )
+    if told.silent:
         raise Unreachable(
-            f"{len(failures)} of the origins asked did not answer (above); what was resolved stays. Run it again where they can be reached."
+            f"{told.silent} of the origins asked did not answer (above); what was resolved stays. Run it again where they can be reached."
         )
     return 0
 
 
-def _still_there(lock, only):
+@dataclass
+class _Told:
+    """How many questions were answered with a refusal, such as that there is no such thing, and how many not at all."""
+
+    refused: int = 0
+    silent: int = 0
+
+
+def _still_there(lock, only, stack):
     """Ask the origin of every resolved pin for it, say what is gone, and return the exit code."""
-    gone, silent, found = 0, 0, 0
+    gone, found, told = 0, 0, _Told()
     for kind, where, ask in _questions_of_existence(lock):
-        if only not in (None, kind):
+        if only not in (None, kind) or (stack is not None and where[:2] != ("stacks", stack)):
             continue
         try:
             problem = ask()
         except Unreachable as refusal:
             print(f"not reached: {'.'.join(where)}: {refusal}", file=sys.stderr)
-            silent += 1
+            told.silent += 1
             continue
+        except InputError as refusal:
+            problem = str(refusal)
         if problem:
             print(f"gone: {'.'.join(where)}: {problem}")
             gone += 1
         else:
             found += 1
-    print(f"{found} pins are still there, {gone} are not, {silent} could not be asked for")
+    print(f"{found} pins are still there, {gone} are not, {told.silent} could not be asked for")
     if gone:
         raise InputError(
             "What is gone (above) cannot be installed again. Set its value to unresolved, or pin another one."
         )
-    if silent:
+    if told.silent:
         raise Unreachable("Some origins did not answer (above). Run it again where they can be reached.")
     return 0
 
@@ -103,9 +122,11 @@ def _questions_of_existence(lock):
             image = getattr(stack, key)
             if image is not None and image.digest != UNRESOLVED:
                 yield "images", ("stacks", name, key, "digest"), lambda image=image: _image_problem(image)
-    for where, entry in _files(lock).items():
-        for one in requirements.read((paths.ROOT / entry.file).read_text(encoding="utf-8")):
+    for where, entry in lockfile.requirements_files(lock).items():
+        for one in requirements.read(agreement.text_of(entry, paths.ROOT), entry.file):
             yield "packages", (*where, one.name), lambda one=one, index=entry.index: _package_problem(one, index)
+    for name, stack in lock.stacks.items():
+        yield "packages", ("stacks", name, "packages"), lambda name=name, stack=stack: _do_not_go_together(name, stack)
     for kind, pins in (("models", lock.models), ("datasets", lock.datasets)):
         for name, pin in pins.items():
             if pin.revision != UNRESOLVED:
@@ -133,38 +154,42 @@ def _image_problem(image):
 
 
 def _package_problem(requirement, index):
-    files = origins.index_files(requirement.name, index)
-    known = requirement.hashes & set(files)
+    """Return what is wrong with a locked package on its index, None for nothing."""
+    found = origins.index_files(requirement.name, index)
+    known = requirement.hashes & set(found)
     if not known:
         return f"the index has no file of {requirement.version} with a locked hash"
-    withdrawn = {files[sha256] for sha256 in known} - {None}
-    return (
-        f"{requirement.version} was withdrawn: {', '.join(sorted(withdrawn)) or 'no reason given'}"
-        if withdrawn
-        else None
+    withdrawn = sorted({reason for sha256 in known if (reason := found[sha256]) is not None})
+    if withdrawn:
+        return f"{requirement.version} was withdrawn: {printable(', '.join(withdrawn), 300) or 'no reason given'}"
+    return None
+
+
+def _do_not_go_together(name, stack):
+    """Return None, or raise ``InputError`` where a package of a stack demands another version than the one that is locked.
+
+    What the index does not serve, the base's torch first of all, is there as its name and version alone.
+    """
+    locked = requirements.read(agreement.text_of(stack.requirements, paths.ROOT), stack.requirements.file)
+    given = {
+        package: pin.version
+        for package, pin in stack.packages.items()
+        if pin.version != UNRESOLVED and (package == "torch" or pin.origin != "index")
+    }
+    requirements.refuse_contradictions(
+        stack.requirements.file, stack.python, locked, given, requirements.PLATFORMS.get(name)
     )
 
 
 def _source_problem(source):
-    tree = origins.commit_tree(source.repository, source.commit)
+    tree = gitsource.commit_tree(source.repository, source.commit)
     return None if source.tree in (tree, UNRESOLVED) else f"its tree is {tree}, not {source.tree}"
-
-
-def check(lock, root):
-    """Raise ``InputError`` for a requirements file that is missing or is not the one that the lock names."""
-    for where, entry in _files(lock).items():
-        path = root / entry.file
-        if not path.exists() or sha256_of_file(path) != entry.sha256:
-            state = "is missing" if not path.exists() else "was changed"
-            raise InputError(
-                f"{entry.file} {state} since versions.lock was written ({'.'.join(where)}). Run `python -m runner lock`."
-            )
 
 
 def unresolved(lock):
     """Return the paths in the lock of all pins that nobody has resolved yet."""
     pins: dict[tuple[str, ...], str | None] = {
-        (*where, "sha256"): entry.sha256 for where, entry in _files(lock).items()
+        (*where, "sha256"): entry.sha256 for where, entry in lockfile.requirements_files(lock).items()
     }
     for name, stack in lock.stacks.items():
         for key in ("image", "interpreter"):
@@ -182,32 +207,22 @@ def unresolved(lock):
     return [where for where, value in pins.items() if value == UNRESOLVED]
 
 
-def _files(lock):
-    own: dict[tuple[str, ...], lockfile.Requirements] = {
-        ("requirements", name): entry for name, entry in lock.requirements.items()
-    }
-    for name, stack in lock.stacks.items():
-        own["stacks", name, "requirements"] = stack.requirements
-        if stack.torch is not None:
-            own["stacks", name, "torch"] = stack.torch
-    return own
-
-
-def _resolve(questions):
-    """Ask every question, write each answer into the lock at once, and return the failures."""
-    failures = []
-    for where, ask in questions:
-        try:
-            answer = ask()
-        except Unreachable as problem:
-            print(f"not reached: {'.'.join(where)}: {problem}", file=sys.stderr)
-            failures.append(where)
-            continue
-        if answer is None:
-            print(f"not there: {'.'.join(where)}: its origin has none", file=sys.stderr)
-        elif lockfile.edit(paths.LOCK, {where: answer}):
-            print(f"resolved: {'.'.join(where)} is {answer}")
-    return failures
+def _resolve(where, ask, told):
+    """Ask one question, and write its answer into the lock at once."""
+    try:
+        answer = ask()
+    except Unreachable as problem:
+        print(f"not reached: {'.'.join(where)}: {problem}", file=sys.stderr)
+        told.silent += 1
+        return
+    except InputError as problem:
+        print(f"not there: {'.'.join(where)}: {problem}", file=sys.stderr)
+        told.refused += 1
+        return
+    if answer is None:
+        print(f"not there: {'.'.join(where)}: its origin has none", file=sys.stderr)
+    elif lockfile.edit(paths.LOCK, {where: answer}):
+        print(f"resolved: {'.'.join(where)} is {answer}")
 
 
 def _requirements(lock):
@@ -233,6 +248,7 @@ def _compile_stack(name, stack):
         for need in requirements.DEEPSPEED_NEEDS.get(pin.version.rpartition(".")[0], [])
     ]
     target = paths.ROOT / stack.requirements.file
+    before = _before(stack.requirements)
     text = requirements.compile_file(
         target,
         stack.python,
@@ -241,14 +257,15 @@ def _compile_stack(name, stack):
         [],
         f"stack {name}",
         requirements.PLATFORMS.get(name),
+        before=before,
     )
-    return _write(target, text)
+    return _write(target, text, before)
 
 
 def _compile_torch(name, stack):
     """Compile torch and what the stack's own file leaves out for it: for images, which take it with a hash."""
-    own = (paths.ROOT / stack.requirements.file).read_text(encoding="utf-8")
-    target = paths.ROOT / stack.torch.file
+    own = agreement.text_of(stack.requirements, paths.ROOT)
+    target, before = paths.ROOT / stack.torch.file, _before(stack.torch)
     wanted = [f"torch=={stack.packages['torch'].version}"]
     source = f"torch of stack {name}" + (f", index {stack.torch.index}" if stack.torch.index else "")
     day = stack.torch.exclude_newer
@@ -262,26 +279,51 @@ def _compile_torch(name, stack):
         requirements.PLATFORMS.get(name),
         excluded=(),
         index=stack.torch.index,
+        before=before,
     )
     have = {requirement.name for requirement in requirements.read(own)}
     header = text.splitlines(keepends=True)[0]
-    return _write(target, header + "".join(one.text for one in requirements.read(text) if one.name not in have))
+    made = header + "".join(one.text for one in requirements.read(text) if one.name not in have)
+    return _write(target, made, before)
 
 
 def _compile_own(lock, name, entry):
     """Compile one of the kit's own files. Those that share an environment with the cpu stack take its versions."""
     target = paths.ROOT / entry.file
     edited = target.with_name(_EDITED.get(name, f"{name}.in"))
-    names = edited.read_text(encoding="utf-8").splitlines()
+    names = _edited_lines(edited)
     bounds = [f"{tool}=={version}" for tool, version in lock.tools.items()]
     shared = {"host": ["cpu"], "dev": ["cpu", "host"], "mutation": ["cpu", "host", "dev"]}.get(name, [])
-    for other in shared:
-        file = lock.stacks["cpu"].requirements.file if other == "cpu" else lock.requirements[other].file
-        bounds += _versions((paths.ROOT / file).read_text(encoding="utf-8"))
+    for other in (other for other in shared if other == "cpu" or other in lock.requirements):
+        shared_with = lock.stacks["cpu"].requirements if other == "cpu" else lock.requirements[other]
+        bounds += _versions(agreement.text_of(shared_with, paths.ROOT))
     if entry.python == "3.8":
         bounds = []
-    text = requirements.compile_file(target, entry.python, entry.exclude_newer, names, bounds, paths.shown(edited))
-    return _write(target, text)
+    before = _before(entry)
+    text = requirements.compile_file(
+        target, entry.python, entry.exclude_newer, names, bounds, paths.shown(edited), before=before
+    )
+    return _write(target, text, before)
+
+
+def _edited_lines(path):
+    """Return the requirements of a file that people edit. Raises ``InputError`` for an address, a path or an option of pip."""
+    kept = []
+    raw = files.read_bytes(path, agreement.MAX_BYTES, advice="Restore it with `git checkout`.")
+    for number, line in enumerate(raw.decode("utf-8", errors="replace").splitlines(), start=1):
+        wanted = line.partition("#")[0].strip()
+        if not wanted:
+            continue
+        try:
+            one = Requirement(wanted)
+        except InvalidRequirement:
+            one = None
+        if one is None or one.url is not None or not wanted.isascii():
+            raise InputError(
+                f"{paths.shown(path)}:{number}: {printable(wanted, 200)!r} is no name of a package with versions. Mend that line."
+            )
+        kept.append(wanted)
+    return kept
 
 
 def _versions(text):
@@ -289,9 +331,24 @@ def _versions(text):
     return [line.removesuffix(" \\") for line in text.splitlines() if line and not line.startswith((" ", "#"))]
 
 
-def _write(target, text):
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+def _before(entry: lockfile.Requirements) -> str | None:
+    """Return the text of an earlier compilation, whose versions stay; None where its pin is unresolved, or the file damaged."""
+    if entry.sha256 == UNRESOLVED or not (paths.ROOT / entry.file).exists():
+        return None
+    text = agreement.text_of(entry, paths.ROOT)
+    try:
+        requirements.read(text)
+    except InputError:
+        return None
+    return text
+
+
+def _write(target: Path, text: str, before: str | None) -> str:
+    """Write a compilation where it differs from the earlier one, and return the file's sha256."""
+    if before is None or [one.text for one in requirements.read(before)] != [
+        one.text for one in requirements.read(text)
+    ]:
+        writing.write_text(target, text)
     return sha256_of_file(target)
 
 
@@ -308,11 +365,8 @@ def _packages(lock):
 def _one_hash(stack, package, version):
     """Return the hash of a source distribution from its requirements file, where it stands alone, else ask the index."""
     path = paths.ROOT / stack.requirements.file
-    known = (
-        requirements.pins(path.read_text(encoding="utf-8")).get(package, {}).get(version, set())
-        if path.exists()
-        else set()
-    )
+    text = agreement.text_of(stack.requirements, paths.ROOT) if path.exists() else ""
+    known = requirements.pins(text).get(package, {}).get(version, set())
     if len(known) == 1:
         return next(iter(known))
     sha256, yanked = origins.package_sha256(package, version)
@@ -365,7 +419,10 @@ def _git(lock):
         if source.commit == UNRESOLVED and source.branch is not None:
             yield (
                 ("sources", name, "commit"),
-                lambda source=source: origins.branch_commit(source.repository, source.branch),
+                lambda source=source: gitsource.branch_commit(source.repository, source.branch),
             )
         elif source.tree == UNRESOLVED and source.commit != UNRESOLVED:
-            yield ("sources", name, "tree"), lambda source=source: origins.commit_tree(source.repository, source.commit)
+            yield (
+                ("sources", name, "tree"),
+                lambda source=source: gitsource.commit_tree(source.repository, source.commit),
+            )

@@ -1,22 +1,23 @@
 """Read versions.lock into values, and change single values in place without touching comments or order."""
 
-import re
+import copy
+import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.contract import files, patterns
 from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.fields import Fields
 from runner.contract.request import DEVICES, ENGINES, LAUNCHERS
-from runner.host import paths, strictyaml
+from runner.host import paths, strictyaml, writing
 
-UNRESOLVED = "unresolved"
+UNRESOLVED = patterns.UNRESOLVED
 
-_SHA256 = re.compile(r"[0-9a-f]{64}|unresolved")
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|unresolved")
-_COMMIT = re.compile(r"[0-9a-f]{40}|unresolved")
-_VERSION = re.compile(r"[0-9][0-9a-zA-Z.+!-]*|unresolved")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_PYTHON = re.compile(r"3\.[0-9]+")
+_SHA256 = patterns.LOCKED_SHA256.or_unresolved()
+_DIGEST = patterns.LOCKED_DIGEST.or_unresolved()
+_COMMIT = patterns.LOCKED_COMMIT.or_unresolved()
+_VERSION = patterns.VERSION.or_unresolved()
 _ORIGINS = ("index", "base", "source")
 
 
@@ -152,19 +153,36 @@ class Lock:
 
 def read(path: Path = paths.LOCK) -> Lock:
     """Read the lock. Raises ``InputError`` naming file, line and what mends it."""
-    top = Fields(strictyaml.read(path), paths.shown(path))
+    return parse(strictyaml.read(path), path)
+
+
+def parse(document: dict, path: Path) -> Lock:
+    """Return the lock that a document of strict YAML holds; ``path`` names the document in messages."""
+    top = Fields(document, paths.shown(path))
     if top.text("schema") != "1":
         raise InputError(f"{paths.shown(path)} has another schema than 1. Use the version of the kit that wrote it.")
     lock = Lock(
-        tools={name: _tool(entry) for name, entry in top.each("tools")},
+        tools={name: _tool(entry) for name, entry in top.each("tools", patterns.PACKAGE)},
         requirements={name: _requirements(entry) for name, entry in top.each("requirements")},
-        stacks={name: _stack(entry) for name, entry in top.each("stacks")},
-        models={name: _pinned(entry) for name, entry in top.each("models")},
+        stacks={name: _stack(entry) for name, entry in top.each("stacks", patterns.NAME)},
+        models={name: _pinned(entry) for name, entry in top.each("models", patterns.NAME)},
         datasets={name: _pinned(entry) for name, entry in top.each("datasets")},
         sources={name: _source(entry) for name, entry in top.each("sources")},
-        built={name: _built(entry) for name, entry in top.each("built")},
+        built={name: _built(entry) for name, entry in top.each("built", patterns.NAME)},
     )
     top.done()
+    _refuse_doubles(lock, path)
+    for table, needed in (
+        ("tools", "buildah"),
+        ("requirements", "build"),
+        ("requirements", "build38"),
+        ("stacks", "cpu"),
+    ):
+        if needed not in getattr(lock, table):
+            raise InputError(f"{paths.shown(path)}: {table} has no {needed!r}. Restore it with `git checkout`.")
+    for name, stack in lock.stacks.items():
+        if stack.torch is not None and "torch" not in stack.packages:
+            raise InputError(f"{paths.shown(path)}: stacks.{name} has a file for torch, and no torch in packages.")
     for name in lock.built:
         if name not in lock.stacks:
             raise InputError(f"{paths.shown(path)}: built has {name!r}, which is no entry of stacks.")
@@ -175,6 +193,30 @@ def read(path: Path = paths.LOCK) -> Lock:
                     f"{paths.shown(path)}: {name} builds {built} from {source!r}, which is no entry of sources."
                 )
     return lock
+
+
+def requirements_files(lock: Lock) -> dict[tuple[str, ...], Requirements]:
+    """Return every requirements file by its path in the lock."""
+    own: dict[tuple[str, ...], Requirements] = {
+        ("requirements", name): entry for name, entry in lock.requirements.items()
+    }
+    for name, stack in lock.stacks.items():
+        own["stacks", name, "requirements"] = stack.requirements
+        if stack.torch is not None:
+            own["stacks", name, "torch"] = stack.torch
+    return own
+
+
+def _refuse_doubles(lock, path):
+    """Refuse a requirements file that two entries name: each would overwrite what the other one locked."""
+    seen: dict[str, tuple[str, ...]] = {}
+    for where, entry in requirements_files(lock).items():
+        if entry.file in seen:
+            raise InputError(
+                f"{paths.shown(path)}: {'.'.join(seen[entry.file])} and {'.'.join(where)} both name {entry.file}."
+                " Give each its own file."
+            )
+        seen[entry.file] = where
 
 
 def need(value: str, what: str) -> str:
@@ -190,54 +232,75 @@ def edit(path: Path, changes: dict[tuple[str, ...], str]) -> bool:
     """Replace values in place: scalars, and mappings in braces.
 
     Keys of ``changes`` are paths such as ``("stacks", "cpu", "image", "digest")``.
-    The file is read back before it replaces the old one, so that a lock is never left unreadable. Returns whether
-    anything changed.
+    Another writer's change in between is kept, and the new text is read before it replaces the old one, so that a lock is
+    never left unreadable; a value that would change more than its own place is refused. Returns whether anything changed.
+    Raises ``InputError`` where the lock has no such place.
     """
-    text = path.read_text(encoding="utf-8")
-    document = strictyaml.loads(text.encode(), paths.shown(path))
-    spans = []
-    for keys, value in changes.items():
-        mapping = document
-        for key in keys[:-1]:
-            mapping = mapping[key]
-        spans.append((*mapping.spans[keys[-1]], value))
-    before = text
-    for start, end, value in sorted(spans, reverse=True):
-        text = text[:start] + value + text[end:]
-    if text == before:
-        return False
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    try:
-        read(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing.alone(path):
+        before = files.read_bytes(path, strictyaml.MAX_BYTES, advice="Restore it with `git checkout`.")
+        document = strictyaml.loads(before, paths.shown(path))
+        text = before.decode("utf-8")
+        spans = []
+        for keys, value in changes.items():
+            *above, last = keys
+            try:
+                mapping = functools.reduce(lambda part, key: part[key], above, document)
+                spans.append((*mapping.spans[last], value))
+            except (KeyError, TypeError, AttributeError):
+                raise InputError(
+                    f"{paths.shown(path)} has no value of {'.'.join(keys)} on one line. Add the line, or restore the file"
+                    " with `git checkout`."
+                ) from None
+        for start, end, value in sorted(spans, reverse=True):
+            text = text[:start] + value + text[end:]
+        if text.encode() == before:
+            return False
+        after = strictyaml.loads(text.encode(), paths.shown(path))
+        parse(after, path)
+        if _without(after, changes) != _without(document, changes):
+            raise InputError(
+                f"{paths.shown(path)} was not written: a value would have changed more than its own place."
+            )
+        writing.write_text(path, text)
     return True
 
 
+def _without(document: dict, changes: Iterable[tuple[str, ...]]) -> dict:
+    """Return a copy of a document without the values that change."""
+    kept = copy.deepcopy(document)
+    for *above, last in changes:
+        part = functools.reduce(lambda part, key: part.get(key, {}), above, kept)
+        part.pop(last, None)
+    return kept
+
+
 def _tool(fields):
-    version = fields.pattern("version", _VERSION, "a version")
+    version = fields.form("version", _VERSION)
     return _finish(fields, version)
 
 
 def _requirements(fields, python=None):
+    file = fields.form("file", patterns.REQUIREMENTS_FILE)
+    if paths.leads_outside(file, paths.ROOT):
+        raise fields.fail(
+            "file", f"{file} is a link that leads out of the repository, where nothing is read or written."
+        )
     return _finish(
         fields,
         Requirements(
-            file=fields.text("file"),
-            exclude_newer=fields.pattern("exclude_newer", _DATE, "a day such as 2023-06-15"),
-            sha256=fields.pattern("sha256", _SHA256, "a sha256 in hex or unresolved"),
-            python=python or fields.pattern("python", _PYTHON, "a Python such as 3.8"),
-            index=fields.text("index", None),
+            file=file,
+            exclude_newer=fields.form("exclude_newer", patterns.DATE),
+            sha256=fields.form("sha256", _SHA256),
+            python=python or fields.form("python", patterns.PYTHON),
+            index=fields.form("index", patterns.INDEX_URL, None),
         ),
     )
 
 
 def _stack(fields):
-    python = fields.pattern("python", _PYTHON, "a Python such as 3.8")
+    python = fields.form("python", patterns.PYTHON)
     host = fields.fields("host")
-    driver, firmware = host.text("driver"), host.text("firmware")
+    driver, firmware = host.form("driver", _VERSION), host.form("firmware", _VERSION)
     _finish(host, None)
     return _finish(
         fields,
@@ -250,8 +313,8 @@ def _stack(fields):
             interpreter=_image(fields.fields("interpreter")) if fields.take("interpreter", dict, None) else None,
             requirements=_requirements(fields.fields("requirements"), python),
             torch=_requirements(fields.fields("torch"), python) if fields.take("torch", dict, None) else None,
-            packages={name: _package(entry) for name, entry in fields.each("packages")},
-            programs={name: _program(entry) for name, entry in fields.each("programs")}
+            packages={name: _package(entry) for name, entry in fields.each("packages", patterns.PACKAGE)},
+            programs={name: _program(entry) for name, entry in fields.each("programs", patterns.PACKAGE)}
             if fields.take("programs", dict, None)
             else {},
             driver=driver,
@@ -261,60 +324,59 @@ def _stack(fields):
 
 
 def _image(fields):
-    digest, platform = (
-        fields.pattern(key, _DIGEST, "sha256: and 64 hex digits, or unresolved") for key in ("digest", "platform")
-    )
-    inventory = fields.pattern("inventory", _SHA256, "a sha256 in hex or unresolved", None)
-    return _finish(fields, Image(fields.text("repository"), fields.text("tag"), digest, platform, inventory))
+    repository, tag = fields.form("repository", patterns.REPOSITORY), fields.form("tag", patterns.TAG)
+    digest, platform = (fields.form(key, _DIGEST) for key in ("digest", "platform"))
+    return _finish(fields, Image(repository, tag, digest, platform, fields.form("inventory", _SHA256, None)))
 
 
 def _package(fields):
     origin = fields.choice("from", _ORIGINS)
     package = Package(
-        version=fields.pattern("version", _VERSION, "a version or unresolved"),
+        version=fields.form("version", _VERSION),
         origin=origin,
-        sha256=fields.pattern("sha256", _SHA256, "a sha256 in hex or unresolved", None)
-        if origin in ("index", "source")
-        else None,
-        source=fields.text("source") if origin == "source" else None,
+        sha256=fields.form("sha256", _SHA256, None) if origin in ("index", "source") else None,
+        source=fields.form("source", patterns.ROW) if origin == "source" else None,
     )
     return _finish(fields, package)
 
 
 def _program(fields):
-    version = fields.pattern("version", _VERSION, "a version or unresolved")
-    return _finish(fields, Program(version, fields.text("source"), fields.text("license")))
+    version = fields.form("version", _VERSION)
+    return _finish(
+        fields, Program(version, fields.form("source", patterns.ROW), fields.form("license", patterns.LICENSE))
+    )
 
 
 def _pinned(fields):
-    revision = fields.pattern("revision", _COMMIT, "40 hex digits or unresolved")
-    files = fields.take("files", (str, dict), UNRESOLVED)
-    if isinstance(files, dict):
+    revision = fields.form("revision", _COMMIT)
+    found = fields.take("files", (str, dict), UNRESOLVED)
+    known = None
+    if isinstance(found, dict):
         entries = fields.fields("files")
-        files = {name: entries.pattern(name, _SHA256, "a sha256 in hex") for name in entries.keys()}
-    elif files != UNRESOLVED:
-        raise fields.fail("files", f"'files' must be a mapping of names to sha256, or unresolved; {files!r} was found.")
-    known = None if files == UNRESOLVED else files
-    return _finish(fields, Pinned(fields.text("repository"), revision, fields.text("short", None), known))
+        known = {name: entries.form(name, patterns.LOCKED_SHA256) for name in entries.keys(patterns.FILE_PATH)}
+    elif found != UNRESOLVED:
+        raise fields.fail("files", f"'files' must be a mapping of names to sha256, or unresolved; {found!r} was found.")
+    repository = fields.form("repository", patterns.HUB_REPOSITORY)
+    return _finish(fields, Pinned(repository, revision, fields.form("short", patterns.SHORT_COMMIT, None), known))
 
 
 def _source(fields):
-    commit, tree = (fields.pattern(key, _COMMIT, "40 hex digits or unresolved") for key in ("commit", "tree"))
-    return _finish(fields, Source(fields.text("repository"), commit, tree, fields.text("branch", None)))
+    repository, branch = fields.form("repository", patterns.GIT_URL), fields.form("branch", patterns.BRANCH, None)
+    return _finish(fields, Source(repository, fields.form("commit", _COMMIT), fields.form("tree", _COMMIT), branch))
 
 
 def _built(fields):
     return _finish(
         fields,
         Built(
-            repository=fields.text("repository"),
-            digest=fields.pattern("digest", re.compile(r"sha256:[0-9a-f]{64}"), "sha256: and 64 hex digits"),
-            inputs=fields.pattern("inputs", re.compile(r"[0-9a-f]{64}"), "a sha256 in hex"),
+            repository=fields.form("repository", patterns.REPOSITORY),
+            digest=fields.form("digest", patterns.LOCKED_DIGEST),
+            inputs=fields.form("inputs", patterns.LOCKED_SHA256),
         ),
     )
 
 
 def _finish(fields, value):
-    fields.text("note", None)
+    fields.form("note", patterns.TEXT, None)
     fields.done()
     return value

@@ -5,17 +5,19 @@ import re
 import sys
 from pathlib import Path
 
+from runner.contract import patterns, secrets
 from runner.contract.errors import InputError, UsageError
+from runner.contract.files import NotRegular, open_regular, reason
+from runner.contract.patterns import Form
+from runner.contract.text import printable
 from runner.host import catalog as catalogs
-from runner.host import lockfile, paths, profiles
+from runner.host import lockfile, paths, profiles, writing
 from runner.host.manifests import check, names, nodefeatures, run, sets, text
 from runner.host.manifests.site import Site
 
-IMAGE = re.compile(r"([a-z0-9.-]+)=([a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64})")
-RESOURCE = re.compile(r"([a-z0-9.-]+/[A-Za-z0-9._-]+)=([1-9][0-9]*)")
-VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
-LABEL = re.compile(r"([A-Za-z0-9./_-]+)=([A-Za-z0-9._-]*)")
-TOLERATION = re.compile(r"([A-Za-z0-9./_-]+)(?:=([A-Za-z0-9._-]+))?(?::(NoSchedule|PreferNoSchedule|NoExecute))?")
+MAX_BYTES = 64 * 1024 * 1024
+NUMBER = Form(re.compile("[1-9][0-9]{0,8}"), "a whole number above 0")
+EFFECT = Form(re.compile("NoSchedule|PreferNoSchedule|NoExecute"), "NoSchedule, PreferNoSchedule or NoExecute")
 
 
 def parser():
@@ -107,56 +109,90 @@ def main(arguments):
 
 
 def _site(options):
-    selector = dict(_match(LABEL, given, "--node-selector", "KEY=VALUE") for given in options.node_selector)
-    tolerations = [
-        _toleration(*_match(TOLERATION, given, "--toleration", "KEY[=VALUE][:EFFECT]")) for given in options.toleration
-    ]
+    def name(flag):
+        value = getattr(options, flag)
+        return value if value is None else _of_form(patterns.SUBDOMAIN, value, f"--{flag.replace('_', '-')}")
+
+    if options.namespace is not None:
+        _of_form(patterns.TEXT, options.namespace, "--namespace")
+    tolerations = [_toleration(given) for given in options.toleration]
+    variables = _pairs(options.variable, "--variable", "NAME=VALUE", patterns.VARIABLE, patterns.TEXT.or_empty())
     return Site(
         namespace=options.namespace or names.NAMESPACE,
-        storage_class=options.storage_class,
+        storage_class=name("storage_class"),
         access_mode=options.access_mode,
-        queue=options.queue,
-        node_selector=selector,
+        queue=name("queue"),
+        node_selector=_pairs(
+            options.node_selector, "--node-selector", "KEY=VALUE", patterns.LABEL_KEY, patterns.LABEL_VALUE
+        ),
         tolerations=tuple(tolerations),
-        resources=dict(_match(RESOURCE, given, "--resource", "DOMAIN/NAME=NUMBER") for given in options.resource),
-        variables=dict(_match(VARIABLE, given, "--variable", "NAME=VALUE") for given in options.variable),
-        runtime_class=options.runtime_class,
-        priority_class=options.priority_class,
+        resources=_pairs(options.resource, "--resource", "DOMAIN/NAME=NUMBER", patterns.RESOURCE, NUMBER),
+        variables=variables,
+        runtime_class=name("runtime_class"),
+        priority_class=name("priority_class"),
         platform_ids=options.platform_ids,
     )
 
 
 def _images(options, lock):
-    images = dict(_match(IMAGE, given, "--image", "STACK=REFERENCE@sha256:64 hex digits") for given in options.image)
+    if options.registry is not None:
+        _of_form(patterns.REPOSITORY, options.registry.rstrip("/"), "--registry")
+    form = "STACK=REFERENCE@sha256:64 hex digits"
+    images = _pairs(options.image, "--image", form, patterns.NAME, patterns.IMAGE)
     unknown = [stack for stack in images if stack not in lock.stacks]
     if unknown:
         raise UsageError(f"--image: there is no stack {unknown[0]!r}. Known are {', '.join(lock.stacks)}.")
     return images
 
 
-def _match(pattern, given, flag, form):
-    found = pattern.fullmatch(given)
-    if not found:
-        raise UsageError(f"{flag} must be {form}, {given!r} was given.")
-    return found.groups()
+def _pairs(given, flag, form, key_form, value_form):
+    """Return what was given as KEY=VALUE, once each. A secret is refused: manifests are files that others read."""
+    found = {}
+    for pair in given:
+        key, mark, value = pair.partition("=")
+        if mark and (secrets.is_secret_name(key) or secrets.mask(value) != value):
+            raise UsageError(
+                f"{flag} {printable(key, 100)}: its value looks like a secret, and manifests are files in clear text. Keep it"
+                " in a Secret of the cluster, and name that with secretKeyRef in an overlay of yours (k8s/overlays)."
+            )
+        if not mark or not key_form.fullmatch(key) or not value_form.fullmatch(value):
+            raise UsageError(f"{flag} must be {form}, {secrets.mask(pair)!a} was given.")
+        if key in found:
+            raise UsageError(f"{flag} names {key} twice. Give it once.")
+        found[key] = value
+    return found
 
 
-def _toleration(key, value, effect):
+def _of_form(form, value, flag):
+    problem = patterns.problem(form, secrets.mask(value))
+    if problem is not None:
+        raise UsageError(f"{flag} {problem}. See `python -m runner render --help`.")
+    return value
+
+
+def _toleration(given):
+    key, marked, effect = given.partition(":")
+    key, equals, value = key.partition("=")
+    whole = patterns.LABEL_KEY.fullmatch(key) and (not equals or (value and patterns.LABEL_VALUE.fullmatch(value)))
+    if not whole or (marked and not EFFECT.fullmatch(effect)):
+        raise UsageError(f"--toleration must be KEY[=VALUE][:EFFECT], {secrets.mask(given)!a} was given.")
     known = {"key": key, "operator": "Equal", "value": value} if value else {"key": key, "operator": "Exists"}
     return {**known, **({"effect": effect} if effect else {})}
 
 
 def _write(folder, files):
     """Write all files, and remove those that an earlier version of a set left: they would be applied too."""
+    for path in files:
+        if paths.leads_outside(path, folder):
+            raise InputError(f"{folder / path} is a link that leads out of {folder}. Remove it, or name another --out.")
+    for path, content in files.items():
+        writing.write_text(folder / path, content, "Name another folder with --out.")
     try:
-        for path, content in files.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(content, encoding="utf-8")
         for path in _stale(folder, files):
             path.unlink()
     except OSError as problem:
         raise InputError(
-            f"{problem.filename} cannot be written: {problem.strerror}. Name another folder with --out."
+            f"{problem.filename} cannot be removed: {problem.strerror}. Name another folder with --out."
         ) from None
     for parent in sorted({str(path.parent) for path in files}):
         print(folder / parent)
@@ -180,7 +216,11 @@ def _stale(folder, files):
 
 
 def _read(path):
+    """Return the text of a file; None where there is none, or one that this verb has not written."""
     try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+        with open_regular(path) as file:
+            return file.read(MAX_BYTES).decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError, NotRegular, UnicodeDecodeError):
         return None
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read: {reason(problem)}. Name another folder with --out.") from None

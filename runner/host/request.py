@@ -1,15 +1,26 @@
 """The verb ``request``: take cases from the catalog, fill in every pin from the lock, and write one request file each."""
 
+from __future__ import annotations
+
 import argparse
+import re
 from dataclasses import fields
 from pathlib import Path
 
 from runner.contract import strictjson
 from runner.contract.architecture import BYTES_PER_ELEMENT
-from runner.contract.errors import InputError, UsageError
+from runner.contract.errors import UsageError
 from runner.contract.request import ENGINES
-from runner.host import cases, lockfile
+from runner.contract.strictjson import MAX_DIGITS
+from runner.host import cases, lockfile, writing
 from runner.host import catalog as catalogs
+
+
+def _whole(text: str) -> int:
+    """Read a flag's whole number, for argparse; what the number may be is said where the request is made."""
+    if not re.fullmatch(rf"-?[0-9]{{1,{MAX_DIGITS}}}", text):
+        raise argparse.ArgumentTypeError(f"{text[:60]!a} is no whole number of at most {MAX_DIGITS} digits")
+    return int(text)
 
 
 def parser():
@@ -32,18 +43,18 @@ def parser():
         choices=("hub", "dummy"),
         help="the model's own weights at the pinned revision, or seeded dummy ones",
     )
-    change.add_argument("--seed", type=int, help="seed of dummy weights")
+    change.add_argument("--seed", type=_whole, help="seed of dummy weights")
     change.add_argument("--precision", choices=tuple(BYTES_PER_ELEMENT))
-    change.add_argument("--devices", type=int, help="how many devices, or ranks on the CPU")
+    change.add_argument("--devices", type=_whole, help="how many devices, or ranks on the CPU")
     change.add_argument("--protocol", help="another protocol of runner/catalog/protocols.yaml")
     change.add_argument("--engine", choices=ENGINES, help="another way to run the model than the stack's own")
-    change.add_argument("--launches", type=int, help="how often the model is loaded and the protocol run")
+    change.add_argument("--launches", type=_whole, help="how often the model is loaded and the protocol run")
     change.add_argument(
         "--margin", help="strict, standard, loose or host-bound: when a published number counts as reproduced"
     )
-    change.add_argument("--batch-size", type=int)
-    change.add_argument("--input-tokens", type=int, help="prompt tokens of a dataset workload")
-    change.add_argument("--output-tokens", type=int, help="new tokens")
+    change.add_argument("--batch-size", type=_whole)
+    change.add_argument("--input-tokens", type=_whole, help="prompt tokens of a dataset workload")
+    change.add_argument("--output-tokens", type=_whole, help="new tokens")
     dataset = described.add_argument_group("dataset workloads")
     dataset.add_argument(
         "--dataset-file", metavar="FILE", type=Path, help="complete a local JSON Lines, CSV or Parquet file"
@@ -52,7 +63,7 @@ def parser():
     dataset.add_argument("--configuration", help="configuration of a hub dataset")
     dataset.add_argument("--split", help="split of a hub dataset")
     dataset.add_argument("--column", help="the column of text to complete")
-    dataset.add_argument("--rows", type=int, help="complete only the first rows")
+    dataset.add_argument("--rows", type=_whole, help="complete only the first rows")
     return described
 
 
@@ -68,11 +79,7 @@ def main(arguments):
     requests = [cases.make(catalog, lock, name, changes) for name in options.cases]
     for request in requests:
         path = options.out / f"{request.id}.json"
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(strictjson.pretty(request.to_json()), encoding="utf-8")
-        except OSError as problem:
-            raise InputError(f"{path} cannot be written: {problem.strerror}. Name another folder with --out.") from None
+        writing.write_text(path, strictjson.pretty(request.to_json()), "Name another folder with --out.")
         print(path)
     return 0
 

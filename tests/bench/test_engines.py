@@ -11,7 +11,7 @@ from runner.contract.errors import Unsupported
 from runner.contract.request import ENGINES, Dataset, Stack
 from tests import samples
 
-DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "0" * 64, "text", None)
+DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "1" * 64, "text", None)
 
 
 def stack(release):

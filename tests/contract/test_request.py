@@ -1,13 +1,14 @@
 import copy
+import json
 
 import pytest
 
 from runner.contract import strictjson
 from runner.contract.errors import InputError
-from runner.contract.request import Dataset, Expected, Request, Stack, read_request
+from runner.contract.request import Dataset, Expected, Model, Request, Stack, Weights, read_request
 from tests import samples
 
-DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "0" * 64, "text", None)
+DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "1" * 64, "text", None)
 
 
 def requests():
@@ -124,7 +125,7 @@ def test_what_is_expected_is_part_of_the_id():
 @pytest.mark.parametrize(
     "changes, problem",
     [
-        ({"case": "Über"}, "the case name"),
+        ({"case": "Über"}, "'case' must be at most 40 lower-case letters"),
         ({"stack": Stack("x", "cuda", "3.8", "deepspeed", {}, None, None)}, "is for cuda, not cpu"),
         ({"workload": samples.workload(prompt=None)}, "a latency workload has a prompt"),
         ({"workload": samples.workload(dataset=DATASET)}, "a latency workload has a prompt"),
@@ -149,3 +150,93 @@ def test_a_missing_file_says_so(tmp_path):
         read_request(str(tmp_path / "none.json"))
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
         read_request(str(tmp_path))
+
+
+HOSTILE = ["../x", "--x", "a;b", "a\n", "a\u200b", "\u0430", "a\x1b[2J", "", "0" * 64, "0" * 40, "a" * 5000]
+FREE = {"prompt", "source", "column"}  # never a part of a command, a path or an object's name
+
+
+def _texts(value, where=()):
+    if isinstance(value, str):
+        yield where
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from _texts(part, (*where, key))
+
+
+def _whole():
+    """Return a request in which every text that a request may have stands."""
+    dataset = Dataset("hub", "somebody/news", "1a" * 20, "all", "test", None, None, "text", None)
+    return samples.request(
+        stack=Stack(
+            "cpu",
+            "cpu",
+            "3.10",
+            "deepspeed",
+            {"torch": "2.13.0"},
+            "1a" * 32,
+            f"a.example/x@sha256:{'1a' * 32}",
+            "1.0",
+            "1.0",
+        ),
+        model=Model("bloom-tiny", samples.TINY, "somebody/bloom", "1a" * 20, {"a.safetensors": "1a" * 32}),
+        weights=Weights("hub", None, None),
+        workload=samples.workload(name="dataset", prompt=None, dataset=dataset),
+        expected=Expected("1a" * 32, "2b" * 32),
+    )
+
+
+def test_no_text_of_a_request_takes_what_an_object_a_path_or_a_program_would_read_otherwise():
+    whole = _whole().to_json()
+    found = [where for where in _texts(whole) if where != ("id",)]
+    assert len(found) > 30
+    for where in found:
+        for text in HOSTILE:
+            if where[-1] in FREE and text in ("../x", "--x", "a;b", "\u0430"):
+                continue
+            if set(text) == {"0"} and not (
+                str(where[-1]).endswith(("sha256", "revision", "image")) or "files" in where
+            ):
+                continue
+            changed = json.loads(json.dumps(whole))
+            part = changed
+            for key in where[:-1]:
+                part = part[key]
+            part[where[-1]] = text
+            del changed["id"]
+            changed["id"] = (
+                f"{changed['case']}-{strictjson.sha256_of(changed)[:12]}"  # whoever edits it can seal it too
+            )
+            with pytest.raises(InputError):
+                pytest.fail(f"{where} took {text!r}: {Request.from_json(changed, 'r.json')}")
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "\u0430", "A\n", "-x", "/x.bin", "a@https://x"])
+@pytest.mark.parametrize("table", [("stack", "packages"), ("model", "files")])
+def test_no_name_in_a_request_leads_elsewhere(table, name):
+    changed = _whole().to_json()
+    part = changed[table[0]][table[1]]
+    part[name] = next(iter(part.values()))
+    with pytest.raises(InputError, match=f"{table[0]}.{table[1]}: a name must be"):
+        Request.from_json(changed, "r.json")
+
+
+@pytest.mark.parametrize(
+    "where, number",
+    [
+        (("launches",), 10**7),
+        (("devices",), 10**6),
+        (("margin",), 5),
+        (("margin",), 1),
+        (("workload", "output_tokens"), 10**8),
+        (("workload", "batch_size"), 10**18),
+        (("protocol", "timed_calls"), 10**8),
+    ],
+)
+def test_no_number_of_a_request_is_beyond_any_run(where, number):
+    changed = _whole().to_json()
+    part = changed
+    for key in where[:-1]:
+        part = part[key]
+    part[where[-1]] = number
+    with pytest.raises(InputError, match=f"'{where[-1]}' must be (at most|below) "):
+        Request.from_json(changed, "r.json")

@@ -3,7 +3,8 @@ import shutil
 import pytest
 
 from runner.contract.errors import InputError
-from runner.host import catalog, lockfile, paths
+from runner.host import catalog, lockfile, paths, profiles, strictyaml
+from tests.host import hostile
 
 
 def test_the_tables_agree_with_each_other_and_with_the_lock():
@@ -82,12 +83,20 @@ def test_the_protocols_differ_as_the_scripts_do():
     [
         ("cases.yaml", "model: bloom-tiny", "model: bloom-tny", "model is 'bloom-tny'; known are"),
         ("cases.yaml", "post-3-gaudi2-1-bloomz-7b1", "post-9", "beside is 'post-9'"),
-        ("cases.yaml", "  cpu-1:", "  CPU_1:", "a case's name must be"),
+        ("cases.yaml", "  cpu-1:", "  CPU_1:", "a name must be at most 40 lower-case letters"),
         ("cases.yaml", "launches: 1", "launches: none", "(line 24): 'launches' must be a whole number"),
         ("claims.yaml", "value: 3.717", "value: fast", "'value' must be a number"),
         ("claims.yaml", "source: post-1", "source: post-7", "source is 'post-7'"),
         ("protocols.yaml", "estimator: nominal", "estimator: best", "'estimator' is 'best'"),
         ("models.yaml", "n_head: 112", "n_head: 113", "is no multiple of n_head 113"),
+        (
+            "workloads.yaml",
+            "    prompt: DeepSpeed is a machine learning framework\n",
+            "",
+            "a workload has a prompt, or",
+        ),
+        ("workloads.yaml", "    column: content\n", "", "a workload has a prompt, or a dataset and its column"),
+        ("cases.yaml", "  loose: 0.10", "  loose: 5", "'loose' must be below 1"),
         ("workloads.yaml", "  std: 0.3", "  std: 0", "'std' must be finite and above 0"),
         ("accelerators.yaml", "device: hpu", "devise: hpu", "'device' is missing"),
     ],
@@ -102,3 +111,50 @@ def test_a_wrong_row_is_named_with_its_file(tmp_path, file, old, new, problem):
         catalog.read(folder)
     assert problem in str(caught.value)
     assert file in str(caught.value)
+
+
+# Texts for people, and texts that programs only compare: any script, but nothing that cannot be seen.
+FREE = {"source", "title", "place", "note", "table_stack", "text_stack", "engine", "prompt", "column"}
+
+
+def _may_hold(file, where, text):
+    """Return whether a text is free, or a label's value, and may be this one."""
+    if file == "profiles.yaml" and "labels" in where:
+        return text == ""
+    free = not FREE.isdisjoint(where) or (file == "profiles.yaml" and "variables" in where)
+    return free and (
+        text in ("--x", "../x", "a;touch PWN", "g\u0430udi") or (where[-1] == "prompt" and text == "1.0\n")
+    )
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return {path: strictyaml.read(path) for path in sorted(paths.CATALOG.glob("*.yaml"))}
+
+
+@pytest.mark.parametrize(
+    "text", ["--x", "../x", "a;touch PWN", "gaudi-1.9\u200b", "g\u0430udi", "1.0\n", "gaudi\x1b[2J", ""]
+)
+def test_no_text_of_a_table_takes_hostile_text(tables, monkeypatch, text):
+    whole = catalog.read()
+    for path, document in tables.items():
+        found = {(where[0], len(where), str(where[-1])): where for where in hostile.leaves(document)}
+        for where in found.values():
+            if _may_hold(path.name, where, text):
+                continue
+            changed = {**tables, path: hostile.with_text(document, where, text)}
+            monkeypatch.setattr(strictyaml, "read", changed.__getitem__)
+            with pytest.raises(InputError):
+                profiles.read(whole) if path.name == "profiles.yaml" else catalog.read()
+                pytest.fail(f"{path.name}: {where} took {text!r}")
+
+
+def test_a_variable_of_a_place_is_no_secret(tables, monkeypatch):
+    whole = catalog.read()
+    for name, value in (("HF_TOKEN", "x"), ("PLAIN", "hf_" + "a" * 34), ("INDEX", "https://user:secret@host/simple")):
+        path = paths.CATALOG / "profiles.yaml"
+        changed = hostile.with_text(tables[path], ("nodes", "gaudi2", "variables"), {name: value})
+        monkeypatch.setattr(strictyaml, "read", lambda path, changed=changed: changed)
+        with pytest.raises(InputError, match="looks like a secret") as caught:
+            profiles.read(whole)
+        assert value not in str(caught.value) or value == "x"

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from runner.contract.errors import InputError, UnresolvedPin, Unsupported
-from runner.host import context, image, lockfile, origins, paths, requirements, sbom
+from runner.contract.errors import InputError, UnresolvedPin, Unsupported, UsageError
+from runner.host import context, gitsource, image, lockfile, origins, paths, requirements, sbom
 
+ONE, TWO = "1a" * 32, "2b" * 32
 DIGEST = f"sha256:{'1' * 64}"
 
 
@@ -37,7 +38,7 @@ def test_the_context_of_a_stack_holds_what_its_programs_are_compiled_from_and_ho
         exported.append((origin, commit, tree, folder.name))
         return 7
 
-    monkeypatch.setattr(origins, "export_tree", export)
+    monkeypatch.setattr(gitsource, "export_tree", export)
     for part in ("wheels", "source_distribution"):
         monkeypatch.setattr(origins, part, lambda *arguments: tmp_path / "one.tar.gz")
     monkeypatch.setattr(context, "_matching", lambda folder, wanted: [])
@@ -177,14 +178,14 @@ def test_platforms_are_those_that_the_c_library_takes():
 
 def test_markers_are_asked_of_the_target_and_not_of_this_python():
     (old, new) = requirements.read(
-        "# head\na==1 ; python_full_version < '3.9' \\\n    --hash=sha256:11\n"
-        "a==2 ; python_full_version >= '3.9' \\\n    --hash=sha256:22\n"
+        f"# head\na==1 ; python_full_version < '3.9' \\\n    --hash=sha256:{ONE}\n"
+        f"a==2 ; python_full_version >= '3.9' \\\n    --hash=sha256:{TWO}\n"
     )
     for python, served in (("3.8.18", old), ("3.12.1", new)):
         target = requirements.target_environment(python)
         assert [one for one in (old, new) if one.serves(target)] == [served]
-    assert new.plain == "a==2 \\\n    --hash=sha256:22\n"
-    assert new.hashes == {"22"}
+    assert new.plain == f"a==2 \\\n    --hash=sha256:{TWO}\n"
+    assert new.hashes == {TWO}
 
 
 @pytest.fixture
@@ -211,10 +212,10 @@ def test_a_source_is_taken_at_its_commit_and_only_with_its_tree(repository, tmp_
     epoch = subprocess.run(
         ["git", "log", "-1", "--format=%ct"], capture_output=True, encoding="utf-8", cwd=folder
     ).stdout
-    assert origins.export_tree(folder, commit, tree, target) == int(epoch)
+    assert gitsource.export_tree(folder, commit, tree, target) == int(epoch)
     assert (target / "setup.py").read_text() == "first"
     with pytest.raises(InputError, match=f"has the tree {tree}; versions.lock says {'0' * 40}"):
-        origins.export_tree(folder, commit, "0" * 40, target)
+        gitsource.export_tree(folder, commit, "0" * 40, target)
 
 
 BASE = {"torch": {"version": "2.0.1", "folder": "/usr/lib", "record_sha256": "1", "license": None}}
@@ -252,3 +253,28 @@ def test_the_bill_of_materials_is_the_same_for_the_same_image(tmp_path):
     assert '"value": "/opt/bench/src/program/COPYING"' in bill
     assert '"purl": "pkg:deb/debian/libc6@2.36-9?arch=amd64&distro=debian-12"' in bill
     assert '"purl": "pkg:deb/debian/libstdc%2B%2B6@1:12.2.0-14%2Bdeb12u1?arch=amd64&distro=debian-12"' in bill
+
+
+@pytest.mark.parametrize(
+    "arguments, error, told",
+    [
+        (["cpu", "--push=--help"], UsageError, "--push must be the name of an image's repository"),
+        (["cpu", "--push", "https://u:p@registry.example/x"], UsageError, "--push must be the name"),
+        (["cpu", "--base=--help"], UsageError, "--base must be the name or id of an image"),
+        (["cpu", "--base", "a", "--interpreter=-x"], UsageError, "--interpreter must be the name or id of an image"),
+        (["cpu", "--source", "post=/nowhere"], InputError, "--source post: '/nowhere' is no folder"),
+        (["cpu", "--source", "post"], InputError, "--source post: '' is no folder"),
+        (["cpu\udcff"], InputError, "is no stack of versions.lock"),
+    ],
+)
+def test_no_value_of_a_flag_becomes_an_option_of_the_builder(arguments, error, told):
+    with pytest.raises(error) as caught:
+        image.main(arguments)
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("epoch", ["soon", "-1", "9" * 40, "1.5"])
+def test_a_time_that_is_no_number_is_said(monkeypatch, epoch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    with pytest.raises(InputError, match="SOURCE_DATE_EPOCH is .* seconds since 1970"):
+        image._commit()

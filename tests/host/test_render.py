@@ -1,5 +1,6 @@
 import copy
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -369,6 +370,19 @@ def test_a_platform_that_chooses_users_is_left_the_choice(tmp_path):
         (["--resource", "efa"], "--resource must be DOMAIN/NAME=NUMBER, 'efa' was given"),
         (["--resource", "habana.ai/gaudi=1"], "--resource habana.ai/gaudi: the kit sets it itself"),
         (["--variable", "A"], "--variable must be NAME=VALUE, 'A' was given"),
+        (["--variable", "A=a\x1b[2J"], "--variable must be NAME=VALUE, 'A=a\\x1b[2J' was given"),
+        (["--variable", "A=\udcff"], "--variable must be NAME=VALUE, 'A=\\udcff' was given"),
+        (["--variable", "A=1", "--variable", "A=2"], "--variable names A twice"),
+        (["--resource", "a.example/b=" + "9" * 30], "--resource must be DOMAIN/NAME=NUMBER"),
+        (["--image", f"cpu=registry.example/x@sha256:{'0' * 64}"], "--image must be STACK=REFERENCE"),
+        (["--image", f"cpu={manifests.IMAGE}\n"], "--image must be STACK=REFERENCE"),
+        (["--node-selector", "a=b\n"], "--node-selector must be KEY=VALUE"),
+        (["--toleration", "a:Never"], "--toleration must be KEY"),
+        (["--registry", "https://registry.example"], "--registry must be the name of an image's repository"),
+        (["--storage-class", "a\n"], "--storage-class must be a name of lower-case letters"),
+        (["--queue", "a/b"], "--queue must be a name of lower-case letters"),
+        (["--namespace", "a\nb"], "--namespace must be text on one line"),
+        (["x\udcff"], "There is no set 'x\\udcff'"),
         (["--variable", "HF_HUB_OFFLINE=0"], "--variable HF_HUB_OFFLINE: the kit sets it itself"),
     ],
 )
@@ -377,6 +391,43 @@ def test_a_mistake_is_one_sentence(tmp_path, arguments, told):
         verb.main(["--out", str(tmp_path / "out"), *arguments])
     assert told in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "flag, given",
+    [
+        ("--variable", "HF_TOKEN=short"),
+        ("--variable", "OURS=hf_" + "a" * 34),
+        ("--variable", "PROXY=http://user:hunter2@proxy.example:3128"),
+        ("--variable", "HEADER=Authorization: Bearer " + "b" * 30),
+        ("--node-selector", "pool=hf_" + "a" * 34),
+        ("--registry", "https://user:hunter2@registry.example/x"),
+    ],
+)
+def test_a_secret_comes_into_no_manifest_and_into_no_message(tmp_path, capsys, flag, given):
+    with pytest.raises(UsageError) as caught:
+        verb.main(["cpu", "--out", str(tmp_path / "out"), flag, given])
+    told = str(caught.value) + capsys.readouterr().err
+    assert not any(secret in told for secret in ("short", "aaaa", "bbbb", "hunter2"))
+    assert flag == "--registry" or "looks like a secret" in told
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", ["fifo", "file is a fifo", "link outside"])
+def test_a_place_that_is_no_folder_of_files_is_one_sentence(tmp_path, kind):
+    out = tmp_path / "out"
+    if kind == "fifo":
+        os.mkfifo(out)
+    elif kind == "file is a fifo":
+        (out / "cpu").mkdir(parents=True)
+        os.mkfifo(out / "cpu" / "30-pvc.yaml")
+    else:
+        out.mkdir()
+        (out / "cpu").symlink_to(tmp_path)
+    with pytest.raises(InputError, match=r"(cannot be written: .*|leads out of .*)name another|Name another"):
+        verb.main(["cpu", "--out", str(out)])
+    with pytest.raises(InputError, match="not what catalog and lock make"):
+        verb.main(["cpu", "--out", str(out), "--check"])
 
 
 def test_what_an_api_server_would_refuse_is_refused_before_anything_is_written(tmp_path):

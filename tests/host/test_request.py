@@ -1,5 +1,7 @@
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -114,6 +116,19 @@ def test_a_hub_dataset_comes_with_its_pinned_revision(tmp_path):
         (["cpu-1", "--model", "bloomz", "--weights", "hub", "--seed", "1"], UsageError, "--seed is for dummy weights"),
         (["cpu-1", "--devices", "3"], Unsupported, "has 4 attention heads, which 3 devices cannot share"),
         (["cpu-1", "--launches", "0"], UsageError, "--launches must be at least 1, 0 was given"),
+        (["cpu-1", "--launches", "1" + "0" * 15], UsageError, "--launches must be at most 1000000"),
+        (["cpu-1", "--devices", "-1"], UsageError, "--devices must be at least 1, -1 was given"),
+        (["cpu-1", "--devices", "1000000"], UsageError, "--devices must be at most 100000"),
+        (["cpu-1", "--seed", "-1"], UsageError, "--seed must be at least 0, -1 was given"),
+        (["cpu-1", "--seed", "9223372036854775808"], UsageError, "--seed must be at most 9223372036854775807"),
+        (["cpu-1", "--margin", "5"], UsageError, "There is no margin '5'"),
+        (["cpu-dataset", "--rows", "0"], UsageError, "--rows must be at least 1, 0 was given"),
+        (["cpu-dataset", "--column", "a\udcff"], UsageError, "--column must be text on one line"),
+        (["cpu-dataset", "--column", "a\x1b[2J"], UsageError, "--column must be text on one line"),
+        (["cpu-dataset", "--split", "../x"], UsageError, "--split must be the name of a split"),
+        (["cpu-dataset", "--configuration", "a b"], UsageError, "--configuration must be the name of a configuration"),
+        (["cpu-dataset", "--dataset-file", "a\u200b.csv"], UsageError, "the name of --dataset-file must be text"),
+        (["cpu-1\udcff"], UsageError, "There is no case 'cpu-1\\udcff'"),
         (["cpu-1", "--column", "text"], UsageError, "--column is for dataset workloads"),
         (["cpu-1", "--rows", "2"], UsageError, "--rows is for dataset workloads"),
         (["cpu-dataset", "--dataset-file", "none.jsonl"], InputError, "none.jsonl cannot be read: No such file"),
@@ -150,3 +165,37 @@ def test_the_list_names_every_case_and_the_exact_size_of_every_model(capsys):
     assert all(name in out for name in [*tables.cases, *tables.models])
     assert "176,247,271,424 parameters" in out
     assert "7,069,016,064 parameters" in out
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 30, "9" * 5000, "1.5", "1_0", "\u0663", ""])
+def test_what_is_no_number_is_said_short(number, capsys):
+    with pytest.raises(SystemExit):
+        verb.main(["cpu-1", "--launches", number])
+    assert len(capsys.readouterr().err.splitlines()[-1]) < 200
+
+
+@pytest.mark.parametrize("kind", ["file", "fifo", "target is a fifo", "/proc"])
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path, kind):
+    out = tmp_path / "out"
+    if kind == "file":
+        out.write_text("")
+    elif kind == "fifo":
+        os.mkfifo(out)
+    elif kind == "target is a fifo":
+        request = made(out, "cpu-1")
+        path = out / f"{request.id}.json"
+        path.unlink()
+        os.mkfifo(path)
+    else:
+        out = Path("/proc/nowhere")
+    with pytest.raises(InputError, match="cannot be written: .*[.] Name another folder with --out[.]$"):
+        verb.main(["cpu-1", "--out", str(out)])
+
+
+@pytest.mark.parametrize("name", ["LOUD.CSV", "data.JsonL", "Comments [2024].csv", "e\u0301.csv"])
+def test_a_data_file_may_have_any_name_that_can_be_seen(tmp_path, name):
+    (tmp_path / name).write_text("text\na\n", encoding="utf-8")
+    dataset = made(
+        tmp_path / "out", "cpu-dataset", "--dataset-file", tmp_path / name, "--column", "te xt\u00a0"
+    ).workload.dataset
+    assert (dataset.name, dataset.format) == (name, "csv" if name.lower().endswith("csv") else "json")

@@ -192,7 +192,7 @@ def test_a_tag_that_is_gone_is_said_and_stays_unresolved(registry, pinned, only_
 
 
 def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(registry, pinned, monkeypatch):
-    pinned("docker.io/library/python", digest=f"sha256:{'1' * 64}")
+    pinned("docker.io/library/python", digest=f"sha256:{'1a' * 32}")
     container = _run("buildah", "from", "scratch")
     made = _run("buildah", "commit", "--quiet", "--rm", container)
     inputs = image._inputs(lockfile.read(), "cpu")

@@ -19,7 +19,7 @@ def asked(ranks, batch):
         devices=ranks,
         stack=Stack(STACK, "cpu", "3.10", "deepspeed", {"torch": "1.13.1", "deepspeed": "0.8.2"}, None, None),
         engine="kernel-injection",
-        model=Model("bloom-tiny", samples.TINY, "tests/bloom-tiny", "0" * 40, {}),
+        model=Model("bloom-tiny", samples.TINY, "tests/bloom-tiny", "1" * 40, {}),
         weights=Weights("hub", None, None),
         workload=samples.workload(precision="float16", output_tokens=NEW, batch_size=batch),
         protocol=catalog.read().protocols["gpu-2023"],

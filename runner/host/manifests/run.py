@@ -59,8 +59,8 @@ def make(catalog, lock, table, case_name, nodes, images, registry):
         draft=draft,
         resource=catalog.resources[case.accelerator],
         profile=table.of(case.accelerator, request.devices // nodes),
-        place=table.places[case.accelerator],
-        deadline_s=table.deadlines_s[case.model],
+        place=table.place_of(case.accelerator),
+        deadline_s=table.deadline_s_of(case.model),
         nodes=nodes,
     )
 

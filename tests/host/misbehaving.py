@@ -1,0 +1,78 @@
+"""An origin on loopback that misbehaves as told, one way for each path, and remembers what it was asked."""
+
+import http.server
+import json
+import threading
+from contextlib import contextmanager, suppress
+
+SHA256 = "1a" * 32
+LISTED = json.dumps({"files": [{"hashes": {"sha256": SHA256}, "url": "x-1.0.whl", "yanked": False}]}).encode()
+LOGIN = b"<!doctype html><html><form action=/login><input type=password></form></html>"
+
+
+@contextmanager
+def serve(elsewhere=""):
+    """Yield the address and the list of (path, Authorization) that were asked; ``elsewhere`` is where redirections lead."""
+    asked, ended = [], threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append((self.path, self.headers.get("Authorization")))
+            way = self.path.strip("/").rpartition("/")[2]
+            if way == "silent":
+                ended.wait(30)
+            elif way == "drip":
+                self._start(200, "application/json")
+                while not ended.wait(0.02):
+                    self.wfile.write(b" ")
+            elif way.isdigit():
+                self._say(int(way), b"", **({"Location": f"{elsewhere}/x/"} if way.startswith("3") else {}))
+            else:
+                kind, body = ANSWERS.get(way, ("application/json", LISTED))
+                self._say(200, body, kind)
+
+        def _say(self, status, body, kind="text/plain", **headers):
+            if self.path.strip("/").endswith("cut"):
+                headers["Content-Length"] = str(len(body) + 100)
+            self._start(status, kind, **headers)
+            self.wfile.write(body)
+
+        def _start(self, status, kind, **headers):
+            self.send_response(status)
+            for name, value in {"Content-Type": kind, **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def handle(self):
+            with suppress(ConnectionError):
+                super().handle()
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", asked
+        finally:
+            ended.set()
+            server.shutdown()
+            thread.join()
+
+
+ANSWERS = {
+    "html": ("text/html", LOGIN),
+    "lying-html": ("application/json", LOGIN),
+    "text": ("text/plain", b"the service is being mended"),
+    "half": ("application/json", LISTED[:20]),
+    "cut": ("application/json", LISTED[:20]),
+    "list": ("application/json", b"[]"),
+    "no-files": ("application/json", b'{"meta": {}}'),
+    "odd-files": ("application/json", b'{"files": [null, 3]}'),
+    "deep": ("application/json", b'{"files": ' + b"[" * 40_000),
+    "binary": ("application/octet-stream", bytes(range(256))),
+    "large": ("application/json", b" " * 70_000),
+    "number": ("application/json", b'{"files": ' + b"9" * 5000 + b"}"),
+}
