@@ -5,9 +5,9 @@ import io
 import sys
 from pathlib import Path
 
-from runner.contract import frame, publish
+from runner.contract import frame, names, publish
 from runner.contract import result as contract
-from runner.contract.errors import DamagedResult, InputError
+from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.text import printable
 from runner.host import results
 
@@ -21,7 +21,8 @@ def parser():
         " is refused, and the rest is taken.",
         epilog="Exit codes: 8 if a result was refused; see `python -m runner --help`.",
     )
-    described.add_argument("logs", nargs="+", metavar="LOG", help="a file with a log, or - for standard input")
+    described.add_argument("logs", nargs="*", metavar="LOG", help="a file with a log, or - for standard input")
+    names.add_from(described, names.LOGS)
     described.add_argument(
         "--results", default="results", metavar="FOLDER", type=Path, help="where results go (default: %(default)s)"
     )
@@ -30,10 +31,13 @@ def parser():
 
 def main(arguments):
     options = parser().parse_args(arguments)
+    logs = names.given(options.logs, options.listed_in, names.LOGS)
+    if not logs:
+        raise UsageError("No LOG is named. Name one, or the file that lists them with --from.")
     refused: list[DamagedResult] = []
     taken: dict[str, Path] = {}
     broken: dict[str, DamagedResult] = {}
-    for log in options.logs:
+    for log in logs:
         whole, problems = _read(log)
         broken |= problems
         for attempt, content in whole.items():
@@ -51,7 +55,7 @@ def main(arguments):
         print(f"refused: {printable(str(refusal))}", file=sys.stderr)
     if not taken and not refused:
         raise InputError(
-            f"No result is in {', '.join(map(_named, options.logs))}. Was it the log of `python -m runner bench --frames`?"
+            f"No result is in {', '.join(map(_named, logs))}. Was it the log of `python -m runner bench --frames`?"
         )
     return DamagedResult.exit_code if refused else 0
 

@@ -5,6 +5,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
+from runner.contract import names
 from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.request import Request
 from runner.contract.text import printable
@@ -79,8 +80,9 @@ def parser():
         epilog="Exit codes: 8 if a result was refused (the rest is printed); see `python -m runner --help`.",
     )
     described.add_argument(
-        "results", nargs="*", default=["results"], metavar="RESULT", help="result files or folders (default: results)"
+        "results", nargs="*", metavar="RESULT", help="result files or folders (default, without --from too: results)"
     )
+    names.add_from(described, names.RESULTS)
     described.add_argument(
         "--against", metavar="RESULT", help="compare run against run: what changed since these results"
     )
@@ -99,7 +101,7 @@ def main(arguments):
     options = parser().parse_args(arguments)
     if options.confirm is not None and options.against is None:
         raise UsageError("--confirm is for run against run; give --against too.")
-    groups, refused = _read(options.results)
+    groups, refused = _read(names.given(options.results, options.listed_in, names.RESULTS) or ["results"])
     if options.against is not None:
         changes = _run_against_run(options, groups, refused)
         _print_json({"changes": changes}, refused) if options.json else tables.show_changes(changes)

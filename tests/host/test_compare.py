@@ -375,3 +375,16 @@ def test_brackets_in_a_foreign_name_are_no_markup(capsys):
     change = compare.between(group(3.1, 3.2), group(3.1, 3.2, torch="[/bold] [red]2[/red]"))
     tables.show_changes([change])
     assert "torch 2.13.0 -> [/bold] [red]2[/red]" in capsys.readouterr().out
+
+
+def test_a_list_of_results_that_is_empty_is_not_the_default_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    result = samples.result()
+    path = tmp_path / "results" / contract.file_name(result["request"]["id"], result["attempt"]["id"])
+    path.parent.mkdir(parents=True)
+    path.write_text(strictjson.pretty(result), encoding="utf-8")
+    (tmp_path / "list.txt").write_text("")
+    with pytest.raises(InputError, match="list.txt lists no result"):
+        compare.main(["--from", "list.txt"])
+    (tmp_path / "list.txt").write_text(f"{path}\n")
+    assert compare.main(["--from", "list.txt", "--json"]) == 0
