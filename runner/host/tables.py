@@ -1,7 +1,5 @@
 """Print results and comparisons as tables that fit 80 columns. The only module that draws."""
 
-import statistics
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,11 +10,13 @@ WALK_THROUGH = "walk-through, not a reproduction"
 
 
 def show(groups, rows, slower):
-    """Print every group of results, and beside it the published cells with verdicts. ``rows`` are those of ``compare``."""
+    """Print groups of results, and beside each the published cells with verdicts. ``rows`` are those of ``compare``.
+
+    ``groups`` holds each group with those of its attempts that are shown, the newest first.
+    """
     console = _console()
-    for group in groups:
-        for result in group.results:
-            _print_result(console, result, group.request)
+    for group, attempts in groups:
+        _print_group(console, group, attempts)
         own = [row for row in rows if row.request == group.request.id]
         if own:
             console.print("", _beside(own), "", sep="\n")
@@ -144,52 +144,63 @@ def _plain_table(*headings):
     return table
 
 
-def _print_result(console, result, request):
-    """Print what one result holds, in a few lines."""
-    attempt, cpu = result["attempt"], result["environment"]["cpu"]
+def show_left_out(requests, attempts):
+    """Say how many requests, with how many attempts, are not shown."""
+    told = f"{requests:,} earlier request(s) with {attempts:,} attempt(s) are not shown; --all shows them."
+    _console().print(told, soft_wrap=True)
+
+
+def _print_group(console, group, attempts):
+    """Print what a request asked for, and what each attempt that is shown holds, in a few lines."""
+    request, cpu = group.request, None
     lines = [
         f"{request.case}: {request.devices} x {request.accelerator.name}, {request.model.name}, {request.weights.kind} weights,"
         f" {request.workload.precision}",
-        f"  protocol {request.protocol.name}, stack {request.stack.name}; {cpu['usable_cores']} cores of {cpu['model']}",
-        f"  attempt {attempt['id']}: {attempt['status']}, {len(result['launches'])} of {request.launches} launch(es),"
-        f" {attempt['duration_s']:.1f} s",
     ]
-    for launch in result["launches"]:
-        lines += _launch_lines(launch)
-    if result["outputs"] is not None:
-        lines.append(f"  outputs: {result['outputs']['rows']} rows in {result['outputs']['file']}")
+    for attempt in attempts:
+        own = f"{attempt.usable_cores} cores of {attempt.cpu}"
+        if cpu is None:
+            cpu = own
+            lines.append(f"  protocol {request.protocol.name}, stack {request.stack.name}; {cpu}")
+        lines.append(
+            f"  attempt {attempt.id}: {attempt.status}, {len(attempt.launches)} of {request.launches} launch(es),"
+            f" {attempt.duration_s:.1f} s{'' if own == cpu else f'; {own}'}"
+        )
+        for launch in attempt.launches:
+            lines += _launch_lines(launch)
+        if attempt.outputs_rows is not None:
+            lines.append(f"  outputs: {attempt.outputs_rows} rows in {attempt.outputs_file}")
+    if len(attempts) < len(group.attempts):
+        left = len(group.attempts) - len(attempts)
+        lines.append(f"  {left:,} earlier attempt(s) of this request count too and are not shown; --all shows them")
     for line in lines:
         console.print(Text(printable(line, 1000)), soft_wrap=True)
 
 
 def _launch_lines(launch):
-    if launch["status"] != "complete":
-        return [f"  launch {launch['index'] + 1}: failed. {launch['error']}"]
-    engine, ranks, checks = launch["conditions"]["engine"], len(launch["ranks"]), launch["checks"]
-    flagged = [check["name"] for check in checks if check["passed"] is False]
-    passed, unchecked = (sum(check["passed"] is outcome for check in checks) for outcome in (True, None))
+    if not launch.complete:
+        return [f"  launch {launch.index + 1}: failed. {launch.error}"]
     lines = [
-        f"  launch {launch['index'] + 1}: {engine} on {ranks} rank(s), loaded in {launch['load_s']:.2f} s",
-        f"    {passed} checks passed, {unchecked} cannot be made here; flagged: {', '.join(flagged) or 'none'}",
+        f"  launch {launch.index + 1}: {launch.conditions['engine']} on {launch.ranks} rank(s), loaded in {launch.load_s:.2f} s",
+        f"    {launch.passed} checks passed, {launch.unchecked} cannot be made here; flagged:"
+        f" {', '.join(launch.flagged) or 'none'}",
     ]
-    if launch["conditions"]["emulated"]:
+    if launch.conditions["emulated"]:
         lines.append("    times are not told: something stood in for the device")
-    elif "timed" in launch:
-        timed, traced = launch["timed"], launch["instrumented"]
-        tpot = [value for value in traced["tpot_s"] if value is not None]
+    elif launch.timed is not None:
+        timed = launch.timed
         lines.append(
-            f"    latency {launch['estimate']['latency_s']:.4f} s ({launch['estimate']['estimator']}) of calls"
-            f" {' '.join(f'{value:.4f}' for value in timed['iterations_s'])}"
+            f"    latency {timed.latency_s:.4f} s ({timed.estimator}) of calls"
+            f" {' '.join(f'{value:.4f}' for value in timed.iterations_s)}"
         )
         lines.append(
-            f"    TTFT {statistics.median(traced['ttft_s']) * 1e3:.2f} ms"
-            + (f", TPOT {statistics.median(tpot) * 1e3:.3f} ms" if tpot else "")
-            + f"; tokens sha256 {launch['tokens']['outputs_sha256'][0][:12]}"
+            f"    TTFT {timed.ttft_s * 1e3:.2f} ms"
+            + (f", TPOT {timed.tpot_s * 1e3:.3f} ms" if timed.tpot_s is not None else "")
+            + f"; tokens sha256 {timed.tokens_sha256[:12]}"
         )
-    else:
-        dataset = launch["dataset"]
+    elif launch.completed is not None:
+        done = launch.completed
         lines.append(
-            f"    {dataset['rows']} of {dataset['rows_total']} rows in {sum(dataset['batches_s']):.2f} s;"
-            f" tokens sha256 {dataset['tokens_sha256'][:12]}"
+            f"    {done.rows} of {done.rows_total} rows in {done.batches_s:.2f} s; tokens sha256 {done.tokens_sha256[:12]}"
         )
     return lines

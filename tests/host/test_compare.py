@@ -10,7 +10,7 @@ from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult, InputError
 from runner.contract.request import Accelerator, Model, Weights
-from runner.host import catalog, compare, ledger
+from runner.host import attempts, catalog, compare, ledger
 from tests import samples
 
 CLAIM = "post-3-gaudi2-8-bloomz"
@@ -37,8 +37,15 @@ def gaudi2_result(**observed):
     return body, request
 
 
+def grouped(request, *bodies):
+    group = compare.Group(request)
+    for attempt in map(attempts.of_result, bodies):
+        group.add(attempt, attempts.to_text(attempt))
+    return group
+
+
 def only_row(body, request, *more):
-    (row,) = compare.against_claims(catalog.read(), compare.Group(request, [body, *more]))
+    (row,) = compare.against_claims(catalog.read(), grouped(request, body, *more))
     return row
 
 
@@ -116,7 +123,7 @@ def all_conditions():
     """Return the names of all conditions that the firewall compares, from the firewall itself."""
     body, request = gaudi2_result()
     tables = catalog.read()
-    return {name for name, _, _ in compare.conditions(tables, tables.claims[CLAIM], compare.Group(request, [body]))}
+    return {name for name, _, _ in compare.conditions(tables, tables.claims[CLAIM], grouped(request, body))}
 
 
 def test_every_condition_has_a_change_that_must_trip_it():
@@ -159,10 +166,12 @@ def test_the_cpu_is_always_a_walk_through():
     assert {"accelerator", "model", "weights", "stack"} <= {difference.condition for difference in row.differences}
 
 
-def group(*latencies_s, torch="2.13.0", case="gaudi2-8-bloomz"):
+def group(*latencies_s, torch="2.13.0", case="gaudi2-8-bloomz", attempt_id="20261122T100000Z-0123abcd", emulated=False):
     body, request = of_launches(*latencies_s)
+    body["attempt"]["id"] = attempt_id
+    body["launches"][0]["conditions"] = {**body["launches"][0]["conditions"], "emulated": emulated}
     stack = replace(request.stack, packages={**request.stack.packages, "torch": torch})
-    return compare.Group(replace(request, stack=stack, case=case), [body])
+    return grouped(replace(request, stack=stack, case=case), body)
 
 
 def test_run_against_run_pairs_cases_and_tells_what_moved():
@@ -177,7 +186,7 @@ def test_run_against_run_pairs_cases_and_tells_what_moved():
 
 def test_another_engine_is_told_among_what_moved():
     before = group(3.1, 3.2)
-    after = compare.Group(replace(before.request, engine="compiled"), before.results)
+    after = replace(before, request=replace(before.request, engine="compiled"))
     assert compare.between(before, after)["moved"] == {"engine": ["plain", "compiled"]}
 
 
@@ -211,9 +220,7 @@ def test_what_was_compared_cannot_confirm_itself():
     counted = [group(3.1, 3.2)]
     with pytest.raises(InputError, match="is part of the comparison already; it cannot confirm it"):
         compare.check_fresh(counted, counted)
-    other = group(3.1, 3.2)
-    other.results[0]["attempt"] = {**other.results[0]["attempt"], "id": "20261123T100000Z-0123abcd"}
-    compare.check_fresh(counted, [other])
+    compare.check_fresh(counted, [group(3.1, 3.2, attempt_id="20261123T100000Z-0123abcd")])
 
 
 def test_a_stand_in_has_no_ratio_and_no_time_is_printed(tmp_path):
@@ -228,9 +235,7 @@ def test_a_stand_in_has_no_ratio_and_no_time_is_printed(tmp_path):
 
 
 def test_times_of_a_stand_in_are_not_set_against_each_other():
-    before, after = group(3.10, 3.11, 3.09), group(3.50, 3.51, 3.49)
-    odd = after.results[0]["launches"][0]
-    odd["conditions"] = {**odd["conditions"], "emulated": True}
+    before, after = group(3.10, 3.11, 3.09), group(3.50, 3.51, 3.49, emulated=True)
     change = compare.between(before, after)
     assert (change["flagged"], change["reason"]) == (None, "something stood in for the device: its times say nothing")
 
@@ -287,7 +292,7 @@ def test_hostile_text_in_a_result_never_reaches_the_terminal(tmp_path):
 
 def test_a_claim_that_the_catalog_no_longer_has_is_passed_over():
     request = samples.request(beside=["post-0-gone"])
-    assert compare.against_claims(catalog.read(), compare.Group(request, [samples.body(request)])) == []
+    assert compare.against_claims(catalog.read(), grouped(request, samples.body(request))) == []
     body, request = of_launches(3.10, 3.11)
     assert only_row(body, replace(request, beside=["post-0-gone", CLAIM])).claim == CLAIM
 
@@ -319,11 +324,13 @@ def test_each_thing_found_instead_of_a_condition_is_told_once():
 
 def write(path, *latencies_s, attempt="20261122T100000Z-0123abcd"):
     """Write a whole result of these launches, whose estimates follow from their raw durations."""
-    body, _ = of_launches(*latencies_s)
-    body["attempt"]["id"] = attempt
+    body, request = of_launches(*latencies_s)
+    body["request"] = replace(request, launches=len(latencies_s)).to_json()
+    body["attempt"].update(id=attempt, duration_s=1000.0)
     for launch in body["launches"]:
         latency_s = launch["estimate"]["latency_s"]
         launch["timed"] = {**launch["timed"], "iterations_s": [latency_s] * 5, "span_s": latency_s * 5}
+        launch["clock"] = {**launch["clock"], "elapsed_s": latency_s * 5}
     path.write_text(strictjson.pretty(contract.seal(body)))
 
 

@@ -7,6 +7,7 @@ from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult, InputError
 from runner.host import results
+from runner.host.index import Index
 from tests import samples
 
 DATA = Path(__file__).parents[1] / "data"
@@ -34,6 +35,13 @@ def test_results_of_every_schema_version_stay_readable(path):
 def test_there_is_a_kept_result_of_every_schema_version():
     kept = {json.loads(path.read_text())["schema"] for path in DATA.glob("result-*.json")}
     assert kept == set(range(1, contract.SCHEMA + 1))
+
+
+def everything(places, index=None):
+    """Return what was read of ``places``, and the refusals."""
+    found = list(results.read_all(places, index or Index(None)))
+    refused = [one for one in found if isinstance(one, DamagedResult)]
+    return [one for one in found if one not in refused], refused
 
 
 def _changed(change):
@@ -99,9 +107,9 @@ def test_the_rest_is_read_when_some_are_refused(tmp_path):
     (tmp_path / "d.json").write_text("{")
     write(tmp_path, samples.result(attempt_id="20261122T110000Z-0123abce"), "e.json")
     (tmp_path / ".hidden.json").write_text("{")
-    read, refused = results.read_all(results.find([tmp_path]))
-    assert [result["attempt"]["id"] for result, _ in read] == ["20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"]
-    assert [request for _, request in read] == [samples.request()] * 2
+    read, refused = everything([tmp_path])
+    assert [found.attempt.id for found in read] == ["20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"]
+    assert [found.request for found in read] == [samples.request()] * 2
     told = " ".join(map(str, refused))
     assert len(refused) == 3
     assert f"b.json repeats the attempt of {good}" in told
@@ -113,12 +121,12 @@ def test_files_are_taken_as_they_are_and_folders_searched(tmp_path):
     inside = [write(tmp_path / "one", {}, "b.json"), write(tmp_path / "one" / "deep", {}, "a.json")]
     write(tmp_path / "one", {}, ".hidden.json")
     named = write(tmp_path, {}, ".named.txt")
-    assert results.find([named, tmp_path / "one"]) == [named, *inside]
+    assert list(results.find([named, tmp_path / "one"])) == [str(path) for path in (named, *inside)]
 
 
 def test_a_place_that_is_not_there_is_said(tmp_path):
     with pytest.raises(InputError, match="does not exist. Run `make bench` first"):
-        results.find([tmp_path / "none"])
+        everything([tmp_path / "none"])
 
 
 def test_the_published_schema_is_valid_and_closed():
