@@ -84,6 +84,13 @@ class Fields:
             raise self.fail(key, f"{key!r} must be finite and above 0, {value!r} was found.")
         return number
 
+    def fraction(self, key: str) -> float:
+        """Return a number above 0 and below 1."""
+        number: float = self.number(key)
+        if number >= 1:
+            raise self.fail(key, f"{key!r} must be a fraction below 1, {number:g} was found. Write 0.05 for 5%.")
+        return number
+
     def flag(self, key, default=_MISSING):
         """Return a bool, from JSON's true and false or from the words ``yes`` and ``no``."""
         value = self.take(key, (bool, str), default)

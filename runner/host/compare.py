@@ -121,21 +121,27 @@ def main(arguments):
     if options.confirm is not None and options.against is None:
         raise UsageError("--confirm is for run against run; give --against too.")
     kept = None if options.all else ATTEMPTS_SHOWN
-    with Index(indexes.PLACE) as index:
-        groups, refused = _read(
-            names.given(options.results, options.listed_in, names.RESULTS) or ["results"], index, kept
-        )
-        if options.against is not None:
-            changes = _run_against_run(options, groups, refused, index)
-            _print_json({"changes": changes}, refused) if options.json else tables.show_changes(changes)
-        else:
-            _against_published(options, groups, refused, kept)
-    told = refused if options.all else refused[:REFUSALS_SHOWN]
+    refused: list[DamagedResult] = []
+    try:
+        with Index(indexes.PLACE) as index:
+            places = names.given(options.results, options.listed_in, names.RESULTS) or ["results"]
+            groups = _read(places, index, kept, refused)
+            if options.against is not None:
+                changes = _run_against_run(options, groups, refused, index)
+                _print_json({"changes": changes}, refused) if options.json else tables.show_changes(changes)
+            else:
+                _against_published(options, groups, refused, kept)
+    finally:  # what was refused is often why the rest could not be done
+        _tell_refusals(refused, options.all)
+    return DamagedResult.exit_code if refused else 0
+
+
+def _tell_refusals(refused: list[DamagedResult], every: bool) -> None:
+    told = refused if every else refused[:REFUSALS_SHOWN]
     for problem in told:
         print(f"refused: {printable(str(problem))}", file=sys.stderr)
     if len(told) < len(refused):
         print(f"refused: {len(refused) - len(told):,} more; --all says why of each", file=sys.stderr)
-    return DamagedResult.exit_code if refused else 0
 
 
 def _against_published(
@@ -159,9 +165,7 @@ def _run_against_run(
     """Return the changes since ``--against``, confirmed by ``--confirm`` where it is given; add to ``refused``."""
 
     def read(place: str) -> list[Group]:
-        found, problems = _read([place], index, 0)
-        refused.extend(problems)
-        return found
+        return _read([place], index, 0, refused)
 
     before, fresh = read(options.against), {}
     if options.confirm is not None:
@@ -171,24 +175,24 @@ def _run_against_run(
     return [between(one, other, *fresh.get(cell(other), ())) for one, other in pairs(before, groups)]
 
 
-def _read(places: Iterable[str], index: Index, kept: int | None) -> tuple[list[Group], list[DamagedResult]]:
-    """Return the groups of all results in ``places``, the newest first, and the refusals.
+def _read(places: Iterable[str], index: Index, kept: int | None, refused: list[DamagedResult]) -> list[Group]:
+    """Return the groups of all results in ``places``, the newest first; add what is refused to ``refused``.
 
     Raises ``InputError`` where there is neither.
     """
     groups: dict[str, Group] = {}
-    refused = []
+    before = len(refused)
     for found in results.read_all(places, index):
         if isinstance(found, DamagedResult):
             refused.append(found)
         else:
             group = groups.setdefault(found.request.id, Group(found.request))
             group.add(found.attempt, found.text, kept)
-    if not groups and not refused:
+    if not groups and len(refused) == before:
         raise InputError(
             f"No result is in {', '.join(map(printable, places))}. Run `make bench` first, or name the folder that results went to."
         )
-    return sorted(groups.values(), key=lambda group: max(group.attempts), reverse=True), refused
+    return sorted(groups.values(), key=lambda group: max(group.attempts), reverse=True)
 
 
 def _print_json(value, refused):
@@ -197,7 +201,7 @@ def _print_json(value, refused):
 
 def against_claims(catalog, group):
     """Return a ``Row`` for every claim that the group's case is set beside. Pure."""
-    rows = []
+    rows, impossible = [], _beyond_memory(group)
     for name in group.request.beside:
         claim = catalog.claims.get(name)
         if claim is None:
@@ -215,6 +219,8 @@ def against_claims(catalog, group):
         )
         if group.emulated:
             given = Verdict(given.word, given.reasons, given.launches)
+        elif impossible:
+            given = Verdict(verdict.INVALID, [impossible], len(group.latencies_s))
         rows.append(
             Row(
                 claim=name,
@@ -231,12 +237,44 @@ def against_claims(catalog, group):
     return rows
 
 
+def _beyond_memory(group: Group) -> str | None:
+    """Return in words that a launch took less than reading the weights takes, by what was observed; None where none did."""
+    request = group.request
+    floors_s = [
+        ledger.floor_s(
+            request.model.architecture,
+            observed["precision"],
+            observed["devices"],
+            request.accelerator.hbm_bytes_per_s,
+            request.workload.output_tokens,
+        )
+        for observed in group.observed
+    ]
+    known_s = [floor_s for floor_s in floors_s if floor_s is not None]
+    if not group.latencies_s or not known_s or len(known_s) < len(floors_s):
+        return None
+    least_s, floor_s = min(group.latencies_s), min(known_s)
+    if least_s >= floor_s:
+        return None
+    return (
+        f"a launch of {least_s:.4g} s took less than the {floor_s:.4g} s in which the memory of {request.accelerator.name} can give"
+        " the weights once for each token"
+    )
+
+
 def _limit(request, given, published_s):
     """Return how near the measured time is to what memory bandwidth allows, None where either is unknown."""
     if given.ratio is None or request.workload.batch_size > 1:
         return None
-    bandwidth, architecture = request.accelerator.hbm_bytes_per_s, request.model.architecture
-    return ledger.limit(architecture, request.workload.precision, request.devices, bandwidth, given.ratio * published_s)
+    workload, bandwidth, architecture = (
+        request.workload,
+        request.accelerator.hbm_bytes_per_s,
+        request.model.architecture,
+    )
+    measured_s = given.ratio * published_s
+    return ledger.limit(
+        architecture, workload.precision, request.devices, bandwidth, measured_s, workload.output_tokens
+    )
 
 
 def conditions(catalog, claim, group):
@@ -248,7 +286,7 @@ def conditions(catalog, claim, group):
     yield "stack", claim.stack, request.stack.name
     yield "protocol", claim.protocol, request.protocol.name
     yield "protocol version", protocol.version, request.protocol.version
-    yield "batch", workload.batch_size, request.workload.batch_size
+    yield "batch", claim.batch_size, request.workload.batch_size
     yield "prompt", workload.prompt, request.workload.prompt
     yield "input tokens", workload.input_tokens, request.workload.input_tokens
     yield "output tokens", workload.output_tokens, request.workload.output_tokens

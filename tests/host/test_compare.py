@@ -33,7 +33,13 @@ def gaudi2_result(**observed):
     )
     body = samples.body(request)
     conditions = {"device": "hpu", "graphs": True, "shapes": "static", "devices": 8}
-    body["launches"][0]["conditions"].update({**conditions, **observed})
+    launch = body["launches"][0]
+    launch["conditions"].update({**conditions, **observed})
+    # 10 s a call: no device of the published tables is so fast that its memory forbids it, whatever the condition
+    launch["timed"].update(iterations_s=[10.0] * 5, span_s=50.0)
+    launch["clock"].update(elapsed_s=50.0)
+    launch["estimate"].update(latency_s=10.0)
+    body["attempt"].update(duration_s=1000.0)
     return body, request
 
 
@@ -326,11 +332,10 @@ def write(path, *latencies_s, attempt="20261122T100000Z-0123abcd"):
     """Write a whole result of these launches, whose estimates follow from their raw durations."""
     body, request = of_launches(*latencies_s)
     body["request"] = replace(request, launches=len(latencies_s)).to_json()
-    body["attempt"].update(id=attempt, duration_s=1000.0)
+    body["attempt"].update(id=attempt)
     for launch in body["launches"]:
         latency_s = launch["estimate"]["latency_s"]
         launch["timed"] = {**launch["timed"], "iterations_s": [latency_s] * 5, "span_s": latency_s * 5}
-        launch["clock"] = {**launch["clock"], "elapsed_s": latency_s * 5}
     path.write_text(strictjson.pretty(contract.seal(body)))
 
 
@@ -395,3 +400,39 @@ def test_a_list_of_results_that_is_empty_is_not_the_default_folder(tmp_path, mon
         compare.main(["--from", "list.txt"])
     (tmp_path / "list.txt").write_text(f"{path}\n")
     assert compare.main(["--from", "list.txt", "--json"]) == 0
+
+
+@pytest.mark.parametrize(
+    "latencies_s, word",
+    [((1.79,), "INVALID"), ((3.10, 3.11, 1.79), "INVALID"), ((1.80,), "PROVISIONAL"), ((1.80, 1.81), "FASTER")],
+)
+def test_a_launch_that_took_less_than_reading_the_weights_takes_is_invalid(latencies_s, word):
+    """The weights of 176B in bfloat16 are 352 GB; eight times 2.45 TB/s read them 100 times in 1.798 s."""
+    row = only_row(*of_launches(*latencies_s))
+    assert row.verdict.word == word
+    if word == "INVALID":
+        assert row.verdict.reasons == [
+            "a launch of 1.79 s took less than the 1.798 s in which the memory of gaudi2 can give the weights once for each token"
+        ]
+        assert (row.verdict.ratio, row.limit) == (None, None)
+
+
+@pytest.mark.parametrize("batch_size, word", [(1, "INVALID"), (8, "INVALID")])
+def test_a_batch_reads_the_weights_as_often_as_one_row(batch_size, word):
+    body, request = of_launches(1.5)
+    assert only_row(body, replace(request, workload=samples.workload(batch_size=batch_size))).verdict.word == word
+
+
+def test_the_limit_is_that_of_the_tokens_that_were_asked_for():
+    body, request = of_launches(1.0, 1.1)
+    row = only_row(body, replace(request, workload=samples.workload(output_tokens=50, precision="bfloat16")))
+    assert row.verdict.word == "NOT-COMPARABLE"
+    assert row.limit.floor_s == pytest.approx(0.899, rel=1e-3)
+
+
+def test_the_batch_of_a_claim_is_a_condition():
+    tables = catalog.read()
+    claim = replace(tables.claims[CLAIM], batch_size=8)
+    body, request = gaudi2_result()
+    row = compare.conditions_that_differ(tables, claim, grouped(request, body))
+    assert [(one.condition, one.found, one.wanted) for one in row] == [("batch", "1", "8")]
