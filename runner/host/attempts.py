@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-_ERROR_CHARACTERS = 1000  # of a launch that failed; the result holds all of them
+_CHARACTERS = 1000  # of a text that is shown: the result holds all of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def of_result(result: dict[str, Any]) -> Attempt:
         request=result["request"]["id"],
         status=attempt["status"],
         duration_s=attempt["duration_s"],
-        cpu=cpu["model"],
+        cpu=(cpu["model"] or "an unknown processor")[:_CHARACTERS],
         usable_cores=cpu["usable_cores"],
         launches=tuple(map(_launch, result["launches"])),
         outputs_file=outputs.get("file"),
@@ -100,10 +100,10 @@ def _launch(launch: dict[str, Any]) -> Launch:
     complete = launch["status"] == "complete"
     return Launch(
         index=launch["index"],
-        error=None if complete else str(launch["error"])[:_ERROR_CHARACTERS],
+        error=None if complete else launch["error"][:_CHARACTERS],
         conditions=launch.get("conditions"),
-        refused=tuple(check["name"] for check in failed if check["act"] == "refuse"),
-        flagged=tuple(check["name"] for check in failed),
+        refused=tuple(check["name"][:_CHARACTERS] for check in failed if check["act"] == "refuse"),
+        flagged=tuple(check["name"][:_CHARACTERS] for check in failed),
         passed=sum(check["passed"] is True for check in checks),
         unchecked=sum(check["passed"] is None for check in checks),
         load_s=launch.get("load_s"),

@@ -43,7 +43,7 @@ class Group:
     request: Request
     attempts: list[str] = field(default_factory=list)
     latencies_s: list[float] = field(default_factory=list)
-    observed: list[dict[str, Any]] = field(default_factory=list)
+    observed: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
     refused_checks: set[str] = field(default_factory=set)
     emulated: bool = False
     newest: list[tuple[str, str]] = field(default_factory=list)
@@ -57,8 +57,8 @@ class Group:
                 self.latencies_s.append(launch.timed.latency_s)
             if launch.conditions is not None:
                 self.emulated = self.emulated or launch.conditions["emulated"]
-                if launch.complete and launch.conditions not in self.observed:
-                    self.observed.append(launch.conditions)
+                if launch.complete:
+                    self.observed.setdefault(tuple(sorted(launch.conditions.items())), launch.conditions)
         self.newest.append((attempt.id, text))
         if kept is not None and len(self.newest) > 2 * kept:
             self.newest = sorted(self.newest, reverse=True)[:kept]
@@ -248,7 +248,7 @@ def _beyond_memory(group: Group) -> str | None:
             request.accelerator.hbm_bytes_per_s,
             request.workload.output_tokens,
         )
-        for observed in group.observed
+        for observed in group.observed.values()
     ]
     known_s = [floor_s for floor_s in floors_s if floor_s is not None]
     if not group.latencies_s or not known_s or len(known_s) < len(floors_s):
@@ -290,7 +290,7 @@ def conditions(catalog, claim, group):
     yield "prompt", workload.prompt, request.workload.prompt
     yield "input tokens", workload.input_tokens, request.workload.input_tokens
     yield "output tokens", workload.output_tokens, request.workload.output_tokens
-    for observed in group.observed:
+    for observed in group.observed.values():
         yield "emulated", False, observed["emulated"]
         yield "devices", claim.devices, observed["devices"]
         yield "precision", claim.precision, observed["precision"]

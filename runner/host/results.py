@@ -84,8 +84,9 @@ def read_all(places: Iterable[str | os.PathLike[str]], index: Index) -> Iterator
         if isinstance(found, DamagedResult):
             yield found
             continue
-        earlier = seen.setdefault(found.attempt.id, path)
-        if earlier == path:
+        earlier = seen.get(found.attempt.id)
+        if earlier is None:
+            seen[found.attempt.id] = path
             yield found
         elif not _same_file(earlier, path):
             yield DamagedResult(f"{path} repeats the attempt of {earlier}. It is counted once.")

@@ -436,3 +436,70 @@ def test_the_batch_of_a_claim_is_a_condition():
     body, request = gaudi2_result()
     row = compare.conditions_that_differ(tables, claim, grouped(request, body))
     assert [(one.condition, one.found, one.wanted) for one in row] == [("batch", "1", "8")]
+
+
+def many(folder, count):
+    folder.mkdir()
+    for number in range(count):
+        result = samples.result(attempt_id=f"20261122T{number:06d}Z-0123abcd")
+        (folder / f"{number}.json").write_text(strictjson.pretty(result), encoding="utf-8")
+
+
+def test_the_newest_are_shown_first_and_what_is_left_out_is_said_and_counts(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compare.indexes, "PLACE", tmp_path / "index")
+    many(tmp_path / "results", 9)
+    assert compare.main([str(tmp_path / "results")]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("  attempt")] == [
+        f"20261122T{number:06d}Z-0123abcd:" for number in (8, 7, 6)
+    ]
+    assert "  6 earlier attempt(s) of this request count too and are not shown; --all shows them" in out
+    assert compare.main([str(tmp_path / "results"), "--all"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("  attempt ") == 9
+    assert "not shown" not in out
+    assert compare.main([str(tmp_path / "results"), "--json"]) == 0
+    assert {row["verdict"]["launches"] for row in json.loads(capsys.readouterr().out)["rows"]} == {9}
+
+
+def test_requests_and_refusals_beyond_the_newest_are_counted(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compare.indexes, "PLACE", tmp_path / "index")
+    for number in range(1, 24):
+        asked = samples.request(margin=number / 100)
+        result = samples.result(asked, attempt_id=f"20261122T{number:06d}Z-0123abcd")
+        (tmp_path / f"{number}.json").write_text(strictjson.pretty(result), encoding="utf-8")
+        (tmp_path / f"bad{number}.json").write_text("{")
+    assert compare.main([str(tmp_path)]) == DamagedResult.exit_code
+    out, err = capsys.readouterr()
+    assert out.count("  attempt ") == 20
+    assert "20261122T000023Z" in out.split("attempt ")[1]
+    assert out.endswith("3 earlier request(s) with 3 attempt(s) are not shown; --all shows them.\n")
+    assert err.count("refused: ") == 21
+    assert err.endswith("refused: 3 more; --all says why of each\n")
+    assert compare.main([str(tmp_path), "--all"]) == DamagedResult.exit_code
+    out, err = capsys.readouterr()
+    assert (out.count("  attempt "), err.count("refused: ")) == (23, 23)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["--against", "."]])
+def test_a_folder_without_a_result_is_said(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    with pytest.raises(InputError, match="No result is in results. Run `make bench` first"):
+        compare.main(arguments)
+
+
+def test_refusals_are_told_before_what_they_led_to(tmp_path, capsys):
+    write(tmp_path / "a.json", 3.1, 3.2)
+    (tmp_path / "b.json").write_text("{")
+    with pytest.raises(InputError, match="share no case"):
+        compare.main([str(tmp_path / "a.json"), "--against", str(tmp_path / "b.json")])
+    assert "b.json is not usable JSON" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["compare", "collect", "claims"])
+def test_no_statistics_are_loaded_where_no_launch_is_judged(verb):
+    program = f"import sys; sys.argv = ['']; from runner.__main__ import main; main(['{verb}', '--help']);"
+    program += "sys.exit(sorted({'scipy', 'numpy', 'jsonschema', 'torch'} & set(sys.modules)).__repr__())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", timeout=60)
+    assert done.stderr == "[]\n"
