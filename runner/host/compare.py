@@ -186,7 +186,9 @@ def _read(places: Iterable[str], index: Index, kept: int | None, refused: list[D
         if isinstance(found, DamagedResult):
             refused.append(found)
         else:
-            group = groups.setdefault(found.request.id, Group(found.request))
+            group = groups.get(found.attempt.request)
+            if group is None:
+                group = groups[found.attempt.request] = Group(found.request)
             group.add(found.attempt, found.text, kept)
     if not groups and len(refused) == before:
         raise InputError(

@@ -130,8 +130,8 @@ def _new(path: str, index: Index, requests: dict[str, Request]) -> Found | Damag
         return problem
     except Exception as problem:
         return _not_understood(path, problem)
-    index.put(path, before, text, request.id, lambda: strictjson.canonical(result["request"]))
-    return Found(path, attempt, text, requests.setdefault(request.id, request))
+    index.put(path, before, text, attempt.request, lambda: strictjson.canonical(result["request"]))
+    return Found(path, attempt, text, requests.setdefault(attempt.request, request))
 
 
 def _same_file(one: str, other: str) -> bool:
@@ -171,9 +171,24 @@ def _checked(result: dict[str, Any], where: str, wanted: shape.Shape) -> tuple[d
     if not wanted.follows(result):
         place, problem = wanted.problem(result)
         raise DamagedResult(f"{where} does not follow the result schema at {place}: {problem[:200]}. Measure again.")
-    request = Request.from_json(result["request"], f"{where}: request", DamagedResult)
+    request = _request(strictjson.canonical(result["request"]), f"{where}: request")
     agreement.check(result, request, where)
     return result, request
+
+
+def _request(content: bytes, where: str) -> Request:
+    """Return a request from its canonical bytes; many results have the same."""
+    request = _requests.get(content)
+    if request is None:
+        request = Request.from_json(strictjson.loads(content, where, DamagedResult), where, DamagedResult)
+        if len(_requests) >= _MOST_REQUESTS:
+            _requests.clear()
+        _requests[content] = request
+    return request
+
+
+_requests: dict[bytes, Request] = {}
+_MOST_REQUESTS = 100
 
 
 @functools.cache

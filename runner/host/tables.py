@@ -24,7 +24,7 @@ def show(groups, rows, slower):
         if any(row.differences for row in own):
             console.print(_differences(own), "", sep="\n")
     if slower:
-        console.print(f"Slower than published, corrected for looking at {len(rows)} cells: {', '.join(slower)}.")
+        _say(console, f"Slower than published, corrected for looking at {len(rows)} cells: {', '.join(slower)}.")
 
 
 def show_claims(catalog, limits, findings):
@@ -32,26 +32,35 @@ def show_claims(catalog, limits, findings):
     console = _console()
     for name, source in catalog.claim_sources.items():
         rows = {claim: row for claim, row in catalog.claims.items() if row.source == name}
-        console.print(Text(f"{name}: {source.title}{f' ({source.date})' if source.date else ''}"), soft_wrap=True)
-        console.print(Text(f"  {source.place}"), soft_wrap=True)
+        _say(console, f"{name}: {source.title}{f' ({source.date})' if source.date else ''}")
+        _say(console, f"  {source.place}")
         if source.note:
-            console.print(Text(f"  {source.note}"), soft_wrap=True)
+            _say(console, f"  {source.note}")
         if rows:
             console.print(_cells(rows, limits))
         console.print()
     console.print("limit: the share of the measured time that memory bandwidth alone would need. Its sources:")
     for name, accelerator in catalog.accelerators.items():
         rate = "unknown" if accelerator.hbm_bytes_per_s is None else f"{accelerator.hbm_bytes_per_s / 1e12:.2f} TB/s"
-        console.print(Text(f"  {name}: {rate}; {catalog.accelerator_sources[name]}"), soft_wrap=True)
+        _say(console, f"  {name}: {rate}; {catalog.accelerator_sources[name]}")
     console.print()
     console.print("Findings, computed from the rows above:")
     for finding in findings:
-        console.print(Text(f"  {finding.kind}: {finding.text}."), soft_wrap=True)
+        _say(console, f"  {finding.kind}: {finding.text}.")
 
 
 def _console():
     """Return a console that takes text as it is: brackets in a foreign name are no markup."""
     return Console(markup=False, emoji=False, highlight=False)
+
+
+def _say(console: Console, text: str) -> None:
+    """Print one line, however long; what a foreign name may hold beside letters is made visible."""
+    console.print(Text(printable(text)), soft_wrap=True)
+
+
+def _cell(text: str) -> Text:
+    return Text(printable(text, 200))
 
 
 def _cells(rows, limits):
@@ -62,7 +71,7 @@ def _cells(rows, limits):
         reached = limits[name]
         share, bound = ("-", "-") if reached is None else (f"{reached.share:.0%}", reached.bound)
         cell = f"{claim.devices} x {claim.accelerator}, {claim.model}, {claim.precision}{batch}{engine}"
-        table.add_row(*map(Text, (cell, f"{claim.value} {claim.unit}", f"{claim.latency_s:.3f}", share, bound)))
+        table.add_row(*map(_cell, (cell, f"{claim.value} {claim.unit}", f"{claim.latency_s:.3f}", share, bound)))
     return table
 
 
@@ -72,14 +81,11 @@ def show_changes(changes):
     for change in changes:
         ratio = "-" if change["ratio"] is None else f"{change['ratio']:.3f}"
         interval = "" if change["interval"] is None else " ({:.3f} to {:.3f})".format(*change["interval"])
-        console.print(f"{change['before']} -> {change['after']}: {ratio}{interval}, {_word(change)}", soft_wrap=True)
+        _say(console, f"{change['before']} -> {change['after']}: {ratio}{interval}, {_word(change)}")
         moved = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in change["moved"].items())
-        console.print(
-            f"  {change['reason']}; launches {change['launches']}; moved: {printable(moved) or 'nothing'}",
-            soft_wrap=True,
-        )
+        _say(console, f"  {change['reason']}; launches {change['launches']}; moved: {moved or 'nothing'}")
         if change["confirmation"] is not None:
-            console.print(f"  fresh launches: {change['confirmation']}", soft_wrap=True)
+            _say(console, f"  fresh launches: {change['confirmation']}")
 
 
 def _word(change):
@@ -99,7 +105,7 @@ def _beside(rows):
         here = "-" if row.verdict.ratio is None else f"{float(row.published_s) * row.verdict.ratio:.3f}"
         ratio = "-" if row.verdict.ratio is None else f"{row.verdict.ratio:.3f}"
         word = WALK_THROUGH if row.walk_through else row.verdict.word
-        table.add_row(*map(Text, (row.published, row.published_s, here, ratio, word)))
+        table.add_row(*map(_cell, (row.published, row.published_s, here, ratio, word)))
     return table
 
 
@@ -109,17 +115,13 @@ def _print_reasons(console, rows):
         given = row.verdict
         if row.walk_through:
             continue
-        console.print(f"{row.claim}: {given.word}: {'; '.join(given.reasons)}.", soft_wrap=True)
+        _say(console, f"{row.claim}: {given.word}: {'; '.join(given.reasons)}.")
         if given.attained_margin is not None:
             ahead = given.prediction_interval
             one_more = f"; one more launch would lie within {ahead[0]:.3f} to {ahead[1]:.3f}" if ahead else ""
-            console.print(
-                f"  attained margin {given.attained_margin:.1%} on {given.launches} launch(es){one_more}",
-                soft_wrap=True,
-            )
+            _say(console, f"  attained margin {given.attained_margin:.1%} on {given.launches} launch(es){one_more}")
         if row.limit is not None:
-            reached = f"{row.limit.share:.0%} of the memory-bandwidth limit, which suggests: {row.limit.bound}"
-            console.print(f"  {reached}", soft_wrap=True)
+            _say(console, f"  {row.limit.share:.0%} of the memory-bandwidth limit, which suggests: {row.limit.bound}")
         console.print()
 
 
@@ -132,7 +134,7 @@ def _differences(rows):
         found[difference.condition] = difference.found
         wanted.setdefault(difference.condition, {})[difference.wanted] = None
     for condition, here in found.items():
-        table.add_row(*map(Text, (condition, printable(here, 60), ", ".join(wanted[condition]))))
+        table.add_row(*map(_cell, (condition, here, ", ".join(wanted[condition]))))
     return table
 
 
@@ -147,7 +149,7 @@ def _plain_table(*headings):
 def show_left_out(requests, attempts):
     """Say how many requests, with how many attempts, are not shown."""
     told = f"{requests:,} earlier request(s) with {attempts:,} attempt(s) are not shown; --all shows them."
-    _console().print(told, soft_wrap=True)
+    _say(_console(), told)
 
 
 def _print_group(console, group, attempts):
@@ -174,7 +176,7 @@ def _print_group(console, group, attempts):
         left = len(group.attempts) - len(attempts)
         lines.append(f"  {left:,} earlier attempt(s) of this request count too and are not shown; --all shows them")
     for line in lines:
-        console.print(Text(printable(line, 1000)), soft_wrap=True)
+        _say(console, line)
 
 
 def _launch_lines(launch):

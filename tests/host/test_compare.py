@@ -503,3 +503,31 @@ def test_no_statistics_are_loaded_where_no_launch_is_judged(verb):
     program += "sys.exit(sorted({'scipy', 'numpy', 'jsonschema', 'torch'} & set(sys.modules)).__repr__())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", timeout=60)
     assert done.stderr == "[]\n"
+
+
+HOSTILE = "\x1b[2J[bold]x[/bold] [link=https://x]y[/link] :boom: \u202e"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda body: body["launches"][0].update(checks=[failed_check(HOSTILE, "flag")]),
+        lambda body: body["launches"][0].update(status="failed", error=HOSTILE),
+        lambda body: body["launches"][0].update(status="failed", error="x", checks=[failed_check(HOSTILE, "refuse")]),
+        lambda body: body["launches"][0]["conditions"].update(precision=HOSTILE),
+        lambda body: body["environment"]["cpu"].update(model=HOSTILE),
+    ],
+)
+def test_a_hostile_name_is_shown_and_never_obeyed(tmp_path, capsys, monkeypatch, spoil):
+    monkeypatch.setenv("COLUMNS", "300")
+    body, _ = gaudi2_result()
+    spoil(body)
+    (tmp_path / "r.json").write_text(strictjson.pretty(contract.seal(body)), encoding="utf-8")
+    assert compare.main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "\u202e" not in out
+    assert "\\x1b[2J[bold]x[/bold] [link=https://x]y[/link] :boom: \\u202e" in out.replace("\n", "")
+
+
+def failed_check(name, act):
+    return {"name": name, "act": act, "passed": False, "wanted": 1, "found": 2, "reason": None}
