@@ -76,7 +76,7 @@ def bodies(draw, changes=2):
         if how == "delete":
             del holder[last]
         elif how == "scale" and type(holder[last]) in (int, float):
-            holder[last] *= draw(st.sampled_from([1000, -1, 0, 1e-3, 1e300]))
+            holder[last] = min(1e308, holder[last] * draw(st.sampled_from([1000, -1, 0, 1e-3, 1e300])))
         elif how == "more" and isinstance(holder[last], list):
             holder[last] = holder[last] * 2
         else:

@@ -78,7 +78,7 @@ def test_a_sealed_result_whose_numbers_contradict_each_other_is_refused(change, 
     assert told in (refusal(change) or "it was taken")
 
 
-@settings(deadline=None, derandomize=True, max_examples=150)
+@settings(deadline=None, derandomize=True, max_examples=100)
 @given(spoiled.bodies())
 def test_no_sealed_result_ends_the_comparison(body):
     """Whatever a result holds is that result's refusal, and what is taken can be judged."""
