@@ -101,8 +101,8 @@ class Fields:
             raise self.fail(key, f"{key!r} must be at most {most}, a greater number was found.")
         return int(value)
 
-    def number(self, key, default=_MISSING, below=float("inf")):
-        """Return a positive number below ``below`` as float, from a number or its text in ASCII digits."""
+    def number(self, key, default=_MISSING):
+        """Return a finite positive number as float, from a number or its text in ASCII digits."""
         value = self.take(key, (int, float, str), default)
         if value is default:
             return value
@@ -115,8 +115,13 @@ class Fields:
             raise self.fail(key, f"{key!r} must be a number, {_shown(value)} was found.") from None
         if not 0 < number < float("inf"):
             raise self.fail(key, f"{key!r} must be finite and above 0, {_shown(value)} was found.")
-        if number >= below:
-            raise self.fail(key, f"{key!r} must be below {below:g}, {_shown(value)} was found.")
+        return number
+
+    def fraction(self, key: str) -> float:
+        """Return a number above 0 and below 1."""
+        number: float = self.number(key)
+        if number >= 1:
+            raise self.fail(key, f"{key!r} must be a fraction below 1, {number:g} was found. Write 0.05 for 5%.")
         return number
 
     def flag(self, key, default=_MISSING):

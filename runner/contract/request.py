@@ -318,7 +318,7 @@ class Request:
             workload=Workload.from_fields(fields.fields("workload")),
             protocol=Protocol.from_fields(fields.fields("protocol")),
             launches=fields.count("launches", least=1, most=MAX_CALLS),
-            margin=fields.number("margin", below=1),
+            margin=fields.fraction("margin"),
             beside=fields.forms("beside", patterns.ROW),
             engine=fields.choice("engine", ENGINES) if schema > 2 else _engine_before_3(stack),
             expected=Expected.from_fields(fields.fields("expected")) if schema > 1 else NOTHING_EXPECTED,

@@ -6,7 +6,11 @@ History of the schema; files of every version stay readable, newer ones are refu
 The published JSON Schema of the newest version is ``schema/result-2.schema.json``.
 """
 
+from __future__ import annotations
+
+import hashlib
 import re
+from typing import Any
 
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
@@ -23,8 +27,18 @@ def seal(body):
     return {**body, "sha256": strictjson.sha256_of(body)}
 
 
-def check_seal(result, where):
-    """Refuse what is not a whole, unedited result of a known schema. Raises ``DamagedResult``."""
+def loads(raw: bytes, where: str) -> dict[str, Any]:
+    """Return a whole, unedited result of a known schema from its bytes. Raises ``DamagedResult`` for anything less."""
+    result, body = strictjson.loads_and_canonical(raw, where, DamagedResult, without="sha256")
+    check_seal(result, where, body)
+    return result
+
+
+def check_seal(result, where, body=None):
+    """Refuse what is not a whole, unedited result of a known schema; ``body`` is its canonical body where that is known.
+
+    Raises ``DamagedResult``.
+    """
     if not isinstance(result, dict) or result.get("kind") != "result":
         raise DamagedResult(f"{where} is not a result of this kit. Name files that `python -m runner bench` wrote.")
     schema = result.get("schema")
@@ -34,8 +48,9 @@ def check_seal(result, where):
         raise DamagedResult(
             f"{where} has result schema {schema}; this version reads up to {SCHEMA}. Use a newer version of the kit."
         )
-    body = {key: value for key, value in result.items() if key != "sha256"}
-    if result.get("sha256") != strictjson.sha256_of(body):
+    if body is None:
+        body = strictjson.canonical({key: value for key, value in result.items() if key != "sha256"})
+    if result.get("sha256") != hashlib.sha256(body).hexdigest():
         raise DamagedResult(
             f"{where} does not match its own sha256. It was edited or torn; fetch it again or measure again."
         )

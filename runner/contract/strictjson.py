@@ -1,13 +1,17 @@
 """Read and write JSON strictly: no duplicate keys, no NaN, bounded size and depth, one canonical form."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+from typing import Any
 
 from runner.contract import files
-from runner.contract.errors import InputError
+from runner.contract.errors import InputError, KitError
 
 MAX_BYTES = 64 * 1024 * 1024  # far above any result: five launches of batch 128 hold 64,000 output ids
 MAX_DIGITS = 19  # of a whole number: 2^63 has 19
+_DIGITS = bytes(ord("0") if chr(code).isdigit() and code < 128 else ord(" ") for code in range(256))
 
 
 def canonical(value):
@@ -53,26 +57,44 @@ def _bounded(text):
     return int(text)
 
 
-def loads(raw, where, error=InputError):
-    """Parse bytes into a JSON value.
+def _parsed(text: str, **numbers: Any) -> Any:
+    return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, **numbers)
 
-    ``where`` names the source in messages; ``error`` is the class to raise. Python's own reader takes NaN, 1e999 and
-    duplicate keys, and dies of RecursionError on depth (measured on 3.8 and 3.11), hence the hooks.
+
+def loads(raw, where, error=InputError):
+    """Parse bytes into a JSON value that can be written again.
+
+    ``where`` names the source in messages; ``error`` is the class to raise.
+    """
+    return loads_and_canonical(raw, where, error)[0]
+
+
+def loads_and_canonical(
+    raw: bytes, where: str, error: type[KitError] = InputError, without: str | None = None
+) -> tuple[Any, bytes]:
+    """Parse bytes as ``loads`` does; return the value and its canonical bytes, without the key ``without`` of a mapping.
+
+    Both are wanted of every result, and each costs as much as the other. Python's own reader takes NaN, 1e999 and duplicate
+    keys, and dies of RecursionError on depth (measured on 3.8 and 3.11), hence the hooks.
     """
     if len(raw) > MAX_BYTES:
         raise error(
             f"{where} holds {len(raw)} bytes, more than the {MAX_BYTES} this reader takes. It is no file of this kit."
         )
     try:
-        value = json.loads(
-            raw.decode("utf-8"),
-            object_pairs_hook=_no_duplicates,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=_bounded,
-        )
-        canonical(value)  # what cannot be written again, half of a surrogate pair, is refused here and not later
-        return value
+        text = raw.decode("utf-8")
+        # asking of each whole number is time lost where no row of digits is so long
+        long = b"0" * (MAX_DIGITS + 1) in raw.translate(_DIGITS)
+        value = _parsed(text, parse_int=_bounded if long else None)
+        kept = value
+        if without is not None and isinstance(value, dict):
+            kept = {key: part for key, part in value.items() if key != without}
+        try:
+            # what cannot be written again, half of a surrogate pair or 1e999, is refused here and not later
+            return value, canonical(kept)
+        except ValueError:
+            _parsed(text, parse_int=_bounded, parse_float=_finite)  # names the number
+            raise
     except RecursionError:
         raise error(f"{where} is not usable JSON: it is nested too deeply. Make it, or fetch it, again.") from None
     except ValueError as problem:

@@ -1,5 +1,6 @@
 """Read the tables that people edit into values; a row that cannot be right is named with its file and line."""
 
+import re
 from dataclasses import dataclass
 
 from runner.contract import patterns
@@ -13,6 +14,10 @@ UNKNOWN = "unknown"
 
 # Claims name one precision that the kit does not run.
 CLAIMED_BYTES_PER_ELEMENT = {**BYTES_PER_ELEMENT, "int8": 1}
+
+# What a source prints. The bounds are far from any number of seconds, milliseconds or tokens, and from what floats overflow at.
+_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?([eE][+-]?[0-9]{1,2})?")
+_LEAST, _MOST = 1e-6, 1e6
 
 # From each unit of a claim to the seconds of 100 new tokens.
 UNITS = {"s": lambda value: value, "tokens/s": lambda value: 100 / value, "ms/token": lambda value: value * 100 / 1000}
@@ -176,7 +181,7 @@ def read(folder=paths.CATALOG):
         claim_sources={name: _claim_source(row) for name, row in claims_table.each("sources")},
         ratios={name: _ratio(row) for name, row in claims_table.each("ratios")},
         prices={name: _price(row) for name, row in claims_table.each("prices")},
-        margins={name: margins.number(name, below=1) for name in margins.keys(patterns.ROW)},
+        margins={name: margins.fraction(name) for name in margins.keys(patterns.ROW)},
         reference_inputs={name: _reference_input(row) for name, row in references_table.each("inputs")},
         reference_outputs={name: _reference_output(row) for name, row in references_table.each("outputs")},
         dummy_seed=dummy.count("seed"),
@@ -252,8 +257,16 @@ def _case(row):
     return case
 
 
+def _printed(row: Fields, key: str) -> None:
+    """Refuse what is no number as somebody prints it; its digits tell how it was rounded, so it is kept as text."""
+    row.pattern(key, _NUMBER, "a number as it was printed, such as 3.103 or 772e-3")
+    number = row.number(key)
+    if not _LEAST <= number <= _MOST:
+        raise row.fail(key, f"{key!r} is {number:g}; no time, rate or factor is below {_LEAST:g} or above {_MOST:g}.")
+
+
 def _claim(row):
-    row.number("value")
+    _printed(row, "value")
     claim = Claim(
         source=row.form("source", patterns.ROW),
         accelerator=row.form("accelerator", patterns.ROW),
@@ -267,7 +280,7 @@ def _claim(row):
         batch_size=row.count("batch_size", 1, least=1, most=MAX_TOKENS),
         value=row.text("value"),
         unit=row.choice("unit", tuple(UNITS)),
-        prior_cv=row.number("prior_cv"),
+        prior_cv=row.fraction("prior_cv"),
     )
     row.done()
     return claim
@@ -288,7 +301,7 @@ def _claim_source(row):
 
 
 def _ratio(row):
-    row.number("says")
+    _printed(row, "says")
     ratio = Ratio(
         row.form("source", patterns.ROW),
         row.text("says"),

@@ -3,16 +3,24 @@
 import argparse
 import json
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from runner.contract import names
 from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.request import Request
 from runner.contract.text import printable
 from runner.host import catalog as catalogs
+from runner.host import index as indexes
 from runner.host import ledger, results, tables, verdict
+from runner.host.attempts import Attempt, of_text
+from runner.host.index import Index
 from runner.host.ledger import Limit
 from runner.host.verdict import Verdict
+
+# What is shown without --all: what somebody reads who has just measured.
+REQUESTS_SHOWN, ATTEMPTS_SHOWN, REFUSALS_SHOWN = 20, 3, 20
 
 
 @dataclass(frozen=True)
@@ -24,35 +32,40 @@ class Difference:
     wanted: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class Group:
-    """All results of one request: their launches are samples of the same thing, none is left out."""
+    """All results of one request: their launches are samples of the same thing, none is left out.
+
+    What the comparison needs of each attempt is added up as the attempt is read; only the newest ones are kept, as
+    ``attempts.to_text`` writes them, to be shown. ``observed`` holds each set of conditions that a launch was observed under.
+    """
 
     request: Request
-    results: list[dict]
+    attempts: list[str] = field(default_factory=list)
+    latencies_s: list[float] = field(default_factory=list)
+    observed: dict[tuple[Any, ...], dict[str, Any]] = field(default_factory=dict)
+    refused_checks: set[str] = field(default_factory=set)
+    emulated: bool = False
+    newest: list[tuple[str, str]] = field(default_factory=list)
 
-    @property
-    def launches(self):
-        return [launch for result in self.results for launch in result["launches"]]
+    def add(self, attempt: Attempt, text: str, kept: int | None = None) -> None:
+        """Add one attempt, which ``text`` holds too; ``kept`` is how many of the newest are to be shown, None for all."""
+        self.attempts.append(attempt.id)
+        for launch in attempt.launches:
+            self.refused_checks.update(launch.refused)
+            if launch.timed is not None:
+                self.latencies_s.append(launch.timed.latency_s)
+            if launch.conditions is not None:
+                self.emulated = self.emulated or launch.conditions["emulated"]
+                if launch.complete:
+                    self.observed.setdefault(tuple(sorted(launch.conditions.items())), launch.conditions)
+        self.newest.append((attempt.id, text))
+        if kept is not None and len(self.newest) > 2 * kept:
+            self.newest = sorted(self.newest, reverse=True)[:kept]
 
-    @property
-    def latencies_s(self):
-        """Return the protocol's estimate of every complete launch, in seconds."""
-        return [
-            launch["estimate"]["latency_s"]
-            for launch in self.launches
-            if launch["status"] == "complete" and "estimate" in launch
-        ]
-
-    @property
-    def emulated(self):
-        """Return whether something stood in for the device of some launch: then its times say nothing."""
-        return any(launch["conditions"]["emulated"] for launch in self.launches if "conditions" in launch)
-
-    @property
-    def failed_checks(self):
-        checks = [check for launch in self.launches for check in launch.get("checks", [])]
-        return sorted({check["name"] for check in checks if check["passed"] is False and check["act"] == "refuse"})
+    def shown(self, kept: int | None) -> list[Attempt]:
+        """Return the newest attempts, the newest first."""
+        return [of_text(text) for _, text in sorted(self.newest, reverse=True)[:kept]]
 
 
 @dataclass(frozen=True)
@@ -94,6 +107,12 @@ def parser():
         " show too is confirmed",
     )
     described.add_argument("--json", action="store_true", help="print rows as JSON, for programs")
+    described.add_argument(
+        "--all",
+        action="store_true",
+        help=f"show every request, attempt and refusal, and not the newest {REQUESTS_SHOWN} requests with {ATTEMPTS_SHOWN}"
+        f" attempts each and {REFUSALS_SHOWN} refusals; all of them count either way",
+    )
     return described
 
 
@@ -101,29 +120,52 @@ def main(arguments):
     options = parser().parse_args(arguments)
     if options.confirm is not None and options.against is None:
         raise UsageError("--confirm is for run against run; give --against too.")
-    groups, refused = _read(names.given(options.results, options.listed_in, names.RESULTS) or ["results"])
-    if options.against is not None:
-        changes = _run_against_run(options, groups, refused)
-        _print_json({"changes": changes}, refused) if options.json else tables.show_changes(changes)
-    else:
-        catalog = catalogs.read()
-        rows = [row for group in groups for row in against_claims(catalog, group)]
-        if options.json:
-            _print_json({"rows": [asdict(row) for row in rows]}, refused)
-        else:
-            tables.show(groups, rows, headline(rows))
-    for problem in refused:
-        print(f"refused: {printable(str(problem))}", file=sys.stderr)
+    kept = None if options.all else ATTEMPTS_SHOWN
+    refused: list[DamagedResult] = []
+    try:
+        with Index(indexes.PLACE) as index:
+            places = names.given(options.results, options.listed_in, names.RESULTS) or ["results"]
+            groups = _read(places, index, kept, refused)
+            if options.against is not None:
+                changes = _run_against_run(options, groups, refused, index)
+                _print_json({"changes": changes}, refused) if options.json else tables.show_changes(changes)
+            else:
+                _against_published(options, groups, refused, kept)
+    finally:  # what was refused is often why the rest could not be done
+        _tell_refusals(refused, options.all)
     return DamagedResult.exit_code if refused else 0
 
 
-def _run_against_run(options, groups, refused):
+def _tell_refusals(refused: list[DamagedResult], every: bool) -> None:
+    told = refused if every else refused[:REFUSALS_SHOWN]
+    for problem in told:
+        print(f"refused: {printable(str(problem))}", file=sys.stderr)
+    if len(told) < len(refused):
+        print(f"refused: {len(refused) - len(told):,} more; --all says why of each", file=sys.stderr)
+
+
+def _against_published(
+    options: argparse.Namespace, groups: list[Group], refused: list[DamagedResult], kept: int | None
+) -> None:
+    catalog = catalogs.read()
+    rows = [row for group in groups for row in against_claims(catalog, group)]
+    if options.json:
+        _print_json({"rows": [asdict(row) for row in rows]}, refused)
+    else:
+        shown = groups if options.all else groups[:REQUESTS_SHOWN]
+        tables.show([(group, group.shown(kept)) for group in shown], rows, headline(rows))
+        if len(shown) < len(groups):
+            left = sum(len(group.attempts) for group in groups[len(shown) :])
+            tables.show_left_out(len(groups) - len(shown), left)
+
+
+def _run_against_run(
+    options: argparse.Namespace, groups: list[Group], refused: list[DamagedResult], index: Index
+) -> list[dict[str, Any]]:
     """Return the changes since ``--against``, confirmed by ``--confirm`` where it is given; add to ``refused``."""
 
-    def read(place):
-        found, problems = _read([place])
-        refused.extend(problems)
-        return found
+    def read(place: str) -> list[Group]:
+        return _read([place], index, 0, refused)
 
     before, fresh = read(options.against), {}
     if options.confirm is not None:
@@ -133,13 +175,26 @@ def _run_against_run(options, groups, refused):
     return [between(one, other, *fresh.get(cell(other), ())) for one, other in pairs(before, groups)]
 
 
-def _read(places):
-    """Return the groups of all results in ``places``, and the refusals."""
-    read, refused = results.read_all(results.find(places))
+def _read(places: Iterable[str], index: Index, kept: int | None, refused: list[DamagedResult]) -> list[Group]:
+    """Return the groups of all results in ``places``, the newest first; add what is refused to ``refused``.
+
+    Raises ``InputError`` where there is neither.
+    """
     groups: dict[str, Group] = {}
-    for result, request in read:
-        groups.setdefault(request.id, Group(request, [])).results.append(result)
-    return list(groups.values()), refused
+    before = len(refused)
+    for found in results.read_all(places, index):
+        if isinstance(found, DamagedResult):
+            refused.append(found)
+        else:
+            group = groups.get(found.attempt.request)
+            if group is None:
+                group = groups[found.attempt.request] = Group(found.request)
+            group.add(found.attempt, found.text, kept)
+    if not groups and len(refused) == before:
+        raise InputError(
+            f"No result is in {', '.join(map(printable, places))}. Run `make bench` first, or name the folder that results went to."
+        )
+    return sorted(groups.values(), key=lambda group: max(group.attempts), reverse=True)
 
 
 def _print_json(value, refused):
@@ -148,7 +203,7 @@ def _print_json(value, refused):
 
 def against_claims(catalog, group):
     """Return a ``Row`` for every claim that the group's case is set beside. Pure."""
-    rows = []
+    rows, impossible = [], _beyond_memory(group)
     for name in group.request.beside:
         claim = catalog.claims.get(name)
         if claim is None:
@@ -160,10 +215,14 @@ def against_claims(catalog, group):
             group.request.margin,
             claim.prior_cv,
             [difference.condition for difference in differences],
-            () if group.latencies_s else group.failed_checks,  # a launch that failed is no sample; others still are
+            ()
+            if group.latencies_s
+            else sorted(group.refused_checks),  # a launch that failed is no sample; others still are
         )
         if group.emulated:
             given = Verdict(given.word, given.reasons, given.launches)
+        elif impossible:
+            given = Verdict(verdict.INVALID, [impossible], len(group.latencies_s))
         rows.append(
             Row(
                 claim=name,
@@ -180,16 +239,48 @@ def against_claims(catalog, group):
     return rows
 
 
+def _beyond_memory(group: Group) -> str | None:
+    """Return in words that a launch took less than reading the weights takes, by what was observed; None where none did."""
+    request = group.request
+    floors_s = [
+        ledger.floor_s(
+            request.model.architecture,
+            observed["precision"],
+            observed["devices"],
+            request.accelerator.hbm_bytes_per_s,
+            request.workload.output_tokens,
+        )
+        for observed in group.observed.values()
+    ]
+    known_s = [floor_s for floor_s in floors_s if floor_s is not None]
+    if not group.latencies_s or not known_s or len(known_s) < len(floors_s):
+        return None
+    least_s, floor_s = min(group.latencies_s), min(known_s)
+    if least_s >= floor_s:
+        return None
+    return (
+        f"a launch of {least_s:.4g} s took less than the {floor_s:.4g} s in which the memory of {request.accelerator.name} can give"
+        " the weights once for each token"
+    )
+
+
 def _limit(request, given, published_s):
     """Return how near the measured time is to what memory bandwidth allows, None where either is unknown."""
     if given.ratio is None or request.workload.batch_size > 1:
         return None
-    bandwidth, architecture = request.accelerator.hbm_bytes_per_s, request.model.architecture
-    return ledger.limit(architecture, request.workload.precision, request.devices, bandwidth, given.ratio * published_s)
+    workload, bandwidth, architecture = (
+        request.workload,
+        request.accelerator.hbm_bytes_per_s,
+        request.model.architecture,
+    )
+    measured_s = given.ratio * published_s
+    return ledger.limit(
+        architecture, workload.precision, request.devices, bandwidth, measured_s, workload.output_tokens
+    )
 
 
 def conditions(catalog, claim, group):
-    """Yield (condition, what the claim wants, what was found) once for each launch; what was observed counts, not what was asked."""
+    """Yield (condition, what the claim wants, what was found) once for each kind of launch; what was observed counts."""
     protocol, workload, request = catalog.protocols[claim.protocol], catalog.workloads[claim.workload], group.request
     yield "accelerator", claim.accelerator, request.accelerator.name
     yield "model", claim.model, request.model.name
@@ -197,20 +288,18 @@ def conditions(catalog, claim, group):
     yield "stack", claim.stack, request.stack.name
     yield "protocol", claim.protocol, request.protocol.name
     yield "protocol version", protocol.version, request.protocol.version
-    yield "batch", workload.batch_size, request.workload.batch_size
+    yield "batch", claim.batch_size, request.workload.batch_size
     yield "prompt", workload.prompt, request.workload.prompt
     yield "input tokens", workload.input_tokens, request.workload.input_tokens
     yield "output tokens", workload.output_tokens, request.workload.output_tokens
-    for launch in group.launches:
-        if launch["status"] == "complete":
-            observed = launch["conditions"]
-            yield "emulated", False, observed["emulated"]
-            yield "devices", claim.devices, observed["devices"]
-            yield "precision", claim.precision, observed["precision"]
-            yield "graphs", protocol.graphs, observed["graphs"]
-            yield "shapes", protocol.shapes, observed["shapes"]
-            yield "end of text", protocol.end_of_text, observed["end_of_text"]
-            yield "KV cache", True, observed["kv_cache"]
+    for observed in group.observed.values():
+        yield "emulated", False, observed["emulated"]
+        yield "devices", claim.devices, observed["devices"]
+        yield "precision", claim.precision, observed["precision"]
+        yield "graphs", protocol.graphs, observed["graphs"]
+        yield "shapes", protocol.shapes, observed["shapes"]
+        yield "end of text", protocol.end_of_text, observed["end_of_text"]
+        yield "KV cache", True, observed["kv_cache"]
 
 
 def conditions_that_differ(catalog, claim, group):
@@ -301,8 +390,8 @@ def _change(before, after):
 
 def check_fresh(groups, fresh):
     """Raise ``InputError`` if an attempt that was compared already is to confirm itself."""
-    counted = {result["attempt"]["id"] for group in groups for result in group.results}
-    again = sorted({result["attempt"]["id"] for group in fresh for result in group.results} & counted)
+    counted = {attempt for group in groups for attempt in group.attempts}
+    again = sorted({attempt for group in fresh for attempt in group.attempts} & counted)
     if again:
         raise InputError(
             f"Attempt {again[0]} is part of the comparison already; it cannot confirm it. Measure both sides once more."

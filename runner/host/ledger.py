@@ -3,10 +3,15 @@
 Nothing here is typed as a sentence about one number: when a row of the catalog changes, so does every finding.
 """
 
-import itertools
-from dataclasses import dataclass
+from __future__ import annotations
 
-from runner.host.catalog import CLAIMED_BYTES_PER_ELEMENT
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from runner.contract.architecture import Architecture
+from runner.host.catalog import CLAIMED_BYTES_PER_ELEMENT, Catalog
 
 # What a share of the memory limit suggests: a judgement, drawn where the post's cells of 7B on 8 devices part from its others.
 MEMORY_BOUND, FAR_FROM_MEMORY = 0.40, 0.20
@@ -17,7 +22,8 @@ class Limit:
     """The seconds that 100 tokens need at least, when each reads the weights once at the device's memory bandwidth.
 
     ``share`` is that over the measured seconds; ``bound`` is the class it suggests. The estimate reads all of the tied
-    embedding once, as LM head, and no cache; communication is free.
+    embedding once, as LM head, and no cache; communication is free. A share above 1 cannot be: then a number or a condition
+    beside it is wrong.
     """
 
     floor_s: float
@@ -34,20 +40,38 @@ class Finding:
     text: str
 
 
-def limit(architecture, precision, devices, bytes_per_s, latency_s):
-    """Return the ``Limit`` of a cell of batch 1, None where the bandwidth is unknown."""
-    if bytes_per_s is None:
+def floor_s(
+    architecture: Architecture, precision: str, devices: int, bytes_per_s: float | None, output_tokens: int = 100
+) -> float | None:
+    """Return the seconds that reading the weights once for each token takes, a batch of any size; None where a rate is unknown."""
+    if bytes_per_s is None or precision not in CLAIMED_BYTES_PER_ELEMENT:
         return None
     weight_bytes = architecture.parameter_count() * CLAIMED_BYTES_PER_ELEMENT[precision]
-    floor_s = 100 * weight_bytes / devices / bytes_per_s
-    share = floor_s / latency_s
-    if share >= MEMORY_BOUND:
+    return output_tokens * weight_bytes / devices / bytes_per_s
+
+
+def limit(
+    architecture: Architecture,
+    precision: str,
+    devices: int,
+    bytes_per_s: float | None,
+    latency_s: float,
+    output_tokens: int = 100,
+) -> Limit | None:
+    """Return the ``Limit`` of a cell of batch 1, None where the bandwidth is unknown."""
+    least_s = floor_s(architecture, precision, devices, bytes_per_s, output_tokens)
+    if least_s is None:
+        return None
+    share = least_s / latency_s
+    if share > 1:
+        bound = "an error"
+    elif share >= MEMORY_BOUND:
         bound = "memory"
     elif share >= FAR_FROM_MEMORY:
         bound = "memory or host"
     else:
         bound = "host or link" if devices > 1 else "host"
-    return Limit(floor_s, share, bound)
+    return Limit(least_s, share, bound)
 
 
 def limits(catalog):
@@ -64,7 +88,7 @@ def limits(catalog):
 def findings(catalog):
     """Return all findings, in the order of their kinds; the same text about several claims is one finding."""
     kinds = (
-        *(_not_found, _other_text, _equal_digits, _never_measured_again, _slower_later),
+        *(_not_found, _beyond_memory, _other_text, _equal_digits, _never_measured_again, _slower_later),
         *(_ratios, _prices, _unlike_columns, _replicates),
     )
     found: dict[str, Finding] = {}
@@ -95,6 +119,19 @@ def _not_found(catalog):
             yield Finding("not found", [], f"{name} ({source.date}): {source.note}")
 
 
+def _beyond_memory(catalog: Catalog) -> Iterator[Finding]:
+    """A number that is less than reading the weights takes: it, or a condition beside it, cannot be right."""
+    for name, claim in catalog.claims.items():
+        bandwidth = catalog.accelerators[claim.accelerator].hbm_bytes_per_s
+        least_s = floor_s(catalog.models[claim.model], claim.precision, claim.devices, bandwidth)
+        # a claim of a batch tells the seconds of one of its rows; the weights are read once for all rows
+        call_s = claim.latency_s * claim.batch_size
+        if least_s is not None and call_s < least_s:
+            text = f"{_place(claim)}: {claim.value} {claim.unit} is {least_s / call_s:.0%} of what memory allows: reading the"
+            text += f" weights for 100 tokens takes {least_s:.3f} s"
+            yield Finding("faster than memory allows", [name], text)
+
+
 def _other_text(catalog):
     """The text of a source tells to use another stack than its table was measured on."""
     for name, source in catalog.claim_sources.items():
@@ -120,9 +157,7 @@ def _equal_digits(catalog):
                 or other.batch_size != 1
             ):
                 continue
-            if f"{other.latency_s:.{_decimals(claim.value)}f}" == claim.value and _decimals(
-                other.value
-            ) + 1 >= _decimals(claim.value):
+            if _rounds_to(other.latency_s, claim.value) and _decimals(other.value) + 1 >= _decimals(claim.value):
                 text = f"{claim.value} s of {claim.model} equals 100 tokens of {other.value} {other.unit} of {other.model} ({other_name})"
                 yield Finding("equal digits", [name, other_name], text)
 
@@ -159,7 +194,7 @@ def _ratios(catalog):
     for name, ratio in catalog.ratios.items():
         slower, faster = catalog.claims[ratio.slower], catalog.claims[ratio.faster]
         computed = slower.latency_s / faster.latency_s
-        holds = f"{computed:.{_decimals(ratio.says)}f}" == ratio.says
+        holds = _rounds_to(computed, ratio.says)
         text = f"{name} says {ratio.says}: {slower.value} / {faster.value} = {computed:.3f}, which "
         text += "rounds to it" if holds else "does not"
         kind = "ratio holds" if holds else "ratio differs"
@@ -225,5 +260,11 @@ def _replicates(catalog):
                 yield Finding("replicates", [name, *others], f"{_place(claim)}: {claim.value} s; {', '.join(told)}")
 
 
-def _decimals(text):
-    return len(text.partition(".")[2])
+def _rounds_to(number: float, printed: str) -> bool:
+    """Return whether a number, rounded to as many decimals, is the one that was printed."""
+    return Decimal(f"{number:.{_decimals(printed)}f}") == Decimal(printed)
+
+
+def _decimals(text: str) -> int:
+    """Return how many decimals a number has as printed; that of ``772e-3`` has three."""
+    return max(0, -int(Decimal(text).as_tuple().exponent))

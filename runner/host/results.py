@@ -1,91 +1,196 @@
 """Read results: whole, unedited, of a known schema, each once. What is refused is said, and the rest is read."""
 
+from __future__ import annotations
+
 import functools
-import json
-from pathlib import Path
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
-import jsonschema
-
+from runner.contract import files, strictjson
 from runner.contract import result as contract
-from runner.contract import strictjson
-from runner.contract.errors import DamagedResult, InputError
-from runner.contract.estimator import latency_s
+from runner.contract.errors import DamagedResult, InputError, KitError
 from runner.contract.request import Request
-from runner.host import paths
+from runner.contract.text import printable
+from runner.host import attempts, consistency, paths, shape
+from runner.host.attempts import Attempt
+from runner.host.index import Index
 
 
-def find(places):
-    """Return the result files among ``places``: files as they are, folders searched for ``*.json`` not beginning with a dot.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A result that was read: its file, what the comparison needs of it (also as text), and its request."""
 
-    Raises ``InputError`` for a place that does not exist.
+    path: str
+    attempt: Attempt
+    text: str
+    request: Request
+
+
+def find(places: Iterable[str | os.PathLike[str]]) -> Iterator[str | DamagedResult]:
+    """Yield the result files among ``places``: files as they are, folders searched for ``*.json`` not beginning with a dot.
+
+    Links to folders are followed, each folder once. A folder that may not be searched is yielded as a ``DamagedResult``: what
+    is in it is not read. Raises ``InputError`` for a place that does not exist.
     """
-    found = []
-    for place in map(Path, places):
-        if not place.exists():
+    named = [os.fspath(place) for place in places]
+    for place in named:
+        if not os.path.lexists(place):
             raise InputError(
                 f"{place} does not exist. Run `make bench` first, or name a result or a folder of results."
             )
-        inside = sorted(path for path in place.rglob("*.json") if not path.name.startswith("."))
-        found += inside if place.is_dir() else [place]
-    return found
-
-
-def read_all(files):
-    """Return the results of ``files`` as (result, request) pairs, and the refusals as ``DamagedResult`` errors."""
-    read, refused, seen = [], [], dict[str, Path]()
-    for path in files:
-        try:
-            result, request = read_one(path)
-            attempt = result["attempt"]["id"]
-            if attempt in seen:
-                raise DamagedResult(f"{path} repeats the attempt of {seen[attempt]}. It is counted once.")
-            seen[attempt] = path
-        except DamagedResult as problem:
-            refused.append(problem)
+    searched: set[tuple[int, int]] = set()
+    for place in named:
+        if os.path.isdir(place):
+            yield from _inside(place, searched)
         else:
-            read.append((result, request))
-    return read, refused
+            yield place
 
 
-def read_one(path):
+def _inside(folder: str, searched: set[tuple[int, int]]) -> Iterator[str | DamagedResult]:
+    try:
+        facts = os.stat(folder)
+        if (facts.st_dev, facts.st_ino) in searched:
+            return
+        searched.add((facts.st_dev, facts.st_ino))
+        with os.scandir(folder) as entries:
+            inside = sorted((entry.name, entry.is_dir()) for entry in entries)
+    except OSError as problem:
+        yield DamagedResult(
+            f"{folder} cannot be searched: {files.reason(problem)}. What is in it is missing here; have its owner open it."
+        )
+        return
+    for name, is_folder in inside:
+        path = os.path.join(folder, name)
+        if is_folder:
+            yield from _inside(path, searched)
+        elif name.endswith(".json") and not name.startswith("."):
+            yield path
+
+
+def read_all(places: Iterable[str | os.PathLike[str]], index: Index) -> Iterator[Found | DamagedResult]:
+    """Yield every result in ``places`` once, and a ``DamagedResult`` for each that is refused; none of them is kept.
+
+    What ``index`` knows of a file that did not change since is not read again.
+    """
+    seen: dict[str, str] = {}
+    requests: dict[str, Request] = {}
+    for path in find(places):
+        if isinstance(path, DamagedResult):
+            yield path
+            continue
+        found = _known(path, index, requests) or _new(path, index, requests)
+        if isinstance(found, DamagedResult):
+            yield found
+            continue
+        earlier = seen.get(found.attempt.id)
+        if earlier is None:
+            seen[found.attempt.id] = path
+            yield found
+        elif not _same_file(earlier, path):
+            yield DamagedResult(f"{path} repeats the attempt of {earlier}. It is counted once.")
+
+
+def _known(path: str, index: Index, requests: dict[str, Request]) -> Found | DamagedResult | None:
+    """Return what the index knows of a file; None where it knows nothing, or what it says cannot be read."""
+    entry = index.get(path)
+    if entry is None:
+        return None
+    if entry.refusal is not None:
+        return DamagedResult(entry.refusal)
+    try:
+        attempt = attempts.of_text(entry.text)
+        request = requests.get(attempt.request)
+        if request is None:
+            told = index.request(attempt.request)
+            request = Request.from_json(strictjson.loads(told, "the index", DamagedResult), "the index", DamagedResult)
+            if request.id != attempt.request:
+                return None
+            requests[request.id] = request
+    except (ValueError, TypeError, LookupError, DamagedResult):
+        return None
+    return Found(path, attempt, entry.text, request)
+
+
+def _new(path: str, index: Index, requests: dict[str, Request]) -> Found | DamagedResult:
+    """Read a file whole, and tell the index what it holds."""
+    try:
+        with files.open_regular(path) as file:
+            before = os.fstat(file.fileno())
+            raw = file.read(strictjson.MAX_BYTES + 1)
+    except OSError as problem:
+        return DamagedResult(f"{path} cannot be read: {files.reason(problem)}. Name files that can be read.")
+    try:
+        result, request = of_bytes(raw, path)
+        attempt = attempts.of_result(result)
+        text = attempts.to_text(attempt)
+    except DamagedResult as problem:
+        index.put_refusal(path, before, str(problem))
+        return problem
+    except Exception as problem:
+        return _not_understood(path, problem)
+    index.put(path, before, text, attempt.request, lambda: strictjson.canonical(result["request"]))
+    return Found(path, attempt, text, requests.setdefault(attempt.request, request))
+
+
+def _same_file(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def read_one(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Request]:
     """Return one result, in the newest schema's shape, and its ``Request``.
 
     Raises ``DamagedResult`` with one sentence for anything less than whole.
     """
-    return _checked(strictjson.read(path, DamagedResult), str(path))
+    raw = files.read_bytes(path, strictjson.MAX_BYTES, DamagedResult, "Name files that can be read.")
+    return of_bytes(raw, os.fspath(path))
 
 
-def of_bytes(raw, where):
+def of_bytes(raw: bytes, where: str) -> tuple[dict[str, Any], Request]:
     """Return one result from its bytes, as ``read_one`` does; ``where`` names the source in messages."""
-    return _checked(strictjson.loads(raw, where, DamagedResult), where)
+    wanted = _shape()
+    try:
+        return _checked(contract.loads(raw, where), where, wanted)
+    except KitError:
+        raise
+    except Exception as problem:  # whatever a foreign result brings about is that result's refusal: the others are read
+        raise _not_understood(where, problem) from None
 
 
-def _checked(result, path):
-    contract.check_seal(result, path)
-    result = contract.upgrade(result, path)
-    problem = next(iter(_validator().iter_errors(result)), None)
-    if problem is not None:
-        place = "/".join(map(str, problem.absolute_path)) or "its top"
-        raise DamagedResult(
-            f"{path} does not follow the result schema at {place}: {problem.message[:200]}. Measure again."
-        )
-    request = Request.from_json(result["request"], f"{path}: request", DamagedResult)
-    for launch in result["launches"]:
-        _check_estimate(path, request, launch)
+def _not_understood(where: str, problem: Exception) -> DamagedResult:
+    told = printable(str(problem), 200)
+    return DamagedResult(f"{where} cannot be understood: {type(problem).__name__}: {told}. Measure again.")
+
+
+def _checked(result: dict[str, Any], where: str, wanted: shape.Shape) -> tuple[dict[str, Any], Request]:
+    result = contract.upgrade(result, where)
+    if not wanted.follows(result):
+        place, problem = wanted.problem(result)
+        raise DamagedResult(f"{where} does not follow the result schema at {place}: {problem[:200]}. Measure again.")
+    request = _request(strictjson.canonical(result["request"]), f"{where}: request")
+    consistency.check(result, request, where)
     return result, request
 
 
-def _check_estimate(path, request, launch):
-    """Refuse an estimate that does not follow from the raw durations beside it."""
-    if "estimate" in launch:
-        again = latency_s(request.protocol, request.workload, launch["timed"])
-        if abs(again - launch["estimate"]["latency_s"]) > 1e-9 * again:
-            raise DamagedResult(
-                f"{path}: the estimate of launch {launch['index']} is not what its raw durations give. Measure again."
-            )
+def _request(content: bytes, where: str) -> Request:
+    """Return a request from its canonical bytes; many results have the same."""
+    request = _requests.get(content)
+    if request is None:
+        request = Request.from_json(strictjson.loads(content, where, DamagedResult), where, DamagedResult)
+        if len(_requests) >= _MOST_REQUESTS:
+            _requests.clear()
+        _requests[content] = request
+    return request
+
+
+_requests: dict[bytes, Request] = {}
+_MOST_REQUESTS = 100
 
 
 @functools.cache
-def _validator():
-    schema = json.loads(paths.RESULT_SCHEMA.read_text(encoding="utf-8"))
-    return jsonschema.Draft202012Validator(schema)
+def _shape() -> shape.Shape:
+    return shape.Shape(paths.RESULT_SCHEMA)

@@ -1,7 +1,5 @@
 """Print results and comparisons as tables that fit 80 columns. The only module that draws."""
 
-import statistics
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,11 +10,13 @@ WALK_THROUGH = "walk-through, not a reproduction"
 
 
 def show(groups, rows, slower):
-    """Print every group of results, and beside it the published cells with verdicts. ``rows`` are those of ``compare``."""
+    """Print groups of results, and beside each the published cells with verdicts. ``rows`` are those of ``compare``.
+
+    ``groups`` holds each group with those of its attempts that are shown, the newest first.
+    """
     console = _console()
-    for group in groups:
-        for result in group.results:
-            _print_result(console, result, group.request)
+    for group, attempts in groups:
+        _print_group(console, group, attempts)
         own = [row for row in rows if row.request == group.request.id]
         if own:
             console.print("", _beside(own), "", sep="\n")
@@ -24,7 +24,7 @@ def show(groups, rows, slower):
         if any(row.differences for row in own):
             console.print(_differences(own), "", sep="\n")
     if slower:
-        console.print(f"Slower than published, corrected for looking at {len(rows)} cells: {', '.join(slower)}.")
+        _say(console, f"Slower than published, corrected for looking at {len(rows)} cells: {', '.join(slower)}.")
 
 
 def show_claims(catalog, limits, findings):
@@ -32,21 +32,21 @@ def show_claims(catalog, limits, findings):
     console = _console()
     for name, source in catalog.claim_sources.items():
         rows = {claim: row for claim, row in catalog.claims.items() if row.source == name}
-        console.print(Text(f"{name}: {source.title}{f' ({source.date})' if source.date else ''}"), soft_wrap=True)
-        console.print(Text(f"  {source.place}"), soft_wrap=True)
+        _say(console, f"{name}: {source.title}{f' ({source.date})' if source.date else ''}")
+        _say(console, f"  {source.place}")
         if source.note:
-            console.print(Text(f"  {source.note}"), soft_wrap=True)
+            _say(console, f"  {source.note}")
         if rows:
             console.print(_cells(rows, limits))
         console.print()
     console.print("limit: the share of the measured time that memory bandwidth alone would need. Its sources:")
     for name, accelerator in catalog.accelerators.items():
         rate = "unknown" if accelerator.hbm_bytes_per_s is None else f"{accelerator.hbm_bytes_per_s / 1e12:.2f} TB/s"
-        console.print(Text(f"  {name}: {rate}; {catalog.accelerator_sources[name]}"), soft_wrap=True)
+        _say(console, f"  {name}: {rate}; {catalog.accelerator_sources[name]}")
     console.print()
     console.print("Findings, computed from the rows above:")
     for finding in findings:
-        console.print(Text(f"  {finding.kind}: {finding.text}."), soft_wrap=True)
+        _say(console, f"  {finding.kind}: {finding.text}.")
 
 
 def _console():
@@ -61,6 +61,15 @@ def _console():
     return console
 
 
+def _say(console: Console, text: str) -> None:
+    """Print one line, however long; what a foreign name may hold beside letters is made visible."""
+    console.print(Text(printable(text)), soft_wrap=True)
+
+
+def _cell(text: str) -> Text:
+    return Text(printable(text, 200))
+
+
 def _cells(rows, limits):
     table = _plain_table("cell", "as printed", "s", "limit", "suggests")
     for name, claim in rows.items():
@@ -69,7 +78,7 @@ def _cells(rows, limits):
         reached = limits[name]
         share, bound = ("-", "-") if reached is None else (f"{reached.share:.0%}", reached.bound)
         cell = f"{claim.devices} x {claim.accelerator}, {claim.model}, {claim.precision}{batch}{engine}"
-        table.add_row(*map(Text, (cell, f"{claim.value} {claim.unit}", f"{claim.latency_s:.3f}", share, bound)))
+        table.add_row(*map(_cell, (cell, f"{claim.value} {claim.unit}", f"{claim.latency_s:.3f}", share, bound)))
     return table
 
 
@@ -79,14 +88,11 @@ def show_changes(changes):
     for change in changes:
         ratio = "-" if change["ratio"] is None else f"{change['ratio']:.3f}"
         interval = "" if change["interval"] is None else " ({:.3f} to {:.3f})".format(*change["interval"])
-        console.print(f"{change['before']} -> {change['after']}: {ratio}{interval}, {_word(change)}", soft_wrap=True)
+        _say(console, f"{change['before']} -> {change['after']}: {ratio}{interval}, {_word(change)}")
         moved = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in change["moved"].items())
-        console.print(
-            f"  {change['reason']}; launches {change['launches']}; moved: {printable(moved) or 'nothing'}",
-            soft_wrap=True,
-        )
+        _say(console, f"  {change['reason']}; launches {change['launches']}; moved: {moved or 'nothing'}")
         if change["confirmation"] is not None:
-            console.print(f"  fresh launches: {change['confirmation']}", soft_wrap=True)
+            _say(console, f"  fresh launches: {change['confirmation']}")
 
 
 def _word(change):
@@ -106,7 +112,7 @@ def _beside(rows):
         here = "-" if row.verdict.ratio is None else f"{float(row.published_s) * row.verdict.ratio:.3f}"
         ratio = "-" if row.verdict.ratio is None else f"{row.verdict.ratio:.3f}"
         word = WALK_THROUGH if row.walk_through else row.verdict.word
-        table.add_row(*map(Text, (row.published, row.published_s, here, ratio, word)))
+        table.add_row(*map(_cell, (row.published, row.published_s, here, ratio, word)))
     return table
 
 
@@ -116,17 +122,13 @@ def _print_reasons(console, rows):
         given = row.verdict
         if row.walk_through:
             continue
-        console.print(f"{row.claim}: {given.word}: {'; '.join(given.reasons)}.", soft_wrap=True)
+        _say(console, f"{row.claim}: {given.word}: {'; '.join(given.reasons)}.")
         if given.attained_margin is not None:
             ahead = given.prediction_interval
             one_more = f"; one more launch would lie within {ahead[0]:.3f} to {ahead[1]:.3f}" if ahead else ""
-            console.print(
-                f"  attained margin {given.attained_margin:.1%} on {given.launches} launch(es){one_more}",
-                soft_wrap=True,
-            )
+            _say(console, f"  attained margin {given.attained_margin:.1%} on {given.launches} launch(es){one_more}")
         if row.limit is not None:
-            reached = f"{row.limit.share:.0%} of the memory-bandwidth limit, which suggests: {row.limit.bound}"
-            console.print(f"  {reached}", soft_wrap=True)
+            _say(console, f"  {row.limit.share:.0%} of the memory-bandwidth limit, which suggests: {row.limit.bound}")
         console.print()
 
 
@@ -139,7 +141,7 @@ def _differences(rows):
         found[difference.condition] = difference.found
         wanted.setdefault(difference.condition, {})[difference.wanted] = None
     for condition, here in found.items():
-        table.add_row(*map(Text, (condition, printable(here, 60), ", ".join(wanted[condition]))))
+        table.add_row(*map(_cell, (condition, here, ", ".join(wanted[condition]))))
     return table
 
 
@@ -151,52 +153,63 @@ def _plain_table(*headings):
     return table
 
 
-def _print_result(console, result, request):
-    """Print what one result holds, in a few lines."""
-    attempt, cpu = result["attempt"], result["environment"]["cpu"]
+def show_left_out(requests, attempts):
+    """Say how many requests, with how many attempts, are not shown."""
+    told = f"{requests:,} earlier request(s) with {attempts:,} attempt(s) are not shown; --all shows them."
+    _say(_console(), told)
+
+
+def _print_group(console, group, attempts):
+    """Print what a request asked for, and what each attempt that is shown holds, in a few lines."""
+    request, cpu = group.request, None
     lines = [
         f"{request.case}: {request.devices} x {request.accelerator.name}, {request.model.name}, {request.weights.kind} weights,"
         f" {request.workload.precision}",
-        f"  protocol {request.protocol.name}, stack {request.stack.name}; {cpu['usable_cores']} cores of {cpu['model']}",
-        f"  attempt {attempt['id']}: {attempt['status']}, {len(result['launches'])} of {request.launches} launch(es),"
-        f" {attempt['duration_s']:.1f} s",
     ]
-    for launch in result["launches"]:
-        lines += _launch_lines(launch)
-    if result["outputs"] is not None:
-        lines.append(f"  outputs: {result['outputs']['rows']} rows in {result['outputs']['file']}")
+    for attempt in attempts:
+        own = f"{attempt.usable_cores} cores of {attempt.cpu}"
+        if cpu is None:
+            cpu = own
+            lines.append(f"  protocol {request.protocol.name}, stack {request.stack.name}; {cpu}")
+        lines.append(
+            f"  attempt {attempt.id}: {attempt.status}, {len(attempt.launches)} of {request.launches} launch(es),"
+            f" {attempt.duration_s:.1f} s{'' if own == cpu else f'; {own}'}"
+        )
+        for launch in attempt.launches:
+            lines += _launch_lines(launch)
+        if attempt.outputs_rows is not None:
+            lines.append(f"  outputs: {attempt.outputs_rows} rows in {attempt.outputs_file}")
+    if len(attempts) < len(group.attempts):
+        left = len(group.attempts) - len(attempts)
+        lines.append(f"  {left:,} earlier attempt(s) of this request count too and are not shown; --all shows them")
     for line in lines:
-        console.print(Text(printable(line, 1000)), soft_wrap=True)
+        _say(console, line)
 
 
 def _launch_lines(launch):
-    if launch["status"] != "complete":
-        return [f"  launch {launch['index'] + 1}: failed. {launch['error']}"]
-    engine, ranks, checks = launch["conditions"]["engine"], len(launch["ranks"]), launch["checks"]
-    flagged = [check["name"] for check in checks if check["passed"] is False]
-    passed, unchecked = (sum(check["passed"] is outcome for check in checks) for outcome in (True, None))
+    if not launch.complete:
+        return [f"  launch {launch.index + 1}: failed. {launch.error}"]
     lines = [
-        f"  launch {launch['index'] + 1}: {engine} on {ranks} rank(s), loaded in {launch['load_s']:.2f} s",
-        f"    {passed} checks passed, {unchecked} cannot be made here; flagged: {', '.join(flagged) or 'none'}",
+        f"  launch {launch.index + 1}: {launch.conditions['engine']} on {launch.ranks} rank(s), loaded in {launch.load_s:.2f} s",
+        f"    {launch.passed} checks passed, {launch.unchecked} cannot be made here; flagged:"
+        f" {', '.join(launch.flagged) or 'none'}",
     ]
-    if launch["conditions"]["emulated"]:
+    if launch.conditions["emulated"]:
         lines.append("    times are not told: something stood in for the device")
-    elif "timed" in launch:
-        timed, traced = launch["timed"], launch["instrumented"]
-        tpot = [value for value in traced["tpot_s"] if value is not None]
+    elif launch.timed is not None:
+        timed = launch.timed
         lines.append(
-            f"    latency {launch['estimate']['latency_s']:.4f} s ({launch['estimate']['estimator']}) of calls"
-            f" {' '.join(f'{value:.4f}' for value in timed['iterations_s'])}"
+            f"    latency {timed.latency_s:.4f} s ({timed.estimator}) of calls"
+            f" {' '.join(f'{value:.4f}' for value in timed.iterations_s)}"
         )
         lines.append(
-            f"    TTFT {statistics.median(traced['ttft_s']) * 1e3:.2f} ms"
-            + (f", TPOT {statistics.median(tpot) * 1e3:.3f} ms" if tpot else "")
-            + f"; tokens sha256 {launch['tokens']['outputs_sha256'][0][:12]}"
+            f"    TTFT {timed.ttft_s * 1e3:.2f} ms"
+            + (f", TPOT {timed.tpot_s * 1e3:.3f} ms" if timed.tpot_s is not None else "")
+            + f"; tokens sha256 {timed.tokens_sha256[:12]}"
         )
-    else:
-        dataset = launch["dataset"]
+    elif launch.completed is not None:
+        done = launch.completed
         lines.append(
-            f"    {dataset['rows']} of {dataset['rows_total']} rows in {sum(dataset['batches_s']):.2f} s;"
-            f" tokens sha256 {dataset['tokens_sha256'][:12]}"
+            f"    {done.rows} of {done.rows_total} rows in {done.batches_s:.2f} s; tokens sha256 {done.tokens_sha256[:12]}"
         )
     return lines

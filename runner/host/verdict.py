@@ -9,8 +9,8 @@ launches there are, since the published value is itself one noisy launch.
 import math
 import statistics
 from dataclasses import dataclass
-
-from scipy import stats
+from decimal import Decimal
+from typing import Any
 
 REPRODUCED, FASTER, SLOWER = "REPRODUCED", "FASTER", "SLOWER"
 INCONCLUSIVE, PROVISIONAL = "INCONCLUSIVE", "PROVISIONAL"
@@ -21,6 +21,13 @@ PREDICTION = 0.95
 
 # Run against run: a change is flagged only if it is both significant and larger than this.
 SIGNIFICANCE, WORTH_TELLING = 0.05, 0.02
+
+
+def _stats() -> Any:
+    """Return scipy's distributions. Importing them takes a second, which only a verdict on launches needs."""
+    from scipy import stats
+
+    return stats
 
 
 @dataclass(frozen=True)
@@ -42,11 +49,14 @@ class Verdict:
     p_slower: float | None = None
 
 
-def rounding(published):
-    """Return the least and the greatest value that print as the text ``published``: half a unit of its last digit away."""
-    decimals = len(published.partition(".")[2])
-    half = 0.5 * 10**-decimals
-    return float(published) - half, float(published) + half
+def rounding(published: str) -> tuple[float, float]:
+    """Return the least and the greatest value that print as the text ``published``: half a unit of its last digit away.
+
+    The last digit of ``772e-3`` is a thousandth, that of ``5e-1`` a tenth.
+    """
+    value = Decimal(published)
+    half = Decimal((0, (5,), int(value.as_tuple().exponent) - 1))
+    return float(value - half), float(value + half)
 
 
 def against_claim(latencies_s, published, margin, prior_cv, differences=(), failed_checks=()):
@@ -64,11 +74,11 @@ def against_claim(latencies_s, published, margin, prior_cv, differences=(), fail
     logs = [math.log(value / float(published)) for value in latencies_s]
     n, mean = len(logs), statistics.fmean(logs)
     if n == 1:
-        reach, prediction, p_slower = stats.norm.ppf(0.5 + CONFIDENCE / 2) * prior_cv, None, None
+        reach, prediction, p_slower = _stats().norm.ppf(0.5 + CONFIDENCE / 2) * prior_cv, None, None
     else:
         spread = statistics.stdev(logs)
-        reach = stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1) * spread / math.sqrt(n)
-        far = stats.t.ppf(0.5 + PREDICTION / 2, n - 1) * spread * math.sqrt(1 + 1 / n)
+        reach = _stats().t.ppf(0.5 + CONFIDENCE / 2, n - 1) * spread / math.sqrt(n)
+        far = _stats().t.ppf(0.5 + PREDICTION / 2, n - 1) * spread * math.sqrt(1 + 1 / n)
         prediction = (math.exp(mean - far), math.exp(mean + far))
         p_slower = _p_above(mean, spread, n, math.log1p(margin))
     # the true published value lies anywhere within its rounding
@@ -101,7 +111,7 @@ def _p_above(mean, spread, n, bound):
     """Return the one-sided p-value that the mean log ratio is not above ``bound``."""
     if spread == 0:
         return 0.0 if mean > bound else 1.0
-    return float(stats.t.sf((mean - bound) / (spread / math.sqrt(n)), n - 1))
+    return float(_stats().t.sf((mean - bound) / (spread / math.sqrt(n)), n - 1))
 
 
 def holm(p_values):
@@ -133,7 +143,7 @@ def between_runs(before_s, after_s):
     if min(len(before_s), len(after_s)) < 2:
         raise ValueError("run against run needs at least two launches on each side")
     before, after = ([math.log(value) for value in values] for values in (before_s, after_s))
-    test = stats.ttest_ind(after, before, equal_var=False)
+    test = _stats().ttest_ind(after, before, equal_var=False)
     interval = test.confidence_interval(PREDICTION)
     change = statistics.fmean(after) - statistics.fmean(before)
     significant, large = bool(test.pvalue < SIGNIFICANCE), abs(math.expm1(change)) > WORTH_TELLING

@@ -1,4 +1,5 @@
 import base64
+import json
 import random
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.contract import frame, strictjson
+from runner.contract.errors import PublishFailed
 
 ONE, TWO = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
 CONTENT = bytes(range(256)) * 100  # five parts
@@ -103,22 +105,32 @@ def test_a_checksum_that_does_not_fit_is_told():
     lines = frame.write(ONE, b"abcdef")
     forged = f"@frame part {ONE} 0 {base64.b64encode(b'abcdeg').decode()}"
     assert refusal([lines[0], forged]) == "does not match its own sha256"
-    assert refusal([lines[0].replace("bytes=6", "bytes=7"), lines[1]]) == "does not match its own sha256"
+    assert refusal([lines[0].replace("bytes=6", "bytes=7"), lines[1]]) == "has a part that is cut"
 
 
 def test_a_frame_of_hostile_size_is_refused_without_being_put_together():
     begin = f"@frame begin {ONE} bytes={strictjson.MAX_BYTES + 1} parts=9999999 sha256={'0' * 64}"
     assert refusal([begin]) == f"says it has {strictjson.MAX_BYTES + 1:,} bytes, more than a result can have"
     endless = f"@frame begin {ONE} bytes=1 parts=9999999 sha256={'0' * 64}"
-    assert refusal([endless]) == "lost 9999999 of its 9999999 parts, number 0 first"
+    told = "says it has 1 bytes in 9,999,999 parts, and every part but the last has 6,000"
+    assert refusal([endless]) == told
+    assert refusal([endless, *(f"@frame part {ONE} {index} AAAA" for index in range(9))]) == told
 
 
 def test_parts_beyond_what_a_result_can_have_are_not_kept(monkeypatch):
     monkeypatch.setattr(strictjson, "MAX_BYTES", 2 * frame.PART_BYTES)
-    monkeypatch.setattr(frame, "MAX_FRAMES", 2)
-    many = [f"@frame part {ONE} {index} AAAA" for index in range(9)]
-    begin = f"@frame begin {ONE} bytes=27 parts=9 sha256={'0' * 64}"
-    assert refusal([begin, *many]) == "lost 6 of its 9 parts, number 3 first"
+    reader = frame.Reader("a log")
+    for index in range(9):
+        reader.feed(f"@frame part {ONE} {index} AAAA\n".encode())
+    assert {index for one in reader._frames.values() for index in one.parts} == {0, 1, 2}
+
+
+def test_parts_of_frames_that_never_end_are_bounded_and_said(monkeypatch):
+    monkeypatch.setattr(frame, "MAX_PARTS", 3)
+    lines = [f"@frame part {ONE} {index} AAAA" for index in range(9)]
+    whole, problems = frame.read([*lines, *frame.write(TWO, b"")], "a log")
+    assert dict(whole) == {TWO: b""}
+    assert str(problems[ONE]).startswith(f"a log: 6 line(s) of frames are left out, of attempt {ONE} first: ")
 
 
 def test_a_mark_inside_another_line_s_text_is_no_frame():
@@ -140,7 +152,74 @@ def test_frames_beyond_what_a_log_can_hold_are_not_kept(monkeypatch):
     attempts = [f"20261122T10000{number}Z-0123abcd" for number in range(4)]
     lines = [line for attempt in attempts for line in frame.write(attempt, b"abc")]
     whole, problems = frame.read(lines, "a log")
-    assert (list(whole), problems) == (attempts[:2], {})
+    assert list(whole) == attempts[:2]
+    assert [(attempt, str(problem)) for attempt, problem in problems.items()] == [
+        (
+            attempts[2],
+            f"a log: 4 line(s) of frames are left out, of attempt {attempts[2]} first: one log may hold 2 results and"
+            " 500,000 parts of unfinished ones. Split the log, and collect its pieces.",
+        )
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096, 100_000])
+def test_a_log_is_read_in_pieces_of_any_size(size):
+    log = "\n".join(["loading", *frame.write(ONE, CONTENT), "noise", *frame.write(TWO, b"x")]).encode()
+    reader = frame.Reader("a log")
+    for start in range(0, len(log), size):
+        reader.feed(log[start : start + size])
+    assert reader.close() == ({ONE: CONTENT, TWO: b"x"}, {})
+
+
+def test_what_a_reader_holds_does_not_grow_with_a_line():
+    reader = frame.Reader("a log")
+    for piece in (b"@frame part ", b"A" * 60_000, b"\\" * 60_000, b"noise " * 20_000, b"@frame "):
+        for _ in range(20):
+            reader.feed(piece)
+            assert len(reader._rest) <= frame._MAX_LINE_BYTES
+    for line in frame.write(ONE, CONTENT):
+        reader.feed(b"\n" + line.encode())
+    assert reader.close() == ({ONE: CONTENT}, {})
+
+
+def test_contents_that_memory_should_not_hold_lie_in_a_file(monkeypatch):
+    monkeypatch.setattr(frame, "_IN_MEMORY_BYTES", 1000)
+    lines = [*frame.write(ONE, CONTENT), *frame.write(TWO, CONTENT[::-1])]
+    random.Random(2).shuffle(lines)
+    whole, problems = frame.read(lines, "a log")
+    assert (whole, problems) == ({ONE: CONTENT, TWO: CONTENT[::-1]}, {})
+    assert whole._spool._file._rolled
+
+
+def test_a_full_disk_is_said_with_what_to_do(monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    reader = frame.Reader("a log")
+    monkeypatch.setattr(reader._spool._file, "write", full)
+    with pytest.raises(PublishFailed, match="cannot take what was read of a log: No space left on device. Free space"):
+        for line in frame.write(ONE, CONTENT):
+            reader.feed(line.encode() + b"\n")
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda line: json.dumps({"log": line + "\n", "stream": "stdout"}),
+        lambda line: json.dumps({"log": line + "\r\n"}).replace("/", "\\/").replace("=", "\\u003D"),
+        lambda line: f'"2026-11-22","{line}"',
+        lambda line: f"<td>{line}</td>",
+        lambda line: f"\x1b[32m{line}\x1b[0m",
+        lambda line: line.rstrip("="),
+    ],
+)
+def test_a_line_that_stands_inside_another_form_is_taken(form):
+    content = bytes(range(200, 256)) * 200
+    lines = frame.write(ONE, content)
+    assert "/" in lines[1] and lines[2].endswith("=")
+    assert only(map(form, lines)) == content
+    if '"' in form("") or "<" in form(""):  # a text of one line
+        assert only(["[" + ", ".join(map(form, lines)) + "]"]) == content
 
 
 def test_a_third_first_line_and_a_third_form_of_a_part_are_as_wrong_as_a_second():

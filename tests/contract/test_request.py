@@ -126,6 +126,7 @@ def test_what_is_expected_is_part_of_the_id():
     "changes, problem",
     [
         ({"case": "Über"}, "'case' must be at most 40 lower-case letters"),
+        ({"margin": 5}, "'margin' must be a fraction below 1, 5 was found"),
         ({"stack": Stack("x", "cuda", "3.8", "deepspeed", {}, None, None)}, "is for cuda, not cpu"),
         ({"workload": samples.workload(prompt=None)}, "a latency workload has a prompt"),
         ({"workload": samples.workload(dataset=DATASET)}, "a latency workload has a prompt"),

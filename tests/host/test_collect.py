@@ -7,7 +7,7 @@ import pytest
 
 from runner.contract import frame, strictjson
 from runner.contract import result as contract
-from runner.contract.errors import DamagedResult, InputError
+from runner.contract.errors import DamagedResult, InputError, KitError, UsageError
 from runner.host import collect, paths, results
 from tests import samples
 
@@ -58,7 +58,7 @@ def test_what_one_log_lost_another_has_whole_and_each_result_is_told_once(tmp_pa
 
 
 def test_standard_input_is_a_log_too(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(framed()[0])))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(framed()[0]).encode())))
     assert run(tmp_path, "-") == 0
     assert FIRST in capsys.readouterr().out
 
@@ -114,10 +114,61 @@ def test_the_name_comes_from_the_checked_content_and_never_from_the_log(tmp_path
 
 
 def test_a_log_without_a_result_and_one_that_is_not_there_say_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("noise"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"noise")))
     with pytest.raises(InputError, match="No result is in standard input"):
         run(tmp_path, "-")
     with pytest.raises(InputError, match="No result is in .*Was it the log of `python -m runner bench --frames`"):
         run(tmp_path, log(tmp_path))
     with pytest.raises(InputError, match="cannot be read: No such file or directory"):
         run(tmp_path, str(tmp_path / "none.log"))
+    assert run(tmp_path, log(tmp_path, framed()[0], name="pod2.log")) == 0
+
+
+def test_a_log_that_cannot_be_read_keeps_nobody_else_from_being_collected(tmp_path, capsys):
+    os.mkfifo(tmp_path / "fifo")
+    good, gone = log(tmp_path, framed()[0]), str(tmp_path / "none.log")
+    with pytest.raises(InputError, match="none.log cannot be read"):
+        run(tmp_path, str(tmp_path / "fifo"), gone, good)
+    out, err = capsys.readouterr()
+    assert FIRST in out
+    assert "fifo cannot be read: it is a FIFO (a named pipe), not a regular file" in err
+
+
+def test_standard_input_that_is_named_twice_is_read_once_and_closed_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(framed()[0]).encode())))
+    assert run(tmp_path, "-", "-") == 0
+    assert capsys.readouterr().out.count(FIRST) == 1
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InputError, match="Standard input is closed"):
+        run(tmp_path, "-")
+    with pytest.raises(UsageError, match="No LOG is named"):
+        run(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "dangling"])
+def test_a_target_that_is_no_file_is_not_waited_for(tmp_path, capsys, kind):
+    target = tmp_path / "results" / samples.request().id / f"{FIRST}.json"
+    target.parent.mkdir(parents=True)
+    {"fifo": os.mkfifo, "folder": os.mkdir, "dangling": lambda path: path.symlink_to("gone")}[kind](target)
+    try:
+        assert run(tmp_path, log(tmp_path, framed()[0])) == DamagedResult.exit_code
+        told = capsys.readouterr().err
+    except KitError as refusal:
+        told = str(refusal)
+    assert f"{target} " in told
+
+
+def test_a_folder_of_results_that_cannot_be_made_is_said(tmp_path):
+    (tmp_path / "results").write_text("a file")
+    with pytest.raises(KitError, match="results"):
+        run(tmp_path, log(tmp_path, framed()[0]))
+
+
+def test_every_result_of_a_long_log_is_taken(tmp_path, capsys):
+    """Their number was bounded, and what came after was lost in silence."""
+    whole = framed()[0]
+    foreign = [line for number in range(10_001) for line in frame.write(f"20261122T{number:06d}Z-00000000", b"{}")]
+    assert run(tmp_path, log(tmp_path, foreign, whole)) == DamagedResult.exit_code
+    out, err = capsys.readouterr()
+    assert FIRST in out
+    assert err.count("refused: ") == 10_001

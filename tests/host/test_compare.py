@@ -10,7 +10,7 @@ from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult, InputError
 from runner.contract.request import Accelerator, Model, Weights
-from runner.host import catalog, compare, ledger
+from runner.host import attempts, catalog, compare, ledger
 from tests import samples
 from tests.patience import HANG_S
 
@@ -34,12 +34,25 @@ def gaudi2_result(**observed):
     )
     body = samples.body(request)
     conditions = {"device": "hpu", "graphs": True, "shapes": "static", "devices": 8}
-    body["launches"][0]["conditions"].update({**conditions, **observed})
+    launch = body["launches"][0]
+    launch["conditions"].update({**conditions, **observed})
+    # 10 s a call: no device of the published tables is so fast that its memory forbids it, whatever the condition
+    launch["timed"].update(iterations_s=[10.0] * 5, span_s=50.0)
+    launch["clock"].update(elapsed_s=50.0)
+    launch["estimate"].update(latency_s=10.0)
+    body["attempt"].update(duration_s=1000.0)
     return body, request
 
 
+def grouped(request, *bodies):
+    group = compare.Group(request)
+    for attempt in map(attempts.of_result, bodies):
+        group.add(attempt, attempts.to_text(attempt))
+    return group
+
+
 def only_row(body, request, *more):
-    (row,) = compare.against_claims(catalog.read(), compare.Group(request, [body, *more]))
+    (row,) = compare.against_claims(catalog.read(), grouped(request, body, *more))
     return row
 
 
@@ -117,7 +130,7 @@ def all_conditions():
     """Return the names of all conditions that the firewall compares, from the firewall itself."""
     body, request = gaudi2_result()
     tables = catalog.read()
-    return {name for name, _, _ in compare.conditions(tables, tables.claims[CLAIM], compare.Group(request, [body]))}
+    return {name for name, _, _ in compare.conditions(tables, tables.claims[CLAIM], grouped(request, body))}
 
 
 def test_every_condition_has_a_change_that_must_trip_it():
@@ -160,10 +173,12 @@ def test_the_cpu_is_always_a_walk_through():
     assert {"accelerator", "model", "weights", "stack"} <= {difference.condition for difference in row.differences}
 
 
-def group(*latencies_s, torch="2.13.0", case="gaudi2-8-bloomz"):
+def group(*latencies_s, torch="2.13.0", case="gaudi2-8-bloomz", attempt_id="20261122T100000Z-0123abcd", emulated=False):
     body, request = of_launches(*latencies_s)
+    body["attempt"]["id"] = attempt_id
+    body["launches"][0]["conditions"] = {**body["launches"][0]["conditions"], "emulated": emulated}
     stack = replace(request.stack, packages={**request.stack.packages, "torch": torch})
-    return compare.Group(replace(request, stack=stack, case=case), [body])
+    return grouped(replace(request, stack=stack, case=case), body)
 
 
 def test_run_against_run_pairs_cases_and_tells_what_moved():
@@ -178,7 +193,7 @@ def test_run_against_run_pairs_cases_and_tells_what_moved():
 
 def test_another_engine_is_told_among_what_moved():
     before = group(3.1, 3.2)
-    after = compare.Group(replace(before.request, engine="compiled"), before.results)
+    after = replace(before, request=replace(before.request, engine="compiled"))
     assert compare.between(before, after)["moved"] == {"engine": ["plain", "compiled"]}
 
 
@@ -212,9 +227,7 @@ def test_what_was_compared_cannot_confirm_itself():
     counted = [group(3.1, 3.2)]
     with pytest.raises(InputError, match="is part of the comparison already; it cannot confirm it"):
         compare.check_fresh(counted, counted)
-    other = group(3.1, 3.2)
-    other.results[0]["attempt"] = {**other.results[0]["attempt"], "id": "20261123T100000Z-0123abcd"}
-    compare.check_fresh(counted, [other])
+    compare.check_fresh(counted, [group(3.1, 3.2, attempt_id="20261123T100000Z-0123abcd")])
 
 
 def test_a_stand_in_has_no_ratio_and_no_time_is_printed(tmp_path):
@@ -229,9 +242,7 @@ def test_a_stand_in_has_no_ratio_and_no_time_is_printed(tmp_path):
 
 
 def test_times_of_a_stand_in_are_not_set_against_each_other():
-    before, after = group(3.10, 3.11, 3.09), group(3.50, 3.51, 3.49)
-    odd = after.results[0]["launches"][0]
-    odd["conditions"] = {**odd["conditions"], "emulated": True}
+    before, after = group(3.10, 3.11, 3.09), group(3.50, 3.51, 3.49, emulated=True)
     change = compare.between(before, after)
     assert (change["flagged"], change["reason"]) == (None, "something stood in for the device: its times say nothing")
 
@@ -301,7 +312,7 @@ def test_hostile_text_in_a_result_never_reaches_the_terminal(tmp_path):
 
 def test_a_claim_that_the_catalog_no_longer_has_is_passed_over():
     request = samples.request(beside=["post-0-gone"])
-    assert compare.against_claims(catalog.read(), compare.Group(request, [samples.body(request)])) == []
+    assert compare.against_claims(catalog.read(), grouped(request, samples.body(request))) == []
     body, request = of_launches(3.10, 3.11)
     assert only_row(body, replace(request, beside=["post-0-gone", CLAIM])).claim == CLAIM
 
@@ -333,8 +344,9 @@ def test_each_thing_found_instead_of_a_condition_is_told_once():
 
 def write(path, *latencies_s, attempt="20261122T100000Z-0123abcd"):
     """Write a whole result of these launches, whose estimates follow from their raw durations."""
-    body, _ = of_launches(*latencies_s)
-    body["attempt"]["id"] = attempt
+    body, request = of_launches(*latencies_s)
+    body["request"] = replace(request, launches=len(latencies_s)).to_json()
+    body["attempt"].update(id=attempt)
     for launch in body["launches"]:
         latency_s = launch["estimate"]["latency_s"]
         launch["timed"] = {**launch["timed"], "iterations_s": [latency_s] * 5, "span_s": latency_s * 5}
@@ -402,3 +414,134 @@ def test_a_list_of_results_that_is_empty_is_not_the_default_folder(tmp_path, mon
         compare.main(["--from", "list.txt"])
     (tmp_path / "list.txt").write_text(f"{path}\n")
     assert compare.main(["--from", "list.txt", "--json"]) == 0
+
+
+@pytest.mark.parametrize(
+    "latencies_s, word",
+    [((1.79,), "INVALID"), ((3.10, 3.11, 1.79), "INVALID"), ((1.80,), "PROVISIONAL"), ((1.80, 1.81), "FASTER")],
+)
+def test_a_launch_that_took_less_than_reading_the_weights_takes_is_invalid(latencies_s, word):
+    """The weights of 176B in bfloat16 are 352 GB; eight times 2.45 TB/s read them 100 times in 1.798 s."""
+    row = only_row(*of_launches(*latencies_s))
+    assert row.verdict.word == word
+    if word == "INVALID":
+        assert row.verdict.reasons == [
+            "a launch of 1.79 s took less than the 1.798 s in which the memory of gaudi2 can give the weights once for each token"
+        ]
+        assert (row.verdict.ratio, row.limit) == (None, None)
+
+
+@pytest.mark.parametrize("batch_size, word", [(1, "INVALID"), (8, "INVALID")])
+def test_a_batch_reads_the_weights_as_often_as_one_row(batch_size, word):
+    body, request = of_launches(1.5)
+    assert only_row(body, replace(request, workload=samples.workload(batch_size=batch_size))).verdict.word == word
+
+
+def test_the_limit_is_that_of_the_tokens_that_were_asked_for():
+    body, request = of_launches(1.0, 1.1)
+    row = only_row(body, replace(request, workload=samples.workload(output_tokens=50, precision="bfloat16")))
+    assert row.verdict.word == "NOT-COMPARABLE"
+    assert row.limit.floor_s == pytest.approx(0.899, rel=1e-3)
+
+
+def test_the_batch_of_a_claim_is_a_condition():
+    tables = catalog.read()
+    claim = replace(tables.claims[CLAIM], batch_size=8)
+    body, request = gaudi2_result()
+    row = compare.conditions_that_differ(tables, claim, grouped(request, body))
+    assert [(one.condition, one.found, one.wanted) for one in row] == [("batch", "1", "8")]
+
+
+def many(folder, count):
+    folder.mkdir()
+    for number in range(count):
+        result = samples.result(attempt_id=f"20261122T{number:06d}Z-0123abcd")
+        (folder / f"{number}.json").write_text(strictjson.pretty(result), encoding="utf-8")
+
+
+def test_the_newest_are_shown_first_and_what_is_left_out_is_said_and_counts(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compare.indexes, "PLACE", tmp_path / "index")
+    many(tmp_path / "results", 9)
+    assert compare.main([str(tmp_path / "results")]) == 0
+    out = capsys.readouterr().out
+    assert [line.split()[1] for line in out.splitlines() if line.startswith("  attempt")] == [
+        f"20261122T{number:06d}Z-0123abcd:" for number in (8, 7, 6)
+    ]
+    assert "  6 earlier attempt(s) of this request count too and are not shown; --all shows them" in out
+    assert compare.main([str(tmp_path / "results"), "--all"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("  attempt ") == 9
+    assert "not shown" not in out
+    assert compare.main([str(tmp_path / "results"), "--json"]) == 0
+    assert {row["verdict"]["launches"] for row in json.loads(capsys.readouterr().out)["rows"]} == {9}
+
+
+def test_requests_and_refusals_beyond_the_newest_are_counted(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(compare.indexes, "PLACE", tmp_path / "index")
+    for number in range(1, 24):
+        asked = samples.request(margin=number / 100)
+        result = samples.result(asked, attempt_id=f"20261122T{number:06d}Z-0123abcd")
+        (tmp_path / f"{number}.json").write_text(strictjson.pretty(result), encoding="utf-8")
+        (tmp_path / f"bad{number}.json").write_text("{")
+    assert compare.main([str(tmp_path)]) == DamagedResult.exit_code
+    out, err = capsys.readouterr()
+    assert out.count("  attempt ") == 20
+    assert "20261122T000023Z" in out.split("attempt ")[1]
+    assert out.endswith("3 earlier request(s) with 3 attempt(s) are not shown; --all shows them.\n")
+    assert err.count("refused: ") == 21
+    assert err.endswith("refused: 3 more; --all says why of each\n")
+    assert compare.main([str(tmp_path), "--all"]) == DamagedResult.exit_code
+    out, err = capsys.readouterr()
+    assert (out.count("  attempt "), err.count("refused: ")) == (23, 23)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["--against", "."]])
+def test_a_folder_without_a_result_is_said(tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    with pytest.raises(InputError, match="No result is in results. Run `make bench` first"):
+        compare.main(arguments)
+
+
+def test_refusals_are_told_before_what_they_led_to(tmp_path, capsys):
+    write(tmp_path / "a.json", 3.1, 3.2)
+    (tmp_path / "b.json").write_text("{")
+    with pytest.raises(InputError, match="share no case"):
+        compare.main([str(tmp_path / "a.json"), "--against", str(tmp_path / "b.json")])
+    assert "b.json is not usable JSON" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["compare", "collect", "claims"])
+def test_no_statistics_are_loaded_where_no_launch_is_judged(verb):
+    program = f"import sys; sys.argv = ['']; from runner.__main__ import main; main(['{verb}', '--help']);"
+    program += "sys.exit(sorted({'scipy', 'numpy', 'jsonschema', 'torch'} & set(sys.modules)).__repr__())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", timeout=60)
+    assert done.stderr == "[]\n"
+
+
+HOSTILE = "\x1b[2J[bold]x[/bold] [link=https://x]y[/link] :boom: \u202e"
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda body: body["launches"][0].update(checks=[failed_check(HOSTILE, "flag")]),
+        lambda body: body["launches"][0].update(status="failed", error=HOSTILE),
+        lambda body: body["launches"][0].update(status="failed", error="x", checks=[failed_check(HOSTILE, "refuse")]),
+        lambda body: body["launches"][0]["conditions"].update(precision=HOSTILE),
+        lambda body: body["environment"]["cpu"].update(model=HOSTILE),
+    ],
+)
+def test_a_hostile_name_is_shown_and_never_obeyed(tmp_path, capsys, monkeypatch, spoil):
+    monkeypatch.setenv("COLUMNS", "300")
+    body, _ = gaudi2_result()
+    spoil(body)
+    (tmp_path / "r.json").write_text(strictjson.pretty(contract.seal(body)), encoding="utf-8")
+    assert compare.main([str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out and "\u202e" not in out
+    assert "\\x1b[2J[bold]x[/bold] [link=https://x]y[/link] :boom: \\u202e" in out.replace("\n", "")
+
+
+def failed_check(name, act):
+    return {"name": name, "act": act, "passed": False, "wanted": 1, "found": 2, "reason": None}

@@ -113,6 +113,41 @@ def test_a_factor_of_unlike_devices_is_told_like_for_like(catalog):
     assert "like for like it is 2.74 on 1 and 3.29 on 8" in third.text
 
 
+@pytest.mark.parametrize(
+    "name, value, told",
+    [
+        (
+            "post-3-gaudi2-8-bloomz",
+            "1.7",
+            "1.7 s is 106% of what memory allows: reading the weights for 100 tokens takes 1.798 s",
+        ),
+        ("post-3-gaudi2-8-bloomz", "17e-1", "17e-1 s is 106% of what memory allows"),
+        # eight rows share one reading of the weights; 176B in float16 on 8 x A100 takes 2.203 s
+        ("bloom-2022-ds-fp16-8", "2.7", "2.7 ms/token is 102% of what memory allows"),
+    ],
+)
+def test_a_number_that_memory_does_not_allow_is_a_finding(catalog, name, value, told):
+    assert found(catalog, "faster than memory allows") == []
+    (finding,) = found(changed(catalog, name, value=value), "faster than memory allows")
+    assert finding.claims == [name]
+    assert told in finding.text
+
+
+def test_a_cell_above_its_limit_suggests_an_error(catalog):
+    reached = ledger.limits(changed(catalog, "post-3-gaudi2-8-bloomz", value="1.7"))["post-3-gaudi2-8-bloomz"]
+    assert (reached.share > 1, reached.bound) == (True, "an error")
+
+
+def test_digits_after_an_exponent_count_as_decimals(catalog):
+    name = next(iter(catalog.ratios))
+    plain = found(catalog, "ratio holds") + found(catalog, "ratio differs") + found(catalog, "ratio of unlike devices")
+    says = catalog.ratios[name].says
+    scaled = f"{says.replace('.', '')}e-{len(says.partition('.')[2])}"
+    other = replace(catalog, ratios={**catalog.ratios, name: replace(catalog.ratios[name], says=scaled)})
+    again = found(other, "ratio holds") + found(other, "ratio differs") + found(other, "ratio of unlike devices")
+    assert [finding.kind for finding in again] == [finding.kind for finding in plain]
+
+
 def test_prices_are_computed_again(catalog):
     assert [finding.text.split(" costs ")[1].split(" for")[0] for finding in found(catalog, "price")] == [
         "1.71 times gaudi",

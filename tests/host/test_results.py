@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,8 @@ import pytest
 from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult, InputError
-from runner.host import results
+from runner.host import attempts, results
+from runner.host.index import Index
 from tests import samples
 
 DATA = Path(__file__).parents[1] / "data"
@@ -34,6 +36,13 @@ def test_results_of_every_schema_version_stay_readable(path):
 def test_there_is_a_kept_result_of_every_schema_version():
     kept = {json.loads(path.read_text())["schema"] for path in DATA.glob("result-*.json")}
     assert kept == set(range(1, contract.SCHEMA + 1))
+
+
+def everything(places, index=None):
+    """Return what was read of ``places``, and the refusals."""
+    found = list(results.read_all(places, index or Index(None)))
+    refused = [one for one in found if isinstance(one, DamagedResult)]
+    return [one for one in found if one not in refused], refused
 
 
 def _changed(change):
@@ -99,9 +108,9 @@ def test_the_rest_is_read_when_some_are_refused(tmp_path):
     (tmp_path / "d.json").write_text("{")
     write(tmp_path, samples.result(attempt_id="20261122T110000Z-0123abce"), "e.json")
     (tmp_path / ".hidden.json").write_text("{")
-    read, refused = results.read_all(results.find([tmp_path]))
-    assert [result["attempt"]["id"] for result, _ in read] == ["20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"]
-    assert [request for _, request in read] == [samples.request()] * 2
+    read, refused = everything([tmp_path])
+    assert [found.attempt.id for found in read] == ["20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"]
+    assert [found.request for found in read] == [samples.request()] * 2
     told = " ".join(map(str, refused))
     assert len(refused) == 3
     assert f"b.json repeats the attempt of {good}" in told
@@ -113,12 +122,12 @@ def test_files_are_taken_as_they_are_and_folders_searched(tmp_path):
     inside = [write(tmp_path / "one", {}, "b.json"), write(tmp_path / "one" / "deep", {}, "a.json")]
     write(tmp_path / "one", {}, ".hidden.json")
     named = write(tmp_path, {}, ".named.txt")
-    assert results.find([named, tmp_path / "one"]) == [named, *inside]
+    assert list(results.find([named, tmp_path / "one"])) == [str(path) for path in (named, *inside)]
 
 
 def test_a_place_that_is_not_there_is_said(tmp_path):
     with pytest.raises(InputError, match="does not exist. Run `make bench` first"):
-        results.find([tmp_path / "none"])
+        everything([tmp_path / "none"])
 
 
 def test_the_published_schema_is_valid_and_closed():
@@ -152,3 +161,64 @@ def test_bytes_are_read_as_a_file_is_and_named_as_they_are():
     ):
         with pytest.raises(DamagedResult, match=told):
             results.of_bytes(damaged, "pod.log: attempt 1")
+
+
+def test_a_folder_that_may_not_be_searched_is_said_and_the_rest_is_read(tmp_path, monkeypatch):
+    write(tmp_path / "closed", samples.result(), "a.json")
+    good = write(tmp_path / "open", samples.result())
+    scandir = os.scandir
+
+    def closed(path):
+        if os.path.basename(path) == "closed":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    read, (refused,) = everything([tmp_path])
+    assert [found.path for found in read] == [str(good)]
+    assert str(refused).startswith(f"{tmp_path}/closed cannot be searched: Permission denied")
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.json")
+    (tmp_path / "b.json").symlink_to("/dev/zero")
+    (tmp_path / "c.json").symlink_to("gone")
+    write(tmp_path / "d.json", samples.result())  # a folder of this name
+    read, refused = everything([tmp_path, tmp_path / "a.json"])
+    assert len(read) == 1
+    told = [str(problem).partition(" cannot be read: ")[2] for problem in refused]
+    assert [words.partition(",")[0].partition(";")[0] for words in told] == [
+        "it is a FIFO (a named pipe)",
+        "it is a character device",
+        "No such file or directory",
+        "it is a FIFO (a named pipe)",
+    ]
+
+
+def test_linked_folders_are_searched_once_and_one_file_of_two_names_is_one_result(tmp_path):
+    path = write(tmp_path / "one", samples.result())
+    (tmp_path / "one" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    outside = write(
+        tmp_path.parent / f"{tmp_path.name}-outside", samples.result(attempt_id="20261122T110000Z-0123abce")
+    )
+    (tmp_path / "outside").symlink_to(outside.parent, target_is_directory=True)
+    (tmp_path / "same.json").symlink_to(path)
+    read, refused = everything([tmp_path, path, path])
+    assert refused == []
+    assert sorted(found.attempt.id for found in read) == ["20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"]
+
+
+def test_whatever_a_result_raises_is_that_result_s_refusal(tmp_path, monkeypatch):
+    good = write(tmp_path, samples.result(attempt_id="20261122T110000Z-0123abce"), "b.json")
+    write(tmp_path, samples.result(), "a.json")
+    of_result = attempts.of_result
+
+    def fails(result):
+        if result["attempt"]["id"] == "20261122T100000Z-0123abcd":
+            raise OverflowError("int too large")
+        return of_result(result)
+
+    monkeypatch.setattr(attempts, "of_result", fails)
+    read, (refused,) = everything([tmp_path])
+    assert [found.path for found in read] == [str(good)]
+    assert str(refused) == f"{tmp_path}/a.json cannot be understood: OverflowError: int too large. Measure again."

@@ -47,6 +47,9 @@ def test_the_published_digits_widen_the_interval():
     assert coarse.interval == (pytest.approx(1 / 1.05), pytest.approx(1 / 0.95))
     assert verdict.rounding("4.402") == (pytest.approx(4.4015), pytest.approx(4.4025))
     assert verdict.rounding("3") == (2.5, 3.5)
+    assert verdict.rounding("772e-3") == verdict.rounding("0.772") == (0.7715, 0.7725)
+    assert verdict.rounding("5e-1") == verdict.rounding("0.5") == (0.45, 0.55)
+    assert verdict.rounding("31E2") == (3050, 3150)
 
 
 def test_the_attained_margin_is_the_least_that_passes():

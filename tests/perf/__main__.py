@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import DoesNotFit
 from runner.contract.request import Protocol, Workload
 from runner.host import catalog
-from tests.perf import cluster
+from tests.perf import cluster, folder
 
 PROTOCOL = "gaudi-1.10"
 ALLOWED_OVERHEAD = 0.01
@@ -33,6 +34,7 @@ def main(arguments=None):
     report = {"threads": options.threads, "torch": torch.__version__, "load_average_1min": os.getloadavg()[0]}
     if options.device == "cpu":
         report["cluster"] = many_runs(options.runs)
+        report["results"] = many_results(options.results)
     torch.set_num_threads(1)  # a tiny model gains nothing from more, and varies tenfold where they compete for cores
     device, cpu = torch.device(options.device), torch.device("cpu")
     small = _load(tables.models["bloom-tiny"], cpu)
@@ -65,6 +67,12 @@ def _parser():
         help="runs that one client follows in a scripted cluster (default: %(default)s)",
     )
     parser.add_argument(
+        "--results",
+        type=int,
+        default=2000,
+        help="results that compare reads, first unknown and then known (default: %(default)s)",
+    )
+    parser.add_argument(
         "--model", default="bloom-560m", help="the model whose decoding is set beside memory (default: %(default)s)"
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where (default: %(default)s)")
@@ -95,6 +103,16 @@ def many_runs(count):
     )
     print(f"         {ratio:.2f} times as much as for {few['runs']} runs")
     return {"few": few, "many": many, "requests_a_run": each, "peak_ratio": ratio}
+
+
+def many_results(count: int) -> dict[str, Any]:
+    """Compare a folder of ``count`` results that nobody read before, and once more."""
+    told = folder.compared(count)
+    for name in ("unknown", "known"):
+        each_ms = 1e3 * (told[name]["processor_s"] - told["start"]["processor_s"]) / count
+        peak = told[name]["peak_bytes"] / 1e6
+        print(f"results: {count:,} that were {name} took {each_ms:.3f} ms of processor each, {peak:.0f} MB at most")
+    return told
 
 
 def overhead(loaded, protocol, pairs):

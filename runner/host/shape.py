@@ -1,0 +1,204 @@
+"""Check a value against a JSON Schema, as quickly as reading the value takes.
+
+jsonschema interprets a schema anew for every value: 6 ms for a result, where reading one takes 1 ms. Here the schema becomes
+functions once. They answer yes or no; jsonschema is asked only for the words of a refusal. The tests hold the two equal.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+Test = Callable[[Any], bool]
+
+_ANNOTATIONS = {"$schema", "$id", "title", "description"}
+
+
+# A bool is no number here, as JSON Schema has it.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "null": (type(None),),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+    "string": (str,),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+def compiled(schema: dict[str, Any]) -> Test:
+    """Return a function that says whether a value, as ``json`` reads one, follows ``schema``.
+
+    Raises ``ValueError`` for a keyword that this module does not know: nothing of a schema is passed over.
+    """
+    keywords = [keyword for keyword in schema if keyword not in _ANNOTATIONS]
+    if sorted(keywords) == ["minimum", "type"] and schema["type"] in ("number", "integer"):
+        return _number(schema)
+    for keyword in keywords:
+        if keyword not in _KEYWORDS and _BESIDE.get(keyword) not in keywords:
+            raise ValueError(f"the keyword {keyword!r} is not known here")
+    # two keywords that are read together have one maker
+    makers = dict.fromkeys(_KEYWORDS[keyword] for keyword in keywords if keyword in _KEYWORDS)
+    tests = [make(schema) for make in makers]
+    if len(tests) == 1:
+        return tests[0]
+    if len(tests) == 2:
+        first, second = tests
+        return lambda value: first(value) and second(value)
+    return lambda value: all(test(value) for test in tests)
+
+
+def _number(schema: dict[str, Any]) -> Test:
+    """Return one function for ``type`` and ``minimum`` of a number: numbers make up most of a result."""
+    test, least = _type(schema), schema["minimum"]
+    if schema["type"] == "number":
+        return lambda value: type(value) in (int, float) and value >= least
+    return lambda value: test(value) and value >= least
+
+
+def _type(schema: dict[str, Any]) -> Test:
+    names = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+    kinds = frozenset(kind for name in names for kind in _TYPES[name])
+    if "integer" in names and float not in kinds:
+        # a whole number may be written 1.0
+        return lambda value: type(value) in kinds or (type(value) is float and value.is_integer())
+    return lambda value: type(value) in kinds
+
+
+def _one_of_values(options: Iterable[Any]) -> Test:
+    known = list(options)
+    if any(isinstance(option, (list, dict)) for option in known):
+        raise ValueError("only plain values are known in enum and const")
+    # True equals 1 in Python and not in JSON
+    return lambda value: any(
+        value == option and isinstance(value, bool) == isinstance(option, bool) for option in known
+    )
+
+
+def _pattern(schema: dict[str, Any]) -> Test:
+    search = pattern(schema["pattern"]).search
+    return lambda value: type(value) is not str or search(value) is not None
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """Return a schema's pattern for Python, whose ``$`` would let a newline pass at the end; JSON Schema's does not."""
+    return re.compile(re.sub(r"(?<!\\)\$$", r"\\Z", text))
+
+
+def _properties(schema: dict[str, Any]) -> Test:
+    """``properties`` and ``additionalProperties`` together: what a key's value must be, and what other keys may be."""
+    known = {key: compiled(part) for key, part in schema.get("properties", {}).items()}
+    other = schema.get("additionalProperties", True)
+    if not isinstance(other, bool):
+        fits = compiled(other)
+    elif other:
+        fits = _anything
+    else:
+        fits = _nothing
+
+    return lambda value: type(value) is not dict or all(known.get(key, fits)(part) for key, part in value.items())
+
+
+def _anything(value: Any) -> bool:
+    return True
+
+
+def _nothing(value: Any) -> bool:
+    return False
+
+
+def _required(schema: dict[str, Any]) -> Test:
+    names = frozenset(schema["required"])
+    return lambda value: type(value) is not dict or names <= value.keys()
+
+
+def _items(schema: dict[str, Any]) -> Test:
+    test = compiled(schema["items"])
+    return lambda value: type(value) is not list or all(map(test, value))
+
+
+def _length(schema: dict[str, Any]) -> Test:
+    least, most = schema.get("minItems", 0), schema.get("maxItems", float("inf"))
+    return lambda value: type(value) is not list or least <= len(value) <= most
+
+
+def _minimum(schema: dict[str, Any]) -> Test:
+    least = schema["minimum"]
+    return lambda value: type(value) not in (int, float) or value >= least
+
+
+def _above(schema: dict[str, Any]) -> Test:
+    bound = schema["exclusiveMinimum"]
+    return lambda value: type(value) not in (int, float) or value > bound
+
+
+def _all_of(schema: dict[str, Any]) -> Test:
+    tests = [compiled(part) for part in schema["allOf"]]
+    return lambda value: all(test(value) for test in tests)
+
+
+def _any_of(schema: dict[str, Any]) -> Test:
+    tests = [compiled(part) for part in schema["anyOf"]]
+    return lambda value: any(test(value) for test in tests)
+
+
+def _one_of(schema: dict[str, Any]) -> Test:
+    tests = [compiled(part) for part in schema["oneOf"]]
+    return lambda value: sum(test(value) for test in tests) == 1
+
+
+def _if(schema: dict[str, Any]) -> Test:
+    asked, then, otherwise = (compiled(schema.get(key, {})) for key in ("if", "then", "else"))
+    return lambda value: (then if asked(value) else otherwise)(value)
+
+
+_KEYWORDS: dict[str, Callable[[dict[str, Any]], Test]] = {
+    "type": _type,
+    "enum": lambda schema: _one_of_values(schema["enum"]),
+    "const": lambda schema: _one_of_values([schema["const"]]),
+    "pattern": _pattern,
+    "properties": _properties,
+    "additionalProperties": _properties,
+    "required": _required,
+    "items": _items,
+    "minItems": _length,
+    "maxItems": _length,
+    "minimum": _minimum,
+    "exclusiveMinimum": _above,
+    "allOf": _all_of,
+    "anyOf": _any_of,
+    "oneOf": _one_of,
+    "if": _if,
+}
+# without the other they say nothing
+_BESIDE = {"then": "if", "else": "if"}
+
+
+class Shape:
+    """The shape that the schema in a file asks for."""
+
+    def __init__(self, path: Path) -> None:
+        self._schema = json.loads(path.read_text(encoding="utf-8"))
+        self.follows = compiled(self._schema)
+
+    def problem(self, value: Any) -> tuple[str, str]:
+        """Return where a value that does not follow the schema breaks it, and how, in jsonschema's words."""
+        found = next(iter(self._interpreter.iter_errors(value)), None)
+        if found is None:
+            return "its top", "the value is not of the schema's shape"
+        return "/".join(map(str, found.absolute_path)) or "its top", found.message
+
+    @functools.cached_property
+    def _interpreter(self) -> Any:
+        import jsonschema
+
+        def without_newline(_: Any, text: str, value: Any, __: Any) -> Any:
+            if isinstance(value, str) and not pattern(text).search(value):
+                yield jsonschema.ValidationError(f"{value!r} does not match {text!r}")
+
+        kind = jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": without_newline})
+        return kind(self._schema)
