@@ -239,5 +239,5 @@ def test_no_number_of_a_request_is_beyond_any_run(where, number):
     for key in where[:-1]:
         part = part[key]
     part[where[-1]] = number
-    with pytest.raises(InputError, match=f"'{where[-1]}' must be (at most|below) "):
+    with pytest.raises(InputError, match=f"'{where[-1]}' must be (at most|a fraction below) "):
         Request.from_json(changed, "r.json")
