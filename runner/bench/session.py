@@ -31,8 +31,6 @@ from runner.contract.text import printable
 # Where things lie on this machine; a request names what they are and never where.
 Places = namedtuple("Places", "results model_dir dataset_file hostfile", defaults=(None,))
 
-_telling, _signal = deaths.telling, deaths.of_signal
-
 
 class _Attempt:
     """What is known of an attempt while it runs."""
