@@ -148,5 +148,5 @@ NAMES = frozenset((*_PROCESSOR, *_GPU, *_TORCH, *_GAUDI))
 class Settings:
     """The names of all settings that a library of a stack reads: ``name in Settings()``."""
 
-    def __contains__(self, name: str) -> bool:
-        return name in NAMES or _FAMILIES.fullmatch(name) is not None
+    def __contains__(self, name: object) -> bool:
+        return name in NAMES or _FAMILIES.fullmatch(str(name)) is not None
