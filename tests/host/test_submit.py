@@ -72,7 +72,14 @@ def test_submitting_again_attaches_to_what_runs(client, cluster):
     Play(cluster, stands)
     assert client.submit("--detach") == 0
     name = client.out.strip()
-    threading.Timer(0.3, lambda: finish(cluster, name)).start()
+
+    def finish_once_it_is_followed():
+        until_s = time.monotonic() + 60
+        while not cluster.requests["get", "pods"] and time.monotonic() < until_s:  # its log
+            time.sleep(0.02)
+        finish(cluster, name)
+
+    threading.Thread(target=finish_once_it_is_followed).start()
     assert client.submit() == 0, client.err
     assert f"{name}: runs already; following it." in client.err
     assert client.collected() == [FIRST]
