@@ -107,7 +107,7 @@ def test_the_protocols_differ_as_the_scripts_do():
             "a workload has a prompt, or",
         ),
         ("workloads.yaml", "    column: content\n", "", "a workload has a prompt, or a dataset and its column"),
-        ("cases.yaml", "  loose: 0.10", "  loose: 5", "'loose' must be below 1"),
+        ("cases.yaml", "  loose: 0.10", "  loose: 5", "'loose' must be a fraction below 1"),
         ("workloads.yaml", "  std: 0.3", "  std: 0", "'std' must be finite and above 0"),
         ("accelerators.yaml", "device: hpu", "devise: hpu", "'device' is missing"),
     ],
