@@ -16,7 +16,7 @@ from runner.bench import model, tokenizer, weights
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Request, read_request
 from runner.host import results
-from tests import samples
+from tests import planted, samples
 from tests.patience import HANG_S
 
 pytestmark = pytest.mark.torch
@@ -48,11 +48,14 @@ class House:
         for name in ("home", "tmp"):
             (folder / name).mkdir()
         self.environment = {**os.environ, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
+        self.environment.update(planted.VARIABLES)
         self.environment.pop("HF_HOME", None)
 
     def runner(self, *arguments):
         command = [sys.executable, "-m", "runner", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, encoding="utf-8", env=self.environment, timeout=HANG_S)
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", env=self.environment, timeout=HANG_S)
+        assert planted.found_in(done.stdout + done.stderr) == []
+        return done
 
     def requests(self, *arguments):
         done = self.runner("request", *arguments, "--out", self.folder / "requests")
@@ -101,6 +104,11 @@ def _id(content):
     from runner.contract import strictjson
 
     return f"{content['case']}-{strictjson.sha256_of(content)[:12]}"
+
+
+def test_no_planted_secret_is_in_a_result_or_any_other_file(walk):
+    assert planted.found_below(walk["house"].folder) == {}
+    assert "NVIDIA_API_KEY" not in json.dumps(walk["one"])  # its name says nothing of a measurement
 
 
 def output_ids(result):

@@ -57,6 +57,8 @@ _SHAPE = re.compile("|".join(_SHAPES))
 
 # user:password@ of an address; a user without a password is masked too, since a token may stand there
 _USER_PART = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s/?#'\"]*@")
+# user:password@registry/team, without a scheme; NAME:TAG@sha256:... is an image
+_BARE_USER_PART = re.compile(r"(?<![\w./:@-])[\w.+-]{1,100}:[^\s/:@'\"]+@(?!sha256:)(?=[\w\[])")
 _AUTHORIZATION = re.compile(
     r"(\bauthorization['\"]?\s*[:=]\s*['\"]?)(?:(basic|bearer|token|digest|negotiate)\s+)?[^\s'\",]+", re.I
 )
@@ -92,6 +94,8 @@ def mask(text: str) -> str:
             text = text.replace(value, MASK)
     if "://" in text:
         text = _USER_PART.sub(rf"\1{MASK}@", text)
+    if "@" in text:
+        text = _BARE_USER_PART.sub(f"{MASK}@", text)
     text = _SHAPE.sub(MASK, text)
     text = _AUTHORIZATION.sub(lambda found: f"{found[1]}{found[2] + ' ' if found[2] else ''}{MASK}", text)
     text = _SCHEME.sub(rf"\1{MASK}", text)

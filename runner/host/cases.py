@@ -20,6 +20,7 @@ from runner.contract.request import (
     Weights,
     Workload,
 )
+from runner.contract.secrets import mask
 from runner.host import lockfile
 
 FIRMWARE_OF = "gaudi2"  # the lock's firmware is this accelerator's; first-generation Gaudi boots one of another series
@@ -205,6 +206,10 @@ def _of_form(form, value, flag):
     problem = None if value is None else patterns.problem(form, value)
     if problem is not None:
         raise UsageError(f"{flag} {problem}. Name another one, or rename the file or column.")
+    if value is not None and mask(value) != value:
+        raise UsageError(
+            f"{flag} looks like a secret, and a request is a file in clear text. Rename the file or column."
+        )
     return value
 
 

@@ -1,0 +1,115 @@
+"""No verb prints or writes a secret that stands in a variable, an argument or a file that it is given.
+
+Whole runs of `bench` are looked through in test_walk.py, runs in a cluster in host/test_submit.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.__main__ import VERBS
+from runner.contract import result as contract
+from runner.contract import strictjson
+from runner.contract.request import Model, Weights
+from tests import planted, samples
+from tests.patience import HANG_S
+
+# What is given to each verb, with a secret wherever one can be given; all end soon, most in a refusal.
+GIVEN = {
+    "request": [
+        ["--list"],
+        ["cpu-1", "--out", "{folder}/requests"],
+        [planted.TOKEN],
+        ["cpu-dataset", "--dataset-file", "{secret}", "--column", planted.TOKEN, "--out", "{folder}/requests"],
+    ],
+    "render": [
+        ["cpu", "--out", "{folder}/manifests", "--variable", f"A_TOKEN={planted.OTHER}"],
+        ["cpu", "--out", "{folder}/manifests", "--registry", f"planted-user:{planted.PASSWORD}@registry/team"],
+        [planted.TOKEN, "--out", "{folder}/manifests"],
+    ],
+    "prefetch": [["{hub}", "--models", "{folder}/models", "--token-file", "{secret}"], ["{secret}"]],
+    "reach": [["{secret}", "--port", "9", "--within-s", "0"], ["{hostfile}", "--port", "9", "--within-s", "0"]],
+    "sshd": [["--port", planted.TOKEN]],
+    "bench": [["{hub}", "--model-dir", "{model}", "--results", "{folder}/results"], ["{secret}"], [planted.TOKEN]],
+    "submit": [["{secret}"], ["{manifest}", "--kubeconfig", "{kubeconfig}", "--dry-run", "--passing-timeout-s", "1"]],
+    "follow": [["a", "--kubeconfig", "{kubeconfig}", "--passing-timeout-s", "1", "--runs", "{folder}/runs"]],
+    "cancel": [["a", "--kubeconfig", "{kubeconfig}", "--passing-timeout-s", "1", "--runs", "{folder}/runs"]],
+    "frames": [["{named}"]],
+    "collect": [["{log}", "--results", "{folder}/results"], ["{secret}"]],
+    "compare": [["{named}"], ["{named}", "--json"], ["{secret}"], [planted.TOKEN]],
+    "claims": [[], [planted.TOKEN]],
+    "lock": [["--check"], ["--stack", planted.TOKEN], ["--check", "--online", "--only", "packages", "--stack", "cpu"]],
+    "image": [[planted.TOKEN], ["cpu", "--check"], ["cpu", "--push", f"planted-user:{planted.PASSWORD}@registry/team"]],
+}
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory):
+    """Return the files that verbs are given: damaged, foreign or named after a secret, and each with one in it."""
+    folder = tmp_path_factory.mktemp("given")
+
+    def write(name: str, text: str) -> str:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+        return str(folder / name)
+
+    model = Model("bloom-560m", samples.TINY, "bigscience/bloom-560m", "0123456789" * 4, {})
+    hub = samples.request(weights=Weights("hub", None, None), model=model)
+    failed = samples.body()
+    # a result of a kit that masked nothing
+    failed["launches"] = [{**failed["launches"][0], "status": "failed", "error": f"token={planted.OTHER} was refused"}]
+    result = strictjson.pretty(contract.seal(failed))
+    server = f"https://planted-user:{planted.PASSWORD}@127.0.0.1:9"
+    kubeconfig = {
+        "current-context": "a",
+        "contexts": [{"name": "a", "context": {"cluster": "a", "user": "a"}}],
+        "clusters": [{"name": "a", "cluster": {"server": server}}],
+        "users": [{"name": "a", "user": {"token": planted.OTHER}}],
+    }
+    return {
+        "secret": write(f"{planted.TOKEN}.json", f'{{"token": "{planted.OTHER}", "x": '),
+        "hub": write("hub.json", strictjson.pretty(hub.to_json())),
+        "hostfile": write("hosts", f"{planted.API_KEY}.invalid slots=1\n"),
+        "model": str(Path(write(f"{planted.TOKEN}/config.json", f"token={planted.OTHER}")).parent),
+        "manifest": write(
+            "manifest.yaml", f"kind: Job\nmetadata: {{name: a, annotations: {{token: {planted.OTHER}}}}}\n"
+        ),
+        "kubeconfig": write("kubeconfig", json.dumps(kubeconfig)),
+        "named": str(Path(write(f"{planted.API_KEY}/20261122T100000Z-0123abcd.json", result)).parent),
+        "log": write(
+            "a.log", f"token={planted.OTHER}\n@frame begin 20261122T100000Z-0123abcd bytes=1 parts=1 sha256=0\n"
+        ),
+    }
+
+
+def test_every_verb_is_tried():
+    assert set(GIVEN) == set(VERBS)
+
+
+@pytest.mark.parametrize("verb", GIVEN)
+def test_no_planted_secret_is_printed_or_written(verb, given, tmp_path):
+    folder, temporary = tmp_path / "made", tmp_path / "tmp"
+    folder.mkdir()
+    temporary.mkdir()
+    environment = {**os.environ, **planted.VARIABLES, "TMPDIR": str(temporary), "HOME": str(temporary)}
+    for arguments in GIVEN[verb]:
+        filled = [argument.format(folder=folder, **given) for argument in arguments]
+        done = subprocess.run(
+            [sys.executable, "-m", "runner", verb, *filled],
+            capture_output=True,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            timeout=HANG_S,
+        )
+        # frames carry results as they are: the kit that wrote one has masked it before it was sealed
+        printed = b"" if verb == "frames" else done.stdout
+        assert planted.found_in(printed + done.stderr) == [], (arguments, printed + done.stderr)
+        assert b"Traceback" not in done.stderr and done.returncode not in (1, 70), done.stderr
+        assert planted.found_below(folder) == {}
+        assert planted.found_below(temporary) == {}
