@@ -305,7 +305,7 @@ class Hub:
 def test_names_that_the_hub_tells_are_plain_names_and_the_pinned_ones(tmp_path, monkeypatch, names, pins, wanted):
     monkeypatch.setitem(sys.modules, "huggingface_hub", namedtuple("client", "HfApi")(Hub))
     monkeypatch.setattr(Hub, "names", names)
-    request, _ = asked(tmp_path, files=dict.fromkeys(pins, "0" * 64))
+    request, _ = asked(tmp_path, files=dict.fromkeys(pins, "1" * 64))
     if wanted is None:
         with pytest.raises(InputError, match="has no weights that a run can read|has no other.safetensors at the hub"):
             prefetch._listing(request.model, None)
