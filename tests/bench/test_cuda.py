@@ -63,6 +63,10 @@ class Event:
 @pytest.fixture
 def gpu(monkeypatch):
     """Stand in for one A100 that torch, the driver and nvidia-smi agree on; returns what a test may turn."""
+    # a test that compiled before has filled the caches of this process
+    for name in ("TORCHINDUCTOR_CACHE_DIR", "TORCH_EXTENSIONS_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TRITON_CACHE_DIR", "/nowhere")
     turned = SimpleNamespace(
         log=[],
         count=1,

@@ -136,7 +136,7 @@ def test_an_image_that_is_nowhere(real):
     furnish(real)
     job = restricted("bench-x-v0-1-0")
     job["spec"]["template"]["spec"]["nodeSelector"] = {}
-    job["spec"]["template"]["spec"]["containers"][0]["image"] = "bloomz-bench.invalid/cpu@sha256:" + "0" * 64
+    job["spec"]["template"]["spec"]["containers"][0]["image"] = "bloomz-bench.invalid/cpu@sha256:" + "1" * 64
     done = runner(*submit(real, real.person(), clusterplay.CONFIG, job, extra=["--image-s", "5"]))
     if "waits for a node" in done.stderr and "runs on" not in done.stderr and "pulls its image" not in done.stderr:
         pytest.skip("no node runs pods")
