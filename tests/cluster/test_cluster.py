@@ -141,7 +141,7 @@ def test_an_image_that_is_nowhere(real):
     if "waits for a node" in done.stderr and "runs on" not in done.stderr and "pulls its image" not in done.stderr:
         pytest.skip("no node runs pods")
     assert done.returncode == 12, done.stderr
-    assert "The node cannot reach the registry of the image bloomz-bench.invalid/cpu@sha256:0000" in done.stderr
+    assert "The node cannot reach the registry of the image bloomz-bench.invalid/cpu@sha256:1111" in done.stderr
 
 
 def test_the_cpu_walk_ends_in_a_compared_result(real):
