@@ -101,7 +101,7 @@ def _hashed(path: str, dataset: Dataset) -> Iterator[io.BufferedReader]:
     try:
         with files.open_regular(path) as file:
             hashing = _Hashing(file)
-            reader = io.BufferedReader(hashing, 1 << 20)
+            reader: io.BufferedReader = io.BufferedReader(hashing, 1 << 20)
             try:
                 yield reader
             finally:  # whatever the reader made of other bytes, that they are others is what must be said
