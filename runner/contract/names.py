@@ -57,7 +57,12 @@ def given(named: Sequence[str], listed_in: str | None, kind: Kind) -> list[str]:
 
 
 def refuse_unlistable(folder: str | os.PathLike[str], flag: str) -> None:
-    """Raise ``UsageError`` for a folder whose paths cannot stand in a list: with a line break, or what a terminal would act on."""
+    """Raise ``UsageError`` for a folder whose paths cannot stand in a list: with a line break, or what a terminal would act on.
+
+    So is an empty name, which an unset variable of a shell gives.
+    """
+    if not os.fspath(folder):
+        raise UsageError(f"{flag} is empty. Name a folder, or leave {flag} out.")
     if any(unicodedata.category(character) == "Cc" for character in os.fspath(folder)):
         raise UsageError(
             f"{printable(os.fspath(folder), 100)} holds a line break or another control character, and paths are printed one a line."

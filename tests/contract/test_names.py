@@ -65,4 +65,6 @@ def test_a_list_that_is_no_file_is_not_waited_for(tmp_path):
 def test_a_folder_whose_paths_would_be_several_lines_is_refused(folder):
     with pytest.raises(UsageError, match="holds a line break or another control .* another folder with --results"):
         names.refuse_unlistable(folder, "--results")
+    with pytest.raises(UsageError, match="--results is empty"):
+        names.refuse_unlistable("", "--results")
     names.refuse_unlistable("my r\u00e9sults/\udcff 'x';", "--results")
