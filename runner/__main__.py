@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import importlib.util
-import os
-import shlex
 import sys
-import tempfile
-import traceback
 
-from runner import __version__ as version
-from runner.contract import secrets, streams
-from runner.contract.errors import Interrupted, KitError, OutputLost, Unsupported, UsageError, all_errors
-from runner.contract.text import printable
+try:
+    import argparse
+    import importlib
+    import importlib.util
+    import os
+    import shlex
+    import tempfile
+    import traceback
+    from pathlib import Path
+
+    from runner import __version__ as version
+    from runner.contract import secrets, streams
+    from runner.contract.errors import Interrupted, KitError, OutputLost, Unsupported, UsageError, all_errors
+    from runner.contract.text import printable
+except (
+    ImportError
+) as problem:  # Python's own library alone is needed here: a random.py in this folder stands before Python's
+    sys.stderr.write(
+        f"runner: Python's own library cannot be imported: {str(problem)[:300]!a}. Remove the file that it names, take its folder"
+        " off PYTHONPATH, or start in another folder.\n"
+    )
+    sys.exit(10)  # errors.Unsupported
 
 # Each verb's module offers main(arguments) -> exit code. An image holds no runner.host.
 VERBS = {
@@ -72,8 +83,23 @@ def _status_of(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return Unsupported.exit_code
+    except ImportError as problem:
+        if not problem.path or not _is_of_others(problem.path):
+            return _defect(problem)
+        print(
+            f"runner: Python takes {problem.name} from {printable(problem.path, 200)}, which is not what the kit needs. Remove it,"
+            " take its folder off PYTHONPATH, or start in another folder.",
+            file=sys.stderr,
+        )
+        return Unsupported.exit_code
     except Exception as problem:
         return _defect(problem)
+
+
+def _is_of_others(path: str) -> bool:
+    """Return whether a file is neither the kit's, nor of this Python or its environment."""
+    own = {Path(folder).resolve() for folder in (Path(__file__).parents[1], sys.prefix, sys.base_prefix)}
+    return own.isdisjoint(Path(path).resolve().parents)
 
 
 def _defect(problem: BaseException) -> int:

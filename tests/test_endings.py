@@ -4,12 +4,14 @@ import importlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from runner.__main__ import VERBS, main
 from runner.contract.errors import KitError, UsageError
 
+ROOT = Path(__file__).parents[1]
 TOKEN = "hf_" + "aBcD" * 8
 
 
@@ -56,6 +58,28 @@ def test_a_missing_package_is_named_with_the_python_that_lacks_it(monkeypatch, c
     monkeypatch.setattr(importlib.import_module("runner.host.claims"), "main", without)
     assert main(["claims"]) == 10
     assert capsys.readouterr().err.startswith(f"runner: the package rich is not installed for {sys.executable}. Run")
+
+
+def test_a_file_that_stands_before_a_library_is_named(monkeypatch, capsys, tmp_path):
+    (tmp_path / "random.py").touch()
+    command = [sys.executable, "-m", "runner", "claims"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=environment, cwd=tmp_path)
+    assert (done.returncode, "Traceback" in done.stderr) == (10, False)
+    assert str(tmp_path / "random.py") in done.stderr
+
+    def main_of(path):
+        def main(arguments):
+            raise ImportError("cannot import name 'x'", name="yaml", path=path)
+
+        return main
+
+    monkeypatch.setattr(importlib.import_module("runner.host.claims"), "main", main_of(str(tmp_path / "yaml.py")))
+    assert main(["claims"]) == 10
+    assert f"runner: Python takes yaml from {tmp_path}/yaml.py, which" in capsys.readouterr().err
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(importlib.import_module("runner.host.claims"), "main", main_of(str(ROOT / "runner/x.py")))
+    assert main(["claims"]) == KitError.exit_code
 
 
 @pytest.mark.parametrize("streams", ["", ">&- 2>&- <&-", "> /dev/full 2> /dev/full", ">&- 2>/dev/full"])

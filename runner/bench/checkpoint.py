@@ -17,7 +17,8 @@ from runner.contract.text import printable
 
 # form: the name of a checkpoint that is one file, and what the names of its weight files match
 _FORMS = {
-    "safetensors": ("model.safetensors", re.compile(r"[^/\\\0-\x1f]+\.safetensors")),
+    # a leading dot hides a file: macOS keeps what its file systems know of a file beside the file, as ._model.safetensors
+    "safetensors": ("model.safetensors", re.compile(r"[^./\\\0-\x1f][^/\\\0-\x1f]*\.safetensors")),
     "bin": ("pytorch_model.bin", re.compile(r"pytorch_model[^/\\\0-\x1f]*\.bin")),
 }
 _NUMBERED = re.compile(r"(.+?)[-_]([0-9]+)-of-([0-9]+)\.(?:safetensors|bin)")
@@ -116,6 +117,20 @@ def find(folder: str, pinned: Dict[str, str]) -> Checkpoint:
 def weight_files(names: Iterable[str], form: str) -> List[str]:
     """Return those of ``names`` that are weight files of a form, ``safetensors`` or ``bin``, in a model's own folder."""
     return [name for name in names if _FORMS[form][1].fullmatch(name)]
+
+
+def refuse_pointers(folder: str, names: Iterable[str]) -> None:
+    """Raise ``InputError`` for a file that git left as a pointer, since git-lfs was not installed at the clone."""
+    for path in (os.path.join(folder, name) for name in names):
+        try:
+            with files.open_regular(path) as file:
+                pointer = file.read(len(files.POINTER)) == files.POINTER
+        except OSError:  # whoever reads the file says so
+            continue
+        if pointer:
+            raise InputError(
+                f"{path} is a pointer of git-lfs, not the file itself. Install git-lfs, and run `git lfs pull` in {folder}."
+            )
 
 
 def index_of(form: str) -> str:

@@ -54,6 +54,7 @@ def parser():
 def main(arguments):
     """Run all requests in order and return 0; the first error ends the rest."""
     options = parser().parse_args(arguments)
+    names.refuse_unlistable(options.results, "--results")
     places = session.Places(options.results, options.model_dir, options.dataset_file, options.hostfile)
     with signals.as_interrupt(), _last_words(options.termination_message) as note:
 

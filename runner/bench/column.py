@@ -13,7 +13,7 @@ import json
 import re
 from collections import namedtuple
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional, Tuple, cast
+from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from runner.contract import files
 from runner.contract.errors import InputError, Unsupported
@@ -26,17 +26,22 @@ _NAMED = 20  # columns that a message names
 # Python's csv refuses a cell of more than 128 KiB unless told otherwise; the file's own size is bound enough.
 _LARGEST_CELL = 2**31 - 1
 
-# What a file starts with that is no text in UTF-8, and what such a file is.
+# What a file starts with that is of another form than its name says, and what such a file is.
 _OTHER_FORMS = {
+    files.POINTER: "it is a pointer of git-lfs, not the file itself; run `git lfs pull` in its folder",
     b"\x1f\x8b": "it is compressed by gzip; unpack it",
     b"PK\x03\x04": "it is a zip archive, as spreadsheets are; export the column",
     b"\x28\xb5\x2f\xfd": "it is compressed by zstd; unpack it",
     b"\xfd7zXZ": "it is compressed by xz; unpack it",
     b"BZh": "it is compressed by bzip2; unpack it",
     b"PAR1": "it is Parquet; name it .parquet",
+    b"\xff\xfe\0\0": "it is UTF-32; save it as UTF-8",
     b"\xff\xfe": "it is UTF-16; save it as UTF-8",
     b"\xfe\xff": "it is UTF-16; save it as UTF-8",
 }
+
+# What separates cells where a spreadsheet writes no commas.
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 # One cell: ``place`` says where it stands, as far as the form of the file knows lines.
 _Cell = namedtuple("_Cell", "place value")
@@ -57,6 +62,7 @@ def read(path: str, dataset: Dataset) -> List[str]:
     column, or has it twice, and for a cell that is no text; ``Unsupported`` for Parquet where the stack cannot read Parquet.
     """
     with _hashed(path, dataset) as file:
+        _refuse_other_form(file, path, dataset.format or "")
         cells = _READERS[dataset.format or ""](file, path, dataset.column)
         return _texts(path, dataset.column, itertools.islice(cells, dataset.rows))
 
@@ -90,12 +96,12 @@ class _Hashing(io.RawIOBase):
 
 
 @contextmanager
-def _hashed(path: str, dataset: Dataset) -> Iterator[BinaryIO]:
+def _hashed(path: str, dataset: Dataset) -> Iterator[io.BufferedReader]:
     """Yield the file, opened once. Raises ``InputError`` at the end where its bytes are not those that the request names."""
     try:
         with files.open_regular(path) as file:
             hashing = _Hashing(file)
-            reader = cast(BinaryIO, io.BufferedReader(hashing, 1 << 20))
+            reader: io.BufferedReader = io.BufferedReader(hashing, 1 << 20)
             try:
                 yield reader
             finally:  # whatever the reader made of other bytes, that they are others is what must be said
@@ -132,7 +138,9 @@ def _text(cell: _Cell, row: int, path: str, column: str) -> str:
 
 def no_column(where: str, column: str, names: List[str]) -> InputError:
     """Return the error that says which columns there are instead of the asked one."""
-    named = ", ".join(printable(str(name), _SHOWN) for name in names[:_NAMED])
+    # a name of blanks, or with blanks around it, shows only between quotes
+    shown = (name if name == name.strip() and name else repr(name) for name in map(str, names[:_NAMED]))
+    named = ", ".join(printable(name, _SHOWN) for name in shown) or "none"
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return InputError(f"{where} has no column {column!r}; it has {named}{more}. Name one with --column.")
 
@@ -151,13 +159,16 @@ def _damaged(path: str, form: str, problem: str) -> InputError:
     return InputError(f"{path} cannot be read as {form}: {problem}. Check --dataset-file and its format.")
 
 
-def _lines(file: BinaryIO, path: str, form: str) -> Iterator[Tuple[int, str]]:
+def _refuse_other_form(file: io.BufferedReader, path: str, form: str) -> None:
+    start = file.peek(len(files.POINTER))
+    for other, words in _OTHER_FORMS.items():
+        if start.startswith(other) and not (form == "parquet" and other == b"PAR1"):
+            raise _damaged(path, form, words)
+
+
+def _lines(file: io.BufferedReader, path: str, form: str) -> Iterator[Tuple[int, str]]:
     """Yield number (from 1) and text of each line, its end kept; a byte order mark of UTF-8 is no part of the text."""
     for number, line in enumerate(file, start=1):
-        if number == 1:
-            for start, words in _OTHER_FORMS.items():
-                if line.startswith(start):
-                    raise _damaged(path, form, words)
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as problem:
@@ -167,7 +178,7 @@ def _lines(file: BinaryIO, path: str, form: str) -> Iterator[Tuple[int, str]]:
         yield number, text
 
 
-def _csv(file: BinaryIO, path: str, column: str) -> Iterator[_Cell]:
+def _csv(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]:
     """Yield the column's cells of comma-separated values with a header; lines end as on Unix, Windows or old Macs."""
     csv.field_size_limit(_LARGEST_CELL)
     pieces = (piece for _, line in _lines(file, path, "csv") for piece in _cut_at_old_mac_ends(line))
@@ -187,6 +198,7 @@ def _csv(file: BinaryIO, path: str, column: str) -> Iterator[_Cell]:
             continue
         if header is None:
             header = cells
+            _refuse_other_separator(path, column, header)
             _check_header(path, column, header)
             index = header.index(column)
         elif len(cells) != len(header):
@@ -195,12 +207,19 @@ def _csv(file: BinaryIO, path: str, column: str) -> Iterator[_Cell]:
             yield _Cell(f", line {line}", cells[index])
 
 
+def _refuse_other_separator(path: str, column: str, header: List[str]) -> None:
+    """Raise ``InputError`` where a header without the asked column is one cell: another separator than the comma explains both."""
+    for separator, called in _OTHER_SEPARATORS.items():
+        if len(header) == 1 and separator in header[0] and column != header[0]:
+            raise _damaged(path, "csv", f"its cells are separated by {called}; save it with commas")
+
+
 def _cut_at_old_mac_ends(line: str) -> List[str]:
     """Return the pieces of a line that end as lines did on old Macs, by a carriage return alone; each keeps its end."""
     return re.split(r"(?<=\r)(?!\n|$)", line) if "\r" in line[:-2] else [line]
 
 
-def _json(file: BinaryIO, path: str, column: str) -> Iterator[_Cell]:
+def _json(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]:
     """Yield the key's values of JSON Lines (an object on each line), or of one array of objects."""
     lines = ((number, text) for number, text in _lines(file, path, "json") if text.strip())
     first = next(lines, None)
@@ -241,7 +260,7 @@ def _parsed(text: str, path: str, column: str, line: int) -> Any:
         raise _damaged(path, "json", f"line {line} is nested too deeply") from None
 
 
-def _parquet(file: BinaryIO, path: str, column: str) -> Iterator[_Cell]:
+def _parquet(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]:
     """Yield the cells of a Parquet file's column of texts; no other column is read."""
     try:
         import pyarrow
@@ -272,7 +291,8 @@ def _parquet(file: BinaryIO, path: str, column: str) -> Iterator[_Cell]:
 def _is_text(pyarrow: Any, kind: Any) -> bool:
     """Return whether a column's type is text, plain or kept as a dictionary of its values."""
     kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
-    return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))
+    is_view = getattr(pyarrow.types, "is_string_view", lambda kind: False)  # since pyarrow 16
+    return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or is_view(kind))
 
 
 def _first_line(problem: Exception) -> str:

@@ -34,6 +34,9 @@ _OF_A_LAUNCHER = re.compile(r"(ChildFailedError|CalledProcessError|SignalExcepti
 _NOISE = re.compile(
     r"^([\w.-]+: )?(\[[0-9-]+ [0-9:,.]+\] \[(DEBUG|INFO|WARNING|ERROR)\]|[DIWEF][0-9]{4} |[=-]{8,}|\s*$|Killing subprocess)"
 )
+# What launchers say of each rank's end, with the whole of the rank's command; the status tells as much.
+_RANK_ENDED = re.compile(r"exits with return code = -?[0-9]+$")
+_COMPLAINT = re.compile(r"\[(WARNING|ERROR)\]|^([\w.-]+: )?[EF][0-9]{4} ")
 _PACKED = re.compile(r"[A-Za-z0-9+/_=-]{120,}")
 _TRACEBACK = "Traceback (most recent call last):"
 _CHAINED = (
@@ -119,7 +122,8 @@ def telling(log: list[str]) -> list[str]:
     """
     raised = [line for line in _raised(log) if not _OF_A_LAUNCHER.search(line)]
     causes = [line for line in raised if not _ECHO.search(line)] or raised
-    plain = [line for line in log if not _NOISE.match(line)] or log[-1:]
+    plain = [line for line in log if not _NOISE.match(line)]
+    plain = plain or [line for line in log if _COMPLAINT.search(line) and not _RANK_ENDED.search(line)][-1:]
     return [_without_packed(line) for line in (causes[:1] or plain[-3:])]
 
 

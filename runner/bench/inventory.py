@@ -38,7 +38,8 @@ def describe(stack, root=ROOT):
         known.update(pins(other.read_text(encoding="utf-8"), everywhere=True))
     changed = {name: [version, installed[name].version] for name, version in wanted.items() if name in installed}
     here = [found for name, found in installed.items() if name in known]
-    origins = provenance.judge(wanted, here, below, root, os.environ)
+    added = [found for name, found in installed.items() if name not in known]
+    origins = provenance.judge(wanted, here, added, below, root, os.environ)
     return {
         **vars(origins),
         "requirements": name,

@@ -202,6 +202,18 @@ def scratch() -> Iterator[str]:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
+def check_room(folder: str, size: int) -> None:
+    """Raise ``PublishFailed`` unless a folder for temporary files takes the ``size`` bytes that a launch leaves there."""
+    try:
+        with open(os.path.join(folder, "room"), "wb") as file:
+            file.write(os.urandom(size))
+    except OSError as problem:
+        raise PublishFailed(
+            f"A launch leaves a file of up to {size:,} bytes in a folder for temporary files, and {os.path.dirname(folder)} does"
+            f" not take it: {problem.strerror}. Set TMPDIR to one with room."
+        ) from None
+
+
 @contextlib.contextmanager
 def lifeline(address, ranks):
     """Yield an ``ADDRESS:PORT`` of this host that ranks connect to: the connections end when the block, or this process, ends.

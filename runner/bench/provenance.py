@@ -5,6 +5,8 @@ started in, comes first; a ``.pth`` file or ``sitecustomize`` runs code at every
 Nothing is imported here.
 """
 
+import base64
+import contextlib
 import os
 import re
 import site
@@ -15,10 +17,11 @@ from dataclasses import dataclass, field
 from importlib import machinery
 from importlib.metadata import Distribution
 from pathlib import Path
-from typing import Container, Dict, Iterable, List, Mapping, Optional, Set
+from typing import Container, Dict, Iterable, Iterator, List, Mapping, Optional, Set
 
 from runner.bench import hostfacts
 from runner.bench.environment import files_of, normalised
+from runner.contract.files import sha256_of_file
 from runner.contract.secrets import is_secret_name, mask
 
 # Variables of Python that change neither what runs nor how fast. Source: docs.python.org/3/using/cmdline.html.
@@ -33,6 +36,9 @@ _SETUPTOOLS = re.compile(
     r"import os; var = 'SETUPTOOLS_USE_DISTUTILS'; enabled = os\.environ\.get\(var, '(local|stdlib)'\) == 'local';"
     r" enabled and __import__\('_distutils_hack'\)(\.add_shim\(\))?;?\s*"
 )
+
+# What virtualenv and uv put into each environment that they make, listed by no package (virtualenv: create/via_global_ref/_virtualenv.py).
+_VIRTUALENV = ("_virtualenv.pth", "import _virtualenv")
 
 # Names that careless packages install beside their own, and that no library imports.
 _CARELESS = {"tests", "test", "testing", "docs", "doc", "examples", "benchmarks", "scripts", "tools", "src"}
@@ -82,14 +88,15 @@ class _Package:
 def judge(
     wanted: Container[str],
     known: Iterable[Distribution],
+    added: Iterable[Distribution],
     below: Mapping[str, Mapping[str, str]],
     root: Path,
     environment: Mapping[str, str],
 ) -> Findings:
     """Return the ``Findings`` on the packages whose names are ``wanted``, which the stack locks.
 
-    ``known`` are all distributions that may be here, the wanted ones among them, ``below`` what the image's build listed of its
-    base, ``root`` the kit's own folder.
+    ``known`` are all distributions that may be here, the wanted ones among them, ``added`` all others that are installed,
+    ``below`` what the image's build listed of its base, ``root`` the kit's own folder.
     """
     found = Findings()
     base = {os.path.realpath(entry["folder"]) for entry in below.values()}
@@ -106,7 +113,7 @@ def judge(
             if place:
                 found.shadowed[module] = place
     found.shadowed.update(_shadowed_standard_library())
-    _startup_files(found, packages, base)
+    _startup_files(found, packages, {file for one in added for file in _whole_startup_files(one)}, base)
     _variables(found, environment, places | {os.path.realpath(root)})
     found.unrecorded.sort()
     return found
@@ -167,10 +174,22 @@ def _standard_library(own: Set[str]) -> Set[str]:
     return names - {"distutils", "sitecustomize", "__main__", *_CARELESS}
 
 
-def _startup_files(found: Findings, packages: List[_Package], base: Set[str]) -> None:
+def _whole_startup_files(distribution: Distribution) -> Iterator[str]:
+    """Yield the ``.pth`` files that a distribution lists and that are as it lists them, as an editable install has one."""
+    for file in files_of(distribution):
+        if file.suffix == ".pth" and file.hash is not None and file.hash.mode == "sha256":
+            path = os.path.join(os.path.realpath(str(distribution.locate_file(""))), str(file))
+            with contextlib.suppress(OSError):
+                digest = base64.urlsafe_b64encode(bytes.fromhex(sha256_of_file(path))).rstrip(b"=").decode()
+                if digest == file.hash.value:
+                    yield path
+
+
+def _startup_files(found: Findings, packages: List[_Package], of_added: Set[str], base: Set[str]) -> None:
     """Note every file that runs at each start of Python, or that adds to the path, and is of no known package.
 
-    In the folders of the image's base, whose digest is pinned, they are flagged and not refused.
+    Flagged and not refused are those of added packages, of the tool that made the environment, and those in the folders of the
+    image's base, whose digest is pinned.
     """
     listed = {file for package in packages for file in package.startup_files}
     folders = own_folders() | base
@@ -182,7 +201,8 @@ def _startup_files(found: Findings, packages: List[_Package], base: Set[str]) ->
             if str(path) in listed or _SETUPTOOLS.fullmatch(text):
                 continue
             runs = re.search(r"^import[ \t]", text, re.MULTILINE)
-            if runs and folder not in base:
+            is_virtualenv = (os.path.basename(str(path)), text) == _VIRTUALENV
+            if runs and folder not in base and str(path) not in of_added and not is_virtualenv:
                 found.injected.append(str(path))
             elif text:
                 found.interpreter[str(path)] = mask(text[:200])

@@ -172,9 +172,10 @@ def _check_before(request, places, device_module, show) -> tuple[preflight.Found
     engines.check(request.engine, request.stack)
     launcher.check(engines.load(request.engine).launcher(request.stack, request.devices), bool(places.hostfile))
     found = preflight.check(request, places.model_dir, places.dataset_file, show)
-    with launcher.scratch():  # a launch needs a folder for temporary files
-        pass
-    return found, publish.probe(os.path.join(places.results, request.id), _bytes_of_a_result(request))
+    size = _bytes_of_a_result(request)
+    with launcher.scratch() as folder:
+        launcher.check_room(folder, size)
+    return found, publish.probe(os.path.join(places.results, request.id), size)
 
 
 def _bytes_of_a_result(request) -> int:
@@ -206,7 +207,8 @@ def _launch(attempt, index, device_module, show):
     with launcher.scratch() as folder, launcher.lifeline(there[0].address, request.devices) as lifeline:
         carried = launcher.carried(variables, offline)
         launch_environment = launcher.environment(folder, carried)
-        record["variables"] = environment.variables(launch_environment)
+        told = environment.variables(launch_environment)
+        record["variables"] = {name: told[name] for name in told if name not in device_module.unread}
         handed_on = {**environment.for_other_hosts(record["variables"]), **carried}
         packed = hosts.pack({"request": request.to_json(), "variables": handed_on})
         arguments = _worker_arguments(attempt, index, folder, packed, lifeline)

@@ -170,6 +170,7 @@ def verify(folder, pinned):
     rests on one flag of torch, which has been bypassed before (CVE-2025-32434, CVE-2026-24747).
     """
     source = CheckpointWeights(folder, pinned)
+    checkpoint.refuse_pointers(folder, map(os.path.basename, source.files))
     state = checkpoint.verified(source.files)
     for path in source.files:
         wanted = pinned.get(os.path.basename(path))
@@ -390,6 +391,7 @@ def locate(model, model_dir):
                 f"{model_dir} holds revision {printable(revision, 80)} of the model; {model.revision} is pinned."
                 f" Fetch that one: hf download {model.repository} --revision {model.revision} --local-dir {model_dir}"
             )
+        checkpoint.refuse_pointers(model_dir, ("config.json", "tokenizer.json"))
         return model_dir
     from huggingface_hub import snapshot_download
 

@@ -16,6 +16,10 @@ from runner.contract.errors import InputError, KitError
 
 _BLOCK_BYTES = 1 << 20
 
+# How the file begins that git leaves in the place of a large file where git-lfs was not installed at the clone.
+# Source: github.com/git-lfs/git-lfs docs/spec.md.
+POINTER = b"version https://git-lfs.github.com/spec/"
+
 _KINDS = (
     (stat.S_ISDIR, "Is a directory"),
     (stat.S_ISFIFO, "it is a FIFO (a named pipe), not a regular file"),

@@ -10,11 +10,12 @@ import argparse
 import os
 import re
 import sys
+import unicodedata
 from dataclasses import dataclass
 from typing import Pattern, Sequence
 
 from runner.contract import files
-from runner.contract.errors import InputError
+from runner.contract.errors import InputError, UsageError
 from runner.contract.result import ATTEMPT
 from runner.contract.text import printable
 
@@ -53,6 +54,20 @@ def add_from(described: argparse.ArgumentParser, kind: Kind) -> None:
 def given(named: Sequence[str], listed_in: str | None, kind: Kind) -> list[str]:
     """Return the paths that a command line names, then those that the file of its ``--from`` lists."""
     return [*named, *(read_names(listed_in, kind) if listed_in is not None else [])]
+
+
+def refuse_unlistable(folder: str | os.PathLike[str], flag: str) -> None:
+    """Raise ``UsageError`` for a folder whose paths cannot stand in a list: with a line break, or what a terminal would act on.
+
+    So is an empty name, which an unset variable of a shell gives.
+    """
+    if not os.fspath(folder):
+        raise UsageError(f"{flag} is empty. Name a folder, or leave {flag} out.")
+    if any(unicodedata.category(character) == "Cc" for character in os.fspath(folder)):
+        raise UsageError(
+            f"{printable(os.fspath(folder), 100)} holds a line break or another control character, and paths are printed one a line."
+            f" Name another folder with {flag}."
+        )
 
 
 def read_names(path: str, kind: Kind) -> list[str]:

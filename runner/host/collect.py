@@ -33,6 +33,7 @@ def parser():
 
 def main(arguments):
     options = parser().parse_args(arguments)
+    names.refuse_unlistable(options.results, "--results")
     # a log that is named twice is read once; standard input has nothing left the second time
     named = list(dict.fromkeys(names.given(options.logs, options.listed_in, names.LOGS)))
     if not named:

@@ -2,12 +2,13 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from runner.contract import names
+from runner.contract import names, unfinished
 from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.request import Request
 from runner.contract.text import printable
@@ -182,6 +183,7 @@ def _read(places: Iterable[str], index: Index, kept: int | None, refused: list[D
     """
     groups: dict[str, Group] = {}
     before = len(refused)
+    _say_what_was_cut_off(places)
     for found in results.read_all(places, index):
         if isinstance(found, DamagedResult):
             refused.append(found)
@@ -195,6 +197,18 @@ def _read(places: Iterable[str], index: Index, kept: int | None, refused: list[D
             f"No result is in {', '.join(map(printable, places))}. Run `make bench` first, or name the folder that results went to."
         )
     return sorted(groups.values(), key=lambda group: max(group.attempts), reverse=True)
+
+
+def _say_what_was_cut_off(places: Iterable[str]) -> None:
+    """Say which attempts in folders of results were killed, and kept launches that are no result yet."""
+    for place in filter(os.path.isdir, places):
+        for one in unfinished.left(place):
+            if isinstance(one, unfinished.Left) and one.measured and not one.published:
+                print(
+                    f"{printable(one.path)} is missing here: a run that was killed left {one.launches} launch(es) of it. The next"
+                    f" run of `bench` with --results {printable(place)} writes it.",
+                    file=sys.stderr,
+                )
 
 
 def _print_json(value, refused):

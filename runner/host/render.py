@@ -8,6 +8,7 @@ from pathlib import Path
 from runner.contract import patterns, secrets
 from runner.contract.errors import InputError, UsageError
 from runner.contract.files import NotRegular, open_regular, reason
+from runner.contract.names import refuse_unlistable
 from runner.contract.patterns import Form
 from runner.contract.text import printable
 from runner.host import catalog as catalogs
@@ -76,6 +77,7 @@ def parser():
 
 def main(arguments):
     options = parser().parse_args(arguments)
+    refuse_unlistable(options.out, "--out")
     site = _site(options)
     catalog, lock = catalogs.read(), lockfile.read()
     table = profiles.read(catalog)

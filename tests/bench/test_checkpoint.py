@@ -47,6 +47,7 @@ def any_stack(monkeypatch):
         ([A, B, STRAY], None, [A, B], [A, B]),
         ([A, B, STRAY], None, [], [A, B]),
         (["model.safetensors", STRAY], None, [], ["model.safetensors"]),
+        ([A, B, f"._{A}", f"._{B}"], None, [], [A, B]),
         (["model.safetensors", STRAY], None, ["model.safetensors", "tokenizer.json"], ["model.safetensors"]),
         (["odd[1].safetensors", "odd1.safetensors"], {"a": "odd[1].safetensors"}, [], ["odd[1].safetensors"]),
         (["pytorch_model.bin", "training_args.bin"], None, [], ["pytorch_model.bin"]),

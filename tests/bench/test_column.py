@@ -67,6 +67,7 @@ def test_a_column_of_nothing_but_such_cells_is_text_too(tmp_path, cell):
 
 
 BIG = "x" * 1_200_000
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 
 
 @pytest.mark.parametrize(
@@ -122,10 +123,18 @@ def test_what_is_whole_is_read_whole(tmp_path, name, content, texts):
         ("latin.csv", "text\na\ncaf\xe9\n".encode("latin-1"), "line 3 is not UTF-8 .*; save it as UTF-8"),
         ("latin.jsonl", '{"text": "caf\xe9"}\n'.encode("latin-1"), "line 1 is not UTF-8"),
         ("wide.csv", "text\na\n".encode("utf-16"), "it is UTF-16; save it as UTF-8"),
+        ("wider.csv", "text\na\n".encode("utf-32"), "it is UTF-32; save it as UTF-8"),
         ("wide_no_mark.csv", "text\na\n".encode("utf-16-le"), "line 1 holds a NUL byte"),
         ("nul.csv", b"text\na\0b\n", "line 2 holds a NUL byte"),
         ("packed.csv", b"\x1f\x8b\x08\x00", "it is compressed by gzip"),
         ("sheet.csv", b"PK\x03\x04", "it is a zip archive, as spreadsheets are"),
+        ("pointer.csv", POINTER, "it is a pointer of git-lfs, not the file itself; run `git lfs pull`"),
+        ("pointer.jsonl", POINTER, "it is a pointer of git-lfs"),
+        ("semicolons.csv", "n;text\n1;a, b\n", "its cells are separated by semicolons; save it with commas"),
+        ("told.csv", "sep=;\nn;text\n1;a\n", "its cells are separated by semicolons"),
+        ("tabs.csv", "n\ttext\n1\ta\n", "its cells are separated by tabs"),
+        ("blanks.csv", " text ,n\na,1\n", "has no column 'text'; it has ' text ', n. Name"),
+        ("nameless.jsonl", "{}\n", "has no column 'text'; it has none. Name"),
     ],
 )
 def test_what_cannot_be_read_is_one_short_sentence(tmp_path, name, content, told):
@@ -196,7 +205,8 @@ class TestParquet:
     def test_texts_are_texts_in_every_kind_of_storage(self, table):
         pyarrow, write = table
         cells = ["007", "NA", "1984"]
-        for kind in (pyarrow.string(), pyarrow.large_string(), pyarrow.dictionary(pyarrow.int32(), pyarrow.string())):
+        kinds = [pyarrow.string(), pyarrow.large_string(), pyarrow.dictionary(pyarrow.int32(), pyarrow.string())]
+        for kind in [*kinds, *([pyarrow.string_view()] if hasattr(pyarrow, "string_view") else [])]:
             other = pyarrow.array([[{"deep": 1}]] * 3)
             path = write([pyarrow.array(cells, type=kind), other], ["a.text", "n"], row_group_size=2)
             assert read(path, "a.text") == cells
@@ -235,6 +245,9 @@ class TestParquet:
         path = write([pyarrow.array([], type=pyarrow.string())], ["text"])
         with pytest.raises(InputError, match="holds no rows"):
             read(path)
-        path.write_bytes(path.read_bytes()[:-9])
+        path.write_bytes(POINTER.encode())
+        with pytest.raises(InputError, match="as parquet: it is a pointer of git-lfs"):
+            read(path)
+        path.write_bytes(b"PAR1" + bytes(99))
         with pytest.raises(InputError, match="cannot be read as parquet: "):
             read(path)

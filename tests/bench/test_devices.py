@@ -21,7 +21,7 @@ def test_every_module_offers_the_same_functions():
         module = devices.load(name)
         assert isinstance(module.backend, str)
         assert all(callable(getattr(module, function)) for function in offered)
-        assert (type(module.shared), type(module.emulated)) == (bool, bool)
+        assert (type(module.shared), type(module.emulated), type(module.unread)) == (bool, bool, tuple)
         assert all(module.cannot_tell.values())
         for check, function in (("device_clock", "clock"), ("numa", "numa_node")):
             assert (check in module.cannot_tell) is not hasattr(module, function)

@@ -330,6 +330,8 @@ def test_packages_that_share_a_name_without_init_are_no_shadow_of_each_other(hou
         ("sitecustomize.py", "", True),
         ("usercustomize.py", "", True),
         ("path.pth", "/some/folder\n", False),
+        ("_virtualenv.pth", "import _virtualenv", False),
+        ("_virtualenv.pth", "import _virtualenv; import other", True),
         ("distutils-precedence.pth", "import os; os.environ['X'] = '1'\n", True),
         (
             "distutils-precedence.pth",
@@ -352,6 +354,21 @@ def test_what_runs_at_every_start_of_python_is_refused_or_flagged(house, tmp_pat
             inventory.refuse_drift(found, stack(root))
     else:
         inventory.refuse_drift(found, stack(root))
+
+
+def test_an_editable_install_of_a_package_beyond_the_stack_is_flagged_and_not_refused(house, tmp_path):
+    root, install = house
+    install_all(install)
+    install("mine", "1")
+    path, text = tmp_path / "site" / "__editable__.mine.pth", "import __editable___mine_finder"
+    path.write_text(text)
+    (record,) = (tmp_path / "site").glob("mine-*/RECORD")
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+    record.write_text(record.read_text() + f"{path.name},sha256={digest},{len(text)}\n")
+    found = inventory.describe(stack(root), root)
+    assert (found["injected"], found["interpreter"], found["added"]) == ([], {str(path): text}, {"mine": "1"})
+    path.write_text("import other")
+    assert inventory.describe(stack(root), root)["injected"] == [str(path)]
 
 
 def test_a_startup_file_that_a_locked_package_lists_is_its_own(house, tmp_path):
@@ -464,5 +481,5 @@ def test_an_auditing_library_is_refused_and_a_secret_is_never_recorded(house, mo
 
 def test_this_interpreter_takes_its_modules_from_its_own_folders():
     names = ("pytest", "hypothesis", "pluggy")
-    found = provenance.judge(names, map(metadata.distribution, names), {}, inventory.ROOT, {})
+    found = provenance.judge(names, map(metadata.distribution, names), (), {}, inventory.ROOT, {})
     assert (found.shadowed, found.unrecorded) == ({}, [])

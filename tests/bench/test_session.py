@@ -1,5 +1,6 @@
 """The parent's side of an attempt, with a launcher that writes prepared raw data instead of starting ranks."""
 
+import contextlib
 import errno
 import json
 import os
@@ -90,6 +91,30 @@ def test_a_user_s_number_of_threads_that_is_replaced_is_told_once(play, monkeypa
     play(samples.request(launches=2), WRITE, WRITE, show=shown.append)
     (line,) = [line for line in shown if "OMP_NUM_THREADS" in line]
     assert line.startswith("launch 1/2: OMP_NUM_THREADS was 4096, this launch sets ")
+
+
+def test_gpus_that_a_user_hides_from_the_cpu_s_ranks_are_no_setting(play, monkeypatch):
+    """DeepSpeed writes the numbers of the ranks into the variable, whatever the user's value was."""
+    monkeypatch.setattr(environment, "RECORDED", ("CUDA_VISIBLE_DEVICES", "OMP_PROC_BIND"))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("OMP_PROC_BIND", "close")
+    asked = samples.request()
+    raw = samples.raw(asked)
+    for rank in raw["ranks"]:
+        rank["variables"] = {"CUDA_VISIBLE_DEVICES": "0", "OMP_PROC_BIND": "close"}
+    assert read(play(asked, WRITE, value=raw))["launches"][0]["variables"] == {"OMP_PROC_BIND": "close"}
+
+
+def test_a_folder_for_temporary_files_without_room_is_said_before_anything_is_measured(play, monkeypatch, tmp_path):
+    @contextlib.contextmanager
+    def full():
+        (tmp_path / "room").symlink_to("/dev/full")
+        yield str(tmp_path)
+
+    monkeypatch.setattr(launcher, "scratch", full)
+    with pytest.raises(PublishFailed, match=f"{tmp_path.parent} does not take it: No space left.* Set TMPDIR"):
+        play(samples.request())
+    assert not (tmp_path / "results").exists()
 
 
 def test_no_path_of_the_scratch_folder_and_no_secret_stays_in_a_result(play, monkeypatch):

@@ -2,6 +2,7 @@ import hashlib
 import importlib.util
 import json
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -441,3 +442,16 @@ def test_a_weight_file_that_is_no_file_is_refused_at_once(tmp_path, pinned, make
     for attempt in (lambda: weights.verify(str(tmp_path), pinned), lambda: filled(tmp_path, pinned)):
         with pytest.raises(InputError, match=f"model.safetensors cannot be read: .*{told}"):
             attempt()
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors", "pytorch_model.bin"])
+def test_a_clone_without_git_lfs_is_told_what_it_lacks(tmp_path, name):
+    from runner.contract.request import Model
+
+    for other in {"config.json", "tokenizer.json", name}:
+        (tmp_path / other).write_text("{}")
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    asked = Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "0" * 40, {"pytorch_model.bin": "0" * 64})
+    asked = asked if name.endswith(".bin") else replace(asked, files={})
+    with pytest.raises(InputError, match=f"{name} is a pointer of git-lfs.*run `git lfs pull` in"):
+        weights.verify(weights.locate(asked, str(tmp_path)), asked.files)

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from runner.contract import names
-from runner.contract.errors import InputError
+from runner.contract.errors import InputError, UsageError
 
 FIRST, SECOND = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
 
@@ -59,3 +59,12 @@ def test_a_list_that_is_no_file_is_not_waited_for(tmp_path):
     for name, reason in {"fifo": "FIFO", "gone": "No such file", ".": "directory"}.items():
         with pytest.raises(InputError, match=reason):
             names.read_names(str(tmp_path / name), names.RESULTS)
+
+
+@pytest.mark.parametrize("folder", ["a\nb", "a\rb", "\x1b[31m", "tab\t"])
+def test_a_folder_whose_paths_would_be_several_lines_is_refused(folder):
+    with pytest.raises(UsageError, match="holds a line break or another control .* another folder with --results"):
+        names.refuse_unlistable(folder, "--results")
+    with pytest.raises(UsageError, match="--results is empty"):
+        names.refuse_unlistable("", "--results")
+    names.refuse_unlistable("my r\u00e9sults/\udcff 'x';", "--results")

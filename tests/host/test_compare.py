@@ -12,6 +12,7 @@ from runner.contract.errors import DamagedResult, InputError
 from runner.contract.request import Accelerator, Model, Weights
 from runner.host import attempts, catalog, compare, ledger
 from tests import samples
+from tests.contract.test_unfinished import journal
 from tests.patience import HANG_S
 
 CLAIM = "post-3-gaudi2-8-bloomz"
@@ -547,3 +548,17 @@ def test_a_hostile_name_is_shown_and_never_obeyed(tmp_path, capsys, monkeypatch,
 
 def failed_check(name, act):
     return {"name": name, "act": act, "passed": False, "wanted": 1, "found": 2, "reason": None}
+
+
+def test_what_a_killed_run_left_is_said_and_no_result_yet(tmp_path, capsys):
+    kept, path = journal(tmp_path)
+    with pytest.raises(InputError, match="No result is in"):
+        compare.main([str(tmp_path)])
+    assert capsys.readouterr().err == ""  # the attempt runs
+    kept.close(discard=False)
+    with pytest.raises(InputError, match="No result is in"):
+        compare.main([str(tmp_path)])
+    told = capsys.readouterr().err
+    assert told.startswith(
+        f"{path} is missing here: a run that was killed left 1 launch(es) of it. The next run of `bench`"
+    )

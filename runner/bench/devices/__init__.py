@@ -13,6 +13,7 @@ Every module offers:
   describe()              facts about the device: name, driver, and the accelerator that it is, in the catalog's words
   shared                  whether other work of the host runs on the device too, so that a slow call is told and not refused
   emulated                whether something else stands in for the device; such a result is comparable with nothing
+  unread                  names of variables that mean nothing on the device, so that a launcher may set them to anything
   cannot_tell             checks that cannot be made on this device, each with the reason; all others must be. ``open`` may add
                           what the release that is installed here does not tell
   observe()               what the device tells of itself now, in the words of ``watch.OBSERVED``

@@ -9,6 +9,8 @@ from runner.contract.errors import DoesNotFit
 backend = "gloo"
 shared = True
 emulated = False
+# DeepSpeed writes the numbers of the ranks into it for the CPU too; people hide their GPUs by it (accelerator/cpu_accelerator.py)
+unread = ("CUDA_VISIBLE_DEVICES",)
 
 _AT_ONCE = "every operation on the CPU is done when it returns"
 cannot_tell = {

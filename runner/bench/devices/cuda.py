@@ -15,6 +15,7 @@ from runner.contract.errors import LaunchFailed
 backend = "nccl"
 shared = False
 emulated = False
+unread = ()
 
 # A guess at what the driver, the libraries and a graph's pool keep on a device beside weights and cache.
 RUNTIME_BYTES = 2_000_000_000

@@ -25,6 +25,7 @@ def _emulated():
 
 
 emulated = _emulated()
+unread = ()
 shared = emulated  # a Gaudi is its process's own; what stands in for it is the host's processor
 
 _STAND_IN = "something stands in for the device"
