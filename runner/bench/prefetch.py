@@ -15,6 +15,7 @@ import time
 from collections import namedtuple
 
 from runner.bench import checkpoint
+from runner.contract import arguments as flags
 from runner.contract import publish, strictjson
 from runner.contract.errors import DoesNotFit, InputError, KitError, PublishFailed, Unreachable
 from runner.contract.files import read_bytes, reason, sha256_of_file
@@ -58,17 +59,9 @@ def parser():
         "--token-file", metavar="FILE", help="a file with a token of the hub; none if it is not there"
     )
     described.add_argument(
-        "--wait-s", type=_seconds, metavar="SECONDS", help="fetch nothing; wait until another has, at most so long"
+        "--wait-s", type=flags.seconds, metavar="SECONDS", help="fetch nothing; wait until another has, at most so long"
     )
     return described
-
-
-def _seconds(text):
-    """Return a number of seconds; ``nan`` would wait for ever, since it is neither less nor more than anything."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError(text)
-    return value
 
 
 def main(arguments):

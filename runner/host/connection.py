@@ -5,22 +5,10 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from runner.contract.arguments import seconds
 from runner.contract.text import printable
 from runner.host import attend, objects, phases, runs
 from runner.host.cluster import Cluster, Patience
-
-MOST_S = 366 * 24 * 3600  # a time that is longer is a mistake
-
-
-def seconds(text: str) -> float:
-    """Return a time in seconds as a flag gives it: 0 or more, and at most a year."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{printable(text, 60)!r} is no number of seconds") from None
-    if not 0 <= value <= MOST_S:  # neither is nan
-        raise argparse.ArgumentTypeError(f"{printable(text, 60)} is not between 0 and {MOST_S:,} seconds, a year")
-    return value
 
 
 def some_seconds(text: str) -> float:
