@@ -73,10 +73,9 @@ def main(arguments):
     if options.wait_s is not None:
         _wait(options.models, models, options.wait_s)
         return 0
+    # images are offline by their variables, which the hub's client reads when it is imported
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        os.environ.pop(
-            name, None
-        )  # images are offline by their variables, which the hub's client reads when it is imported
+        os.environ.pop(name, None)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     token = _token(options.token_file)
     found = [(model, _fetch(options.models, model, token)) for model in models]

@@ -24,9 +24,8 @@ BLOCK_ELEMENTS = 1 << 18  # 2 MiB of int64 scratch, inside a core's second-level
 HEAD_ROWS = 1 << 12  # of a stored head, compared at a time
 
 _EMBEDDINGS = "transformer.word_embeddings.weight"
-_STORED_HEAD = (
-    "the stored head"  # beside the parameters' names: ``lm_head.weight`` is a sharded model's cut of the embeddings
-)
+# Stands beside the parameters' names: ``lm_head.weight`` is a sharded model's cut of the embeddings.
+_STORED_HEAD = "the stored head"
 
 # SplitMix64 (Steele, Lea, Flood 2014): the golden-ratio step and the two mixing multipliers, as signed 64-bit numbers.
 _STEP, _MIX_1, _MIX_2 = (value - (1 << 64) for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
@@ -111,9 +110,8 @@ class CheckpointWeights:
             raise InputError(
                 f"{self.folder} lacks {len(missing)} of {len(targets)} tensors, {missing[0]} first. Fetch it again, whole."
             )
-        if (
-            _STORED_HEAD in found and rank == 0
-        ):  # one rank is enough to tell, and the head is as large as the embeddings
+        # one rank is enough to tell, and the head is as large as the embeddings
+        if _STORED_HEAD in found and rank == 0:
             self._refuse_other_head(found[_STORED_HEAD], found[_EMBEDDINGS])
 
     def _open(self, path):

@@ -56,7 +56,7 @@ def publish(path: str, content: bytes) -> Manner:
         return _publish(path, content)
     except OSError as problem:
         raise PublishFailed(
-            f"{path} could not be written: {_reason(problem, path)}. Free space or name another --results folder."
+            f"{path} could not be written: {_reason(problem)}. Free space or name another --results folder."
         ) from None
 
 
@@ -72,7 +72,7 @@ def move(source: str, path: str) -> Manner:
         _remove(source)
         return manner
     except OSError as problem:
-        raise PublishFailed(f"{source} could not be renamed to {path}: {_reason(problem, path)}.") from None
+        raise PublishFailed(f"{source} could not be renamed to {path}: {_reason(problem)}.") from None
 
 
 def probe(folder: str, size: int) -> Manner:
@@ -93,7 +93,7 @@ def probe(folder: str, size: int) -> Manner:
                     os.rmdir(one)
     except OSError as problem:
         raise PublishFailed(
-            f"{folder} is no folder that can be written to; nothing was measured: {_reason(problem, path)}."
+            f"{folder} is no folder that can be written to; nothing was measured: {_reason(problem)}."
             f" A file of {size:,} bytes was tried there. Free space, or name another with --results."
         ) from None
 
@@ -182,7 +182,7 @@ def _create(source: str, path: str) -> None:
             raise
 
 
-def _reason(problem: OSError, path: str) -> str:
+def _reason(problem: OSError) -> str:
     """Return why a file was not published; a claim that another writer holds, or left when it was killed, is named."""
     claim = str(problem.filename or "")
     if problem.errno == errno.EEXIST and claim.endswith(".claim"):

@@ -308,9 +308,8 @@ class Cluster:
     def _open(self, verb, kind, doing, read_s, **options):
         """Make one request and return its open response; raise ``Refused`` or ``Unanswered``."""
         if self._renew_at_s is not None and time.time() >= self._renew_at_s and not self._renewed():
-            self._renew_at_s = (
-                time.time() + RENEWAL_S
-            )  # with the old ones until then: the server says whether they still hold
+            # with the old ones until then: the server says whether they still hold
+            self._renew_at_s = time.time() + RENEWAL_S
         with self._lock:
             self.calls[verb, kind] = self.calls.get((verb, kind), 0) + 1
             function, arguments = self._function(verb, kind)

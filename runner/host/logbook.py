@@ -21,9 +21,8 @@ from runner.host.cluster import CUT, MAX_LOG_LINE_BYTES, Refused, Unanswered, ji
 
 KNOWN_LINES = 250_000  # of 40 bytes, in the 10 MiB at which a kubelet rotates a log (containerLogMaxSize)
 OVERLAP_S = 10.0
-STREAMS = (
-    8  # followed at the same time, and as many read to their end; the logs of others are read when their turn comes
-)
+# Logs that are followed at the same time, and as many read to their end; the logs of others are read when their turn comes.
+STREAMS = 8
 TRIES_AFTER_THE_END = 5
 TOLD = 2000  # characters of a line that are shown, and kept to be quoted
 _MAX_KEPT = 2 * MAX_LOG_LINE_BYTES  # of a line here; one that this module kept is shorter
