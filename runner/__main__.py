@@ -14,7 +14,7 @@ import traceback
 from runner import __version__ as version
 from runner.contract import secrets, streams
 from runner.contract.errors import Interrupted, KitError, OutputLost, Unsupported, UsageError, all_errors
-from runner.contract.text import printable
+from runner.contract.text import first_line
 
 # Each verb's module offers main(arguments) -> exit code. An image holds no runner.host.
 VERBS = {
@@ -80,7 +80,6 @@ def _defect(problem: BaseException) -> int:
     """Say that an exception which nobody expected is a defect of the kit, keep its traceback in a file, and return the exit code."""
     lines = traceback.format_exception(type(problem), problem, problem.__traceback__)
     told = secrets.mask(f"bloomz-bench {version}, Python {sys.version}\n{shlex.join(sys.argv)}\n\n{''.join(lines)}")
-    first = (str(problem).splitlines() or [""])[0]
     try:
         handle, path = tempfile.mkstemp(prefix="bloomz-bench-defect-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
@@ -92,7 +91,7 @@ def _defect(problem: BaseException) -> int:
             f"The traceback stands above, since no file could be written ({refusal.strerror}); send it with a report."
         )
     print(
-        f"runner: this is a defect of the kit: {type(problem).__name__}: {printable(first, 300)}. {kept}"
+        f"runner: this is a defect of the kit: {type(problem).__name__}: {first_line(problem)}. {kept}"
         " Files that were there before are as they were.",
         file=sys.stderr,
     )

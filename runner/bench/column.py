@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional, Tupl
 from runner.contract import files
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.request import Dataset
-from runner.contract.text import printable
+from runner.contract.text import first_line, printable
 
 _SHOWN = 80  # characters of a foreign cell or name that a message shows
 _NAMED = 20  # columns that a message names
@@ -254,7 +254,7 @@ def _parquet(file: BinaryIO, path: str, column: str) -> Iterator[_Cell]:
         table = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(file.read()))
         schema = table.schema_arrow
     except Exception as problem:  # pyarrow raises a dozen classes for damaged files
-        raise _damaged(path, "parquet", _first_line(problem)) from None
+        raise _damaged(path, "parquet", first_line(problem)) from None
     _check_header(path, column, schema.names)
     kind = schema.field(column).type
     if not _is_text(pyarrow, kind):
@@ -266,18 +266,13 @@ def _parquet(file: BinaryIO, path: str, column: str) -> Iterator[_Cell]:
             for value in batch.column(batch.schema.get_field_index(column)).to_pylist():
                 yield _Cell("", value)
     except Exception as problem:  # as above, and UnicodeDecodeError
-        raise _damaged(path, "parquet", _first_line(problem)) from None
+        raise _damaged(path, "parquet", first_line(problem)) from None
 
 
 def _is_text(pyarrow: Any, kind: Any) -> bool:
     """Return whether a column's type is text, plain or kept as a dictionary of its values."""
     kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
     return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))
-
-
-def _first_line(problem: Exception) -> str:
-    lines = str(problem).splitlines()
-    return printable(lines[0].rstrip(".") if lines else "the file is damaged", 300)
 
 
 _READERS = {"csv": _csv, "json": _json, "parquet": _parquet}

@@ -8,12 +8,9 @@ import sys
 from importlib import metadata
 
 from runner.bench import cgroups, hostfacts
-from runner.bench.variables import Settings
+from runner.bench.variables import is_setting
 from runner.contract.secrets import is_secret_name, mask
 from runner.contract.text import printable
-
-# Variables that can change a measurement; nothing else of the environment is written down, it may hold secrets.
-RECORDED = Settings()
 
 # What each host numbers or names by itself, so that hosts of one launch may differ in it: the devices that a pod was given, which
 # the vendors' device plugins set in it (habanalabs-k8s-device-plugin@6b77f8c server.go), and the network's interfaces.
@@ -46,11 +43,11 @@ def describe():
 
 
 def variables(environment):
-    """Return those variables of ``environment`` that can change a measurement, secrets masked."""
+    """Return those variables of ``environment`` that can change a measurement, secrets masked. No other may be written down."""
     return {
         name: mask(value)
         for name, value in sorted(environment.items())
-        if name in RECORDED and not is_secret_name(name)
+        if is_setting(name) and not is_secret_name(name)
     }
 
 

@@ -6,7 +6,7 @@ import os
 from runner.bench import checkpoint
 from runner.contract import files
 from runner.contract.errors import InputError
-from runner.contract.text import printable
+from runner.contract.text import first_line
 
 # ids of BLOOM's special tokens, as its published configs say, and their texts
 UNKNOWN, BEGIN, END, PADDING = (checkpoint.SPECIAL_IDS[f"{name}_token_id"] for name in ("unk", "bos", "eos", "pad"))
@@ -44,8 +44,7 @@ def read(folder, vocab_size, pinned):
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as problem:  # plain Exception, or a panic of the extension module, which is no Exception
-        first = printable((str(problem).splitlines() or [type(problem).__name__])[0], 200)
-        raise InputError(f"{path} is no whole tokenizer ({first}). Fetch it again.") from None
+        raise InputError(f"{path} is no whole tokenizer ({first_line(problem, 200)}). Fetch it again.") from None
     ids = tokenizer.get_vocab(with_added_tokens=True)
     special = {token: ids.get(token) for token in SPECIAL}
     if list(special.values()) != [UNKNOWN, BEGIN, END, PADDING] or max(ids.values()) >= vocab_size:

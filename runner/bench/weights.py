@@ -16,7 +16,7 @@ from runner.bench import checkpoint, hostfacts
 from runner.contract import files
 from runner.contract.architecture import BYTES_PER_ELEMENT, shard_shape
 from runner.contract.errors import InputError, LaunchFailed
-from runner.contract.text import printable
+from runner.contract.text import first_line, printable
 
 PROGRESS_S = 5
 BLOCK_ELEMENTS = 1 << 18  # 2 MiB of int64 scratch, inside a core's second-level cache
@@ -321,9 +321,9 @@ class _Bin:
 
 
 def _refused(path, problem):
-    first = printable(str(problem).splitlines()[0], 200) if str(problem) else type(problem).__name__
+    told = first_line(problem, 200)
     return InputError(
-        f"{path} is refused: it is no whole, plain file of tensors ({first}). Fetch it again, or take safetensors."
+        f"{path} is refused: it is no whole, plain file of tensors ({told}). Fetch it again, or take safetensors."
     )
 
 

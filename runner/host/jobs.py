@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from runner.contract import files, strictjson
 from runner.contract.errors import InputError, UsageError
@@ -231,6 +232,12 @@ def _wait_less(command):
         command[command.index("--wait-s") + 1] = str(WAIT_FOR_WEIGHTS_S)
 
 
+def _claim(spec: dict[str, Any], mount: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a copy of the volume that a container mounts, None where no claim is behind it."""
+    mounted = [one for one in spec.get("volumes", []) if one["name"] == mount["name"]]
+    return copy.deepcopy(mounted[0]) if mounted and "persistentVolumeClaim" in mounted[0] else None
+
+
 def to_collect(thing, since=None):
     """Return the Job that prints, as frames, the results that lie on the volume of a run; None if it has none.
 
@@ -239,13 +246,9 @@ def to_collect(thing, since=None):
     """
     spec = pod_specs(thing)[0]
     container = next((one for one in spec["containers"] if _mount(one, RESULTS)), None)
-    if container is None:
+    volume = None if container is None else _claim(spec, _mount(container, RESULTS))
+    if container is None or volume is None:
         return None
-    mount = _mount(container, RESULTS)
-    mounted = [copy.deepcopy(one) for one in spec.get("volumes", []) if one["name"] == mount["name"]]
-    if not mounted or "persistentVolumeClaim" not in mounted[0]:
-        return None
-    volume = mounted[0]
     volume["persistentVolumeClaim"]["readOnly"] = True
     small = {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "128Mi"}
     pod = {key: copy.deepcopy(spec[key]) for key in _KEPT_OF_POD if key in spec}
