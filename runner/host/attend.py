@@ -8,11 +8,11 @@ import contextlib
 import itertools
 import queue
 import signal
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
 
+from runner.contract import signals
 from runner.contract.errors import (
     ClusterRefused,
     DamagedResult,
@@ -26,6 +26,7 @@ from runner.contract.text import printable
 from runner.host import evidence, images, jobs, logbook, phases, refusal, runs
 from runner.host.again import command
 from runner.host.cluster import Refused, Unanswered
+from runner.host.credentials import at_a_terminal
 from runner.host.diagnosis import ending
 from runner.host.diagnosis.problem import name_of
 from runner.host.logbook import Log
@@ -35,7 +36,6 @@ from runner.host.sight import Sight
 SECOND_SIGNAL_S = 5.0
 EXPECTED_S = 30.0
 QUEUE_LINE_S = 60.0
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_S = 60.0  # the longest time between two looks at a run
 
 
@@ -70,7 +70,7 @@ class Attendance:
 
         Raises ``Interrupted`` after a signal, and what the cluster itself refused.
         """
-        with _signals(self._noted):
+        with signals.handled(self._noted):
             try:
                 self._sight.start(self._only_urgent)
                 while not all(run.done for run in self._runs.values()):
@@ -433,23 +433,3 @@ class Attendance:
 
     def _open_runs(self):
         return [run for run in self._runs.values() if not run.done and run.job_of is None]
-
-
-@contextlib.contextmanager
-def _signals(noted):
-    """Have ``noted(number, frame)`` called for the signals that end the program, where this is the thread that gets them.
-
-    One that was ignored when the program started stays ignored: that is how ``nohup`` and a shell's background jobs ask for it.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    numbers = [number for number in _ENDING if main and signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: signal.signal(number, noted) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def at_a_terminal():
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
