@@ -5,9 +5,10 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from runner.contract import patterns
 from runner.contract.arguments import seconds
 from runner.contract.text import printable
-from runner.host import attend, objects, phases, runs
+from runner.host import attend, phases, runs
 from runner.host.cluster import Cluster, Patience
 
 
@@ -29,17 +30,15 @@ def whole_seconds(text: str) -> int:
 
 def run_name(text: str) -> str:
     """Return the name of a run. One with a slash or a dot before another would lead out of the folder of the runs."""
-    if not objects.SUBDOMAIN.fullmatch(text):
-        raise argparse.ArgumentTypeError(
-            f"{printable(text, 80)!r} is no name of a Job: small letters, digits, hyphens and dots, at most 253"
-        )
+    if not patterns.SUBDOMAIN.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{printable(text, 80)!r} is no name of a Job: {patterns.SUBDOMAIN.words}")
     return text
 
 
 def namespace_name(text: str) -> str:
-    if not objects.LABEL.fullmatch(text):
+    if not patterns.DNS_LABEL.fullmatch(text):
         raise argparse.ArgumentTypeError(
-            f"{printable(text, 80)!r} is no name of a namespace: small letters, digits and hyphens, at most 63"
+            f"{printable(text, 80)!r} is no name of a namespace: {patterns.DNS_LABEL.words}"
         )
     return text
 
