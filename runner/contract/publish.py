@@ -67,7 +67,7 @@ def move(source: str, path: str) -> Manner:
     """
     try:
         with open(source, "rb") as file:
-            file_synced = _synced(file.fileno())
+            file_synced = synced(file.fileno())
         manner = _named(source, path, file_synced)
         _remove(source)
         return manner
@@ -114,7 +114,7 @@ def _publish(path: str, content: bytes) -> Manner:
         with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
-            file_synced = _synced(file.fileno())
+            file_synced = synced(file.fileno())
         return _named(temporary, path, file_synced)
     finally:
         _remove(temporary)
@@ -124,7 +124,7 @@ def _named(source: str, path: str, file_synced: bool) -> Manner:
     """Give a whole file its name, and sync the folder. Raises ``OSError``; then nothing has the name."""
     by = _place(source, path)
     try:
-        folder_synced = _sync_folder(os.path.dirname(path) or ".")
+        folder_synced = sync_folder(os.path.dirname(path) or ".")
     except OSError:
         if by == "rename":
             os.rename(path, source)
@@ -176,7 +176,7 @@ def _create(source: str, path: str) -> None:
         try:
             shutil.copyfileobj(whole, file)
             file.flush()
-            _synced(file.fileno())
+            synced(file.fileno())
         except BaseException:
             _remove(path)
             raise
@@ -195,7 +195,7 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
-def _synced(handle: int) -> bool:
+def synced(handle: int) -> bool:
     """Sync a file or folder; return False where the file system cannot. Raises ``OSError`` where the disk failed."""
     try:
         os.fsync(handle)
@@ -206,7 +206,8 @@ def _synced(handle: int) -> bool:
     return True
 
 
-def _sync_folder(folder: str) -> bool:
+def sync_folder(folder: str | os.PathLike[str]) -> bool:
+    """Make the names in a folder last through a crash; return False where the file system cannot. Raises ``OSError``."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as problem:
@@ -214,6 +215,6 @@ def _sync_folder(folder: str) -> bool:
             raise
         return False
     try:
-        return _synced(handle)
+        return synced(handle)
     finally:
         os.close(handle)

@@ -512,7 +512,7 @@ POD = ("spec", "template", "spec")
         (("metadata", "name"), 5, "metadata.name is the number 5, and must be at most 253 "),
         (("metadata", "namespace"), "Mine", "metadata.namespace is the text 'Mine'"),
         (("metadata", "labels"), ["x"], "metadata.labels is a list, not a mapping"),
-        (("metadata", "labels", jobs.REQUEST), "../x", f"metadata.labels.{jobs.REQUEST} is the text '../x', and must be the value of a label"),
+        (("metadata", "labels", jobs.REQUEST), "../x", f"labels.{jobs.REQUEST} is the text '../x', and must be the value of a label"),
         (("metadata", "annotations", jobs.DEADLINE), 7, f"metadata.annotations.{jobs.DEADLINE} is the number 7, not text"),
         (("metadata", "annotations", jobs.DEADLINE), "9" * 5000, "no number of seconds"),
         (("spec",), [], "spec is a list, not a mapping"),
