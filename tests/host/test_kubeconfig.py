@@ -108,7 +108,7 @@ def test_without_the_variable_it_is_the_file_at_home(tmp_path):
     assert found().server == "http://home.test:1"
 
 
-@pytest.mark.parametrize("variable", ["", ":", "/proc/nowhere", "/proc/nowhere:"])
+@pytest.mark.parametrize("variable", ["", ":", "/nowhere", "/nowhere:"])
 def test_where_there_is_none_that_is_said(monkeypatch, variable):
     monkeypatch.setenv("KUBECONFIG", variable)
     with pytest.raises(kubeconfig.NoCluster, match="there is none in .*, and this is no pod of a cluster"):
