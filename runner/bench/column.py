@@ -11,9 +11,8 @@ import io
 import itertools
 import json
 import re
-from collections import namedtuple
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional, Tuple, cast
+from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, cast
 
 from runner.contract import files
 from runner.contract.errors import InputError, Unsupported
@@ -38,8 +37,12 @@ _OTHER_FORMS = {
     b"\xfe\xff": "it is UTF-16; save it as UTF-8",
 }
 
-# One cell: ``place`` says where it stands, as far as the form of the file knows lines.
-_Cell = namedtuple("_Cell", "place value")
+
+class _Cell(NamedTuple):
+    """One cell; ``place`` says where it stands, as far as the form of the file knows lines."""
+
+    place: str
+    value: Any
 
 
 class _Bare(str):

@@ -6,6 +6,7 @@ import platform
 import re
 import sys
 from importlib import metadata
+from typing import List, Mapping
 
 from runner.bench import cgroups, hostfacts
 from runner.bench.variables import is_setting
@@ -51,7 +52,7 @@ def variables(environment):
     }
 
 
-def replaced(given, launch):
+def replaced(given: Mapping[str, str], launch: Mapping[str, str]) -> List[str]:
     """Return a line for each setting of the user's, in ``given``, that a launch replaces by its own."""
     return [
         f"{name} was {printable(given[name], 80)}, this launch sets {value}"
@@ -86,7 +87,7 @@ def distributions():
     return found
 
 
-def files_of(distribution):
+def files_of(distribution: metadata.Distribution) -> List[metadata.PackagePath]:
     """Return the files that a distribution's RECORD lists, each with its hash; none where there is no RECORD, or a damaged one."""
     try:
         return [file for file in distribution.files or () if file.parts] if distribution.read_text("RECORD") else []

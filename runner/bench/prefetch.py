@@ -19,7 +19,7 @@ from runner.contract import arguments as flags
 from runner.contract import publish, strictjson
 from runner.contract.errors import DoesNotFit, InputError, KitError, PublishFailed, Unreachable
 from runner.contract.files import read_bytes, reason, sha256_of_file
-from runner.contract.request import read_request
+from runner.contract.request import Model, read_request
 from runner.contract.secrets import remember
 from runner.contract.text import printable
 
@@ -91,7 +91,7 @@ def marker(folder, model):
     return os.path.join(_repository_folder(folder, model), f".complete-{model.revision}")
 
 
-def _is_marked(folder, model):
+def _is_marked(folder: str, model: Model) -> bool:
     """Return whether a model is whole in ``folder``. Raises ``InputError`` for a marker that does not say so of this model."""
     path = marker(folder, model)
     if not os.path.lexists(path):

@@ -42,7 +42,7 @@ _MODULE = (".py", ".so")
 
 @dataclass
 class Findings:
-    """What was found: of other origin (a launch is refused), and what can change a measurement (a launch is flagged)."""
+    """What was found. ``shadowed``, ``unrecorded`` and ``injected`` refuse a launch, ``interpreter`` flags it."""
 
     # module, or package, to the place that it comes from
     shadowed: Dict[str, str] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Findings:
     unrecorded: List[str] = field(default_factory=list)
     # what runs code in every Python here, and is of no locked package
     injected: List[str] = field(default_factory=list)
-    # variables and files that can change a measurement
+    # variables and files that can change a measurement, each with its value or its first characters
     interpreter: Dict[str, str] = field(default_factory=dict)
     # all variables of Python and of the dynamic linker
     variables: Dict[str, str] = field(default_factory=dict)

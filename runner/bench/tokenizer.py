@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from typing import Any, Dict
 
 from runner.bench import checkpoint
 from runner.contract import files
@@ -24,8 +25,8 @@ def own(folder, vocab_size, pinned):
     return _wrapped(read(folder, vocab_size, pinned))
 
 
-def read(folder, vocab_size, pinned):
-    """Return the tokenizer of a model folder, from its tokenizer.json alone: no code and no class named there is used.
+def read(folder: str, vocab_size: int, pinned: Dict[str, str]) -> Any:
+    """Return the ``tokenizers.Tokenizer`` of a model folder, from its tokenizer.json alone: no code and no class named there is used.
 
     ``pinned`` maps names of the model's large files to their sha256. Raises ``InputError`` for a file that is missing, damaged,
     not the pinned one, or another model's: one without BLOOM's special tokens, or with an id that ``vocab_size`` embeddings lack.

@@ -11,6 +11,7 @@ import os
 import re
 import time
 from contextlib import contextmanager
+from typing import Any, ContextManager, Dict, Iterator, List, Tuple
 
 from runner.bench import checkpoint, hostfacts
 from runner.contract import files
@@ -114,10 +115,10 @@ class CheckpointWeights:
         if _STORED_HEAD in found and rank == 0:
             self._refuse_other_head(found[_STORED_HEAD], found[_EMBEDDINGS])
 
-    def _open(self, path):
+    def _open(self, path: str) -> ContextManager[Any]:
         return (_open_safetensors if self.format == "safetensors" else _open_bin)(path)
 
-    def _refuse_other_head(self, head_path, embeddings_path):
+    def _refuse_other_head(self, head_path: str, embeddings_path: str) -> None:
         """Raise ``InputError`` if a stored LM head is not the word embeddings: this kit measures tied models alone."""
         import torch
 
@@ -161,7 +162,7 @@ def source(request, folder):
     return CheckpointWeights(folder, request.model.files)
 
 
-def verify(folder, pinned):
+def verify(folder: str, pinned: Dict[str, str]) -> checkpoint.Verified:
     """Compare every weight file of ``folder`` with its pinned sha256, before anything opens it; return what was compared.
 
     Raises ``InputError`` for a file that is not the pinned one, and for a pickle that is not pinned: loading it safely
@@ -264,7 +265,7 @@ def _shift_right(z, bits):
 
 
 @contextmanager
-def _opened(path):
+def _opened(path: str) -> Iterator[str]:
     """Yield a path to the file that was opened: libraries that open the path again get this file, never a FIFO or another."""
     try:
         file = files.open_regular(path)
@@ -275,7 +276,7 @@ def _opened(path):
 
 
 @contextmanager
-def _open_safetensors(path):
+def _open_safetensors(path: str) -> Iterator[Any]:
     import safetensors
 
     with _opened(path) as opened:
@@ -288,7 +289,7 @@ def _open_safetensors(path):
 
 
 @contextmanager
-def _open_bin(path):
+def _open_bin(path: str) -> Iterator["_Bin"]:
     """Yield a ``*.bin`` as a mapping of tensors, without running code from it: ``weights_only``, mapped from disk where it can be."""
     import torch
 
@@ -310,13 +311,13 @@ def _open_bin(path):
 class _Bin:
     """The tensors of a ``*.bin``, with the words of safetensors."""
 
-    def __init__(self, tensors):
+    def __init__(self, tensors: Dict[str, Any]) -> None:
         self._tensors = tensors
 
-    def keys(self):
+    def keys(self) -> List[str]:
         return list(self._tensors)
 
-    def get_slice(self, key):
+    def get_slice(self, key: str) -> Any:
         return self._tensors[key]
 
 
@@ -335,7 +336,7 @@ def _names(key):
     return [name, "lm_head.weight"] if name == _EMBEDDINGS else [name]
 
 
-def _shape(stored):
+def _shape(stored: Any) -> Tuple[int, ...]:
     return tuple(stored.get_shape() if hasattr(stored, "get_shape") else stored.shape)
 
 

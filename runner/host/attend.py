@@ -27,7 +27,7 @@ from runner.host import evidence, images, jobs, logbook, phases, refusal, runs
 from runner.host.again import command
 from runner.host.cluster import Refused, Unanswered
 from runner.host.credentials import at_a_terminal
-from runner.host.diagnosis import ending
+from runner.host.diagnosis import Observed, ending
 from runner.host.diagnosis.problem import name_of
 from runner.host.logbook import Log
 from runner.host.runs import Run
@@ -231,7 +231,7 @@ class Attendance:
         )
         run.done = True
 
-    def _refuse(self, run, observed, other):
+    def _refuse(self, run: Run, observed: Observed, other: images.Started) -> None:
         """End following a run of which a container has another image than the one that was asked for; its logs are not kept."""
         told = (
             f"the container {other.container} of {other.pod} runs the image {printable(other.reported, 300)}, and sha256:{other.asked}"
@@ -338,7 +338,7 @@ class Attendance:
                 f"{run.name}: {len(whole)} whole result{'s' if len(whole) > 1 else ''} in its log: {', '.join(sorted(whole))}."
             )
 
-    def _tell_images(self, run, observed):
+    def _tell_images(self, run: Run, observed: Observed) -> None:
         """Say where the image that ran cannot be held beside the one that was asked for."""
         found = images.started(run.images, observed.pods)
         unknown = next((one for one in found if one.digest is None), None)

@@ -72,7 +72,7 @@ _PATIENCE = {
     "request": "how long an answer may take, and a credential plugin where there is no terminal",
     "passing": "how long to try again what a server says passes (429, 5xx), or does not answer; 15 s where it never has",
     "watch": "how long a watch is asked to last",
-    "silence": "how long a watch may say nothing, more than it lasts",
+    "silence": "seconds without a byte after which a watch counts as dead; keep it above --watch-timeout-s",
     "log": "how long a log may say nothing before it is opened again",
 }
 

@@ -67,7 +67,7 @@ def read(places):
     ]
 
 
-def _files(place):
+def _files(place: Path) -> list[Path]:
     if not os.path.lexists(place):
         render = shlex.join(["python", "-m", "runner", "render", "--out", str(place)])
         raise InputError(f"{place} does not exist. Render it: `{render}`.")
@@ -79,7 +79,7 @@ def _files(place):
         raise InputError(f"{place} cannot be read: {files.reason(problem)}. Check the path.") from None
 
 
-def _documents(file):
+def _documents(file: Path) -> list[dict[str, Any]]:
     raw = files.read_bytes(file, kubeyaml.MAX_BYTES, InputError, "Render it again.")
     try:
         found = []
@@ -97,7 +97,7 @@ def _documents(file):
     return things
 
 
-def _is_nothing(document):
+def _is_nothing(document: Any) -> bool:
     """Return whether a document is empty, or for kustomize alone."""
     return document is None or (isinstance(document, dict) and document.get("kind") == "Kustomization")
 
@@ -326,7 +326,7 @@ def _frames_command(container, thing, since):
     return {**({"command": command} if command else {}), "args": [*before, *arguments]}
 
 
-def _words(line):
+def _words(line: list[str]) -> list[str]:
     """Return the words of a shell line, none of one that a shell would refuse."""
     try:
         return shlex.split("".join(line))

@@ -13,7 +13,9 @@ import os
 import re
 import threading
 import time
+from collections.abc import Iterator
 from datetime import datetime, timezone
+from typing import TextIO
 
 from runner.contract import files, frame, secrets
 from runner.contract.errors import DamagedResult
@@ -177,7 +179,7 @@ class Log(threading.Thread):
         return True
 
 
-def _masked(line):
+def _masked(line: bytes) -> bytes:
     """Return a line with the secrets in it masked, and a line of a frame as it is."""
     text = line.decode("utf-8", errors="surrogateescape")
     if _OF_A_FRAME.fullmatch(text):
@@ -202,7 +204,7 @@ def _time(line):
         return None
 
 
-def _pieces(text):
+def _pieces(text: TextIO) -> Iterator[str]:
     """Yield the lines of a text, one that is longer than any that this module keeps in pieces."""
     while piece := text.readline(_MAX_KEPT):
         yield piece
