@@ -17,15 +17,15 @@ try:
     from runner import __version__ as version
     from runner.contract import secrets, streams
     from runner.contract.errors import Interrupted, KitError, OutputLost, Unsupported, UsageError, all_errors
-    from runner.contract.text import printable
-except (
-    ImportError
-) as problem:  # Python's own library alone is needed here: a random.py in this folder stands before Python's
+    from runner.contract.text import first_line, printable
+except ImportError as problem:
+    # Python's own library alone is needed here: a random.py in this folder stands before Python's
     sys.stderr.write(
         f"runner: Python's own library cannot be imported: {str(problem)[:300]!a}. Remove the file that it names, take its folder"
         " off PYTHONPATH, or start in another folder.\n"
     )
-    sys.exit(10)  # errors.Unsupported
+    # errors.Unsupported, which cannot be imported either
+    sys.exit(10)
 
 # Each verb's module offers main(arguments) -> exit code. An image holds no runner.host.
 VERBS = {
@@ -106,7 +106,6 @@ def _defect(problem: BaseException) -> int:
     """Say that an exception which nobody expected is a defect of the kit, keep its traceback in a file, and return the exit code."""
     lines = traceback.format_exception(type(problem), problem, problem.__traceback__)
     told = secrets.mask(f"bloomz-bench {version}, Python {sys.version}\n{shlex.join(sys.argv)}\n\n{''.join(lines)}")
-    first = (str(problem).splitlines() or [""])[0]
     try:
         handle, path = tempfile.mkstemp(prefix="bloomz-bench-defect-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
@@ -118,7 +117,7 @@ def _defect(problem: BaseException) -> int:
             f"The traceback stands above, since no file could be written ({refusal.strerror}); send it with a report."
         )
     print(
-        f"runner: this is a defect of the kit: {type(problem).__name__}: {printable(first, 300)}. {kept}"
+        f"runner: this is a defect of the kit: {type(problem).__name__}: {first_line(problem)}. {kept}"
         " Files that were there before are as they were.",
         file=sys.stderr,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import sys
 from typing import Callable, Iterator
@@ -72,7 +73,7 @@ def main(arguments):
         requests = [read_request(path) for path in paths]
         _take_up(options.results)
         for request in requests:
-            session.run(request, places, lambda text, case=request.case: _show(case, text), published)
+            session.run(request, places, functools.partial(_show, request.case), published)
     return 0
 
 
@@ -118,5 +119,5 @@ def _last_words(path: str | None) -> Iterator[Callable[[str], None]]:
     leave()
 
 
-def _show(case, text):
+def _show(case: str, text: str) -> None:
     print(f"[{case}] {printable(text)}", file=sys.stderr, flush=True)

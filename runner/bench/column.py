@@ -11,14 +11,13 @@ import io
 import itertools
 import json
 import re
-from collections import namedtuple
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from runner.contract import files
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.request import Dataset
-from runner.contract.text import printable
+from runner.contract.text import first_line, printable
 
 _SHOWN = 80  # characters of a foreign cell or name that a message shows
 _NAMED = 20  # columns that a message names
@@ -43,8 +42,12 @@ _OTHER_FORMS = {
 # What separates cells where a spreadsheet writes no commas.
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
-# One cell: ``place`` says where it stands, as far as the form of the file knows lines.
-_Cell = namedtuple("_Cell", "place value")
+
+class _Cell(NamedTuple):
+    """One cell; ``place`` says where it stands, as far as the form of the file knows lines."""
+
+    place: str
+    value: Any
 
 
 class _Bare(str):
@@ -273,7 +276,7 @@ def _parquet(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]
         table = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(file.read()))
         schema = table.schema_arrow
     except Exception as problem:  # pyarrow raises a dozen classes for damaged files
-        raise _damaged(path, "parquet", _first_line(problem)) from None
+        raise _damaged(path, "parquet", first_line(problem)) from None
     _check_header(path, column, schema.names)
     kind = schema.field(column).type
     if not _is_text(pyarrow, kind):
@@ -285,7 +288,7 @@ def _parquet(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]
             for value in batch.column(batch.schema.get_field_index(column)).to_pylist():
                 yield _Cell("", value)
     except Exception as problem:  # as above, and UnicodeDecodeError
-        raise _damaged(path, "parquet", _first_line(problem)) from None
+        raise _damaged(path, "parquet", first_line(problem)) from None
 
 
 def _is_text(pyarrow: Any, kind: Any) -> bool:
@@ -293,11 +296,6 @@ def _is_text(pyarrow: Any, kind: Any) -> bool:
     kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
     is_view = getattr(pyarrow.types, "is_string_view", lambda kind: False)  # since pyarrow 16
     return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or is_view(kind))
-
-
-def _first_line(problem: Exception) -> str:
-    lines = str(problem).splitlines()
-    return printable(lines[0].rstrip(".") if lines else "the file is damaged", 300)
 
 
 _READERS = {"csv": _csv, "json": _json, "parquet": _parquet}

@@ -6,14 +6,12 @@ import platform
 import re
 import sys
 from importlib import metadata
+from typing import List, Mapping
 
 from runner.bench import cgroups, hostfacts
-from runner.bench.variables import Settings
+from runner.bench.variables import is_setting
 from runner.contract.secrets import is_secret_name, mask
 from runner.contract.text import printable
-
-# Variables that can change a measurement; nothing else of the environment is written down, it may hold secrets.
-RECORDED = Settings()
 
 # What each host numbers or names by itself, so that hosts of one launch may differ in it: the devices that a pod was given, which
 # the vendors' device plugins set in it (habanalabs-k8s-device-plugin@6b77f8c server.go), and the network's interfaces.
@@ -46,15 +44,15 @@ def describe():
 
 
 def variables(environment):
-    """Return those variables of ``environment`` that can change a measurement, secrets masked."""
+    """Return those variables of ``environment`` that can change a measurement, secrets masked. No other may be written down."""
     return {
         name: mask(value)
         for name, value in sorted(environment.items())
-        if name in RECORDED and not is_secret_name(name)
+        if is_setting(name) and not is_secret_name(name)
     }
 
 
-def replaced(given, launch):
+def replaced(given: Mapping[str, str], launch: Mapping[str, str]) -> List[str]:
     """Return a line for each setting of the user's, in ``given``, that a launch replaces by its own."""
     return [
         f"{name} was {printable(given[name], 80)}, this launch sets {value}"
@@ -89,7 +87,7 @@ def distributions():
     return found
 
 
-def files_of(distribution):
+def files_of(distribution: metadata.Distribution) -> List[metadata.PackagePath]:
     """Return the files that a distribution's RECORD lists, each with its hash; none where there is no RECORD, or a damaged one."""
     try:
         return [file for file in distribution.files or () if file.parts] if distribution.read_text("RECORD") else []

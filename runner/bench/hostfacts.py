@@ -49,7 +49,7 @@ def usable_cores():
     return len(os.sched_getaffinity(0))
 
 
-def threads():
+def threads() -> int:
     """Return how many threads this process can run at once: one for each core, no more than a quota of its time leaves."""
     quota = cgroups.cores()
     return usable_cores() if quota is None else max(1, min(usable_cores(), int(quota)))

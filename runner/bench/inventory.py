@@ -6,12 +6,14 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Optional, Tuple
 
 from runner.bench import provenance
 from runner.bench.environment import distributions, files_of, normalised, release
 from runner.contract import strictjson
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import open_regular, read_bytes
+from runner.contract.request import Stack
 from runner.contract.text import printable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,7 +160,7 @@ def _record_sha256(distribution):
     return hashlib.sha256((distribution.read_text("RECORD") or "").encode()).hexdigest()
 
 
-def _requirements(stack, root):
+def _requirements(stack: Stack, root: Path) -> Tuple[Optional[str], str]:
     """Return name and text of the file that the request names by its hash; None and nothing where this place has none.
 
     BLOOMZ_BENCH_REQUIREMENTS names it where the stacks' folders are not beside the runner.

@@ -29,9 +29,8 @@ LINE_CHARACTERS = 10_000  # of a line in the log; what is longer is taken as sev
 # pdsh names the host before each line of it. It tells a host whose command failed, and waits for the others all the same.
 _HOST = re.compile(r"^[\w.-]+: (?=@bench)")
 _LOST = re.compile(r"pdsh@[\w.-]+: [\w.-]+: ssh exited with exit code [1-9]")
-STRANGERS = (
-    100  # connections of others that may wait in a lifeline's queue: its port is open to whoever reaches this host
-)
+# Connections of others that may wait in a lifeline's queue: its port is open to whoever reaches this host.
+STRANGERS = 100
 END_S = 10  # how long a launcher may take to notice that its ranks are gone
 
 # Without --hostfile DeepSpeed reads this file where it is there, and starts its ranks over ssh (deepspeed/launcher/runner.py).

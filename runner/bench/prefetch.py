@@ -15,10 +15,11 @@ import time
 from collections import namedtuple
 
 from runner.bench import checkpoint
+from runner.contract import arguments as flags
 from runner.contract import publish, strictjson
 from runner.contract.errors import DoesNotFit, InputError, KitError, PublishFailed, Unreachable
 from runner.contract.files import read_bytes, reason, sha256_of_file
-from runner.contract.request import read_request
+from runner.contract.request import Model, read_request
 from runner.contract.secrets import remember
 from runner.contract.text import printable
 
@@ -58,17 +59,9 @@ def parser():
         "--token-file", metavar="FILE", help="a file with a token of the hub; none if it is not there"
     )
     described.add_argument(
-        "--wait-s", type=_seconds, metavar="SECONDS", help="fetch nothing; wait until another has, at most so long"
+        "--wait-s", type=flags.seconds, metavar="SECONDS", help="fetch nothing; wait until another has, at most so long"
     )
     return described
-
-
-def _seconds(text):
-    """Return a number of seconds; ``nan`` would wait for ever, since it is neither less nor more than anything."""
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError(text)
-    return value
 
 
 def main(arguments):
@@ -80,10 +73,9 @@ def main(arguments):
     if options.wait_s is not None:
         _wait(options.models, models, options.wait_s)
         return 0
+    # images are offline by their variables, which the hub's client reads when it is imported
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        os.environ.pop(
-            name, None
-        )  # images are offline by their variables, which the hub's client reads when it is imported
+        os.environ.pop(name, None)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     token = _token(options.token_file)
     found = [(model, _fetch(options.models, model, token)) for model in models]
@@ -99,7 +91,7 @@ def marker(folder, model):
     return os.path.join(_repository_folder(folder, model), f".complete-{model.revision}")
 
 
-def _is_marked(folder, model):
+def _is_marked(folder: str, model: Model) -> bool:
     """Return whether a model is whole in ``folder``. Raises ``InputError`` for a marker that does not say so of this model."""
     path = marker(folder, model)
     if not os.path.lexists(path):

@@ -1,12 +1,16 @@
 """What can be refused on a host before anything is loaded: packages, weight files and the dataset are those of the request."""
 
-from collections import namedtuple
+from typing import Any, Dict, NamedTuple
 
 from runner.bench import checkpoint, column, inventory, tokenizer, weights
 from runner.contract.errors import InputError
 
-# inventory: of the installed packages; weights: the ``checkpoint.Verified`` weight files, none for dummy weights
-Found = namedtuple("Found", "inventory weights")
+
+class Found(NamedTuple):
+    """What ``inventory.describe`` tells of the installed packages, and the weight files that were compared, none for dummy weights."""
+
+    inventory: Dict[str, Any]
+    weights: checkpoint.Verified
 
 
 def check(request, model_dir, dataset_file, show):

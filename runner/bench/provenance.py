@@ -48,17 +48,18 @@ _MODULE = (".py", ".so")
 
 @dataclass
 class Findings:
-    """What was found: of other origin (a launch is refused), and what can change a measurement (a launch is flagged)."""
+    """What was found. ``shadowed``, ``unrecorded`` and ``injected`` refuse a launch, ``interpreter`` flags it."""
 
-    shadowed: Dict[str, str] = field(default_factory=dict)  # module, or package, to the place that it comes from
-    unrecorded: List[str] = field(
-        default_factory=list
-    )  # locked packages that list no files, so that nothing was compared
-    injected: List[str] = field(
-        default_factory=list
-    )  # what runs code in every Python here, and is of no locked package
-    interpreter: Dict[str, str] = field(default_factory=dict)  # variables and files that can change a measurement
-    variables: Dict[str, str] = field(default_factory=dict)  # all variables of Python and of the dynamic linker
+    # module, or package, to the place that it comes from
+    shadowed: Dict[str, str] = field(default_factory=dict)
+    # locked packages that list no files, so that nothing was compared
+    unrecorded: List[str] = field(default_factory=list)
+    # what runs code in every Python here, and is of no locked package
+    injected: List[str] = field(default_factory=list)
+    # variables and files that can change a measurement, each with its value or its first characters
+    interpreter: Dict[str, str] = field(default_factory=dict)
+    # all variables of Python and of the dynamic linker
+    variables: Dict[str, str] = field(default_factory=dict)
 
 
 class _Package:

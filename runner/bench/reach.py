@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import math
 import socket
 import sys
 import time
 
 from runner.bench import hosts
+from runner.contract import arguments as flags
 from runner.contract.errors import InputError, Unreachable
 from runner.contract.text import printable
 
 TRY_S = 5  # how long one attempt may take, and how long to rest between two
-MOST_S = 7 * 86400  # a week: a longer wait is a mistake of the keyboard
 
 
 def parser():
@@ -25,27 +24,11 @@ def parser():
         epilog="Exit codes: see `python -m runner --help`.",
     )
     described.add_argument("hostfile", metavar="HOSTFILE", help="a line ADDRESS slots=N for each host")
-    described.add_argument("--port", type=port, required=True, metavar="PORT")
-    described.add_argument("--within-s", type=seconds, default=300, metavar="SECONDS", help="default: %(default)s")
+    described.add_argument("--port", type=flags.port, required=True, metavar="PORT")
+    described.add_argument(
+        "--within-s", type=flags.seconds, default=300, metavar="SECONDS", help="default: %(default)s"
+    )
     return described
-
-
-def port(text: str) -> int:
-    """Return a port's number. Raises ``ArgumentTypeError``."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 1 to 65535")
-    return int(text)
-
-
-def seconds(text: str) -> float:
-    """Return a time to wait, in seconds. Raises ``ArgumentTypeError`` for what is no number, less than 0 or without an end."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= MOST_S:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time to wait: give seconds from 0 to {MOST_S}")
-    return value
 
 
 def main(arguments):

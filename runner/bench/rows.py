@@ -50,8 +50,8 @@ class Rows:
     def publish(self) -> str | None:
         """Publish the rows; return the name of the file that holds them, None where there are none.
 
-        Where a disk has no room for a second copy the file that ranks wrote gets the name, and where the folder takes no new name
-        it stays under its own.
+        On a disk without room for a second copy, the file that the ranks wrote gets the published name. In a folder that takes no
+        new name, that file stays under its own name.
         """
         rows = self.read()
         if not rows:

@@ -8,28 +8,28 @@ import secrets
 import sys
 import tempfile
 import time
-from collections import namedtuple
 from datetime import datetime, timezone
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from runner.bench import checks, deaths, devices, engines, environment, hostfacts, hosts, launcher, preflight
 from runner.bench.rows import Rows
 from runner.bench.worker import ERROR
 from runner.contract import frame, publish, signals, strictjson, unfinished
 from runner.contract import result as results
-from runner.contract.errors import (
-    Interrupted,
-    KitError,
-    LaunchFailed,
-    PublishFailed,
-    by_exit_code,
-)
+from runner.contract.errors import Interrupted, KitError, LaunchFailed, PublishFailed, by_exit_code
 from runner.contract.estimator import latency_s
+from runner.contract.request import Request
 from runner.contract.secrets import mask_json
 from runner.contract.text import printable
 
-# Where things lie on this machine; a request names what they are and never where.
-Places = namedtuple("Places", "results model_dir dataset_file hostfile", defaults=(None,))
+
+class Places(NamedTuple):
+    """Where things lie on this machine; a request names what they are and never where."""
+
+    results: str
+    model_dir: str | None
+    dataset_file: str | None
+    hostfile: str | None = None
 
 
 class _Attempt:
@@ -37,9 +37,9 @@ class _Attempt:
 
     def __init__(
         self,
-        request: Any,
-        places: Any,
-        there: Any,
+        request: Request,
+        places: Places,
+        there: list[hosts.Host],
         found: preflight.Found,
         manner: publish.Manner,
         show: Callable[[str], None],
@@ -122,7 +122,7 @@ class _Attempt:
                 os.rmdir(folder)
 
 
-def run(request, places, show, published):
+def run(request: Request, places: Places, show: Callable[[str], None], published: Callable[[str], None]) -> None:
     """Run one request to its end.
 
     ``show`` prints one line of progress, ``published`` is called with the path of the result, however the attempt ended.
@@ -161,7 +161,9 @@ def run(request, places, show, published):
     _publish(attempt, "complete")
 
 
-def _check_before(request, places, device_module, show) -> tuple[preflight.Found, publish.Manner]:
+def _check_before(
+    request: Request, places: Places, device_module: Any, show: Callable[[str], None]
+) -> tuple[preflight.Found, publish.Manner]:
     """Refuse what can be refused before anything is loaded.
 
     Returns what ``preflight`` found, and how the folder of the results takes files.
@@ -178,7 +180,7 @@ def _check_before(request, places, device_module, show) -> tuple[preflight.Found
     return found, publish.probe(os.path.join(places.results, request.id), size)
 
 
-def _bytes_of_a_result(request) -> int:
+def _bytes_of_a_result(request: Request) -> int:
     """Return how large a result of a request becomes, rather too large: ids and durations of each token, and what is fixed."""
     new = request.workload.output_tokens
     of_a_launch = 40_000 + 4_000 * request.devices + 120 * new + 30 * request.workload.batch_size * new

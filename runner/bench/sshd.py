@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 
-from runner.bench.reach import port
+from runner.contract import arguments as flags
 from runner.contract.errors import InputError, LaunchFailed
 
 # what describes a process or a login, and is wrong in another one
@@ -26,7 +26,7 @@ def parser():
         description="Serve ssh for this user alone, with its environment, until stopped. For pods of one run on several nodes.",
         epilog="Exit codes: see `python -m runner --help`.",
     )
-    described.add_argument("--port", type=port, default=2222, metavar="PORT", help="default: %(default)s")
+    described.add_argument("--port", type=flags.port, default=2222, metavar="PORT", help="default: %(default)s")
     described.add_argument("--keys", required=True, metavar="FOLDER", help="folder with the file authorized_keys")
     return described
 

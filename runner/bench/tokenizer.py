@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+from typing import Any, Dict
 
 from runner.bench import checkpoint
 from runner.contract import files
 from runner.contract.errors import InputError
-from runner.contract.text import printable
+from runner.contract.text import first_line
 
 # ids of BLOOM's special tokens, as its published configs say, and their texts
 UNKNOWN, BEGIN, END, PADDING = (checkpoint.SPECIAL_IDS[f"{name}_token_id"] for name in ("unk", "bos", "eos", "pad"))
@@ -24,8 +25,8 @@ def own(folder, vocab_size, pinned):
     return _wrapped(read(folder, vocab_size, pinned))
 
 
-def read(folder, vocab_size, pinned):
-    """Return the tokenizer of a model folder, from its tokenizer.json alone: no code and no class named there is used.
+def read(folder: str, vocab_size: int, pinned: Dict[str, str]) -> Any:
+    """Return the ``tokenizers.Tokenizer`` of a model folder, from its tokenizer.json alone: no code and no class named there is used.
 
     ``pinned`` maps names of the model's large files to their sha256. Raises ``InputError`` for a file that is missing, damaged,
     not the pinned one, or another model's: one without BLOOM's special tokens, or with an id that ``vocab_size`` embeddings lack.
@@ -44,8 +45,7 @@ def read(folder, vocab_size, pinned):
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as problem:  # plain Exception, or a panic of the extension module, which is no Exception
-        first = printable((str(problem).splitlines() or [type(problem).__name__])[0], 200)
-        raise InputError(f"{path} is no whole tokenizer ({first}). Fetch it again.") from None
+        raise InputError(f"{path} is no whole tokenizer ({first_line(problem, 200)}). Fetch it again.") from None
     ids = tokenizer.get_vocab(with_added_tokens=True)
     special = {token: ids.get(token) for token in SPECIAL}
     if list(special.values()) != [UNKNOWN, BEGIN, END, PADDING] or max(ids.values()) >= vocab_size:

@@ -145,8 +145,6 @@ _FAMILIES = re.compile(r"(TORCHINDUCTOR|TORCHDYNAMO)_[A-Z][A-Z0-9_]*")
 NAMES = frozenset((*_PROCESSOR, *_GPU, *_TORCH, *_GAUDI))
 
 
-class Settings:
-    """The names of all settings that a library of a stack reads: ``name in Settings()``."""
-
-    def __contains__(self, name: object) -> bool:
-        return name in NAMES or _FAMILIES.fullmatch(str(name)) is not None
+def is_setting(name: str) -> bool:
+    """Return whether a variable is a setting that a library of a stack reads."""
+    return name in NAMES or _FAMILIES.fullmatch(name) is not None

@@ -11,12 +11,13 @@ import os
 import re
 import time
 from contextlib import contextmanager
+from typing import Any, ContextManager, Dict, Iterator, List, Tuple
 
 from runner.bench import checkpoint, hostfacts
 from runner.contract import files
 from runner.contract.architecture import BYTES_PER_ELEMENT, shard_shape
 from runner.contract.errors import InputError, LaunchFailed
-from runner.contract.text import printable
+from runner.contract.text import first_line, printable
 
 PROGRESS_S = 5
 BLOCK_ELEMENTS = 1 << 18  # 2 MiB of int64 scratch, inside a core's second-level cache
@@ -24,9 +25,8 @@ BLOCK_ELEMENTS = 1 << 18  # 2 MiB of int64 scratch, inside a core's second-level
 HEAD_ROWS = 1 << 12  # of a stored head, compared at a time
 
 _EMBEDDINGS = "transformer.word_embeddings.weight"
-_STORED_HEAD = (
-    "the stored head"  # beside the parameters' names: ``lm_head.weight`` is a sharded model's cut of the embeddings
-)
+# Stands beside the parameters' names: ``lm_head.weight`` is a sharded model's cut of the embeddings.
+_STORED_HEAD = "the stored head"
 
 # SplitMix64 (Steele, Lea, Flood 2014): the golden-ratio step and the two mixing multipliers, as signed 64-bit numbers.
 _STEP, _MIX_1, _MIX_2 = (value - (1 << 64) for value in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
@@ -111,15 +111,14 @@ class CheckpointWeights:
             raise InputError(
                 f"{self.folder} lacks {len(missing)} of {len(targets)} tensors, {missing[0]} first. Fetch it again, whole."
             )
-        if (
-            _STORED_HEAD in found and rank == 0
-        ):  # one rank is enough to tell, and the head is as large as the embeddings
+        # one rank is enough to tell, and the head is as large as the embeddings
+        if _STORED_HEAD in found and rank == 0:
             self._refuse_other_head(found[_STORED_HEAD], found[_EMBEDDINGS])
 
-    def _open(self, path):
+    def _open(self, path: str) -> ContextManager[Any]:
         return (_open_safetensors if self.format == "safetensors" else _open_bin)(path)
 
-    def _refuse_other_head(self, head_path, embeddings_path):
+    def _refuse_other_head(self, head_path: str, embeddings_path: str) -> None:
         """Raise ``InputError`` if a stored LM head is not the word embeddings: this kit measures tied models alone."""
         import torch
 
@@ -163,7 +162,7 @@ def source(request, folder):
     return CheckpointWeights(folder, request.model.files)
 
 
-def verify(folder, pinned):
+def verify(folder: str, pinned: Dict[str, str]) -> checkpoint.Verified:
     """Compare every weight file of ``folder`` with its pinned sha256, before anything opens it; return what was compared.
 
     Raises ``InputError`` for a file that is not the pinned one, and for a pickle that is not pinned: loading it safely
@@ -267,7 +266,7 @@ def _shift_right(z, bits):
 
 
 @contextmanager
-def _opened(path):
+def _opened(path: str) -> Iterator[str]:
     """Yield a path to the file that was opened: libraries that open the path again get this file, never a FIFO or another."""
     try:
         file = files.open_regular(path)
@@ -278,7 +277,7 @@ def _opened(path):
 
 
 @contextmanager
-def _open_safetensors(path):
+def _open_safetensors(path: str) -> Iterator[Any]:
     import safetensors
 
     with _opened(path) as opened:
@@ -291,7 +290,7 @@ def _open_safetensors(path):
 
 
 @contextmanager
-def _open_bin(path):
+def _open_bin(path: str) -> Iterator["_Bin"]:
     """Yield a ``*.bin`` as a mapping of tensors, without running code from it: ``weights_only``, mapped from disk where it can be."""
     import torch
 
@@ -313,20 +312,20 @@ def _open_bin(path):
 class _Bin:
     """The tensors of a ``*.bin``, with the words of safetensors."""
 
-    def __init__(self, tensors):
+    def __init__(self, tensors: Dict[str, Any]) -> None:
         self._tensors = tensors
 
-    def keys(self):
+    def keys(self) -> List[str]:
         return list(self._tensors)
 
-    def get_slice(self, key):
+    def get_slice(self, key: str) -> Any:
         return self._tensors[key]
 
 
 def _refused(path, problem):
-    first = printable(str(problem).splitlines()[0], 200) if str(problem) else type(problem).__name__
+    told = first_line(problem, 200)
     return InputError(
-        f"{path} is refused: it is no whole, plain file of tensors ({first}). Fetch it again, or take safetensors."
+        f"{path} is refused: it is no whole, plain file of tensors ({told}). Fetch it again, or take safetensors."
     )
 
 
@@ -338,7 +337,7 @@ def _names(key):
     return [name, "lm_head.weight"] if name == _EMBEDDINGS else [name]
 
 
-def _shape(stored):
+def _shape(stored: Any) -> Tuple[int, ...]:
     return tuple(stored.get_shape() if hasattr(stored, "get_shape") else stored.shape)
 
 

@@ -175,9 +175,8 @@ class _Frame:
     __slots__ = ("begins", "cut", "parts", "place", "twice", "wrong")
 
     def __init__(self) -> None:
-        self.begins: list[
-            tuple[int, int, str]
-        ] = []  # bytes, parts, sha256: two that differ are enough to know that they do
+        # bytes, parts, sha256 of each first line; two that differ are enough to know that they do
+        self.begins: list[tuple[int, int, str]] = []
         self.parts: dict[int, tuple[int, int]] = {}
         self.place: tuple[int, int] | None = None
         self.cut: set[int] = set()

@@ -109,7 +109,8 @@ _REPOSITORY = rf"(?:{_DOMAIN}/)?{_COMPONENT}(?:/{_COMPONENT})*"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _FILE = r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}"
 _DNS_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_SUBDOMAIN = rf"{_DNS_LABEL}(?:\.{_DNS_LABEL})*"
+_NAME_PART = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_SUBDOMAIN = rf"{_NAME_PART}(?:\.{_NAME_PART})*"
 _LABEL_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _HUB_PART = r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 
@@ -168,7 +169,8 @@ REQUIREMENTS_FILE = _form(
 MANIFESTS_FOLDER = _form(rf"\.|{_DNS_LABEL}(?:/{_DNS_LABEL})*", "a folder below k8s/, such as multinode, or a dot")
 
 DNS_LABEL = _form(_DNS_LABEL, "at most 63 lower-case letters, digits and hyphens")
-SUBDOMAIN = _form(_SUBDOMAIN, "a name of lower-case letters, digits, dots and hyphens")
+# Kubernetes bounds the whole of such a name, and no part of it.
+SUBDOMAIN = _form(rf"(?=.{{1,253}}\Z){_SUBDOMAIN}", "at most 253 lower-case letters, digits, dots and hyphens")
 LABEL_KEY = _form(rf"(?:{_SUBDOMAIN}/)?{_LABEL_NAME}", "the key of a label, such as nvidia.com/gpu.product")
 LABEL_VALUE = _form(rf"(?:{_LABEL_NAME})?", "the value of a label: at most 63 letters, digits, dots, hyphens and _")
 RESOURCE = _form(rf"cpu|{_SUBDOMAIN}/{_LABEL_NAME}", "a resource of Kubernetes, such as nvidia.com/gpu")

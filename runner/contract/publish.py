@@ -56,7 +56,7 @@ def publish(path: str, content: bytes) -> Manner:
         return _publish(path, content)
     except OSError as problem:
         raise PublishFailed(
-            f"{path} could not be written: {_reason(problem, path)}. Free space or name another --results folder."
+            f"{path} could not be written: {_reason(problem)}. Free space or name another --results folder."
         ) from None
 
 
@@ -67,12 +67,12 @@ def move(source: str, path: str) -> Manner:
     """
     try:
         with open(source, "rb") as file:
-            file_synced = _synced(file.fileno())
+            file_synced = synced(file.fileno())
         manner = _named(source, path, file_synced)
         _remove(source)
         return manner
     except OSError as problem:
-        raise PublishFailed(f"{source} could not be renamed to {path}: {_reason(problem, path)}.") from None
+        raise PublishFailed(f"{source} could not be renamed to {path}: {_reason(problem)}.") from None
 
 
 def probe(folder: str, size: int) -> Manner:
@@ -93,7 +93,7 @@ def probe(folder: str, size: int) -> Manner:
                     os.rmdir(one)
     except OSError as problem:
         raise PublishFailed(
-            f"{folder} is no folder that can be written to; nothing was measured: {_reason(problem, path)}."
+            f"{folder} is no folder that can be written to; nothing was measured: {_reason(problem)}."
             f" A file of {size:,} bytes was tried there. Free space, or name another with --results."
         ) from None
 
@@ -114,7 +114,7 @@ def _publish(path: str, content: bytes) -> Manner:
         with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
-            file_synced = _synced(file.fileno())
+            file_synced = synced(file.fileno())
         return _named(temporary, path, file_synced)
     finally:
         _remove(temporary)
@@ -124,7 +124,7 @@ def _named(source: str, path: str, file_synced: bool) -> Manner:
     """Give a whole file its name, and sync the folder. Raises ``OSError``; then nothing has the name."""
     by = _place(source, path)
     try:
-        folder_synced = _sync_folder(os.path.dirname(path) or ".")
+        folder_synced = sync_folder(os.path.dirname(path) or ".")
     except OSError:
         if by == "rename":
             os.rename(path, source)
@@ -176,13 +176,13 @@ def _create(source: str, path: str) -> None:
         try:
             shutil.copyfileobj(whole, file)
             file.flush()
-            _synced(file.fileno())
+            synced(file.fileno())
         except BaseException:
             _remove(path)
             raise
 
 
-def _reason(problem: OSError, path: str) -> str:
+def _reason(problem: OSError) -> str:
     """Return why a file was not published; a claim that another writer holds, or left when it was killed, is named."""
     claim = str(problem.filename or "")
     if problem.errno == errno.EEXIST and claim.endswith(".claim"):
@@ -195,7 +195,7 @@ def _remove(path: str) -> None:
         os.unlink(path)
 
 
-def _synced(handle: int) -> bool:
+def synced(handle: int) -> bool:
     """Sync a file or folder; return False where the file system cannot. Raises ``OSError`` where the disk failed."""
     try:
         os.fsync(handle)
@@ -206,7 +206,8 @@ def _synced(handle: int) -> bool:
     return True
 
 
-def _sync_folder(folder: str) -> bool:
+def sync_folder(folder: str | os.PathLike[str]) -> bool:
+    """Make the names in a folder last through a crash; return False where the file system cannot. Raises ``OSError``."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as problem:
@@ -214,6 +215,6 @@ def _sync_folder(folder: str) -> bool:
             raise
         return False
     try:
-        return _synced(handle)
+        return synced(handle)
     finally:
         os.close(handle)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from typing import Any, Mapping
+from typing import Any, Mapping, Match, Pattern
 from urllib.parse import unquote
 
 MASK = "***"
@@ -70,7 +70,7 @@ _NAMED = re.compile(r"(?P<name>(?<![\w.-])-{0,2}[\w.][\w.-]*)(?P<mark>['\"]?\s*[
 _FLAG = re.compile(r"(?P<name>(?<![\w.-])--[\w.][\w.-]*)(?P<mark> +)(?P<quote>['\"]?)")
 _VALUE = re.compile(r"[^\s'\"&,;}\])]+")
 
-_remembered: set = set()
+_remembered: set[str] = set()
 
 
 def is_secret_name(name: str) -> bool:
@@ -121,7 +121,7 @@ def mask_json(value: Any, name: str = "") -> Any:
     return value
 
 
-def _without_values(text: str, pattern: re.Pattern) -> str:
+def _without_values(text: str, pattern: Pattern[str]) -> str:
     """Return ``NAME=***`` for each name that says secret; what stands after another name is looked at as well."""
     pieces: list[str] = []
     done = at = 0
@@ -136,8 +136,8 @@ def _without_values(text: str, pattern: re.Pattern) -> str:
             done = at = value.end()
 
 
-def _is_prose(found: re.Match, value: str) -> bool:
-    """Return whether what stands after a name is no secret: nothing, or a word, as in "the token: see below"."""
+def _is_prose(found: Match[str], value: str) -> bool:
+    """Return whether the text after a name is prose and no secret, as in "the token: see below", or a word such as none."""
     if value.lower() in _NO_SECRETS:
         return True
     mark = found["mark"]
@@ -148,7 +148,7 @@ _NO_SECRETS = {MASK, "none", "null", "true", "false", "yes", "no", "unresolved"}
 
 
 @functools.lru_cache(maxsize=4)
-def _values(remembered: frozenset, environment: tuple) -> list:
+def _values(remembered: frozenset[str], environment: tuple[tuple[str, str], ...]) -> list[str]:
     """Return the values to mask wherever they stand, the longest first: one may hold another.
 
     They are what was remembered, the values of variables whose names say secret, and passwords in the addresses of all variables.

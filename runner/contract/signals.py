@@ -9,9 +9,35 @@ import contextlib
 import signal
 import threading
 from types import FrameType
-from typing import Iterator
+from typing import Any, Callable, ContextManager, Iterator, Optional, Sequence
 
-_ENDING = (signal.SIGTERM, signal.SIGHUP)
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+Handler = Callable[[int, Optional[FrameType]], Any]
+
+
+@contextlib.contextmanager
+def handled(handler: Handler, numbers: Sequence[signal.Signals] = ENDING) -> Iterator[None]:
+    """Have ``handler(number, frame)`` called for signals while the block runs; a signal that is ignored stays ignored.
+
+    In another thread than the main one, which no signal interrupts, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, known in before.items():
+        if known is not signal.SIG_IGN:
+            signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, known in before.items():
+            signal.signal(number, known)
+
+
+def as_interrupt() -> ContextManager[None]:
+    """Turn SIGTERM and SIGHUP into ``KeyboardInterrupt`` while the block runs, as ``handled`` does."""
+    return handled(_interrupt, (signal.SIGTERM, signal.SIGHUP))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -19,39 +45,14 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 @contextlib.contextmanager
-def as_interrupt() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into ``KeyboardInterrupt`` while the block runs, unless they are ignored."""
-    before = {number: signal.getsignal(number) for number in _ENDING}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextlib.contextmanager
 def held_back() -> Iterator[list[int]]:
     """Hold back Ctrl-C, SIGTERM and SIGHUP while the block runs; the first that came acts when the block has ended well.
 
     For what must not be cut off: keeping a measurement, ending ranks. Yields the list of the signals that came; a block that stops
-    anyway clears the list. A signal that is ignored stays ignored. In another thread than the main one, which no signal
-    interrupts, nothing is held back.
+    anyway clears the list.
     """
     came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
+    with handled(lambda number, frame: came.append(number)):
         yield came
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDING)}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, lambda number, frame: came.append(number))
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if came:
-        signal.raise_signal(came[0])
+        signal.raise_signal(signal.Signals(came[0]))

@@ -12,7 +12,7 @@ import io
 import os
 import re
 import sys
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 from runner.contract.frame import MARK as FRAME
 from runner.contract.secrets import mask
@@ -81,7 +81,7 @@ class Output(io.TextIOBase):
         else:
             self._try(lambda: (self._stream.flush(), buffer.write(encoded), buffer.flush()))
 
-    def _try(self, write: Any) -> None:
+    def _try(self, write: Callable[[], object]) -> None:
         if self.problem is not None or self._stream is None:
             return
         try:

@@ -49,7 +49,7 @@ def _finite(text):
     return number
 
 
-def _bounded(text):
+def _bounded(text: str) -> int:
     """Return a whole number. 10^400 is JSON, and overflows the first float that it meets; no number of this kit has 20 digits."""
     digits = len(text.lstrip("-"))
     if digits > MAX_DIGITS:

@@ -11,6 +11,15 @@ def printable(text, limit=2000):
     return visible(text if len(text) <= limit else text[:limit] + "…")
 
 
+def first_line(problem: object, limit: int = 300) -> str:
+    """Return the first line of an exception's words that is not empty, printable and without its final dot.
+
+    An exception without words is told by the name of its class.
+    """
+    lines = str(problem).strip().splitlines() or [type(problem).__name__]
+    return printable(lines[0].rstrip(".") or type(problem).__name__, limit)
+
+
 def visible(text: str, kept: str = "") -> str:
     """Return ``text`` with unsafe characters as ``\\xNN`` or ``\\uNNNN``, but for those in ``kept``."""
     if text.isascii() and text.isprintable():

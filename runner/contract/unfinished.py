@@ -1,8 +1,8 @@
 """Keep every launch of an attempt as the launch ends, so that a kill loses the launch that runs and no other.
 
 Beside the result to come lies ``.ATTEMPT.unfinished``: a line for the attempt, and a line for each launch that ended, each with
-its own sha256 and synced. The writer holds a lock on the file, which the kernel lets go of however the writer ends. What a
-writer that is gone left behind is a result with the status ``interrupted``: ``take_up`` publishes the result, ``left`` only reads.
+its own sha256 and synced. The writer holds a lock on the file, which the kernel releases however the writer ends. What a killed
+writer left behind makes a result with the status ``interrupted``: ``take_up`` publishes that result, ``left`` only reads it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from runner.contract import files, publish, result, strictjson
 from runner.contract.errors import DamagedResult, KitError, PublishFailed
 
 NAME = re.compile(rf"\.({result.ATTEMPT.pattern})\.unfinished")
-# What a lock says that another process holds; anything else says that the file system has no locks.
+# What flock raises where another process holds the lock; any other error says that the file system has no locks.
 _HELD = (BlockingIOError, PermissionError)
 
 
@@ -33,9 +33,8 @@ class Journal:
         self._path = _journal_path(path)
         handle = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o666)
         self._file = os.fdopen(handle, "wb", buffering=0)
-        with contextlib.suppress(
-            OSError
-        ):  # without locks a reader cannot tell whether the attempt still runs, and says so
+        # without locks a reader cannot tell whether the attempt still runs, and says so
+        with contextlib.suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.add(head)
 
@@ -101,7 +100,7 @@ def outputs(path: str, rows: bytes) -> dict[str, Any]:
 def left(folder: str) -> Iterator[Left | KitError]:
     """Yield what attempts below ``folder`` left whose processes are gone, in the order of their files; nothing is changed.
 
-    Yields an error for a file that tells nothing, and for an attempt that may still run: a lock is not known there.
+    Yields an error for a file that cannot be read, and for one on a file system without locks: its attempt may still run.
     """
     for place in _files(folder):
         try:
@@ -124,7 +123,7 @@ def left(folder: str) -> Iterator[Left | KitError]:
 
 
 def take_up(folder: str) -> Iterator[Left | KitError]:
-    """Publish what ``left`` yields as interrupted results, remove the files it was kept in, and yield the same.
+    """Publish what ``left`` yields as interrupted results, remove the files that kept the launches, and yield the same.
 
     An attempt that measured nothing is removed without a word.
     """

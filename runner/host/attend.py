@@ -8,11 +8,11 @@ import contextlib
 import itertools
 import queue
 import signal
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
 
+from runner.contract import signals
 from runner.contract.errors import (
     ClusterRefused,
     DamagedResult,
@@ -26,7 +26,8 @@ from runner.contract.text import printable
 from runner.host import evidence, images, jobs, logbook, phases, refusal, runs
 from runner.host.again import command
 from runner.host.cluster import Refused, Unanswered
-from runner.host.diagnosis import ending
+from runner.host.credentials import at_a_terminal
+from runner.host.diagnosis import Observed, ending
 from runner.host.diagnosis.problem import name_of
 from runner.host.logbook import Log
 from runner.host.runs import Run
@@ -35,7 +36,6 @@ from runner.host.sight import Sight
 SECOND_SIGNAL_S = 5.0
 EXPECTED_S = 30.0
 QUEUE_LINE_S = 60.0
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK_S = 60.0  # the longest time between two looks at a run
 
 
@@ -70,7 +70,7 @@ class Attendance:
 
         Raises ``Interrupted`` after a signal, and what the cluster itself refused.
         """
-        with _signals(self._noted):
+        with signals.handled(self._noted):
             try:
                 self._sight.start(self._only_urgent)
                 while not all(run.done for run in self._runs.values()):
@@ -231,7 +231,7 @@ class Attendance:
         )
         run.done = True
 
-    def _refuse(self, run, observed, other):
+    def _refuse(self, run: Run, observed: Observed, other: images.Started) -> None:
         """End following a run of which a container has another image than the one that was asked for; its logs are not kept."""
         told = (
             f"the container {other.container} of {other.pod} runs the image {printable(other.reported, 300)}, and sha256:{other.asked}"
@@ -338,7 +338,7 @@ class Attendance:
                 f"{run.name}: {len(whole)} whole result{'s' if len(whole) > 1 else ''} in its log: {', '.join(sorted(whole))}."
             )
 
-    def _tell_images(self, run, observed):
+    def _tell_images(self, run: Run, observed: Observed) -> None:
         """Say where the image that ran cannot be held beside the one that was asked for."""
         found = images.started(run.images, observed.pods)
         unknown = next((one for one in found if one.digest is None), None)
@@ -433,23 +433,3 @@ class Attendance:
 
     def _open_runs(self):
         return [run for run in self._runs.values() if not run.done and run.job_of is None]
-
-
-@contextlib.contextmanager
-def _signals(noted):
-    """Have ``noted(number, frame)`` called for the signals that end the program, where this is the thread that gets them.
-
-    One that was ignored when the program started stays ignored: that is how ``nohup`` and a shell's background jobs ask for it.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    numbers = [number for number in _ENDING if main and signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: signal.signal(number, noted) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def at_a_terminal():
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()

@@ -2,6 +2,7 @@
 
 import argparse
 
+from runner.contract.arguments import seconds
 from runner.contract.errors import InputError
 from runner.host import attend, connection, evidence, refusal, runs
 from runner.host.cluster import Refused, Unanswered
@@ -22,7 +23,7 @@ def parser():
     )
     described.add_argument(
         "--cancel-s",
-        type=connection.seconds,
+        type=seconds,
         default=attend.Manner().cancel_s,
         metavar="S",
         help="how long to wait (default: %(default)g)",

@@ -3,6 +3,7 @@
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from runner.contract import patterns
 from runner.contract.errors import InputError, Unsupported, UsageError
@@ -22,6 +23,8 @@ from runner.contract.request import (
 )
 from runner.contract.secrets import mask
 from runner.host import lockfile
+
+Text = TypeVar("Text", bound=str | None)
 
 FIRMWARE_OF = "gaudi2"  # the lock's firmware is this accelerator's; first-generation Gaudi boots one of another series
 
@@ -201,7 +204,7 @@ def _sha256(path):
         raise InputError(f"{path} cannot be read: {reason(problem)}. Check --dataset-file.") from None
 
 
-def _of_form(form, value, flag):
+def _of_form(form: patterns.Form | patterns.FreeText, value: Text, flag: str) -> Text:
     """Return a value of a flag, or None, that has a form. Raises ``UsageError`` for another one, bytes that are not UTF-8 too."""
     problem = None if value is None else patterns.problem(form, value)
     if problem is not None:

@@ -14,7 +14,9 @@ import random
 import shlex
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import urllib3
 from kubernetes import client
@@ -85,6 +87,7 @@ class Cluster:
         self.kubeconfig, self.context, self.patience = kubeconfig, context, patience
         self._lock, self._renewing = threading.Lock(), threading.Lock()
         self._stopped = threading.Event()
+        self._not_renewed: ClusterRefused | None = None  # why the credentials could not be made again
         self.calls = {}
         self._answered = False
         self.ahead_s = 0.0
@@ -125,9 +128,11 @@ class Cluster:
             self._target, self._renew_at_s, self._loaded = target, given.renew_at_s, object()
             self._core, self._custom = client.CoreV1Api(api), client.CustomObjectsApi(api)
 
-    def _renewed(self):
-        """Read the kubeconfig again, and run its plugin again; return whether it could be: whoever writes a new token may be at it
-        just now. Of several threads that ask at once one does it."""
+    def _renewed(self) -> bool:
+        """Read the kubeconfig and run its plugin again; return whether that was possible: a new token may just be being written.
+
+        Of several threads that ask at once, one reads.
+        """
         loaded = self._loaded
         with self._renewing:
             if self._loaded is not loaded:
@@ -138,8 +143,6 @@ class Cluster:
                 self._not_renewed = problem
                 return False
             return True
-
-    _not_renewed: ClusterRefused | None = None
 
     # --- the verbs ---
 
@@ -308,9 +311,8 @@ class Cluster:
     def _open(self, verb, kind, doing, read_s, **options):
         """Make one request and return its open response; raise ``Refused`` or ``Unanswered``."""
         if self._renew_at_s is not None and time.time() >= self._renew_at_s and not self._renewed():
-            self._renew_at_s = (
-                time.time() + RENEWAL_S
-            )  # with the old ones until then: the server says whether they still hold
+            # with the old ones until then: the server says whether they still hold
+            self._renew_at_s = time.time() + RENEWAL_S
         with self._lock:
             self.calls[verb, kind] = self.calls.get((verb, kind), 0) + 1
             function, arguments = self._function(verb, kind)
@@ -359,7 +361,9 @@ def jittered(seconds):
     return seconds * random.uniform(0.75, 1.25)  # noqa: S311
 
 
-def _lines(response, doing, most, cut=None, rest_too=False):
+def _lines(
+    response: urllib3.BaseHTTPResponse, doing: str, most: int, cut: bytes | None = None, rest_too: bool = False
+) -> Iterator[bytes]:
     """Yield the whole lines of a stream as bytes, however it is cut into chunks; raise ``Unanswered`` where it breaks off.
 
     Of a line with more than ``most`` bytes the first ones are kept, and then ``cut``; without a ``cut`` such a line is an
@@ -368,7 +372,7 @@ def _lines(response, doing, most, cut=None, rest_too=False):
     """
     pieces, kept = [], 0
 
-    def take(piece):
+    def take(piece: bytes) -> None:
         nonlocal kept
         if kept + len(piece) > most and cut is None:
             raise Unanswered(f"one line of the answer has more than {most:,} bytes", doing, passes=False)
@@ -377,12 +381,12 @@ def _lines(response, doing, most, cut=None, rest_too=False):
             pieces.append(piece)
             kept += len(piece)
 
-    def line():
+    def line() -> bytes:
         nonlocal kept
         whole = b"".join(pieces)
         pieces.clear()
         kept = 0
-        return whole if len(whole) <= most else whole[:most] + cut
+        return whole if len(whole) <= most else whole[:most] + (cut or b"")
 
     try:
         for chunk in response.stream(65536):
@@ -403,7 +407,7 @@ def _lines(response, doing, most, cut=None, rest_too=False):
         yield line()
 
 
-def _bounded(response, doing):
+def _bounded(response: urllib3.BaseHTTPResponse, doing: str) -> bytes:
     """Return the body of an answer, of at most ``MAX_ANSWER_BYTES``."""
     raw = response.read(MAX_ANSWER_BYTES + 1)
     if len(raw) > MAX_ANSWER_BYTES:
@@ -411,7 +415,7 @@ def _bounded(response, doing):
     return raw
 
 
-def _parsed(raw, doing):
+def _parsed(raw: bytes, doing: str) -> dict[str, Any]:
     """Return the object in an answer's JSON, without what is null in it: to Kubernetes that is the same as not there."""
     try:
         value = json.loads(raw, object_pairs_hook=_without_nulls) if raw else {}
@@ -426,11 +430,11 @@ def _parsed(raw, doing):
     return value
 
 
-def _without_nulls(pairs):
+def _without_nulls(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {key: value for key, value in pairs if value is not None}
 
 
-def _checked(kind, thing, doing):
+def _checked(kind: str, thing: Any, doing: str) -> dict[str, Any]:
     try:
         objects.check_kept(kind, thing)
     except objects.Malformed as problem:

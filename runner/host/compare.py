@@ -229,9 +229,8 @@ def against_claims(catalog, group):
             group.request.margin,
             claim.prior_cv,
             [difference.condition for difference in differences],
-            ()
-            if group.latencies_s
-            else sorted(group.refused_checks),  # a launch that failed is no sample; others still are
+            # a launch that failed is no sample; others still are
+            () if group.latencies_s else sorted(group.refused_checks),
         )
         if group.emulated:
             given = Verdict(given.word, given.reasons, given.launches)

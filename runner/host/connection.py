@@ -5,22 +5,11 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from runner.contract import patterns
+from runner.contract.arguments import seconds
 from runner.contract.text import printable
-from runner.host import attend, objects, phases, runs
+from runner.host import attend, phases, runs
 from runner.host.cluster import Cluster, Patience
-
-MOST_S = 366 * 24 * 3600  # a time that is longer is a mistake
-
-
-def seconds(text: str) -> float:
-    """Return a time in seconds as a flag gives it: 0 or more, and at most a year."""
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{printable(text, 60)!r} is no number of seconds") from None
-    if not 0 <= value <= MOST_S:  # neither is nan
-        raise argparse.ArgumentTypeError(f"{printable(text, 60)} is not between 0 and {MOST_S:,} seconds, a year")
-    return value
 
 
 def some_seconds(text: str) -> float:
@@ -41,17 +30,15 @@ def whole_seconds(text: str) -> int:
 
 def run_name(text: str) -> str:
     """Return the name of a run. One with a slash or a dot before another would lead out of the folder of the runs."""
-    if not objects.SUBDOMAIN.fullmatch(text):
-        raise argparse.ArgumentTypeError(
-            f"{printable(text, 80)!r} is no name of a Job: small letters, digits, hyphens and dots, at most 253"
-        )
+    if not patterns.SUBDOMAIN.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{printable(text, 80)!r} is no name of a Job: {patterns.SUBDOMAIN.words}")
     return text
 
 
 def namespace_name(text: str) -> str:
-    if not objects.LABEL.fullmatch(text):
+    if not patterns.DNS_LABEL.fullmatch(text):
         raise argparse.ArgumentTypeError(
-            f"{printable(text, 80)!r} is no name of a namespace: small letters, digits and hyphens, at most 63"
+            f"{printable(text, 80)!r} is no name of a namespace: {patterns.DNS_LABEL.words}"
         )
     return text
 
@@ -85,7 +72,7 @@ _PATIENCE = {
     "request": "how long an answer may take, and a credential plugin where there is no terminal",
     "passing": "how long to try again what a server says passes (429, 5xx), or does not answer; 15 s where it never has",
     "watch": "how long a watch is asked to last",
-    "silence": "how long a watch may say nothing, more than it lasts",
+    "silence": "seconds without a byte after which a watch counts as dead; keep it above --watch-timeout-s",
     "log": "how long a log may say nothing before it is opened again",
 }
 

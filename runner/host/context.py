@@ -80,12 +80,8 @@ def gather(stack, lock, python, glibc, wheelhouse, folder, checkouts, base):
         _write(base, folder / "kit" / "base.json")
 
 
-def tools_file(lock, python):
-    """Return the file of the pip and wheel that run on a Python such as 3.12.1."""
-    return paths.ROOT / _build_tools(lock, python).file
-
-
 def _build_tools(lock: lockfile.Lock, python: str) -> lockfile.Requirements:
+    """Return the file of the pip and wheel that run on a Python such as 3.12.1."""
     modern = tuple(int(part) for part in python.split(".")[:2]) >= (3, 10)
     return lock.requirements[BUILD_TOOLS[0 if modern else 1]]
 

@@ -17,7 +17,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -277,9 +276,8 @@ def _waited(process: subprocess.Popen, limit_s: float, written: tuple[IO[bytes],
 @contextlib.contextmanager
 def _ended(process: subprocess.Popen, whole: bool) -> Iterator[None]:
     """End a plugin when the block ends, however it ends; the ``whole`` session with what the plugin started."""
-    main = threading.current_thread() is threading.main_thread()
     try:
-        with signals.as_interrupt() if main else contextlib.nullcontext():
+        with signals.as_interrupt():
             yield
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):

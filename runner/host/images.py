@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from runner.host import jobs, objects
+from runner.contract import patterns
+from runner.host import jobs
 from runner.host.diagnosis.problem import name_of
 
 # as kubelets report an image that came from a registry: docker-pullable://REPOSITORY@sha256:..., REPOSITORY@sha256:...
@@ -37,7 +38,7 @@ class Started:
 def by_tag(thing: dict[str, Any]) -> list[str]:
     """Return the images of a run that are not named by digest: what a tag names can change between two runs."""
     named = {one.get("image", "") for spec in jobs.pod_specs(thing) for one in _containers(spec)}
-    return sorted(image for image in named if not objects.BY_DIGEST.fullmatch(image))
+    return sorted(image for image in named if not patterns.IMAGE.fullmatch(image))
 
 
 def asked(thing: dict[str, Any]) -> dict[str, str]:
@@ -45,9 +46,9 @@ def asked(thing: dict[str, Any]) -> dict[str, str]:
     found = {}
     for spec in jobs.pod_specs(thing):
         for one in _containers(spec):
-            digest = objects.BY_DIGEST.fullmatch(one.get("image", ""))
-            if digest:
-                found[one["name"]] = digest.group(1)
+            image = one.get("image", "")
+            if patterns.IMAGE.fullmatch(image):
+                found[one["name"]] = image.rpartition(":")[2]
     return found
 
 

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from runner.contract import files, strictjson
 from runner.contract.errors import InputError, UsageError
@@ -66,7 +67,7 @@ def read(places):
     ]
 
 
-def _files(place):
+def _files(place: Path) -> list[Path]:
     if not os.path.lexists(place):
         render = shlex.join(["python", "-m", "runner", "render", "--out", str(place)])
         raise InputError(f"{place} does not exist. Render it: `{render}`.")
@@ -78,7 +79,7 @@ def _files(place):
         raise InputError(f"{place} cannot be read: {files.reason(problem)}. Check the path.") from None
 
 
-def _documents(file):
+def _documents(file: Path) -> list[dict[str, Any]]:
     raw = files.read_bytes(file, kubeyaml.MAX_BYTES, InputError, "Render it again.")
     try:
         found = []
@@ -96,7 +97,7 @@ def _documents(file):
     return things
 
 
-def _is_nothing(document):
+def _is_nothing(document: Any) -> bool:
     """Return whether a document is empty, or for kustomize alone."""
     return document is None or (isinstance(document, dict) and document.get("kind") == "Kustomization")
 
@@ -231,6 +232,12 @@ def _wait_less(command):
         command[command.index("--wait-s") + 1] = str(WAIT_FOR_WEIGHTS_S)
 
 
+def _claim(spec: dict[str, Any], mount: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a copy of the volume that a container mounts, None where no claim is behind it."""
+    mounted = [one for one in spec.get("volumes", []) if one["name"] == mount["name"]]
+    return copy.deepcopy(mounted[0]) if mounted and "persistentVolumeClaim" in mounted[0] else None
+
+
 def to_collect(thing, since=None):
     """Return the Job that prints, as frames, the results that lie on the volume of a run; None if it has none.
 
@@ -239,13 +246,9 @@ def to_collect(thing, since=None):
     """
     spec = pod_specs(thing)[0]
     container = next((one for one in spec["containers"] if _mount(one, RESULTS)), None)
-    if container is None:
+    volume = None if container is None else _claim(spec, _mount(container, RESULTS))
+    if container is None or volume is None:
         return None
-    mount = _mount(container, RESULTS)
-    mounted = [copy.deepcopy(one) for one in spec.get("volumes", []) if one["name"] == mount["name"]]
-    if not mounted or "persistentVolumeClaim" not in mounted[0]:
-        return None
-    volume = mounted[0]
     volume["persistentVolumeClaim"]["readOnly"] = True
     small = {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "128Mi"}
     pod = {key: copy.deepcopy(spec[key]) for key in _KEPT_OF_POD if key in spec}
@@ -323,7 +326,7 @@ def _frames_command(container, thing, since):
     return {**({"command": command} if command else {}), "args": [*before, *arguments]}
 
 
-def _words(line):
+def _words(line: list[str]) -> list[str]:
     """Return the words of a shell line, none of one that a shell would refuse."""
     try:
         return shlex.split("".join(line))

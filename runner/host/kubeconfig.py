@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from runner.contract import files, secrets
+from runner.contract import files, patterns, secrets
 from runner.contract.errors import ClusterRefused
 from runner.contract.text import printable
 from runner.host import kubeyaml
-from runner.host.objects import LABEL
 
 MOUNTED = Path("/var/run/secrets/kubernetes.io/serviceaccount")  # where a kubelet puts a pod's own credentials
 _LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
@@ -242,7 +241,7 @@ def _is_address(server: str) -> bool:
 def _namespace(name: str | None, where: str) -> str | None:
     if not name:
         return None
-    if not LABEL.fullmatch(name):
+    if not patterns.DNS_LABEL.fullmatch(name):
         raise no_kubeconfig(f"the namespace of {where} is {printable(name, 80)!r}, no name of a namespace")
     return name
 

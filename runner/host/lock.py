@@ -165,7 +165,7 @@ def _package_problem(requirement, index):
     return None
 
 
-def _do_not_go_together(name, stack):
+def _do_not_go_together(name: str, stack: lockfile.Stack) -> None:
     """Return None, or raise ``InputError`` where a package of a stack demands another version than the one that is locked.
 
     What the index does not serve, the base's torch first of all, is there as its name and version alone.
@@ -306,7 +306,7 @@ def _compile_own(lock, name, entry):
     return _write(target, text, before)
 
 
-def _edited_lines(path):
+def _edited_lines(path: Path) -> list[str]:
     """Return the requirements of a file that people edit. Raises ``InputError`` for an address, a path or an option of pip."""
     kept = []
     raw = files.read_bytes(path, agreement.MAX_BYTES, advice="Restore it with `git checkout`.")

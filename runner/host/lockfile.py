@@ -207,7 +207,7 @@ def requirements_files(lock: Lock) -> dict[tuple[str, ...], Requirements]:
     return own
 
 
-def _refuse_doubles(lock, path):
+def _refuse_doubles(lock: Lock, path: Path) -> None:
     """Refuse a requirements file that two entries name: each would overwrite what the other one locked."""
     seen: dict[str, tuple[str, ...]] = {}
     for where, entry in requirements_files(lock).items():

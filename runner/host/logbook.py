@@ -13,7 +13,9 @@ import os
 import re
 import threading
 import time
+from collections.abc import Iterator
 from datetime import datetime, timezone
+from typing import TextIO
 
 from runner.contract import files, frame, secrets
 from runner.contract.errors import DamagedResult
@@ -21,9 +23,8 @@ from runner.host.cluster import CUT, MAX_LOG_LINE_BYTES, Refused, Unanswered, ji
 
 KNOWN_LINES = 250_000  # of 40 bytes, in the 10 MiB at which a kubelet rotates a log (containerLogMaxSize)
 OVERLAP_S = 10.0
-STREAMS = (
-    8  # followed at the same time, and as many read to their end; the logs of others are read when their turn comes
-)
+# Logs that are followed at the same time, and as many read to their end; the logs of others are read when their turn comes.
+STREAMS = 8
 TRIES_AFTER_THE_END = 5
 TOLD = 2000  # characters of a line that are shown, and kept to be quoted
 _MAX_KEPT = 2 * MAX_LOG_LINE_BYTES  # of a line here; one that this module kept is shorter
@@ -178,7 +179,7 @@ class Log(threading.Thread):
         return True
 
 
-def _masked(line):
+def _masked(line: bytes) -> bytes:
     """Return a line with the secrets in it masked, and a line of a frame as it is."""
     text = line.decode("utf-8", errors="surrogateescape")
     if _OF_A_FRAME.fullmatch(text):
@@ -203,7 +204,7 @@ def _time(line):
         return None
 
 
-def _pieces(text):
+def _pieces(text: TextIO) -> Iterator[str]:
     """Yield the lines of a text, one that is longer than any that this module keeps in pieces."""
     while piece := text.readline(_MAX_KEPT):
         yield piece

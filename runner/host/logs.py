@@ -174,7 +174,7 @@ def _as_text(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _unmarked(first: bytes) -> str | None:
-    """Return the coding of text without a byte order mark of which every second byte is zero; None of any other."""
+    """Return the coding of text in UTF-16 without a byte order mark, which has a zero as every second byte; else None."""
     head = first[:_HEAD_BYTES]
     even, odd = head[::2].count(0), head[1::2].count(0)
     if len(head) >= 8 and max(even, odd) > len(head) // 4 and min(even, odd) < len(head) // 32:

@@ -9,25 +9,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from runner.contract.patterns import DNS_LABEL, LABEL_VALUE, SUBDOMAIN, Form
 from runner.contract.text import printable
 from runner.host.kubeyaml import kind_of
 
-# RFC 1123, as Kubernetes takes names (kubernetes.io/docs/concepts/overview/working-with-objects/names)
-LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-SUBDOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-LABEL_VALUE = re.compile(r"(?=.{0,63}\Z)(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
-UID = re.compile(r"[A-Za-z0-9-]{1,63}")
-# an image whose content cannot change; the digest of nothing that anybody pushed is all zeros
-BY_DIGEST = re.compile(r"[a-z0-9][A-Za-z0-9._:/-]*@sha256:(?!0{64}\Z)([0-9a-f]{64})")
+UID = Form(re.compile("[A-Za-z0-9-]{1,63}"), "an identifier")
 
 RUNS = ("Job", "MPIJob", "JobSet")
 
-_WORDS = {
-    LABEL: "a name of small letters, digits and hyphens",
-    SUBDOMAIN: "a name of small letters, digits, hyphens and dots",
-    LABEL_VALUE: "the value of a label: at most 63 letters, digits, hyphens, underscores and dots",
-    UID: "an identifier",
-}
 _TYPES = {str: "text", int: "a whole number", bool: "true or false", dict: "a mapping", list: "a list"}
 
 
@@ -35,13 +24,13 @@ class Malformed(ValueError):
     """An object is not as Kubernetes makes it; the message says where, without a full stop."""
 
 
-# --- shapes: a type, a pattern, [shape] of a list, a mapping of members ---
+# --- shapes: a type, a form, [shape] of a list, a mapping of members ---
 # A member with "!" must be there, one with "+" must be there and hold something, "*" is any other.
 
 _AMOUNTS = {"*": (str, int, float)}
 _METADATA: dict[str, Any] = {
     "name!": SUBDOMAIN,
-    "namespace": LABEL,
+    "namespace": DNS_LABEL,
     "uid": UID,
     "labels": {"*": LABEL_VALUE},
     "annotations": {"*": str},
@@ -52,7 +41,7 @@ _METADATA: dict[str, Any] = {
 }
 _KEPT = {"metadata!": {**_METADATA, "uid!": UID}}  # as a cluster keeps it
 _CONTAINER = {
-    "name!": LABEL,
+    "name!": DNS_LABEL,
     "image": str,
     "command": [str],
     "args": [str],
@@ -90,7 +79,7 @@ _SPECS: dict[str, Any] = {
         },
         "runPolicy": {"activeDeadlineSeconds": int},
     },
-    "JobSet": {"replicatedJobs+": [{"name!": LABEL, "replicas": int, "template!": {"spec!": _JOB_SPEC}}]},
+    "JobSet": {"replicatedJobs+": [{"name!": DNS_LABEL, "replicas": int, "template!": {"spec!": _JOB_SPEC}}]},
 }
 _CONDITIONS = {"conditions": [{"type!": str, "status": str, "reason": str, "message": str}]}
 _STATE = {
@@ -98,7 +87,9 @@ _STATE = {
     "running": {"startedAt": str},
     "terminated": {"exitCode": int, "reason": str, "message": str, "startedAt": str, "finishedAt": str, "signal": int},
 }
-_STATUSES = [{"name!": LABEL, "image": str, "imageID": str, "state": _STATE, "lastState": _STATE, "restartCount": int}]
+_STATUSES = [
+    {"name!": DNS_LABEL, "image": str, "imageID": str, "state": _STATE, "lastState": _STATE, "restartCount": int}
+]
 _OBJECTS: dict[str, Any] = {
     **{kind: {**_KEPT, "spec!": spec, "status": _CONDITIONS} for kind, spec in _SPECS.items()},
     "Pod": {
@@ -147,9 +138,9 @@ def check_kept(kind: str, thing: Any) -> None:
 
 
 def _check(value: Any, shape: Any, where: str) -> None:
-    if isinstance(shape, re.Pattern):
+    if isinstance(shape, Form):
         if not isinstance(value, str) or not shape.fullmatch(value):
-            raise Malformed(f"{_here(where)} is {kind_of(value)}, not {_WORDS[shape]}")
+            raise Malformed(f"{_here(where)} is {kind_of(value)}, and must be {shape.words}")
     elif isinstance(shape, dict):
         _check_members(value, shape, where)
     elif isinstance(shape, list):

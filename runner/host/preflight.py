@@ -1,6 +1,7 @@
 """Ask the cluster before anything is created: rights, what the runs name, what its admission says, and what its nodes have."""
 
 import shlex
+from typing import Any
 
 from runner.contract.errors import ClusterRefused, InputError
 from runner.contract.text import printable
@@ -34,7 +35,7 @@ def rights(kinds, queued=False):
     return [(group, resource, sub, verb) for group, resource, sub, verbs in every for verb in verbs]
 
 
-def check_images(runs):
+def check_images(runs: list[dict[str, Any]]) -> None:
     """Refuse runs whose images cannot be pulled, or are not named by digest. No cluster is asked."""
     for thing in runs:
         name = thing["metadata"]["name"]
@@ -68,7 +69,7 @@ def check(cluster, manifests, runs, show):
     return missing
 
 
-def settings(manifests, runs):
+def settings(manifests: list[jobs.Manifest], runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the ConfigMaps of the manifests that runs name."""
     named = {need for thing in runs for need in jobs.needs(thing)}
     return [jobs.anywhere(one.thing) for one in manifests if one.kind == "ConfigMap" and (one.kind, one.name) in named]

@@ -111,7 +111,7 @@ def main(arguments):
 
 
 def _site(options):
-    def name(flag):
+    def name(flag: str) -> str | None:
         value = getattr(options, flag)
         return value if value is None else _of_form(patterns.SUBDOMAIN, value, f"--{flag.replace('_', '-')}")
 
@@ -147,7 +147,9 @@ def _images(options, lock):
     return images
 
 
-def _pairs(given, flag, form, key_form, value_form):
+def _pairs(
+    given: list[str], flag: str, form: str, key_form: Form, value_form: Form | patterns.FreeText
+) -> dict[str, str]:
     """Return what was given as KEY=VALUE, once each. A secret is refused: manifests are files that others read."""
     found = {}
     for pair in given:
@@ -165,7 +167,7 @@ def _pairs(given, flag, form, key_form, value_form):
     return found
 
 
-def _of_form(form, value, flag):
+def _of_form(form: Form | patterns.FreeText, value: str, flag: str) -> str:
     problem = patterns.problem(form, secrets.mask(value))
     if problem is not None:
         raise UsageError(f"{flag} {problem}. See `python -m runner render --help`.")

@@ -70,7 +70,7 @@ def _inside(folder: str, searched: set[tuple[int, int]]) -> Iterator[str | Damag
 
 
 def read_all(places: Iterable[str | os.PathLike[str]], index: Index) -> Iterator[Found | DamagedResult]:
-    """Yield every result in ``places`` once, and a ``DamagedResult`` for each that is refused; none of them is kept.
+    """Yield every result in ``places`` once, and a ``DamagedResult`` for each that is refused; no result stays in memory.
 
     What ``index`` knows of a file that did not change since is not read again.
     """

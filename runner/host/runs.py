@@ -61,7 +61,7 @@ class Run:
         return sorted(path for path in self.folder.glob("*.log") if path.is_file())
 
     @property
-    def results(self):
+    def results(self) -> list[Path]:
         """Return the logs that results may be taken from: none of a run without any, or of one that ran other software."""
         return self.log_files if self.measures and not isinstance(self.error, DamagedResult) else []
 

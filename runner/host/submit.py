@@ -3,6 +3,7 @@
 import argparse
 import itertools
 import time
+from typing import Any
 
 import yaml
 
@@ -105,13 +106,15 @@ def main(arguments):
         raise refusal.as_error(problem, cluster) from None
 
 
-def _print(things):
+def _print(things: list[dict[str, Any]]) -> None:
     print(yaml.safe_dump_all(map(secrets.mask_json, things), sort_keys=False, allow_unicode=True), end="")
 
 
 def _run_all(cluster, before, wanted, options):
-    """Create and follow each run in turn; return the exit code of the first that went wrong. One of ``wanted`` does not keep the
-    next from it, as one of ``before`` does."""
+    """Create and follow each run in turn; return the exit code of the first that went wrong.
+
+    A run of ``wanted`` that fails does not stop those after it; a run of ``before`` that fails does.
+    """
     first = 0
     for number, thing in enumerate([*before, *wanted], 1):
         try:
@@ -154,7 +157,9 @@ def _submitted(cluster, thing, options):
     for repeat in itertools.count(1):
         run = Run.of(_repeated(thing, repeat), cluster, options.runs)
         there, noted = cluster.get(run.kind, run.name), evidence.noted(run.folder)
-        if there is None and (noted is None or prefetch):  # a prefetch that was done is done at once
+        if there is None and (
+            noted is None or prefetch
+        ):  # a finished prefetch may be created again: it finds its markers and ends at once
             break
         newest = run, there, noted
     if newest is None:

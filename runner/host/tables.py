@@ -153,7 +153,7 @@ def _plain_table(*headings):
     return table
 
 
-def show_left_out(requests, attempts):
+def show_left_out(requests: int, attempts: int) -> None:
     """Say how many requests, with how many attempts, are not shown."""
     told = f"{requests:,} earlier request(s) with {attempts:,} attempt(s) are not shown; --all shows them."
     _say(_console(), told)

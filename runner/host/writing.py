@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.contract import publish
 from runner.contract.errors import InputError
 from runner.contract.files import NotRegular, reason
 
@@ -53,12 +54,13 @@ def _write(target: Path, content: bytes) -> None:
             if facts and (facts.st_uid, facts.st_gid) != (os.geteuid(), os.getegid()):
                 with contextlib.suppress(OSError):  # root alone may give a file away
                     os.fchown(file.fileno(), facts.st_uid, facts.st_gid)
-            os.fsync(file.fileno())
+            publish.synced(file.fileno())
         Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    _sync_folder(target.parent)
+    with contextlib.suppress(OSError):  # the file has its new content, whether or not its name lasts through a crash
+        publish.sync_folder(target.parent)
 
 
 @contextlib.contextmanager
@@ -80,13 +82,3 @@ def _umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new name last through a crash, where the file system can: FUSE, SMB and others refuse to sync a folder."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -40,7 +40,7 @@ def play(monkeypatch, tmp_path):
     """Return a function that lets a request run with one prepared script for each launch."""
     monkeypatch.setattr(launcher, "check", lambda name, several_hosts: None)
     monkeypatch.setattr(inventory, "describe", lambda stack: samples.inventory())
-    monkeypatch.setattr(environment, "RECORDED", ("OMP_PROC_BIND",))
+    monkeypatch.setattr(environment, "is_setting", lambda name: name == "OMP_PROC_BIND")
 
     def run(asked, *scripts, value=None, show=lambda text: None, dataset_file=None, paths=None):
         prepared = tmp_path / "prepared.json"
@@ -470,7 +470,7 @@ def test_no_planted_secret_reaches_a_result_or_an_error(play, tmp_path, monkeypa
     """Beside a name that says so, by its shape, in an address, and as the value of a variable of this process."""
     planted = ["plantedvalue1", "hf_" + "p" * 20, "plantedpass2", "plantedtoken3"]
     monkeypatch.setenv("NVIDIA_API_KEY", planted[3])
-    monkeypatch.setattr(environment, "RECORDED", ("NVIDIA_",))
+    monkeypatch.setattr(environment, "is_setting", lambda name: name == "NVIDIA_API_KEY")
     raw = samples.raw(samples.request())
     raw["ranks"][0]["variables"] = {"NVIDIA_API_KEY": planted[3]}
     play(samples.request(), WRITE, value=raw)

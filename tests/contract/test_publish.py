@@ -72,7 +72,7 @@ def test_a_folder_that_cannot_be_synced_leaves_no_file(tmp_path, monkeypatch):
     def fail(folder):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(publish, "_sync_folder", fail)
+    monkeypatch.setattr(publish, "sync_folder", fail)
     with pytest.raises(PublishFailed, match=os.strerror(errno.EIO)):
         publish.publish(str(tmp_path / "r.json"), b"content")
     assert os.listdir(tmp_path) == []

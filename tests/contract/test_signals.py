@@ -1,5 +1,6 @@
 import os
 import signal
+import threading
 
 import pytest
 
@@ -53,3 +54,18 @@ def test_holding_back_changes_no_signal_that_is_ignored():
         assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_in_another_thread_nothing_changes():
+    """Python lets the main thread alone change what a signal does."""
+    before = [signal.getsignal(number) for number in signals.ENDING]
+    seen = []
+
+    def work():
+        with signals.as_interrupt(), signals.held_back(), signals.handled(seen.append):
+            seen.append([signal.getsignal(number) for number in signals.ENDING])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before]

@@ -1,6 +1,6 @@
 import pytest
 
-from runner.contract.text import printable
+from runner.contract.text import first_line, printable
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,17 @@ def test_no_unsafe_character_reaches_a_terminal(text, shown):
 
 def test_long_text_is_cut():
     assert printable("a" * 10, limit=4) == "aaaa…"
+
+
+@pytest.mark.parametrize(
+    "problem, told",
+    [
+        (ValueError("one.\ntwo"), "one"),
+        (ValueError("\n\x1b[31mone"), "\\x1b[31mone"),
+        (ValueError(), "ValueError"),
+        (ValueError(" ."), "ValueError"),
+        ("what it holds is none", "what it holds is none"),
+    ],
+)
+def test_the_first_line_of_an_exception_tells_it(problem, told):
+    assert first_line(problem) == told

@@ -262,7 +262,7 @@ def test_the_bill_of_materials_is_the_same_for_the_same_image(tmp_path):
         (["cpu", "--push", "https://u:p@registry.example/x"], UsageError, "--push must be the name"),
         (["cpu", "--base=--help"], UsageError, "--base must be the name or id of an image"),
         (["cpu", "--base", "a", "--interpreter=-x"], UsageError, "--interpreter must be the name or id of an image"),
-        (["cpu", "--source", "post=/nowhere"], InputError, "--source post: '/nowhere' is no folder"),
+        (["cpu", "--source", "post=/proc/nowhere"], InputError, "--source post: '/proc/nowhere' is no folder"),
         (["cpu", "--source", "post"], InputError, "--source post: '' is no folder"),
         (["cpu\udcff"], InputError, "is no stack of versions.lock"),
     ],

@@ -474,7 +474,7 @@ def test_an_image_that_cannot_be_compared_is_said(client, cluster, image_id, tol
 @pytest.mark.parametrize("name", ["../x", "a/b", "", ".", "x\n", "X", "x y", "-", "a" * 254])
 def test_a_name_that_no_run_can_have_is_refused(client, cluster, verb, name):
     assert client.run(verb, "--", name) == UsageError.exit_code
-    assert "is no name of a Job: small letters, digits, hyphens and dots, at most 253" in client.err
+    assert "is no name of a Job: at most 253 lower-case letters, digits, dots and hyphens" in client.err
     assert not cluster.requests
 
 
@@ -497,7 +497,7 @@ def test_no_time_at_all_is_too_short_where_nothing_could_be_done_in_it(client, f
 @pytest.mark.parametrize("namespace", ["Mine", "../x", "a.b", "", "x" * 64])
 def test_a_namespace_that_none_can_be_called_is_refused(client, cluster, namespace):
     assert client.submit(f"--namespace={namespace}") == UsageError.exit_code
-    assert "is no name of a namespace: small letters, digits and hyphens, at most 63" in client.err
+    assert "is no name of a namespace: at most 63 lower-case letters, digits and hyphens" in client.err
 
 
 POD = ("spec", "template", "spec")
@@ -508,11 +508,11 @@ POD = ("spec", "template", "spec")
     [
         (("kind",), None, "kind is missing"),
         (("metadata",), None, "metadata is missing"),
-        (("metadata", "name"), "../x", "metadata.name is the text '../x', not a name"),
-        (("metadata", "name"), 5, "metadata.name is the number 5, not a name"),
+        (("metadata", "name"), "../x", "metadata.name is the text '../x', and must be at most 253 "),
+        (("metadata", "name"), 5, "metadata.name is the number 5, and must be at most 253 "),
         (("metadata", "namespace"), "Mine", "metadata.namespace is the text 'Mine'"),
         (("metadata", "labels"), ["x"], "metadata.labels is a list, not a mapping"),
-        (("metadata", "labels", jobs.REQUEST), "../x", f"metadata.labels.{jobs.REQUEST} is the text '../x', not the value of a label"),
+        (("metadata", "labels", jobs.REQUEST), "../x", f"labels.{jobs.REQUEST} is the text '../x', and must be the value of a label"),
         (("metadata", "annotations", jobs.DEADLINE), 7, f"metadata.annotations.{jobs.DEADLINE} is the number 7, not text"),
         (("metadata", "annotations", jobs.DEADLINE), "9" * 5000, "no number of seconds"),
         (("spec",), [], "spec is a list, not a mapping"),
@@ -524,7 +524,7 @@ POD = ("spec", "template", "spec")
         ((*POD, "containers", 0, "name"), "../x", "spec.template.spec.containers[0].name is the text '../x'"),
         ((*POD, "containers", 0, "command"), "sh", "containers[0].command is the text 'sh', not a list"),
         ((*POD, "volumes"), "x", "spec.template.spec.volumes is the text 'x', not a list"),
-        ((*POD, "volumes", 1, "persistentVolumeClaim", "claimName"), "a b", "claimName is the text 'a b', not a name"),
+        ((*POD, "volumes", 1, "persistentVolumeClaim", "claimName"), "a b", "claimName is the text 'a b', and must be at most 253 "),
     ],
 )  # fmt: skip
 def test_a_manifest_whose_parts_are_not_what_they_should_be(client, cluster, path, value, told):

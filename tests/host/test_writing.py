@@ -1,5 +1,6 @@
 """Files are written whole, into regular files alone."""
 
+import errno
 import os
 import stat
 
@@ -55,3 +56,10 @@ def test_a_file_that_cannot_be_made_whole_stays_as_it_was(tmp_path, monkeypatch)
     with pytest.raises(InputError, match="No space left on device"):
         writing.write_text(path, "new")
     assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])
+
+
+def test_a_file_system_that_cannot_sync_takes_the_file_all_the_same(tmp_path, monkeypatch):
+    """As FUSE, SMB and mounts of object stores answer."""
+    monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(errno.EINVAL, "Invalid argument")))
+    writing.write_text(tmp_path / "target", "new")
+    assert (tmp_path / "target").read_text() == "new"

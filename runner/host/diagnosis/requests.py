@@ -65,7 +65,7 @@ def refused(status, message, doing, namespace, retry_after_s=None, place=()):
     )
 
 
-def _why(message):
+def _why(message: str) -> str:
     """Return why new credentials could not be had, where that is known: the server's own word is always the same."""
     return "" if message in ("", "Unauthorized") else f": {quoted(message, 900)}"
 
