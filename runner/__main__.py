@@ -145,6 +145,10 @@ def _run(arguments):
         raise UsageError(
             f"The verb {options.verb} runs outside the container; this image holds only bench. Run it from the repository."
         )
+    for argument in arguments[1:]:
+        # argparse of Python 3.8 to 3.12 takes such a value away, and gives an empty list (python/cpython#59317)
+        if argument.startswith("--") and argument.endswith("=--"):
+            raise UsageError(f"{printable(argument, 100)}: -- is no value. Name one after the =.")
     return importlib.import_module(module).main(arguments[1:])
 
 

@@ -51,6 +51,12 @@ def test_every_verb_explains_itself_and_names_a_flag_that_it_does_not_have(verb,
     assert f"python -m runner {verb}: error:" in errors and "Traceback" not in errors
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_two_hyphens_are_no_value_of_a_flag(verb, capsys):
+    assert main([verb, "--out=--"]) == UsageError.exit_code
+    assert capsys.readouterr().err == "runner: --out=--: -- is no value. Name one after the =.\n"
+
+
 def test_a_missing_package_is_named_with_the_python_that_lacks_it(monkeypatch, capsys):
     def without(arguments):
         raise ModuleNotFoundError("No module named 'rich'", name="rich")

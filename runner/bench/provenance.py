@@ -75,7 +75,10 @@ class _Package:
         self.lists_nothing = bool(editable) or not any(file.hash for file in files)
         self.startup_files = {os.path.join(self.folder, str(file)) for file in files if file.suffix == ".pth"}
         self.modules: Dict[str, Set[str]] = defaultdict(set)  # top-level module to the files that its import may open
+        self.listed: Dict[str, Set[str]] = defaultdict(set)  # folder to the names of the modules' files in it
         for file in files:
+            if file.suffix in _MODULE:
+                self.listed[os.path.join(self.folder, os.path.dirname(str(file)))].add(file.name)
             first = file.parts[0]
             module = first.split(".")[0]
             if file.suffix in _MODULE and module.isidentifier() and module not in _CARELESS:
@@ -113,6 +116,7 @@ def judge(
             place = _elsewhere(module, owners)
             if place:
                 found.shadowed[module] = place
+    found.shadowed.update(_preferred([package for package in packages if package.name in wanted], packages))
     found.shadowed.update(_shadowed_standard_library())
     _startup_files(found, packages, {file for one in added for file in _whole_startup_files(one)}, base)
     _variables(found, environment, places | {os.path.realpath(root)})
@@ -139,6 +143,40 @@ def _elsewhere(module: str, owners: List[_Package]) -> Optional[str]:
     return next(
         (str(place) for place in spec.submodule_search_locations or () if os.path.realpath(place) not in folders), None
     )
+
+
+def _preferred(wanted: List[_Package], packages: List[_Package]) -> Dict[str, str]:
+    """Return the modules of ``wanted`` beside whose source lies what an import prefers, and no package lists, with its place.
+
+    Python takes a folder with ``__init__`` before an extension, and both before source.
+    """
+    listed: Dict[str, Set[str]] = defaultdict(set)
+    for package in packages:
+        for folder, names in package.listed.items():
+            listed[folder] |= names
+    initial = {f"__init__{suffix}" for suffix in (*machinery.EXTENSION_SUFFIXES, ".py")}
+    found = {}
+    for package in wanted:
+        for folder, names in package.listed.items():
+            sources = {name[:-3] for name in names if name.endswith(".py")}
+            for entry in _entries(folder) - listed[folder]:
+                suffix = next((suffix for suffix in machinery.EXTENSION_SUFFIXES if entry.endswith(suffix)), "")
+                module, place = entry[: len(entry) - len(suffix)], os.path.join(folder, entry)
+                if module not in sources:
+                    continue
+                # a folder that a package lists is its own, as it would be without the module of the same name
+                if suffix or (_entries(place) & initial and not listed.get(place, set()) & initial):
+                    inside = os.path.relpath(folder, package.folder).split(os.sep)
+                    found[".".join(part for part in (*inside, module) if part not in (".", "__init__"))] = place
+    return found
+
+
+def _entries(folder: str) -> Set[str]:
+    """Return the names in a folder; none where there is no such folder, since a file that was lost is told elsewhere."""
+    try:
+        return set(os.listdir(folder))
+    except OSError:
+        return set()
 
 
 def _spec(module: str) -> Optional[machinery.ModuleSpec]:
@@ -201,7 +239,8 @@ def _startup_files(found: Findings, packages: List[_Package], of_added: Set[str]
             text = hostfacts.read_text(str(path)) or ""
             if str(path) in listed or _SETUPTOOLS.fullmatch(text):
                 continue
-            runs = re.search(r"^import[ \t]", text, re.MULTILINE)
+            # Python ends a line at a lone carriage return too, and newer ones pass over a byte order mark
+            runs = re.search(r"(?:\A\ufeff?|[\r\n])import[ \t]", text) or len(text) >= hostfacts.TEXT_BYTES
             is_virtualenv = (os.path.basename(str(path)), text) == _VIRTUALENV
             if runs and folder not in base and str(path) not in of_added and not is_virtualenv:
                 found.injected.append(str(path))

@@ -184,4 +184,6 @@ def _tuple(kinds):
 
 
 def _kind(value):
+    if isinstance(value, dict):  # the YAML reader's mappings are of a class of their own
+        return _NAMES[dict]
     return _NAMES.get(type(value), type(value).__name__)

@@ -129,7 +129,8 @@ class Reader:
             return
         if b"\\" in told:
             told = _ESCAPED.sub(lambda found: found[1] or bytes([int(found[2], 16)]), told)
-        line = told.decode("latin-1").rstrip(" ")
+        # an escape of JSON may be of a colour's end, behind the frame's text
+        line = told.decode("latin-1").partition("\x1b")[0].rstrip(" ")
         begin = _BEGIN.fullmatch(line)
         if begin:
             frame = self._frame(begin[1])

@@ -7,6 +7,7 @@ verb then takes its default. A library that prints adds lines of its own; such a
 from __future__ import annotations
 
 import argparse
+import codecs
 import os
 import re
 import sys
@@ -78,8 +79,9 @@ def read_names(path: str, kind: Kind) -> list[str]:
     """
     content = files.read_bytes(path, MAX_BYTES, InputError, f"Name the file that holds what {kind.printed_by} printed.")
     found: list[str] = []
-    for number, line in enumerate(content.split(b"\n"), 1):
-        name = os.fsdecode(line)
+    # an editor of Windows adds a byte order mark and carriage returns, which no verb prints
+    for number, line in enumerate((content[3:] if content.startswith(codecs.BOM_UTF8) else content).split(b"\n"), 1):
+        name = os.fsdecode(line.rstrip(b"\r"))
         if not name.strip():
             continue
         if "\0" not in name and (kind.mark.search(name) if kind.mark is not None else os.path.exists(name)):

@@ -21,10 +21,13 @@ LEAST_LENGTH = 8
 # A name is cut into its words (API_KEY, apiKey and api-key are api, key); each of these words, or pairs of words, says secret.
 _SECRET_WORDS = {
     *("token", "secret", "password", "passwd", "passphrase", "pass", "apikey", "credential", "credentials"),
-    *("cookie", "authorization", "signature", "jwt", "pat"),
+    *("cookie", "authorization", "signature", "jwt", "pat", "pgpassword", "sshpass"),
 }
 _SECRET_PAIRS = {(first, "key") for first in ("api", "access", "account", "private", "secret", "signing", "encryption")}
-_SECRET_PAIRS |= {("key", "data"), ("auth", "data"), ("http", "auth"), ("db", "pwd"), ("user", "pwd"), ("admin", "pwd")}
+_SECRET_PAIRS |= {("key", "data"), ("auth", "data"), ("http", "auth")}
+# Words that say secret as the last of several: MYSQL_PWD, but not PWD; OPENAI_KEY as a variable is written, but not sort_key.
+_SECRET_LAST = {"pwd", "auth"}
+_PUBLIC_KEYS = {"public", "primary", "foreign", "sort", "label"}
 # What a name's last word says it is instead: where a secret lies, what it is called, or a number of tokens.
 _NO_SECRET_AT_THE_END = {
     *("path", "file", "dir", "folder", "name", "ref", "count", "counts", "id", "ids", "type", "sha256", "s", "seconds"),
@@ -35,12 +38,16 @@ _TOKENS_OF_TEXT = {"eos", "bos", "pad", "unk", "sep", "cls", "mask", "special"}
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 _SHAPES = (
-    r"\bhf_[A-Za-z0-9]{16,}",
+    r"\bhf_(?:oauth_)?[A-Za-z0-9]{16,}",
     r"\bapi_org_[A-Za-z0-9]{16,}",
     r"\bnvapi-[\w-]{16,}",
     r"\bgh[pousr]_[A-Za-z0-9]{20,}",
     r"\bgithub_pat_\w{20,}",
-    r"\bglpat-[\w-]{16,}",
+    r"\bgl(?:pat|rt|dt|ptt|cbt|agent|soat)-[\w-]{16,}",
+    r"\bnpm_[A-Za-z0-9]{30,}",
+    r"\bsha256~[\w-]{30,}",
+    r"\bhvs\.[\w-]{20,}",
+    r"\bhooks\.slack\.com/services/[\w/-]+",
     r"\bpypi-[\w-]{30,}",
     r"\bdckr_pat_[\w-]{16,}",
     r"\bsk-[\w-]{20,}",
@@ -60,15 +67,26 @@ _USER_PART = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s/?#'\"]*@")
 # user:password@registry/team, without a scheme; NAME:TAG@sha256:... is an image
 _BARE_USER_PART = re.compile(r"(?<![\w./:@-])[\w.+-]{1,100}:[^\s/:@'\"]+@(?!sha256:)(?=[\w\[])")
 _AUTHORIZATION = re.compile(
-    r"(\bauthorization['\"]?\s*[:=]\s*['\"]?)(?:(basic|bearer|token|digest|negotiate)\s+)?[^\s'\",]+", re.I
+    r"(\bauthorization['\"]?\s*[:=]\s*['\"]?)(?:(basic|bearer|token|digest|negotiate|ntlm|apikey|api-key|key)\s+)?[^\s'\",]+",
+    re.I,
 )
 _SCHEME = re.compile(r"(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{12,}", re.I)
 _QUERY = re.compile(r"([?&](?:sig|x-amz-[\w-]+|x-goog-[\w-]+|key|token|access_token|auth|pass|pwd)=)[^&\s'\"#]+", re.I)
-# NAME=value, NAME: value, "NAME": "value", --name value. A name begins where no letter, digit or dot stands before it: a line of
-# 64 KiB of "a.a.a." took 151 s when each of its letters could begin one.
-_NAMED = re.compile(r"(?P<name>(?<![\w.-])-{0,2}[\w.][\w.-]*)(?P<mark>['\"]?\s*[=:]\s*)(?P<quote>['\"]?)")
-_FLAG = re.compile(r"(?P<name>(?<![\w.-])--[\w.][\w.-]*)(?P<mark> +)(?P<quote>['\"]?)")
-_VALUE = re.compile(r"[^\s'\"&,;}\])]+")
+# NAME=value, NAME: value, "NAME": "value", x['NAME'] = value, --name value, '--name', 'value'; in a JSON text that stands in another one
+# quotes have backslashes. A name begins where no letter, digit or dot stands before it: a line of 64 KiB of "a.a.a." took 151 s
+# when each of its letters could begin one.
+_QUOTE = r"(?P<quote>[bBrRuU]?(?P<sign>\\{0,8}['\"]))?"
+_NAMED = re.compile(
+    rf"(?P<name>(?<![\w.-])-{{0,2}}[\w.][\w.-]*)(?P<mark>(?:\\{{0,8}}['\"])?\]?\s*(?:=>|[=:])\s*){_QUOTE}"
+)
+_FLAG = re.compile(rf"(?P<name>(?<![\w.-])--[\w.][\w.-]*)(?P<mark>['\"],? *| +){_QUOTE}")
+# how Kubernetes writes a variable: {"name": NAME, "value": value}; what stands between is one step, quotes and all
+_BETWEEN = r"[\\'\"\s]{0,20}[=:][\\'\"\s]{0,20}"
+_VARIABLE = re.compile(
+    rf"\bname{_BETWEEN}(?P<name>[A-Za-z_]\w{{0,99}})(?P<mark>[\\'\",\s]{{1,20}}value[\\'\"\s]{{0,20}}[=:]\s{{0,20}}){_QUOTE}"
+)
+_VALUE = re.compile(r"[^\s'\"&,;}\])\\]+")
+_QUOTED_LENGTH = 8192  # of a value, in characters
 
 _remembered: set[str] = set()
 
@@ -76,8 +94,14 @@ _remembered: set[str] = set()
 def is_secret_name(name: str) -> bool:
     """Return whether what stands under a name is a secret, by the name alone: of a variable, a key, a flag."""
     words = [word.lower() for word in _WORD.findall(name)]
+    if words[-2:] == ["secret", "id"] or words == ["auth"]:
+        return True
     if not words or words[-1] in _NO_SECRET_AT_THE_END or _TOKENS_OF_TEXT.intersection(words):
         return False
+    if len(words) > 1 and words[-1] in _SECRET_LAST:
+        return True
+    if len(words) > 1 and words[-1] == "key" and name.isupper() and words[-2] not in _PUBLIC_KEYS:
+        return True
     return bool(_SECRET_WORDS.intersection(words)) or any(pair in _SECRET_PAIRS for pair in zip(words, words[1:]))
 
 
@@ -100,7 +124,9 @@ def mask(text: str) -> str:
     text = _AUTHORIZATION.sub(lambda found: f"{found[1]}{found[2] + ' ' if found[2] else ''}{MASK}", text)
     text = _SCHEME.sub(rf"\1{MASK}", text)
     text = _QUERY.sub(rf"\1{MASK}", text)
-    return _without_values(_without_values(text, _NAMED), _FLAG)
+    for pattern in (_NAMED, _FLAG, _VARIABLE):
+        text = _without_values(text, pattern)
+    return text
 
 
 def mask_json(value: Any, name: str = "") -> Any:
@@ -130,10 +156,23 @@ def _without_values(text: str, pattern: Pattern[str]) -> str:
         if found is None:
             return "".join([*pieces, text[done:]])
         at = found.end()
-        value = _VALUE.match(text, at) if is_secret_name(found["name"].lstrip("-")) else None
-        if value is not None and not _is_prose(found, value[0]):
+        if not is_secret_name(found["name"].lstrip("-")):
+            continue
+        end = _end_of_value(text, at, found["sign"])
+        if end > at and not _is_prose(found, text[at:end]):
             pieces += [text[done:at], MASK]
-            done = at = value.end()
+            done = at = end
+
+
+def _end_of_value(text: str, at: int, quote: str | None) -> int:
+    """Return where a value ends: at the quote that it began with, or at what ends a word where that quote is not on its line."""
+    end = text.find(quote, at, at + _QUOTED_LENGTH) if quote else -1
+    while end > 0 and quote in ("'", '"') and text[end - 1] == "\\":  # a quote of the value itself
+        end = text.find(quote, end + 1, at + _QUOTED_LENGTH)
+    if end >= 0 and "\n" not in text[at:end]:
+        return end
+    value = _VALUE.match(text, at)
+    return value.end() if value is not None else at
 
 
 def _is_prose(found: Match[str], value: str) -> bool:
@@ -141,7 +180,8 @@ def _is_prose(found: Match[str], value: str) -> bool:
     if value.lower() in _NO_SECRETS:
         return True
     mark = found["mark"]
-    return ":" in mark and value.isalpha() and not found["quote"] and not mark.startswith(("'", '"'))
+    named_by_quotes = mark.startswith(("'", '"', "\\")) or "value" in mark
+    return ":" in mark and value.isalpha() and not found["quote"] and not named_by_quotes
 
 
 _NO_SECRETS = {MASK, "none", "null", "true", "false", "yes", "no", "unresolved"}

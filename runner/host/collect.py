@@ -42,6 +42,7 @@ def main(arguments):
     missing: list[InputError] = []
     taken: set[str] = set()
     broken: dict[str, DamagedResult] = {}
+    empty: list[str] = []
     for log in named:
         try:
             whole, problems, rest = logs.read(log)
@@ -50,6 +51,8 @@ def main(arguments):
             continue
         broken |= problems
         refused += [rest] if rest is not None else []
+        if not whole and not problems and rest is None:
+            empty.append(printable(logs.shown(log)))
         for attempt, content in whole.items():
             try:
                 path = _keep(content, f"{printable(logs.shown(log))}: attempt {attempt}", options.results)
@@ -68,10 +71,10 @@ def main(arguments):
             print(f"runner: {gone}", file=sys.stderr)
         raise missing[-1]
     if not taken and not refused:
-        raise InputError(
-            f"No result is in {', '.join(printable(logs.shown(log)) for log in named)}. Was it the log of"
-            " `python -m runner bench --frames`?"
-        )
+        raise InputError(f"No result is in {', '.join(empty)}. Was it the log of `python -m runner bench --frames`?")
+    # the log of a run whose result was taken off the volume has none, so that this is no error
+    for log in empty:
+        print(f"no result is in {log}", file=sys.stderr)
     return DamagedResult.exit_code if refused else 0
 
 

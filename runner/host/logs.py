@@ -7,7 +7,6 @@ them, in JSON texts and tables too. Nothing here grows with the log: a log may h
 from __future__ import annotations
 
 import bz2
-import codecs
 import contextlib
 import gzip
 import io
@@ -48,17 +47,13 @@ _FOREIGN = {
     b"SQLite format 3\x00": "an SQLite database, and no log",
     b"\x89PNG": "a picture, and no log",
 }
-_BYTE_ORDERS = (
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 
 # How containerd and CRI-O write a line, or a part (P) of one: time, stream, tag, text.
 _CRI = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[^ ]{1,40} (stdout|stderr) ([PF])(?::[^ ]*)? ")
 # How Docker writes a line, or a part of one (its text has no newline then), as one JSON text.
 _DOCKER = re.compile(rb'\{ ?"log" ?:')
+# Colours, as grep and stern put them around and into lines (ECMA-48, control sequences).
+_STYLE = re.compile(rb"\x1b\[[0-?]*[ -/]*[@-~]")
 _MAX_WRAPPED_BYTES = 1 << 18  # both cut at 16 KiB, JSON's escapes make six of one
 _KEPT_BYTES = 1 << 16  # of the parts of one line: a frame's line is shorter
 
@@ -76,7 +71,7 @@ def read(name: str) -> tuple[Mapping[str, bytes], dict[str, DamagedResult], Dama
     broken = None
     try:
         with _opened(name) as file:
-            for piece in _lines_joined(_as_text(_unpacked(file))):
+            for piece in _lines_joined(_ascii(_unpacked(file))):
                 reader.feed(piece)
     except Unreadable as problem:
         broken = DamagedResult(f"{shown(name)} {problem}.")
@@ -156,30 +151,13 @@ def _unpacked_as(name: str, unpacked: Any, packings: int) -> Iterator[bytes]:
         ) from None
 
 
-def _as_text(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield pieces in which ASCII is ASCII: those of UTF-16 and UTF-32, which a byte order mark or their zeros show, recoded."""
-    first = next(pieces, b"")
-    coding = _unmarked(first)
-    if b"\0" in first:  # ASCII in UTF-16 and UTF-32 has zeros; bytes that look like a mark may stand in any log
-        coding = next((coding for mark, coding in _BYTE_ORDERS if first.startswith(mark)), coding)
-    if coding is None:
-        yield first
-        yield from pieces
-        return
-    decoder = codecs.getincrementaldecoder(coding)(errors="replace")
-    yield decoder.decode(first).encode("utf-8", "replace")
+def _ascii(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield pieces without zeros: what is ASCII in UTF-16 or UTF-32 is ASCII then, whole or in a part of the log.
+
+    Windows' shells append text of one coding to a file of another. A frame is ASCII alone, and no other character becomes its mark.
+    """
     for piece in pieces:
-        yield decoder.decode(piece).encode("utf-8", "replace")
-    yield decoder.decode(b"", final=True).encode("utf-8", "replace")
-
-
-def _unmarked(first: bytes) -> str | None:
-    """Return the coding of text in UTF-16 without a byte order mark, which has a zero as every second byte; else None."""
-    head = first[:_HEAD_BYTES]
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    if len(head) >= 8 and max(even, odd) > len(head) // 4 and min(even, odd) < len(head) // 32:
-        return "utf-16-le" if odd > even else "utf-16-be"
-    return None
+        yield piece.replace(b"\0", b"")
 
 
 def _lines_joined(pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -203,6 +181,8 @@ class _Joiner:
 
     def line(self, line: bytes) -> bytes:
         """Return what to read of a line of the log: nothing yet where it is a part, all of it with its last part."""
+        if b"\x1b" in line:
+            line = _STYLE.sub(b"", line)
         wrapped = self._docker(line) if _DOCKER.match(line) else self._cri(line)
         if wrapped is None:
             return line + b"\n"
@@ -218,7 +198,7 @@ class _Joiner:
         """Return stream, text and whether the line ends with it; None of what Docker does not write."""
         try:
             told = json.loads(line[:_MAX_WRAPPED_BYTES])
-            text, stream = told["log"], str(told.get("stream"))
+            text, stream = told["log"], "stderr" if told.get("stream") == "stderr" else "stdout"
         except (ValueError, KeyError, RecursionError):
             return None
         if not isinstance(text, str):
@@ -228,4 +208,4 @@ class _Joiner:
     @staticmethod
     def _cri(line: bytes) -> tuple[str, bytes, bool] | None:
         found = _CRI.match(line)
-        return (found[1].decode(), line[found.end() :], found[2] == b"F") if found else None
+        return (found[1].decode(), line[found.end() :].rstrip(b"\r"), found[2] == b"F") if found else None

@@ -307,6 +307,38 @@ def test_a_file_beside_the_listed_one_that_an_import_prefers_is_another_stack(ho
     assert (found["altered_files"], found["shadowed"]) == ([], {"alpha": str(planted)})
 
 
+@pytest.mark.parametrize(
+    "planted", [f"inner/deep{machinery.EXTENSION_SUFFIXES[0]}", "inner/deep/__init__.py", "inner/deep.so"]
+)
+def test_what_an_import_prefers_to_a_package_s_inner_module_is_another_stack(house, tmp_path, planted):
+    root, install = house
+    install_all(install)
+    lay_in(tmp_path / "site", "alpha", ["alpha/inner/__init__.py", "alpha/inner/deep.py"])
+    assert inventory.describe(stack(root), root)["shadowed"] == {}
+    path = tmp_path / "site" / "alpha" / planted
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("x = 2\n")
+    place = path.parent if path.name == "__init__.py" else path
+    assert inventory.describe(stack(root), root)["shadowed"] == {"alpha.inner.deep": str(place)}
+
+
+def test_a_module_beside_a_folder_of_its_name_is_whole_where_the_package_lists_both(house, tmp_path):
+    root, install = house
+    install_all(install)
+    lay_in(tmp_path / "site", "alpha", ["alpha/deep.py", "alpha/deep/__init__.py", "alpha/deep.abi3.so"])
+    (tmp_path / "site" / "alpha" / "other.so").write_text("")
+    assert inventory.describe(stack(root), root)["shadowed"] == {}
+
+
+def lay_in(site, name, files):
+    """Add files to an installed package, and to its RECORD."""
+    (record,) = site.glob(f"{name}-*/RECORD")
+    for file in files:
+        (site / file).parent.mkdir(exist_ok=True)
+        (site / file).write_text("")
+        record.write_text(record.read_text() + f"{file},,\n")
+
+
 def test_packages_that_share_a_name_without_init_are_no_shadow_of_each_other(house, tmp_path, monkeypatch):
     root, install = house
     install_all(install)
@@ -327,6 +359,9 @@ def test_packages_that_share_a_name_without_init_are_no_shadow_of_each_other(hou
     [
         ("evil.pth", "import os; os.environ['X'] = '1'\n", True),
         ("late.pth", "# a comment\n/some/folder\nimport\tos\n", True),
+        ("mark.pth", "\ufeffimport os\n", True),
+        ("return.pth", "/some/folder\rimport os\n", True),
+        ("long.pth", "# so that the end is not read\n" * 40_000 + "import os\n", True),
         ("sitecustomize.py", "", True),
         ("usercustomize.py", "", True),
         ("path.pth", "/some/folder\n", False),

@@ -1,4 +1,5 @@
 import re
+from collections import OrderedDict
 
 import pytest
 
@@ -33,6 +34,7 @@ def test_values_come_out_as_their_kind():
         (lambda f: f.number("k"), [], "'k' must be a whole number or a number or text, a list was found"),
         (lambda f: f.flag("k"), 1.5, "'k' must be true or false or text, a number was found"),
         (lambda f: f.texts("k"), {}, "'k' must be a list, a mapping was found"),
+        (lambda f: f.texts("k"), OrderedDict(), "'k' must be a list, a mapping was found"),
         (lambda f: f.flag("k"), "true", "'k' must be yes or no"),
         (lambda f: f.choice("k", ("a", "b")), "c", "'k' is 'c'; it must be one of a, b"),
         (lambda f: f.text("k"), (), "'k' must be text, tuple was found"),

@@ -22,6 +22,11 @@ def test_paths_come_as_they_were_printed_blanks_and_quotes_and_bytes_that_are_no
     assert names.given(["b.json"], None, names.RESULTS) == ["b.json"]
 
 
+def test_a_list_that_an_editor_of_windows_saved_names_the_same_paths(tmp_path):
+    path = listed(tmp_path, b"\xef\xbb\xbf" + f"a/{FIRST}.json\r\nb/{SECOND}.json\r\n".encode())
+    assert names.read_names(path, names.RESULTS) == [f"a/{FIRST}.json", f"b/{SECOND}.json"]
+
+
 @pytest.mark.parametrize("kind", [names.RESULTS, names.REQUESTS, names.LOGS, names.MANIFESTS])
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"Setting ds_accelerator to cpu\n", b"\0.json.log\n"])
 def test_a_list_without_a_path_ends_with_one_sentence(tmp_path, content, kind):

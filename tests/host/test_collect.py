@@ -57,6 +57,13 @@ def test_what_one_log_lost_another_has_whole_and_each_result_is_told_once(tmp_pa
         assert out.count(FIRST) == 1 and err == ""
 
 
+def test_a_log_without_a_result_beside_one_that_has_some_is_told(tmp_path, capsys):
+    empty = log(tmp_path, name="empty.log")
+    assert run(tmp_path, log(tmp_path, framed()[0]), empty) == 0
+    output, errors = capsys.readouterr()
+    assert FIRST in output and errors == f"no result is in {empty}\n"
+
+
 def test_standard_input_is_a_log_too(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(framed()[0]).encode())))
     assert run(tmp_path, "-") == 0
