@@ -393,6 +393,7 @@ def test_a_decided_verdict_is_printed_with_its_reasons_and_how_near_it_was(tmp_p
     assert "lies within the margin of 5%" in out
     assert "attained margin" in out
     done = run(tmp_path, "--against", str(tmp_path), columns="200")
+    assert "1 attempt(s) stand on both sides, " in done.stderr and "Name the results of each side alone" in done.stderr
     assert "no change shown" in done.stdout
     assert "moved: nothing" in done.stdout
 
