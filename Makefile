@@ -38,7 +38,7 @@ endef
 unread := $(firstword $(filter-out $(READ) $(PASSED_ON),$(GIVEN)))
 near := $(strip $(foreach name,$(READ),$(if $(findstring $(name),$(unread))$(findstring $(unread),$(name)),$(name))))
 $(if $(unread),$(error `make $(GOALS)` reads no $(unread).$(if $(near), Did you mean $(near)?) It reads $(READ)$(if \
-	$(filter ARGS,$(READ)),. An option of the program goes into ARGS: ARGS="--model bloom-560m")))
+	$(filter ARGS,$(READ)),. An option of the program goes into ARGS: ARGS="$(if $(filter bench%,$(GOALS)),--model bloom-560m,--option value)")))
 
 # $(value) is the text that was typed, unexpanded. An override puts this text in the place of what make would expand.
 $(foreach name,$(READ) $(GIVEN),$(if $(findstring $(newline),$(value $(name))),$(error $(name) holds a line break; write one line)))

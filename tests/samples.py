@@ -1,6 +1,7 @@
 """Requests, raw data and results that tests start from. Python 3.8, no torch."""
 
 import copy
+import dataclasses
 import hashlib
 
 from runner.bench.devices import cpu
@@ -101,7 +102,7 @@ def raw(asked):
     }
     return {
         "load_s": 0.5,
-        "weights": {"kind": "dummy", "seed": 29, "std": 0.3, "revision": None, "format": None, "files": []},
+        "weights": {**dataclasses.asdict(asked.weights), "revision": None, "format": None, "files": []},
         "conditions": {
             "device": "cpu",
             "emulated": False,
@@ -132,8 +133,8 @@ def raw(asked):
         "instrumented": {
             "e2e_s": [0.25],
             "ttft_s": [0.05],
-            "tpot_s": [0.002],
-            "itl_s": [[0.002] * (new - 1)],
+            "tpot_s": [0.2 / (new - 1) if new > 1 else None],
+            "itl_s": [[0.2 / (new - 1)] * (new - 1)] if new > 1 else [[]],
             "forward_calls": [new],
         },
         "tokens": {

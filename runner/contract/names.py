@@ -21,6 +21,7 @@ from runner.contract.result import ATTEMPT
 from runner.contract.text import printable
 
 MAX_BYTES = 64 * 1024 * 1024  # the paths of 500,000 results
+MOST_TOLD = 10  # lines that are no path: a whole log may be given by mistake
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ def read_names(path: str, kind: Kind) -> list[str]:
     """
     content = files.read_bytes(path, MAX_BYTES, InputError, f"Name the file that holds what {kind.printed_by} printed.")
     found: list[str] = []
+    left_out = 0
     # an editor of Windows adds a byte order mark and carriage returns, which no verb prints
     for number, line in enumerate((content[3:] if content.startswith(codecs.BOM_UTF8) else content).split(b"\n"), 1):
         name = os.fsdecode(line.rstrip(b"\r"))
@@ -87,8 +89,15 @@ def read_names(path: str, kind: Kind) -> list[str]:
         if "\0" not in name and (kind.mark.search(name) if kind.mark is not None else os.path.exists(name)):
             found.append(name)
         else:
-            told = f"{path}: line {number} is no path of a {kind.what} and is left out: {printable(name, 100)}"
-            print(told, file=sys.stderr)
+            left_out += 1
+            if left_out <= MOST_TOLD:
+                told = f"{path}: line {number} is no path of a {kind.what} and is left out: {printable(name, 100)}"
+                print(told, file=sys.stderr)
+    if left_out > MOST_TOLD:
+        print(
+            f"{path}: {left_out - MOST_TOLD:,} more lines are no path of a {kind.what} and are left out",
+            file=sys.stderr,
+        )
     if not found:
         raise InputError(
             f"{path} lists no {kind.what}: {kind.printed_by}, which printed the list, had none to tell. Read what was said"

@@ -169,11 +169,24 @@ def _run_against_run(
         return _read([place], index, 0, refused)
 
     before, fresh = read(options.against), {}
+    _tell_of_both_sides(before, groups)
     if options.confirm is not None:
         fresh_after, fresh_before = map(read, options.confirm)
         check_fresh(before + groups, fresh_before + fresh_after)
         fresh = {cell(other): (one, other) for one, other in pairs(fresh_before, fresh_after)}
     return [between(one, other, *fresh.get(cell(other), ())) for one, other in pairs(before, groups)]
+
+
+def _tell_of_both_sides(before: list[Group], after: list[Group]) -> None:
+    """Say where the same attempts are counted on both sides: a change looks smaller there than it is."""
+    sides = [{attempt for group in groups for attempt in group.attempts} for groups in (before, after)]
+    both = sorted(sides[0] & sides[1])
+    if both:
+        print(
+            f"{len(both):,} attempt(s) stand on both sides, {both[0]} first: a change looks smaller than it is. Name the results of"
+            " each side alone.",
+            file=sys.stderr,
+        )
 
 
 def _read(places: Iterable[str], index: Index, kept: int | None, refused: list[DamagedResult]) -> list[Group]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
 from runner.contract.estimator import latency_s
 from runner.contract.request import Request
@@ -42,13 +43,25 @@ def _contradictions(result: dict[str, Any], request: Request) -> Iterator[str]:
             yield from (f"launch {launch['index']} {what}" for what in _in_launch(launch, request))
             if "timed" in launch and not _estimated(launch, request):
                 yield f"the estimate of launch {launch['index']} is not what its raw durations give"
-    windows_s = sum(launch["clock"]["elapsed_s"] for launch in launches if "clock" in launch)
-    if windows_s > attempt["duration_s"] * (1 + CLOCKS):
-        yield f"its measured windows took {windows_s:g} s, its whole attempt {attempt['duration_s']:g} s"
+    parts_s = sum(map(_parts_s, launches))
+    if parts_s > attempt["duration_s"] * (1 + CLOCKS):
+        yield f"the parts of its launches took {parts_s:g} s, its whole attempt {attempt['duration_s']:g} s"
+
+
+def _parts_s(launch: dict[str, Any]) -> float:
+    """Return what loading, the untimed calls, the measured window and the instrumented calls took: one came after the other."""
+    window_s = launch["clock"]["elapsed_s"] if "clock" in launch else 0.0
+    traced_s = sum(launch["instrumented"]["e2e_s"]) if "instrumented" in launch else 0.0
+    return (launch.get("load_s") or 0.0) + sum(launch.get("untimed_s") or ()) + window_s + traced_s
 
 
 def _in_launch(launch: dict[str, Any], request: Request) -> Iterator[str]:
     devices, ranks = launch["conditions"]["devices"], launch["ranks"]
+    for check in launch["checks"]:
+        if check["passed"] is False and check["act"] == "refuse":
+            yield f"is complete, and failed the check {check['name']}, which refuses a launch"
+    if any(launch["weights"][key] != wanted for key, wanted in _asked_weights(request)):
+        yield "measured other weights than its request asks for"
     if [rank["rank"] for rank in ranks] != list(range(devices)):
         yield f"ran on {devices} device(s) and tells of {len(ranks)} rank(s), which are not numbered from 0 on"
     if ("timed" in launch) == (request.workload.dataset is not None):
@@ -62,6 +75,12 @@ def _in_launch(launch: dict[str, Any], request: Request) -> Iterator[str]:
         if dataset["rows"] > dataset["rows_total"]:
             yield f"completed {dataset['rows']} of {dataset['rows_total']} rows"
         yield from _within_clock(launch, sum(dataset["batches_s"]), "batches")
+
+
+def _asked_weights(request: Request) -> Iterator[tuple[str, Any]]:
+    yield "kind", request.weights.kind
+    if request.weights.kind == "dummy":
+        yield from (("seed", request.weights.seed), ("std", request.weights.std))
 
 
 def _in_window(launch: dict[str, Any], request: Request) -> Iterator[str]:
@@ -94,6 +113,8 @@ def _in_tokens(launch: dict[str, Any], request: Request) -> Iterator[str]:
         yield f"produced more than the {most} tokens a row that its request asks for"
     if produced and [len(row) for row in tokens["output_ids"]] != produced[0]:
         yield "has not as many token ids as it says came out of its first call"
+    elif tokens["outputs_sha256"][:1] != [strictjson.sha256_of(tokens["output_ids"])]:
+        yield "has other token ids than those whose sha256 it tells"
 
 
 def _estimated(launch: dict[str, Any], request: Request) -> bool:
@@ -111,5 +132,16 @@ def _in_instrumented(traced: dict[str, Any]) -> Iterator[str]:
     lengths = {name: len(values) for name, values in traced.items()}
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
         yield f"tells of unlike numbers of instrumented calls, or of none: {lengths}"
-    if any(first > whole for first, whole in zip(traced["ttft_s"], traced["e2e_s"], strict=False)):
-        yield "had its first token after its last"
+    calls = zip(traced["ttft_s"], traced["e2e_s"], traced["itl_s"], traced["tpot_s"], strict=False)
+    for first_s, whole_s, gaps_s, per_token_s in calls:
+        rounding_s = ROUNDING_S + ROUNDING * whole_s
+        if first_s + sum(gaps_s) > whole_s + rounding_s:
+            yield (
+                "had its first token after its last"
+                if first_s > whole_s
+                else "took longer for its tokens than for the call"
+            )
+        elif (per_token_s is None) != (not gaps_s):
+            yield "tells a time per token of calls without a second token, or none of others"
+        elif gaps_s and abs(per_token_s * len(gaps_s) - (whole_s - first_s)) > rounding_s:
+            yield "tells a time per token that its instrumented calls do not give"

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -36,6 +37,7 @@ EARLY_S = 10.0  # before a plugin's credentials end
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _WORDS = 600  # characters of a plugin's own words that are told
+_LONGEST_WORD = 40  # characters: what is longer may be a token
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,26 @@ def of(target: Target, patience_s: float) -> Credentials:
         given = _run(target, patience_s)
         return given if given.certificate else Credentials(given.authorization, *pair, given.renew_at_s)
     return Credentials(None, *pair)
+
+
+def impersonation(target: Target) -> tuple[tuple[str, str], ...]:
+    """Return the headers by which a user acts as another one (``as``, ``as-uid``, ``as-groups``, ``as-user-extra``)."""
+    user, who = target.user, f"the user {target.user_name}"
+    groups = _texts(user.get("as-groups", []), f"the as-groups of {who}")
+    extra = user.get("as-user-extra", {})
+    if not isinstance(extra, dict):
+        raise no_kubeconfig(f"the as-user-extra of {who} is no mapping of names to lists of texts")
+    headers = [("Impersonate-User", user.get("as", "")), ("Impersonate-Uid", user.get("as-uid", ""))]
+    headers += [("Impersonate-Group", group) for group in groups]
+    for key, values in extra.items():
+        name = f"Impersonate-Extra-{urllib.parse.quote(key.lower(), safe='')}"
+        headers += [(name, value) for value in _texts(values, f"the as-user-extra {printable(key, 60)} of {who}")]
+    asked = tuple((name, value) for name, value in headers if value)
+    if asked and not user.get("as"):
+        raise no_kubeconfig(f"{who} names groups or more to act as, and no user: as is missing")
+    if not all(value.isascii() and value.isprintable() for _, value in asked):
+        raise no_kubeconfig(f"{who} acts as somebody with letters that no header can hold")
+    return asked
 
 
 # --- what stands in the kubeconfig, or in files that it names ---
@@ -173,7 +195,7 @@ def _run(target: Target, patience_s: float) -> Credentials:
         raise no_kubeconfig(f"{name} asks for a terminal (interactiveMode Always), and there is none")
     interactive = terminal and mode != "Never"
     command = [plugin["command"], *_texts(plugin.get("args", []), f"the args of {name}")]
-    raw = _printed(
+    raw, said = _printed(
         command,
         {**os.environ, **_variables(plugin, name), "KUBERNETES_EXEC_INFO": _asked(target, plugin, interactive)},
         interactive,
@@ -181,7 +203,7 @@ def _run(target: Target, patience_s: float) -> Credentials:
         name,
         _hint(plugin),
     )
-    return _given(raw, version, name)
+    return _given(raw, version, name, said)
 
 
 def at_a_terminal() -> bool:
@@ -231,8 +253,8 @@ def _asked(target: Target, plugin: dict[str, Any], interactive: bool) -> str:
 
 def _printed(
     command: list[str], environment: dict[str, str], interactive: bool, limit_s: float, name: str, hint: str
-) -> bytes:
-    """Run a plugin and return its standard output; its words on standard error are part of every error, or on the terminal.
+) -> tuple[bytes, str]:
+    """Run a plugin and return its standard output, and in words what it said on standard error, unless that went to the terminal.
 
     Files take both: a process that the plugin leaves behind would hold a pipe open for ever.
     """
@@ -254,9 +276,9 @@ def _printed(
         if process.returncode and not problem_words:
             problem_words = f"ended with {_code(process.returncode)}"
         if problem_words:
-            raise no_kubeconfig(f"{name} {problem_words}{_words(errors, interactive)}")
+            raise no_kubeconfig(f"{name} {problem_words}{_words(errors, output, interactive) or '; it said nothing'}")
         output.seek(0)
-        return output.read(MAX_FILE_BYTES)
+        return output.read(MAX_FILE_BYTES), _words(errors, output, interactive)
 
 
 def _waited(process: subprocess.Popen, limit_s: float, written: tuple[IO[bytes], ...]) -> str:
@@ -290,24 +312,30 @@ def _code(code: int) -> str:
     return f"exit code {code}" if code > 0 else f"signal {-code}"
 
 
-def _words(errors: IO[bytes], interactive: bool) -> str:
+def _words(errors: IO[bytes], output: IO[bytes], interactive: bool) -> str:
+    """Return what a plugin said: the end of standard error, else of standard output where that holds words and no credentials."""
     if interactive:
         return "; its words stand above"
-    size = os.fstat(errors.fileno()).st_size
-    errors.seek(max(0, size - _WORDS * 4))
-    told = " ".join(errors.read(_WORDS * 4).decode("utf-8", "replace").split())
-    return f"; it said: {printable(told[-_WORDS:], _WORDS).rstrip('. ')}" if told else "; it said nothing"
+    told, printed = _end_of_file(errors), _end_of_file(output).split()
+    if not told and len(printed) > 1 and all(len(word) <= _LONGEST_WORD and "{" not in word for word in printed):
+        told = " ".join(printed)
+    return f"; it said: {printable(told, _WORDS).rstrip('. ')}" if told else ""
 
 
-def _given(raw: bytes, version: str, name: str) -> Credentials:
-    """Return the credentials in a plugin's answer, an ExecCredential."""
+def _end_of_file(file: IO[bytes]) -> str:
+    file.seek(max(0, os.fstat(file.fileno()).st_size - _WORDS * 4))
+    return " ".join(file.read(_WORDS * 4).decode("utf-8", "replace").split())[-_WORDS:].strip()
+
+
+def _given(raw: bytes, version: str, name: str, said: str) -> Credentials:
+    """Return the credentials in a plugin's answer, an ExecCredential; ``said`` are its other words."""
     try:
         told = strictjson.loads(raw, "its answer", ClusterRefused)
     except ClusterRefused:
-        raise no_kubeconfig(f"{name} printed no JSON, and so no credentials") from None
+        raise no_kubeconfig(f"{name} printed no JSON, or something beside it, and so no credentials{said}") from None
     status = told.get("status") if isinstance(told, dict) else None
     if not isinstance(told, dict) or told.get("kind") != "ExecCredential" or not isinstance(status, dict):
-        raise no_kubeconfig(f"{name} printed no ExecCredential with a status, and so no credentials")
+        raise no_kubeconfig(f"{name} printed no ExecCredential with a status, and so no credentials{said}")
     if told.get("apiVersion") != version:
         other = printable(str(told.get("apiVersion")), 60)
         raise no_kubeconfig(f"{name} answered in {other} and was asked in {version}")
@@ -316,7 +344,7 @@ def _given(raw: bytes, version: str, name: str) -> Credentials:
         raise no_kubeconfig(f"{name} gave a token or certificate that is no text")
     secrets.remember(texts["clientKeyData"])
     if not texts["token"] and not (texts["clientCertificateData"] and texts["clientKeyData"]):
-        raise no_kubeconfig(f"{name} gave neither a token nor a certificate with its key")
+        raise no_kubeconfig(f"{name} gave neither a token nor a certificate with its key{said}")
     return Credentials(
         _bearer(texts["token"].strip(), f"the token from {name}") if texts["token"] else None,
         texts["clientCertificateData"].encode() or None,

@@ -189,6 +189,7 @@ def _target(merged: dict[str, dict[str, _Entry]], context: str, words: str) -> T
         raise no_kubeconfig(f"{where} names the user {printable(user_name, 60)}, who is in no file")
     of_cluster = f"the cluster {printable(cluster_name, 60)} of {cluster.file}"
     _check_texts(cluster.content, ("server", *_CLUSTER_TEXTS), of_cluster)
+    _check_insecure(cluster.content, of_cluster)
     own = user.content if user else {}
     if user:
         _check_texts(own, _USER_TEXTS, f"the user {printable(user_name, 60)} of {user.file}")
@@ -203,10 +204,12 @@ def _target(merged: dict[str, dict[str, _Entry]], context: str, words: str) -> T
     )
 
 
+_LEFT_OUT = ("REDACTED", "DATA+OMITTED")
 _CLUSTER_TEXTS = ("certificate-authority", "certificate-authority-data", "tls-server-name", "proxy-url")
 _USER_TEXTS = (
     *("token", "tokenFile", "username", "password"),
     *("client-certificate", "client-certificate-data", "client-key", "client-key-data"),
+    *("as", "as-uid"),
 )
 
 
@@ -214,6 +217,23 @@ def _check_texts(entry: dict[str, Any], keys: tuple[str, ...], where: str) -> No
     for key in keys:
         if not isinstance(entry.get(key, ""), str):
             raise no_kubeconfig(f"the {key} of {where} is {kubeyaml.kind_of(entry[key])} and no text; quote it")
+        if entry.get(key) in _LEFT_OUT:
+            raise no_kubeconfig(
+                f"the {key} of {where} is {entry[key]}: `kubectl config view` left it out. `kubectl config view --raw --flatten` does not"
+            )
+
+
+def _check_insecure(cluster: dict[str, Any], where: str) -> None:
+    insecure = cluster.get("insecure-skip-tls-verify", False)
+    if not isinstance(insecure, bool):
+        raise no_kubeconfig(
+            f"the insecure-skip-tls-verify of {where} is {kubeyaml.kind_of(insecure)}; write true or false, without quotes"
+        )
+    if insecure and any(cluster.get(key) for key in ("certificate-authority", "certificate-authority-data")):
+        raise no_kubeconfig(
+            f"{where} has a certificate-authority, and insecure-skip-tls-verify says not to ask for it; remove one of them, as"
+            " kubectl asks too"
+        )
 
 
 def _server(cluster: _Entry, where: str) -> str:

@@ -34,11 +34,14 @@ class Connections:
     """The connections to one server, as the ``kubernetes`` package asks for them. No redirection is followed: it would lead to a
     login page; and the body of a refusal, which the package reads whole, ends after ``REFUSAL_BYTES``."""
 
-    def __init__(self, pool: urllib3.PoolManager) -> None:
-        self._pool = pool
+    def __init__(self, pool: urllib3.PoolManager, more_headers: tuple[tuple[str, str], ...] = ()) -> None:
+        self._pool, self._more_headers = pool, more_headers
 
     def request(self, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse:
-        response = self._pool.request(method, url, redirect=False, **options)
+        headers = urllib3.HTTPHeaderDict(options.pop("headers", None) or {})
+        for name, value in self._more_headers:
+            headers.add(name, value)
+        response = self._pool.request(method, url, redirect=False, headers=headers, **options)
         if 200 <= response.status <= 299:
             return response
         try:
@@ -53,7 +56,7 @@ class Connections:
 
 def connections(target: Target, given: Credentials) -> Connections:
     """Return the connections to a target's server. Raises ``ClusterRefused`` for certificates and proxies that cannot be used."""
-    return Connections(_pool(target, given))
+    return Connections(_pool(target, given), credentials.impersonation(target))
 
 
 def _pool(target: Target, given: Credentials) -> urllib3.PoolManager:
@@ -92,6 +95,10 @@ def _tls(target: Target, given: Credentials) -> ssl.SSLContext:
             if authority is None:
                 context.load_default_certs()
             else:
+                # As Go does it, and so kubectl: each certificate given is trusted, an intermediate or a server's own too, and
+                # authorities that lack what RFC 5280 asks for serve, as those of many clusters do. Python differs, by version.
+                context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+                context.verify_flags &= ~ssl.VERIFY_X509_STRICT
                 context.load_verify_locations(cadata=authority)
         except (ssl.SSLError, ValueError, TypeError):
             raise no_kubeconfig(f"the certificate-authority of {where} is no certificate in PEM") from None
@@ -111,7 +118,7 @@ def _authority(target: Target) -> str | None:
             raise no_kubeconfig(f"the certificate-authority of {target.where}: {str(problem).rstrip('. ')}") from None
     else:
         return None
-    return raw.decode("ascii", "replace")
+    return raw.decode("ascii", "ignore")  # bundles hold comments, with the names of authorities in any language
 
 
 def _load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes, who: str) -> None:
@@ -201,6 +208,8 @@ def _matches(entry: str, host: str, port: int, address: Any) -> bool:
     else:
         return address is not None and address in network
     name, colon, of_port = entry.rpartition(":")
+    if entry.startswith("[") and entry.endswith("]"):
+        return address is not None and entry[1:-1] == str(address)
     if colon and of_port.isdecimal() and not name.endswith(":"):
         if int(of_port) != port:
             return False

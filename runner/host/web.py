@@ -7,8 +7,11 @@ without end.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import re
+import socket
+import threading
 import time
 import urllib.error
 import urllib.parse
@@ -52,6 +55,62 @@ class LoginAsked(Unreachable):
     def __init__(self, what: str, code: int, told: str, error_code: str) -> None:
         super().__init__(f"{what}: it asks for a login, which is missing or wrong ({told})")
         self.code, self.told, self.error_code = code, told, error_code
+
+
+class _Deadline:
+    """Cuts the connection when the time is over: the timeout of a socket begins anew with each byte that a slow server sends."""
+
+    def __init__(self, seconds: float) -> None:
+        self.passed = False
+        self._sockets: list[socket.socket] = []
+        self._timer = threading.Timer(seconds, self._pass)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Deadline:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *problem: object) -> None:
+        self._timer.cancel()
+
+    def _pass(self) -> None:
+        self.passed = True
+        for one in self._sockets:
+            with contextlib.suppress(OSError):
+                # not TLS's own, which takes the reading thread's state away
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
+
+    def handlers(self) -> list[urllib.request.BaseHandler]:
+        """Return what opens connections that this deadline cuts."""
+        return [_Http(self), _Https(self)]
+
+    def watched(self, kind: type[http.client.HTTPConnection]) -> type[http.client.HTTPConnection]:
+        sockets = self._sockets
+
+        class Watched(kind):  # type: ignore[misc, valid-type]
+            def connect(self) -> None:
+                super().connect()
+                sockets.append(self.sock)
+
+        return Watched
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, deadline: _Deadline) -> None:
+        super().__init__()
+        self._deadline = deadline
+
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._deadline.watched(http.client.HTTPConnection), req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, deadline: _Deadline) -> None:
+        super().__init__()
+        self._deadline = deadline
+
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(self._deadline.watched(http.client.HTTPSConnection), req)
 
 
 class _StopAtRedirections(urllib.request.HTTPRedirectHandler):
@@ -102,8 +161,23 @@ class _Elsewhere(Exception):
 
 
 def _once(address: str, what: str, headers: Mapping[str, str], max_bytes: int, until: float, limit: float) -> Answer:
+    with _Deadline(max(0.001, until - time.monotonic())) as deadline:
+        try:
+            answer = _asked(address, what, headers, max_bytes, until, limit, deadline)
+        except Unreachable:
+            if deadline.passed:
+                raise NoAnswer(f"{what}: no whole answer in {limit:g} s") from None
+            raise
+    if deadline.passed:  # an answer that was cut may look whole
+        raise NoAnswer(f"{what}: no whole answer in {limit:g} s")
+    return answer
+
+
+def _asked(
+    address: str, what: str, headers: Mapping[str, str], max_bytes: int, until: float, limit: float, deadline: _Deadline
+) -> Answer:
     request = urllib.request.Request(address, headers=dict(headers))  # noqa: S310 (http and https alone come here)
-    opener = urllib.request.build_opener(_StopAtRedirections)
+    opener = urllib.request.build_opener(_StopAtRedirections, *deadline.handlers())
     try:
         with opener.open(request, timeout=max(0.001, until - time.monotonic())) as answer:
             body = _body(answer, what, max_bytes, until, limit)
@@ -150,7 +224,11 @@ def _refused(refusal: urllib.error.HTTPError, what: str) -> InputError | Unreach
         return InputError(f"{what}: there is none ({told})")
     if refusal.code in (401, 403, 407):
         return LoginAsked(what, refusal.code, told, refusal.headers.get("X-Error-Code") or "")
-    return Unreachable(f"{what}: it cannot answer now ({told})")
+    later = refusal.headers.get("Retry-After") or ""
+    again = (
+        f"; it asks to come back in {int(later)} s" if later.isascii() and later.isdigit() and len(later) < 7 else ""
+    )
+    return Unreachable(f"{what}: it cannot answer now ({told}{again})")
 
 
 def _next_address(address: str, there: _Elsewhere, what: str, moves: bool) -> str:

@@ -54,6 +54,16 @@ def test_a_line_that_a_library_printed_is_no_name_and_is_said(tmp_path, capsys, 
     )
 
 
+def test_a_whole_log_that_is_named_by_mistake_is_told_in_a_few_lines(tmp_path, capsys):
+    path = listed(tmp_path, b"x\n" * 5000)
+    with pytest.raises(InputError, match="lists no result"):
+        names.read_names(path, names.RESULTS)
+    *_, last = told = capsys.readouterr().err.splitlines()
+    assert len(told) == names.MOST_TOLD + 1 and last.endswith(
+        "4,990 more lines are no path of a result and are left out"
+    )
+
+
 def test_a_path_that_stands_beside_other_text_is_not_lost_in_silence(tmp_path):
     line = f"100%results/a/{FIRST}.json done"
     assert names.read_names(listed(tmp_path, line.encode()), names.RESULTS) == [line]

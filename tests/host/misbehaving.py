@@ -25,6 +25,10 @@ def serve(elsewhere=""):
                 self._start(200, "application/json")
                 while not ended.wait(0.02):
                     self.wfile.write(b" ")
+            elif way == "drip-headers":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                while not ended.wait(0.02):
+                    self.wfile.write(b"y")
             elif way.isdigit():
                 self._say(int(way), b"", **({"Location": f"{elsewhere}/x/"} if way.startswith("3") else {}))
             else:

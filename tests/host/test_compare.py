@@ -263,7 +263,7 @@ def test_a_row_of_a_slow_machine_is_one_line_for_programs(tmp_path, latency_s):
     body["launches"][0]["timed"].update(iterations_s=[latency_s] * calls, span_s=latency_s * calls)
     body["launches"][0]["estimate"]["latency_s"] = latency_s
     body["launches"][0]["clock"]["elapsed_s"] = latency_s * calls
-    body["attempt"]["duration_s"] = latency_s * calls
+    body["attempt"]["duration_s"] = latency_s * calls + 100
     (tmp_path / "r.json").write_text(strictjson.pretty(contract.seal(body)))
     for columns in ("80", "40"):
         (row,) = [line for line in run(tmp_path, columns=columns).stdout.splitlines() if line.startswith("1 x a100")]
@@ -394,6 +394,7 @@ def test_a_decided_verdict_is_printed_with_its_reasons_and_how_near_it_was(tmp_p
     assert "lies within the margin of 5%" in out
     assert "attained margin" in out
     done = run(tmp_path, "--against", str(tmp_path), columns="200")
+    assert "1 attempt(s) stand on both sides, " in done.stderr and "Name the results of each side alone" in done.stderr
     assert "no change shown" in done.stdout
     assert "moved: nothing" in done.stdout
 

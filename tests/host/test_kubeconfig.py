@@ -8,8 +8,10 @@ import shutil
 import ssl
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
+import urllib3
 import yaml
 
 from runner.contract import secrets
@@ -108,8 +110,9 @@ def test_without_the_variable_it_is_the_file_at_home(tmp_path):
     assert found().server == "http://home.test:1"
 
 
-@pytest.mark.parametrize("variable", ["", ":", "/nowhere", "/nowhere:"])
-def test_where_there_is_none_that_is_said(monkeypatch, variable):
+@pytest.mark.parametrize("variable", ["", ":", "nowhere", "nowhere:"])
+def test_where_there_is_none_that_is_said(monkeypatch, tmp_path, variable):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KUBECONFIG", variable)
     with pytest.raises(kubeconfig.NoCluster, match="there is none in .*, and this is no pod of a cluster"):
         found()
@@ -165,6 +168,14 @@ BOMB = "a: &a [" + ", ".join("x" * 9) + "]\n" + "".join(
         (config("one", cluster={"certificate-authority-data": "eA=="}), "is no certificate in PEM"),
         (config("one", cluster={"certificate-authority-data": "é"}), "is no base64"),
         (config("one", cluster={"certificate-authority": "none.pem"}), "No such file or directory"),
+        (config("one", cluster={"certificate-authority-data": "DATA+OMITTED"}), "`kubectl config view` left it out"),
+        (config("one", user={"token": "REDACTED"}), "`kubectl config view` left it out"),
+        (config("one", cluster={"insecure-skip-tls-verify": "true"}), "write true or false, without quotes"),
+        (config("one", cluster={"insecure-skip-tls-verify": True, "certificate-authority": "ca.pem"}), "remove one of them"),
+        (config("one", user={"as-groups": ["ops"]}), "and no user: as is missing"),
+        (config("one", user={"as": "jane", "as-groups": "ops"}), "the as-groups of the user one are no list of texts"),
+        (config("one", user={"as": "jane", "as-user-extra": ["x"]}), "the as-user-extra of the user one is no mapping"),
+        (config("one", user={"as": "jane\nX: y"}), "no header can hold"),
         (config("one", user={"auth-provider": {"name": "gcp"}}), "by the auth-provider 'gcp', which Kubernetes has not had since 1.26"),
         (config("one", user={"auth-provider": {"name": "oidc", "config": None}}), "by OIDC and has no id-token yet"),
         (config("one", user={"exec": {}}), "names no command"),
@@ -269,6 +280,9 @@ def test_a_plugin_is_told_what_it_is_asked_for(tmp_path):
         ("exit 3", "ended with exit code 3; it said nothing"),
         ("kill -9 $$", "ended with signal 9"),
         ("echo hello", "printed no JSON"),
+        ("echo please log in first; exit 1", "ended with exit code 1; it said: please log in first"),
+        ("echo the token: abcdefghijklmnopqrstuvwxyz0123456789abcdefghi; exit 1", "ended with exit code 1; it said nothing"),
+        ("echo Run cloud login >&2", "and so no credentials; it said: Run cloud login"),
         ("echo []", "printed no ExecCredential"),
         (printing({}), "gave neither a token nor a certificate with its key"),
         (printing({"token": 5}), "is no text"),
@@ -416,6 +430,8 @@ def test_a_plugin_that_fails_when_it_is_asked_again_says_so(client, cluster, mon
             ]
         ),
         ("https://[fd00::1]:6443", {"HTTPS_PROXY": "http://p:3128", "NO_PROXY": "fd00::/8"}, None),
+        ("https://[fd00::1]:6443", {"HTTPS_PROXY": "http://p:3128", "NO_PROXY": "[fd00::1]"}, None),
+        ("https://[fd00::1]:6443", {"HTTPS_PROXY": "http://p:3128", "NO_PROXY": "[fd00::1]:6443"}, None),
     ],
 )
 def test_proxies_are_those_that_kubectl_takes(tmp_path, monkeypatch, server, environment, expected):
@@ -463,6 +479,29 @@ def test_a_run_goes_through_a_proxy_without_a_scheme(client, cluster, monkeypatc
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     assert client.submit("--passing-timeout-s", "0.1") == Unreachable.exit_code
     assert "The proxy to http://cluster.invalid:8080 does not let through" in client.err
+
+
+def test_a_user_who_acts_as_another_says_so_in_every_request(client, cluster, monkeypatch):
+    """Without these headers the server takes the user for itself, who may do more."""
+    asked = []
+    kept = urllib3.PoolManager.request
+
+    def request(self, method, url, **options):
+        asked.append(sorted((name, value) for name, value in options["headers"].items() if name.startswith("Imperson")))
+        return kept(self, method, url, **options)
+
+    monkeypatch.setattr(urllib3.PoolManager, "request", request)
+    content = yaml.safe_load(Path(client.kubeconfig).read_text())
+    content["users"][0]["user"] |= {"as": "jane", "as-groups": ["dev", "ops"], "as-user-extra": {"A/b": ["c"]}}
+    client.kubeconfig = str(written(client.tmp_path / "other", content))
+    assert client.submit("--dry-run") == 0, client.err
+    wanted = [
+        ("Impersonate-Extra-a%2Fb", "c"),
+        ("Impersonate-Group", "dev"),
+        ("Impersonate-Group", "ops"),
+        ("Impersonate-User", "jane"),
+    ]
+    assert len(asked) > 3 and all(one == wanted for one in asked)
 
 
 # --- TLS, and the pod's own credentials ---
@@ -514,12 +553,15 @@ def test_certificates_are_taken_from_data_and_from_files_and_leave_none(
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # none to this machine itself
+    bundle = "# Főtanúsítvány\n" + (certificates / "cert.pem").read_text()
+    (certificates / "bundle.pem").write_text(bundle, encoding="utf-8")
     names = {"client-certificate": "cert.pem", "client-key": "key.pem"}
     files = {key: f"tls/{name}" for key, name in names.items()}
     data = {f"{key}-data": encoded(certificates / name) for key, name in names.items()}
     for user, authority in [
         (files, {"certificate-authority": "tls/cert.pem"}),
         (data, {"certificate-authority-data": encoded(certificates / "cert.pem")}),
+        (data, {"certificate-authority": "tls/bundle.pem"}),
         (data, {"insecure-skip-tls-verify": True}),
         (files, {"certificate-authority": "tls/cert.pem", "tls-server-name": "api.test"}),
     ]:
@@ -535,6 +577,25 @@ def test_certificates_are_taken_from_data_and_from_files_and_leave_none(
     assert not list(scratch.iterdir())
     key = [line for line in (certificates / "key.pem").read_text().splitlines() if "-" not in line]
     assert all(secrets.mask(line) == secrets.MASK for line in key)
+
+
+def test_a_server_s_own_certificate_may_stand_for_its_authority(client, cluster, certificates):
+    """Go trusts each certificate that it is given, and so does kubectl; no authority above it is there to ask for."""
+
+    def openssl(*arguments):
+        subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=certificates)
+
+    openssl(*["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=leaf", "-keyout", "leaf.key", "-out", "leaf.csr"])
+    (certificates / "names").write_text("subjectAltName=IP:127.0.0.1")
+    signed = "x509 -req -in leaf.csr -CA cert.pem -CAkey key.pem -CAcreateserial -days 2 -extfile names -out leaf.pem"
+    openssl(*signed.split())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "leaf.pem", certificates / "leaf.key")
+    with apiserver.Server(cluster, context) as server:
+        authority = {"certificate-authority": str(certificates / "leaf.pem")}
+        content = config("one", {"token": apiserver.TOKEN}, {"server": server.url, **authority}, namespace="bench")
+        client.kubeconfig = str(written(client.tmp_path / "other", content))
+        assert client.submit("--dry-run") == 0, client.err
 
 
 def encoded(path):

@@ -69,7 +69,7 @@ def test_an_index_that_answers_badly_is_told_apart(origin, monkeypatch, way, err
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("way", ["silent", "drip"])
+@pytest.mark.parametrize("way", ["silent", "drip", "drip-headers"])
 def test_a_silent_index_costs_one_time_limit(origin, monkeypatch, way):
     monkeypatch.setattr(web, "TIMEOUT_S", 0.2)
     for number in range(600):
