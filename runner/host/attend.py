@@ -123,8 +123,7 @@ class Attendance:
             self._cluster.resume()
             followed = [run for run in self._runs.values() if run.job_of is None]
             raise Interrupted(
-                f"Stopped after the end of {', '.join(run.name for run in followed)}. Collect:"
-                f" `python -m runner collect $({command('follow', self._cluster, followed)})`."
+                f"Stopped after the end of {', '.join(run.name for run in followed)}. Collect: {self._way_back(followed)}."
             )
 
     def _only_urgent(self):
@@ -398,9 +397,14 @@ class Attendance:
 
     def _detached(self, open_runs):
         return Interrupted(
-            "Detached; the runs go on in the cluster. Come back and collect:"
-            f" `python -m runner collect $({command('follow', self._cluster, open_runs)})`;"
+            f"Detached; the runs go on in the cluster. Come back and collect: {self._way_back(open_runs)};"
             f" end them: `{command('cancel', self._cluster, open_runs)}`."
+        )
+
+    def _way_back(self, wanted: list[Run]) -> str:
+        """Return the commands that take the results of runs: a shell's $(...) would split names of logs at their blanks."""
+        return (
+            f"`{command('follow', self._cluster, wanted)} > logs.txt`, then `python -m runner collect --from logs.txt`"
         )
 
     def _cancelled(self, open_runs):

@@ -229,7 +229,7 @@ def _download(address: str, index: str, what: str) -> bytes:
     parts = urllib.parse.urlsplit(address)
     if user_part and "@" not in parts.netloc and web.origin_of(address) == web.origin_of(index):
         address = urllib.parse.urlunsplit(parts._replace(netloc=f"{user_part}@{parts.netloc}"))
-    return web.get(address, what, max_bytes=web.MAX_FILE_BYTES, limit_s=web.DOWNLOAD_S, moves=True).body
+    return web.get(address, what, max_bytes=web.MAX_FILE_BYTES, limit_s=DOWNLOAD_S, moves=True).body
 
 
 def _index() -> str:

@@ -26,7 +26,6 @@ from runner.host import silence
 from runner.host.silence import NoAnswer
 
 TIMEOUT_S = 60.0
-DOWNLOAD_S = 3600.0
 MAX_PAGE_BYTES = 64 * 1024 * 1024
 MAX_FILE_BYTES = 2 * 1024**3
 MAX_REDIRECTIONS = 5

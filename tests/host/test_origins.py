@@ -224,3 +224,12 @@ def test_what_the_resolver_says_is_told_apart(words, error, told):
     problem = programs.meaning_of(1, words, "the index, for x.txt", requirements._UV_MEANS)
     assert type(problem) is error
     assert told in str(problem)
+
+
+def test_a_redirection_from_https_to_http_is_not_followed(monkeypatch):
+    def moved(address, *told):
+        raise web._Elsewhere(302, "http://index.example/x")
+
+    monkeypatch.setattr(web, "_once", moved)
+    with pytest.raises(Unreachable, match="it redirects from https to http://index.example/x, which nothing protects"):
+        web.get("https://index.example/x", "the index")

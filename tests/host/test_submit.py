@@ -1182,7 +1182,8 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(client, cluster, monkeypatch)
     assert interrupted(client) == Interrupted.exit_code
     name = client.name
     assert (
-        f"Come back and collect: `python -m runner collect $({client.again('follow')} {name})`; end them:"
+        f"Come back and collect: `{client.again('follow')} {name} > logs.txt`, then `python -m runner collect --from logs.txt`;"
+        " end them:"
         f" `{client.again('cancel')} {name}`." in client.err
     )
     finish(cluster, name)
@@ -1253,7 +1254,10 @@ def test_a_signal_at_the_end_of_a_run_keeps_the_next_from_starting(client, clust
     monkeypatch.setattr(evidence, "keep", keep_and_interrupt)
     Play(cluster, clusterplay.runs_well)
     assert client.submit(things=[bench_job("bench-a"), bench_job("bench-b")]) == Interrupted.exit_code
-    assert f"Stopped after the end of {client.name}. Collect: `python -m runner collect $(" in client.err
+    assert (
+        f"Stopped after the end of {client.name}. Collect: `{client.again('follow')} {client.name} > logs.txt`"
+        in client.err
+    )
     assert "Of these manifests 1 more was not created yet" in client.err
     assert client.run("follow", client.name) == Interrupted.exit_code
     monkeypatch.undo()
