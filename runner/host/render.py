@@ -79,6 +79,11 @@ def main(arguments):
     options = parser().parse_args(arguments)
     refuse_unlistable(options.out, "--out")
     site = _site(options)
+    of_a_cluster = site != _site(parser().parse_args([])) or options.registry is not None
+    if of_a_cluster and not options.check and options.out.resolve() == paths.K8S.resolve():
+        raise UsageError(
+            f"{paths.shown(options.out)} holds the set that is the same for everybody. Name a folder of yours with --out."
+        )
     catalog, lock = catalogs.read(), lockfile.read()
     table = profiles.read(catalog)
     known = [*table.sets, nodefeatures.FOLDER]

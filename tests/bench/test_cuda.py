@@ -66,7 +66,7 @@ def gpu(monkeypatch):
     # a test that compiled before has filled the caches of this process
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TORCH_EXTENSIONS_DIR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("TRITON_CACHE_DIR", "/nowhere")
+    monkeypatch.setenv("TRITON_CACHE_DIR", "/proc/nowhere")
     turned = SimpleNamespace(
         log=[],
         count=1,

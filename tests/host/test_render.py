@@ -502,3 +502,11 @@ def test_text_with_lines_stays_readable_and_words_stay_words():
     assert "a: |\n  x\n  y\n" in written
     (read,) = yaml.safe_load_all(written)
     assert read == {"a": "x\ny\n", "b": "yes", "c": "1", "d": "12:30", "e": 1, "f": "0o17", "g": "null"}
+
+
+@pytest.mark.parametrize("given", [("--namespace", "mine"), ("--registry", "registry/team"), ("--variable", "A=b")])
+def test_what_is_of_one_cluster_never_replaces_what_is_checked_in(given):
+    before = {path: path.read_bytes() for path in paths.K8S.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="k8s holds the set that is the same for everybody. Name a folder of yours"):
+        verb.main(["cpu", *given])
+    assert {path: path.read_bytes() for path in before} == before
