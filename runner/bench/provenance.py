@@ -23,6 +23,7 @@ from runner.bench import hostfacts
 from runner.bench.environment import files_of, normalised
 from runner.contract.files import sha256_of_file
 from runner.contract.secrets import is_secret_name, mask
+from runner.contract.text import cut
 
 # Variables of Python that change neither what runs nor how fast. Source: docs.python.org/3/using/cmdline.html.
 _HARMLESS = {
@@ -245,7 +246,7 @@ def _startup_files(found: Findings, packages: List[_Package], of_added: Set[str]
             if runs and folder not in base and str(path) not in of_added and not is_virtualenv:
                 found.injected.append(str(path))
             elif text:
-                found.interpreter[str(path)] = mask(text[:200])
+                found.interpreter[str(path)] = mask(cut(text, 200))
     standard = {os.path.realpath(sysconfig.get_path("stdlib"))}
     for module in ("sitecustomize", "usercustomize"):
         spec = _spec(module)
@@ -257,7 +258,7 @@ def _startup_files(found: Findings, packages: List[_Package], of_added: Set[str]
                 found.injected.append(spec.origin)
     preloaded = hostfacts.read_text("/etc/ld.so.preload")
     if preloaded:
-        found.interpreter["/etc/ld.so.preload"] = mask(preloaded[:200])
+        found.interpreter["/etc/ld.so.preload"] = mask(cut(preloaded, 200))
 
 
 def _variables(found: Findings, environment: Mapping[str, str], places: Set[str]) -> None:

@@ -12,6 +12,7 @@ from runner.contract import patterns
 from runner.contract.errors import InputError
 from runner.contract.patterns import Form, FreeText
 from runner.contract.strictjson import MAX_DIGITS
+from runner.contract.text import cut
 
 _MISSING = object()
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{0,40}\.?[0-9]{1,40}(?:[eE][+-]?[0-9]{1,4})?|nan|inf)")
@@ -175,8 +176,7 @@ _NAMES = {
 
 def _shown(value: object) -> str:
     """Return a value as messages show it: on one line, and not the whole of a megabyte."""
-    told = repr(value)
-    return told if len(told) <= 200 else f"{told[:200]}..."
+    return cut(repr(value), 200, "...")
 
 
 def _tuple(kinds):

@@ -14,7 +14,7 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import Pattern
 
-from runner.contract.text import UNSAFE
+from runner.contract.text import UNSAFE, cut
 
 UNRESOLVED = "unresolved"
 MAX_LENGTH = 500  # of a name, path or address, in characters
@@ -89,7 +89,7 @@ def problem(form: Form | FreeText, text: str) -> str | None:
     """Return what is wrong with a text that is not of a form, None for one that is; the text is shown in ASCII, shortened."""
     if form.fullmatch(text):
         return None
-    shown = ascii(text if len(text) <= 200 else text[:200] + "...")
+    shown = ascii(cut(text, 200, "..."))
     placeholder = re.fullmatch(r"(?:.*@)?(?:sha256:)?(.)\1{39,}", text)
     return f"must be {form.words}, {shown} was found" + (", a placeholder" if placeholder else "")
 

@@ -2,13 +2,27 @@
 
 import unicodedata
 
+from runner.contract.secrets import mask
+
 # Unicode's categories of what is not seen, or changes how other characters are shown.
 UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def printable(text, limit=2000):
     """Return ``text`` on one line, unsafe characters as ``\\xNN`` or ``\\uNNNN``, cut to ``limit`` characters."""
-    return visible(text if len(text) <= limit else text[:limit] + "…")
+    return visible(cut(text, limit))
+
+
+def cut(text: str, limit: int, sign: str = "…") -> str:
+    """Return at most ``limit`` characters of ``text``, and ``sign`` where the text goes on.
+
+    Secrets are masked before the cut: half of a token no longer looks like a token.
+    """
+    return text if len(text) <= limit else mask(text[: limit + _LONGEST_TOKEN])[:limit] + sign
+
+
+# Characters beyond the cut that are looked at: JSON Web Tokens have a few thousand.
+_LONGEST_TOKEN = 8192
 
 
 def first_line(problem: object, limit: int = 300) -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from runner.contract.text import cut
+
 _CHARACTERS = 1000  # of a text that is shown: the result holds all of them
 
 
@@ -100,7 +102,7 @@ def _launch(launch: dict[str, Any]) -> Launch:
     complete = launch["status"] == "complete"
     return Launch(
         index=launch["index"],
-        error=None if complete else launch["error"][:_CHARACTERS],
+        error=None if complete else cut(launch["error"], _CHARACTERS, ""),
         conditions=launch.get("conditions"),
         refused=tuple(check["name"][:_CHARACTERS] for check in failed if check["act"] == "refuse"),
         flagged=tuple(check["name"][:_CHARACTERS] for check in failed),

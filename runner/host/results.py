@@ -12,7 +12,7 @@ from runner.contract import files, strictjson
 from runner.contract import result as contract
 from runner.contract.errors import DamagedResult, InputError, KitError
 from runner.contract.request import Request
-from runner.contract.text import printable
+from runner.contract.text import cut, printable
 from runner.host import attempts, consistency, paths, shape
 from runner.host.attempts import Attempt
 from runner.host.index import Index
@@ -170,7 +170,9 @@ def _checked(result: dict[str, Any], where: str, wanted: shape.Shape) -> tuple[d
     result = contract.upgrade(result, where)
     if not wanted.follows(result):
         place, problem = wanted.problem(result)
-        raise DamagedResult(f"{where} does not follow the result schema at {place}: {problem[:200]}. Measure again.")
+        raise DamagedResult(
+            f"{where} does not follow the result schema at {place}: {cut(problem, 200, '')}. Measure again."
+        )
     request = _request(strictjson.canonical(result["request"]), f"{where}: request")
     consistency.check(result, request, where)
     return result, request

@@ -34,3 +34,9 @@ def test_long_text_is_cut():
 )
 def test_the_first_line_of_an_exception_tells_it(problem, told):
     assert first_line(problem) == told
+
+
+def test_a_secret_that_a_cut_parts_is_masked_before_the_cut():
+    token = "hf_" + "aBcD" * 8
+    assert printable("the hub refused " + token + " and more", 25) == "the hub refused *** and m…"
+    assert token[:8] not in printable("x" * 25 + " " + token, 30)
