@@ -63,6 +63,12 @@ class Findings:
     variables: Dict[str, str] = field(default_factory=dict)
 
 
+# Where the dynamic linker looks without being told (Debian's /etc/ld.so.conf.d), as the CUDA image's Python needs it, and where
+# NVIDIA's images and container toolkit have the driver's libraries.
+_LIBRARIES = {os.path.realpath(folder) for folder in ("/lib", "/usr/lib", "/usr/local/lib")}
+_LIBRARIES |= {"/usr/local/nvidia/lib", "/usr/local/nvidia/lib64", "/usr/local/cuda/lib64"}
+
+
 class _Package:
     """An installed distribution, and what it lists of its own files."""
 
@@ -268,8 +274,9 @@ def _variables(found: Findings, environment: Mapping[str, str], places: Set[str]
         found.variables[name] = mask(value)
         if name == "LD_AUDIT":  # a library that sees and changes every call; no program of a stack sets it
             found.injected.append(f"{name}={mask(value)}")
-        elif name == "PYTHONPATH":
-            parts = [part for part in value.split(os.pathsep) if part and os.path.realpath(part) not in places]
+        elif name in ("PYTHONPATH", "LD_LIBRARY_PATH"):
+            of_the_stack = places if name == "PYTHONPATH" else _LIBRARIES
+            parts = [part for part in value.split(os.pathsep) if part and os.path.realpath(part) not in of_the_stack]
             if parts:
                 found.interpreter[name] = mask(os.pathsep.join(parts))
         elif name not in _HARMLESS:

@@ -481,6 +481,7 @@ def test_requirements_that_are_no_file_are_refused_at_once(house, tmp_path, monk
     [
         ("LD_PRELOAD", "/lib/libtcmalloc.so", True),
         ("LD_LIBRARY_PATH", "/opt/lib", True),
+        ("LD_LIBRARY_PATH", "/usr/local/lib:/usr/local/nvidia/lib64", False),
         ("PYTHONHOME", "/opt/python", True),
         ("PYTHONUSERBASE", "/opt/python", True),
         ("PYTHONSTARTUP", "/home/rc.py", True),
