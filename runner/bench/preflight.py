@@ -29,6 +29,10 @@ def check(request, model_dir, dataset_file, show):
         if request.model.files:
             show("comparing the weight files with their pinned sha256")
         compared = weights.verify(folder, request.model.files)
+    elif model_dir is not None:
+        show(
+            f"--model-dir {model_dir} is not read: the request asks for dummy weights (`request --weights hub` asks for real ones)"
+        )
     dataset = request.workload.dataset
     if dataset is not None and dataset.source == "file":
         _check_dataset(dataset, dataset_file)

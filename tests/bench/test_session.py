@@ -518,3 +518,12 @@ def test_a_reader_of_the_paths_that_has_gone_ends_no_run(monkeypatch, tmp_path, 
         monkeypatch.undo()
     assert status == OutputLost.exit_code
     assert len(list((tmp_path / "out").glob("*/*.json"))) == 2
+
+
+def test_a_folder_of_weights_that_a_run_does_not_read_is_told(monkeypatch):
+    monkeypatch.setattr(inventory, "describe", lambda stack: samples.inventory())
+    shown = []
+    preflight.check(samples.request(), "/folder", None, shown.append)
+    assert shown[-1].startswith("--model-dir /folder is not read: the request asks for dummy weights")
+    preflight.check(samples.request(), None, None, shown.append)
+    assert sum("is not read" in line for line in shown) == 1
