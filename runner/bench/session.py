@@ -207,7 +207,9 @@ def _launch(attempt, index, device_module, show):
         "runnable_before": hostfacts.runnable_threads(),
     }
     with launcher.scratch() as folder, launcher.lifeline(there[0].address, request.devices) as lifeline:
-        carried = launcher.carried(variables, offline)
+        # DeepSpeed's launcher sets the same for its ranks. On a CPU it counts devices by this variable, or else by the program numactl,
+        # which a host may lack.
+        carried = {**launcher.carried(variables, offline), "LOCAL_SIZE": str(ranks_of_one_host)}
         launch_environment = launcher.environment(folder, carried)
         told = environment.variables(launch_environment)
         record["variables"] = {name: told[name] for name in told if name not in device_module.unread}

@@ -95,7 +95,7 @@ def test_a_user_s_number_of_threads_that_is_replaced_is_told_once(play, monkeypa
 
 def test_gpus_that_a_user_hides_from_the_cpu_s_ranks_are_no_setting(play, monkeypatch):
     """DeepSpeed writes the numbers of the ranks into the variable, whatever the user's value was."""
-    monkeypatch.setattr(environment, "RECORDED", ("CUDA_VISIBLE_DEVICES", "OMP_PROC_BIND"))
+    monkeypatch.setattr(environment, "is_setting", lambda name: name in ("CUDA_VISIBLE_DEVICES", "OMP_PROC_BIND"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("OMP_PROC_BIND", "close")
     asked = samples.request()
