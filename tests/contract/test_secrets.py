@@ -86,10 +86,10 @@ def test_values_of_secret_variables_are_masked_wherever_they_stand(monkeypatch):
     monkeypatch.setenv("MY_SECRET", "canary-one")
     monkeypatch.setenv("HTTPS_PROXY", "http://me:canary%2Dtwo@proxy:80")
     monkeypatch.setenv("A_TOKEN", "cpu")
-    monkeypatch.setenv("PWD", "/work/folder")
+    monkeypatch.setenv("PWD", "/home/me/folder")
     monkeypatch.setenv("APPLICATION_CREDENTIALS", "/run/key.json")
-    text = secrets.mask("a canary-one b canary-two c canary%2Dtwo d cpu e /work/folder f /run/key.json")
-    assert text == "a *** b *** c *** d cpu e /work/folder f /run/key.json"
+    text = secrets.mask("a canary-one b canary-two c canary%2Dtwo d cpu e /home/me/folder f /run/key.json")
+    assert text == "a *** b *** c *** d cpu e /home/me/folder f /run/key.json"
 
 
 def test_what_was_remembered_is_masked():
