@@ -54,8 +54,8 @@ def main(arguments: list[str]) -> int:
         output.flush()
         if output.problem is not None:
             lost = OutputLost(
-                f"{output.name} could not take all that was printed: {output.problem.strerror}. Files were written as"
-                " always; run the command again with another standard output to see the rest."
+                f"{output.name} could not take all that was printed: {output.problem.strerror}. Run the command again with"
+                " another standard output to see the rest."
             )
             print(f"runner: {lost}", file=sys.stderr)
             status = status or lost.exit_code
@@ -117,8 +117,7 @@ def _defect(problem: BaseException) -> int:
             f"The traceback stands above, since no file could be written ({refusal.strerror}); send it with a report."
         )
     print(
-        f"runner: this is a defect of the kit: {type(problem).__name__}: {first_line(problem)}. {kept}"
-        " Files that were there before are as they were.",
+        f"runner: this is a defect of the kit: {type(problem).__name__}: {first_line(problem)}. {kept}",
         file=sys.stderr,
     )
     return KitError.exit_code

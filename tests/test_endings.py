@@ -28,7 +28,7 @@ def test_a_defect_in_any_verb_is_one_sentence_with_its_traceback_in_a_file(verb,
     assert output == ""
     assert errors == (
         "runner: this is a defect of the kit: ZeroDivisionError: no one expects \\x1b[31m this, nor ***."
-        f" The traceback is kept in {kept}; send it with a report. Files that were there before are as they were.\n"
+        f" The traceback is kept in {kept}; send it with a report.\n"
     )
     text = kept.read_text()
     assert "in broken" in text and "ZeroDivisionError" in text and TOKEN not in text

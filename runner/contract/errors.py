@@ -80,9 +80,7 @@ class ResultLost(KitError):
 
 class OutputLost(KitError):
     exit_code = 15
-    meaning = (
-        "all was done, but standard output or error could not take what was printed: closed, full, or its reader gone"
-    )
+    meaning = "the verb did its work, but standard output or error could not take what was printed: closed, full, or its reader gone"
 
 
 class Interrupted(KitError):
