@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import HANG_S
+from tests.support.patience import HANG_S
 
 ROOT = Path(__file__).parents[1]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import remote_shell
+from tests.support import remote_shell
 from tests.test_walk import House, output_ids, plain_tokens
 
 pytestmark = pytest.mark.torch

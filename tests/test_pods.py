@@ -16,8 +16,8 @@ import pytest
 
 from runner.contract import strictjson, termination
 from runner.host.manifests import multinode, pod
-from tests import manifests, wire
-from tests.patience import HANG_S
+from tests.support import manifests, wire
+from tests.support.patience import HANG_S
 from tests.test_walk import output_ids, plain_tokens
 
 ROOT = Path(__file__).parents[1]

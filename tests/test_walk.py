@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.bench import model, tokenizer, weights
+from runner.bench.inputs import tokenizer, weights
+from runner.bench.rank import model
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Request, read_request
-from runner.host import results
-from tests import planted, samples
-from tests.patience import HANG_S
+from runner.host.results import result_files
+from tests.support import planted, samples
+from tests.support.patience import HANG_S
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
@@ -67,7 +68,7 @@ class House:
         assert done.returncode == 0, done.stderr
         self.log = done.stdout
         paths = [line for line in done.stdout.splitlines() if not line.startswith("@frame ")]
-        return [results.read_one(path)[0] for path in paths]
+        return [result_files.read_one(path)[0] for path in paths]
 
     def left_behind(self):
         """Return all files below home and the place for temporary files."""

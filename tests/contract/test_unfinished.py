@@ -9,7 +9,7 @@ import pytest
 from runner.contract import result as results
 from runner.contract import strictjson, unfinished
 from runner.contract.errors import DamagedResult, PublishFailed
-from tests import samples
+from tests.support import samples
 
 ATTEMPT = "20261122T100000Z-0123abcd"
 

@@ -11,8 +11,12 @@ import pytest
 
 from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
-from runner.host import buildah, context, image, lockfile, paths, requirements
-from runner.host import request as requests
+from runner.host import paths
+from runner.host.images import build_context, buildah
+from runner.host.pins import requirements
+from runner.host.readers import lockfile
+from runner.host.verbs import image
+from runner.host.verbs import request as requests
 from tests.images import bases, layers
 from tests.images.containers import Container
 
@@ -101,7 +105,7 @@ def test_it_holds_the_runner_without_its_host_side(container):
     code = "import pathlib; print(*sorted(str(p.relative_to('/opt/kit')) for p in pathlib.Path('/opt/kit').rglob('*') if p.is_file()))"
     stack = lockfile.read().stacks[STACK]
     assert container.python(code).output.split() == sorted(
-        str(file.relative_to(paths.ROOT)) for file in context.kit_files(stack)
+        str(file.relative_to(paths.ROOT)) for file in build_context.kit_files(stack)
     )
     refused = container.run("-m", "runner", "compare", entrypoint="/opt/bench/bin/python")
     assert refused.status == 2
