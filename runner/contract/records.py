@@ -181,7 +181,7 @@ class InstrumentedPass(TypedDict):
 
 
 class Tokens(TypedDict):
-    """Prompts and outputs. ``prompt_ids`` and ``output_ids`` have the shape [rows][tokens]; ``outputs_sha256`` holds one hash a timed call."""
+    """Prompts and outputs. ``prompt_ids`` and ``output_ids`` have the shape [rows][tokens]."""
 
     prompt_ids: List[List[int]]
     output_ids: List[List[int]]
@@ -314,7 +314,7 @@ class _Launch(TypedDict):
 
 
 class Launch(_Launch, total=False):
-    """One process start that loaded the model and ran the protocol once. A failed launch has ``error`` and ``log``; a complete launch has the rest."""
+    """One process start that loaded the model and ran the protocol once. ``error`` and ``log`` are those of a failed launch."""
 
     error: str
     log: List[str]
