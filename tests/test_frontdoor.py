@@ -55,7 +55,7 @@ import json, os, sys
 me, *given = sys.argv[1:]
 if given[:2] == ["-m", "runner.host.make_words"]:
     sys.path.insert(0, {root!r})
-    from runner.host import words
+    from runner.host import make_words as words
     sys.executable = me
     sys.exit(words.main(given[2:]))
 lists = [open(path).read() for flag, path in zip(given, given[1:]) if flag == "--from"]

@@ -18,7 +18,8 @@ from tests.cluster import kueue, several
 from tests.cluster.conftest import GAUDI, pretend_node
 from tests.cluster.steps import ROOT, furnish, moved, runner, submit, there
 from tests.support import manifests
-from tests.test_walk import output_ids, plain_tokens
+from tests.support.house import output_ids
+from tests.support.plain_transformers import plain_tokens
 
 pytestmark = pytest.mark.cluster
 

@@ -9,8 +9,8 @@ from runner.contract.files import sha256_of_file
 from runner.contract.request import Dataset
 from runner.host import paths
 from runner.host.readers import catalog
-from tests.bench.rank.test_completions import plain_model
 from tests.support import samples
+from tests.support.plain_transformers import plain_model
 
 
 def output_ids_sha256():

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +17,7 @@ from runner.host.readers import lockfile
 from runner.host.verbs import image
 from runner.host.verbs import request as requests
 from tests.images import bases, layers
-from tests.images.containers import Container
+from tests.images.containers import Container, another_clock
 
 STACK = "cpu"
 
@@ -154,24 +153,6 @@ def twins(built, tmp_path_factory):
     os.link(copy / "build" / "images" / STACK / "sbom.json", folder / "two.json")
     digests.append(buildah.push(f"localhost/bloomz-bench/{STACK}:latest", f"oci:{folder / 'two'}:image"))
     return folder, digests
-
-
-def another_clock(folder):
-    """Return variables under which every process in a build sees the year 2031: libfaketime, mounted into its containers.
-
-    The runner itself keeps the true time: to a clock of 2031 the certificates of the index have ended.
-    """
-    (library,) = {path.resolve() for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")}
-    (folder / "preload").write_text("/faketime.so\n")
-    (folder / "faketimerc").write_text("@2031-05-06 07:08:09\n")
-    volumes = [
-        f"{library}:/faketime.so:ro",
-        f"{folder}/preload:/etc/ld.so.preload:ro",
-        f"{folder}/faketimerc:/etc/faketimerc:ro",
-    ]
-    settings = folder / "containers.conf"
-    settings.write_text(f"[containers]\nvolumes = {json.dumps(volumes)}\n")
-    return {"CONTAINERS_CONF": str(settings)}
 
 
 def test_two_cold_builds_are_the_same_bytes(twins):

@@ -245,3 +245,10 @@ def collects(play, job):
 
 def component(thing):
     return thing["metadata"]["labels"]["app.kubernetes.io/component"]
+
+
+def stands(play, job):
+    """Play a run that is scheduled and runs on."""
+    pod = play.pod(job)
+    play.place(pod)
+    play.start(pod)

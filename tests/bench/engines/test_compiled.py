@@ -11,8 +11,8 @@ torch = pytest.importorskip("torch")
 from runner.bench.engines import compiled, plain  # noqa: E402
 from runner.bench.inputs import tokenizer, weights  # noqa: E402
 from runner.bench.rank import model  # noqa: E402
-from tests.bench.rank.test_completions import plain_model  # noqa: E402
 from tests.support import samples  # noqa: E402
+from tests.support.plain_transformers import plain_model  # noqa: E402
 
 ROWS = [samples.PROMPT, "He has a"]  # the shorter one is padded on the left
 NEW = 20

@@ -15,8 +15,8 @@ from runner.bench.parent import bench, launcher, session
 from runner.contract import termination
 from runner.contract.errors import LaunchFailed, PublishFailed
 from runner.contract.request import Accelerator, Stack
-from tests.contract.test_unfinished import journal
 from tests.support import samples
+from tests.support.journals import journal
 from tests.support.patience import HANG_S
 
 

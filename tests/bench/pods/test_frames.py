@@ -8,7 +8,7 @@ import pytest
 from runner.__main__ import main
 from runner.contract import frame
 from runner.contract.errors import DamagedResult, InputError, UsageError
-from tests.contract.test_unfinished import journal
+from tests.support.journals import journal
 
 FIRST, SECOND = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
 

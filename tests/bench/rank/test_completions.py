@@ -17,6 +17,7 @@ from runner.contract.files import sha256_of_file
 from runner.contract.request import Dataset
 from tests.support import hub, samples
 from tests.support.patience import HANG_S
+from tests.support.plain_transformers import plain_model
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
@@ -29,18 +30,6 @@ TEXTS = [
 ]
 ROOT = str(Path(__file__).resolve().parents[3])
 REVISION = "0123456789abcdef0123456789abcdef01234567"
-
-
-def plain_model(seed=29):
-    """Return bloom-tiny of transformers itself, with dummy weights, in one process."""
-    from transformers import BloomConfig, BloomForCausalLM
-
-    sizes = samples.TINY
-    named = {name: getattr(sizes, name) for name in ("vocab_size", "hidden_size", "n_layer", "n_head")}
-    plain = BloomForCausalLM(BloomConfig(**named)).eval()
-    weights.fill(plain, sizes, weights.DummyWeights(seed, 0.3), 0, 1)
-    plain.generation_config.eos_token_id, plain.generation_config.pad_token_id = None, tokenizer.PADDING
-    return plain
 
 
 @pytest.fixture(scope="module")

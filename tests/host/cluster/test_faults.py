@@ -12,10 +12,9 @@ import pytest
 from runner.contract.errors import ClusterRefused, InputError, PublishFailed, Unreachable
 from runner.host.cluster import client as host_cluster
 from runner.host.cluster import logs, observer, preflight
-from tests.host.cluster.test_submit import stands
 from tests.support import apiserver, clusterplay
 from tests.support.apiserver import Fault
-from tests.support.clusterplay import FIRST, SECOND, Play, condition, framed
+from tests.support.clusterplay import FIRST, SECOND, Play, condition, framed, stands
 from tests.support.patience import HANG_S
 
 

@@ -27,15 +27,8 @@ from runner.host.cluster import evidence, follower, logs
 from runner.host.objects import jobs
 from runner.host.readers import kubeyaml
 from tests.support import apiserver, clusterplay
-from tests.support.clusterplay import FIRST, SECOND, Play, bench_job, condition, framed
+from tests.support.clusterplay import FIRST, SECOND, Play, bench_job, condition, framed, stands
 from tests.support.patience import HANG_S
-
-
-def stands(play, job):
-    """Play a run that is scheduled and runs on."""
-    pod = play.pod(job)
-    play.place(pod)
-    play.start(pod)
 
 
 def test_a_run_goes_from_manifest_to_result(client, cluster):

@@ -14,8 +14,8 @@ from runner.host.judging import ledger
 from runner.host.readers import catalog
 from runner.host.results import attempts
 from runner.host.verbs import compare
-from tests.contract.test_unfinished import journal
 from tests.support import samples
+from tests.support.journals import journal
 from tests.support.patience import HANG_S
 
 CLAIM = "post-3-gaudi2-8-bloomz"
