@@ -9,8 +9,9 @@ import pytest
 
 from runner.bench.devices import compiling, cuda
 from runner.bench.facts import host
-from runner.bench.rank import forward_hook, measure
+from runner.bench.rank import device_log, measure
 from runner.contract.errors import DoesNotFit, LaunchFailed
+from runner.contract.records import RankDevice
 from tests.support import samples
 
 PLACE, OTHER = "0000:0f:00.0", "0000:07:00.0"
@@ -140,6 +141,9 @@ def test_facts_are_those_of_the_bus_id_and_not_of_the_first_line(gpu):
         "bus_id": PLACE,
         "memory_bytes": 81_051 * MIB,
     }
+    assert {*cuda.describe()} <= {
+        *RankDevice.__annotations__
+    }  # a key beyond the record is refused by every reader of results
     assert cuda.numa_node() == 1
     assert cuda.peak_memory_bytes() == 23 * MIB
 
@@ -155,7 +159,7 @@ def test_a_look_tells_all_words_but_fallbacks(gpu):
         "foreign_processes": [9],
         "throttle_reasons": ["hw_thermal_slowdown"],
     }
-    assert set(forward_hook.OBSERVED) - set(found) == {"fallbacks"}
+    assert set(device_log.OBSERVED) - set(found) == {"fallbacks"}
 
 
 def test_captures_and_compiled_graphs_are_counted(gpu, monkeypatch):
