@@ -55,7 +55,7 @@ def test_every_engine_offers_the_same_functions():
         "generation_config",
         "generate",
         "conditions",
-        "watch",
+        "forward_hook",
         "parameters",
     )
     assert all(callable(getattr(engine, name)) for engine in map(engines.load, engines._MODULES) for name in offered)
@@ -226,12 +226,12 @@ def test_a_model_that_was_watched_is_as_it_was():
     """Its forward is its class's again: one of its own would say that it replays a graph."""
     model, noted = type("Model", (), {"forward": lambda self, input_ids: input_ids})(), []
     ids = type("Ids", (), {"shape": (1, 7)})()
-    with plain.watch(model, noted):
+    with plain.forward_hook(model, noted):
         assert model.forward(input_ids=ids) is ids
     assert noted == [7]
     assert optimum_habana.conditions(model)["graphs"] is False
     model.forward = own = lambda input_ids: "graph"
-    with plain.watch(model, noted):
+    with plain.forward_hook(model, noted):
         assert model.forward(ids) == "graph"
     assert model.forward is own
     assert noted == [7, 7]
