@@ -1,4 +1,4 @@
-"""NVIDIA GPUs: the device cuda of torch. Its facts come from torch, from the driver, and from nvidia-smi.
+"""NVIDIA GPUs: the device cuda of torch. Its facts come from torch, from the driver, and from NVML or nvidia-smi.
 
 A process numbers the devices that it may see; driver, tool and kernel all name a device by its PCI bus id. Written for torch
 1.13.1 to 2.13; ran on an H100 under torch 2.11.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from runner.bench.devices import compiling, fit
 from runner.bench.devices.observation import Observation
-from runner.bench.facts import host, nvidia_smi
+from runner.bench.facts import host, nvidia, nvidia_smi
 from runner.contract.errors import DoesNotFit, LaunchFailed
 from runner.contract.records import RankDevice
 from runner.contract.request import Request
@@ -86,17 +86,17 @@ def _untold(pid: int, bus_id: str | None) -> dict[str, str]:
             ("driver", "throttling", "exclusive_device", "numa"), "the driver does not say where it is"
         )
     reasons: dict[str, str] = {}
-    devices, processes = nvidia_smi.query(), nvidia_smi.processes()
+    devices, processes = nvidia.query(), nvidia.processes()
     if devices is None or bus_id not in devices:
-        reason = _NO_TOOL if devices is None else f"nvidia-smi lists no device at {bus_id}"
+        reason = _NO_TOOL if devices is None else f"the driver lists no device at {bus_id}"
         reasons.update(dict.fromkeys(("driver", "throttling"), reason))
     elif devices[bus_id]["throttle_reasons"] is None:
-        reasons["throttling"] = "nvidia-smi does not tell it of this device"
+        reasons["throttling"] = "the driver does not tell it of this device"
     if processes is None:
         reasons["exclusive_device"] = _NO_TOOL
     elif pid not in processes.get(bus_id, []):
         reasons["exclusive_device"] = (
-            "nvidia-smi does not list this process, as in a container with process ids of its own"
+            "the driver does not list this process, as in a container with process ids of its own"
         )
     if _memory_node(bus_id) is None:
         reasons["numa"] = "the kernel names no memory node for it"
@@ -124,12 +124,12 @@ def peak_memory_bytes() -> int:
 def observe() -> Observation:
     """Return memory, compiled and captured graphs, other processes on the device and its throttle reasons.
 
-    One observation takes as long as nvidia-smi runs.
+    Where NVML is not installed, an observation takes as long as nvidia-smi runs twice.
     """
     import torch
 
     bus_id = _own_bus_id()
-    devices, processes = nvidia_smi.query() or {}, nvidia_smi.processes()
+    devices, processes = nvidia.query() or {}, nvidia.processes()
     return {
         "memory_bytes": torch.cuda.memory_allocated(),
         "compilations": _captured["graphs"] + compiling.graphs(),
@@ -164,7 +164,7 @@ def describe() -> RankDevice:
     import torch
 
     name, bus_id = torch.cuda.get_device_name(), _own_bus_id()
-    devices = nvidia_smi.query() or {}
+    devices = nvidia.query() or {}
     return {
         "name": name,
         "accelerator": nvidia_smi.accelerator(name),

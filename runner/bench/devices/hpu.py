@@ -1,4 +1,4 @@
-"""Gaudi: the device hpu of the vendor's torch. Its facts come from the vendor's modules, and from hl-smi.
+"""Gaudi: the device hpu of the vendor's torch. Its facts come from the vendor's modules, and from HLML or hl-smi.
 
 Nothing here ran on a real device yet. It ran on the tests' stand-in, which has the vendor's calls and no hardware
 (``emulated``).
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from runner.bench.devices import cpu, fit
 from runner.bench.devices.observation import Observation
-from runner.bench.facts import hl_smi
+from runner.bench.facts import gaudi, hl_smi
 from runner.contract.errors import DoesNotFit, LaunchFailed, Unsupported
 from runner.contract.records import RankDevice
 from runner.contract.request import Request
@@ -78,7 +78,7 @@ def open(local_rank: int) -> torch.device:
     from habana_frameworks.torch.distributed.hccl import initialize_distributed_hpu
 
     initialize_distributed_hpu()
-    if hl_smi.query() is None:
+    if gaudi.query() is None:
         cannot_tell.update(dict.fromkeys(("accelerator", "driver", "firmware"), "hl-smi is not here, or fails"))
     for check, metric in (("compilations", "graph_compilation"), ("operator_fallback", "cpu_fallback")):
         if "TotalNumber" not in _metric(metric):
@@ -153,8 +153,8 @@ def _metric(name: str) -> dict[str, Any]:
 
 
 def describe() -> RankDevice:
-    """Return what hl-smi says of the device of this rank; None for what it does not say."""
-    devices, local_rank = hl_smi.query(), int(os.environ.get("LOCAL_RANK", "0"))
+    """Return what the driver says of the device of this rank; None for what it does not say."""
+    devices, local_rank = gaudi.query(), int(os.environ.get("LOCAL_RANK", "0"))
     if devices is None:
         return {"name": None, "accelerator": None, "driver": None, "firmware": None}
     name = devices["names"][local_rank] if local_rank < len(devices["names"]) else None

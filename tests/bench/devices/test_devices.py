@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from runner.bench import devices
@@ -93,6 +95,7 @@ def test_gloo_stays_on_the_host_where_there_is_no_other(monkeypatch):
 )
 def test_a_gaudi_is_described_by_its_own_line_of_hl_smi(monkeypatch, told, described):
     monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setitem(sys.modules, "pyhlml", None)  # not installed
     monkeypatch.setattr("runner.bench.facts.hl_smi.query", lambda: told)
     assert devices.load("hpu").describe() == described
 
