@@ -247,7 +247,7 @@ def _of_index(path: str, form: str) -> set[str]:
 
 
 def settings(folder: str, architecture: Architecture) -> Settings:
-    """Read a folder's config.json. Raises ``InputError`` for a damaged one, and for one of another model than the request's."""
+    """Read a folder's config.json. Raises ``InputError`` for a damaged file, and for another model than the request's."""
     path = os.path.join(folder, "config.json")
     stored = strictjson.read(path)
     if not isinstance(stored, dict):

@@ -33,8 +33,8 @@ class CheckpointWeights:
     """
 
     def __init__(self, folder: str, pinned: Mapping[str, str]) -> None:
-        found = checkpoint.find(folder, pinned)
-        self.folder, self.pinned, self.format, self.files = folder, pinned, found.form, found.paths
+        files = checkpoint.find(folder, pinned)
+        self.folder, self.pinned, self.format, self.files = folder, pinned, files.form, files.paths
 
     def fill(
         self,
