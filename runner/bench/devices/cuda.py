@@ -47,7 +47,7 @@ def environment(ranks: int, hosts: int = 1) -> dict[str, str]:
 def missing(request: Request) -> DoesNotFit | LaunchFailed | None:
     """Return ``DoesNotFit`` if the model does not fit, ``LaunchFailed`` if the host has no GPU, else None.
 
-    A launcher says less of a missing GPU.
+    The launchers' own messages about a missing GPU do not say what to do.
     """
     return fit.missing(request, RUNTIME_BYTES) or (
         None if _visible() else LaunchFailed(f"There is no GPU here. {_LOOK}")
