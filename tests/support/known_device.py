@@ -23,6 +23,7 @@ class KnownDevice:
     backend = "none"
     shared = False
     emulated = True
+    has_int64 = True
     unread: tuple[str, ...] = ()
 
     def __init__(self, host_ns: Callable[[], int] = lambda: 0, waits: bool = True) -> None:

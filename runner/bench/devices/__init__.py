@@ -32,6 +32,9 @@ class Device(Protocol):
     unread: tuple[str, ...]
     """Names of variables that mean nothing on the device, so that a launcher may set them to anything."""
 
+    has_int64: bool
+    """Whether the device computes with 64-bit integers; elsewhere dummy weights are made on the host."""
+
     cannot_tell: dict[str, str]
     """The checks that cannot be made on the device, each with the reason; every other check must be made.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 backend = "gloo"
 shared = True
 emulated = False
+has_int64 = True
 # DeepSpeed writes the numbers of the ranks into this variable for the CPU too (accelerator/cpu_accelerator.py), and people
 # hide their GPUs by it.
 unread: tuple[str, ...] = ("CUDA_VISIBLE_DEVICES",)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 backend = "nccl"
 shared = False
 emulated = False
+has_int64 = True
 unread: tuple[str, ...] = ()
 
 # A guess at what the driver, the libraries and a graph's pool keep on a device beside weights and cache.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import torch
 
 backend = "hccl"
+# A Gaudi casts 64-bit integers unless PT_ENABLE_INT64_SUPPORT is set (transformers' page perf_train_gaudi).
+has_int64 = False
 
 # A guess at what the software keeps on a device beside weights and cache; recipes and workspaces are not counted.
 RUNTIME_BYTES = 2_000_000_000

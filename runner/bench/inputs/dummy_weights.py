@@ -25,10 +25,12 @@ class DummyWeights:
     Only integer operations and one float32 multiplication are used, so that the numbers are the same everywhere. The values are
     uniform with standard deviation ``std``; layer norms are the identity, as in a fresh model. At the usual ``std`` of 0.02 a tied
     BLOOM only echoes its last prompt token; at 0.3 the tokens depend on the seed.
+
+    ``on_host`` makes the numbers on the host, for a device that does not compute with 64-bit integers.
     """
 
-    def __init__(self, seed: int, std: float) -> None:
-        self.seed, self.std = seed, std
+    def __init__(self, seed: int, std: float, on_host: bool = False) -> None:
+        self.seed, self.std, self.on_host = seed, std, on_host
 
     def fill(
         self,
@@ -55,8 +57,7 @@ class DummyWeights:
         tied = "transformer.word_embeddings.weight" if parameter.name == "lm_head.weight" else parameter.name
         key = _key(self.seed, tied)
         rows_per_block = max(1, BLOCK_ELEMENTS // shape[1])
-        # A Gaudi casts 64-bit integers unless PT_ENABLE_INT64_SUPPORT is set (transformers' page perf_train_gaudi).
-        device = "cpu" if target.device.type == "hpu" else target.device
+        device = "cpu" if self.on_host else target.device
         for row in range(0, shape[0], rows_per_block):
             rows = min(rows_per_block, shape[0] - row)
             block = _uniform(key, starts[0] + row, rows, row_length, starts[1], shape[1], self.std, device)

@@ -42,14 +42,17 @@ class Source(Protocol):
         ...
 
 
-def source(request: Request, folder: str | None) -> Source:
-    """Return the source of the weights that a request asks for; ``folder`` is the model's, None for dummy weights."""
+def source(request: Request, folder: str | None, on_host: bool = False) -> Source:
+    """Return the source of the weights that a request asks for; ``folder`` is the model's, None for dummy weights.
+
+    ``on_host`` makes dummy weights on the host, see ``DummyWeights``.
+    """
     if folder is not None:
         return CheckpointWeights(folder, request.model.files)
     seed, std = request.weights.seed, request.weights.std
     # ``Weights.from_fields`` gives dummy weights both numbers.
     assert seed is not None and std is not None
-    return DummyWeights(seed, std)
+    return DummyWeights(seed, std, on_host)
 
 
 def fill(

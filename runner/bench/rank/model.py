@@ -70,7 +70,7 @@ def load(
     # Leaving the meta device unties the head from the embeddings. A head that is cut stays a parameter of its own.
     if weights.held(model.lm_head.weight).shape == embeddings.weight.shape:
         model.lm_head.weight = embeddings.weight
-    source = weights.source(request, folder)
+    source = weights.source(request, folder, on_host=not device_module.has_int64)
     weights.fill_named(engine.parameters(model), architecture, source, shard, say)
     model = engine.finish(model, request)
     device_module.synchronize()

@@ -25,6 +25,7 @@ def test_every_module_offers_what_the_protocol_names():
         assert isinstance(module.backend, str)
         assert all(callable(getattr(module, method)) for method in methods)
         assert (type(module.shared), type(module.emulated), type(module.unread)) == (bool, bool, tuple)
+        assert module.has_int64 is (name != "hpu")
         assert all(module.cannot_tell.values())
         if "device_clock" in module.cannot_tell:
             with pytest.raises(Unsupported, match=module.cannot_tell["device_clock"]):

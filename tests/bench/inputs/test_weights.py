@@ -72,6 +72,15 @@ def test_every_number_is_splitmix64_of_its_place():
         assert found[row, column].item() == pytest.approx(by_the_book(29, QKV.name, place, 0.3), rel=1e-6)
 
 
+def test_numbers_made_on_the_host_are_the_same(monkeypatch):
+    asked, made = [], dummy_weights._uniform
+    monkeypatch.setattr(dummy_weights, "_uniform", lambda *block: asked.append(block[-1]) or made(*block))
+    target = torch.empty(QKV.shape)
+    weights.DummyWeights(1, 0.3, on_host=True).fill({QKV.name: QKV}, {QKV.name: target}, Shard(0, 1))
+    assert {*asked} == {"cpu"}
+    assert torch.equal(target, shard(QKV))
+
+
 def test_seed_and_name_each_change_everything():
     base = shard(QKV)
     assert (shard(QKV, seed=2) == base).float().mean() < 0.01
