@@ -225,7 +225,7 @@ def claims() -> str:
 
 def rules() -> str:
     """Return how often each rule flags a change, as the test of operating characteristics expects it."""
-    tree = ast.parse((ROOT / "tests" / "host" / "test_operating_characteristics.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "tests" / "host" / "judging" / "test_operating_characteristics.py").read_text(encoding="utf-8"))
     values = {
         node.targets[0].id: node.value
         for node in tree.body
@@ -233,7 +233,7 @@ def rules() -> str:
     }
     expected = values["EXPECTED"]
     if not isinstance(expected, ast.Dict):
-        raise TypeError("EXPECTED of tests/host/test_operating_characteristics.py is no dict")
+        raise TypeError("EXPECTED of tests/host/judging/test_operating_characteristics.py is no dict")
     changes = ast.literal_eval(values["CHANGES"])
     rows = []
     for rule, rates in zip(expected.keys, expected.values, strict=True):

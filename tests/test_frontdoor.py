@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.__main__ import VERBS
-from runner.host import words
+from runner.host import make_words as words
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,9 +53,9 @@ SEVERAL_WORDS = {"ARGS", "CASES", "RENDER", "STACKS"}
 RECORDER = """
 import json, os, sys
 me, *given = sys.argv[1:]
-if given[:2] == ["-m", "runner.host.words"]:
+if given[:2] == ["-m", "runner.host.make_words"]:
     sys.path.insert(0, {root!r})
-    from runner.host import words
+    from runner.host import make_words as words
     sys.executable = me
     sys.exit(words.main(given[2:]))
 lists = [open(path).read() for flag, path in zip(given, given[1:]) if flag == "--from"]
@@ -319,7 +319,7 @@ def test_words_behind_two_dashes_stay_as_given():
 
 
 def test_torch_s_version_in_the_makefile_is_the_lock_s():
-    from runner.host import lockfile
+    from runner.host.readers import lockfile
 
     (expression,) = re.findall(r"^TORCH = \$\$\((.*)\)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     said = subprocess.run(
