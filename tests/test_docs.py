@@ -108,6 +108,20 @@ def test_every_check_of_a_launch_is_on_the_page_of_results() -> None:
     assert {check["name"] for check in launch["checks"] if f"`{check['name']}`" not in page} == set()
 
 
+def test_the_figure_and_the_page_of_the_architecture_have_every_room_and_no_other() -> None:
+    settings = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    contracts = re.findall(
+        r'^containers = \["runner\.(?:host|bench)"\]\nlayers = \[\n(.*?)^\]', settings, re.DOTALL | re.MULTILINE
+    )
+    assert len(contracts) == 2
+    rooms = set(re.findall(r"\w+", " ".join(contracts)))
+    figure = (DOCS / "images" / "architecture.svg").read_text(encoding="utf-8")
+    drawn = {room for names in re.findall(r'class="mono">([^<]+)<', figure) for room in names.split(", ")}
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    told = {room for names in re.findall(r"^\*\*([\w, ]+)\.\*\* ", page, re.MULTILINE) for room in names.split(", ")}
+    assert drawn == rooms and told == rooms
+
+
 def test_every_page_is_in_the_contents() -> None:
     contents = re.findall(r"```\{toctree\}.*?\n\n(.*?)```", (DOCS / "index.md").read_text(encoding="utf-8"), re.DOTALL)
     listed = [line for part in contents for line in part.split()]
