@@ -73,8 +73,10 @@ def _of_an_action(parser: argparse.ArgumentParser, action: argparse.Action) -> t
 
 
 def _escaped(text: str) -> str:
-    """Return a help text as Markdown: what looks like HTML or an entity stays text, and ``--`` stays two dashes."""
-    return " ".join(text.split()).replace("<", "&lt;").replace("*", r"\*").replace(" --", r" \-\-")
+    """Return a help text as Markdown: outside of back quotes, what looks like HTML or emphasis stays text."""
+    parts = " ".join(text.split()).split("`")
+    parts[::2] = [part.replace("<", "&lt;").replace("*", r"\*").replace("_", r"\_") for part in parts[::2]]
+    return "`".join(parts)
 
 
 def exit_codes() -> str:
@@ -225,7 +227,9 @@ def claims() -> str:
 
 def rules() -> str:
     """Return how often each rule flags a change, as the test of operating characteristics expects it."""
-    tree = ast.parse((ROOT / "tests" / "host" / "judging" / "test_operating_characteristics.py").read_text(encoding="utf-8"))
+    tree = ast.parse(
+        (ROOT / "tests" / "host" / "judging" / "test_operating_characteristics.py").read_text(encoding="utf-8")
+    )
     values = {
         node.targets[0].id: node.value
         for node in tree.body

@@ -32,6 +32,8 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 # Pages link to headings as GitHub names them, so that a link works on the site and in the repository.
 myst_heading_anchors = 3
 nitpicky = True
+# Pages show commands: two dashes stay two dashes, and quotes stay as they are typed.
+smartquotes = False
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 
