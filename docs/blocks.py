@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from docs import simulation
+from docs.markdown import code, table
 from docs.result_fields import MEANING
 from runner.__main__ import VERBS
 from runner.contract.errors import all_errors
@@ -24,18 +25,6 @@ CATALOG = ROOT / "runner" / "catalog"
 SCHEMA = ROOT / "runner" / "contract" / "schema" / "result-2.schema.json"
 # A real result of case cpu-2, which the tests keep readable.
 SAMPLE = ROOT / "tests" / "data" / "result-2.json"
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Return a table in Markdown. A pipe inside a cell is escaped."""
-    lines = [[cell.replace("|", r"\|") for cell in row] for row in [head, *rows]]
-    written = [f"| {' | '.join(cells)} |" for cells in lines]
-    return "\n".join([written[0], "|" + " --- |" * len(lines[0]), *written[1:]])
-
-
-def code(text: str, language: str) -> str:
-    """Return a fenced block."""
-    return f"```{language}\n{text.rstrip()}\n```"
 
 
 def verbs() -> str:
@@ -225,39 +214,6 @@ def claims() -> str:
     return table(("devices", "model", "precision", "seconds for 100 tokens", "protocol"), rows)
 
 
-def rules() -> str:
-    """Return how often each rule flags a change, as the test of operating characteristics expects it."""
-    tree = ast.parse(
-        (ROOT / "tests" / "host" / "judging" / "test_operating_characteristics.py").read_text(encoding="utf-8")
-    )
-    values = {
-        node.targets[0].id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-    }
-    expected = values["EXPECTED"]
-    if not isinstance(expected, ast.Dict):
-        raise TypeError("EXPECTED of tests/host/judging/test_operating_characteristics.py is no dict")
-    changes = ast.literal_eval(values["CHANGES"])
-    rows = []
-    for rule, rates in zip(expected.keys, expected.values, strict=True):
-        if not isinstance(rule, ast.Name):
-            raise TypeError("a key of EXPECTED is no name of a rule")
-        rows.append((RULES[rule.id], *(f"{rate:.1%}" for rate in ast.literal_eval(rates))))
-    return table(("rule", *(f"true change {change - 1:.0%}" for change in changes)), rows)
-
-
-RULES = {
-    "rule_of_the_kit": "**the kit**: Welch's test on launches, and over 2%",
-    "rule_of_pooled_t": "t-test on all iterations pooled (as pyperf)",
-    "rule_of_seven_percent": "one value a side, over 7% (as torchbench)",
-    "rule_of_one_run_at_five_percent": "one launch a side, over 5% slower (as optimum-habana's CI)",
-    "rule_of_ranks_and_a_factor": "Mann-Whitney and a factor of 1.1 (as asv)",
-    "rule_of_a_bootstrap_beyond_one_percent": "pooled t-test and bootstrap beyond 1% (as criterion)",
-    "rule_of_overlapping_intervals": "95% intervals of the launches do not overlap",
-}
-
-
 def sample_of_the_catalog() -> str:
     return code(_rows_of("runner/catalog/cases.yaml", "  cpu-2:"), "yaml")
 
@@ -347,7 +303,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "protocols": protocols,
     "accelerators": accelerators,
     "claims": claims,
-    "rules": rules,
+    "coverage": simulation.coverage,
+    "verdicts": simulation.verdicts,
+    "rules": simulation.rules,
     "sample-of-the-catalog": sample_of_the_catalog,
     "sample-of-the-lock": sample_of_the_lock,
     "sample-of-a-request": sample_of_a_request,
