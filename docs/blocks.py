@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import importlib
 import json
 import os
@@ -266,6 +267,7 @@ def sample_of_verdicts() -> str:
     return code(rows, "text")
 
 
+@functools.cache
 def comparison() -> str:
     """Return what ``compare`` prints for the sample result."""
     command = [sys.executable, "-m", "runner", "compare", str(SAMPLE.relative_to(ROOT))]
