@@ -7,6 +7,7 @@ import functools
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -32,20 +33,22 @@ def verbs() -> str:
     """Return one row for each verb, with a link to its flags."""
     return table(
         ("verb", "what it does"),
-        ((f"[`{verb}`](docs/command-line.md#{verb})", what) for verb, (_, what) in VERBS.items()),
+        ((f"[`{verb}`](docs/command-line.md#{verb})", what) for verb, (_, what, *_) in VERBS.items()),
     )
 
 
 def command_line() -> str:
     """Return one section for each verb, from its argument parser."""
-    return "\n\n".join(_of_a_verb(verb, what) for verb, (_, what) in VERBS.items())
+    return "\n\n".join(_of_a_verb(verb, module, what) for verb, (module, what, *_) in VERBS.items())
 
 
-def _of_a_verb(verb: str, what: str) -> str:
-    parser: argparse.ArgumentParser = importlib.import_module(VERBS[verb][0]).parser()
+def _of_a_verb(verb: str, module: str, what: str) -> str:
+    parser: argparse.ArgumentParser = importlib.import_module(module).parser()
     parts = [f"## {verb}", f"*{what[0].upper()}{what[1:]}.*", _escaped(parser.description or "")]
     for group in parser._action_groups:
-        actions = [action for action in group._group_actions if action.dest != "help"]
+        actions = [
+            action for action in group._group_actions if action.dest != "help" and action.help != argparse.SUPPRESS
+        ]
         if actions:
             title = {"positional arguments": "argument", "options": "flag", "optional arguments": "flag"}.get(
                 group.title or "", group.title or ""
@@ -58,8 +61,8 @@ def _of_a_verb(verb: str, what: str) -> str:
 def _of_an_action(parser: argparse.ArgumentParser, action: argparse.Action) -> tuple[str, str]:
     formatter = argparse.HelpFormatter(parser.prog, width=1000)
     values = formatter._format_args(action, action.dest.upper())
-    told = formatter._expand_help(action) if action.help else ""
-    return f"`{' '.join(filter(None, [', '.join(action.option_strings), values]))}`", _escaped(told)
+    meaning = formatter._expand_help(action) if action.help else ""
+    return f"`{' '.join(filter(None, [', '.join(action.option_strings), values]))}`", _escaped(meaning)
 
 
 def _escaped(text: str) -> str:
@@ -228,7 +231,7 @@ def sample_of_the_lock() -> str:
 def sample_of_a_request() -> str:
     request = json.loads(SAMPLE.read_text(encoding="utf-8"))["request"]
     keys = ("id", "case", "devices", "engine", "launches", "margin", "stack", "weights", "workload")
-    return code(json.dumps({key: request[key] for key in keys if key in request}, indent=2), "json")
+    return _json({key: request[key] for key in keys if key in request})
 
 
 def sample_of_a_launch() -> str:
@@ -237,7 +240,7 @@ def sample_of_a_launch() -> str:
     shown["checks"] = [
         check for check in launch["checks"] if check["name"] in ("output_tokens", "cpu_pressure", "throttling")
     ]
-    return code(json.dumps(shown, indent=2), "json")
+    return _json(shown)
 
 
 def sample_of_a_job() -> str:
@@ -274,6 +277,14 @@ def comparison() -> str:
     environment = {**os.environ, "PYTHONUTF8": "1", "COLUMNS": "100"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=True)
     return "\n".join(line.rstrip() for line in done.stdout.splitlines()).strip() + "\n"
+
+
+def _json(value: Any) -> str:
+    """Return a block of JSON in which a list of plain values takes one line."""
+    text = json.dumps(value, indent=2)
+    for _ in range(2):  # lists of lists too
+        text = re.sub(r"\[\s+([^{}]*?)\s+\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    return code(text, "json")
 
 
 def _rows_of(file: str, first: str) -> str:
