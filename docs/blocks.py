@@ -20,6 +20,7 @@ from docs import simulation
 from docs.markdown import code, table
 from docs.result_fields import MEANING
 from runner.__main__ import VERBS
+from runner.contract import frame
 from runner.contract.errors import all_errors
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -260,6 +261,18 @@ def sample_of_a_job() -> str:
     return code(yaml.safe_dump(shown, sort_keys=False), "yaml")
 
 
+def sample_of_a_frame() -> str:
+    """Return the sample result as lines of a log, each cut."""
+    content = SAMPLE.read_bytes()
+    lines = list(frame.write(json.loads(content)["attempt"]["id"], content))
+    shown = [line if len(line) <= 100 else f"{line[:100]}..." for line in (lines[0], lines[1], lines[-1])]
+    return code("\n".join([*shown[:2], "...", shown[2]]), "text")
+
+
+def sample_of_a_claim() -> str:
+    return code(_rows_of("runner/catalog/claims.yaml", "  post-3-gaudi2-8-bloomz:"), "yaml")
+
+
 def sample_of_a_comparison() -> str:
     return code(comparison(), "text")
 
@@ -324,6 +337,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "sample-of-a-request": sample_of_a_request,
     "sample-of-a-launch": sample_of_a_launch,
     "sample-of-a-job": sample_of_a_job,
+    "sample-of-a-frame": sample_of_a_frame,
+    "sample-of-a-claim": sample_of_a_claim,
     "sample-of-a-comparison": sample_of_a_comparison,
     "sample-of-verdicts": sample_of_verdicts,
 }
