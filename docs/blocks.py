@@ -134,7 +134,7 @@ def _type(node: dict[str, Any]) -> str:
 def stacks() -> str:
     """Return the stacks of versions.lock with their main versions."""
     rows = []
-    for name, stack in _yaml(ROOT / "versions.lock")["stacks"].items():
+    for name, stack in read_yaml(ROOT / "versions.lock")["stacks"].items():
         packages = stack["packages"]
         versions = [
             f"{key} {packages[key]['version']}"
@@ -148,7 +148,7 @@ def stacks() -> str:
 
 def cases() -> str:
     """Return the cases of the catalog with their margins."""
-    read = _yaml(CATALOG / "cases.yaml")
+    read = read_yaml(CATALOG / "cases.yaml")
     rows = [
         (
             f"`{name}`",
@@ -168,7 +168,7 @@ def cases() -> str:
 
 def protocols() -> str:
     """Return the protocols of the catalog, one column each."""
-    read = _yaml(CATALOG / "protocols.yaml")["protocols"]
+    read = read_yaml(CATALOG / "protocols.yaml")["protocols"]
     keys = (
         "untimed_calls",
         "timed_calls",
@@ -194,7 +194,7 @@ def accelerators() -> str:
             _unit(row["memory_bytes"], 1e9, "GB"),
             _unit(row["hbm_bytes_per_s"], 1e12, "TB/s"),
         )
-        for name, row in _yaml(CATALOG / "accelerators.yaml")["accelerators"].items()
+        for name, row in read_yaml(CATALOG / "accelerators.yaml")["accelerators"].items()
     ]
     return table(("accelerator", "device", "Kubernetes resource", "memory", "bandwidth"), rows)
 
@@ -213,10 +213,14 @@ def claims() -> str:
             f"{claim['value']} s",
             claim["protocol"],
         )
-        for claim in _yaml(CATALOG / "claims.yaml")["claims"].values()
+        for claim in read_yaml(CATALOG / "claims.yaml")["claims"].values()
         if claim["source"] == "post-3"
     ]
     return table(("devices", "model", "precision", "seconds for 100 tokens", "protocol"), rows)
+
+
+def sample_of_an_accelerator() -> str:
+    return code(_rows_of("runner/catalog/accelerators.yaml", "  gaudi2:"), "yaml")
 
 
 def sample_of_the_catalog() -> str:
@@ -312,7 +316,7 @@ def _rows_of(file: str, first: str) -> str:
     return "\n".join(lines[start:end])
 
 
-def _yaml(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
     """Read YAML with every scalar as text, so that 1.10 stays 1.10."""
     # BaseLoader makes nothing but text, lists and mappings
     return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
@@ -332,6 +336,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "coverage": simulation.coverage,
     "verdicts": simulation.verdicts,
     "rules": simulation.rules,
+    "sample-of-an-accelerator": sample_of_an_accelerator,
     "sample-of-the-catalog": sample_of_the_catalog,
     "sample-of-the-lock": sample_of_the_lock,
     "sample-of-a-request": sample_of_a_request,

@@ -110,6 +110,12 @@ def test_every_field_of_a_result_has_words_and_no_other() -> None:
     assert {path for path, _ in blocks.fields(schema)} == set(result_fields.MEANING)
 
 
+def test_every_field_of_an_accelerator_is_on_its_page() -> None:
+    rows = blocks.read_yaml(blocks.CATALOG / "accelerators.yaml")["accelerators"].values()
+    page = (DOCS / "adding-an-accelerator.md").read_text(encoding="utf-8")
+    assert {field for row in rows for field in row if f"| `{field}` |" not in page} == set()
+
+
 def test_every_check_of_a_launch_is_on_the_page_of_results() -> None:
     (launch,) = json.loads(blocks.SAMPLE.read_text(encoding="utf-8"))["launches"]
     page = (DOCS / "results-schema.md").read_text(encoding="utf-8")
