@@ -76,7 +76,7 @@ TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' v
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-unit test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check docs clean
+.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-unit test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check clean
 
 ##@ Measure
 
@@ -197,6 +197,7 @@ lock-check: $(venv)/.host  ## compare the requirements files with versions.lock,
 
 setup: $(venv)/.host $(venv)/.cpu  ## make the environment that bench needs, and nothing else
 
+.PHONY: docs
 docs: $(venv)/.docs  ## write the generated parts of the pages, and build the documentation site into build/docs
 	$(PY) -m docs.generate
 	"$$VENV/docs/bin/python" -m sphinx --fresh-env --fail-on-warning --keep-going --nitpicky --quiet -d build/doctrees docs build/docs
