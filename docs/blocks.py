@@ -81,13 +81,17 @@ def exit_codes() -> str:
 
 
 def result_fields() -> str:
-    """Return a table for each part of a result: its fields, their types, and what they mean."""
+    """Return a table for each part of a result: its fields, their types, and what they mean.
+
+    A field that ``MEANING`` does not name has the words of its description in the schema. Raises ``KeyError`` where it has none.
+    """
     parts: dict[str, list[tuple[str, str, str]]] = {}
     for path, node in fields(json.loads(SCHEMA.read_text(encoding="utf-8"))):
         part = next(
             part for part in _PARTS if path == part or path.startswith((f"{part}.", f"{part}[")) or part == "file"
         )
-        parts.setdefault(part, []).append((f"`{path}`", _type(node), MEANING[path]))
+        meaning = MEANING.get(path) or f"{node['description'][0].upper()}{node['description'][1:]}."
+        parts.setdefault(part, []).append((f"`{path}`", _type(node), meaning))
     return "\n\n".join(
         f"## {_PARTS[part]}\n\n{table(('field', 'type', 'meaning'), parts[part])}"
         for part in reversed(_PARTS)

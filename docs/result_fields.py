@@ -1,4 +1,4 @@
-"""What each field of a result means, in words. A test holds the list complete against the JSON Schema of results.
+"""What each field of a result means, in words, where the JSON Schema of results does not say it well enough.
 
 A key is the path of a field; ``[]`` stands behind a field that is a list. Units stand in the fields' names: ``_s`` is seconds,
 ``_bytes`` is bytes.
