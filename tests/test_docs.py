@@ -179,6 +179,21 @@ def test_every_verb_and_flag_that_a_page_shows_exists(page: Path) -> None:
         } == set()
 
 
+def test_the_examples_of_the_python_api_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    page = (DOCS / "python-api.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    exec("\n".join(examples), {})
+    printed = capsys.readouterr().out
+    assert (
+        "8 x gaudi2, bloomz 3.103 NOT-COMPARABLE" in printed
+        and "an edited copy does not match its own sha256" in printed
+    )
+    assert "lies within the margin of 5%" in printed
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_make_target_that_a_page_shows_exists(page: Path) -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
