@@ -30,11 +30,19 @@ SCHEMA = ROOT / "runner" / "contract" / "schema" / "result-2.schema.json"
 SAMPLE = ROOT / "tests" / "data" / "result-2.json"
 
 
+# Verbs that manifests, the client and shells call, and people rarely.
+CALLED_BY_PROGRAMS = {"reach", "sshd", "frames", "completion"}
+
+
 def verbs() -> str:
-    """Return one row for each verb, with a link to its flags."""
+    """Return one row for each verb that people call, with a link to its flags."""
     return table(
         ("verb", "what it does"),
-        ((f"[`{verb}`](docs/command-line.md#{verb})", what) for verb, (_, what, *_) in VERBS.items()),
+        (
+            (f"[`{verb}`](docs/command-line.md#{verb})", what)
+            for verb, (_, what, *_) in VERBS.items()
+            if verb not in CALLED_BY_PROGRAMS
+        ),
     )
 
 
