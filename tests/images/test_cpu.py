@@ -63,7 +63,7 @@ def test_what_is_installed_is_what_is_locked(measured, built):
     locked = {}
     for entry in (stack.requirements, stack.torch):
         for one in requirements.read((paths.ROOT / entry.file).read_text()):
-            if one.serves(target):
+            if requirements.serves(one, target):
                 locked[one.name] = one
     assert installed == {name: one.version for name, one in locked.items()}
     bill = json.loads((paths.ROOT / "build" / "images" / STACK / "sbom.json").read_text())

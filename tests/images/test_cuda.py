@@ -43,7 +43,7 @@ def test_what_is_installed_is_what_is_locked(stack, built):
         one.name: one
         for entry in (pinned.requirements, pinned.torch)
         for one in requirements.read((paths.ROOT / entry.file).read_text())
-        if one.serves(target)
+        if requirements.serves(one, target)
     }
     assert {name: found["version"] for name, found in listed.items()} == {
         name: one.version for name, one in locked.items()

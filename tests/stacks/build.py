@@ -286,7 +286,7 @@ def _blocks(file):
 def _pins(file):
     return {
         package: next(iter(versions))
-        for package, versions in requirements.pins(file.read_text(encoding="utf-8")).items()
+        for package, versions in requirements.hashes_by_version(file.read_text(encoding="utf-8")).items()
     }
 
 

@@ -6,7 +6,13 @@ import threading
 from contextlib import contextmanager, suppress
 
 SHA256 = "1a" * 32
-LISTED = json.dumps({"files": [{"hashes": {"sha256": SHA256}, "url": "x-1.0.whl", "yanked": False}]}).encode()
+LISTED = json.dumps(
+    {
+        "meta": {"api-version": "1.1"},
+        "name": "x",
+        "files": [{"filename": "x-1.0.whl", "url": "x-1.0.whl", "hashes": {"sha256": SHA256}, "yanked": False}],
+    }
+).encode()
 LOGIN = b"<!doctype html><html><form action=/login><input type=password></form></html>"
 
 

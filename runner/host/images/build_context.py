@@ -15,7 +15,7 @@ from pathlib import Path
 from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
 from runner.host import paths
-from runner.host.pins import agreement, git_source, origins, requirements
+from runner.host.pins import agreement, git, origins, requirements
 from runner.host.readers import lockfile
 
 # What an image holds of the repository; runner/host and the catalog stay outside.
@@ -145,7 +145,7 @@ def _sources(stack, lock, checkouts, folder):
             lockfile.need(value, f"The {what} of {where}, which {name} is built from,")
         target = folder / "sources" / name
         _folder(target)
-        epoch = git_source.export_tree(checkouts.get(where, source.repository), source.commit, source.tree, target)
+        epoch = git.export_tree(checkouts.get(where, source.repository), source.commit, source.tree, target)
         if name in stack.packages:
             told += f"{name} {source.commit} {epoch} {stack.packages[name].sha256 or lockfile.UNRESOLVED}\n"
     _write(told, folder / "requirements" / "git.txt")

@@ -9,9 +9,8 @@ from runner.bench import engines
 from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.request import Stack
 from runner.host import paths
-from runner.host.pins import agreement
+from runner.host.pins import agreement, resolve
 from runner.host.readers import lockfile, strictyaml
-from runner.host.verbs import lock as verb
 from tests.support import hostile
 
 ONE, TWO = "1a" * 32, "2b" * 32  # hashes of one repeated digit are refused
@@ -43,7 +42,7 @@ def test_every_stack_has_what_its_own_engine_is_written_for():
 
 
 def test_what_was_never_found_is_said_to_be_unresolved():
-    left = {".".join(where) for where in verb.unresolved(lockfile.read())}
+    left = {".".join(where) for where in resolve.unresolved(lockfile.read())}
     assert {
         "stacks.gaudi-1.9.image.digest",
         "stacks.gaudi-1.10.image.digest",
