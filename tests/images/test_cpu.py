@@ -12,10 +12,9 @@ import pytest
 from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
 from runner.host import paths
-from runner.host.images import build_context, buildah
+from runner.host.images import build, build_context, buildah
 from runner.host.pins import requirements
 from runner.host.readers import lockfile
-from runner.host.verbs import image
 from runner.host.verbs import request as requests
 from tests.images import bases, layers
 from tests.images.containers import Container
@@ -116,7 +115,7 @@ def test_labels_say_what_it_was_built_from(built):
     labels = buildah.config(built(STACK).image)["config"]["Labels"]
     assert labels["bloomz-bench.stack"] == STACK
     assert labels["bloomz-bench.lock"] == sha256_of_file(paths.LOCK)
-    assert labels["bloomz-bench.inputs"] == image._inputs(lockfile.read(), STACK, bases.make(STACK))
+    assert labels["bloomz-bench.inputs"] == build.inputs_of(lockfile.read(), STACK, bases.make(STACK))
     assert labels["bloomz-bench.builder"] == f"buildah {buildah.version()}"
     assert labels["bloomz-bench.base"] == "stand-in"
     assert "org.opencontainers.image.base.digest" not in labels

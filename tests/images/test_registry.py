@@ -12,7 +12,7 @@ import pytest
 
 from runner.contract.errors import InputError, Unreachable
 from runner.host import paths
-from runner.host.images import build_context, buildah
+from runner.host.images import build, build_context, buildah, push
 from runner.host.pins.origins import container_registry
 from runner.host.readers import lockfile
 from runner.host.verbs import image, lock
@@ -199,12 +199,12 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(registry,
     pinned("docker.io/library/python", digest=f"sha256:{'1a' * 32}")
     container = _run("buildah", "from", "scratch")
     made = _run("buildah", "commit", "--quiet", "--rm", container)
-    inputs = image._inputs(lockfile.read(), "cpu")
-    built = image.Image(made, "", "", True, "0" * 40, inputs, 0, 0)
+    inputs = build.inputs_of(lockfile.read(), "cpu")
+    built = build.BuiltImage(made, "", "", True, "0" * 40, inputs, 0, 0)
     team = f"{registry.address}/team"
-    said = image._push("cpu", built, team)
+    pushed = push.push("cpu", built, team)
     entry = lockfile.read().built["cpu"]
-    assert entry.reference in said
+    assert entry == pushed
     assert container_registry.image_digest(f"{team}/bloomz-bench-cpu", "0" * 40) == entry.digest
     assert image.main(["cpu", "--check"]) == 0
     real = build_context.sha256_of_file
@@ -217,9 +217,9 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(registry,
 
 @pytest.mark.parametrize("revision", ["unknown", f"{'0' * 40}-dirty"])
 def test_what_no_commit_holds_is_not_pushed(revision):
-    built = image.Image("", "", "", True, revision, "", 0, 0)
+    built = build.BuiltImage("", "", "", True, revision, "", 0, 0)
     with pytest.raises(InputError, match="it holds changes that no commit has"):
-        image._push("cpu", built, "127.0.0.1:1/team")
+        push.push("cpu", built, "127.0.0.1:1/team")
 
 
 def _run(*command):
