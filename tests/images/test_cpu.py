@@ -79,7 +79,7 @@ def test_a_file_that_was_changed_after_the_build_is_refused(container, built, re
         f"FROM {built(STACK).tag}\nUSER 0\n"
         "RUN echo '#' >> /opt/bench/lib/python3.11/site-packages/transformers/modeling_utils.py\nUSER 10001\n"
     )
-    altered = buildah.build(tmp_path, "localhost/bloomz-bench/altered:latest", {}, {}, 0)
+    altered = buildah.build(buildah.build_arguments(tmp_path, "localhost/bloomz-bench/altered:latest", {}, {}, 0))
     ran = Container(altered, tmp_path).bench(request_file)
     assert ran.status == Unsupported.exit_code
     assert "transformers/modeling_utils.py was changed or lost" in ran.errors
@@ -199,7 +199,8 @@ def test_a_planted_date_is_caught(tmp_path, built):
     )
     found = []
     for name in ("one", "two"):
-        made = buildah.build(tmp_path, f"localhost/bloomz-bench/planted-{name}:latest", {}, {}, 7)
+        tag = f"localhost/bloomz-bench/planted-{name}:latest"
+        made = buildah.build(buildah.build_arguments(tmp_path, tag, {}, {}, 7))
         buildah.push(made, f"oci:{tmp_path / name}:image")
         found.append(layers.read(tmp_path / name))
     (one, first), (two, second) = found
