@@ -1,5 +1,6 @@
 """What an origin on loopback says badly, slowly or not at all becomes one sentence with its own exit code."""
 
+import json
 import socket
 import sys
 from pathlib import Path
@@ -234,3 +235,66 @@ def test_a_redirection_from_https_to_http_is_not_followed(monkeypatch):
     monkeypatch.setattr(web, "_once", moved)
     with pytest.raises(Unreachable, match="it redirects from https to http://index.example/x, which nothing protects"):
         web.get("https://index.example/x", "the index")
+
+
+def folder_index(folder, page):
+    """Return the address of an index that is a folder of this machine, with one page of the package ``sample``."""
+    (folder / "sample").mkdir()
+    (folder / "sample" / "index.html").write_text(page)
+    package_index._listed.cache_clear()
+    return folder.as_uri()
+
+
+@pytest.mark.parametrize(
+    "page, files",
+    [
+        (f"<a href='x-1.whl#sha256={misbehaving.SHA256}'>x-1.whl</a>", {misbehaving.SHA256: None}),
+        (f'<A HREF="x-1.whl#sha256={misbehaving.SHA256}"\n data-yanked>x-1.whl</A>', {misbehaving.SHA256: ""}),
+        (
+            f'<a data-yanked="a &amp; b" href="x-1.whl#sha256={misbehaving.SHA256}">x-1.whl</a>',
+            {misbehaving.SHA256: "a & b"},
+        ),
+        (f'<!-- <a href="x-1.whl#sha256={misbehaving.SHA256}">x</a> -->', {}),
+        (f'<a href="x-1.whl#md5={misbehaving.SHA256[:32]}">x-1.whl</a><a href="x-2.whl">x-2.whl</a>', {}),
+        (
+            '<meta name="pypi:repository-version" content="1.999">'
+            f'<a href="x-1.whl#sha256={misbehaving.SHA256}">x-1.whl</a>',
+            {misbehaving.SHA256: None},
+        ),
+        ("<!DOCTYPE html><html><body></body></html>", {}),
+    ],
+)
+def test_the_page_of_an_index_is_read_as_html(tmp_path, page, files):
+    assert package_index.index_files("sample", folder_index(tmp_path, page)) == files
+
+
+def test_a_page_whose_links_have_no_end_costs_no_more_than_others(tmp_path):
+    """A hundred thousand: a reader that keeps the text of each link until its end never comes to the last."""
+    page = f'<a href="x-1.whl#sha256={misbehaving.SHA256}">x' * 100_000
+    assert package_index.index_files("sample", folder_index(tmp_path, page)) == {misbehaving.SHA256: None}
+
+
+def test_the_address_of_a_file_is_taken_from_its_page_and_from_the_page_s_base(tmp_path):
+    page = f'<base href="../files/"><a href="x-1.whl#sha256={misbehaving.SHA256}">x-1.whl</a>'
+    (file,) = package_index._listed("sample", folder_index(tmp_path, page))
+    assert file.address == f"{tmp_path.as_uri()}/files/x-1.whl"
+
+
+@pytest.mark.parametrize(
+    "page, told",
+    [
+        (f'<a href="http://[bad/x-1.whl#sha256={misbehaving.SHA256}">x</a>', "its HTML cannot be read"),
+        ('<form action="/login"><input type="password"></form>', "a page for people answers"),
+    ],
+)
+def test_a_page_that_cannot_be_read_is_one_sentence(tmp_path, page, told):
+    with pytest.raises(Unreachable) as caught:
+        package_index.index_files("sample", folder_index(tmp_path, page))
+    assert told in one_sentence(caught)
+
+
+def test_an_index_whose_json_says_more_than_is_known_is_read_all_the_same(tmp_path):
+    """Status words and keys of a later version stand beside the files."""
+    listed = json.loads(misbehaving.LISTED)
+    page = json.dumps({**listed, "project-status": {"status": "later"}, "meta": {"api-version": "1.999"}})
+    assert package_index.index_files("sample", folder_index(tmp_path, page)) == {misbehaving.SHA256: None}
