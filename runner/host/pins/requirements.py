@@ -50,7 +50,7 @@ def read(text: str, where: object = "requirements") -> list[Requirement]:
     Raises ``InputError`` for any line but ``NAME==VERSION`` with a marker and hashes: an option of pip, an address, a path.
     """
     parsed = contract.parse(text)
-    refused = [*parsed.unknown, *((number, one.text) for number, one in parsed.requirements if not _is_usable(one))]
+    refused = parsed.unknown + [(number, pin.text) for number, pin in parsed.requirements if not _is_usable(pin)]
     if refused:
         number, line = min(refused)
         first = line.splitlines()[0].strip()
