@@ -14,7 +14,7 @@ from runner.contract.errors import InputError, Unreachable
 from runner.host import paths
 from runner.host.images import build, build_context, buildah, push
 from runner.host.pins.origins import container_registry
-from runner.host.readers import lockfile
+from runner.host.readers import lock_editor, lockfile
 from runner.host.verbs import image, lock
 
 OCI = "application/vnd.oci.image.{}.v1+json"
@@ -142,7 +142,7 @@ def pinned(registry, tmp_path, monkeypatch):
     def of(reference, tag="latest", digest=lockfile.UNRESOLVED, platform=lockfile.UNRESOLVED):
         path.write_bytes((paths.ROOT / "versions.lock").read_bytes())
         pins = {"repository": reference, "tag": tag, "digest": digest, "platform": platform}
-        lockfile.edit(path, {("stacks", "cpu", "image", key): value for key, value in pins.items()})
+        lock_editor.edit(path, {("stacks", "cpu", "image", key): value for key, value in pins.items()})
 
     return of
 

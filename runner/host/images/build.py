@@ -22,7 +22,7 @@ from runner.host import paths
 from runner.host.images import build_context, buildah, contents, sbom
 from runner.host.images.contents import PYTHON, InstalledPackage
 from runner.host.pins import requirements
-from runner.host.readers import lockfile
+from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedStack
 
 BUILD = paths.ROOT / "build"
@@ -193,7 +193,7 @@ def execute(planned: BuildPlan) -> BuiltImage:
             planned.name, planned.stack, base_packages, packages, contents.python_packages(image, base_python)
         )
         if not planned.has_stand_in:
-            lockfile.edit(paths.LOCK, resolved_by(planned, image, base_inventory, packages))
+            lock_editor.edit(paths.LOCK, resolved_by(planned, image, base_inventory, packages))
     (planned.folder / "sbom.json").write_text(_bill(planned, image, packages), encoding="utf-8")
     built = BuiltImage(
         image=image,

@@ -9,7 +9,7 @@ from runner.contract.errors import InputError
 from runner.host import paths
 from runner.host.images import build, buildah
 from runner.host.images.build import BuiltImage
-from runner.host.readers import lockfile
+from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import Lock, PushedImage
 
 
@@ -29,8 +29,8 @@ def push(name: str, built: BuiltImage, team: str) -> PushedImage:
     repository = f"{team}/bloomz-bench-{name}"
     digest = buildah.push(built.image, f"docker://{repository}:{built.revision}")
     entries = {**lockfile.read().built, name: PushedImage(repository, digest, built.inputs)}
-    table = {stack: lockfile.in_braces(asdict(entry)) for stack, entry in sorted(entries.items())}
-    lockfile.edit(paths.LOCK, {("built",): lockfile.in_braces(table)})
+    table = {stack: lock_editor.in_braces(asdict(entry)) for stack, entry in sorted(entries.items())}
+    lock_editor.edit(paths.LOCK, {("built",): lock_editor.in_braces(table)})
     return entries[name]
 
 

@@ -10,7 +10,7 @@ from typing import Literal, Protocol
 from runner.host import paths
 from runner.host.pins import agreement, compilation, requirements
 from runner.host.pins.origins import container_registry, git, hub, package_index
-from runner.host.readers import lockfile
+from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedStack, RequirementsFile
 
 # The kinds of pins, in the order in which they are resolved.
@@ -148,7 +148,7 @@ class ModelFiles:
     def ask(self) -> str:
         """Ask the hub; the answer is a mapping on one line. Raises ``InputError``, ``Unreachable``."""
         files = hub.large_files("model", self.repository, self.revision)
-        return lockfile.in_braces(dict(sorted(files.items())))
+        return lock_editor.in_braces(dict(sorted(files.items())))
 
 
 @dataclass(frozen=True)

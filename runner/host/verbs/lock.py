@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.host import paths
 from runner.host.pins import agreement, presence, resolve, silence
-from runner.host.readers import lockfile
+from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import Lock
 
 
@@ -106,7 +106,7 @@ def _answer(question: resolve.Question, failures: _Failures) -> None:
         return
     if answer is None:
         print(f"not there: {where}: its origin has none", file=sys.stderr)
-    elif lockfile.edit(paths.LOCK, {question.where: answer}):
+    elif lock_editor.edit(paths.LOCK, {question.where: answer}):
         print(f"resolved: {where} is {answer}")
 
 

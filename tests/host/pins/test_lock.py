@@ -7,13 +7,14 @@ import json
 import subprocess
 import threading
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.files import sha256_of_file
 from runner.host import paths
-from runner.host.pins import presence, requirements, resolve, silence
+from runner.host.pins import compilation, presence, requirements, resolve, silence
 from runner.host.pins.origins import container_registry, git, hub, package_index
 from runner.host.readers import lockfile
 from runner.host.verbs import lock as verb
@@ -308,3 +309,57 @@ def test_everything_pinned_is_asked_for_and_what_is_gone_is_said(repository, mon
     assert said.count("gone: models.") == 1
     with pytest.raises(UsageError, match="--online goes with --check"):
         verb.main(["--online"])
+
+
+def test_a_plan_holds_a_question_for_each_open_pin_and_asks_nothing():
+    lock = lockfile.read()
+    image = lock.stacks["gaudi-1.9"].image
+    question = resolve.ImageDigest(("stacks", "gaudi-1.9", "image", "digest"), image.repository, image.tag)
+    assert question in resolve.plan(lock, "images")
+    assert resolve.plan(lock, "images", "gaudi-1.9") == [question]
+    known = replace(image, digest=f"sha256:{'1a' * 32}")
+    stack = replace(lock.stacks["gaudi-1.9"], image=known)
+    next_lock = replace(lock, stacks={"gaudi-1.9": stack})
+    (question,) = resolve.plan(next_lock, "images")
+    assert question == resolve.PlatformDigest(
+        ("stacks", "gaudi-1.9", "image", "platform"), known.repository, known.digest
+    )
+    files = [question.where[:-1] for question in resolve.plan(lock, "requirements")]
+    assert files[0][0] == "stacks" and set(files) == set(lockfile.requirements_files(lock))
+
+
+def test_a_plan_of_presence_holds_a_question_for_each_resolved_pin():
+    lock = lockfile.read()
+    wheres = [question.where for question in presence.plan(lock)]
+    assert len(set(wheres)) == len(wheres) - sum(
+        len(pins) - len({pin.name for pin in pins})
+        for pins in (
+            requirements.read((paths.ROOT / entry.file).read_text())
+            for entry in lockfile.requirements_files(lock).values()
+        )
+    )
+    assert not set(wheres) & set(resolve.unresolved(lock))
+    for kind, table in (("git", lock.sources), ("hub", {**lock.models, **lock.datasets})):
+        names = {where[1] for where in [question.where for question in presence.plan(lock, kind)]}
+        assert names <= set(table) and names
+    assert {where[:2] for where in [q.where for q in presence.plan(lock, None, "cpu")]} == {("stacks", "cpu")}
+
+
+def test_a_compilation_says_what_is_asked_for_and_what_bounds_it():
+    lock = lockfile.read()
+    own = compilation.of_stack("cuda", lock.stacks["cuda"])
+    assert set(requirements.TORCH_NEEDS) <= set(own.names)
+    assert not any(name.startswith("torch==") for name in own.names)
+    assert (own.bounds, own.platform) == ((), requirements.PLATFORMS["cuda"])
+    assert "torch" in own.excluded
+    torch = compilation.of_torch("cuda", lock.stacks["cuda"])
+    assert torch.names == (f"torch=={lock.stacks['cuda'].packages['torch'].version}",)
+    assert torch.excluded == ()
+    assert "transformers" in torch.held_elsewhere
+    assert any(line.startswith("transformers==") for line in torch.bounds)
+    for name, bounded in (("host", True), ("py38", False)):
+        made = compilation.of_own_file(lock, name)
+        assert made.source == f"requirements/{name}.in"
+        assert bool(made.bounds) is bounded
+    assert compilation.of_own_file(lock, "build38").source == "requirements/build.in"
+    assert "pypi-simple" in compilation.of_own_file(lock, "host").names
