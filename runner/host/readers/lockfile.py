@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 
 from runner.contract import patterns
 from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.fields import Fields
+from runner.contract.records import DeviceKind
 from runner.contract.request import DEVICES, ENGINES, LAUNCHERS
 from runner.host import paths
 from runner.host.readers import strictyaml
@@ -28,7 +29,7 @@ _SHA256 = patterns.LOCKED_SHA256.or_unresolved()
 _DIGEST = patterns.LOCKED_DIGEST.or_unresolved()
 _COMMIT = patterns.LOCKED_COMMIT.or_unresolved()
 _VERSION = patterns.VERSION.or_unresolved()
-_ORIGINS: dict[str, Origin] = {"index": "index", "base": "base", "source": "source"}
+_ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class PinnedStack:
     what torch brings; None where the base image brings torch. ``driver`` is the host's; ``firmware`` is that of Gaudi2.
     """
 
-    device: str
+    device: DeviceKind
     python: str
     launcher: str
     engine: str
@@ -317,7 +318,7 @@ def _image(fields: Fields) -> PinnedImage:
 
 
 def _package(fields: Fields) -> PinnedPackage:
-    origin = _ORIGINS[fields.choice("from", _ORIGINS)]
+    origin = fields.choice("from", _ORIGINS)
     package = PinnedPackage(
         version=fields.form("version", _VERSION),
         origin=origin,
