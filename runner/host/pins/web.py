@@ -141,24 +141,42 @@ def get(
 ) -> Answer:
     """Get an address of http or https; ``what`` begins every message, such as "the index, for six".
 
-    User and password in the address, and ``headers``, go to the host of the address alone. ``moves`` follows a redirection
-    for good to another host too, for what is known by its hash. Raises ``InputError`` where there is nothing, or no longer
-    here; ``NoAnswer`` where nobody answers in ``limit_s``; ``Unreachable`` where a login is asked for, or the answer is broken.
+    User and password in the address, and ``headers``, go to the host of the address alone. ``moves`` allows a redirection for good
+    to another host; set it only where a hash says what must arrive. ``limit_s`` bounds the whole, redirections included.
+    Raises ``InputError`` where there is nothing, or where it has moved; ``NoAnswer`` where nobody answers in ``limit_s``;
+    ``Unreachable`` where a login is asked for, or the answer is broken.
     """
     limit = TIMEOUT_S if limit_s is None else limit_s
-    most = MAX_PAGE_BYTES if max_bytes is None else max_bytes
-    until = time.monotonic() + limit
+    bounds = _Bounds(MAX_PAGE_BYTES if max_bytes is None else max_bytes, limit, time.monotonic() + limit)
     plain, authorization = _without_user(address, what)
     private = {**authorization, **(headers or {})}
     first_origin = origin_of(plain)
-    with silence.asking(origin_of(plain)):
+    with silence.asking(first_origin):
         for _ in range(MAX_REDIRECTIONS + 1):
             sent = private if origin_of(plain) == first_origin else {}
             try:
-                return _once(plain, what, {"Accept": accept, "User-Agent": "bloomz-bench", **sent}, most, until, limit)
+                return _once(plain, what, {"Accept": accept, "User-Agent": "bloomz-bench", **sent}, bounds)
             except _Redirection as redirection:
                 plain = _next_address(plain, redirection, what, moves)
     raise Unreachable(f"{what}: it redirected more than {MAX_REDIRECTIONS} times, at last to {secrets.mask(plain)}")
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """The most bytes of an answer, the time limit in seconds, and the moment of the monotonic clock at which it ends."""
+
+    max_bytes: int
+    limit_s: float
+    until: float
+
+    @property
+    def left_s(self) -> float:
+        """The seconds that are left, never 0: a timeout of 0 would make a socket not wait at all."""
+        return max(0.001, self.until - time.monotonic())
+
+    def no_whole_answer(self, what: str) -> NoAnswer:
+        """Return the error of an answer that began and did not end in time."""
+        return NoAnswer(f"{what}: no whole answer in {self.limit_s:g} s")
 
 
 class _Redirection(Exception):
@@ -169,28 +187,28 @@ class _Redirection(Exception):
         self.code, self.place = code, place
 
 
-def _once(address: str, what: str, headers: Mapping[str, str], max_bytes: int, until: float, limit: float) -> Answer:
-    with _Deadline(max(0.001, until - time.monotonic())) as deadline:
+def _once(address: str, what: str, headers: Mapping[str, str], bounds: _Bounds) -> Answer:
+    """Return the answer of one address. Raises ``_Redirection``, and the errors of ``get``."""
+    with _Deadline(bounds.left_s) as deadline:
         try:
-            answer = _asked(address, what, headers, max_bytes, until, limit, deadline)
+            answer = _ask(address, what, headers, bounds, deadline)
         except Unreachable:
             if deadline.passed:
-                raise NoAnswer(f"{what}: no whole answer in {limit:g} s") from None
+                raise bounds.no_whole_answer(what) from None
             raise
     # an answer that was cut may look whole
     if deadline.passed:
-        raise NoAnswer(f"{what}: no whole answer in {limit:g} s")
+        raise bounds.no_whole_answer(what)
     return answer
 
 
-def _asked(
-    address: str, what: str, headers: Mapping[str, str], max_bytes: int, until: float, limit: float, deadline: _Deadline
-) -> Answer:
+def _ask(address: str, what: str, headers: Mapping[str, str], bounds: _Bounds, deadline: _Deadline) -> Answer:
+    """Send one request, and return its answer. Raises as ``_once`` does, with any error of a connection that was cut."""
     request = urllib.request.Request(address, headers=dict(headers))  # noqa: S310 (http and https alone come here)
     opener = urllib.request.build_opener(_StopAtRedirections, *deadline.handlers())
     try:
-        with opener.open(request, timeout=max(0.001, until - time.monotonic())) as answer:
-            body = _body(answer, what, max_bytes, until, limit)
+        with opener.open(request, timeout=bounds.left_s) as answer:
+            body = _body(answer, what, bounds)
             kind = answer.headers.get_content_type().lower()
             link = re.search(r'<([^>]*)>\s*;\s*rel="?next"?', answer.headers.get("Link", ""))
             return Answer(body, kind, urllib.parse.urljoin(address, link[1]) if link else None)
@@ -200,10 +218,10 @@ def _asked(
                 raise _Redirection(refusal.code, refusal.headers["Location"]) from None
             raise _refused(refusal, what) from None
     except TimeoutError:
-        raise NoAnswer(f"{what}: no answer in {limit:g} s") from None
+        raise NoAnswer(f"{what}: no answer in {bounds.limit_s:g} s") from None
     except urllib.error.URLError as problem:
         is_late = isinstance(problem.reason, TimeoutError)
-        words = f"no answer in {limit:g} s" if is_late else _plain(problem.reason)
+        words = f"no answer in {bounds.limit_s:g} s" if is_late else _plain(problem.reason)
         raise NoAnswer(f"{what}: {words}") from None
     except (ConnectionError, http.client.RemoteDisconnected) as problem:
         raise NoAnswer(f"{what}: {_plain(problem)}") from None
@@ -211,18 +229,19 @@ def _asked(
         raise Unreachable(f"{what}: its answer is broken: {_plain(problem)}") from None
 
 
-def _body(answer: http.client.HTTPResponse, what: str, max_bytes: int, until: float, limit: float) -> bytes:
-    parts, size = [], 0
+def _body(answer: http.client.HTTPResponse, what: str, bounds: _Bounds) -> bytes:
+    """Return the bytes of an answer. Raises ``Unreachable`` for too many or too few bytes, ``NoAnswer`` when the time is over."""
+    parts, size_bytes = [], 0
     while part := answer.read1(1 << 16):
         parts.append(part)
-        size += len(part)
-        if size > max_bytes:
-            raise Unreachable(f"{what}: its answer has more than {max_bytes} bytes, the most that are read")
-        if time.monotonic() > until:
-            raise NoAnswer(f"{what}: no whole answer in {limit:g} s")
-    wanted = answer.headers.get("Content-Length", "")
-    if wanted.isdigit() and len(wanted) < 20 and size != int(wanted):
-        raise Unreachable(f"{what}: its answer was cut off after {size} of {wanted} bytes")
+        size_bytes += len(part)
+        if size_bytes > bounds.max_bytes:
+            raise Unreachable(f"{what}: its answer has more than {bounds.max_bytes} bytes, the most that are read")
+        if time.monotonic() > bounds.until:
+            raise bounds.no_whole_answer(what)
+    announced = answer.headers.get("Content-Length", "")
+    if announced.isdigit() and len(announced) < 20 and size_bytes != int(announced):
+        raise Unreachable(f"{what}: its answer was cut off after {size_bytes} of {announced} bytes")
     return b"".join(parts)
 
 
