@@ -254,6 +254,7 @@ def folder_index(folder, page):
             f'<a data-yanked="a &amp; b" href="x-1.whl#sha256={misbehaving.SHA256}">x-1.whl</a>',
             {misbehaving.SHA256: "a & b"},
         ),
+        (f'<a href="x-1.whl#sha256={misbehaving.SHA256}&amp;egg=x">x-1.whl</a>', {misbehaving.SHA256: None}),
         (f'<!-- <a href="x-1.whl#sha256={misbehaving.SHA256}">x</a> -->', {}),
         (f'<a href="x-1.whl#md5={misbehaving.SHA256[:32]}">x-1.whl</a><a href="x-2.whl">x-2.whl</a>', {}),
         (
@@ -285,6 +286,7 @@ def test_the_address_of_a_file_is_taken_from_its_page_and_from_the_page_s_base(t
     [
         (f'<a href="http://[bad/x-1.whl#sha256={misbehaving.SHA256}">x</a>', "its HTML cannot be read"),
         ('<form action="/login"><input type="password"></form>', "a page for people answers"),
+        ('<a href="#top=1">up</a><form action="/login"></form>', "a page for people answers"),
     ],
 )
 def test_a_page_that_cannot_be_read_is_one_sentence(tmp_path, page, told):

@@ -164,15 +164,14 @@ def _listed(name: str, index: str) -> tuple[IndexFile, ...]:
         packages = _packages_of_json(json_of(body, what), name, address, what)
     else:
         packages = _packages_of_html(body.decode("utf-8", errors="replace"), is_html, name, address, what)
-    return tuple(
-        IndexFile(
-            package.digests["sha256"],
-            package.url,
-            (package.yanked_reason or "") if package.is_yanked else None,
-        )
-        for package in packages
-        if patterns.SHA256.fullmatch(package.digests.get("sha256", ""))
-    )
+    listed = []
+    for package in packages:
+        # behind the hash, the fragment of an address may name more: "#sha256=...&egg=six"
+        sha256 = package.digests.get("sha256", "").partition("&")[0]
+        if patterns.SHA256.fullmatch(sha256):
+            withdrawn = (package.yanked_reason or "") if package.is_yanked else None
+            listed.append(IndexFile(sha256, package.url, withdrawn))
+    return tuple(listed)
 
 
 def _packages_of_json(page: Json, name: str, address: str, what: str) -> list[DistributionPackage]:
@@ -223,7 +222,7 @@ def _packages_of_html(text: str, is_html: bool, name: str, address: str, what: s
     if not is_html and not packages and not text.lstrip().startswith("<"):
         raise Unreachable(f"{what}: its answer is neither JSON nor HTML")
     # the page of a package without files has no form to sign in, and devpi's has a form beside its files
-    if not any(package.digests for package in packages) and _LOGIN_PAGE.search(text):
+    if not any("sha256" in package.digests for package in packages) and _LOGIN_PAGE.search(text):
         raise Unreachable(f"{what}: {FOR_PEOPLE}")
     return packages
 
