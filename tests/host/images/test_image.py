@@ -1,6 +1,7 @@
 """What an image is built from, and what the verb refuses; nothing is built here. `make test-images` builds."""
 
 import ast
+import hashlib
 import json
 import re
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from runner.contract.errors import InputError, UnresolvedPin, Unsupported, UsageError
 from runner.host import paths
-from runner.host.images import build, build_context, buildah, contents, sbom
+from runner.host.images import build, build_context, buildah, contents, push, sbom
 from runner.host.pins import requirements
 from runner.host.pins.origins import git as git_server
 from runner.host.pins.origins import package_index
@@ -392,3 +393,106 @@ def test_what_an_image_s_python_is_asked_for_runs_with_the_kit_alone(tmp_path):
     assert done.returncode == 0, done.stderr
     packages = json.loads(done.stdout)
     assert set(packages["packaging"]) == set(contents.InstalledPackage.__annotations__)
+
+
+class Builder:
+    """Answers for buildah: ``commands`` are what was run of it, in order; images hold one package and one Debian package."""
+
+    def __init__(self, packages):
+        self.packages, self.commands = packages, []
+
+    def __call__(self, *words, timeout_s=600):
+        self.commands.append(words)
+        if words[0] == "run":
+            return self.inside(" ".join(words[words.index("--") + 1 :]))
+        answers = {
+            "--version": "buildah version 1.2.3 (image-spec 1.1)",
+            "from": "a-container",
+            "build": "warning\nid-of-the-image",
+            "inspect": json.dumps({"Manifest": json.dumps({"layers": [{"size": 3}, {"size": 4}]})}),
+        }
+        return answers.get(words[0], "")
+
+    def inside(self, command):
+        answers = {
+            "platform.python_version": "3.12.1\n",
+            "GNU_LIBC_VERSION": "glibc 2.36\n",
+            "command -v python3": "/usr/local/bin/python3\n",
+            "inventory.listing": json.dumps(self.packages),
+            "os-release": "debian 12\n",
+            "dpkg-query": "libc6 2.36-9 amd64\n",
+        }
+        return next(answer for words, answer in answers.items() if words in command)
+
+
+def test_a_planned_image_is_built_looked_into_and_written_down(monkeypatch, tmp_path):
+    packages = {"six": {"version": "1.17.0", "license": "MIT", "folder": "/opt/bench", "record_sha256": "1"}}
+    builder, gathered = Builder(packages), []
+    monkeypatch.setattr(buildah, "_run", builder)
+
+    def gather(stack, lock, python, glibc, wheelhouse, folder, checkouts, base_inventory):
+        gathered.append((python, glibc, wheelhouse.name, folder, base_inventory))
+        (folder / "wheels").mkdir(parents=True)
+
+    monkeypatch.setattr(build_context, "gather", gather)
+    plan = build.plan(with_base(lockfile.read(), "cuda"), "cuda", folder=tmp_path / "cuda")
+    built = build.execute(plan)
+    assert gathered == [("3.12.1", "2.36", "cuda-3.12.1-2.36", tmp_path / "cuda" / "context", None)]
+    assert [words[-1] for words in builder.commands if words[0] == "pull"] == list(plan.pulled)
+    (command,) = [words for words in builder.commands if words[0] == "build"]
+    assert list(command) == plan.command("1.2.3")
+    assert built == build.BuiltImage(
+        "id-of-the-image", plan.tag, plan.base, True, plan.revision, plan.inputs, packages=1, bytes=7
+    )
+    assert json.loads((tmp_path / "cuda" / "image.json").read_text()) == vars(built)
+    bill = json.loads((tmp_path / "cuda" / "sbom.json").read_text())
+    assert [component["name"] for component in bill["components"]] == ["six", "libc6"]
+    made = [words for words in builder.commands if words[0] == "from"]
+    assert len(made) == len([words for words in builder.commands if words[0] == "rm"])
+
+
+def test_what_a_base_tells_is_resolved_and_another_base_is_refused(monkeypatch):
+    stack_name = "gaudi-1.10"
+    plan = build.plan(with_base(lockfile.read(), stack_name), stack_name)
+    monkeypatch.setattr(contents, "wheels_built", lambda image: {"deepspeed": ONE})
+    packages = {package: {"version": "9.9"} for package in plan.stack.packages}
+    resolved = build.resolved_by(plan, "image", "the base's packages", packages)
+    assert resolved["stacks", stack_name, "image", "inventory"] == hashlib.sha256(b"the base's packages").hexdigest()
+    assert resolved["stacks", stack_name, "packages", "deepspeed", "sha256"] == ONE
+    for package, pin in plan.stack.packages.items():
+        is_open = pin.origin == "base" and pin.version == lockfile.UNRESOLVED
+        assert (("stacks", stack_name, "packages", package, "version") in resolved) is is_open
+    stack = replace(plan.stack, image=replace(plan.stack.image, inventory=TWO))
+    other = replace(plan, lock=replace(plan.lock, stacks={stack_name: stack}))
+    with pytest.raises(Unsupported, match="are not those that versions.lock lists by their hash"):
+        build.resolved_by(other, "image", "the base's packages", packages)
+
+
+def test_a_pushed_image_stands_in_the_lock_beside_the_others(monkeypatch, tmp_path, capsys):
+    path = tmp_path / "versions.lock"
+    path.write_bytes(paths.LOCK.read_bytes())
+    monkeypatch.setattr(paths, "LOCK", path)
+    monkeypatch.setattr(lockfile.read, "__defaults__", (path,))
+    monkeypatch.setattr(buildah, "version", lambda: lockfile.read().tools["buildah"])
+    pushed = []
+
+    def take(image, target):
+        pushed.append((image, target))
+        return f"sha256:{ONE}"
+
+    monkeypatch.setattr(buildah, "push", take)
+    for name in ("cuda", "cpu"):
+        built = build.BuiltImage("id", "", "", True, "0" * 40, build.inputs_of(lockfile.read(), name), 0, 0)
+        entry = push.push(name, built, "registry.example/team")
+        assert lockfile.read().built[name] == entry
+    assert list(lockfile.read().built) == ["cpu", "cuda"]
+    assert pushed[1] == ("id", f"docker://registry.example/team/bloomz-bench-cpu:{'0' * 40}")
+    push.check(lockfile.read(), ["cpu", "gaudi-1.9"])
+    said = capsys.readouterr().out
+    assert f"cpu: {entry.reference} is of these inputs\ngaudi-1.9: no image was pushed\n" in said
+    for revision in ("unknown", f"{'0' * 40}-dirty"):
+        with pytest.raises(InputError, match="it holds changes that no commit has"):
+            push.push("cpu", replace(built, revision=revision), "registry.example/team")
+    monkeypatch.setattr(buildah, "version", lambda: "0.1")
+    with pytest.raises(InputError, match=r"buildah 0\.1 built it, and versions.lock says"):
+        push.push("cpu", built, "registry.example/team")
