@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.host.images import build
 from runner.host.readers import lockfile
-from runner.host.verbs import image
 from tests.images import bases
 
 TOOLS = ("buildah", "podman", "runc", "mmdebstrap", "skopeo", "ip", "ssh-keygen")
@@ -42,7 +42,8 @@ def built():
 
     def of(name):
         if name not in known:
-            known[name] = image.build(lockfile.read(), name, bases.make(name), bases.interpreter_of(name))
+            planned = build.plan(lockfile.read(), name, bases.make(name), bases.interpreter_of(name))
+            known[name] = build.execute(planned)
         return known[name]
 
     return of

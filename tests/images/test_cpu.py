@@ -11,10 +11,9 @@ import pytest
 from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
 from runner.host import paths
-from runner.host.images import build_context, buildah
+from runner.host.images import build, build_context, buildah
 from runner.host.pins import requirements
 from runner.host.readers import lockfile
-from runner.host.verbs import image
 from runner.host.verbs import request as requests
 from tests.images import bases, layers
 from tests.images.containers import Container, another_clock
@@ -62,7 +61,7 @@ def test_what_is_installed_is_what_is_locked(measured, built):
     locked = {}
     for entry in (stack.requirements, stack.torch):
         for one in requirements.read((paths.ROOT / entry.file).read_text()):
-            if one.serves(target):
+            if requirements.serves(one, target):
                 locked[one.name] = one
     assert installed == {name: one.version for name, one in locked.items()}
     bill = json.loads((paths.ROOT / "build" / "images" / STACK / "sbom.json").read_text())
@@ -79,7 +78,7 @@ def test_a_file_that_was_changed_after_the_build_is_refused(container, built, re
         f"FROM {built(STACK).tag}\nUSER 0\n"
         "RUN echo '#' >> /opt/bench/lib/python3.11/site-packages/transformers/modeling_utils.py\nUSER 10001\n"
     )
-    altered = buildah.build(tmp_path, "localhost/bloomz-bench/altered:latest", {}, {}, 0)
+    altered = buildah.build(buildah.build_arguments(tmp_path, "localhost/bloomz-bench/altered:latest", {}, {}, 0))
     ran = Container(altered, tmp_path).bench(request_file)
     assert ran.status == Unsupported.exit_code
     assert "transformers/modeling_utils.py was changed or lost" in ran.errors
@@ -115,7 +114,7 @@ def test_labels_say_what_it_was_built_from(built):
     labels = buildah.config(built(STACK).image)["config"]["Labels"]
     assert labels["bloomz-bench.stack"] == STACK
     assert labels["bloomz-bench.lock"] == sha256_of_file(paths.LOCK)
-    assert labels["bloomz-bench.inputs"] == image._inputs(lockfile.read(), STACK, bases.make(STACK))
+    assert labels["bloomz-bench.inputs"] == build.inputs_of(lockfile.read(), STACK, bases.make(STACK))
     assert labels["bloomz-bench.builder"] == f"buildah {buildah.version()}"
     assert labels["bloomz-bench.base"] == "stand-in"
     assert "org.opencontainers.image.base.digest" not in labels
@@ -181,7 +180,8 @@ def test_a_planted_date_is_caught(tmp_path, built):
     )
     found = []
     for name in ("one", "two"):
-        made = buildah.build(tmp_path, f"localhost/bloomz-bench/planted-{name}:latest", {}, {}, 7)
+        tag = f"localhost/bloomz-bench/planted-{name}:latest"
+        made = buildah.build(buildah.build_arguments(tmp_path, tag, {}, {}, 7))
         buildah.push(made, f"oci:{tmp_path / name}:image")
         found.append(layers.read(tmp_path / name))
     (one, first), (two, second) = found

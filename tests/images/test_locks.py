@@ -6,9 +6,11 @@ torch's own files are left to the builds of images: they are gigabytes.
 import pytest
 
 from runner.contract.errors import Unreachable
+from runner.contract.requirements import Requirement
 from runner.host import paths
 from runner.host.images import build_context
-from runner.host.pins import origins, requirements
+from runner.host.pins import requirements
+from runner.host.pins.origins import package_index
 from runner.host.readers import lockfile
 
 STACKS = sorted(lockfile.read().stacks)
@@ -25,14 +27,14 @@ def targets(name):
 def locked(name, python):
     file = paths.ROOT / lockfile.read().stacks[name].requirements.file
     target = requirements.target_environment(python)
-    return [one for one in requirements.read(file.read_text()) if one.serves(target)]
+    return [one for one in requirements.read(file.read_text()) if requirements.serves(one, target)]
 
 
 def fetch(wanted, python, glibc, folder):
     file = folder / "requirements.txt"
     file.write_text("".join(one.plain for one in wanted))
     destination = folder / "wheels"
-    origins.wheels(file, ".".join(python.split(".")[:2]), build_context.platforms(glibc), destination)
+    package_index.fetch_wheels(file, ".".join(python.split(".")[:2]), build_context.platforms(glibc), destination)
     return list(destination.iterdir())
 
 
@@ -47,10 +49,10 @@ def test_every_package_has_a_wheel_for_the_target(name, python, glibc, tmp_path)
 def test_source_distributions_are_fetched_by_their_hash(name, tmp_path):
     for one in locked(name, "3.12.1" if name not in requirements.PLATFORMS else targets(name)[0][0]):
         if one.name in requirements.SOURCE_ONLY:
-            file = origins.source_distribution(one.name, one.hashes, tmp_path)
+            file = package_index.fetch_source_distribution(one.name, one.hashes, tmp_path)
             assert one.version in file.name
             with pytest.raises(Unreachable, match="it has no source distribution with a locked hash any more"):
-                origins.source_distribution(one.name, {"0" * 64}, tmp_path)
+                package_index.fetch_source_distribution(one.name, {"0" * 64}, tmp_path)
 
 
 def test_one_altered_hash_is_refused(tmp_path):
@@ -58,7 +60,7 @@ def test_one_altered_hash_is_refused(tmp_path):
     text = one.text
     for sha256 in one.hashes:
         text = text.replace(sha256, sha256[::-1])
-    altered = requirements.Requirement(one.name, one.version, None, text)
+    altered = Requirement(one.name, one.version, None, text)
     with pytest.raises(Unreachable, match="the index, for the wheels"):
         fetch([altered], "3.8.1", "2.31", tmp_path)
     assert [file.name for file in (tmp_path / "wheels").glob("*")] == []
@@ -70,6 +72,6 @@ def test_no_locked_release_was_withdrawn():
     for name in STACKS:
         stack = lockfile.read().stacks[name]
         for one in requirements.read((paths.ROOT / stack.requirements.file).read_text()):
-            files = known.setdefault(one.name, origins.index_files(one.name))
+            files = known.setdefault(one.name, package_index.index_files(one.name))
             assert one.hashes & set(files), (name, one.name)
             assert {files[sha256] for sha256 in one.hashes & set(files)} == {None}, (name, one.name)

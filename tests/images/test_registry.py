@@ -12,9 +12,9 @@ import pytest
 
 from runner.contract.errors import InputError, Unreachable
 from runner.host import paths
-from runner.host.images import build_context, buildah
-from runner.host.pins import origins
-from runner.host.readers import lockfile
+from runner.host.images import build, build_context, buildah, push
+from runner.host.pins.origins import container_registry
+from runner.host.readers import lock_editor, lockfile
 from runner.host.verbs import image, lock
 
 OCI = "application/vnd.oci.image.{}.v1+json"
@@ -42,14 +42,14 @@ class Registry:
             {
                 "mediaType": OCI.format("manifest"),
                 "digest": digest,
-                "size": len(origins._manifest(f"{reference}@{digest}")),
+                "size": len(container_registry.manifest(f"{reference}@{digest}")),
                 "platform": {"os": "linux", "architecture": architecture},
             }
             for architecture, digest in digests.items()
         ]
         listed = {"schemaVersion": 2, "mediaType": OCI.format("index"), "manifests": entries}
         self._call("PUT", name, "latest", json.dumps(listed).encode(), OCI.format("index"))
-        return reference, origins.image_digest(reference, "latest"), digests
+        return reference, container_registry.image_digest(reference, "latest"), digests
 
     def remove(self, name, digest):
         """Delete a manifest, as a registry's keeper does."""
@@ -98,30 +98,30 @@ def registry(runtime, tmp_path_factory):
 
 def test_a_tag_s_digest_and_that_of_its_platform(registry):
     reference, digest, digests = registry.put("two", "amd64", "arm64")
-    assert origins.image_digest(reference, "latest") == digest
+    assert container_registry.image_digest(reference, "latest") == digest
     assert digest not in digests.values()
-    assert origins.platform_digest(reference, digest) == digests["amd64"]
+    assert container_registry.platform_digest(reference, digest) == digests["amd64"]
     reference, digest, _ = registry.put("one", "amd64")
-    assert origins.platform_digest(reference, digest) == digest
+    assert container_registry.platform_digest(reference, digest) == digest
 
 
 def test_an_image_without_this_platform_is_refused(registry):
     reference, digest, _ = registry.put("foreign", "arm64", "s390x")
     with pytest.raises(InputError, match="has no image for linux/amd64"):
-        origins.platform_digest(reference, digest)
+        container_registry.platform_digest(reference, digest)
 
 
 def test_a_missing_tag_is_none_and_not_a_failure(registry):
     reference, _, _ = registry.put("one", "amd64")
-    assert origins.image_digest(reference, "2.0") is None
-    assert origins.image_digest(f"{registry.address}/nobody", "latest") is None
+    assert container_registry.image_digest(reference, "2.0") is None
+    assert container_registry.image_digest(f"{registry.address}/nobody", "latest") is None
 
 
 def test_without_the_password_the_registry_says_so(registry, tmp_path, monkeypatch):
     reference, _, _ = registry.put("one", "amd64")
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
     with pytest.raises(Unreachable, match="authentication required"):
-        origins.image_digest(reference, "latest")
+        container_registry.image_digest(reference, "latest")
 
 
 def test_a_registry_that_is_down_did_not_answer():
@@ -129,7 +129,7 @@ def test_a_registry_that_is_down_did_not_answer():
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with pytest.raises(Unreachable, match="connection refused"):
-        origins.image_digest(f"127.0.0.1:{port}/x", "latest")
+        container_registry.image_digest(f"127.0.0.1:{port}/x", "latest")
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def pinned(registry, tmp_path, monkeypatch):
     def of(reference, tag="latest", digest=lockfile.UNRESOLVED, platform=lockfile.UNRESOLVED):
         path.write_bytes((paths.ROOT / "versions.lock").read_bytes())
         pins = {"repository": reference, "tag": tag, "digest": digest, "platform": platform}
-        lockfile.edit(path, {("stacks", "cpu", "image", key): value for key, value in pins.items()})
+        lock_editor.edit(path, {("stacks", "cpu", "image", key): value for key, value in pins.items()})
 
     return of
 
@@ -199,13 +199,13 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(registry,
     pinned("docker.io/library/python", digest=f"sha256:{'1a' * 32}")
     container = _run("buildah", "from", "scratch")
     made = _run("buildah", "commit", "--quiet", "--rm", container)
-    inputs = image._inputs(lockfile.read(), "cpu")
-    built = image.Image(made, "", "", True, "0" * 40, inputs, 0, 0)
+    inputs = build.inputs_of(lockfile.read(), "cpu")
+    built = build.BuiltImage(made, "", "", True, "0" * 40, inputs, 0, 0)
     team = f"{registry.address}/team"
-    said = image._push("cpu", built, team)
+    pushed = push.push("cpu", built, team)
     entry = lockfile.read().built["cpu"]
-    assert entry.reference in said
-    assert origins.image_digest(f"{team}/bloomz-bench-cpu", "0" * 40) == entry.digest
+    assert entry == pushed
+    assert container_registry.image_digest(f"{team}/bloomz-bench-cpu", "0" * 40) == entry.digest
     assert image.main(["cpu", "--check"]) == 0
     real = build_context.sha256_of_file
     monkeypatch.setattr(
@@ -217,9 +217,9 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(registry,
 
 @pytest.mark.parametrize("revision", ["unknown", f"{'0' * 40}-dirty"])
 def test_what_no_commit_holds_is_not_pushed(revision):
-    built = image.Image("", "", "", True, revision, "", 0, 0)
+    built = build.BuiltImage("", "", "", True, revision, "", 0, 0)
     with pytest.raises(InputError, match="it holds changes that no commit has"):
-        image._push("cpu", built, "127.0.0.1:1/team")
+        push.push("cpu", built, "127.0.0.1:1/team")
 
 
 def _run(*command):

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from runner.contract.errors import InputError, Unreachable, Unsupported
 from runner.host import paths
-from runner.host.pins import requirements
+from runner.host.pins import requirements, uv
 from runner.host.readers import lockfile
 
 FOLDER = Path(__file__).parent
@@ -84,7 +84,7 @@ def compile_requirements(name):
     target = _own_requirements(name)
     inputs = FOLDER / ("requirements-cuda.in" if name in CUDA else "requirements.in")
     bounds = [f"{package}=={version}" for package, version in _pins(paths.ROOT / stack.requirements.file).items()]
-    text = requirements.compile_file(
+    text = uv.compile_file(
         target,
         stack.python,
         max(COMPILED_UP_TO, stack.requirements.exclude_newer),
@@ -270,23 +270,14 @@ class _Pip:
 
 def _blocks(file):
     """Yield (package, text) of each requirement of a compiled file."""
-    package, lines = None, []
-    for line in file.read_text(encoding="utf-8").splitlines(keepends=True):
-        if line.startswith("#"):
-            continue
-        if not line.startswith(" "):
-            if package:
-                yield package, "".join(lines)
-            package, lines = line.split("==")[0], []
-        lines.append(line)
-    if package:
-        yield package, "".join(lines)
+    for requirement in requirements.read(file.read_text(encoding="utf-8"), file):
+        yield requirement.name, requirement.text
 
 
 def _pins(file):
     return {
         package: next(iter(versions))
-        for package, versions in requirements.pins(file.read_text(encoding="utf-8")).items()
+        for package, versions in requirements.hashes_by_version(file.read_text(encoding="utf-8")).items()
     }
 
 

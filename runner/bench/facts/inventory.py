@@ -10,7 +10,7 @@ from typing import Optional, Tuple
 
 from runner.bench.facts import provenance
 from runner.bench.facts.environment import distributions, files_of, normalised, release
-from runner.contract import strictjson
+from runner.contract import requirements, strictjson
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import open_regular, read_bytes
 from runner.contract.request import Stack
@@ -107,14 +107,11 @@ def pins(text, everywhere=False):
     """Return name to version of a requirements file: what its markers want here, or, ``everywhere``, all it names."""
     from packaging.markers import Marker
 
-    found = {}
-    for line in text.splitlines():
-        match = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?==([^ ;\\]+)(?: *; *([^\\]+))?", line)
-        if match:
-            name, version, marker = match.groups()
-            if everywhere or marker is None or Marker(marker.strip()).evaluate():
-                found[normalised(name)] = version
-    return found
+    return {
+        normalised(requirement.project): requirement.version
+        for _, requirement in requirements.parse(text).requirements
+        if everywhere or requirement.marker is None or Marker(requirement.marker).evaluate()
+    }
 
 
 def altered_files(distribution):
