@@ -141,7 +141,7 @@ def test_an_interrupt_ends_the_launcher_and_its_children(tmp_path):
 
 LIFELINE = """
 import sys
-from runner.bench import worker
+from runner.bench.rank import worker
 worker._die_with(sys.argv[1])
 print("up", flush=True)
 import time
@@ -150,7 +150,7 @@ time.sleep(600)
 
 PARENT = """
 import subprocess, sys, time
-from runner.bench import launcher
+from runner.bench.parent import launcher
 with launcher.scratch() as folder, launcher.lifeline("127.0.0.1", 1) as address:
     child = subprocess.Popen([sys.executable, "-c", sys.argv[1], address], stdout=subprocess.PIPE, start_new_session=True)
     child.stdout.readline()
@@ -232,7 +232,8 @@ def test_a_launch_is_offline_unless_it_needs_the_hub(monkeypatch):
 
 BLOCKED = """
 import ctypes, os, sys
-from runner.bench import parentage, worker
+from runner.bench.processes import parentage
+from runner.bench.rank import worker
 if sys.argv[2] == "lifeline":
     worker._die_with(sys.argv[1])
 else:
@@ -244,13 +245,13 @@ ctypes.PyDLL(None).sleep(600)  # as a call into a library that is blocked on a F
 
 MIDDLE = """
 import subprocess, sys
-from runner.bench import parentage
+from runner.bench.processes import parentage
 subprocess.run([sys.executable, *sys.argv[1:]])
 """
 
 BENCH = """
 import os, sys
-from runner.bench import launcher
+from runner.bench.parent import launcher
 blocked, middle, tie, pids = sys.argv[1:]
 with launcher.lifeline("127.0.0.1", 2) as line:
     start = [sys.executable, "-c", middle] if tie == "lifeline" else [sys.executable]
