@@ -58,7 +58,7 @@ def test_what_is_installed_is_what_is_locked(stack, built):
 
 def test_torch_is_the_cuda_build_and_every_file_is_as_its_record_says(stack, container):
     code = (
-        "import torch, deepspeed; from runner.bench import environment, inventory; found = environment.distributions();"
+        "import torch, deepspeed; from runner.bench.facts import distributions, inventory; found = distributions.installed();"
         "print(torch.__version__, torch.version.cuda, [f for one in found.values() for f in inventory.altered_files(one)])"
     )
     ran = container.python(code)

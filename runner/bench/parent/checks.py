@@ -9,6 +9,7 @@ that trips it, in tests/bench/parent/test_checks.py.
 import statistics
 
 from runner.bench.facts import environment
+from runner.bench.facts.distributions import release
 from runner.bench.inputs import tokenizer
 from runner.contract import strictjson
 from runner.contract.errors import LaunchFailed
@@ -164,8 +165,8 @@ def _driver(pinned, ranks, cannot_tell):
     if "driver" in cannot_tell or pinned is None:
         return _unchecked("driver", FLAG, cannot_tell.get("driver", "the lock knows none for this stack"))
     found = [rank["device"]["driver"] for rank in ranks]
-    releases = {environment.release(driver or "") for driver in found}
-    return _check("driver", FLAG, releases == {environment.release(pinned)}, pinned, found)
+    releases = {release(driver or "") for driver in found}
+    return _check("driver", FLAG, releases == {release(pinned)}, pinned, found)
 
 
 def _firmware(pinned, ranks, cannot_tell):

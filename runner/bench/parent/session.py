@@ -57,7 +57,7 @@ class _Attempt:
         self.started_ns = time.monotonic_ns()
         self.id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
         self.path = os.path.join(places.results, results.file_name(request.id, self.id))
-        self.environment = mask_json({**environment.describe(), "inventory": found.inventory})
+        self.environment = mask_json(environment.describe(found.inventory))
         self.weights = found.weights
         self.launches: list[dict] = []
         self.rows: Rows | None = None

@@ -89,7 +89,7 @@ def test_the_least_memory_on_the_way_up_counts(tree, lines, files, free):
 def test_every_group_s_throttling_is_counted(tree, lines, files, periods):
     root, proc = tree(lines, **files)
     assert cgroups.throttled_periods(root, proc) == periods
-    assert host.noise_counters(proc, root)["throttled_periods"] == periods
+    assert host.noise_counters(proc, root).throttled_periods == periods
 
 
 def test_one_folder_under_two_names_counts_once(tree, tmp_path):
