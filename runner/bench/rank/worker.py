@@ -14,7 +14,7 @@ from runner.bench import devices
 from runner.bench.facts import environment
 from runner.bench.facts import host as hostfacts
 from runner.bench.inputs import preflight, weights
-from runner.bench.processes import deaths, hostfile, parentage
+from runner.bench.processes import deaths, messages, parentage
 from runner.bench.processes.messages import ERROR, PROGRESS
 from runner.bench.rank import completions, measure, model
 from runner.bench.rank import forward_hook as watch
@@ -54,7 +54,7 @@ def main(arguments=None):
 def _parser():
     parser = argparse.ArgumentParser(allow_abbrev=False, prog="runner.bench.rank.worker", description=__doc__)
     parser.add_argument(
-        "--packed", required=True, help="the request and variables of the launch, as hosts.pack wrote them"
+        "--packed", required=True, help="the request and variables of the launch, as messages.pack wrote them"
     )
     parser.add_argument("--out", required=True, help="folder for raw data, this launch's own, on the parent's host")
     parser.add_argument("--model-dir", help="folder of the model's real weights, instead of the hub cache")
@@ -70,7 +70,7 @@ def _parser():
 
 
 def _run(options, rank, ranks):
-    packed = hostfile.unpack(options.packed)
+    packed = messages.unpack(options.packed)
     for name, value in packed["variables"].items():
         os.environ.setdefault(
             name, value

@@ -11,7 +11,7 @@ import pytest
 
 from runner.__main__ import main
 from runner.bench.inputs import preflight
-from runner.bench.parent import bench, launcher, session
+from runner.bench.parent import attempt, bench, launcher
 from runner.contract import termination
 from runner.contract.errors import LaunchFailed, PublishFailed
 from runner.contract.request import Accelerator, Stack
@@ -124,11 +124,11 @@ def test_the_last_words_of_a_run_name_its_result_and_its_estimates(tmp_path, mon
     request = tmp_path / "r.json"
     request.write_text(json.dumps(samples.request().to_json()))
 
-    def run(asked, places, show, published):
+    def run(asked, paths, show, published):
         published(str(result_path))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "run", run)
+    monkeypatch.setattr(attempt, "run", run)
     with pytest.raises(KeyboardInterrupt):
         bench.main([str(request), "--termination-message", str(left)])
     told = termination.read(left.read_text(), "here")
@@ -164,7 +164,7 @@ def test_a_signal_stops_a_run_unless_it_was_ignored_at_the_start(tmp_path, reque
         os.kill(os.getpid(), number)
         ended.append(True)
 
-    monkeypatch.setattr(session, "run", run)
+    monkeypatch.setattr(attempt, "run", run)
     assert (main(["bench", request_file, "--results", str(tmp_path)]), ended) == (130, [])
     before = signal.signal(number, signal.SIG_IGN)
     try:
@@ -180,7 +180,7 @@ def test_help_says_what_becomes_of_signals():
 def test_what_a_killed_run_left_is_taken_up_by_the_next_and_said(tmp_path, request_file, monkeypatch, capsys):
     kept, path = journal(tmp_path)
     kept.close(discard=False)
-    monkeypatch.setattr(session, "run", lambda *arguments: None)
+    monkeypatch.setattr(attempt, "run", lambda *arguments: None)
     assert main(["bench", request_file, "--results", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"runner: {path} holds what a run measured that was cut off\n")
@@ -200,7 +200,7 @@ def test_last_words_that_can_no_longer_be_left_hide_no_other_ending(
         if ending is not None:
             raise ending
 
-    monkeypatch.setattr(session, "run", run)
+    monkeypatch.setattr(attempt, "run", run)
     status = main(["bench", request_file, "--results", str(tmp_path / "results"), "--termination-message", str(left)])
     assert status == {KeyboardInterrupt: 130, LaunchFailed: 6, ValueError: 70, type(None): 0}[type(ending)]
     assert "cannot be written: Is a directory. Check --termination-message" in capsys.readouterr().err
@@ -210,7 +210,7 @@ def test_no_secret_stands_in_the_last_words(tmp_path, request_file, monkeypatch)
     def run(*arguments):
         raise LaunchFailed("HF_TOKEN=planted123 was refused.")
 
-    monkeypatch.setattr(session, "run", run)
+    monkeypatch.setattr(attempt, "run", run)
     left = tmp_path / "log"
     assert main(["bench", request_file, "--results", str(tmp_path), "--termination-message", str(left)]) == 6
     assert "planted" not in left.read_text()

@@ -6,6 +6,7 @@ import pytest
 from runner.bench import devices
 from runner.bench.facts.environment import for_other_hosts
 from runner.bench.parent import checks
+from runner.bench.parent.checks import durations, outcome
 from runner.bench.rank import forward_hook
 from runner.contract import strictjson
 from runner.contract.errors import LaunchFailed
@@ -108,7 +109,7 @@ def test_on_the_cpu_what_it_cannot_tell_is_said_with_its_reason_and_all_else_pas
     assert all(check["passed"] is True for name, check in found.items() if name not in unchecked)
     acts = {name: check["act"] for name, check in judged(*accelerated()).items()}
     assert [found[name] for name in unchecked] == [
-        checks._unchecked(name, acts[name], found[name]["reason"]) for name in unchecked
+        outcome.not_made(name, acts[name], found[name]["reason"]) for name in unchecked
     ]
     assert found["governor"]["reason"] == "this host does not tell it"
     assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in found.values())
@@ -379,7 +380,7 @@ def test_firmware_of_either_spelling_is_the_same(told):
     asked, launch, environment = accelerated()
     launch["ranks"][0]["device"]["firmware"] = told
     check = judged(asked, launch, environment)["firmware"]
-    assert (check["passed"], check["act"]) == (True, checks.FLAG)
+    assert (check["passed"], check["act"]) == (True, outcome.FLAG)
 
 
 @pytest.mark.parametrize("share, enough", [(0.9, True), (1.1, True), (0.89, False), (1.11, False)])
@@ -412,9 +413,9 @@ def test_ids_of_which_nothing_is_known_and_a_lock_that_is_not_here_are_not_check
     found = judged(asked, launch, environment, CPU)
     unknown = "the request knows none for this model, its weights and this length"
     assert [found[name] for name in ("input_ids", "output_ids", "inventory")] == [
-        checks._unchecked("input_ids", checks.REFUSE, unknown),
-        checks._unchecked("output_ids", checks.FLAG, unknown),
-        checks._unchecked("inventory", checks.REFUSE, "the stack's locked requirements are not here"),
+        outcome.not_made("input_ids", outcome.REFUSE, unknown),
+        outcome.not_made("output_ids", outcome.FLAG, unknown),
+        outcome.not_made("inventory", outcome.REFUSE, "the stack's locked requirements are not here"),
     ]
 
 
@@ -427,14 +428,14 @@ def test_a_protocol_that_stops_at_the_end_of_text_may_be_shorter_but_not_empty()
     ):
         launch["timed"]["output_tokens"] = counts
         check = judged(asked, launch, environment, CPU)["output_tokens"]
-        assert check == checks._check("output_tokens", checks.REFUSE, enough, [1, 100], most)
+        assert check == outcome.made("output_tokens", outcome.REFUSE, enough, [1, 100], most)
     assert passed(asked, launch, environment, CPU)["generation"] is True
     launch["generation"]["eos_token_id"] = None
     assert passed(asked, launch, environment, CPU)["generation"] is False
 
 
 @pytest.mark.parametrize(
-    "pinned, files, outcome",
+    "pinned, files, passes",
     [
         ({"a.safetensors": "1" * 64}, [{"name": "a.safetensors", "bytes": 1, "sha256": "1" * 64}], True),
         ({"a.safetensors": "1" * 64}, [{"name": "a.safetensors", "bytes": 1, "sha256": "2" * 64}], False),
@@ -442,7 +443,7 @@ def test_a_protocol_that_stops_at_the_end_of_text_may_be_shorter_but_not_empty()
         ({"a.safetensors": "1" * 64}, [], False),
     ],
 )
-def test_real_weights_are_held_against_their_pins(pinned, files, outcome):
+def test_real_weights_are_held_against_their_pins(pinned, files, passes):
     asked, launch, environment = of_the_cpu(
         samples.request(
             model=Model("bloom-tiny", samples.TINY, "somebody/bloom-tiny", "1" * 40, pinned),
@@ -451,9 +452,9 @@ def test_real_weights_are_held_against_their_pins(pinned, files, outcome):
     )
     launch["weights"] = {"kind": "hub", "seed": None, "std": None, "files": files}
     check = judged(asked, launch, environment, CPU)["weights"]
-    assert check["passed"] is outcome
-    if outcome is None:
-        assert check == checks._unchecked("weights", checks.REFUSE, "versions.lock has no sha256 of these files")
+    assert check["passed"] is passes
+    if passes is None:
+        assert check == outcome.not_made("weights", outcome.REFUSE, "versions.lock has no sha256 of these files")
     else:
         assert check["wanted"] == (pinned if files else "some files")
 
@@ -491,20 +492,20 @@ def test_a_dataset_that_ended_early_or_was_not_waited_for_is_caught():
     assert passed(asked, launch, environment)["synchronised"] is False
     launch["ranks"][0]["watched"]["compilations"] = 2
     check = judged(asked, launch, environment)["compilations"]
-    assert (check["act"], check["passed"]) == (checks.FLAG, False)
+    assert (check["act"], check["passed"]) == (outcome.FLAG, False)
 
 
 def test_a_slow_first_call_is_refused_where_the_device_is_exclusive_and_told_where_it_is_shared():
     asked, launch, environment = accelerated()
     launch["timed"]["iterations_s"] = [0.5, 0.25, 0.25, 0.25, 0.25]
     check = judged(asked, launch, environment)["first_call"]
-    assert (check["act"], check["passed"]) == (checks.REFUSE, False)
+    assert (check["act"], check["passed"]) == (outcome.REFUSE, False)
     check = judged(asked, launch, environment, CPU)["first_call"]
-    assert (check["act"], check["passed"]) == (checks.FLAG, False)
+    assert (check["act"], check["passed"]) == (outcome.FLAG, False)
 
 
 def test_a_check_that_refuses_refuses_and_says_what_was_wanted():
-    record = {"status": "complete", "checks": [checks._equal("devices", 8, 1), checks._equal("kv_cache", True, False)]}
+    record = {"status": "complete", "checks": [outcome.equal("devices", 8, 1), outcome.equal("kv_cache", True, False)]}
     with pytest.raises(LaunchFailed) as caught:
         checks.refuse_failed(record)
     assert str(caught.value) == record["error"]
@@ -513,8 +514,8 @@ def test_a_check_that_refuses_refuses_and_says_what_was_wanted():
 
 
 def test_a_flag_and_what_was_not_checked_refuse_nothing():
-    flagged = checks._within("spread", 0, 0.1, 0.5, checks.FLAG)
-    unchecked = checks._unchecked("throttling", checks.REFUSE, "x")
+    flagged = outcome.within("spread", 0, 0.1, 0.5, outcome.FLAG)
+    unchecked = outcome.not_made("throttling", outcome.REFUSE, "x")
     checks.refuse_failed({"status": "complete", "checks": [flagged, unchecked]})
 
 
@@ -594,7 +595,7 @@ def test_two_calls_have_a_spread_and_no_drift():
     ],
 )
 def test_the_growth_of_decoding_is_the_last_quarter_over_the_first(calls, growth):
-    assert checks._decode_growth(calls) == growth
+    assert durations.median_growth(calls) == growth
 
 
 def test_decoding_that_becomes_faster_is_no_growth():
@@ -629,7 +630,7 @@ def test_the_limit_of_each_check_is_written_down(name, most):
 
 @pytest.mark.parametrize("found, within", [(-0.01, False), (0, True), (0.1, True), (0.11, False), (None, False)])
 def test_a_limit_itself_is_within(found, within):
-    assert checks._within("spread", 0, 0.1, found, checks.FLAG)["passed"] is within
+    assert outcome.within("spread", 0, 0.1, found, outcome.FLAG)["passed"] is within
 
 
 @pytest.mark.parametrize("name", [*CPU.cannot_tell, "accelerator", "driver", "firmware"])

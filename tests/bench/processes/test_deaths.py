@@ -6,7 +6,7 @@ import runpy
 
 import pytest
 
-from runner.bench.processes import deaths
+from runner.bench.processes import deaths, launcher_log
 from runner.contract.errors import LaunchFailed
 
 PACKED = "eJyNVE1v2zAM" * 40
@@ -36,7 +36,7 @@ CHAIN = "During handling of the above exception, another exception occurred:"
     ],
 )
 def test_a_signal_that_ended_a_rank_is_named(status, told):
-    assert deaths.of_signal(status) == told
+    assert deaths.signal_phrase(status) == told
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_signal_that_ended_a_rank_is_named(status, told):
     ],
 )
 def test_the_exception_that_ended_the_first_rank_is_told_and_no_noise(log, told):
-    assert deaths.telling(log) == told
+    assert launcher_log.telling(log) == told
 
 
 def raised(code, tmp_path):
@@ -148,12 +148,12 @@ def death(rank, at, echo=False):
 def test_a_cause_comes_before_echoes_and_the_earliest_first(tmp_path):
     found = left(tmp_path, death(10, 3.0), death(2, 2.0), death(0, 1.0, echo=True))
     assert [one.rank for one in found] == [2, 10, 0]
-    assert deaths.silent(found, 16, 1) is None
+    assert deaths.silent_ranks(found, 16, 1) is None
 
 
 def test_a_rank_that_left_no_word_is_the_cause_where_all_others_are_echoes(tmp_path):
-    told = deaths.silent(left(tmp_path, death(0, 1.0, echo=True)), 2, 247)
+    told = deaths.silent_ranks(left(tmp_path, death(0, 1.0, echo=True)), 2, 247)
     assert told == "Rank 1 ended without a word (a rank died of SIGKILL, perhaps since memory ran out). Then: rank 0"
-    assert deaths.silent(left(tmp_path), 3, 1) == "One of the ranks 1, 2 ended without a word. Then: rank 0"
-    assert deaths.silent(left(tmp_path, death(1, 2.0, echo=True)), 2, 1) is None
-    assert deaths.silent([], 2, 1) is None
+    assert deaths.silent_ranks(left(tmp_path), 3, 1) == "One of the ranks 1, 2 ended without a word. Then: rank 0"
+    assert deaths.silent_ranks(left(tmp_path, death(1, 2.0, echo=True)), 2, 1) is None
+    assert deaths.silent_ranks([], 2, 1) is None

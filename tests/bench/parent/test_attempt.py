@@ -13,7 +13,8 @@ import pytest
 from runner.__main__ import main
 from runner.bench.facts import environment, inventory
 from runner.bench.inputs import checkpoint, preflight
-from runner.bench.parent import launcher, session
+from runner.bench.parent import attempt, checks, launcher, scratch
+from runner.bench.parent.attempt_record import Paths
 from runner.contract import frame, publish, strictjson, unfinished
 from runner.contract import result as results
 from runner.contract.errors import (
@@ -55,7 +56,7 @@ def play(monkeypatch, tmp_path):
 
         monkeypatch.setattr(launcher, "command", command)
         paths = [] if paths is None else paths
-        session.run(asked, session.Places(str(tmp_path / "results"), None, dataset_file), show, paths.append)
+        attempt.run(asked, Paths(str(tmp_path / "results"), None, dataset_file), show, paths.append)
         return paths[0]
 
     return run
@@ -113,7 +114,7 @@ def test_a_folder_for_temporary_files_without_room_is_said_before_anything_is_me
         (tmp_path / "room").symlink_to("/dev/full")
         yield str(tmp_path)
 
-    monkeypatch.setattr(launcher, "scratch", full)
+    monkeypatch.setattr(scratch, "folder", full)
     with pytest.raises(PublishFailed, match=f"{tmp_path.parent} does not take it: No space left.* Set TMPDIR"):
         play(samples.request())
     assert not (tmp_path / "results").exists()
@@ -344,7 +345,7 @@ def test_a_measurement_that_no_folder_takes_goes_to_standard_output(play, monkey
     def show(text):
         broken(text)
         if "measuring" in text:
-            monkeypatch.setattr(session.tempfile, "mkdtemp", no_folder)
+            monkeypatch.setattr("tempfile.mkdtemp", no_folder)
 
     with pytest.raises(PublishFailed, match="its frames are on standard output, for `python -m runner collect`"):
         play(samples.request(), WRITE, show=show)
@@ -379,7 +380,7 @@ def test_a_launch_that_ended_is_kept_when_the_next_is_refused(play, tmp_path, mo
 
 
 def test_a_defect_of_the_kit_loses_no_launch(play, tmp_path, monkeypatch):
-    monkeypatch.setattr(session.checks, "run", lambda *arguments: [][0])
+    monkeypatch.setattr(checks, "run", lambda *arguments: [][0])
     with pytest.raises(IndexError):
         play(samples.request(), WRITE)
     (launch,) = the_only_result(tmp_path)["launches"]
@@ -437,7 +438,7 @@ RESULTS = "os.path.dirname(os.path.dirname(sys.argv[3]))"
     ],
 )
 def test_rows_are_whole_whatever_becomes_of_their_folder_meanwhile(play, tmp_path, dataset_file, monkeypatch, happens):
-    monkeypatch.setattr(session.checks, "run", lambda *arguments: [])
+    monkeypatch.setattr(checks, "run", lambda *arguments: [])
     play(dataset_request(dataset_file), COMPLETE.replace("HAPPENS", happens), dataset_file=str(dataset_file))
     result = the_only_result(tmp_path)
     (outputs,) = (tmp_path / "results").glob("*/*.jsonl")
@@ -461,7 +462,7 @@ def test_rows_stay_where_ranks_wrote_them_if_the_disk_has_no_room_for_a_copy(pla
         return whole(path, content)
 
     monkeypatch.setattr(publish, "_publish", no_room)
-    monkeypatch.setattr(session.checks, "run", lambda *arguments: [])
+    monkeypatch.setattr(checks, "run", lambda *arguments: [])
     play(dataset_request(dataset_file), COMPLETE.replace("HAPPENS", "pass"), dataset_file=str(dataset_file))
     (outputs,) = (tmp_path / "results").glob("*/*.jsonl*")
     assert (outputs.suffix, outputs.read_text()) == (".jsonl", ROWS * 2)
