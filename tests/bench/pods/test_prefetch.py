@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from runner.bench.inputs import weights
-from runner.bench.pods import prefetch
+from runner.bench.pods import hub_client, model_cache, prefetch
+from runner.bench.pods.hub_client import HubFile, HubModel
 from runner.contract import strictjson
 from runner.contract.errors import DoesNotFit, InputError, PublishFailed, Unreachable
 from runner.contract.request import Model, Weights
@@ -78,7 +79,7 @@ def test_weights_come_whole_compared_and_marked_last_and_only_once(tmp_path):
     folder = models / "hub" / "models--bigscience--bloomz" / "snapshots" / REVISION
     assert {name: (folder / name).read_bytes() for name in NEEDED} == {name: FILES[name] for name in NEEDED}
     assert weights.locate(request.model, str(folder)) == str(folder)
-    told = json.loads(Path(prefetch.marker(str(models), request.model)).read_text())
+    told = json.loads(Path(model_cache.marker(str(models), HubModel.of(request.model))).read_text())
     assert [entry["name"] for entry in told["files"]] == sorted(NEEDED)
     assert {entry["sha256"] for entry in told["files"]} - {None} == {
         hashlib.sha256(SHARDS[name]).hexdigest() for name in SHARDS
@@ -133,7 +134,7 @@ def test_what_a_killed_attempt_left_half_is_removed_once_it_is_old(tmp_path):
         (blobs / name).write_text("x")
         if not name.startswith("b."):
             os.utime(blobs / name, (1, 1))
-    prefetch._sweep(str(tmp_path), request.model)
+    model_cache.remove_abandoned(str(tmp_path), HubModel.of(request.model))
     assert sorted(path.name for path in blobs.iterdir()) == ["a.incomplete", "b.0123abcd.incomplete", "whole"]
 
 
@@ -205,14 +206,14 @@ Room = namedtuple("Room", "f_bavail f_frsize")
 
 def test_a_volume_that_is_too_small_is_said_before_anything_is_fetched(tmp_path, monkeypatch):
     request, _ = asked(tmp_path)
-    files = [prefetch._File("model.safetensors", 5_000_000, "0" * 64, None)]
+    files = [HubFile("model.safetensors", 5_000_000, "0" * 64, None)]
     monkeypatch.setattr(os, "statvfs", lambda folder: Room(1, 4096))
     with pytest.raises(DoesNotFit, match=r"needs 5,000,000 bytes more in .*, where 4,096 are free"):
-        prefetch._refuse_too_small(str(tmp_path / "models"), request.model, files)
+        model_cache.refuse_too_small(str(tmp_path / "models"), HubModel.of(request.model), files)
     blobs = tmp_path / "models" / "hub" / "models--bigscience--bloomz" / "blobs"
     blobs.mkdir(parents=True)
     (blobs / "part.incomplete").write_bytes(b"x" * 4_999_000)
-    prefetch._refuse_too_small(str(tmp_path / "models"), request.model, files)
+    model_cache.refuse_too_small(str(tmp_path / "models"), HubModel.of(request.model), files)
 
 
 def test_waiting_ends_with_the_marker_or_with_the_time(tmp_path, monkeypatch, capsys):
@@ -222,7 +223,9 @@ def test_waiting_ends_with_the_marker_or_with_the_time(tmp_path, monkeypatch, ca
         InputError, match=r"bigscience/bloomz at 7{40} is not whole in .* after 0 s\. See the log of the Job"
     ):
         prefetch.main([*arguments, "--wait-s", "0"])
-    monkeypatch.setattr("time.sleep", lambda seconds: prefetch._mark(str(tmp_path / "models"), request.model, []))
+    monkeypatch.setattr(
+        "time.sleep", lambda seconds: model_cache.mark(str(tmp_path / "models"), HubModel.of(request.model), [])
+    )
     assert prefetch.main([*arguments, "--wait-s", "60"]) == 0
     assert "waiting at most 60 s" in capsys.readouterr().err
     assert prefetch.main(arguments) == 0
@@ -230,11 +233,11 @@ def test_waiting_ends_with_the_marker_or_with_the_time(tmp_path, monkeypatch, ca
 
 def test_a_marker_that_another_pod_wrote_is_as_good(tmp_path):
     request, _ = asked(tmp_path)
-    prefetch._mark(str(tmp_path), request.model, [])
-    prefetch._mark(str(tmp_path), request.model, [])
+    model_cache.mark(str(tmp_path), HubModel.of(request.model), [])
+    model_cache.mark(str(tmp_path), HubModel.of(request.model), [])
     (tmp_path / "file").write_text("")
     with pytest.raises(PublishFailed):
-        prefetch._mark(str(tmp_path / "file"), request.model, [])
+        model_cache.mark(str(tmp_path / "file"), HubModel.of(request.model), [])
 
 
 def test_dummy_weights_need_nothing(tmp_path):
@@ -258,7 +261,7 @@ def test_dummy_weights_need_nothing(tmp_path):
 )
 def test_a_marker_that_does_not_say_so_is_none(tmp_path, make, told):
     request, path = asked(tmp_path)
-    marker = Path(prefetch.marker(str(tmp_path / "models"), request.model))
+    marker = Path(model_cache.marker(str(tmp_path / "models"), HubModel.of(request.model)))
     marker.parent.mkdir(parents=True)
     make(marker)
     for more in ([], ["--wait-s", "0"]):
@@ -309,26 +312,26 @@ def test_names_that_the_hub_tells_are_plain_names_and_the_pinned_ones(tmp_path, 
     request, _ = asked(tmp_path, files=dict.fromkeys(pins, "1" * 64))
     if wanted is None:
         with pytest.raises(InputError, match="has no weights that a run can read|has no other.safetensors at the hub"):
-            prefetch._listing(request.model, None)
+            hub_client.list_files(HubModel.of(request.model), None)
     else:
-        assert [file.name for file in prefetch._listing(request.model, None)] == wanted
+        assert [file.name for file in hub_client.list_files(HubModel.of(request.model), None)] == wanted
 
 
 @pytest.mark.parametrize("missing", [{"size": None}, {"blob_id": None}])
 def test_a_file_of_which_the_hub_says_too_little_is_told(missing):
     entry = {"rfilename": "model.safetensors", "size": 1, "lfs": None, "blob_id": "0" * 40, **missing}
     with pytest.raises(Unreachable, match="does not say what model.safetensors must be"):
-        prefetch._described(namedtuple("entry", entry)(**entry))
+        hub_client.described(namedtuple("entry", entry)(**entry))
 
 
 def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch):
     request, _ = asked(tmp_path)
     (tmp_path / "models").write_text("a file")
     monkeypatch.setattr(
-        prefetch, "_listing", lambda model, token: [prefetch._File("model.safetensors", 1, "0" * 64, None)]
+        hub_client, "list_files", lambda model, token: [HubFile("model.safetensors", 1, "0" * 64, None)]
     )
     with pytest.raises(PublishFailed, match="models cannot be used: .*Name another folder with --models"):
-        prefetch._fetch(str(tmp_path / "models"), request.model, None)
+        prefetch._fetch(str(tmp_path / "models"), HubModel.of(request.model), None)
 
 
 @pytest.mark.parametrize(
@@ -373,7 +376,7 @@ def test_errors_of_the_client_are_told_apart_by_what_can_be_done(kind, error):
         raise type(kind, (Exception,), {})("because")
 
     with pytest.raises(error, match="because"):
-        prefetch._translated(request.model, fail)
+        hub_client.translated(HubModel.of(request.model), fail)
 
 
 def test_a_full_volume_is_no_fault_of_the_hub():
@@ -381,4 +384,4 @@ def test_a_full_volume_is_no_fault_of_the_hub():
         raise OSError(28, "No space left on device", "/models/x")
 
     with pytest.raises(PublishFailed, match="/models/x cannot be written: No space left on device"):
-        prefetch._translated(None, fail)
+        hub_client.translated(HubModel("bloomz", NAME, REVISION, {}), fail)

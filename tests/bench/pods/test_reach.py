@@ -26,7 +26,7 @@ def test_hosts_that_answer_are_reached_at_once(hostfile):
 
 
 def test_a_host_that_comes_later_is_waited_for(hostfile, monkeypatch, capsys):
-    monkeypatch.setattr(reach, "TRY_S", 0.05)
+    monkeypatch.setattr(reach, "ATTEMPT_S", 0.05)
     with socket.socket() as probe:
         probe.bind(("127.0.0.2", 0))
         port = probe.getsockname()[1]
@@ -80,4 +80,4 @@ def test_numbers_that_are_none_to_wait_or_connect_by_are_refused(hostfile, capsy
 
 
 def test_a_name_that_no_resolver_takes_is_a_host_that_does_not_answer():
-    assert "label" in reach.attempt("a" * 70 + ".b", 22)
+    assert "label" in reach.connection_problem("a" * 70 + ".b", 22)
