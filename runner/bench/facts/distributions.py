@@ -10,7 +10,7 @@ from typing import Mapping, TypedDict
 
 
 class ListedDistribution(TypedDict):
-    """What the build of an image keeps of each distribution of its base."""
+    """What the build of an image keeps of each distribution of its base, as ``inventory.listing`` makes it."""
 
     version: str
     # A licence that the distribution names in one short line.
@@ -19,7 +19,7 @@ class ListedDistribution(TypedDict):
     record_sha256: str
 
 
-# Normalised name to what was listed.
+# Normalised name to what was listed of the distribution.
 Listing = Mapping[str, ListedDistribution]
 
 
@@ -40,24 +40,6 @@ def installed() -> dict[str, metadata.Distribution]:
 def versions() -> dict[str, str]:
     """Return normalised name to version of everything that is installed."""
     return {name: distribution.version for name, distribution in sorted(installed().items())}
-
-
-def listing() -> dict[str, ListedDistribution]:
-    """Return normalised name to what the build of an image keeps of a distribution, for everything that is installed."""
-    return {
-        name: {
-            "version": distribution.version,
-            "license": distribution.metadata["License-Expression"] or _short_licence(distribution.metadata["License"]),
-            "folder": folder_of(distribution),
-            "record_sha256": record_sha256(distribution),
-        }
-        for name, distribution in sorted(installed().items())
-    }
-
-
-def _short_licence(text: str | None) -> str | None:
-    """Return a licence that is named in one short line; some distributions put the licence's whole text there."""
-    return text if text and "\n" not in text and len(text) < 100 else None
 
 
 def files_of(distribution: metadata.Distribution) -> list[metadata.PackagePath]:

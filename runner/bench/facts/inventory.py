@@ -13,6 +13,7 @@ from typing import Iterator, Mapping, NamedTuple, Sequence
 
 from runner.bench.facts import provenance
 from runner.bench.facts.distributions import (
+    ListedDistribution,
     Listing,
     files_of,
     folder_of,
@@ -84,6 +85,24 @@ def describe(stack: Stack, root: Path = ROOT) -> records.Inventory:
         "interpreter": findings.interpreter,
         "variables": findings.variables,
     }
+
+
+def listing() -> dict[str, ListedDistribution]:
+    """Return normalised name to what the build of an image keeps of a distribution, for everything that is installed."""
+    return {
+        name: {
+            "version": distribution.version,
+            "license": distribution.metadata["License-Expression"] or _short_licence(distribution.metadata["License"]),
+            "folder": folder_of(distribution),
+            "record_sha256": record_sha256(distribution),
+        }
+        for name, distribution in sorted(installed().items())
+    }
+
+
+def _short_licence(text: str | None) -> str | None:
+    """Return a licence that is named in one short line; some distributions put the licence's whole text there."""
+    return text if text and "\n" not in text and len(text) < 100 else None
 
 
 def refuse_drift(inventory: records.Inventory, stack: Stack) -> None:
@@ -176,10 +195,10 @@ def _altered(distributions: Sequence[Distribution], base: Listing) -> list[str]:
 
 
 def _base_listing(root: Path) -> Listing:
-    """Return the ``distributions.listing()`` that the image's build kept of its base's distributions; empty where the build kept none."""
+    """Return the ``listing()`` that the image's build kept of its base's distributions; empty where the build kept none."""
     path = root / "base.json"
-    listing: Listing = strictjson.read(path) if path.exists() else {}
-    return listing
+    base: Listing = strictjson.read(path) if path.exists() else {}
+    return base
 
 
 class _Requirements(NamedTuple):

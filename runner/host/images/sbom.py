@@ -17,7 +17,7 @@ PROGRAMS, SOURCES = "/opt/bench/bin", "/opt/bench/src"
 def bill(stack, packages, wheels, distribution, debian, epoch, programs=()):
     """Return the text of a software bill of materials.
 
-    ``packages`` is ``distributions.listing()`` of the image, ``wheels`` the folder with the files that they were installed
+    ``packages`` is ``inventory.listing()`` of the image, ``wheels`` the folder with the files that they were installed
     from, ``distribution`` what the base is, as ("debian", "12"), and ``debian`` a list of [name, version, architecture] of its
     packages, ``epoch`` the time to put in, in Unix seconds. ``programs`` lists (name, its pin, the pin of its source, sha256) of
     what was compiled.

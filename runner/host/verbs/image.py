@@ -201,8 +201,8 @@ def _ask_base(name, stack, base, interpreter):
 
 
 def _ask_packages(image, python, kit=None):
-    """Return ``distributions.listing()`` of an image; ``kit`` is a folder with the runner, for an image that has none."""
-    code = "import json; from runner.bench.facts import distributions; print(json.dumps(distributions.listing()))"
+    """Return ``inventory.listing()`` of an image; ``kit`` is a folder with the runner, for an image that has none."""
+    code = "import json; from runner.bench.facts import inventory; print(json.dumps(inventory.listing()))"
     command = f"PYTHONPATH=/opt/kit${{PYTHONPATH:+:$PYTHONPATH}} PYTHONDONTWRITEBYTECODE=1 {python} -c '{code}'"
     return json.loads(buildah.ask(image, "sh", "-c", command, volumes={kit: "/opt/kit"} if kit else {}))
 
