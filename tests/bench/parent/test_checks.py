@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import copy
 from dataclasses import replace
+from typing import Any, Callable, Tuple
 
 import pytest
 
@@ -10,9 +13,15 @@ from runner.bench.parent.checks import durations, outcome
 from runner.bench.rank import forward_hook
 from runner.contract import strictjson
 from runner.contract.errors import LaunchFailed
-from runner.contract.request import Accelerator, Expected, Model, Weights
+from runner.contract.records import Check, JsonObject
+from runner.contract.request import Accelerator, Expected, Model, Request, Weights
 from tests.support import samples
 from tests.support.known_device import KnownDevice
+
+# Changes the record of a launch, or the environment of its attempt.
+Change = Callable[[JsonObject, JsonObject], None]
+# A request, the record of a launch of it, and the environment of the attempt.
+Case = Tuple[Request, JsonObject, JsonObject]
 
 CPU = devices.load("cpu")
 OUTPUT_IDS = [number % 50 for number in range(100)]
@@ -49,7 +58,7 @@ DEMANDED = {
 }
 
 
-def accelerated():
+def accelerated() -> Case:
     """Return a request of a device that can tell everything, and the record of a good launch of it with its environment."""
     asked = samples.request(
         accelerator=Accelerator("gaudi2", "hpu", None, None),
@@ -77,29 +86,31 @@ def accelerated():
     return asked, launch, environment
 
 
-def of_the_cpu(asked=None):
+def of_the_cpu(asked: Request | None = None) -> Case:
     asked = asked or samples.request(expected=EXPECTED)
     return asked, samples.body(asked)["launches"][0], samples.environment()
 
 
-def judged(asked, launch, environment, device=None):
+def judged(
+    asked: Request, launch: JsonObject, environment: JsonObject, device: KnownDevice | None = None
+) -> dict[str, Check]:
     device = device or KnownDevice()
     launch = {**launch, "cannot_tell": device.cannot_tell}
     return {check["name"]: check for check in checks.run(asked, launch, environment, device.shared)}
 
 
-def passed(*arguments):
+def passed(*arguments: Any) -> dict[str, bool | None]:
     return {name: check["passed"] for name, check in judged(*arguments).items()}
 
 
-def test_a_good_launch_passes_every_check_on_a_device_that_can_tell_everything():
+def test_a_good_launch_passes_every_check_on_a_device_that_can_tell_everything() -> None:
     found = judged(*accelerated())
     assert {name: check["found"] for name, check in found.items() if check["passed"] is not True} == {}
     assert {*found} == {name for names in DEMANDED.values() for name in names}
     assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in found.values())
 
 
-def test_on_the_cpu_what_it_cannot_tell_is_said_with_its_reason_and_all_else_passes():
+def test_on_the_cpu_what_it_cannot_tell_is_said_with_its_reason_and_all_else_passes() -> None:
     found = judged(*of_the_cpu(), CPU)
     unchecked = {name for name, check in found.items() if check["passed"] is None}
     assert unchecked == {*CPU.cannot_tell, "oom_kills", "governor", "driver", "firmware"}
@@ -115,8 +126,8 @@ def test_on_the_cpu_what_it_cannot_tell_is_said_with_its_reason_and_all_else_pas
     assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in found.values())
 
 
-def _set(path, value):
-    def change(launch, environment):
+def _set(path: tuple[str | int, ...], value: object) -> Change:
+    def change(launch: JsonObject, environment: JsonObject) -> None:
         holder = {"environment": environment, **launch}
         for key in path[:-1]:
             holder = holder[key]
@@ -128,15 +139,15 @@ def _set(path, value):
     return change
 
 
-def _calls(*durations):
+def _calls(*durations: float) -> Change:
     return _set(("timed", "iterations_s"), list(durations))
 
 
-def _watched(name, value):
+def _watched(name: str, value: object) -> Change:
     return _set(("ranks", 0, "watched", name), value)
 
 
-def _lacking_firmware(launch, environment):
+def _lacking_firmware(launch: JsonObject, environment: JsonObject) -> None:
     launch["ranks"][0]["device"].pop("firmware")
 
 
@@ -282,18 +293,18 @@ VIOLATIONS = [
 @pytest.mark.parametrize(
     "name, change", VIOLATIONS, ids=[f"{name}-{number}" for number, (name, _) in enumerate(VIOLATIONS)]
 )
-def test_each_check_is_tripped_by_its_violation(name, change):
+def test_each_check_is_tripped_by_its_violation(name: str, change: Change) -> None:
     asked, launch, environment = accelerated()
     change(launch, environment)
     assert passed(asked, launch, environment)[name] is False
 
 
-def test_every_demanded_check_has_a_violation():
+def test_every_demanded_check_has_a_violation() -> None:
     assert {name for name, _ in VIOLATIONS} == {name for names in DEMANDED.values() for name in names}
     assert len(DEMANDED) == 23
 
 
-def test_every_rank_is_judged_and_not_the_first_alone():
+def test_every_rank_is_judged_and_not_the_first_alone() -> None:
     asked, launch, environment = accelerated()
     asked = samples.request(devices=2, accelerator=asked.accelerator, stack=asked.stack, expected=EXPECTED)
     share = asked.model.architecture.weight_bytes_per_rank("float32", 2)
@@ -328,7 +339,7 @@ OF_THE_HOST = {"HABANA_VISIBLE_DEVICES": "0,1", "HABANA_VISIBLE_MODULES": "0,1",
 OF_ANOTHER = {"HABANA_VISIBLE_DEVICES": "4,5", "HCCL_SOCKET_IFNAME": "eth0"}  # and it lists no modules
 
 
-def on_two_hosts():
+def on_two_hosts() -> Case:
     """Return a launch of four ranks on two hosts that number their devices and name their interfaces in their own ways."""
     asked, launch, environment = accelerated()
     asked = samples.request(devices=4, accelerator=asked.accelerator, stack=asked.stack, expected=EXPECTED)
@@ -345,7 +356,7 @@ def on_two_hosts():
     return asked, launch, environment
 
 
-def test_hosts_may_differ_in_what_their_devices_and_interfaces_are_called():
+def test_hosts_may_differ_in_what_their_devices_and_interfaces_are_called() -> None:
     found = judged(*on_two_hosts())
     assert [name for name, check in found.items() if check["passed"] is False] == ["experimental"]
     assert found["variables"]["found"][3] == {
@@ -356,13 +367,13 @@ def test_hosts_may_differ_in_what_their_devices_and_interfaces_are_called():
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("name", ["HABANA_VISIBLE_DEVICES", "HABANA_VISIBLE_MODULES", "HCCL_SOCKET_IFNAME"])
-def test_ranks_of_one_host_must_agree_in_what_it_calls_its_own(rank, name):
+def test_ranks_of_one_host_must_agree_in_what_it_calls_its_own(rank: int, name: str) -> None:
     asked, launch, environment = on_two_hosts()
     launch["ranks"][rank]["variables"][name] = "another"
     assert passed(asked, launch, environment)["variables"] is False
 
 
-def test_what_decides_a_measurement_must_be_the_same_on_every_host():
+def test_what_decides_a_measurement_must_be_the_same_on_every_host() -> None:
     for change in ("2", None):
         asked, launch, environment = on_two_hosts()
         for rank in launch["ranks"][2:]:
@@ -370,13 +381,13 @@ def test_what_decides_a_measurement_must_be_the_same_on_every_host():
         assert passed(asked, launch, environment)["variables"] is False
 
 
-def test_another_host_is_not_told_which_devices_are_this_one_s():
+def test_another_host_is_not_told_which_devices_are_this_one_s() -> None:
     told = for_other_hosts({"PT_HPU_LAZY_MODE": "1", **OF_THE_HOST, "CUDA_VISIBLE_DEVICES": "1"})
     assert told == {"PT_HPU_LAZY_MODE": "1", "HCCL_SOCKET_IFNAME": "ens32"}
 
 
 @pytest.mark.parametrize("told", ["1.10.0-fw-43.2.0", "1.10.0-fw43.2.0"])
-def test_firmware_of_either_spelling_is_the_same(told):
+def test_firmware_of_either_spelling_is_the_same(told: str) -> None:
     asked, launch, environment = accelerated()
     launch["ranks"][0]["device"]["firmware"] = told
     check = judged(asked, launch, environment)["firmware"]
@@ -384,21 +395,21 @@ def test_firmware_of_either_spelling_is_the_same(told):
 
 
 @pytest.mark.parametrize("share, enough", [(0.9, True), (1.1, True), (0.89, False), (1.11, False)])
-def test_a_device_must_hold_as_many_bytes_as_the_weights_have(share, enough):
+def test_a_device_must_hold_as_many_bytes_as_the_weights_have(share: float, enough: bool) -> None:
     asked, launch, environment = accelerated()
     launch["ranks"][0]["watched"]["memory_rise_bytes"] = share * asked.model.architecture.weight_bytes("float32")
     assert passed(asked, launch, environment)["device_memory"] is enough
 
 
 @pytest.mark.parametrize("span_s, left_s, done", [(1.25, 0.0125, True), (1.25, 0.0126, False), (1e-4, 50e-6, True)])
-def test_what_may_be_left_when_the_clock_stops_is_the_timer_s_error(span_s, left_s, done):
+def test_what_may_be_left_when_the_clock_stops_is_the_timer_s_error(span_s: float, left_s: float, done: bool) -> None:
     asked, launch, environment = accelerated()
     launch["timed"]["span_s"], launch["ranks"][0]["watched"]["residual_s"] = span_s, left_s
     assert passed(asked, launch, environment)["synchronised"] is done
 
 
 @pytest.mark.parametrize("name", ["cpu_pressure", "throttled_periods", "swapped_pages", "oom_kills", "idle_before"])
-def test_what_a_host_does_not_count_is_not_checked_and_never_passed(name):
+def test_what_a_host_does_not_count_is_not_checked_and_never_passed(name: str) -> None:
     asked, launch, environment = accelerated()
     launch["host_noise"]["cpu_pressure"] = 0.0
     holder, key = (launch, "runnable_before") if name == "idle_before" else (launch["host_noise"], name)
@@ -407,7 +418,7 @@ def test_what_a_host_does_not_count_is_not_checked_and_never_passed(name):
     assert (check["passed"], check["reason"]) == (None, "this host does not count it")
 
 
-def test_ids_of_which_nothing_is_known_and_a_lock_that_is_not_here_are_not_checked():
+def test_ids_of_which_nothing_is_known_and_a_lock_that_is_not_here_are_not_checked() -> None:
     asked, launch, environment = of_the_cpu(samples.request())
     environment["inventory"]["requirements"] = None
     found = judged(asked, launch, environment, CPU)
@@ -419,7 +430,7 @@ def test_ids_of_which_nothing_is_known_and_a_lock_that_is_not_here_are_not_check
     ]
 
 
-def test_a_protocol_that_stops_at_the_end_of_text_may_be_shorter_but_not_empty():
+def test_a_protocol_that_stops_at_the_end_of_text_may_be_shorter_but_not_empty() -> None:
     asked = samples.request(protocol=samples.protocol(end_of_text="stop"))
     asked, launch, environment = of_the_cpu(asked)
     for counts, most, enough in (
@@ -443,7 +454,9 @@ def test_a_protocol_that_stops_at_the_end_of_text_may_be_shorter_but_not_empty()
         ({"a.safetensors": "1" * 64}, [], False),
     ],
 )
-def test_real_weights_are_held_against_their_pins(pinned, files, passes):
+def test_real_weights_are_held_against_their_pins(
+    pinned: dict[str, str], files: list[dict[str, object]], passes: bool | None
+) -> None:
     asked, launch, environment = of_the_cpu(
         samples.request(
             model=Model("bloom-tiny", samples.TINY, "somebody/bloom-tiny", "1" * 40, pinned),
@@ -459,7 +472,7 @@ def test_real_weights_are_held_against_their_pins(pinned, files, passes):
         assert check["wanted"] == (pinned if files else "some files")
 
 
-def test_ranks_of_another_host_have_the_parent_s_variables_but_devices_of_their_own():
+def test_ranks_of_another_host_have_the_parent_s_variables_but_devices_of_their_own() -> None:
     asked, launch, environment = accelerated()
     asked = replace(asked, devices=2)
     launch["variables"] = {"PT_HPU_LAZY_MODE": "1", "NVIDIA_VISIBLE_DEVICES": "GPU-1"}
@@ -480,7 +493,7 @@ def test_ranks_of_another_host_have_the_parent_s_variables_but_devices_of_their_
     assert passed(asked, launch, environment)["variables"] is False
 
 
-def test_a_dataset_that_ended_early_or_was_not_waited_for_is_caught():
+def test_a_dataset_that_ended_early_or_was_not_waited_for_is_caught() -> None:
     asked, launch, environment = accelerated()
     for key in ("tokens", "timed", "instrumented"):
         launch.pop(key)
@@ -495,7 +508,7 @@ def test_a_dataset_that_ended_early_or_was_not_waited_for_is_caught():
     assert (check["act"], check["passed"]) == (outcome.FLAG, False)
 
 
-def test_a_slow_first_call_is_refused_where_the_device_is_exclusive_and_told_where_it_is_shared():
+def test_a_slow_first_call_is_refused_where_the_device_is_exclusive_and_told_where_it_is_shared() -> None:
     asked, launch, environment = accelerated()
     launch["timed"]["iterations_s"] = [0.5, 0.25, 0.25, 0.25, 0.25]
     check = judged(asked, launch, environment)["first_call"]
@@ -504,7 +517,7 @@ def test_a_slow_first_call_is_refused_where_the_device_is_exclusive_and_told_whe
     assert (check["act"], check["passed"]) == (outcome.FLAG, False)
 
 
-def test_a_check_that_refuses_refuses_and_says_what_was_wanted():
+def test_a_check_that_refuses_refuses_and_says_what_was_wanted() -> None:
     record = {"status": "complete", "checks": [outcome.equal("devices", 8, 1), outcome.equal("kv_cache", True, False)]}
     with pytest.raises(LaunchFailed) as caught:
         checks.refuse_failed(record)
@@ -513,13 +526,13 @@ def test_a_check_that_refuses_refuses_and_says_what_was_wanted():
     assert record["status"] == "failed"
 
 
-def test_a_flag_and_what_was_not_checked_refuse_nothing():
+def test_a_flag_and_what_was_not_checked_refuse_nothing() -> None:
     flagged = outcome.within("spread", 0, 0.1, 0.5, outcome.FLAG)
     unchecked = outcome.not_made("throttling", outcome.REFUSE, "x")
     checks.refuse_failed({"status": "complete", "checks": [flagged, unchecked]})
 
 
-def test_which_checks_refuse_is_written_down():
+def test_which_checks_refuse_is_written_down() -> None:
     """A refusal turned into a flag would pass every test above."""
     found = judged(*accelerated())
     assert {check["act"] for check in found.values()} == {"refuse", "flag"}
@@ -534,7 +547,7 @@ def test_which_checks_refuse_is_written_down():
     }
 
 
-def test_what_a_device_may_tell_is_what_the_summary_takes():
+def test_what_a_device_may_tell_is_what_the_summary_takes() -> None:
     assert {*KnownDevice().observe()} == {*forward_hook.OBSERVED}
 
 
@@ -557,14 +570,16 @@ def test_what_a_device_may_tell_is_what_the_summary_takes():
         ("clock_drift_s", _set(("clock", "drift_s"), -1.5), [0, 1.0], 1.5),
     ],
 )
-def test_a_check_says_what_was_wanted_and_what_was_found(name, change, wanted, found):
+def test_a_check_says_what_was_wanted_and_what_was_found(
+    name: str, change: Change, wanted: object, found: object
+) -> None:
     asked, launch, environment = accelerated()
     change(launch, environment)
     check = judged(asked, launch, environment)[name]
     assert (check["passed"], check["wanted"], check["found"]) == (False, wanted, found)
 
 
-def test_the_durations_are_measured_as_the_checks_are_called():
+def test_the_durations_are_measured_as_the_checks_are_called() -> None:
     asked, launch, environment = accelerated()
     launch["timed"]["iterations_s"] = [1.1, 1.0, 0.9, 1.0, 1.2, 1.4]  # mean 1.1, median 1.05
     launch["clock"]["resolution_s"] = 0.09
@@ -577,7 +592,7 @@ def test_the_durations_are_measured_as_the_checks_are_called():
     assert found["clock_resolution"] == pytest.approx(0.1)
 
 
-def test_two_calls_have_a_spread_and_no_drift():
+def test_two_calls_have_a_spread_and_no_drift() -> None:
     asked, launch, environment = accelerated()
     launch["timed"]["iterations_s"] = [0.9, 1.1]
     found = {name: check["found"] for name, check in judged(asked, launch, environment).items()}
@@ -594,11 +609,13 @@ def test_two_calls_have_a_spread_and_no_drift():
         ([[1, 1, 1]], None),
     ],
 )
-def test_the_growth_of_decoding_is_the_last_quarter_over_the_first(calls, growth):
+def test_the_growth_of_decoding_is_the_last_quarter_over_the_first(
+    calls: list[list[int]], growth: float | None
+) -> None:
     assert durations.median_growth(calls) == growth
 
 
-def test_decoding_that_becomes_faster_is_no_growth():
+def test_decoding_that_becomes_faster_is_no_growth() -> None:
     asked, launch, environment = accelerated()
     launch["instrumented"]["itl_s"] = [[0.002] * 50 + [0.001] * 50]
     assert passed(asked, launch, environment)["decode_growth"] is True
@@ -608,7 +625,7 @@ def test_decoding_that_becomes_faster_is_no_growth():
     "new, output_ids, vary",
     [(1, [[7]], True), (2, [[7, 7]], False), (2, [[7, 8]], True), (100, [[7, 8] * 50], True)],
 )
-def test_tokens_must_vary_where_there_is_more_than_one(new, output_ids, vary):
+def test_tokens_must_vary_where_there_is_more_than_one(new: int, output_ids: list[list[int]], vary: bool) -> None:
     asked, launch, environment = of_the_cpu(samples.request(workload=samples.workload(output_tokens=new)))
     launch["tokens"]["output_ids"] = output_ids
     check = judged(asked, launch, environment, CPU)["tokens_vary"]
@@ -624,17 +641,17 @@ def test_tokens_must_vary_where_there_is_more_than_one(new, output_ids, vary):
         *(("idle_before", 0), ("major_faults", 0)),
     ],
 )
-def test_the_limit_of_each_check_is_written_down(name, most):
+def test_the_limit_of_each_check_is_written_down(name: str, most: float) -> None:
     assert judged(*accelerated())[name]["wanted"] == [0, most]
 
 
 @pytest.mark.parametrize("found, within", [(-0.01, False), (0, True), (0.1, True), (0.11, False), (None, False)])
-def test_a_limit_itself_is_within(found, within):
+def test_a_limit_itself_is_within(found: object, within: bool) -> None:
     assert outcome.within("spread", 0, 0.1, found, outcome.FLAG)["passed"] is within
 
 
 @pytest.mark.parametrize("name", [*CPU.cannot_tell, "accelerator", "driver", "firmware"])
-def test_what_a_device_says_it_cannot_tell_is_not_checked_and_keeps_its_act(name):
+def test_what_a_device_says_it_cannot_tell_is_not_checked_and_keeps_its_act(name: str) -> None:
     asked, launch, environment = accelerated()
     able, unable = KnownDevice(), KnownDevice()
     unable.cannot_tell = {name: "for a reason"}

@@ -1,4 +1,8 @@
+from __future__ import annotations
+
 import os
+from pathlib import Path
+from typing import Callable
 
 import pytest
 
@@ -7,7 +11,7 @@ from runner.bench.processes.hostfile import Hostfile
 from runner.contract.errors import LaunchFailed, Unsupported
 
 
-def test_one_device_gets_the_command_of_gaudi_spawn():
+def test_one_device_gets_the_command_of_gaudi_spawn() -> None:
     command = launcher.deepspeed(1, 1234, ["--out", "folder"])
     assert command[1:] == [
         *("-m", "deepspeed.launcher.runner", "--num_gpus", "1"),
@@ -15,12 +19,12 @@ def test_one_device_gets_the_command_of_gaudi_spawn():
     ]
 
 
-def test_several_devices_get_the_command_of_gaudi_spawn():
+def test_several_devices_get_the_command_of_gaudi_spawn() -> None:
     command = launcher.deepspeed(8, 1234, [])
     assert command[3:8] == ["--num_nodes", "1", "--num_gpus", "8", "--no_local_rank"]
 
 
-def test_a_hostfile_gets_the_command_of_gaudi_spawn():
+def test_a_hostfile_gets_the_command_of_gaudi_spawn() -> None:
     command = launcher.command("deepspeed", 16, ["--out", "folder"], Hostfile("/etc/hosts.gaudi", "10.0.0.7"))
     assert command[1:3] == ["-m", "deepspeed.launcher.runner"]
     assert command[3:8] == ["--hostfile", "/etc/hosts.gaudi", "--master_addr", "10.0.0.7", "--no_local_rank"]
@@ -29,14 +33,14 @@ def test_a_hostfile_gets_the_command_of_gaudi_spawn():
 
 
 @pytest.mark.parametrize("name", ["torchrun", "python"])
-def test_a_hostfile_without_deepspeed_is_refused_as_by_gaudi_spawn(name):
+def test_a_hostfile_without_deepspeed_is_refused_as_by_gaudi_spawn(name: str) -> None:
     with pytest.raises(
         Unsupported, match=f"started by {name}, which starts ranks on this host alone. Leave --hostfile out"
     ):
         launcher.check(name, several_hosts=True)
 
 
-def test_a_hostfile_needs_the_programs_that_reach_other_hosts(monkeypatch, tmp_path):
+def test_a_hostfile_needs_the_programs_that_reach_other_hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(launcher.LAUNCHERS, "deepspeed", launcher.Launcher(launcher.deepspeed, "runner"))
     monkeypatch.setenv("PATH", str(tmp_path))
     launcher.check("deepspeed")
@@ -48,11 +52,11 @@ def test_a_hostfile_needs_the_programs_that_reach_other_hosts(monkeypatch, tmp_p
     launcher.check("deepspeed", several_hosts=True)
 
 
-def test_torchrun_starts_as_many_ranks_as_devices():
+def test_torchrun_starts_as_many_ranks_as_devices() -> None:
     assert launcher.torchrun(2, 1234, [])[1:5] == ["-m", "torch.distributed.run", "--nproc_per_node", "2"]
 
 
-def test_a_launcher_that_is_not_installed_is_named(monkeypatch):
+def test_a_launcher_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(launcher.LAUNCHERS, "deepspeed", launcher.Launcher(launcher.deepspeed, "no_such_package_here"))
     with pytest.raises(
         LaunchFailed, match="needs the package no_such_package_here, which is not installed here. Run `make setup`"
@@ -62,7 +66,9 @@ def test_a_launcher_that_is_not_installed_is_named(monkeypatch):
 
 @pytest.mark.parametrize("make", [launcher.deepspeed, launcher.deepspeed_gpus])
 @pytest.mark.parametrize("devices", [1, 2])
-def test_deepspeed_s_own_hostfile_is_kept_out_of_a_run_on_one_host(monkeypatch, tmp_path, make, devices):
+def test_deepspeed_s_own_hostfile_is_kept_out_of_a_run_on_one_host(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make: Callable[..., list[str]], devices: int
+) -> None:
     before = make(devices, 1234, ["--out", "folder"])
     monkeypatch.setattr(launcher, "DEEPSPEED_HOSTFILE", str(tmp_path / "hostfile"))
     assert make(devices, 1234, ["--out", "folder"]) == before
@@ -72,13 +78,15 @@ def test_deepspeed_s_own_hostfile_is_kept_out_of_a_run_on_one_host(monkeypatch, 
 
 
 @pytest.mark.torch
-def test_deepspeed_takes_no_hosts_from_what_it_is_given_instead(monkeypatch):
+def test_deepspeed_takes_no_hosts_from_what_it_is_given_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     runner = pytest.importorskip("deepspeed.launcher.runner")
     assert runner.DLTS_HOSTFILE == launcher.DEEPSPEED_HOSTFILE
     assert runner.fetch_hostfile(os.devnull) is None
 
 
-def test_variables_that_deepspeed_would_hand_on_by_itself_are_refused(monkeypatch, tmp_path):
+def test_variables_that_deepspeed_would_hand_on_by_itself_are_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in ("pdsh", "ssh"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import os
 
 import pytest
@@ -5,7 +7,7 @@ import pytest
 from runner.bench.parent import scratch
 
 
-def test_scratch_is_removed_even_after_an_error():
+def test_scratch_is_removed_even_after_an_error() -> None:
     with pytest.raises(RuntimeError), scratch.folder() as folder:
         (open(os.path.join(folder, "raw"), "w")).close()
         raise RuntimeError

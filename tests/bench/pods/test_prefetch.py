@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -6,6 +8,7 @@ import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
+from typing import Any, Callable
 
 import pytest
 
@@ -13,8 +16,8 @@ from runner.bench.inputs import weights
 from runner.bench.pods import hub_client, model_cache, prefetch
 from runner.bench.pods.hub_client import HubFile, HubModel
 from runner.contract import strictjson
-from runner.contract.errors import DoesNotFit, InputError, PublishFailed, Unreachable
-from runner.contract.request import Model, Weights
+from runner.contract.errors import DoesNotFit, InputError, KitError, PublishFailed, Unreachable
+from runner.contract.request import Model, Request, Weights
 from runner.contract.secrets import mask
 from tests.support import hub, samples
 from tests.support.patience import HANG_S
@@ -38,7 +41,9 @@ NEEDED = ["config.json", "model.safetensors.index.json", "tokenizer.json", *SHAR
 downloads = pytest.mark.torch  # the hub's client comes with the stacks
 
 
-def asked(tmp_path, revision=REVISION, files=None, name=NAME):
+def asked(
+    tmp_path: Path, revision: str = REVISION, files: dict[str, str] | None = None, name: str = NAME
+) -> tuple[Request, str]:
     request = samples.request(
         model=Model("bloomz", samples.TINY, name, revision, files or {}), weights=Weights("hub", None, None)
     )
@@ -47,7 +52,7 @@ def asked(tmp_path, revision=REVISION, files=None, name=NAME):
     return request, str(path)
 
 
-def run(endpoint, arguments):
+def run(endpoint: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
     """Run the verb in a process of its own: the client reads its endpoint when it is imported."""
     environment = {
         **os.environ,
@@ -60,12 +65,12 @@ def run(endpoint, arguments):
     return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, env=environment, timeout=HANG_S)
 
 
-def files_got(log):
+def files_got(log: list[str]) -> list[str]:
     return sorted({line.split()[0].rpartition("/")[2] for line in log if "/resolve/" in line})
 
 
 @downloads
-def test_weights_come_whole_compared_and_marked_last_and_only_once(tmp_path):
+def test_weights_come_whole_compared_and_marked_last_and_only_once(tmp_path: Path) -> None:
     request, path = asked(tmp_path)
     models = tmp_path / "models"
     with hub.serve({("model", NAME): (REVISION, FILES)}) as (endpoint, log):
@@ -87,12 +92,12 @@ def test_weights_come_whole_compared_and_marked_last_and_only_once(tmp_path):
 
 
 @downloads
-def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path):
+def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
     """The client writes by 10 MiB: what was written of a larger file before the cut is not fetched again."""
     _, path = asked(tmp_path)
     files, cuts = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 100_000}, []
 
-    def cut_once(where, content):
+    def cut_once(where: str, content: bytes) -> bytes:
         if where.endswith(".safetensors") and not cuts:
             cuts.append(where)
             return content[:15_000_000]
@@ -107,11 +112,11 @@ def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path):
 
 
 @downloads
-def test_an_attempt_keeps_the_whole_files_of_the_one_before(tmp_path):
+def test_an_attempt_keeps_the_whole_files_of_the_one_before(tmp_path: Path) -> None:
     _, path = asked(tmp_path)
     models, broken = tmp_path / "models", [True]
 
-    def cut(where, content):
+    def cut(where: str, content: bytes) -> bytes:
         return content[:1000] if broken and where.endswith("00002-of-00002.safetensors") else content
 
     with hub.serve({("model", NAME): (REVISION, FILES)}, cut) as (endpoint, log):
@@ -126,7 +131,7 @@ def test_an_attempt_keeps_the_whole_files_of_the_one_before(tmp_path):
     assert len(list(models.rglob(".complete-*"))) == 1
 
 
-def test_what_a_killed_attempt_left_half_is_removed_once_it_is_old(tmp_path):
+def test_what_a_killed_attempt_left_half_is_removed_once_it_is_old(tmp_path: Path) -> None:
     request, _ = asked(tmp_path)
     blobs = tmp_path / "hub" / "models--bigscience--bloomz" / "blobs"
     blobs.mkdir(parents=True)
@@ -139,11 +144,11 @@ def test_what_a_killed_attempt_left_half_is_removed_once_it_is_old(tmp_path):
 
 
 @downloads
-def test_content_that_is_not_what_the_hub_says_is_fetched_again_and_then_refused(tmp_path):
+def test_content_that_is_not_what_the_hub_says_is_fetched_again_and_then_refused(tmp_path: Path) -> None:
     _, path = asked(tmp_path)
     spoilt = []
 
-    def spoil_once(where, content):
+    def spoil_once(where: str, content: bytes) -> bytes:
         if where.endswith("00002-of-00002.safetensors") and not spoilt:
             spoilt.append(where)
             return b"x" * len(content)
@@ -154,7 +159,7 @@ def test_content_that_is_not_what_the_hub_says_is_fetched_again_and_then_refused
         assert mended.returncode == 0, mended.stderr
         assert "is not what the hub says it is; fetching it again" in mended.stderr
 
-    def spoil(where, content):
+    def spoil(where: str, content: bytes) -> bytes:
         return b"x" * len(content) if where.endswith("config.json") else content
 
     with hub.serve({("model", NAME): (REVISION, FILES)}, spoil) as (endpoint, _):
@@ -165,7 +170,7 @@ def test_content_that_is_not_what_the_hub_says_is_fetched_again_and_then_refused
 
 
 @downloads
-def test_no_marker_is_left_while_another_model_is_still_missing(tmp_path):
+def test_no_marker_is_left_while_another_model_is_still_missing(tmp_path: Path) -> None:
     _, first = asked(tmp_path)
     _, second = asked(tmp_path, name="bigscience/none", revision="8" * 40)
     with hub.serve({("model", NAME): (REVISION, FILES)}) as (endpoint, _):
@@ -184,7 +189,9 @@ def test_no_marker_is_left_while_another_model_is_still_missing(tmp_path):
         (FILES, {next(iter(SHARDS)): "1" * 64}, "is another file at the hub than versions.lock pins"),
     ],
 )
-def test_what_a_run_would_refuse_is_refused_before_it_is_fetched(tmp_path, files, pins, problem):
+def test_what_a_run_would_refuse_is_refused_before_it_is_fetched(
+    tmp_path: Path, files: dict[str, bytes], pins: dict[str, str], problem: str
+) -> None:
     _, path = asked(tmp_path, files=pins)
     with hub.serve({("model", NAME): (REVISION, files)}) as (endpoint, log):
         done = run(endpoint, [path, "--models", str(tmp_path / "models")])
@@ -194,7 +201,7 @@ def test_what_a_run_would_refuse_is_refused_before_it_is_fetched(tmp_path, files
 
 
 @downloads
-def test_a_hub_that_is_not_there_is_worth_another_try(tmp_path):
+def test_a_hub_that_is_not_there_is_worth_another_try(tmp_path: Path) -> None:
     _, path = asked(tmp_path)
     done = run("http://127.0.0.1:9", [path, "--models", str(tmp_path / "models")])
     assert done.returncode == Unreachable.exit_code, done.stderr
@@ -204,7 +211,9 @@ def test_a_hub_that_is_not_there_is_worth_another_try(tmp_path):
 Room = namedtuple("Room", "f_bavail f_frsize")
 
 
-def test_a_volume_that_is_too_small_is_said_before_anything_is_fetched(tmp_path, monkeypatch):
+def test_a_volume_that_is_too_small_is_said_before_anything_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     request, _ = asked(tmp_path)
     files = [HubFile("model.safetensors", 5_000_000, "0" * 64, None)]
     monkeypatch.setattr(os, "statvfs", lambda folder: Room(1, 4096))
@@ -216,7 +225,9 @@ def test_a_volume_that_is_too_small_is_said_before_anything_is_fetched(tmp_path,
     model_cache.refuse_too_small(str(tmp_path / "models"), HubModel.of(request.model), files)
 
 
-def test_waiting_ends_with_the_marker_or_with_the_time(tmp_path, monkeypatch, capsys):
+def test_waiting_ends_with_the_marker_or_with_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     request, path = asked(tmp_path)
     arguments = [path, "--models", str(tmp_path / "models")]
     with pytest.raises(
@@ -231,7 +242,7 @@ def test_waiting_ends_with_the_marker_or_with_the_time(tmp_path, monkeypatch, ca
     assert prefetch.main(arguments) == 0
 
 
-def test_a_marker_that_another_pod_wrote_is_as_good(tmp_path):
+def test_a_marker_that_another_pod_wrote_is_as_good(tmp_path: Path) -> None:
     request, _ = asked(tmp_path)
     model_cache.mark(str(tmp_path), HubModel.of(request.model), [])
     model_cache.mark(str(tmp_path), HubModel.of(request.model), [])
@@ -240,7 +251,7 @@ def test_a_marker_that_another_pod_wrote_is_as_good(tmp_path):
         model_cache.mark(str(tmp_path / "file"), HubModel.of(request.model), [])
 
 
-def test_dummy_weights_need_nothing(tmp_path):
+def test_dummy_weights_need_nothing(tmp_path: Path) -> None:
     request = samples.request()
     path = tmp_path / "dummy.json"
     path.write_text(strictjson.pretty(request.to_json()))
@@ -259,7 +270,7 @@ def test_dummy_weights_need_nothing(tmp_path):
         (lambda path: path.symlink_to("nowhere"), "it is a link to nowhere"),
     ],
 )
-def test_a_marker_that_does_not_say_so_is_none(tmp_path, make, told):
+def test_a_marker_that_does_not_say_so_is_none(tmp_path: Path, make: Callable[[Path], object], told: str) -> None:
     request, path = asked(tmp_path)
     marker = Path(model_cache.marker(str(tmp_path / "models"), HubModel.of(request.model)))
     marker.parent.mkdir(parents=True)
@@ -270,7 +281,7 @@ def test_a_marker_that_does_not_say_so_is_none(tmp_path, make, told):
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "x"])
-def test_a_time_to_wait_is_a_number_that_ends(tmp_path, seconds, capsys):
+def test_a_time_to_wait_is_a_number_that_ends(tmp_path: Path, seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
     _, path = asked(tmp_path)
     with pytest.raises(SystemExit):
         prefetch.main([path, "--models", str(tmp_path), "--wait-s", seconds])
@@ -282,7 +293,7 @@ class Hub:
 
     names: list = []
 
-    def model_info(self, *arguments, **keywords):
+    def model_info(self, *arguments: object, **keywords: object) -> Any:
         entry = namedtuple("entry", "rfilename size lfs blob_id")
         return namedtuple("told", "siblings")([entry(name, 1, None, "0" * 40) for name in self.names])
 
@@ -306,7 +317,9 @@ class Hub:
         ),
     ],
 )
-def test_names_that_the_hub_tells_are_plain_names_and_the_pinned_ones(tmp_path, monkeypatch, names, pins, wanted):
+def test_names_that_the_hub_tells_are_plain_names_and_the_pinned_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], pins: list[str], wanted: list[str] | None
+) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", namedtuple("client", "HfApi")(Hub))
     monkeypatch.setattr(Hub, "names", names)
     request, _ = asked(tmp_path, files=dict.fromkeys(pins, "1" * 64))
@@ -318,13 +331,13 @@ def test_names_that_the_hub_tells_are_plain_names_and_the_pinned_ones(tmp_path, 
 
 
 @pytest.mark.parametrize("missing", [{"size": None}, {"blob_id": None}])
-def test_a_file_of_which_the_hub_says_too_little_is_told(missing):
+def test_a_file_of_which_the_hub_says_too_little_is_told(missing: dict[str, None]) -> None:
     entry = {"rfilename": "model.safetensors", "size": 1, "lfs": None, "blob_id": "0" * 40, **missing}
     with pytest.raises(Unreachable, match="does not say what model.safetensors must be"):
         hub_client.described(namedtuple("entry", entry)(**entry))
 
 
-def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request, _ = asked(tmp_path)
     (tmp_path / "models").write_text("a file")
     monkeypatch.setattr(
@@ -346,20 +359,22 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch):
         lambda path: path.symlink_to("nowhere"),
     ],
 )
-def test_a_file_that_holds_no_token_is_refused_without_its_content(tmp_path, make):
+def test_a_file_that_holds_no_token_is_refused_without_its_content(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
     make(tmp_path / "token")
     with pytest.raises(InputError, match="Check --token-file") as caught:
         prefetch._token(str(tmp_path / "token"))
     assert "canary" not in str(caught.value)
 
 
-def test_a_token_is_masked_from_then_on(tmp_path):
+def test_a_token_is_masked_from_then_on(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("\ufeffmy-own-hub-words\n")
     assert prefetch._token(str(tmp_path / "token")) == "my-own-hub-words"
     assert mask("it said my-own-hub-words.") == "it said ***."
 
 
-def test_a_token_is_read_from_a_file_that_need_not_be_there(tmp_path):
+def test_a_token_is_read_from_a_file_that_need_not_be_there(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("hf_canary\n")
     assert prefetch._token(str(tmp_path / "token")) == "hf_canary"
     assert prefetch._token(str(tmp_path / "none")) is None
@@ -367,20 +382,20 @@ def test_a_token_is_read_from_a_file_that_need_not_be_there(tmp_path):
 
 
 @pytest.mark.parametrize("kind, error", [("RevisionNotFoundError", InputError), ("SomeNewError", Unreachable)])
-def test_errors_of_the_client_are_told_apart_by_what_can_be_done(kind, error):
+def test_errors_of_the_client_are_told_apart_by_what_can_be_done(kind: str, error: type[KitError]) -> None:
     request = samples.request(
         model=Model("bloomz", samples.TINY, NAME, REVISION, {}), weights=Weights("hub", None, None)
     )
 
-    def fail():
+    def fail() -> None:
         raise type(kind, (Exception,), {})("because")
 
     with pytest.raises(error, match="because"):
         hub_client.translated(HubModel.of(request.model), fail)
 
 
-def test_a_full_volume_is_no_fault_of_the_hub():
-    def fail():
+def test_a_full_volume_is_no_fault_of_the_hub() -> None:
+    def fail() -> None:
         raise OSError(28, "No space left on device", "/models/x")
 
     with pytest.raises(PublishFailed, match="/models/x cannot be written: No space left on device"):

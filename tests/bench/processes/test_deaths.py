@@ -1,8 +1,11 @@
 """Why a launch ended: the words of ranks, and what a launcher's log tells. The logs are of the shapes that launchers write."""
 
+from __future__ import annotations
+
 import json
 import re
 import runpy
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +38,7 @@ CHAIN = "During handling of the above exception, another exception occurred:"
         (139, " (a rank died of SIGSEGV)"),
     ],
 )
-def test_a_signal_that_ended_a_rank_is_named(status, told):
+def test_a_signal_that_ended_a_rank_is_named(status: int, told: str) -> None:
     assert deaths.signal_phrase(status) == told
 
 
@@ -85,11 +88,11 @@ def test_a_signal_that_ended_a_rank_is_named(status, told):
         ([], []),
     ],
 )
-def test_the_exception_that_ended_the_first_rank_is_told_and_no_noise(log, told):
+def test_the_exception_that_ended_the_first_rank_is_told_and_no_noise(log: list[str], told: list[str]) -> None:
     assert launcher_log.telling(log) == told
 
 
-def raised(code, tmp_path):
+def raised(code: str, tmp_path: Path) -> BaseException:
     """Return the exception that a module of this code ends with."""
     path = tmp_path / "library.py"
     path.write_text(code)
@@ -115,7 +118,7 @@ def raised(code, tmp_path):
         ("raise RuntimeError('size mismatch:\\n  a\\n  b')", "RuntimeError: size mismatch: a b"),
     ],
 )
-def test_an_exception_is_put_into_words_with_its_place(tmp_path, code, told):
+def test_an_exception_is_put_into_words_with_its_place(tmp_path: Path, code: str, told: str) -> None:
     death = deaths.of(raised(code, tmp_path), 3, 1.0)
     assert death.message.startswith("Rank 3 on ")
     assert re.search(told, death.message)
@@ -131,27 +134,27 @@ def test_an_exception_is_put_into_words_with_its_place(tmp_path, code, told):
         (ConnectionResetError(104, "Connection reset by peer"), False),  # of a hub
     ],
 )
-def test_a_lost_rank_is_an_echo_of_another_death(error, echo):
+def test_a_lost_rank_is_an_echo_of_another_death(error: Exception, echo: bool) -> None:
     assert deaths.of(error, 0, 1.0).echo is echo
 
 
-def left(folder, *found):
+def left(folder: Path, *found: deaths.Death) -> list[deaths.Death]:
     for death in found:
         (folder / f"error-{death.rank}.json").write_text(json.dumps(death.to_json()))
     return deaths.read(str(folder))
 
 
-def death(rank, at, echo=False):
+def death(rank: int, at: float, echo: bool = False) -> deaths.Death:
     return deaths.Death(rank, 6, f"rank {rank}", echo, at)
 
 
-def test_a_cause_comes_before_echoes_and_the_earliest_first(tmp_path):
+def test_a_cause_comes_before_echoes_and_the_earliest_first(tmp_path: Path) -> None:
     found = left(tmp_path, death(10, 3.0), death(2, 2.0), death(0, 1.0, echo=True))
     assert [one.rank for one in found] == [2, 10, 0]
     assert deaths.silent_ranks(found, 16, 1) is None
 
 
-def test_a_rank_that_left_no_word_is_the_cause_where_all_others_are_echoes(tmp_path):
+def test_a_rank_that_left_no_word_is_the_cause_where_all_others_are_echoes(tmp_path: Path) -> None:
     told = deaths.silent_ranks(left(tmp_path, death(0, 1.0, echo=True)), 2, 247)
     assert told == "Rank 1 ended without a word (a rank died of SIGKILL, perhaps since memory ran out). Then: rank 0"
     assert deaths.silent_ranks(left(tmp_path), 3, 1) == "One of the ranks 1, 2 ended without a word. Then: rank 0"

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import os
 from pathlib import Path
 
@@ -7,13 +9,13 @@ from runner.bench.processes import hostfile as hosts
 from runner.contract.errors import InputError
 
 
-def hostfile(folder, text):
+def hostfile(folder: Path, text: str) -> str:
     path = folder / "hostfile"
     path.write_bytes(text.encode())
     return str(path)
 
 
-def test_hosts_come_in_the_order_of_the_file(tmp_path):
+def test_hosts_come_in_the_order_of_the_file(tmp_path: Path) -> None:
     path = hostfile(tmp_path, "# the first is the master\n\n10.0.0.7 slots=8\nnode-2.example slots=4  \n")
     assert hosts.read(path, 12) == [("10.0.0.7", 8), ("node-2.example", 4)]
 
@@ -45,12 +47,12 @@ def test_hosts_come_in_the_order_of_the_file(tmp_path):
         ("a" * 300 + " slots=16\n", "line 1 is .*…'; a host"),
     ],
 )
-def test_a_hostfile_that_does_not_fit_is_told_line_by_line(tmp_path, text, told):
+def test_a_hostfile_that_does_not_fit_is_told_line_by_line(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         hosts.read(hostfile(tmp_path, text), 16)
 
 
-def test_a_hostfile_that_is_not_there_or_no_text_is_told(tmp_path):
+def test_a_hostfile_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none cannot be read: No such file or directory\. Check the hostfile\."):
         hosts.read(str(tmp_path / "none"), 2)
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
@@ -77,7 +79,9 @@ def test_a_hostfile_that_is_not_there_or_no_text_is_told(tmp_path):
         ("worker_0.run.svc.cluster.local. slots=2", ("worker_0.run.svc.cluster.local.", 2)),
     ],
 )
-def test_forms_that_say_the_same_are_read_and_handed_on_as_deepspeed_reads_them(tmp_path, text, found):
+def test_forms_that_say_the_same_are_read_and_handed_on_as_deepspeed_reads_them(
+    tmp_path: Path, text: str, found: tuple[str, int]
+) -> None:
     read = hosts.read(hostfile(tmp_path, text), 2)
     assert read == [found]
     (tmp_path / "scratch").mkdir()
