@@ -1,4 +1,4 @@
-"""The control groups of this process, of version 1 and of version 2: their limits, and how often a quota stopped the process.
+"""The limits of this process's control groups, of version 1 or 2, and how often a quota stopped the process.
 
 A limit may stand on any group above the process's own: the groups of systemd's slices and of Slurm's steps are nested.
 Sources: the kernel's admin-guide/cgroup-v2 and cgroup-v1/memory, scheduler/sched-bwc.
@@ -34,8 +34,8 @@ _MEMORY_FILES = (
 def folders(controller: str, root: str = ROOT, proc: str = PROC) -> list[str]:
     """Return the folders of this process's groups for a controller, the innermost first, of both versions.
 
-    A container may see its own part of the tree mounted at ``root``, under the names that the whole tree has. The container's own
-    group is then the outermost one.
+    A container may see its own part of the tree mounted at ``root``, under the names that the whole tree has. The
+    container's own group is then the outermost one.
     """
     candidates = []
     for line in [*_text(os.path.join(proc, "self", "cgroup")).splitlines(), f"0:{controller}:/", "0::/"]:
@@ -54,7 +54,7 @@ def folders(controller: str, root: str = ROOT, proc: str = PROC) -> list[str]:
 
 
 def cores(root: str = ROOT, proc: str = PROC) -> float | None:
-    """Return how many cores' time the quotas leave this process, by the smallest quota; None where there is no quota."""
+    """Return how many cores' time the smallest quota leaves this process; None where there is no quota."""
     quotas = []
     for folder in folders("cpu", root, proc):
         quota, period = [*_text(os.path.join(folder, "cpu.max")).split(), "", ""][:2]
@@ -70,8 +70,8 @@ def cores(root: str = ROOT, proc: str = PROC) -> float | None:
 def free_bytes(root: str = ROOT, proc: str = PROC) -> int | None:
     """Return how many bytes this process may still take below its smallest limit; None where there is no limit.
 
-    Pages of files that the kernel can drop count as free, as the kubelet counts them. Otherwise weights that were read once would
-    seem to leave no room to load them again.
+    Pages of files that the kernel can drop count as free, as the kubelet counts them. Otherwise weights that were read
+    once would seem to leave no room to load them again.
     """
     free = []
     for folder in folders("memory", root, proc):

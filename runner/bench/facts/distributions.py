@@ -1,4 +1,4 @@
-"""The distributions that are installed in this Python: their names, versions, and the files that each lists of itself."""
+"""The distributions that are installed in this Python: their names, their versions, and the files that each lists."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def installed() -> dict[str, metadata.Distribution]:
     """
     by_name: dict[str, metadata.Distribution] = {}
     for distribution in metadata.distributions():
-        # A folder that pip left half removed has neither name nor version. Which class is raised differs between releases.
+        # A folder that pip left half removed has neither name nor version. Which class is raised differs between
+        # releases.
         with contextlib.suppress(Exception):
             if distribution.metadata["Name"] and distribution.version:
                 by_name.setdefault(name_of(distribution), distribution)

@@ -15,8 +15,9 @@ from runner.contract.records import Environment, Inventory
 from runner.contract.secrets import is_secret_name, mask
 from runner.contract.text import printable
 
-# Variables that each host sets by itself, so that the hosts of one launch may differ in them: the devices of a pod, which the vendors'
-# device plugins number (habanalabs-k8s-device-plugin@6b77f8c server.go), and the network's interfaces.
+# Variables that each host sets by itself, so that the hosts of one launch may differ in them. One kind names the
+# devices of a pod, by the numbers of the vendors' device plugins (habanalabs-k8s-device-plugin@6b77f8c server.go). The
+# other kind names the network's interfaces.
 _DEVICES_OF_HOST = re.compile(r"(HABANA|NVIDIA|CUDA)_VISIBLE_(DEVICES|MODULES)")
 _INTERFACES_OF_HOST = re.compile(r"(GLOO|NCCL|HCCL)_SOCKET_IFNAME|NCCL_IB_HCA")
 
@@ -68,7 +69,10 @@ def replaced(given: Mapping[str, str], launch: Mapping[str, str]) -> list[str]:
 
 
 def for_other_hosts(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that a rank on another host gets where the host itself sets none: all but the numbers of devices."""
+    """Return the variables that ranks on other hosts get: all but those that number a host's devices.
+
+    A variable that the other host itself sets keeps the other host's value.
+    """
     return {name: value for name, value in variables.items() if not _DEVICES_OF_HOST.fullmatch(name)}
 
 

@@ -1,4 +1,7 @@
-"""Facts about this host, read from the kernel and from vendors' programs. A fact whose source is absent is None, never a guess."""
+"""Facts about this host, read from the kernel and from vendors' programs.
+
+A fact whose source is absent is None, never a guess.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ def usable_cores() -> int:
 
 
 def threads() -> int:
-    """Return how many threads this process can run at once: one a core, and no more than a quota of the cores' time leaves."""
+    """Return how many threads this process can run at once: one a core, and no more than a quota leaves."""
     quota = cgroups.cores()
     return usable_cores() if quota is None else max(1, min(usable_cores(), int(quota)))
 
@@ -80,7 +83,7 @@ def memory_bytes(key: str, meminfo: str = "/proc/meminfo") -> int | None:
 
 
 def available_memory_bytes() -> int:
-    """Return how many bytes new processes may take, by the kernel's count or by a control group's limit, whichever is smaller."""
+    """Return how many bytes new processes may take: the smaller of the kernel's count and the control group's limit."""
     limits = [limit for limit in (memory_bytes("MemAvailable"), cgroups.free_bytes()) if limit is not None]
     return min(limits)
 
@@ -96,7 +99,7 @@ def major_faults() -> int:
 
 
 def runnable_threads(loadavg: str = "/proc/loadavg", samples: int = 5, interval_s: float = 0.05) -> int | None:
-    """Return how many threads of the whole host want a core, without the calling thread: the median of ``samples`` readings."""
+    """Return how many other threads of the whole host want a core: the median of ``samples`` readings."""
     counts = []
     for _ in range(samples):
         fields = (read_text(loadavg) or "").split()
@@ -130,7 +133,10 @@ def _ranges(text: str) -> set[int]:
 
 
 class NoiseCounters(NamedTuple):
-    """The kernel's counters of what disturbs a measurement, since the host started. None where this host does not count."""
+    """The kernel's counters of what disturbs a measurement, since the host started.
+
+    None where this host does not count.
+    """
 
     # Microseconds in which at least one thread waited for a core. Source: the kernel's accounting/psi.
     cpu_stalled_us: int | None
@@ -166,7 +172,7 @@ def _difference(before: int | None, after: int | None) -> int | None:
 
 
 def _number_after(line_start: str, mark: str, text: str | None) -> int | None:
-    """Return the whole number behind ``mark`` on the line whose first word is ``line_start``; None where there is no such line."""
+    """Return the number behind ``mark`` on the line whose first word is ``line_start``; None without such a line."""
     for line in (text or "").splitlines():
         if line.split(" ", 1)[0] == line_start and mark in line:
             return int(line.split(mark, 1)[1].split()[0])

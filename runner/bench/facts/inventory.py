@@ -1,4 +1,4 @@
-"""Compare the installed distributions with the stack's locked requirements: names, versions, and the bytes of every file."""
+"""Compare the installed distributions with the stack's lock: names, versions, and the bytes of every file."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ _BLOCK_BYTES = 1 << 20
 def describe(stack: Stack, root: Path = ROOT) -> records.Inventory:
     """Return how the installed distributions differ from what ``stack`` locks.
 
-    ``missing``, ``changed`` and ``altered_files`` (a file is not what its own distribution's RECORD says) mean that another stack is
-    installed. So do ``shadowed``, ``unrecorded`` and ``injected``, as ``provenance.Findings`` describes them. ``added`` names what
-    is installed beyond the stack, torch's own needs and the kit's other requirements.
+    ``missing``, ``changed`` and ``altered_files`` (a file is not what its own distribution's RECORD says) mean that
+    another stack is installed. So do ``shadowed``, ``unrecorded`` and ``injected``, as ``provenance.Findings``
+    describes them. ``added`` names what is installed beyond the stack, torch's own needs and the kit's other
+    requirements.
     Raises ``InputError`` where the requirements file here is another one than the request was made with.
     """
     distributions = installed()
@@ -88,7 +89,7 @@ def describe(stack: Stack, root: Path = ROOT) -> records.Inventory:
 
 
 def listing() -> dict[str, ListedDistribution]:
-    """Return normalised name to what the build of an image keeps of a distribution, for everything that is installed."""
+    """Return normalised name to what the build of an image keeps of a distribution, for all that are installed."""
     return {
         name: {
             "version": distribution.version,
@@ -156,9 +157,10 @@ def pins(text: str, everywhere: bool = False) -> dict[str, str]:
 
 
 def altered_files(distribution: Distribution) -> Iterator[str]:
-    """Yield the files of a distribution whose bytes differ from the hash in its RECORD; a file without a hash there is passed over.
+    """Yield the files of a distribution whose bytes differ from the hash in its RECORD.
 
-    Compiled bytecode is passed over too: the wheel of numpy 2.2.6 brings a file of it, and pip compiles the file anew.
+    A file without a hash there is passed over. So is compiled bytecode: the wheel of numpy 2.2.6 brings a file of it,
+    and pip compiles the file anew.
     """
     for file in files_of(distribution):
         if file.hash is not None and file.suffix != ".pyc":
@@ -195,14 +197,14 @@ def _altered(distributions: Sequence[Distribution], base: Listing) -> list[str]:
 
 
 def _base_listing(root: Path) -> Listing:
-    """Return the ``listing()`` that the image's build kept of its base's distributions; empty where the build kept none."""
+    """Return the ``listing()`` of its base that the image's build kept; empty where the build kept none."""
     path = root / "base.json"
     base: Listing = strictjson.read(path) if path.exists() else {}
     return base
 
 
 class _Requirements(NamedTuple):
-    """The requirements file that the request names by its sha256; without a name and empty where the file is not here."""
+    """The requirements file that the request names by its sha256; without a name and empty if the file is not here."""
 
     name: str | None
     text: str
@@ -229,7 +231,7 @@ def _requirements(stack: Stack, root: Path) -> _Requirements:
 
 
 def _needs(name: str, distributions: Mapping[str, Distribution]) -> set[str]:
-    """Return the name of a distribution and the names of all that it needs, directly or not, whether or not they are installed."""
+    """Return the name of a distribution and the names of all that it needs, directly or not, installed or not."""
     needs, pending = set(), {name}
     while pending:
         name = pending.pop()
@@ -240,5 +242,8 @@ def _needs(name: str, distributions: Mapping[str, Distribution]) -> set[str]:
 
 
 def _same_version(wanted: str, version: str, by_release: bool) -> bool:
-    """Return whether two versions are the same. ``by_release`` takes every build of a release (+cpu, a0+git) for the release."""
+    """Return whether two versions are the same.
+
+    ``by_release`` takes every build of a release (+cpu, a0+git) for the release.
+    """
     return release(wanted) == release(version) if by_release else wanted == version

@@ -1,8 +1,8 @@
 """Judge where Python takes its modules from, and what else can come into the interpreter unseen.
 
-Names and versions of installed packages do not say what an import finds. A folder on PYTHONPATH, or the folder that Python was
-started in, comes first; a ``.pth`` file or ``sitecustomize`` runs code at every start; ``LD_PRELOAD`` changes what libraries do.
-Nothing is imported here.
+Names and versions of installed packages do not say what an import finds. A folder on PYTHONPATH, or the folder that
+Python was started in, comes first; a ``.pth`` file or ``sitecustomize`` runs code at every start; ``LD_PRELOAD``
+changes what libraries do. Nothing is imported here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from runner.bench.facts.distributions import Listing
 
 @dataclass
 class Findings:
-    """What was found, as ``records.Inventory`` keeps it. ``shadowed``, ``unrecorded`` and ``injected`` refuse a launch."""
+    """What was found, as ``records.Inventory`` keeps it.
+
+    ``shadowed``, ``unrecorded`` and ``injected`` refuse a launch.
+    """
 
     # Module, or package, to the place that Python takes it from.
     shadowed: dict[str, str] = field(default_factory=dict)
@@ -29,7 +32,8 @@ class Findings:
     unrecorded: list[str] = field(default_factory=list)
     # Files and variables that run code of no locked package in every Python here.
     injected: list[str] = field(default_factory=list)
-    # Variables and files that can change a measurement, each with its value or its first characters. They flag a launch.
+    # Variables and files that can change a measurement, each with its value or its first characters. They flag a
+    # launch.
     interpreter: dict[str, str] = field(default_factory=dict)
     # All variables of Python and of the dynamic linker.
     variables: dict[str, str] = field(default_factory=dict)
@@ -45,8 +49,8 @@ def judge(
 ) -> Findings:
     """Return the ``Findings`` on the packages that the stack locks, whose names are ``wanted``.
 
-    ``expected`` are all distributions that may be installed, the wanted ones among them; ``added`` are all others that are
-    installed. ``base`` is what the image's build listed of its base, and ``root`` the kit's own folder.
+    ``expected`` are all distributions that may be installed, the wanted ones among them; ``added`` are all others that
+    are installed. ``base`` is what the image's build listed of its base, and ``root`` the kit's own folder.
     """
     findings = Findings()
     base_folders = {os.path.realpath(listed["folder"]) for listed in base.values()}
@@ -80,6 +84,6 @@ def judge(
 
 
 def own_folders() -> set[str]:
-    """Return the folders that this interpreter installs packages into: not the user's, and none that a variable names."""
+    """Return the folders that this interpreter installs packages into: not the user's, and none of a variable."""
     folders = [*site.getsitepackages(), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     return {os.path.realpath(folder) for folder in folders}

@@ -1,4 +1,7 @@
-"""Find modules that Python takes from another place than the installed package that lists them. Nothing is imported here."""
+"""Find modules that Python takes from another place than the installed package that lists them.
+
+Nothing is imported here.
+"""
 
 from __future__ import annotations
 
@@ -65,10 +68,10 @@ def place_elsewhere(module: str, owners: Sequence[Package]) -> str | None:
 
 
 def preferred_to_listed(locked: Sequence[Package], packages: Sequence[Package]) -> dict[str, str]:
-    """Return the modules of ``locked`` beside whose source lies something that an import prefers and that no package lists.
+    """Return the modules of ``locked`` packages beside whose source lies a file or folder that an import prefers.
 
-    Each module comes with the place of what an import prefers. Python takes a folder with ``__init__`` before an extension, and both
-    before source.
+    Each module comes with the place of that file or folder. No package lists it. Python takes a folder with
+    ``__init__`` before an extension, and both before source.
     """
     listed: dict[str, set[str]] = defaultdict(set)
     for package in packages:
@@ -92,7 +95,10 @@ def preferred_to_listed(locked: Sequence[Package], packages: Sequence[Package]) 
 
 
 def _entries(folder: str) -> set[str]:
-    """Return the names in a folder; none where there is no such folder, since ``inventory.altered_files`` names lost files."""
+    """Return the names in a folder; none where there is no such folder.
+
+    A listed folder that was lost is named by ``inventory.altered_files``.
+    """
     try:
         return set(os.listdir(folder))
     except OSError:

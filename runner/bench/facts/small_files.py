@@ -9,7 +9,7 @@ MAX_BYTES = 1 << 20
 
 
 def read_text(path: str) -> str | None:
-    """Return the first ``MAX_BYTES`` bytes of a file as stripped text; None where the file cannot be read or is not a regular file."""
+    """Return a file's first ``MAX_BYTES`` bytes as stripped text; None if it cannot be read, or is no regular file."""
     try:
         with open_regular(path) as file:
             return file.read(MAX_BYTES).decode("utf-8", errors="replace").strip()

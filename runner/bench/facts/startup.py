@@ -1,4 +1,4 @@
-"""Find files and variables that act on every start of Python: they run code, add to the path, or change what libraries do."""
+"""Find the files and variables that act on every start of Python, because they run code or change libraries."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ _VIRTUALENV = ("_virtualenv.pth", "import _virtualenv")
 # Python ends a line at a lone carriage return too, and newer releases pass over a byte order mark.
 _RUNS_CODE = re.compile(r"(?:\A\ufeff?|[\r\n])import[ \t]")
 
-# Where the dynamic linker looks by default (Debian's /etc/ld.so.conf.d), as the CUDA image's Python needs it, and where NVIDIA's images
-# and container toolkit put the driver's libraries.
+# Where the dynamic linker looks by default (Debian's /etc/ld.so.conf.d), as the CUDA image's Python needs it, and where
+# NVIDIA's images and container toolkit put the driver's libraries.
 _LIBRARY_FOLDERS = {os.path.realpath(folder) for folder in ("/lib", "/usr/lib", "/usr/local/lib")}
 _LIBRARY_FOLDERS |= {"/usr/local/nvidia/lib", "/usr/local/nvidia/lib64", "/usr/local/cuda/lib64"}
 
@@ -66,7 +66,7 @@ class VariableFindings:
 
 
 def unaltered_files(distribution: Distribution) -> Iterator[str]:
-    """Yield the ``.pth`` files of a distribution that are as its RECORD lists them; an editable install has such a file."""
+    """Yield the ``.pth`` files of a distribution that are as its RECORD lists them, as an editable install has one."""
     for file in files_of(distribution):
         if file.suffix == ".pth" and file.hash is not None and file.hash.mode == "sha256":
             path = os.path.join(os.path.realpath(folder_of(distribution)), str(file))
@@ -81,9 +81,10 @@ def files(
 ) -> StartupFindings:
     """Return the files that run at each start of Python, or that add to the path, and that no expected package lists.
 
-    ``own_folders`` are the interpreter's own folders of packages, ``listed_files`` the ``.pth`` files that expected packages list.
-    These files are flagged and do not refuse a launch: ``added_files``, which added packages list, the file of the tool that made
-    the environment, and files in ``base_folders``, the folders of the image's base, whose digest is pinned.
+    ``own_folders`` are the interpreter's own folders of packages, ``listed_files`` the ``.pth`` files that expected
+    packages list. These files are flagged and do not refuse a launch: ``added_files``, which added packages list, the
+    file of the tool that made the environment, and files in ``base_folders``, the folders of the image's base, whose
+    digest is pinned.
     """
     findings = StartupFindings()
     folders = own_folders | base_folders
@@ -120,7 +121,8 @@ def files(
 def variables(environment: Mapping[str, str], python_folders: set[str]) -> VariableFindings:
     """Return the findings on the variables of Python and of the dynamic linker.
 
-    PYTHONPATH may name ``python_folders``, and LD_LIBRARY_PATH the folders in which the dynamic linker looks by default.
+    PYTHONPATH may name ``python_folders``, and LD_LIBRARY_PATH the folders in which the dynamic linker looks by
+    default.
     """
     recorded: dict[str, str] = {}
     findings = StartupFindings()

@@ -23,11 +23,13 @@ _LAUNCH_BYTES, _RANK_BYTES, _TOKEN_BYTES, _ROW_TOKEN_BYTES, _RESULT_BYTES = 40_0
 def run(request: Request, paths: Paths, show: Callable[[str], None], published: Callable[[str], None]) -> None:
     """Run one request to its end.
 
-    ``show`` prints one line of progress. ``published`` is called with the path of the result, however the attempt ended.
-    Raises ``DoesNotFit``, ``InputError`` or ``Unsupported`` for a wrong request or file; nothing is published unless a launch had
-    ended before. Raises ``LaunchFailed`` after a failed launch; its result is published as failed. Raises ``Interrupted`` for a
-    signal; what was measured is published as interrupted. Raises ``PublishFailed`` where the folder of results does not take the
-    result; ``published`` is then called with the path of a copy in the folder for temporary files.
+    ``show`` prints one line of progress. ``published`` is called with the path of the result, however the attempt
+    ended.
+    Raises ``DoesNotFit``, ``InputError`` or ``Unsupported`` for a wrong request or file; nothing is published unless a
+    launch had ended before. Raises ``LaunchFailed`` after a failed launch; its result is published as failed. Raises
+    ``Interrupted`` for a signal; what was measured is published as interrupted. Raises ``PublishFailed`` where the
+    folder of results does not take the result; ``published`` is then called with the path of a copy in the folder for
+    temporary files.
     """
     device = devices.load(request.stack.device)
     hosts = hostfile.read(paths.hostfile, request.devices) if paths.hostfile else [hostfile.this_host(request.devices)]

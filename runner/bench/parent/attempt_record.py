@@ -1,4 +1,4 @@
-"""What an attempt has measured so far: kept on disk while the attempt runs, and published as a result when the attempt ends."""
+"""What an attempt has measured: kept on disk while the attempt runs, and published as a result at its end."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ class Paths(NamedTuple):
 class AttemptRecord:
     """One attempt at a request, with everything that its result will say.
 
-    ``hosts`` are the hosts of its ranks, ``checked`` is what the checks before it found, and ``manner`` is how the folder of results
-    takes files. ``show`` prints a line of progress; ``published`` is called with the path of the result.
+    ``hosts`` are the hosts of its ranks, ``checked`` is what the checks before it found, and ``manner`` is how the
+    folder of results takes files. ``show`` prints a line of progress; ``published`` is called with the path of the
+    result.
     """
 
     def __init__(
@@ -71,7 +72,10 @@ class AttemptRecord:
             self._open_journal()
 
     def keep(self, launch: records.Launch) -> None:
-        """Add the record of a launch that ended; a complete one also goes to disk, so that a kill does not lose the launch."""
+        """Add the record of a launch that ended.
+
+        The record of a complete launch also goes to disk, so that a kill does not lose the launch.
+        """
         masked: records.Launch = mask_json(launch)
         self.launches.append(masked)
         if launch["status"] == "complete":
@@ -79,7 +83,10 @@ class AttemptRecord:
             self._add_to_journal(masked)
 
     def _open_journal(self) -> None:
-        """Make the journal, if there is none yet. Where that fails the launches are in memory only, and are published at the end."""
+        """Make the journal, if there is none yet.
+
+        Where that fails the launches are in memory only, and are published at the end.
+        """
         if self._journal is not None:
             return
         head = {key: value for key, value in self._body("interrupted").items() if key != "launches"}
@@ -116,7 +123,8 @@ class AttemptRecord:
             "started_utc": f"{self._started:%Y-%m-%dT%H:%M:%SZ}",
             "ended_utc": f"{ended:%Y-%m-%dT%H:%M:%SZ}",
             "duration_s": duration_s,
-            # The wall clock against the monotonic clock: the difference shows a wall clock that was set during the attempt.
+            # The wall clock against the monotonic clock: the difference shows a wall clock that was set during the
+            # attempt.
             "clock_drift_s": (ended - self._started).total_seconds() - duration_s,
         }
         if self._manner != publish.USUAL:
@@ -124,7 +132,10 @@ class AttemptRecord:
         return attempt
 
     def _body(self, status: records.AttemptStatus) -> records.JsonObject:
-        """Return the result without its outputs and its seal. The request is unchanged, since its id is a hash of its content."""
+        """Return the result without its outputs and its seal.
+
+        The request is unchanged, since its id is a hash of its content.
+        """
         return {
             "kind": "result",
             "schema": results.SCHEMA,
@@ -135,7 +146,10 @@ class AttemptRecord:
         }
 
     def end(self, discard: bool = True) -> None:
-        """Close the journal and the rows. ``discard`` also removes them: the result is published, or nothing was measured."""
+        """Close the journal and the rows.
+
+        ``discard`` also removes them: the result is published, or nothing was measured.
+        """
         if self._journal is not None:
             self._journal.close(discard)
         if self.rows is not None:
@@ -146,8 +160,9 @@ class AttemptRecord:
                 os.rmdir(folder)
 
     def publish(self, status: records.AttemptStatus) -> str:
-        """Publish the rows, then the result that names them; return the result's path. Signals wait until both are kept.
+        """Publish the rows, then the result that names them; return the result's path.
 
+        Signals wait until both are kept.
         Raises ``PublishFailed`` where the folder does not take them. The message then says where they are kept instead.
         """
         with signals.held_back():
@@ -180,7 +195,7 @@ class AttemptRecord:
         raise PublishFailed(f"{refusal} The measurement has ended and is kept: {kept}.")
 
     def _keep_elsewhere(self, content: bytes, rows: bytes) -> str:
-        """Keep a result that its folder did not take among the temporary files, or on standard output; return in words where."""
+        """Keep a result among the temporary files, or print it on standard output; return in words where it is kept."""
         try:
             folder = tempfile.mkdtemp(prefix="bloomz-bench-result-")
             path = os.path.join(folder, f"{self.id}.json")

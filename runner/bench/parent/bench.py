@@ -76,7 +76,7 @@ def _requests(named: Sequence[str], listed_in: str | None) -> list[Request]:
 
 
 def _publish_killed_attempts(folder: str) -> None:
-    """Publish what killed runs had measured, and print each such file; print an error for a file that cannot be published."""
+    """Publish what killed runs had measured; print the path of each, or the error of one that cannot be published."""
     for left in unfinished.take_up(folder):
         line = str(left) if isinstance(left, KitError) else f"{left.path} holds what a run measured that was cut off"
         print(f"runner: {printable(line)}", file=sys.stderr, flush=True)
@@ -94,10 +94,11 @@ def _published(with_frames: bool, add_to_message: Callable[[str], None], path: s
 
 @contextlib.contextmanager
 def _termination_message(path: str | None) -> Iterator[Callable[[str], None]]:
-    """Yield a function that takes the path of each result. At the block's end write to ``path`` a summary of all results.
+    """Yield a function that takes the path of each result, and write a summary of all results to ``path`` at the end.
 
     The summary also has the error that ended the block. Without a ``path`` nothing is written.
-    Raises ``PublishFailed`` before the block if ``path`` cannot be written. After the block such an error is only printed.
+    Raises ``PublishFailed`` before the block if ``path`` cannot be written. After the block such an error is only
+    printed.
     """
     summaries: list[termination.Summary] = []
 

@@ -24,8 +24,8 @@ _LOG_LINE_CHARACTERS = 300
 def run(attempt: AttemptRecord, index: int, device: ModuleType, show: Callable[[str], None]) -> None:
     """Run the launch with this index and keep its record in ``attempt``, however the launch ends.
 
-    Raises the error that the launch ended with: a rank's own ``KitError``, ``LaunchFailed`` where the launcher or a check failed, or
-    ``KeyboardInterrupt``.
+    Raises the error that the launch ended with: a rank's own ``KitError``, ``LaunchFailed`` where the launcher or a
+    check failed, or ``KeyboardInterrupt``.
     """
     request, hosts = attempt.request, attempt.hosts
     engine = engines.load(request.engine)
@@ -41,8 +41,8 @@ def run(attempt: AttemptRecord, index: int, device: ModuleType, show: Callable[[
         "runnable_before": host.runnable_threads(),
     }
     with scratch.folder() as folder, launch_process.lifeline(hosts[0].address, request.devices) as lifeline:
-        # DeepSpeed's launcher sets LOCAL_SIZE to the same number for its ranks. On a CPU DeepSpeed counts devices by this variable, or
-        # else by the program numactl, which a host may lack.
+        # DeepSpeed's launcher sets LOCAL_SIZE to the same number for its ranks. On a CPU DeepSpeed counts devices by
+        # this variable, or else by the program numactl, which a host may lack.
         launch_wide = {
             **launch_variables.for_every_host(device_variables, offline),
             "LOCAL_SIZE": str(ranks_per_host),
@@ -79,7 +79,10 @@ def _show_replaced_variables(device_variables: dict[str, str], show: Callable[[s
 
 
 def _rank_arguments(attempt: AttemptRecord, index: int, folder: str, packed: str, lifeline: str) -> list[str]:
-    """Return the arguments of every rank. Only ranks of the first launch write completions; later launches repeat them to be timed."""
+    """Return the arguments of every rank.
+
+    Only ranks of the first launch write completions; later launches repeat them to be timed.
+    """
     arguments = ["--packed", packed, "--out", folder, "--lifeline", lifeline]
     if attempt.paths.model_dir is not None:
         arguments += ["--model-dir", os.path.abspath(attempt.paths.model_dir)]
@@ -92,7 +95,7 @@ def _rank_arguments(attempt: AttemptRecord, index: int, folder: str, packed: str
 
 
 def _recorded_command(command: Sequence[str], folder: str, packed: str) -> list[str]:
-    """Return a command as the record keeps it: without the packed request, and without this host's paths to Python and to scratch."""
+    """Return a command as the record keeps it: without the packed request, and without paths of this host."""
     replacements = {sys.executable: os.path.basename(sys.executable), packed: "PACKED"}
     return [replacements.get(word, word.replace(folder, "SCRATCH")) for word in command]
 
@@ -117,7 +120,8 @@ def _complete(
             }
         checks.refuse_failed(launch)
     except Exception as problem:
-        # What was measured stays in the record. A launch that could not be judged is failed, so that no comparison takes it.
+        # What was measured stays in the record. A launch that could not be judged is failed, so that no comparison
+        # takes it.
         launch["status"] = "failed"
         launch["error"] = str(problem) or type(problem).__name__
         launch["log"] = exited.log

@@ -25,7 +25,8 @@ LINE_CHARACTERS = 10_000
 _HOST_PREFIX = re.compile(r"^[\w.-]+: (?=@bench)")
 # pdsh prints this line for a host whose command failed, and goes on waiting for the other hosts.
 _LOST_HOST = re.compile(r"pdsh@[\w.-]+: [\w.-]+: ssh exited with exit code [1-9]")
-# Connections of strangers that the lifeline's queue has room for beside the ranks': whoever reaches this host reaches its port.
+# Connections of strangers that the lifeline's queue has room for beside the ranks': whoever reaches this host reaches
+# its port.
 STRANGERS = 100
 # How long a launcher may take to notice that its ranks have ended.
 _TERMINATION_S = 10
@@ -41,8 +42,8 @@ class LauncherExit(NamedTuple):
 def run(command: Sequence[str], variables: Mapping[str, str], show: Callable[[str], None]) -> LauncherExit:
     """Run a launch to its end. ``show`` gets each line of progress.
 
-    A rank's error, or a host that is lost, ends the launch at once. When an exception such as ``KeyboardInterrupt`` passes through,
-    the launcher is ended before the exception goes on.
+    A rank's error, or a host that is lost, ends the launch at once. When an exception such as ``KeyboardInterrupt``
+    passes through, the launcher is ended before the exception goes on.
     Raises ``LaunchFailed`` where the launcher cannot be started.
     """
     log: deque[str] = deque(maxlen=LOG_LINES)
@@ -81,7 +82,7 @@ def run(command: Sequence[str], variables: Mapping[str, str], show: Callable[[st
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End a launcher that still runs, with its whole process group: by SIGTERM, and by SIGKILL if it does not end of that."""
+    """End a launcher that still runs, with its whole process group: by SIGTERM, and after a while by SIGKILL."""
     if process.poll() is None:
         for number, wait_s in ((signal.SIGTERM, _TERMINATION_S), (signal.SIGKILL, None)):
             with contextlib.suppress(ProcessLookupError):
@@ -95,10 +96,11 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 @contextlib.contextmanager
 def lifeline(address: str, ranks: int) -> Iterator[str]:
-    """Yield an ``ADDRESS:PORT`` of this host. Each rank connects to it; the connections end when the block, or this process, ends.
+    """Yield an ``ADDRESS:PORT`` of this host, to which each rank connects.
 
-    accept() is never called: a connection in the queue of the listening socket is established, and the kernel resets it when the socket
-    closes. Other hosts may connect by IPv4 or by IPv6.
+    The connections end when the block, or this process, ends.
+    accept() is never called: a connection in the queue of the listening socket is established, and the kernel resets it
+    when the socket closes. Other hosts may connect by IPv4 or by IPv6.
     """
     dual_stack = address != LOOPBACK and socket.has_dualstack_ipv6()
     endpoint = (LOOPBACK if address == LOOPBACK else "", 0)

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import Mapping
 
-# Variables that say of a process which rank it is, of how many ranks and where. Schedulers, MPI and launchers set them for the process
-# that they start, which is bench. DeepSpeed, torch and torchrun's own options (PET_) would take them for a rank's.
+# Variables that say of a process which rank it is, of how many ranks and where. Schedulers, MPI and launchers set them
+# for the process that they start, which is bench. DeepSpeed, torch and torchrun's own options (PET_) would take them
+# for a rank's.
 _OF_ANOTHER_LAUNCH = re.compile(
     r"RANK|WORLD_SIZE|NODE_RANK|MASTER_(ADDR|PORT)|(LOCAL|GROUP|ROLE|CROSS)_(RANK|SIZE|WORLD_SIZE|NAME)|LOCAL_PROCESS_INDEX"
     r"|(TORCHELASTIC|PET|OMPI|PMI|PMIX|PRTE|MPI|MV2|MPICH|HYDI|HYDRA|SLURM|SLURMD|PALS|ALPS|FLUX|JSM)_.*|DS_ENV_FILE"
@@ -37,9 +38,9 @@ def left_out() -> list[str]:
 def for_this_host(folder: str, launch_variables: Mapping[str, str]) -> dict[str, str]:
     """Return all variables of a launch's processes on this host.
 
-    They are this process's own variables, ``launch_variables``, and ``folder`` as the place for temporary files: torchrun, inductor
-    and ``datasets`` leave files where TMPDIR and their caches point. Variables of another launch are left out, since the request
-    alone says how many ranks there are.
+    They are this process's own variables, ``launch_variables``, and ``folder`` as the place for temporary files:
+    torchrun, inductor and ``datasets`` leave files where TMPDIR and their caches point. Variables of another launch are
+    left out, since the request alone says how many ranks there are.
     """
     root = str(Path(__file__).resolve().parents[3])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])

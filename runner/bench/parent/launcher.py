@@ -1,4 +1,4 @@
-"""Build the command that starts the ranks of one launch: with the stack's launcher, as the published scripts call it."""
+"""Build the command that starts the ranks of one launch, with the launchers and flags of the published scripts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from runner.contract.errors import LaunchFailed, Unsupported
 # The module that a launcher starts as each rank. Its name is text here: the parent imports no module of the ranks.
 WORKER = "runner.bench.rank.worker"
 
-# Without --hostfile DeepSpeed reads this file where it exists, and starts ranks over ssh. Source: deepspeed/launcher/runner.py.
+# Without --hostfile DeepSpeed reads this file where it exists, and starts ranks over ssh.
+# Source: deepspeed/launcher/runner.py.
 DEEPSPEED_HOSTFILE = "/job/hostfile"
 # With a hostfile DeepSpeed sets the variables of this file on every host, and no result would record them.
 DEEPSPEED_VARIABLES = ".deepspeed_env"
@@ -47,7 +48,7 @@ def deepspeed_gpus(devices: int, port: int, arguments: Sequence[str]) -> list[st
 
 
 def _no_hostfile() -> list[str]:
-    """Return the option that keeps DeepSpeed on this host; no option where the default hostfile does not exist, as published."""
+    """Return the option that keeps DeepSpeed on this host; none, as published, where no default hostfile exists."""
     return ["--hostfile", os.devnull] if os.path.exists(DEEPSPEED_HOSTFILE) else []
 
 
@@ -64,7 +65,7 @@ def python(devices: int, port: int, arguments: Sequence[str]) -> list[str]:
 
 
 class Launcher(NamedTuple):
-    """A way to start ranks on one host: the function of devices, port and arguments that builds the command, and its package."""
+    """A way to start ranks on one host: the function that builds the command, and the package that it needs."""
 
     command: Callable[[int, int, Sequence[str]], list[str]]
     package: str
@@ -81,9 +82,9 @@ LAUNCHERS = {
 def check(launcher: str, several_hosts: bool = False) -> None:
     """Check that a launcher can start ranks here. Nothing is imported.
 
-    Raises ``LaunchFailed`` where the launcher's package, or a program that reaches other hosts, is not installed. Raises
-    ``Unsupported`` for several hosts and a launcher that starts ranks on its own host only, as gaudi_spawn.py does, and where
-    DeepSpeed would set variables on every host.
+    Raises ``LaunchFailed`` where the launcher's package, or a program that reaches other hosts, is not installed.
+    Raises ``Unsupported`` for several hosts and a launcher that starts ranks on its own host only, as gaudi_spawn.py
+    does, and where DeepSpeed would set variables on every host.
     """
     if several_hosts and launcher != "deepspeed":
         raise Unsupported(

@@ -1,6 +1,7 @@
 """The rows that ranks complete of a dataset: a file that rank 0 appends to, and that the parent holds open.
 
-A process that removes or replaces the file, or its folder, takes only the file's name away: the parent still has the open file.
+A process that removes or replaces the file, or its folder, takes only the file's name away: the parent still has the
+open file.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ class Rows:
     def publish(self) -> str | None:
         """Publish the rows; return the name of the file that holds them, None where there are no rows.
 
-        On a disk without room for a second copy, the file that the ranks wrote gets the published name. In a folder that takes no
-        new name, the file keeps its own name. Raises ``PublishFailed`` where neither file can hold the rows.
+        On a disk without room for a second copy, the file that the ranks wrote gets the published name. In a folder
+        that takes no new name, the file keeps its own name. Raises ``PublishFailed`` where neither file can hold the
+        rows.
         """
         rows = self.read()
         if not rows:

@@ -34,7 +34,7 @@ def folder() -> Iterator[str]:
 
 
 def check_room(path: str, size_bytes: int) -> None:
-    """Raise ``PublishFailed`` unless a folder for temporary files takes the ``size_bytes`` bytes that a launch leaves there."""
+    """Raise ``PublishFailed`` unless a folder for temporary files takes the bytes that a launch leaves there."""
     try:
         with open(os.path.join(path, "room"), "wb") as file:
             file.write(os.urandom(size_bytes))

@@ -1,4 +1,4 @@
-"""The verb ``frames``: print results that lie in a folder as checksummed lines, so that a log carries them off a volume."""
+"""The verb ``frames``: print the results of a folder as checksummed lines, so that a log carries them off a volume."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Print the frames of all results that can be read and return 0.
 
-    Where a file or folder cannot be read, all other results are printed first. Then one error is raised and the others are printed: a
-    ``DamagedResult`` if there is one, since a folder that cannot be read may hold any number of results.
+    Where a file or folder cannot be read, all other results are printed first. Then one error is raised and the others
+    are printed: a ``DamagedResult`` if there is one, since a folder that cannot be read may hold any number of results.
     """
     options = parser().parse_args(arguments)
     if options.since and not _TIME.fullmatch(options.since):

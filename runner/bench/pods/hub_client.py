@@ -41,7 +41,10 @@ _T = TypeVar("_T")
 
 
 class HubModel(NamedTuple):
-    """A model at the hub: its repository at a pinned revision. ``files`` maps names of weight files to their locked sha256."""
+    """A model at the hub: its repository at a pinned revision.
+
+    ``files`` maps names of weight files to their locked sha256.
+    """
 
     name: str
     repository: str
@@ -68,9 +71,10 @@ class HubFile(NamedTuple):
 def list_files(model: HubModel, token: str | None) -> list[HubFile]:
     """Return the files that a run needs, sorted by name, from the hub.
 
-    They are the pinned weights; without pins the safetensors, and without safetensors the pickles; and the files beside them. A name
-    must be a plain name in the repository's own folder, so that no other text of the hub becomes a path.
-    Raises ``InputError`` where a pinned file, or any weights, are missing at the hub; raises ``Unreachable`` where the hub fails.
+    They are the pinned weights; without pins the safetensors, and without safetensors the pickles; and the files beside
+    them. A name must be a plain name in the repository's own folder, so that no other text of the hub becomes a path.
+    Raises ``InputError`` where a pinned file, or any weights, are missing at the hub; raises ``Unreachable`` where the
+    hub fails.
     """
     return translated(model, lambda: _list_files(model, token))
 
@@ -99,7 +103,10 @@ def _list_files(model: HubModel, token: str | None) -> list[HubFile]:
 
 
 def described(entry: RepoSibling) -> HubFile:
-    """Return the client's entry of a file as a ``HubFile``. Raises ``Unreachable`` where the hub left out the size or the hash."""
+    """Return the client's entry of a file as a ``HubFile``.
+
+    Raises ``Unreachable`` where the hub left out the size or the hash.
+    """
     # The client's classes of an entry and of a large file differ between its releases.
     large = entry.lfs
     sha256 = None if large is None else large["sha256"] if isinstance(large, dict) else large.sha256
@@ -112,9 +119,11 @@ def described(entry: RepoSibling) -> HubFile:
 
 
 def fetch(cache: str, model: HubModel, file: HubFile, token: str | None, show: Callable[[str], None]) -> None:
-    """Fetch one file into the hub cache and compare it with the hub's description. A file that differs is fetched once more.
+    """Fetch one file into the hub cache and compare the file with the hub's description.
 
-    Raises ``InputError`` for a file that differs twice, ``Unreachable`` where the hub fails, ``PublishFailed`` where the disk does.
+    A file that differs is fetched once more.
+    Raises ``InputError`` for a file that differs twice, ``Unreachable`` where the hub fails, ``PublishFailed`` where
+    the disk does.
     """
     translated(model, lambda: _fetch(cache, model, file, token, show))
 
@@ -163,8 +172,8 @@ def translated(model: HubModel, work: Callable[[], _T]) -> _T:
     """Return ``work()``. An exception of the hub's client becomes an error that says what to do.
 
     The client's classes differ between its releases, and are told apart by their names.
-    Raises ``InputError`` for what is not at the hub, ``Unreachable`` where another attempt may succeed, ``PublishFailed`` where this
-    host's disk fails.
+    Raises ``InputError`` for what is not at the hub, ``Unreachable`` where another attempt may succeed,
+    ``PublishFailed`` where this host's disk fails.
     """
     try:
         return work()

@@ -1,4 +1,4 @@
-"""The folder that ``prefetch`` fetches models into: the hub cache's own layout below ``hub/``, and a marker for each whole model."""
+"""The folder that models are fetched into: the hub cache below ``hub/``, with a marker for each whole model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from runner.bench.pods.hub_client import HubFile, HubModel
 from runner.contract import publish, strictjson
 from runner.contract.errors import DoesNotFit, InputError, PublishFailed
 
-# The name of a file that the client writes: each attempt to download has a name of its own, and no later attempt goes on with the file.
+# The name of a file that the client writes: each attempt to download has a name of its own, and no later attempt goes
+# on with the file.
 _HALF_WRITTEN = re.compile(r"\.[0-9a-f]{8}\.incomplete$")
 # A younger file may still be written by another pod.
 _ABANDONED_AFTER_S = 3600
@@ -32,7 +33,10 @@ def marker(folder: str, model: HubModel) -> str:
 
 
 def is_marked(folder: str, model: HubModel) -> bool:
-    """Return whether a model is whole in ``folder``. Raises ``InputError`` for a marker that is of another model, or damaged."""
+    """Return whether a model is whole in ``folder``.
+
+    Raises ``InputError`` for a marker that is of another model, or damaged.
+    """
     path = marker(folder, model)
     if not os.path.lexists(path):
         return False
@@ -67,7 +71,7 @@ def remove_abandoned(folder: str, model: HubModel) -> None:
 
 
 def refuse_too_small(folder: str, model: HubModel, files: Sequence[HubFile]) -> None:
-    """Raise ``DoesNotFit`` if the files of a model do not fit ``folder``, which is made if need be. Raises ``OSError``."""
+    """Make ``folder``, and raise ``DoesNotFit`` if the files of a model do not fit there. Raises ``OSError``."""
     os.makedirs(folder, exist_ok=True)
     present_bytes = sum(os.path.getsize(path) for path in _blobs(folder, model))
     needed_bytes = sum(file.size_bytes for file in files) - present_bytes
@@ -80,6 +84,6 @@ def refuse_too_small(folder: str, model: HubModel, files: Sequence[HubFile]) -> 
 
 
 def _blobs(folder: str, model: HubModel) -> list[str]:
-    """Return the paths of all files of a model, whole or half written: the hub cache keeps them by the names of their hashes."""
+    """Return the paths of all files of a model, whole or half written; the hub cache names each by its hash."""
     blobs = os.path.join(_repository_folder(folder, model), "blobs")
     return [os.path.join(blobs, name) for name in os.listdir(blobs)] if os.path.isdir(blobs) else []

@@ -1,7 +1,7 @@
-"""The verb ``prefetch``: fetch the weights of requests into a folder, whole and compared, or wait until another pod has done so.
+"""The verb ``prefetch``: fetch the weights of requests into a folder and compare them, or wait for another pod.
 
-All markers are written last, after every file of every model was compared. A launch that finds a marker then measures while no file is
-being written.
+All markers are written last, after every file of every model was compared. A launch that finds a marker then measures
+while no file is being written.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch, or wait for, the models of all requests and return 0. The hub is asked only for models that are not whole."""
+    """Fetch, or wait for, the models of all requests and return 0.
+
+    The hub is asked only for models that are not whole.
+    """
     options = parser().parse_args(arguments)
     requests = [read_request(path) for path in options.requests]
     models = {
@@ -92,8 +95,8 @@ def _wait(folder: str, models: Sequence[HubModel], timeout_s: float) -> None:
 def _fetch(folder: str, model: HubModel, token: str | None) -> list[HubFile]:
     """Fetch and compare one model's files, and return them.
 
-    Raises ``InputError`` for files that a run would refuse, ``DoesNotFit`` and ``PublishFailed`` for a folder that does not take them,
-    ``Unreachable`` where the hub fails.
+    Raises ``InputError`` for files that a run would refuse, ``DoesNotFit`` and ``PublishFailed`` for a folder that does
+    not take them, ``Unreachable`` where the hub fails.
     """
     files = hub_client.list_files(model, token)
     _refuse_unpinned_pickles(model, files)

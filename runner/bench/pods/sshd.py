@@ -1,7 +1,8 @@
-"""The verb ``sshd``: let the first host of a hostfile start ranks in this container, as its user and in its environment.
+"""The verb ``sshd``: let the first host of a hostfile start ranks in this container, with its user and environment.
 
-A container has no login and no init. sshd runs as the container's user, on a port that needs no privilege, and admits the run's keys
-only. sshd hands on the variables of this process: a rank that is started over ssh would otherwise lack those of the device plugin.
+A container has no login and no init. sshd runs as the container's user, on a port that needs no privilege, and admits
+the run's keys only. sshd hands on the variables of this process: a rank that is started over ssh would otherwise lack
+those of the device plugin.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """Replace this process by sshd. Raises ``InputError`` without keys, ``LaunchFailed`` where sshd cannot be started."""
+    """Replace this process by sshd.
+
+    Raises ``InputError`` without keys, ``LaunchFailed`` where sshd cannot be started.
+    """
     options = parser().parse_args(arguments)
     keys = os.path.join(options.keys, "authorized_keys")
     if not os.path.isfile(keys):
@@ -70,7 +74,7 @@ def _program(name: str) -> str:
 
 
 def configuration(port: int, keys: str, host_key: str, variables: Mapping[str, str]) -> str:
-    """Return the text of sshd_config: the run's keys and no password, no forwarding, and ``variables`` for every rank."""
+    """Return the text of sshd_config: keys and no password, no forwarding, and ``variables`` for every rank."""
     lines = [
         f"Port {port}",
         f"HostKey {host_key}",

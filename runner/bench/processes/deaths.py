@@ -1,7 +1,7 @@
 """Why a rank ended without a measurement: the last words that each rank leaves for the parent.
 
-When one rank dies, the other ranks lose their connection to it and die of that loss. The death of such a rank is an echo. An echo is
-never told while a cause is known.
+When one rank dies, the other ranks lose their connection to it and die of that loss. The death of such a rank is an
+echo. An echo is never told while a cause is known.
 """
 
 from __future__ import annotations
@@ -45,12 +45,13 @@ class Death:
 
 
 def of(error: BaseException, rank: int, at_s: float) -> Death:
-    """Return the last words of a rank that an unexpected exception ends; ``error`` is the last exception of its chain."""
+    """Return the last words of a rank that an unexpected exception ends, the last exception of its chain."""
     reason = launcher_log.without_packed(" ".join(str(error).split()))
     name = type(error).__name__
     named = f"{name}: {printable(reason, _REASON_CHARACTERS)}" if reason else f"{name} without a reason"
     message = f"Rank {rank} on {os.uname().nodename} ended with {named}{_places(error)}."
-    # torch raises RuntimeError, or a class below it, for a lost rank. OSError comes from a server, such as a hub, and is a cause.
+    # torch raises RuntimeError, or a class below it, for a lost rank. OSError comes from a server, such as a hub, and
+    # is a cause.
     echo = isinstance(error, RuntimeError) and launcher_log.is_echo(f"{name}: {error}")
     return Death(rank, LaunchFailed.exit_code, message, echo, at_s)
 
@@ -111,7 +112,7 @@ def silent_ranks(deaths: Sequence[Death], ranks: int, status: int) -> str | None
 
 
 def signal_phrase(status: int) -> str:
-    """Return in words the signal that a rank died of, empty where there was none; launchers hand it on as -9, 137 or 247."""
+    """Return in words the signal that a rank died of, empty without one; launchers report it as -9, 137 or 247."""
     for number in _FATAL_SIGNALS:
         if status in (-number, 128 + number, 256 - number):
             hint = ", perhaps since memory ran out" if number == signal.SIGKILL else ""

@@ -24,13 +24,14 @@ class Host(NamedTuple):
 
 
 class Hostfile(NamedTuple):
-    """A hostfile as a launcher gets it: the path of the file, and the address of its first host, on which rank 0 runs."""
+    """A hostfile for a launcher: the path of the file, and the address of its first host, on which rank 0 runs."""
 
     path: str
     first_address: str
 
 
-# A name as RFC 1123 and container networks write it. It begins with a letter or digit, so that no program takes it for an option.
+# A name as RFC 1123 and container networks write it. It begins with a letter or digit, so that no program takes it for
+# an option.
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?", re.ASCII)
 # OpenMPI's second number is the most ranks that OpenMPI starts there when it is asked for more than there are slots.
 _LINE = re.compile(r"(\S+)\s+slots=([1-9][0-9]{0,5})(?:\s+max[_-]slots=([1-9][0-9]{0,5}))?", re.ASCII)
@@ -75,8 +76,8 @@ def parse(path: str) -> list[Host]:
     """Return the hosts of a hostfile in order: a line ``ADDRESS slots=N`` each. A comment begins with #.
 
     OpenMPI's ``max_slots=M`` may follow. An IPv6 address may stand in brackets.
-    Raises ``InputError`` for a file that cannot be read, and for any other line; the message names the program that writes such lines,
-    where the program is known.
+    Raises ``InputError`` for a file that cannot be read, and for any other line; the message names the program that
+    writes such lines, where the program is known.
     """
     hosts: list[Host] = []
     for number, line in enumerate(_text(path).splitlines(), 1):
@@ -96,7 +97,10 @@ def parse(path: str) -> list[Host]:
 
 
 def _text(path: str) -> str:
-    """Return the text of a hostfile. Raises ``InputError`` for a file that cannot be read, or that is not text in UTF-8."""
+    """Return the text of a hostfile.
+
+    Raises ``InputError`` for a file that cannot be read, or that is not text in UTF-8.
+    """
     content = files.read_bytes(path, MAX_BYTES, InputError, "Check the hostfile.")
     # Latin letters in UTF-16 have a zero byte each, with or without a mark at the text's begin.
     encoding = next(

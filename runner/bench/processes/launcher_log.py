@@ -50,9 +50,9 @@ def is_echo(text: str) -> bool:
 def telling(log: Sequence[str]) -> list[str]:
     """Return the lines of a launcher's log that say what went wrong.
 
-    That is the exception that ended the first rank: the last exception of its chain. An exception that another process's end caused,
-    or that the launcher raised, is returned only where there is no other. Without an exception the last lines are returned, without
-    the lines that launchers print on themselves.
+    That is the exception that ended the first rank: the last exception of its chain. An exception that another
+    process's end caused, or that the launcher raised, is returned only where there is no other. Without an exception
+    the last lines are returned, without the lines that launchers print on themselves.
     """
     raised = [line for line in _exception_lines(log) if not _LAUNCHER_EXCEPTION.search(line)]
     causes = [line for line in raised if not is_echo(line)] or raised

@@ -10,14 +10,18 @@ from runner.contract import strictjson
 from runner.contract.errors import LaunchFailed
 from runner.contract.records import JsonObject
 
-# The parent shows the text behind this mark as progress. The parent keeps every other line of a rank's output for the case of a failure.
+# The parent shows the text behind this mark as progress. The parent keeps every other line of a rank's output for the
+# case of a failure.
 PROGRESS = "@bench "
 # A rank on another host prints its last words, as JSON, behind this mark.
 ERROR = "@bench-error "
 
 
 class RankInput(TypedDict):
-    """What every rank of a launch gets from the parent: a rank on another host shares neither a file nor variables with the parent."""
+    """What every rank of a launch gets from the parent in its command.
+
+    A rank on another host shares neither a file nor variables with the parent.
+    """
 
     request: JsonObject
     # Name to value of the launch's variables.
@@ -39,7 +43,7 @@ class LastWords(_LastWords, total=False):
 
 
 def pack(value: RankInput) -> str:
-    """Return a JSON value as one word of letters, digits, - and =, which every shell and launcher hands on unchanged."""
+    """Return a JSON value as one word of letters, digits, -, _ and =, which shells and launchers hand on unchanged."""
     return base64.urlsafe_b64encode(zlib.compress(strictjson.canonical(value))).decode()
 
 

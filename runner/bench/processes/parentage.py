@@ -1,7 +1,7 @@
-"""Let the kernel end a process when the process that started it ends, even where the process can run no Python code any more.
+"""Let the kernel end a process when the process that started it ends, even where no Python code can run any more.
 
-A thread that watches a connection needs the interpreter's lock, and a call into a library may hold the lock for ever: a rank that was
-blocked on a FIFO outlived its parent by 40 minutes. The kernel ends a process without the lock.
+A thread that watches a connection needs the interpreter's lock, and a call into a library may hold the lock for ever: a
+rank that was blocked on a FIFO outlived its parent by 40 minutes. The kernel ends a process without the lock.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _F_SETSIG = 10
 
 
 def tie(parent: int) -> Callable[[], None]:
-    """Return a ``preexec_fn`` for ``Popen``: the kernel then sends SIGKILL to the child when the process ``parent`` ends.
+    """Return a ``preexec_fn`` for ``Popen``, by which the kernel sends SIGKILL to the child when ``parent`` ends.
 
-    The function also gives SIGTERM its default action in the child, whatever action this process has: this process ends its launchers
-    by SIGTERM.
+    The function also gives SIGTERM its default action in the child, whatever action this process has: this process ends
+    its launchers by SIGTERM.
     """
     ask_kernel = _kernel_request()
 
@@ -39,7 +39,7 @@ def tie(parent: int) -> Callable[[], None]:
 
 
 def end_with_parent() -> None:
-    """Ask the kernel for SIGKILL when the process that started this one ends: the launcher, which itself ends with bench."""
+    """Ask the kernel for SIGKILL when the process that started this one ends: a launcher, which ends with bench."""
     parent = os.getppid()
     _kernel_request()()
     if os.getppid() != parent:
@@ -47,8 +47,9 @@ def end_with_parent() -> None:
 
 
 def end_with(connection: socket.socket) -> None:
-    """Ask the kernel for SIGKILL when the connection ends. The peer never sends anything, so that every event is the end.
+    """Ask the kernel for SIGKILL when the connection ends.
 
+    The peer never sends anything, so that every event is the end of the connection.
     On a kernel without such signals the call does nothing.
     """
     with contextlib.suppress(OSError):

@@ -7,24 +7,29 @@ from runner.bench.parent.checks.outcome import FLAG, REFUSE, not_made, within
 from runner.contract.records import Check, Launch
 
 CLOCK_DRIFT_S = 1.0
-# The work that may be left when the clock has stopped, as a fraction of the window and in seconds: the error that a timer may have.
+# The work that may be left when the clock has stopped, as a fraction of the window and in seconds: the error that a
+# timer may have.
 RESIDUAL, RESIDUAL_S = 0.01, 50e-6
-# The fraction of a forward pass that queueing may take. If it took all, leaving a synchronisation out would change nothing.
+# The fraction of a forward pass that queueing may take. If it took all, leaving a synchronisation out would change
+# nothing.
 QUEUED = 0.90
 # The fraction by which the device's clock may differ from the host's.
 DEVICE_CLOCK = 0.05
 
 
 def clock_drift_s(launch: Launch) -> Check:
-    """The wall clock was not set during the launch. Evidence: the wall clock against the monotonic clock, in seconds."""
+    """The wall clock was not set during the launch.
+
+    Evidence: the wall clock against the monotonic clock, in seconds.
+    """
     return within("clock_drift_s", 0, CLOCK_DRIFT_S, abs(launch["clock"]["drift_s"]), REFUSE)
 
 
 def synchronised(launch: Launch) -> Check:
     """The device had finished its work when the clock stopped.
 
-    Evidence: how long a synchronisation takes right after the timed window. On Gaudi ``mark_step(sync=True)`` is no synchronisation of the
-    device. Source: docs.habana.ai, reference of ``mark_step``.
+    Evidence: how long a synchronisation takes right after the timed window. On Gaudi ``mark_step(sync=True)`` is no
+    synchronisation of the device. Source: docs.habana.ai, reference of ``mark_step``.
     """
     if "synchronised" in launch["cannot_tell"]:
         return not_made("synchronised", REFUSE, launch["cannot_tell"]["synchronised"])
@@ -36,8 +41,8 @@ def synchronised(launch: Launch) -> Check:
 def synchronisation_control(launch: Launch) -> Check:
     """A synchronisation makes a difference: the device works asynchronously, and its synchronisation waits.
 
-    Evidence: the time until a forward pass was queued, over the time until the pass was finished. Where both are the same,
-    ``synchronised`` proves nothing.
+    Evidence: the time until a forward pass was queued, over the time until the pass was finished. Where both are the
+    same, ``synchronised`` proves nothing.
     """
     name = "synchronisation_control"
     if name in launch["cannot_tell"]:

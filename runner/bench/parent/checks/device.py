@@ -10,7 +10,8 @@ from runner.bench.parent.checks.outcome import FLAG, REFUSE, equal, made, not_ma
 from runner.contract.records import Act, Check, Launch, Watched
 from runner.contract.request import Request
 
-# The fraction by which the memory of a loaded model may differ from its weights: allocators round, and buffers come on top.
+# The fraction by which the memory of a loaded model may differ from its weights: allocators round, and buffers come on
+# top.
 MEMORY_RISE = 0.10
 
 
@@ -33,7 +34,10 @@ def accelerator(request: Request, launch: Launch) -> Check:
 
 
 def parameters_on_device(request: Request, launch: Launch) -> Check:
-    """All parameters lie on the device. Evidence: the type of each parameter's torch device, ``meta`` for an empty one."""
+    """All parameters lie on the device.
+
+    Evidence: the type of each parameter's torch device, ``meta`` for an empty one.
+    """
     places = sorted({place for rank in launch["ranks"] for place in rank["parameters_on"]})
     return equal("parameters_on_device", [request.stack.device], places)
 
@@ -41,7 +45,8 @@ def parameters_on_device(request: Request, launch: Launch) -> Check:
 def driver(request: Request, launch: Launch) -> Check:
     """Every host's driver is of the stack's release; builds of one release count as the same.
 
-    Evidence: the driver's version by the vendor's program. The lock says which driver the vendor supports with the stack.
+    Evidence: the driver's version by the vendor's program. The lock says which driver the vendor supports with the
+    stack.
     """
     pinned, cannot_tell = request.stack.driver, launch["cannot_tell"]
     if "driver" in cannot_tell or pinned is None:
@@ -92,8 +97,9 @@ def operator_fallback(launch: Launch) -> Check:
 def compilations(launch: Launch) -> Check:
     """Nothing was compiled or captured in the timed window.
 
-    Evidence: the counts of compiled recipes, kernels and graphs before and after the window. Completing a dataset has no untimed calls,
-    as upstream has none: its first batch compiles, and so does a smaller last batch. There the check flags only.
+    Evidence: the counts of compiled recipes, kernels and graphs before and after the window. Completing a dataset has
+    no untimed calls, as upstream has none: its first batch compiles, and so does a smaller last batch. There the check
+    flags only.
     """
     act = FLAG if "dataset" in launch else REFUSE
     return _nothing_of("compilations", act, launch, lambda seen: [seen["compilations"]])
@@ -117,7 +123,10 @@ def exclusive_device(launch: Launch) -> Check:
 
 
 def throttling(launch: Launch) -> Check:
-    """Nothing held the device's clock down. Evidence: the reasons that the vendor's program tells around the timed window."""
+    """Nothing held the device's clock down.
+
+    Evidence: the reasons that the vendor's program tells around the timed window.
+    """
     return _nothing_of("throttling", FLAG, launch, lambda seen: [seen["throttle_reasons"]])
 
 

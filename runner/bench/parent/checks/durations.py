@@ -39,7 +39,8 @@ def clock_resolution(launch: Launch) -> Check:
 def first_call(launch: Launch, shared: bool) -> Check:
     """The first timed call took as long as the others: the untimed calls had warmed everything up.
 
-    Evidence: the first duration over the median. On a device that other work shares a slow call may have that cause, and is flagged.
+    Evidence: the first duration over the median. On a device that other work shares a slow call may have that cause,
+    and is flagged.
     """
     durations_s = launch["timed"]["iterations_s"]
     distance = abs(durations_s[0] / statistics.median(durations_s) - 1) if durations_s else None
@@ -81,8 +82,9 @@ def decode_growth(launch: Launch) -> Check:
 
 
 def median_growth(calls_s: Sequence[Sequence[float]]) -> float | None:
-    """Return the mean of the last quarter of the gaps between tokens over that of the first quarter, the median of all calls.
+    """Return how much the gaps between tokens grow within a call: the median of all calls.
 
+    The growth of a call is the mean of the last quarter of its gaps over the mean of the first quarter.
     Return None where no call has four gaps.
     """
     growths = []

@@ -25,9 +25,9 @@ def variables(rank: Rank) -> dict[str, str]:
 
 
 def weight_bytes(request: Request) -> list[int]:
-    """Return the sizes in bytes that a rank's weights may have: with the LM head cut, and with a head that is tied and whole.
+    """Return the sizes in bytes that a rank's weights may have, the smaller first.
 
-    On one device both are the same size.
+    One is with the LM head cut, the other with a head that is tied and whole. On one device both sizes are the same.
     """
     architecture, precision = request.model.architecture, request.workload.precision
     sizes = {architecture.weight_bytes_per_rank(precision, request.devices, head_cut) for head_cut in (True, False)}

@@ -1,4 +1,7 @@
-"""Checks of the host: what else it did before the launch and in the timed window. A count that the host does not keep is not judged."""
+"""Checks of the host: what else it did before the launch and in the timed window.
+
+A count that the host does not keep is not judged.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ def cpu_pressure(launch: Launch) -> Check:
 
 
 def throttled_periods(launch: Launch) -> Check:
-    """No quota stopped the ranks. Evidence: ``nr_throttled`` of the control groups. Source: the kernel's scheduler/sched-bwc."""
+    """No quota stopped the ranks.
+
+    Evidence: ``nr_throttled`` of the control groups. Source: the kernel's scheduler/sched-bwc.
+    """
     return _at_most("throttled_periods", 0, launch["host_noise"]["throttled_periods"])
 
 
@@ -36,7 +42,10 @@ def idle_before(launch: Launch) -> Check:
 
 
 def governor(environment: Environment) -> Check:
-    """The processor's clock is not lowered to save power. Evidence: the kernel's governor of core 0, at the attempt's start."""
+    """The processor's clock is not lowered to save power.
+
+    Evidence: the kernel's governor of core 0, at the attempt's start.
+    """
     name = environment["cpu"]["governor"]
     if name is None:
         return not_made("governor", FLAG, "this host does not tell it")
@@ -44,7 +53,10 @@ def governor(environment: Environment) -> Check:
 
 
 def major_faults(launch: Launch) -> Check:
-    """No page came from disk in the timed window. Evidence: each rank's count of major faults, before and after the window."""
+    """No page came from disk in the timed window.
+
+    Evidence: each rank's count of major faults, before and after the window.
+    """
     faults = evidence.largest(evidence.watched(rank)["major_faults"] for rank in launch["ranks"])
     return within("major_faults", 0, 0, faults, FLAG)
 

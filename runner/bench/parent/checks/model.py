@@ -9,7 +9,10 @@ from runner.contract.request import Request
 
 
 def precision(request: Request, launch: Launch) -> Check:
-    """Every floating-point parameter has the precision that was asked for. Evidence: the parameters' dtypes once loaded."""
+    """Every floating-point parameter has the precision that was asked for.
+
+    Evidence: the parameters' dtypes once loaded.
+    """
     return equal("precision", request.workload.precision, launch["conditions"]["precision"])
 
 
@@ -26,7 +29,8 @@ def parameter_bytes(request: Request, launch: Launch) -> Check:
 def kv_cache(launch: Launch) -> Check:
     """Keys and values were cached.
 
-    Evidence: each forward pass after the prompt was given one token of a row; for a dataset, the model's setting ``use_cache``.
+    Evidence: each forward pass after the prompt was given one token of a row; for a dataset, the model's setting
+    ``use_cache``.
     """
     return equal("kv_cache", True, launch["conditions"]["kv_cache"])
 
@@ -47,7 +51,8 @@ def ranks_agree(launch: Launch) -> Check:
 def weights(request: Request, launch: Launch) -> Check:
     """The weights are those that were asked for: made from the request's seed, or files with the locked sha256.
 
-    Evidence: what the ranks loaded. The files' hashes were compared before the launch, and the files are unchanged since.
+    Evidence: what the ranks loaded. The files' hashes were compared before the launch, and the files are unchanged
+    since.
     """
     loaded = launch["weights"]
     if request.weights.kind == "dummy":

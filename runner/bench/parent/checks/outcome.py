@@ -16,7 +16,7 @@ def equal(name: str, wanted: object, found: object, act: Act = REFUSE) -> Check:
 
 
 def within(name: str, least: float, most: float, found: float | None, act: Act) -> Check:
-    """Return the outcome of a check that passes if ``found`` lies between two limits; a limit itself passes, None fails."""
+    """Return the outcome of a check that passes if ``found`` is a limit or lies between the limits; None fails."""
     return made(name, act, found is not None and least <= found <= most, [least, most], found)
 
 

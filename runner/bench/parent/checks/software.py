@@ -44,7 +44,8 @@ def interpreter(environment: Environment) -> Check:
 def variables(request: Request, launch: Launch) -> Check:
     """Every rank has the launch's variables with the launch's values.
 
-    Evidence: the variables in each rank's own environment. A launcher over ssh, or a login shell, may drop or replace variables.
+    Evidence: the variables in each rank's own environment. A launcher over ssh, or a login shell, may drop or replace
+    variables.
     """
     wanted = _variables_of_ranks(launch["variables"], launch["ranks"], request.devices)
     reached = [{name: evidence.variables(rank).get(name) for name in launch["variables"]} for rank in launch["ranks"]]
@@ -56,8 +57,8 @@ def _variables_of_ranks(
 ) -> list[dict[str, str | None]]:
     """Return the variables that each of ``devices`` ranks must have.
 
-    They are the launch's variables. On another host than the first a variable that names devices or interfaces has the host's own
-    value, which must be the same for all ranks of the host.
+    They are the launch's variables. On another host than the first a variable that names devices or interfaces has the
+    host's own value, which must be the same for all ranks of the host.
     """
     variables_of_host: dict[str, dict[str, str]] = {}
     for rank in ranks:

@@ -42,7 +42,10 @@ def _as_expected(name: str, act: Act, sha256: str | None, rows: Sequence[Sequenc
 
 
 def calls_agree(launch: Launch) -> Check:
-    """All timed calls returned the same tokens, as greedy decoding does. Evidence: the sha256 of each call's output ids."""
+    """All timed calls returned the same tokens, as greedy decoding does.
+
+    Evidence: the sha256 of each call's output ids.
+    """
     return equal("calls_agree", 1, len(set(launch["tokens"]["outputs_sha256"])))
 
 
@@ -57,7 +60,10 @@ def logits_on_device(request: Request, launch: Launch) -> Check:
 
 
 def tokens_vary(request: Request, launch: Launch) -> Check:
-    """No row of the output repeats one token, as a broken model does. Evidence: the output ids; one token alone passes."""
+    """No row of the output repeats one token, as a broken model does.
+
+    Evidence: the output ids; one token alone passes.
+    """
     varied = (
         [len(set(row)) > 1 for row in launch["tokens"]["output_ids"]]
         if request.workload.output_tokens > 1
@@ -69,8 +75,10 @@ def tokens_vary(request: Request, launch: Launch) -> Check:
 def output_tokens(request: Request, launch: Launch) -> Check:
     """Every row of every timed call has as many tokens as were asked for. Evidence: the ids that came out, counted.
 
-    Where the protocol stops at the end of text, the longest row has at least one token, and at most as many as were asked for.
-    Sources: vllm-project/vllm#13333 (43 of 512 tokens generated); MLPerf's TEST06 and TEST09 hold the number of tokens too.
+    Where the protocol stops at the end of text, the longest row has at least one token, and at most as many as were
+    asked for.
+    Sources: vllm-project/vllm#13333 (43 of 512 tokens generated); MLPerf's TEST06 and TEST09 hold the number of tokens
+    too.
     """
     asked = request.workload.output_tokens
     counts = [count for call in launch["timed"]["output_tokens"] for count in call]
@@ -86,5 +94,8 @@ def forward_calls(request: Request, launch: Launch) -> Check:
 
 
 def rows(launch: Launch) -> Check:
-    """All rows of the dataset were completed. Evidence: the rows that were completed, against the rows that were read."""
+    """All rows of the dataset were completed.
+
+    Evidence: the rows that were completed, against the rows that were read.
+    """
     return equal("rows", launch["dataset"]["rows_total"], launch["dataset"]["rows"])
