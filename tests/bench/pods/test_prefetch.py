@@ -6,9 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from collections import namedtuple
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import pytest
 
@@ -16,7 +15,7 @@ from runner.bench.inputs import weights
 from runner.bench.pods import hub_client, model_cache, prefetch
 from runner.bench.pods.hub_client import HubFile, HubModel
 from runner.contract import strictjson
-from runner.contract.errors import DoesNotFit, InputError, KitError, PublishFailed, Unreachable
+from runner.contract.errors import InputError, PublishFailed, Unreachable
 from runner.contract.request import Model, Request, Weights
 from runner.contract.secrets import mask
 from tests.support import hub, samples
@@ -131,18 +130,6 @@ def test_an_attempt_keeps_the_whole_files_of_the_one_before(tmp_path: Path) -> N
     assert len(list(models.rglob(".complete-*"))) == 1
 
 
-def test_what_a_killed_attempt_left_half_is_removed_once_it_is_old(tmp_path: Path) -> None:
-    request, _ = asked(tmp_path)
-    blobs = tmp_path / "hub" / "models--bigscience--bloomz" / "blobs"
-    blobs.mkdir(parents=True)
-    for name in ("a.incomplete", "a.0123abcd.incomplete", "b.0123abcd.incomplete", "whole"):
-        (blobs / name).write_text("x")
-        if not name.startswith("b."):
-            os.utime(blobs / name, (1, 1))
-    model_cache.remove_abandoned(str(tmp_path), HubModel.of(request.model))
-    assert sorted(path.name for path in blobs.iterdir()) == ["a.incomplete", "b.0123abcd.incomplete", "whole"]
-
-
 @downloads
 def test_content_that_is_not_what_the_hub_says_is_fetched_again_and_then_refused(tmp_path: Path) -> None:
     _, path = asked(tmp_path)
@@ -208,23 +195,6 @@ def test_a_hub_that_is_not_there_is_worth_another_try(tmp_path: Path) -> None:
     assert "run the same command again" in done.stderr
 
 
-Room = namedtuple("Room", "f_bavail f_frsize")
-
-
-def test_a_volume_that_is_too_small_is_said_before_anything_is_fetched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    request, _ = asked(tmp_path)
-    files = [HubFile("model.safetensors", 5_000_000, "0" * 64, None)]
-    monkeypatch.setattr(os, "statvfs", lambda folder: Room(1, 4096))
-    with pytest.raises(DoesNotFit, match=r"needs 5,000,000 bytes more in .*, where 4,096 are free"):
-        model_cache.refuse_too_small(str(tmp_path / "models"), HubModel.of(request.model), files)
-    blobs = tmp_path / "models" / "hub" / "models--bigscience--bloomz" / "blobs"
-    blobs.mkdir(parents=True)
-    (blobs / "part.incomplete").write_bytes(b"x" * 4_999_000)
-    model_cache.refuse_too_small(str(tmp_path / "models"), HubModel.of(request.model), files)
-
-
 def test_waiting_ends_with_the_marker_or_with_the_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -240,15 +210,6 @@ def test_waiting_ends_with_the_marker_or_with_the_time(
     assert prefetch.main([*arguments, "--wait-s", "60"]) == 0
     assert "waiting at most 60 s" in capsys.readouterr().err
     assert prefetch.main(arguments) == 0
-
-
-def test_a_marker_that_another_pod_wrote_is_as_good(tmp_path: Path) -> None:
-    request, _ = asked(tmp_path)
-    model_cache.mark(str(tmp_path), HubModel.of(request.model), [])
-    model_cache.mark(str(tmp_path), HubModel.of(request.model), [])
-    (tmp_path / "file").write_text("")
-    with pytest.raises(PublishFailed):
-        model_cache.mark(str(tmp_path / "file"), HubModel.of(request.model), [])
 
 
 def test_dummy_weights_need_nothing(tmp_path: Path) -> None:
@@ -286,55 +247,6 @@ def test_a_time_to_wait_is_a_number_that_ends(tmp_path: Path, seconds: str, caps
     with pytest.raises(SystemExit):
         prefetch.main([path, "--models", str(tmp_path), "--wait-s", seconds])
     assert "--wait-s" in capsys.readouterr().err
-
-
-class Hub:
-    """Stands for the hub's client: a repository with the given names."""
-
-    names: list = []
-
-    def model_info(self, *arguments: object, **keywords: object) -> Any:
-        entry = namedtuple("entry", "rfilename size lfs blob_id")
-        return namedtuple("told", "siblings")([entry(name, 1, None, "0" * 40) for name in self.names])
-
-
-@pytest.mark.parametrize(
-    "names, pins, wanted",
-    [
-        (["../x.safetensors", "a/b.safetensors", "pytorch_model/../../x.bin"], [], None),
-        (
-            ["model.safetensors", "../config.json", "/etc/config.json", "config.json"],
-            [],
-            ["config.json", "model.safetensors"],
-        ),
-        (["model.safetensors", "zz.safetensors"], ["model.safetensors"], ["model.safetensors"]),
-        (["model.safetensors"], ["other.safetensors"], None),
-        (["model.safetensors", "pytorch_model.bin"], ["pytorch_model.bin"], ["pytorch_model.bin"]),
-        (
-            ["m.safetensors", "model.safetensors.index.json", "pytorch_model.bin.index.json"],
-            [],
-            ["m.safetensors", "model.safetensors.index.json"],
-        ),
-    ],
-)
-def test_names_that_the_hub_tells_are_plain_names_and_the_pinned_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], pins: list[str], wanted: list[str] | None
-) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", namedtuple("client", "HfApi")(Hub))
-    monkeypatch.setattr(Hub, "names", names)
-    request, _ = asked(tmp_path, files=dict.fromkeys(pins, "1" * 64))
-    if wanted is None:
-        with pytest.raises(InputError, match="has no weights that a run can read|has no other.safetensors at the hub"):
-            hub_client.list_files(HubModel.of(request.model), None)
-    else:
-        assert [file.name for file in hub_client.list_files(HubModel.of(request.model), None)] == wanted
-
-
-@pytest.mark.parametrize("missing", [{"size": None}, {"blob_id": None}])
-def test_a_file_of_which_the_hub_says_too_little_is_told(missing: dict[str, None]) -> None:
-    entry = {"rfilename": "model.safetensors", "size": 1, "lfs": None, "blob_id": "0" * 40, **missing}
-    with pytest.raises(Unreachable, match="does not say what model.safetensors must be"):
-        hub_client.described(namedtuple("entry", entry)(**entry))
 
 
 def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,24 +291,3 @@ def test_a_token_is_read_from_a_file_that_need_not_be_there(tmp_path: Path) -> N
     assert prefetch._token(str(tmp_path / "token")) == "hf_canary"
     assert prefetch._token(str(tmp_path / "none")) is None
     assert prefetch._token(None) is None
-
-
-@pytest.mark.parametrize("kind, error", [("RevisionNotFoundError", InputError), ("SomeNewError", Unreachable)])
-def test_errors_of_the_client_are_told_apart_by_what_can_be_done(kind: str, error: type[KitError]) -> None:
-    request = samples.request(
-        model=Model("bloomz", samples.TINY, NAME, REVISION, {}), weights=Weights("hub", None, None)
-    )
-
-    def fail() -> None:
-        raise type(kind, (Exception,), {})("because")
-
-    with pytest.raises(error, match="because"):
-        hub_client.translated(HubModel.of(request.model), fail)
-
-
-def test_a_full_volume_is_no_fault_of_the_hub() -> None:
-    def fail() -> None:
-        raise OSError(28, "No space left on device", "/models/x")
-
-    with pytest.raises(PublishFailed, match="/models/x cannot be written: No space left on device"):
-        hub_client.translated(HubModel("bloomz", NAME, REVISION, {}), fail)
