@@ -42,8 +42,8 @@ def test_noise_is_what_counters_differ_by(tmp_path: Path) -> None:
     before = host.noise_counters(str(tmp_path), str(tmp_path))
     assert before == host.NoiseCounters(cpu_stalled_us=1500000, throttled_periods=3, swapped_pages=7, oom_kills=2)
     after = host.NoiseCounters(cpu_stalled_us=2500000, throttled_periods=5, swapped_pages=7, oom_kills=None)
-    found = host.noise_between(before, after, elapsed_s=4.0)
-    assert found == {"cpu_pressure": 0.25, "throttled_periods": 2, "swapped_pages": 0, "oom_kills": None}
+    noise = host.noise_between(before, after, elapsed_s=4.0)
+    assert noise == {"cpu_pressure": 0.25, "throttled_periods": 2, "swapped_pages": 0, "oom_kills": None}
 
 
 def test_counters_that_a_host_has_not_are_none(tmp_path: Path) -> None:

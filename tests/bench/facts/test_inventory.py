@@ -83,8 +83,8 @@ def install_all(install: Install) -> Path:
 def test_a_stack_as_locked_has_nothing_to_tell(house: House) -> None:
     root, install = house
     install_all(install)
-    found = inventory.describe(stack(root), root)
-    assert found == {
+    record = inventory.describe(stack(root), root)
+    assert record == {
         "requirements": "requirements-tiny.txt",
         "compared": 3,
         "missing": {},
@@ -97,7 +97,7 @@ def test_a_stack_as_locked_has_nothing_to_tell(house: House) -> None:
         "interpreter": {},
         "variables": {},
     }
-    inventory.refuse_drift(found, stack(root))
+    inventory.refuse_drift(record, stack(root))
 
 
 def test_what_is_missing_changed_altered_or_added_is_named(house: House) -> None:
@@ -106,15 +106,15 @@ def test_what_is_missing_changed_altered_or_added_is_named(house: House) -> None
     altered = install("alpha", "1.1")
     altered.write_text("x = 2\n")
     install("foreign", "3")
-    found = inventory.describe(stack(root), root)
-    assert found["missing"] == {"beta-x": "2.0"}
-    assert found["changed"] == {"torch": ["2.0.1", "2.1.0"], "alpha": ["1.0", "1.1"]}
-    assert found["altered_files"] == ["alpha/__init__.py"]
-    assert found["added"] == {"foreign": "3"}
+    record = inventory.describe(stack(root), root)
+    assert record["missing"] == {"beta-x": "2.0"}
+    assert record["changed"] == {"torch": ["2.0.1", "2.1.0"], "alpha": ["1.0", "1.1"]}
+    assert record["altered_files"] == ["alpha/__init__.py"]
+    assert record["added"] == {"foreign": "3"}
     with pytest.raises(
         Unsupported, match="beta-x 2.0 is not here; alpha 1.0 is 1.1 here; torch 2.0.1 is 2.1.0 here. Run"
     ):
-        inventory.refuse_drift(found, stack(root))
+        inventory.refuse_drift(record, stack(root))
 
 
 def test_a_file_that_was_patched_or_lost_after_the_install_is_refused(house: House) -> None:
@@ -122,9 +122,9 @@ def test_a_file_that_was_patched_or_lost_after_the_install_is_refused(house: Hou
     path = install_all(install)
     for damage in (lambda: path.write_text("x = 2\n"), path.unlink):
         damage()
-        found = inventory.describe(stack(root), root)
+        record = inventory.describe(stack(root), root)
         with pytest.raises(Unsupported, match=r"Beta\.X/__init__\.py was changed or lost \(1 such files\)"):
-            inventory.refuse_drift(found, stack(root))
+            inventory.refuse_drift(record, stack(root))
 
 
 def test_what_the_kit_s_other_requirements_name_is_not_foreign(house: House) -> None:
@@ -151,8 +151,8 @@ def test_without_the_requirements_here_only_the_named_packages_are_held(
 ) -> None:
     root, install = house
     install("torch", "2.0.1")
-    found = inventory.describe(stack(None), root)
-    assert (found["requirements"], found["compared"], found["missing"]) == (None, 1, {})
+    record = inventory.describe(stack(None), root)
+    assert (record["requirements"], record["compared"], record["missing"]) == (None, 1, {})
 
 
 def test_other_requirements_than_the_request_s_are_refused(
@@ -181,7 +181,7 @@ def test_this_interpreter_s_own_packages_are_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "lost, told",
+    "lost, message",
     [
         (2, "p0 1 is not here; p1 1 is not here. Run"),
         (3, "p0 1 is not here; p1 1 is not here; p2 1 is not here. Run"),
@@ -189,11 +189,11 @@ def test_this_interpreter_s_own_packages_are_whole() -> None:
         (6, "p0 1 is not here; p1 1 is not here; p2 1 is not here and 3 more. Run"),
     ],
 )
-def test_three_of_the_packages_that_drifted_are_named_and_the_rest_counted(lost: int, told: str) -> None:
-    found = samples.inventory(missing={f"p{number}": "1" for number in range(lost)})
+def test_three_of_the_packages_that_drifted_are_named_and_the_rest_counted(lost: int, message: str) -> None:
+    record = samples.inventory(missing={f"p{number}": "1" for number in range(lost)})
     with pytest.raises(Unsupported) as caught:
-        inventory.refuse_drift(found, stack())
-    assert told in str(caught.value)
+        inventory.refuse_drift(record, stack())
+    assert message in str(caught.value)
 
 
 def test_bytecode_that_a_wheel_brings_is_written_anew_and_no_alteration(house: House) -> None:
@@ -241,8 +241,8 @@ def test_twenty_altered_files_are_named_and_no_more(house: House) -> None:
     path = install_all(install)
     (record,) = path.parent.parent.glob("Beta.X-*/RECORD")
     record.write_text("".join(f"Beta.X/{number:02}.py,sha256=AA,1\n" for number in range(25)))
-    told = inventory.describe(stack(root), root)["altered_files"]
-    assert told == [f"Beta.X/{number:02}.py" for number in range(20)]
+    altered = inventory.describe(stack(root), root)["altered_files"]
+    assert altered == [f"Beta.X/{number:02}.py" for number in range(20)]
 
 
 def test_the_requirements_are_looked_for_where_the_kit_lies() -> None:
@@ -259,8 +259,8 @@ def test_requirements_may_lie_anywhere_and_are_named_when_they_are_not_there(
     with pytest.raises(InputError, match=r"moved.txt cannot be read: No such file.*Check BLOOMZ_BENCH_REQUIREMENTS"):
         inventory.describe(asked, root)
     moved.write_text(LOCKED)
-    found = inventory.describe(asked, root)
-    assert (found["requirements"], found["compared"], found["missing"]) == ("moved.txt", 3, {})
+    record = inventory.describe(asked, root)
+    assert (record["requirements"], record["compared"], record["missing"]) == ("moved.txt", 3, {})
 
 
 def shadow(folder: Path, name: str, text: str = "x = 2\n") -> Path:
@@ -300,10 +300,10 @@ def test_a_module_that_python_takes_from_elsewhere_is_another_stack(
     lay(tmp_path / "elsewhere")
     monkeypatch.syspath_prepend("" if how != "PYTHONPATH" else str(tmp_path / "elsewhere"))
     monkeypatch.chdir(tmp_path / "elsewhere")
-    found = inventory.describe(stack(root), root)
-    assert found["shadowed"][module].startswith(str(tmp_path / "elsewhere"))
+    record = inventory.describe(stack(root), root)
+    assert record["shadowed"][module].startswith(str(tmp_path / "elsewhere"))
     with pytest.raises(Unsupported, match=rf"Python takes {module} from {tmp_path}/elsewhere/"):
-        inventory.refuse_drift(found, stack(root))
+        inventory.refuse_drift(record, stack(root))
 
 
 def test_a_locked_package_outside_the_interpreter_s_own_folders_is_another_stack(
@@ -321,8 +321,8 @@ def test_a_file_beside_the_listed_one_that_an_import_prefers_is_another_stack(ho
     install_all(install)
     planted = tmp_path / "site" / "alpha" / f"__init__{machinery.EXTENSION_SUFFIXES[0]}"
     planted.write_bytes(b"")
-    found = inventory.describe(stack(root), root)
-    assert (found["altered_files"], found["shadowed"]) == ([], {"alpha": str(planted)})
+    record = inventory.describe(stack(root), root)
+    assert (record["altered_files"], record["shadowed"]) == ([], {"alpha": str(planted)})
 
 
 @pytest.mark.parametrize(
@@ -407,14 +407,14 @@ def test_what_runs_at_every_start_of_python_is_refused_or_flagged(
     install_all(install)
     path = tmp_path / "site" / name
     path.write_text(text)
-    found = inventory.describe(stack(root), root)
-    assert found["injected"] == ([str(path)] if refused else [])
-    assert found["interpreter"] == ({str(path): text.strip()} if refused is False else {})
+    record = inventory.describe(stack(root), root)
+    assert record["injected"] == ([str(path)] if refused else [])
+    assert record["interpreter"] == ({str(path): text.strip()} if refused is False else {})
     if refused:
         with pytest.raises(Unsupported, match=f"{name} would run code of no locked package in every process"):
-            inventory.refuse_drift(found, stack(root))
+            inventory.refuse_drift(record, stack(root))
     else:
-        inventory.refuse_drift(found, stack(root))
+        inventory.refuse_drift(record, stack(root))
 
 
 def test_an_editable_install_of_a_package_beyond_the_stack_is_flagged_and_not_refused(
@@ -428,8 +428,8 @@ def test_an_editable_install_of_a_package_beyond_the_stack_is_flagged_and_not_re
     (record,) = (tmp_path / "site").glob("mine-*/RECORD")
     digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
     record.write_text(record.read_text() + f"{path.name},sha256={digest},{len(text)}\n")
-    found = inventory.describe(stack(root), root)
-    assert (found["injected"], found["interpreter"], found["added"]) == ([], {str(path): text}, {"mine": "1"})
+    record = inventory.describe(stack(root), root)
+    assert (record["injected"], record["interpreter"], record["added"]) == ([], {str(path): text}, {"mine": "1"})
     path.write_text("import other")
     assert inventory.describe(stack(root), root)["injected"] == [str(path)]
 
@@ -441,8 +441,8 @@ def test_a_startup_file_that_a_locked_package_lists_is_its_own(house: House, tmp
     (record,) = (tmp_path / "site").glob("alpha-*/RECORD")
     digest = base64.urlsafe_b64encode(hashlib.sha256(b"import alpha\n").digest()).rstrip(b"=").decode()
     record.write_text(record.read_text() + f"alpha.pth,sha256={digest},13\n")
-    found = inventory.describe(stack(root), root)
-    assert (found["injected"], found["altered_files"]) == ([], [])
+    record = inventory.describe(stack(root), root)
+    assert (record["injected"], record["altered_files"]) == ([], [])
     (tmp_path / "site" / "alpha.pth").write_text("import other\n")
     assert inventory.describe(stack(root), root)["altered_files"] == ["alpha.pth"]
 
@@ -464,10 +464,10 @@ def test_a_locked_package_that_lists_none_of_its_files_is_refused(
     install_all(install)
     (info,) = (tmp_path / "site").glob("alpha-*")
     spoil(info)
-    found = inventory.describe(stack(root), root)
-    assert found["unrecorded"] == ["alpha"]
+    record = inventory.describe(stack(root), root)
+    assert record["unrecorded"] == ["alpha"]
     with pytest.raises(Unsupported, match="The package alpha lists none of its files"):
-        inventory.refuse_drift(found, stack(root))
+        inventory.refuse_drift(record, stack(root))
 
 
 def test_a_kit_whose_folder_looks_like_a_pattern_finds_its_requirements(house: House, tmp_path: Path) -> None:
@@ -486,8 +486,8 @@ def test_a_damaged_record_is_refused_and_never_a_traceback(house: House, tmp_pat
     install_all(install)
     (path,) = (tmp_path / "site").glob("alpha-*/RECORD")
     path.write_text(record)
-    found = inventory.describe(stack(root), root)
-    assert found["unrecorded"] == ["alpha"] or found["altered_files"] == ["alpha/__init__.py"]
+    record = inventory.describe(stack(root), root)
+    assert record["unrecorded"] == ["alpha"] or record["altered_files"] == ["alpha/__init__.py"]
 
 
 def test_a_package_that_pip_left_half_removed_is_none(house: House, tmp_path: Path) -> None:
@@ -509,7 +509,7 @@ def test_requirements_that_are_no_file_are_refused_at_once(
 
 
 @pytest.mark.parametrize(
-    "name, value, told",
+    "name, value, flagged",
     [
         ("LD_PRELOAD", "/lib/libtcmalloc.so", True),
         ("LD_LIBRARY_PATH", "/opt/lib", True),
@@ -526,16 +526,16 @@ def test_requirements_that_are_no_file_are_refused_at_once(
     ],
 )
 def test_variables_of_python_and_the_linker_are_recorded_and_flagged(
-    house: House, monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: bool
+    house: House, monkeypatch: pytest.MonkeyPatch, name: str, value: str, flagged: bool
 ) -> None:
     root, install = house
     install_all(install)
     value = value.replace("ROOT", str(root))
     monkeypatch.setenv(name, value)
-    found = inventory.describe(stack(root), root)
-    assert found["variables"] == {name: value}
-    assert found["interpreter"] == ({name: value} if told else {})
-    inventory.refuse_drift(found, stack(root))
+    record = inventory.describe(stack(root), root)
+    assert record["variables"] == {name: value}
+    assert record["interpreter"] == ({name: value} if flagged else {})
+    inventory.refuse_drift(record, stack(root))
 
 
 def test_an_auditing_library_is_refused_and_a_secret_is_never_recorded(
@@ -545,13 +545,13 @@ def test_an_auditing_library_is_refused_and_a_secret_is_never_recorded(
     install_all(install)
     monkeypatch.setenv("PYTHON_TOKEN", "hunter2hunter2")
     monkeypatch.setenv("LD_AUDIT", "/opt/audit.so")
-    found = inventory.describe(stack(root), root)
-    assert "hunter2" not in str(found)
+    record = inventory.describe(stack(root), root)
+    assert "hunter2" not in str(record)
     with pytest.raises(Unsupported, match="LD_AUDIT=/opt/audit.so would run code"):
-        inventory.refuse_drift(found, stack(root))
+        inventory.refuse_drift(record, stack(root))
 
 
 def test_this_interpreter_takes_its_modules_from_its_own_folders() -> None:
     names = ("pytest", "hypothesis", "pluggy")
-    found = provenance.judge(names, map(metadata.distribution, names), (), {}, inventory.ROOT, {})
-    assert (found.shadowed, found.unrecorded) == ({}, [])
+    findings = provenance.judge(names, map(metadata.distribution, names), (), {}, inventory.ROOT, {})
+    assert (findings.shadowed, findings.unrecorded) == ({}, [])

@@ -162,9 +162,9 @@ def test_a_rank_s_own_error_becomes_the_parent_s(play: Play, tmp_path: Path) -> 
 
 
 def test_an_error_of_a_rank_on_another_host_comes_in_the_output(play: Play, tmp_path: Path) -> None:
-    told = """print('noise'); print('node-2: @bench-error {"exit_code": 3, "message": "weights are missing."}')"""
+    script = """print('noise'); print('node-2: @bench-error {"exit_code": 3, "message": "weights are missing."}')"""
     with pytest.raises(InputError, match=r"^weights are missing\.$"):
-        play(samples.request(), told)
+        play(samples.request(), script)
     assert not (tmp_path / "results").exists()
 
 
@@ -313,7 +313,7 @@ def test_a_folder_without_links_is_said_in_the_result(play: Play, monkeypatch: p
     refuse_links(monkeypatch)
     path = Path(play(samples.request(), WRITE))
     assert read(str(path))["attempt"]["published"] == {"by": "rename", "file_synced": True, "folder_synced": True}
-    assert {one.suffix for one in path.parent.iterdir()} == {".json"}
+    assert {path.suffix for path in path.parent.iterdir()} == {".json"}
 
 
 @pytest.mark.parametrize("call", ["fsync", "link", "makedirs"])
@@ -524,9 +524,12 @@ def test_no_planted_secret_reaches_a_result_or_an_error(
     raw = samples.raw(samples.request())
     raw["ranks"][0]["variables"] = {"NVIDIA_API_KEY": planted[3]}
     play(samples.request(), WRITE, value=raw)
-    told = f"print('HF_TOKEN={planted[0]} https://u:{planted[2]}@h/x'); print('ValueError: {planted[1]} {planted[3]}'); raise SystemExit(9)"
+    script = (
+        f"print('HF_TOKEN={planted[0]} https://u:{planted[2]}@h/x');"
+        f" print('ValueError: {planted[1]} {planted[3]}'); raise SystemExit(9)"
+    )
     with pytest.raises(LaunchFailed):
-        play(samples.request(), told)
+        play(samples.request(), script)
     texts = [path.read_text() for path in (tmp_path / "results").rglob("*") if path.is_file()]
     assert len(texts) == 2
     for text in texts:

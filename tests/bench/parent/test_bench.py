@@ -40,8 +40,8 @@ def runner(*arguments: str, **environment: str) -> tuple[int, str, str]:
 def test_help_lists_verbs_and_exit_codes() -> None:
     code, out, _ = runner("--help")
     assert code == 0
-    for told in ("request", "bench", "collect", "compare", "lock", "130  stopped by Ctrl-C"):
-        assert told in out
+    for message in ("request", "bench", "collect", "compare", "lock", "130  stopped by Ctrl-C"):
+        assert message in out
 
 
 def test_no_verb_prints_the_help_and_is_a_mistake() -> None:
@@ -51,7 +51,7 @@ def test_no_verb_prints_the_help_and_is_a_mistake() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments, code, told",
+    "arguments, code, message",
     [
         (["bnech"], 2, "invalid choice: 'bnech'"),
         (["bench"], 2, "No REQUEST is named."),
@@ -60,10 +60,10 @@ def test_no_verb_prints_the_help_and_is_a_mistake() -> None:
         (["bench", "no-such.json"], 3, "no-such.json cannot be read: No such file or directory"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_its_exit_code(arguments: list[str], code: int, told: str) -> None:
-    found, out, err = runner(*arguments)
-    assert (found, out) == (code, "")
-    assert told in err
+def test_a_mistake_is_one_sentence_and_its_exit_code(arguments: list[str], code: int, message: str) -> None:
+    status, out, err = runner(*arguments)
+    assert (status, out) == (code, "")
+    assert message in err
 
 
 def test_requests_are_taken_from_a_list_with_blanks_and_all(tmp_path: Path) -> None:
@@ -112,9 +112,9 @@ def test_a_hostfile_that_does_not_fit_the_request_is_refused_before_anything_els
 def test_the_last_words_tell_what_ended_it(tmp_path: Path) -> None:
     left = tmp_path / "termination-log"
     code, _, err = runner("bench", "no-such.json", "--termination-message", str(left))
-    told = termination.read(left.read_text(), "here")
-    assert (code, told["attempts"], told["error"]["exit_code"]) == (3, [], 3)
-    assert err == f"runner: {told['error']['message']}\n"
+    message = termination.read(left.read_text(), "here")
+    assert (code, message["attempts"], message["error"]["exit_code"]) == (3, [], 3)
+    assert err == f"runner: {message['error']['message']}\n"
 
 
 def test_last_words_that_cannot_be_left_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
@@ -138,9 +138,9 @@ def test_the_last_words_of_a_run_name_its_result_and_its_estimates(
     monkeypatch.setattr(attempt, "run", run)
     with pytest.raises(KeyboardInterrupt):
         bench.main([str(request), "--termination-message", str(left)])
-    told = termination.read(left.read_text(), "here")
-    assert told["attempts"] == [termination.summary(samples.result())]
-    assert told["error"]["exit_code"] == 130
+    message = termination.read(left.read_text(), "here")
+    assert message["attempts"] == [termination.summary(samples.result())]
+    assert message["error"]["exit_code"] == 130
 
 
 @pytest.fixture

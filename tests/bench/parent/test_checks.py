@@ -72,17 +72,17 @@ def accelerated() -> Case:
     launch["host_noise"]["oom_kills"] = 0
     environment["cpu"]["governor"] = "performance"
     for rank in launch["ranks"]:
-        told = dict.fromkeys(("compilations", "cached_kernels"), 0)
-        told.update(fallbacks=0, foreign_processes=[], throttle_reasons=[], memory_rise_bytes=weight_bytes)
-        told.update(control={"queued_s": 1.0, "finished_s": 10.0}, device_clock={"host_s": 1.02, "device_s": 1.0})
-        told.update(device_node=1, cpu_nodes=[1])
+        observed = dict.fromkeys(("compilations", "cached_kernels"), 0)
+        observed.update(fallbacks=0, foreign_processes=[], throttle_reasons=[], memory_rise_bytes=weight_bytes)
+        observed.update(control={"queued_s": 1.0, "finished_s": 10.0}, device_clock={"host_s": 1.02, "device_s": 1.0})
+        observed.update(device_node=1, cpu_nodes=[1])
         rank["device"] = {
             "name": "HL-225",
             "accelerator": "gaudi2",
             "driver": "1.10.0-494ae52",
             "firmware": "1.10.0-fw-43.2.0",
         }
-        rank.update(parameters_on=["hpu"], watched=samples.watched(**told), variables={"PT_HPU_LAZY_MODE": "1"})
+        rank.update(parameters_on=["hpu"], watched=samples.watched(**observed), variables={"PT_HPU_LAZY_MODE": "1"})
     return asked, launch, environment
 
 
@@ -104,26 +104,26 @@ def passed(*arguments: Any) -> dict[str, bool | None]:
 
 
 def test_a_good_launch_passes_every_check_on_a_device_that_can_tell_everything() -> None:
-    found = judged(*accelerated())
-    assert {name: check["found"] for name, check in found.items() if check["passed"] is not True} == {}
-    assert {*found} == {name for names in DEMANDED.values() for name in names}
-    assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in found.values())
+    outcomes = judged(*accelerated())
+    assert {name: check["found"] for name, check in outcomes.items() if check["passed"] is not True} == {}
+    assert {*outcomes} == {name for names in DEMANDED.values() for name in names}
+    assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in outcomes.values())
 
 
 def test_on_the_cpu_what_it_cannot_tell_is_said_with_its_reason_and_all_else_passes() -> None:
-    found = judged(*of_the_cpu(), CPU)
-    unchecked = {name for name, check in found.items() if check["passed"] is None}
+    outcomes = judged(*of_the_cpu(), CPU)
+    unchecked = {name for name, check in outcomes.items() if check["passed"] is None}
     assert unchecked == {*CPU.cannot_tell, "oom_kills", "governor", "driver", "firmware"}
-    assert found["driver"]["reason"] == "the lock knows none for this stack"
-    assert found["firmware"]["reason"] == "the lock knows none for this accelerator"
-    assert all(found[name]["reason"] == reason for name, reason in CPU.cannot_tell.items())
-    assert all(check["passed"] is True for name, check in found.items() if name not in unchecked)
+    assert outcomes["driver"]["reason"] == "the lock knows none for this stack"
+    assert outcomes["firmware"]["reason"] == "the lock knows none for this accelerator"
+    assert all(outcomes[name]["reason"] == reason for name, reason in CPU.cannot_tell.items())
+    assert all(check["passed"] is True for name, check in outcomes.items() if name not in unchecked)
     acts = {name: check["act"] for name, check in judged(*accelerated()).items()}
-    assert [found[name] for name in unchecked] == [
-        outcome.not_made(name, acts[name], found[name]["reason"]) for name in unchecked
+    assert [outcomes[name] for name in unchecked] == [
+        outcome.not_made(name, acts[name], outcomes[name]["reason"]) for name in unchecked
     ]
-    assert found["governor"]["reason"] == "this host does not tell it"
-    assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in found.values())
+    assert outcomes["governor"]["reason"] == "this host does not tell it"
+    assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in outcomes.values())
 
 
 def _set(path: tuple[str | int, ...], value: object) -> Change:
@@ -312,7 +312,7 @@ def test_every_rank_is_judged_and_not_the_first_alone() -> None:
     for rank in launch["ranks"]:
         rank["parameter_bytes"] = rank["watched"]["memory_rise_bytes"] = share
     assert set(passed(asked, launch, environment).values()) == {True}
-    for name, told in (
+    for name, (fact, value) in (
         *(("device_memory", ("memory_rise_bytes", 1)), ("operator_fallback", ("fallbacks", 1))),
         *(("exclusive_device", ("foreign_processes", [1])), ("throttling", ("throttle_reasons", ["x"]))),
         *(("compilations", ("compilations", 1)), ("compile_cache", ("cached_kernels", 1))),
@@ -320,7 +320,7 @@ def test_every_rank_is_judged_and_not_the_first_alone() -> None:
         *(("device_memory", ("memory_rise_bytes", None)), ("synchronised", ("residual_s", None))),
     ):
         twin = copy.deepcopy(launch)
-        twin["ranks"][1]["watched"][told[0]] = told[1]
+        twin["ranks"][1]["watched"][fact] = value
         assert [check for check, outcome in passed(asked, twin, environment).items() if outcome is False] == [name]
     whole = asked.model.architecture.weight_bytes_per_rank("float32", 2, head_cut=False)
     for rank in launch["ranks"]:
@@ -357,9 +357,9 @@ def on_two_hosts() -> Case:
 
 
 def test_hosts_may_differ_in_what_their_devices_and_interfaces_are_called() -> None:
-    found = judged(*on_two_hosts())
-    assert [name for name, check in found.items() if check["passed"] is False] == ["experimental"]
-    assert found["variables"]["found"][3] == {
+    outcomes = judged(*on_two_hosts())
+    assert [name for name, check in outcomes.items() if check["passed"] is False] == ["experimental"]
+    assert outcomes["variables"]["found"][3] == {
         **{"PT_HPU_LAZY_MODE": "1", "HABANA_VISIBLE_DEVICES": "4,5"},
         **{"HABANA_VISIBLE_MODULES": None, "HCCL_SOCKET_IFNAME": "eth0"},
     }
@@ -382,14 +382,14 @@ def test_what_decides_a_measurement_must_be_the_same_on_every_host() -> None:
 
 
 def test_another_host_is_not_told_which_devices_are_this_one_s() -> None:
-    told = for_other_hosts({"PT_HPU_LAZY_MODE": "1", **OF_THE_HOST, "CUDA_VISIBLE_DEVICES": "1"})
-    assert told == {"PT_HPU_LAZY_MODE": "1", "HCCL_SOCKET_IFNAME": "ens32"}
+    handed_on = for_other_hosts({"PT_HPU_LAZY_MODE": "1", **OF_THE_HOST, "CUDA_VISIBLE_DEVICES": "1"})
+    assert handed_on == {"PT_HPU_LAZY_MODE": "1", "HCCL_SOCKET_IFNAME": "ens32"}
 
 
-@pytest.mark.parametrize("told", ["1.10.0-fw-43.2.0", "1.10.0-fw43.2.0"])
-def test_firmware_of_either_spelling_is_the_same(told: str) -> None:
+@pytest.mark.parametrize("firmware", ["1.10.0-fw-43.2.0", "1.10.0-fw43.2.0"])
+def test_firmware_of_either_spelling_is_the_same(firmware: str) -> None:
     asked, launch, environment = accelerated()
-    launch["ranks"][0]["device"]["firmware"] = told
+    launch["ranks"][0]["device"]["firmware"] = firmware
     check = judged(asked, launch, environment)["firmware"]
     assert (check["passed"], check["act"]) == (True, outcome.FLAG)
 
@@ -421,9 +421,9 @@ def test_what_a_host_does_not_count_is_not_checked_and_never_passed(name: str) -
 def test_ids_of_which_nothing_is_known_and_a_lock_that_is_not_here_are_not_checked() -> None:
     asked, launch, environment = of_the_cpu(samples.request())
     environment["inventory"]["requirements"] = None
-    found = judged(asked, launch, environment, CPU)
+    outcomes = judged(asked, launch, environment, CPU)
     unknown = "the request knows none for this model, its weights and this length"
-    assert [found[name] for name in ("input_ids", "output_ids", "inventory")] == [
+    assert [outcomes[name] for name in ("input_ids", "output_ids", "inventory")] == [
         outcome.not_made("input_ids", outcome.REFUSE, unknown),
         outcome.not_made("output_ids", outcome.FLAG, unknown),
         outcome.not_made("inventory", outcome.REFUSE, "the stack's locked requirements are not here"),
@@ -534,9 +534,9 @@ def test_a_flag_and_what_was_not_checked_refuse_nothing() -> None:
 
 def test_which_checks_refuse_is_written_down() -> None:
     """A refusal turned into a flag would pass every test above."""
-    found = judged(*accelerated())
-    assert {check["act"] for check in found.values()} == {"refuse", "flag"}
-    refusing = {name for name, check in found.items() if check["act"] == "refuse"}
+    outcomes = judged(*accelerated())
+    assert {check["act"] for check in outcomes.values()} == {"refuse", "flag"}
+    refusing = {name for name, check in outcomes.items() if check["act"] == "refuse"}
     assert refusing == {
         *("device", "devices", "accelerator", "logits_on_device", "parameters_on_device", "device_memory"),
         "operator_fallback",
@@ -583,21 +583,21 @@ def test_the_durations_are_measured_as_the_checks_are_called() -> None:
     asked, launch, environment = accelerated()
     launch["timed"]["iterations_s"] = [1.1, 1.0, 0.9, 1.0, 1.2, 1.4]  # mean 1.1, median 1.05
     launch["clock"]["resolution_s"] = 0.09
-    found = {name: check["found"] for name, check in judged(asked, launch, environment).items()}
-    assert found["timed_calls"] == 6
-    assert found["first_call"] == pytest.approx(1.1 / 1.05 - 1)
-    assert found["spread"] == pytest.approx((0.16 / 5) ** 0.5 / 1.1)
-    assert found["extremes"] == pytest.approx(0.3 / 1.1)
-    assert found["drift"] == pytest.approx(1.3 / 1.05 - 1)
-    assert found["clock_resolution"] == pytest.approx(0.1)
+    outcomes = {name: check["found"] for name, check in judged(asked, launch, environment).items()}
+    assert outcomes["timed_calls"] == 6
+    assert outcomes["first_call"] == pytest.approx(1.1 / 1.05 - 1)
+    assert outcomes["spread"] == pytest.approx((0.16 / 5) ** 0.5 / 1.1)
+    assert outcomes["extremes"] == pytest.approx(0.3 / 1.1)
+    assert outcomes["drift"] == pytest.approx(1.3 / 1.05 - 1)
+    assert outcomes["clock_resolution"] == pytest.approx(0.1)
 
 
 def test_two_calls_have_a_spread_and_no_drift() -> None:
     asked, launch, environment = accelerated()
     launch["timed"]["iterations_s"] = [0.9, 1.1]
-    found = {name: check["found"] for name, check in judged(asked, launch, environment).items()}
-    assert found["spread"] == pytest.approx(0.02**0.5)
-    assert found["drift"] is None
+    outcomes = {name: check["found"] for name, check in judged(asked, launch, environment).items()}
+    assert outcomes["spread"] == pytest.approx(0.02**0.5)
+    assert outcomes["drift"] is None
 
 
 @pytest.mark.parametrize(

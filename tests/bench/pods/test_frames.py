@@ -57,8 +57,8 @@ def test_an_empty_folder_and_none_say_so(tmp_path: Path, capsys: pytest.CaptureF
 def test_a_result_that_cannot_be_read_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / (FIRST + ".json")).symlink_to(tmp_path / "gone")  # as a file whose storage has gone answers
     assert main(["frames", str(tmp_path)]) == InputError.exit_code
-    told = "cannot be read: No such file or directory; it is a link to .*gone, which is not there. Check the volume's owner and mode."
-    assert re.search(told, capsys.readouterr().err)
+    message = "cannot be read: No such file or directory; it is a link to .*gone, which is not there. Check the volume's owner and mode."
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_a_folder_that_may_not_be_read_is_said_and_the_rest_is_printed(

@@ -83,9 +83,9 @@ def test_weights_come_whole_compared_and_marked_last_and_only_once(tmp_path: Pat
     folder = models / "hub" / "models--bigscience--bloomz" / "snapshots" / REVISION
     assert {name: (folder / name).read_bytes() for name in NEEDED} == {name: FILES[name] for name in NEEDED}
     assert weights.locate(request.model, str(folder)) == str(folder)
-    told = json.loads(Path(model_cache.marker(str(models), HubModel.of(request.model))).read_text())
-    assert [entry["name"] for entry in told["files"]] == sorted(NEEDED)
-    assert {entry["sha256"] for entry in told["files"]} - {None} == {
+    marker = json.loads(Path(model_cache.marker(str(models), HubModel.of(request.model))).read_text())
+    assert [entry["name"] for entry in marker["files"]] == sorted(NEEDED)
+    assert {entry["sha256"] for entry in marker["files"]} - {None} == {
         hashlib.sha256(SHARDS[name]).hexdigest() for name in SHARDS
     }
 
@@ -221,7 +221,7 @@ def test_dummy_weights_need_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "make, told",
+    "make, message",
     [
         (lambda path: path.write_text(""), "is not usable JSON"),
         (lambda path: path.write_text("[]"), "does not say that bigscience/bloomz is whole"),
@@ -231,13 +231,13 @@ def test_dummy_weights_need_nothing(tmp_path: Path) -> None:
         (lambda path: path.symlink_to("nowhere"), "it is a link to nowhere"),
     ],
 )
-def test_a_marker_that_does_not_say_so_is_none(tmp_path: Path, make: Callable[[Path], object], told: str) -> None:
+def test_a_marker_that_does_not_say_so_is_none(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
     request, path = asked(tmp_path)
     marker = Path(model_cache.marker(str(tmp_path / "models"), HubModel.of(request.model)))
     marker.parent.mkdir(parents=True)
     make(marker)
     for more in ([], ["--wait-s", "0"]):
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             prefetch.main([path, "--models", str(tmp_path / "models"), *more])
 
 

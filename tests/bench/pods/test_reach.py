@@ -54,8 +54,8 @@ def test_hosts_that_never_answer_end_the_wait_and_are_named_with_the_reason(host
     with socket.create_server(("127.0.0.2", 0)) as server:
         port = server.getsockname()[1]
         path = hostfile("127.0.0.2", "127.0.0.3", "worker-0.no-such-name.invalid")
-        told = r"2 host\(s\) did not answer on port \d+ within 0 s \(127\.0\.0\.3: .*refused; worker-0\.no-such-name\.invalid: "
-        with pytest.raises(Unreachable, match=told) as caught:
+        message = r"2 host\(s\) did not answer on port \d+ within 0 s \(127\.0\.0\.3: .*refused; worker-0\.no-such-name\.invalid: "
+        with pytest.raises(Unreachable, match=message) as caught:
             reach.main([path, "--port", str(port), "--within-s", "0"])
     assert "127.0.0.2:" not in str(caught.value)
 

@@ -17,7 +17,7 @@ GLOO = "RuntimeError: [../third_party/gloo/gloo/transport/tcp/pair.cc:534] Conne
 
 
 @pytest.mark.parametrize(
-    "status, told",
+    "status, phrase",
     [
         (0, ""),
         (1, ""),
@@ -30,8 +30,8 @@ GLOO = "RuntimeError: [../third_party/gloo/gloo/transport/tcp/pair.cc:534] Conne
         (139, " (a rank died of SIGSEGV)"),
     ],
 )
-def test_a_signal_that_ended_a_rank_is_named(status: int, told: str) -> None:
-    assert deaths.signal_phrase(status) == told
+def test_a_signal_that_ended_a_rank_is_named(status: int, phrase: str) -> None:
+    assert deaths.signal_phrase(status) == phrase
 
 
 def raised(code: str, tmp_path: Path) -> BaseException:
@@ -44,7 +44,7 @@ def raised(code: str, tmp_path: Path) -> BaseException:
 
 
 @pytest.mark.parametrize(
-    "code, told",
+    "code, message",
     [
         (
             "[][0]",
@@ -60,10 +60,10 @@ def raised(code: str, tmp_path: Path) -> BaseException:
         ("raise RuntimeError('size mismatch:\\n  a\\n  b')", "RuntimeError: size mismatch: a b"),
     ],
 )
-def test_an_exception_is_put_into_words_with_its_place(tmp_path: Path, code: str, told: str) -> None:
+def test_an_exception_is_put_into_words_with_its_place(tmp_path: Path, code: str, message: str) -> None:
     death = deaths.of(raised(code, tmp_path), 3, 1.0)
     assert death.message.startswith("Rank 3 on ")
-    assert re.search(told, death.message)
+    assert re.search(message, death.message)
     assert (death.exit_code, death.echo) == (LaunchFailed.exit_code, False)
 
 
@@ -80,8 +80,8 @@ def test_a_lost_rank_is_an_echo_of_another_death(error: Exception, echo: bool) -
     assert deaths.of(error, 0, 1.0).echo is echo
 
 
-def left(folder: Path, *found: deaths.Death) -> list[deaths.Death]:
-    for death in found:
+def left(folder: Path, *last_words: deaths.Death) -> list[deaths.Death]:
+    for death in last_words:
         (folder / f"error-{death.rank}.json").write_text(json.dumps(death.to_json()))
     return deaths.read(str(folder))
 
@@ -91,14 +91,16 @@ def death(rank: int, at: float, echo: bool = False) -> deaths.Death:
 
 
 def test_a_cause_comes_before_echoes_and_the_earliest_first(tmp_path: Path) -> None:
-    found = left(tmp_path, death(10, 3.0), death(2, 2.0), death(0, 1.0, echo=True))
-    assert [one.rank for one in found] == [2, 10, 0]
-    assert deaths.silent_ranks(found, 16, 1) is None
+    last_words = left(tmp_path, death(10, 3.0), death(2, 2.0), death(0, 1.0, echo=True))
+    assert [death.rank for death in last_words] == [2, 10, 0]
+    assert deaths.silent_ranks(last_words, 16, 1) is None
 
 
 def test_a_rank_that_left_no_word_is_the_cause_where_all_others_are_echoes(tmp_path: Path) -> None:
-    told = deaths.silent_ranks(left(tmp_path, death(0, 1.0, echo=True)), 2, 247)
-    assert told == "Rank 1 ended without a word (a rank died of SIGKILL, perhaps since memory ran out). Then: rank 0"
+    sentence = deaths.silent_ranks(left(tmp_path, death(0, 1.0, echo=True)), 2, 247)
+    assert (
+        sentence == "Rank 1 ended without a word (a rank died of SIGKILL, perhaps since memory ran out). Then: rank 0"
+    )
     assert deaths.silent_ranks(left(tmp_path), 3, 1) == "One of the ranks 1, 2 ended without a word. Then: rank 0"
     assert deaths.silent_ranks(left(tmp_path, death(1, 2.0, echo=True)), 2, 1) is None
     assert deaths.silent_ranks([], 2, 1) is None

@@ -21,7 +21,7 @@ def test_hosts_come_in_the_order_of_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text, told",
+    "text, message",
     [
         ("a slots=8\n", r"has 8 slot\(s\) on 1 host\(s\); the request is for 16 device\(s\)\. Change the hostfile"),
         ("", r"has 0 slot\(s\) on 0 host\(s\)"),
@@ -47,8 +47,8 @@ def test_hosts_come_in_the_order_of_the_file(tmp_path: Path) -> None:
         ("a" * 300 + " slots=16\n", "line 1 is .*…'; a host"),
     ],
 )
-def test_a_hostfile_that_does_not_fit_is_told_line_by_line(tmp_path: Path, text: str, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_a_hostfile_that_does_not_fit_is_told_line_by_line(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         hosts.read(hostfile(tmp_path, text), 16)
 
 
@@ -69,7 +69,7 @@ def test_a_hostfile_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "text, found",
+    "text, host",
     [
         ("10.0.0.7 slots=2 max_slots=2\n", ("10.0.0.7", 2)),  # OpenMPI
         ("a slots=2 max-slots=4  # the master\n", ("a", 2)),
@@ -80,11 +80,11 @@ def test_a_hostfile_that_is_not_there_or_no_text_is_told(tmp_path: Path) -> None
     ],
 )
 def test_forms_that_say_the_same_are_read_and_handed_on_as_deepspeed_reads_them(
-    tmp_path: Path, text: str, found: tuple[str, int]
+    tmp_path: Path, text: str, host: tuple[str, int]
 ) -> None:
     read = hosts.read(hostfile(tmp_path, text), 2)
-    assert read == [found]
+    assert read == [host]
     (tmp_path / "scratch").mkdir()
     written = hosts.write(read, str(tmp_path / "scratch"))
-    assert Path(written.path).read_text() == f"{found[0]} slots={found[1]}\n"
-    assert written.first_address == found[0]
+    assert Path(written.path).read_text() == f"{host[0]} slots={host[1]}\n"
+    assert written.first_address == host[0]

@@ -19,7 +19,7 @@ CHAIN = "During handling of the above exception, another exception occurred:"
 
 
 @pytest.mark.parametrize(
-    "log, told",
+    "log, lines",
     [
         (["a", "b", "c", "d"], ["b", "c", "d"]),
         (["    raise ValueError(", "ValueError: no such weights", "noise"], ["ValueError: no such weights"]),
@@ -64,5 +64,5 @@ CHAIN = "During handling of the above exception, another exception occurred:"
         ([], []),
     ],
 )
-def test_the_exception_that_ended_the_first_rank_is_told_and_no_noise(log: list[str], told: list[str]) -> None:
-    assert launcher_log.telling(log) == told
+def test_the_exception_that_ended_the_first_rank_is_told_and_no_noise(log: list[str], lines: list[str]) -> None:
+    assert launcher_log.telling(log) == lines
