@@ -3,6 +3,8 @@
 Each message finishes the sentence: what broke, where, and what to run next.
 """
 
+from __future__ import annotations
+
 
 class KitError(Exception):
     """An error that a user can act on. Raised with one sentence; ``exit_code`` is unique per class."""
@@ -88,11 +90,11 @@ class Interrupted(KitError):
     meaning = "stopped by Ctrl-C, SIGTERM or SIGHUP; what was measured so far is kept"
 
 
-def all_errors():
+def all_errors() -> list[type[KitError]]:
     """Return every error class, the base first, in the order of their exit codes."""
     return sorted([KitError, *KitError.__subclasses__()], key=lambda kind: kind.exit_code)
 
 
-def by_exit_code(code):
+def by_exit_code(code: int) -> type[KitError]:
     """Return the error class with this exit code; ``KitError`` itself for a code that no class has."""
     return next((kind for kind in all_errors() if kind.exit_code == code), KitError)

@@ -12,7 +12,7 @@ import os
 import stat
 from typing import BinaryIO
 
-from runner.contract.errors import InputError, KitError
+from runner.contract.errors import InputError
 
 _BLOCK_BYTES = 1 << 20
 
@@ -59,7 +59,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 def read_bytes(
     path: str | os.PathLike[str],
     max_bytes: int,
-    error: type[KitError] = InputError,
+    error: type[Exception] = InputError,
     advice: str = "Check the path.",
 ) -> bytes:
     """Return the bytes of a regular file of at most ``max_bytes`` bytes.

@@ -15,10 +15,12 @@ import errno
 import os
 import secrets
 import shutil
-from dataclasses import asdict, dataclass
-from typing import Any, Iterator
+from dataclasses import dataclass
+from typing import Callable, Iterator
 
 from runner.contract.errors import PublishFailed
+from runner.contract.records import Published
+from runner.contract.words import PublishedBy
 
 # How a file system says that it cannot do a thing at all; a full or broken disk says something else.
 _CANNOT = {
@@ -39,12 +41,13 @@ class Manner:
     ``file_synced`` and ``folder_synced`` say whether the file system took the sync of the file and of its folder.
     """
 
-    by: str = "link"
+    by: PublishedBy = "link"
     file_synced: bool = True
     folder_synced: bool = True
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    def to_json(self) -> Published:
+        """Return the record that a result holds."""
+        return Published(by=self.by, file_synced=self.file_synced, folder_synced=self.folder_synced)
 
 
 USUAL = Manner()
@@ -134,9 +137,10 @@ def _named(source: str, path: str, file_synced: bool) -> Manner:
     return Manner(by, file_synced, folder_synced)
 
 
-def _place(source: str, path: str) -> str:
+def _place(source: str, path: str) -> PublishedBy:
     """Give a file its name in the first of the three ways that the file system knows, and return the way's name."""
-    for by, place in (("link", _link), ("rename", _rename)):
+    ways: tuple[tuple[PublishedBy, Callable[[str, str], None]], ...] = (("link", _link), ("rename", _rename))
+    for by, place in ways:
         try:
             place(source, path)
         except OSError as problem:

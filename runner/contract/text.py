@@ -1,14 +1,16 @@
 """Make foreign text safe to print: control, escape and direction-changing characters become visible."""
 
+from __future__ import annotations
+
 import unicodedata
 
 from runner.contract.secrets import mask
 
-# Unicode's categories of what is not seen, or changes how other characters are shown.
+# Unicode's categories of characters that are not seen, or change how other characters are shown.
 UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
-def printable(text, limit=2000):
+def printable(text: str, limit: int = 2000) -> str:
     """Return ``text`` on one line, unsafe characters as ``\\xNN`` or ``\\uNNNN``, cut to ``limit`` characters."""
     return visible(cut(text, limit))
 
@@ -44,5 +46,5 @@ def visible(text: str, kept: str = "") -> str:
     )
 
 
-def _escaped(character):
+def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")

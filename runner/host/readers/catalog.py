@@ -14,7 +14,7 @@ from runner.host.readers import strictyaml
 UNKNOWN = "unknown"
 
 # Claims name one precision that the kit does not run.
-CLAIMED_BYTES_PER_ELEMENT = {**BYTES_PER_ELEMENT, "int8": 1}
+CLAIMED_BYTES_PER_ELEMENT: dict[str, int] = {**{str(word): size for word, size in BYTES_PER_ELEMENT.items()}, "int8": 1}
 
 # What a source prints. The bounds are far from any number of seconds, milliseconds or tokens, and from what floats overflow at.
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?([eE][+-]?[0-9]{1,2})?")
