@@ -10,7 +10,7 @@ import sys
 from typing import Callable, Iterator
 
 from runner.bench.parent import session
-from runner.contract import files, names, signals, strictjson, termination, unfinished
+from runner.contract import files, path_lists, signals, strictjson, termination, unfinished
 from runner.contract.errors import Interrupted, KitError, PublishFailed, UsageError
 from runner.contract.request import read_request
 from runner.contract.text import printable
@@ -28,7 +28,7 @@ def parser():
     described.add_argument(
         "requests", nargs="*", metavar="REQUEST", help="a file that `python -m runner request` wrote"
     )
-    names.add_from(described, names.REQUESTS)
+    path_lists.add_from(described, path_lists.REQUESTS)
     described.add_argument(
         "--results", default="results", metavar="FOLDER", help="where results go (default: %(default)s)"
     )
@@ -55,7 +55,7 @@ def parser():
 def main(arguments):
     """Run all requests in order and return 0; the first error ends the rest."""
     options = parser().parse_args(arguments)
-    names.refuse_unlistable(options.results, "--results")
+    path_lists.refuse_unlistable(options.results, "--results")
     places = session.Places(options.results, options.model_dir, options.dataset_file, options.hostfile)
     with signals.as_interrupt(), _last_words(options.termination_message) as note:
 
@@ -67,7 +67,7 @@ def main(arguments):
                 session.print_frames(attempt, files.read_bytes(path, strictjson.MAX_BYTES))
             note(path)
 
-        paths = names.given(options.requests, options.listed_in, names.REQUESTS)
+        paths = path_lists.given(options.requests, options.listed_in, path_lists.REQUESTS)
         if not paths:
             raise UsageError("No REQUEST is named. Name one, or the file that lists them with --from.")
         requests = [read_request(path) for path in paths]

@@ -9,7 +9,7 @@ import re
 import zlib
 from typing import NamedTuple
 
-from runner.contract import files, strictjson
+from runner.contract import file_kinds, files, strictjson
 from runner.contract.errors import InputError, LaunchFailed
 from runner.contract.text import printable
 
@@ -37,10 +37,6 @@ _FORMS = (
     ),
     (re.compile(r"[^\s\[]+\[|[^\s,]+,"), "a list of hosts as Slurm and pdsh write it: give each host a line"),
     (re.compile(r"\S+$"), "which says no slots"),
-)
-_ENCODINGS = (
-    *((mark, "UTF-32") for mark in (b"\xff\xfe\0\0", b"\0\0\xfe\xff")),
-    *((mark, "UTF-16") for mark in (b"\xff\xfe", b"\xfe\xff")),
 )
 
 
@@ -90,16 +86,14 @@ def parse(path: str) -> list[Host]:
 def _text(path: str) -> str:
     content = files.read_bytes(path, MAX_BYTES, InputError, "Check the hostfile.")
     # a zero byte is every second one of UTF-16, whether or not its mark stands before the text
-    named = next(
-        (name for mark, name in _ENCODINGS if content.startswith(mark)), "UTF-16" if b"\0" in content else None
-    )
+    encoding = file_kinds.encoding_of(content) or ("UTF-16" if b"\0" in content else "UTF-8")
     try:
-        if named is None:
-            return content.decode("utf-8-sig")
+        if encoding == "UTF-8":
+            return file_kinds.decoded(content)
     except UnicodeDecodeError:
         pass
-    told = f"it is not text in UTF-8{f', but in {named}' if named else ''}"
-    raise InputError(f"{path} cannot be read: {told}. Save the hostfile as UTF-8.")
+    problem = f"it is not text in UTF-8{f', but in {encoding}' if encoding != 'UTF-8' else ''}"
+    raise InputError(f"{path} cannot be read: {problem}. Save the hostfile as UTF-8.")
 
 
 def _host(line: str) -> Host | None:

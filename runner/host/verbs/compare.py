@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from runner.contract import names, unfinished
+from runner.contract import path_lists, unfinished
 from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.request import Request
 from runner.contract.text import printable
@@ -97,7 +97,7 @@ def parser():
     described.add_argument(
         "results", nargs="*", metavar="RESULT", help="result files or folders (default, without --from too: results)"
     )
-    names.add_from(described, names.RESULTS)
+    path_lists.add_from(described, path_lists.RESULTS)
     described.add_argument(
         "--against", metavar="RESULT", help="compare run against run: what changed since these results"
     )
@@ -126,7 +126,7 @@ def main(arguments):
     refused: list[DamagedResult] = []
     try:
         with Index(indexes.PLACE) as index:
-            places = names.given(options.results, options.listed_in, names.RESULTS) or ["results"]
+            places = path_lists.given(options.results, options.listed_in, path_lists.RESULTS) or ["results"]
             groups = _read(places, index, kept, refused)
             if options.against is not None:
                 changes = _run_against_run(options, groups, refused, index)
