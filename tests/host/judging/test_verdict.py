@@ -123,11 +123,11 @@ def test_a_change_is_flagged_only_if_significant_and_large(factor, flagged, told
 def test_a_change_at_its_limits_is_not_flagged(monkeypatch):
     after = [value * factor for value, factor in zip(BEFORE, (1.04, 1.05, 1.06, 1.05, 1.05), strict=True)]
     change = statistics.fmean(map(math.log, after)) - statistics.fmean(map(math.log, BEFORE))
-    for name, limit in (("SIGNIFICANCE", between_runs(BEFORE, after).p), ("WORTH_TELLING", math.expm1(change))):
+    for name, limit in (("SIGNIFICANCE", between_runs(BEFORE, after).p), ("LEAST_CHANGE", math.expm1(change))):
         with monkeypatch.context() as patched:
             patched.setattr(verdict, name, limit)
             assert not between_runs(BEFORE, after).flagged
-            patched.setattr(verdict, name, math.nextafter(limit, {"SIGNIFICANCE": 1.0, "WORTH_TELLING": 0.0}[name]))
+            patched.setattr(verdict, name, math.nextafter(limit, {"SIGNIFICANCE": 1.0, "LEAST_CHANGE": 0.0}[name]))
             assert between_runs(BEFORE, after).flagged
 
 

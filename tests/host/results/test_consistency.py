@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
-from runner.host.results import attempts, result_files
+from runner.host.judging import comparison
+from runner.host.judging.groups import Group
 from runner.host.readers import catalog
-from runner.host.verbs import compare
+from runner.host.results import attempts, result_files
 from tests.support import spoiled
 
 TABLES = catalog.read()
@@ -108,8 +109,8 @@ def test_no_sealed_result_ends_the_comparison(body):
     except DamagedResult as problem:
         assert str(problem).startswith("r.json")
         return
-    group = compare.Group(request)
+    group = Group(request)
     attempt = attempts.of_result(result)
     group.add(attempt, attempts.to_text(attempt))
     assert group.shown(1) == [attempt]
-    assert [row.verdict.launches for row in compare.against_claims(TABLES, group)] == [len(group.latencies_s)]
+    assert [row.verdict.launches for row in comparison.against_claims(TABLES, group)] == [len(group.latencies_s)]
