@@ -330,7 +330,7 @@ class Launch(_Launch, total=False):
     clock: HostClock
     host_noise: HostNoise
     # The settings that generate() worked with; null in a result that was made under schema 1.
-    generation: Optional[Dict[str, Any]]
+    generation: Optional[JsonObject]
     # Checks that could not be made on this device, each with the reason.
     cannot_tell: Dict[str, str]
 
@@ -350,7 +350,7 @@ class Result(TypedDict):
     schema: Literal[2]
     sha256: str
     attempt: Attempt
-    request: Dict[str, Any]
+    request: JsonObject
     environment: Environment
     launches: List[Launch]
     outputs: Optional[Outputs]

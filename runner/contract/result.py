@@ -2,7 +2,7 @@
 
 History of the schema; files of every version stay readable, newer ones are refused:
   1  first: request, launches with raw iterations, environment as observed, checks
-  2  what each rank's device told while it was watched, the variables and settings that reached it, the inventory, emulated
+  2  observations of each rank's device, variables and settings as they reached the rank, the inventory, emulated
 The published JSON Schema of the newest version is ``schema/result-2.schema.json``.
 """
 
@@ -58,9 +58,9 @@ def check_seal(result: object, where: str, body: bytes | None = None) -> None:
 
 
 def upgrade(result: JsonObject, where: str) -> JsonObject:
-    """Return a result of any known schema in the newest one's shape, one step for each version; its file stays as it is.
+    """Return a result of any known schema in the newest schema's shape, one step for each version; its file is not changed.
 
-    What an older version did not record is null. Raises ``DamagedResult`` where a sealed result has not its schema's shape.
+    A fact that an older version did not record is null. Raises ``DamagedResult`` where a sealed result has not its schema's shape.
     """
     try:
         for version in range(result["schema"], SCHEMA):

@@ -9,10 +9,10 @@ import contextlib
 import signal
 import threading
 from types import FrameType
-from typing import Any, Callable, ContextManager, Iterator, Optional, Sequence
+from typing import Callable, ContextManager, Iterator, Optional, Sequence
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-Handler = Callable[[int, Optional[FrameType]], Any]
+Handler = Callable[[int, Optional[FrameType]], object]
 
 
 @contextlib.contextmanager

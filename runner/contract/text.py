@@ -23,7 +23,7 @@ def cut(text: str, limit: int, sign: str = "…") -> str:
     return text if len(text) <= limit else mask(text[: limit + _LONGEST_TOKEN])[:limit] + sign
 
 
-# Characters beyond the cut that are looked at: JSON Web Tokens have a few thousand.
+# Characters beyond the cut in which a secret is looked for: JSON Web Tokens have a few thousand.
 _LONGEST_TOKEN = 8192
 
 

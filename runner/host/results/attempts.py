@@ -146,14 +146,19 @@ def _completed(dataset: records.DatasetPass) -> DatasetSummary:
 def to_text(attempt: AttemptSummary) -> str:
     """Return a summary as one line of JSON, a list of its fields in their order; ``of_text`` reads the line."""
     launches = [
-        [*_values(launch)[:-2], _values(launch.timed), _values(launch.completed)] for launch in attempt.launches
+        [*_values(launch)[:-2], _values_or_none(launch.timed), _values_or_none(launch.completed)]
+        for launch in attempt.launches
     ]
     fields = [launches if name == "launches" else getattr(attempt, name) for name in AttemptSummary.__slots__]
     return json.dumps(fields, separators=(",", ":"))
 
 
-def _values(record: LaunchSummary | TimedSummary | DatasetSummary | None) -> Any:
-    return None if record is None else [getattr(record, name) for name in record.__slots__]
+def _values(record: LaunchSummary | TimedSummary | DatasetSummary) -> list[object]:
+    return [getattr(record, name) for name in record.__slots__]
+
+
+def _values_or_none(record: TimedSummary | DatasetSummary | None) -> list[object] | None:
+    return None if record is None else _values(record)
 
 
 def of_text(text: str) -> AttemptSummary:

@@ -153,7 +153,7 @@ def read_one(path: str | os.PathLike[str]) -> tuple[Result, Request]:
 
 
 def of_bytes(raw: bytes, where: str) -> tuple[Result, Request]:
-    """Return one result from its bytes, as ``read_one`` does; ``where`` names the source in messages."""
+    """Return one result from its bytes, as ``read_one`` does; ``where`` names the source in messages. Raises ``DamagedResult``."""
     shape = _shape()
     try:
         return _checked(contract.loads(raw, where), where, shape)

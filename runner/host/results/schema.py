@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runner.contract.records import JsonObject
+from runner.contract.records import Json, JsonObject
 
 # A test of a value that ``json`` read, which may be anything.
 Test = Callable[[Any], bool]
@@ -72,7 +72,7 @@ def _type(schema: JsonObject) -> Test:
     return lambda value: type(value) in kinds
 
 
-def _one_of_values(options: Iterable[Any]) -> Test:
+def _one_of_values(options: Iterable[Json]) -> Test:
     known = list(options)
     if any(isinstance(option, (list, dict)) for option in known):
         raise ValueError("only plain values are known in enum and const")
@@ -106,11 +106,11 @@ def _properties(schema: JsonObject) -> Test:
     return lambda value: type(value) is not dict or all(known.get(key, fits)(part) for key, part in value.items())
 
 
-def _anything(value: Any) -> bool:
+def _anything(value: object) -> bool:
     return True
 
 
-def _nothing(value: Any) -> bool:
+def _nothing(value: object) -> bool:
     return False
 
 
