@@ -26,7 +26,7 @@ MAX_SHOWN = 10
 
 
 @dataclass(frozen=True)
-class Kind:
+class PathKind:
     """A kind of path: the noun for messages, the verbs that print such a list, and a pattern that is found in every such path.
 
     ``mark`` is None for a kind whose paths have no pattern: then a line is a path if a file or folder has this path.
@@ -37,13 +37,13 @@ class Kind:
     mark: Pattern[str] | None
 
 
-RESULTS = Kind("result", "`bench` or `collect`", re.compile(rf"{ATTEMPT.pattern}\.json"))
-REQUESTS = Kind("request", "`request`", re.compile(r"[A-Za-z0-9]\.json"))
-LOGS = Kind("log", "`submit` or `follow`", re.compile(r"\.log"))
-MANIFESTS = Kind("manifest", "`render`", None)
+RESULTS = PathKind("result", "`bench` or `collect`", re.compile(rf"{ATTEMPT.pattern}\.json"))
+REQUESTS = PathKind("request", "`request`", re.compile(r"[A-Za-z0-9]\.json"))
+LOGS = PathKind("log", "`submit` or `follow`", re.compile(r"\.log"))
+MANIFESTS = PathKind("manifest", "`render`", None)
 
 
-def add_from(described: argparse.ArgumentParser, kind: Kind) -> None:
+def add_from(described: argparse.ArgumentParser, kind: PathKind) -> None:
     """Add the flag ``--from FILE`` to a verb's parser; ``given`` reads the file that the flag names."""
     described.add_argument(
         "--from",
@@ -54,7 +54,7 @@ def add_from(described: argparse.ArgumentParser, kind: Kind) -> None:
     )
 
 
-def given(named: Sequence[str], listed_in: str | None, kind: Kind) -> list[str]:
+def given(named: Sequence[str], listed_in: str | None, kind: PathKind) -> list[str]:
     """Return the paths that a command line names, then the paths in the file that its ``--from`` names.
 
     Raises ``InputError`` as ``read_paths`` does.
@@ -76,7 +76,7 @@ def refuse_unlistable(folder: str | os.PathLike[str], flag: str) -> None:
         )
 
 
-def read_paths(path: str, kind: Kind) -> list[str]:
+def read_paths(path: str, kind: PathKind) -> list[str]:
     """Return the paths in a file, one a line, their blanks kept; a line that is no path of this kind is left out and reported.
 
     A line with a path and other text is returned whole: no file has that name, and the verb then says so. Raises ``InputError``

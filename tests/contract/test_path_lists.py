@@ -32,7 +32,9 @@ def test_a_list_that_an_editor_of_windows_saved_names_the_same_paths(tmp_path: P
 
 @pytest.mark.parametrize("kind", [path_lists.RESULTS, path_lists.REQUESTS, path_lists.LOGS, path_lists.MANIFESTS])
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"Setting ds_accelerator to cpu\n", b"\0.json.log\n"])
-def test_a_list_without_a_path_ends_with_one_sentence(tmp_path: Path, content: bytes, kind: path_lists.Kind) -> None:
+def test_a_list_without_a_path_ends_with_one_sentence(
+    tmp_path: Path, content: bytes, kind: path_lists.PathKind
+) -> None:
     path = listed(tmp_path, content)
     with pytest.raises(InputError, match=rf"{path} lists no {kind.what}: .* Read what was said there"):
         path_lists.read_paths(path, kind)
@@ -48,7 +50,7 @@ def test_a_list_without_a_path_ends_with_one_sentence(tmp_path: Path, content: b
     ],
 )
 def test_a_line_that_a_library_printed_is_no_name_and_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: path_lists.Kind, expected: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: path_lists.PathKind, expected: str
 ) -> None:
     path = listed(tmp_path, f"{expected}\n\x1b[31mloading checkpoint shards: 100%\n".encode())
     assert path_lists.read_paths(path, kind) == [expected]
