@@ -12,16 +12,7 @@ from runner.contract import patterns
 from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import InputError
 from runner.contract.fields import Fields
-from runner.contract.request import (
-    DEVICES,
-    ENGINES,
-    MAX_CALLS,
-    MAX_DEVICES,
-    MAX_TOKENS,
-    PRECISIONS,
-    Accelerator,
-    Protocol,
-)
+from runner.contract.request import DEVICES, ENGINES, MAX_CALLS, MAX_DEVICES, MAX_TOKENS, Accelerator, Protocol
 from runner.contract.words import DeviceKind, Engine, Precision, WeightsKind
 from runner.host import paths
 from runner.host.readers import strictyaml
@@ -278,7 +269,7 @@ def _case(row: Fields) -> Case:
         weights=row.choice("weights", get_args(WeightsKind)),
         workload=row.form("workload", patterns.ROW),
         protocol=row.form("protocol", patterns.ROW),
-        precision=row.choice("precision", PRECISIONS),
+        precision=row.choice("precision", get_args(Precision)),
         launches=row.count("launches", least=1, most=MAX_CALLS),
         margin=row.form("margin", patterns.ROW),
         beside=tuple(row.forms("beside", patterns.ROW)),
@@ -366,7 +357,7 @@ def _reference_output(row: Fields) -> ReferenceOutput:
         model=row.form("model", patterns.ROW),
         seed=row.count("seed"),
         std=row.number("std"),
-        precision=row.choice("precision", PRECISIONS),
+        precision=row.choice("precision", get_args(Precision)),
         device=row.choice("device", DEVICES),
         prompt=row.form("prompt", patterns.PROMPT),
         output_tokens=row.count("output_tokens", least=1, most=MAX_TOKENS),
