@@ -22,13 +22,14 @@ from runner.contract.request import (
     Workload,
 )
 from runner.contract.secrets import mask
+from runner.contract.words import DatasetFormat
 from runner.host.readers import lockfile
 
 Text = TypeVar("Text", bound=str | None)
 
 FIRMWARE_OF = "gaudi2"  # the lock's firmware is this accelerator's; first-generation Gaudi boots one of another series
 
-FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+FORMATS: dict[str, DatasetFormat] = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def compared(count: int) -> dict[str, Any]:
         write(few, 1)
         write(many, count)
         time.sleep(index.SETTLED_S)  # what changed so lately is not remembered
-        index.PLACE.unlink(missing_ok=True)
+        index.PATH.unlink(missing_ok=True)
         return {"start": _run(few), "unknown": _run(many), "known": _run(many)}
 
 

@@ -8,7 +8,7 @@ from runner.contract import patterns, secrets
 from runner.contract.arguments import verb_parser
 from runner.contract.errors import InputError, UsageError
 from runner.contract.files import NotRegular, open_regular, reason
-from runner.contract.names import refuse_unlistable
+from runner.contract.path_lists import refuse_unlistable
 from runner.contract.patterns import Form
 from runner.contract.text import printable
 from runner.host import paths, writing

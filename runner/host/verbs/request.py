@@ -7,7 +7,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from runner.contract import names, strictjson
+from runner.contract import path_lists, strictjson
 from runner.contract.architecture import BYTES_PER_ELEMENT
 from runner.contract.arguments import verb_parser
 from runner.contract.errors import UsageError
@@ -69,7 +69,7 @@ def parser():
 
 def main(arguments):
     options = parser().parse_args(arguments)
-    names.refuse_unlistable(options.out, "--out")
+    path_lists.refuse_unlistable(options.out, "--out")
     catalog, lock = catalogs.read(), lockfile.read()
     if options.list:
         print(listing(catalog))

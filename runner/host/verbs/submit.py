@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from runner.contract import names, secrets
+from runner.contract import path_lists, secrets
 from runner.contract.arguments import verb_parser
 from runner.contract.errors import (
     ClusterRefused,
@@ -40,7 +40,7 @@ def parser():
     described.add_argument(
         "manifests", nargs="*", metavar="MANIFESTS", help="files or folders that `python -m runner render` wrote"
     )
-    names.add_from(described, names.MANIFESTS)
+    path_lists.add_from(described, path_lists.MANIFESTS)
     described.add_argument(
         "--only", action="append", metavar="PART", help="only the Jobs with this in their name; may be given again"
     )
@@ -68,7 +68,7 @@ def parser():
 
 def main(arguments):
     options = parser().parse_args(arguments)
-    places = names.given(options.manifests, options.listed_in, names.MANIFESTS)
+    places = path_lists.given(options.manifests, options.listed_in, path_lists.MANIFESTS)
     if not places:
         raise UsageError("No MANIFESTS are named. Name a folder, or the file that lists folders with --from.")
     manifests = jobs.read(places)
