@@ -1,7 +1,11 @@
 """Read profiles.yaml: what a Job asks of a node, where it finds one, and which cases are applied together."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
 
 from runner.contract import patterns, secrets
 from runner.contract.errors import InputError
@@ -9,18 +13,22 @@ from runner.contract.fields import Fields
 from runner.contract.request import MAX_DEVICES
 from runner.host import paths
 from runner.host.readers import strictyaml
+from runner.host.readers.catalog import Catalog
 
+# How the table says that a pod asks for no hugepages.
 NONE = "none"
-T = TypeVar("T")
+Row = TypeVar("Row")
+# What makes the pods of a case: a Job, an MPIJob or a JobSet.
+JobKind = Literal["job", "mpijob", "jobset"]
 MAX_DEADLINE_S = 366 * 86400
 
 
 @dataclass(frozen=True)
 class Set:
-    """Cases that are applied together, from ``folder`` below k8s/; ``engine`` is what starts the pods: job, mpijob or jobset."""
+    """Cases that are applied together, from ``folder`` below k8s/, each on so many ``nodes``."""
 
     folder: str
-    engine: str
+    job_kind: JobKind
     nodes: int
     cases: tuple[str, ...]
 
@@ -39,7 +47,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Profile:
-    """What one pod asks for; requests are limits. Quantities are Kubernetes' own text, ``hugepages`` (of 2 MiB) may be None."""
+    """What one pod asks for. Requests are limits. ``cpu`` is in cores; the other amounts are quantities as Kubernetes writes them;
+    ``hugepages`` are of 2 MiB, None where the pod asks for none."""
 
     accelerator: str
     devices: int
@@ -53,12 +62,14 @@ class Profile:
 
 @dataclass(frozen=True)
 class Profiles:
+    """The tables of profiles.yaml by the names of their rows; ``deadlines_s`` are by model."""
+
     sets: dict[str, Set]
     places: dict[str, Place]
     profiles: dict[str, Profile]
     deadlines_s: dict[str, int]
 
-    def of(self, accelerator, devices):
+    def of(self, accelerator: str, devices: int) -> Profile:
         """Return the profile of a pod with so many devices. Raises ``InputError`` where the table has none."""
         for profile in self.profiles.values():
             if (profile.accelerator, profile.devices) == (accelerator, devices):
@@ -76,18 +87,18 @@ class Profiles:
         return _row(self.deadlines_s, "deadlines_s", model)
 
 
-def _row(table: dict[str, T], name: str, key: str) -> T:
+def _row(table: Mapping[str, Row], name: str, key: str) -> Row:
     if key not in table:
         raise InputError(f"runner/catalog/profiles.yaml has no row {key} in {name}. Add one.")
     return table[key]
 
 
-def read(catalog, folder=paths.CATALOG):
-    """Read the table; every name in it must be one of ``catalog``'s. Raises ``InputError`` naming file and line."""
+def read(catalog: Catalog, folder: Path = paths.CATALOG) -> Profiles:
+    """Read the tables, whose names of cases and accelerators must be those of ``catalog``. Raises ``InputError`` with file and line."""
     path = folder / "profiles.yaml"
     table = Fields(strictyaml.read(path), paths.shown(path))
     deadlines = table.fields("deadlines_s")
-    found = Profiles(
+    profiles = Profiles(
         sets={name: _set(row, catalog) for name, row in table.each("sets", patterns.DNS_LABEL)},
         places={name: _place(row) for name, row in table.each("nodes", patterns.NAME)},
         profiles={name: _profile(row, catalog) for name, row in table.each("profiles", patterns.ROW)},
@@ -96,24 +107,24 @@ def read(catalog, folder=paths.CATALOG):
         },
     )
     table.done()
-    return found
+    return profiles
 
 
-def _set(row, catalog):
-    found = Set(
+def _set(row: Fields, catalog: Catalog) -> Set:
+    made = Set(
         folder=row.form("folder", patterns.MANIFESTS_FOLDER),
-        engine=row.choice("engine", ("job", "mpijob", "jobset"), "job"),
+        job_kind=row.choice("job_kind", get_args(JobKind), "job"),
         nodes=row.count("nodes", 1, least=1, most=MAX_DEVICES),
         cases=tuple(row.forms("cases", patterns.NAME)),
     )
-    for name in found.cases:
+    for name in made.cases:
         if name not in catalog.cases:
             raise row.fail("cases", f"{name!r} is no case of cases.yaml.")
     row.done()
-    return found
+    return made
 
 
-def _place(row):
+def _place(row: Fields) -> Place:
     labels, variables = row.fields("labels"), row.fields("variables")
     place = Place(
         labels={name: labels.forms(name, patterns.LABEL_VALUE) for name in labels.keys(patterns.LABEL_KEY)},
@@ -133,9 +144,9 @@ def _place(row):
     return place
 
 
-def _profile(row, catalog):
-    def quantity(key):
-        return row.form(key, patterns.QUANTITY)
+def _profile(row: Fields, catalog: Catalog) -> Profile:
+    def quantity(key: str) -> str:
+        return str(row.form(key, patterns.QUANTITY))
 
     profile = Profile(
         accelerator=row.choice("accelerator", tuple(catalog.accelerators)),

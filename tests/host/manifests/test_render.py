@@ -14,8 +14,7 @@ from runner.contract.request import Request
 from runner.host import paths
 from runner.host.manifests import check, plan, text
 from runner.host.manifests.site import Site
-from runner.host.objects import jobs as client
-from runner.host.objects import names, walk
+from runner.host.objects import collect_job, kinds, names, walk
 from runner.host.readers import catalog, lockfile, profiles
 from runner.host.verbs import render as verb
 from tests.support import manifests
@@ -105,7 +104,7 @@ def test_every_set_has_its_cases_as_requests_that_a_pod_can_read(name):
     assert sorted(data) == sorted(f"{case}.json" for case in row.cases)
     for file, content in data.items():
         request = Request.from_json(json.loads(content), file)
-        (thing,) = [one for one in things if one["metadata"]["labels"].get("bloomz-bench.dev/run-id") == request.id]
+        (thing,) = [one for one in things if one["metadata"]["labels"].get("bloomz-bench.dev/request-id") == request.id]
         assert f"/config/{file}" in json.dumps(thing)
 
 
@@ -113,8 +112,8 @@ def test_every_set_has_its_cases_as_requests_that_a_pod_can_read(name):
 def test_every_pod_keeps_a_mesh_s_proxy_out_and_so_does_what_reads_the_volume(name):
     things = manifests.read(paths.K8S / profiles.read(catalog.read()).sets[name].folder)
     templates = [template for _, template in walk.pods(things)]
-    bench = [one for one in things if one["kind"] in client.RUNS and client.component(one) == names.BENCH]
-    templates += [client.to_collect(one)["spec"]["template"] for one in bench]
+    bench = [one for one in things if one["kind"] in kinds.RUNS and names.component_of(one) == names.BENCH]
+    templates += [collect_job.collect_job(one)["spec"]["template"] for one in bench]
     assert bench and all(names.NO_MESH.items() <= one["metadata"]["labels"].items() for one in templates)
 
 
@@ -139,14 +138,14 @@ def test_eight_devices_get_the_whole_node():
 @pytest.mark.parametrize("name", manifests.names())
 def test_no_autoscaler_moves_a_measurement(name):
     things = manifests.objects(name)
-    templates = [one for thing in things if client.component(thing) == names.BENCH for one in client.templates(thing)]
+    templates = [one for thing in things if names.component_of(thing) == names.BENCH for one in walk.templates(thing)]
     assert templates
     for told in [template["metadata"]["annotations"] for template in templates]:
         assert told["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
         assert told["karpenter.sh/do-not-disrupt"] == "true"
-    (fetching,) = [one for one in things if client.component(one) == names.PREFETCH] or [None]
+    (fetching,) = [one for one in things if names.component_of(one) == names.PREFETCH] or [None]
     if fetching:  # goes on where it was
-        assert "karpenter.sh/do-not-disrupt" not in client.templates(fetching)[0]["metadata"]["annotations"]
+        assert "karpenter.sh/do-not-disrupt" not in walk.templates(fetching)[0]["metadata"]["annotations"]
 
 
 def replicas(things):
@@ -330,7 +329,7 @@ def test_what_a_fabric_takes_comes_to_every_bench_pod_and_to_no_prefetch(name, k
         if thing["kind"] not in ("Job", "MPIJob", "JobSet"):
             continue
         bench = thing["kind"] == kind and thing["metadata"]["labels"]["app.kubernetes.io/component"] == names.BENCH
-        for container in [spec["containers"][0] for spec in client.pod_specs(thing)]:
+        for container in [spec["containers"][0] for spec in walk.pod_specs(thing)]:
             asked = container["resources"]
             assert asked["limits"] == asked["requests"]
             assert asked["limits"].get("vpc.amazonaws.com/efa") == ("4" if bench else None)

@@ -15,7 +15,7 @@ from runner.host.readers import catalog, profiles
         ("accelerator: [gaudi2]", "accelerator: []", "has no value. Name those that serve"),
         ("folder: gaudi\n", "folder: ../../gaudi\n", "'folder' must be a folder below k8s/"),
         ("cases: [cpu-1, cpu-2]", "cases: [cpu-1, cpu-3]", "'cpu-3' is no case of cases.yaml."),
-        ("engine: mpijob", "engine: ray", "job, jobset, mpijob"),
+        ("job_kind: mpijob", "job_kind: ray", "job, jobset, mpijob"),
         ("memory: 440Gi", "memory: 440GB", "must be a quantity such as 690Gi"),
         ("accelerator: a100-80gb", "accelerator: a100", "a100"),
         ("hugepages: none", "hugepage: none", "hugepages"),
