@@ -8,6 +8,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "versions.lock"
 CATALOG = ROOT / "runner" / "catalog"
 K8S = ROOT / "k8s"
+ACCELERATORS = ROOT / "runner" / "contract" / "accelerators.json"
 RESULT_SCHEMA = ROOT / "runner" / "contract" / "schema" / "result-2.schema.json"
 
 

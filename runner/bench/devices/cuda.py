@@ -9,7 +9,7 @@ import functools
 import os
 
 from runner.bench.devices import compiling, fit
-from runner.bench.facts import host, nvidia_smi
+from runner.bench.facts import host, nvidia_smi, products
 from runner.contract.errors import LaunchFailed
 
 backend = "nccl"
@@ -141,7 +141,7 @@ def describe():
     name, place = torch.cuda.get_device_name(), _here()
     return {
         "name": name,
-        "accelerator": nvidia_smi.accelerator(name),
+        "accelerator": products.accelerator("cuda", name),
         "driver": (nvidia_smi.query() or {}).get(place, {}).get("driver"),
         "bus_id": place,
         "memory_bytes": torch.cuda.mem_get_info()[1],

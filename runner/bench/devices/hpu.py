@@ -8,7 +8,7 @@ import importlib.util
 import os
 
 from runner.bench.devices import cpu, fit
-from runner.bench.facts import hl_smi
+from runner.bench.facts import hl_smi, products
 from runner.contract.errors import LaunchFailed
 
 backend = "hccl"
@@ -124,5 +124,5 @@ def describe():
     if told is None:
         return {"name": None, "accelerator": None, "driver": None, "firmware": None}
     name = told["names"][local_rank] if local_rank < len(told["names"]) else None
-    product = hl_smi.accelerator(name) if name else None
+    product = products.accelerator("hpu", name) if name else None
     return {"name": name, "accelerator": product, "driver": told["driver"], "firmware": told["firmware"]}

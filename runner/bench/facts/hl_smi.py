@@ -9,9 +9,6 @@ import re
 
 from runner.bench.facts import host
 
-# The vendor's product names, as public scripts and articles use them; letters behind them tell forms.
-ACCELERATORS = (("HL-205", "gaudi"), ("HL-225", "gaudi2"), ("HL-325", "gaudi3"), ("HL-328", "gaudi3"))
-
 
 def query(run=None):
     """Return what the tool says of all devices: names, driver, firmware; None where there is no tool, or it fails."""
@@ -34,11 +31,6 @@ def parse_firmware(text):
     """Return the firmware that the devices booted from, such as 1.10.0-fw-43.2.0; None if there is none, or several."""
     found = set(re.findall(r"\[SPI\] Version\W+Preboot version hl-\w+-(\d+(?:\.\d+)*-(?:rc-)?fw-?[\d.]+\d)", text))
     return found.pop() if len(found) == 1 else None
-
-
-def accelerator(name):
-    """Return the accelerator that a product name stands for, None for a name that is not known."""
-    return next((known for prefix, known in ACCELERATORS if name.startswith(prefix)), None)
 
 
 def _run(arguments):

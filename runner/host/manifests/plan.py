@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from runner.contract.errors import Unsupported
 from runner.contract.request import Request
 from runner.host import cases
+from runner.host.readers.accelerators import NodeSelection
 from runner.host.readers.catalog import Catalog
 from runner.host.readers.lockfile import UNRESOLVED, Lock
-from runner.host.readers.profiles import Place, Profile, Profiles
+from runner.host.readers.profiles import Profile, Profiles
 
 # The registry of an image that nobody has built: a name that never resolves (RFC 6761).
 PLACEHOLDER = "bloomz-bench.invalid"
@@ -26,7 +27,7 @@ class JobPlan:
     draft: str | None
     resource: str
     profile: Profile
-    place: Place
+    node: NodeSelection
     deadline_s: int
     nodes: int
 
@@ -65,6 +66,7 @@ def make(
     needs, and what ``cases.make`` raises.
     """
     case = catalog.cases[case_name]
+    accelerator = catalog.accelerator_rows[case.accelerator]
     image = images.get(case.stack) or (lock.built[case.stack].reference if case.stack in lock.built else None)
     draft = _draft(lock, case.stack, image)
     request = cases.make(catalog, lock, case_name, image=image, draft=draft is not None)
@@ -76,9 +78,9 @@ def make(
         request=request,
         image=_pulled(image, registry) if image else f"{PLACEHOLDER}/{case.stack}:run-make-images",
         draft=draft,
-        resource=catalog.resources[case.accelerator],
+        resource=accelerator.resource,
         profile=profiles.of(case.accelerator, request.devices // nodes),
-        place=profiles.place_of(case.accelerator),
+        node=accelerator.found_node(),
         deadline_s=profiles.deadline_s_of(case.model),
         nodes=nodes,
     )

@@ -40,7 +40,7 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFL
 
 def bench(site: Site, plan: JobPlan, config_name: str, models: str = names.MODELS) -> JsonObject:
     """Return the pod template of one run on one node. Raises ``UsageError`` where the site sets what the kit sets."""
-    of_kit = {**WRITABLE, **OFFLINE, "BLOOMZ_BENCH_IMAGE": plan.image, **plan.place.variables}
+    of_kit = {**WRITABLE, **OFFLINE, "BLOOMZ_BENCH_IMAGE": plan.image, **plan.node.variables}
     container = {
         "name": "bench",
         **_command(plan.image, bench_arguments(plan)),
@@ -143,9 +143,9 @@ def volumes(plan: JobPlan, config_name: str, models: str) -> list[JsonObject]:
 def placement(site: Site, plan: JobPlan, alone: bool) -> JsonObject:
     """Return where a pod may plan. ``alone`` keeps every other bench of this kit, in any namespace, off the node."""
     affinity: JsonObject = {}
-    if plan.place.labels and not site.node_selector:
+    if plan.node.labels and not site.node_selector:
         expressions = [
-            {"key": key, "operator": "In", "values": list(values)} for key, values in plan.place.labels.items()
+            {"key": key, "operator": "In", "values": list(values)} for key, values in plan.node.labels.items()
         ]
         affinity["nodeAffinity"] = {
             "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": expressions}]}
@@ -157,7 +157,7 @@ def placement(site: Site, plan: JobPlan, alone: bool) -> JsonObject:
             "topologyKey": names.HOST_NAME,
         }
         affinity["podAntiAffinity"] = {"requiredDuringSchedulingIgnoredDuringExecution": [others]}
-    tolerations = [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in plan.place.tolerations]
+    tolerations = [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in plan.node.tolerations]
     tolerations += [dict(toleration) for toleration in site.tolerations]
     return {
         **({"nodeSelector": dict(site.node_selector)} if site.node_selector else {}),

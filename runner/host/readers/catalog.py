@@ -9,9 +9,7 @@ from runner.contract.errors import InputError
 from runner.contract.fields import Fields
 from runner.contract.request import DEVICES, ENGINES, MAX_CALLS, MAX_DEVICES, MAX_TOKENS, Accelerator, Protocol
 from runner.host import paths
-from runner.host.readers import strictyaml
-
-UNKNOWN = "unknown"
+from runner.host.readers import accelerators, strictyaml
 
 # Claims name one precision that the kit does not run.
 CLAIMED_BYTES_PER_ELEMENT = {**BYTES_PER_ELEMENT, "int8": 1}
@@ -141,11 +139,9 @@ class ReferenceOutput:
 
 @dataclass(frozen=True)
 class Catalog:
-    """``resources`` maps an accelerator to the name under which Kubernetes counts it."""
+    """The tables, by the names of their rows."""
 
-    accelerators: dict[str, Accelerator]
-    accelerator_sources: dict[str, str]
-    resources: dict[str, str]
+    accelerator_rows: dict[str, accelerators.AcceleratorRow]
     models: dict[str, Architecture]
     workloads: dict[str, Workload]
     protocols: dict[str, Protocol]
@@ -160,6 +156,11 @@ class Catalog:
     dummy_seed: int
     dummy_std: float
 
+    @property
+    def accelerators(self) -> dict[str, Accelerator]:
+        """Return the accelerators as requests name them."""
+        return {name: row.in_request for name, row in self.accelerator_rows.items()}
+
 
 def read(folder=paths.CATALOG):
     """Read all tables. Raises ``InputError`` for a damaged one, and for a row that names what no table has."""
@@ -169,11 +170,8 @@ def read(folder=paths.CATALOG):
     references_table = _table(folder, "references.yaml")
     margins = cases_table.fields("margins")
     dummy = workloads_table.fields("dummy")
-    accelerators = {name: _accelerator(name, row) for name, row in _only(folder, "accelerators")}
     catalog = Catalog(
-        accelerators={name: accelerator for name, (accelerator, _, _) in accelerators.items()},
-        accelerator_sources={name: source for name, (_, source, _) in accelerators.items()},
-        resources={name: resource for name, (_, _, resource) in accelerators.items()},
+        accelerator_rows=accelerators.read(folder),
         models={name: Architecture.from_fields(row) for name, row in _only(folder, "models")},
         workloads={name: _workload(row) for name, row in workloads_table.each("workloads")},
         protocols={name: _protocol(name, row) for name, row in _only(folder, "protocols")},
@@ -204,18 +202,6 @@ def _only(folder, key):
     rows = list(table.each(key, patterns.NAME))
     table.done()
     return rows
-
-
-def _accelerator(name, row):
-    resource, source = row.form("resource", patterns.RESOURCE), row.form("source", patterns.TEXT)
-    memory, bandwidth = (
-        None if row.text(key) == UNKNOWN else row.count(key, least=1) for key in ("memory_bytes", "hbm_bytes_per_s")
-    )
-    accelerator = Accelerator(
-        name, row.choice("device", DEVICES), memory, None if bandwidth is None else float(bandwidth)
-    )
-    row.done()
-    return accelerator, source, resource
 
 
 def _protocol(name, row):

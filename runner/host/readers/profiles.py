@@ -1,13 +1,12 @@
-"""Read profiles.yaml: what a Job asks of a node, where it finds one, and which cases are applied together."""
+"""Read profiles.yaml: what a Job asks of a node, and which cases are applied together."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
-from runner.contract import patterns, secrets
+from runner.contract import patterns
 from runner.contract.errors import InputError
 from runner.contract.fields import Fields
 from runner.contract.request import MAX_DEVICES
@@ -17,7 +16,6 @@ from runner.host.readers.catalog import Catalog
 
 # How the table says that a pod asks for no hugepages.
 NONE = "none"
-Row = TypeVar("Row")
 # What makes the pods of a case: a Job, an MPIJob or a JobSet.
 JobKind = Literal["job", "mpijob", "jobset"]
 MAX_DEADLINE_S = 366 * 86400
@@ -31,18 +29,6 @@ class Set:
     job_kind: JobKind
     nodes: int
     cases: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an accelerator is found: labels with the values that serve, taints to tolerate, variables that its software needs.
-
-    ``pci`` are the VENDOR:DEVICE ids of one vendor that tell such a node, where the labels are the kit's own to set."""
-
-    labels: dict[str, list[str]]
-    pci: tuple[str, ...]
-    tolerations: tuple[str, ...]
-    variables: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -65,7 +51,6 @@ class Profiles:
     """The tables of profiles.yaml by the names of their rows; ``deadlines_s`` are by model."""
 
     sets: dict[str, Set]
-    places: dict[str, Place]
     profiles: dict[str, Profile]
     deadlines_s: dict[str, int]
 
@@ -78,19 +63,11 @@ class Profiles:
             f"runner/catalog/profiles.yaml has no profile of {devices} x {accelerator}. Add a row to profiles."
         )
 
-    def place_of(self, accelerator: str) -> Place:
-        """Return where an accelerator is found. Raises ``InputError`` where the table has no row of it."""
-        return _row(self.places, "nodes", accelerator)
-
     def deadline_s_of(self, model: str) -> int:
         """Return how many seconds a model's Job may take. Raises ``InputError`` where the table has no row of it."""
-        return _row(self.deadlines_s, "deadlines_s", model)
-
-
-def _row(table: Mapping[str, Row], name: str, key: str) -> Row:
-    if key not in table:
-        raise InputError(f"runner/catalog/profiles.yaml has no row {key} in {name}. Add one.")
-    return table[key]
+        if model not in self.deadlines_s:
+            raise InputError(f"runner/catalog/profiles.yaml has no row {model} in deadlines_s. Add one.")
+        return self.deadlines_s[model]
 
 
 def read(catalog: Catalog, folder: Path = paths.CATALOG) -> Profiles:
@@ -100,7 +77,6 @@ def read(catalog: Catalog, folder: Path = paths.CATALOG) -> Profiles:
     deadlines = table.fields("deadlines_s")
     profiles = Profiles(
         sets={name: _set(row, catalog) for name, row in table.each("sets", patterns.DNS_LABEL)},
-        places={name: _place(row) for name, row in table.each("nodes", patterns.NAME)},
         profiles={name: _profile(row, catalog) for name, row in table.each("profiles", patterns.ROW)},
         deadlines_s={
             name: deadlines.count(name, least=1, most=MAX_DEADLINE_S) for name in deadlines.keys(patterns.NAME)
@@ -122,26 +98,6 @@ def _set(row: Fields, catalog: Catalog) -> Set:
             raise row.fail("cases", f"{name!r} is no case of cases.yaml.")
     row.done()
     return made
-
-
-def _place(row: Fields) -> Place:
-    labels, variables = row.fields("labels"), row.fields("variables")
-    place = Place(
-        labels={name: labels.forms(name, patterns.LABEL_VALUE) for name in labels.keys(patterns.LABEL_KEY)},
-        pci=tuple(row.forms("pci", patterns.PCI)),
-        tolerations=tuple(row.forms("tolerations", patterns.LABEL_KEY)),
-        variables={name: variables.form(name, patterns.TEXT) for name in variables.keys(patterns.VARIABLE)},
-    )
-    for label, values in place.labels.items():
-        if not values:
-            raise labels.fail(label, f"{label!r} has no value. Name those that serve, or remove the label.")
-    if len({ids[:4] for ids in place.pci}) > 1:
-        raise row.fail("pci", "pci must be VENDOR:DEVICE ids of one vendor, such as 1da3:1020.")
-    for name, value in place.variables.items():
-        if secrets.is_secret_name(name) or secrets.mask(value) != value:
-            raise variables.fail(name, f"{name!r} looks like a secret, and manifests are files that anyone can read.")
-    row.done()
-    return place
 
 
 def _profile(row: Fields, catalog: Catalog) -> Profile:

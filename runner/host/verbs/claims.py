@@ -39,7 +39,7 @@ def as_json(catalog, limits, findings):
     }
     sources = {name: asdict(source) for name, source in catalog.claim_sources.items()}
     bandwidths = {
-        name: {"hbm_bytes_per_s": accelerator.hbm_bytes_per_s, "source": catalog.accelerator_sources[name]}
+        name: {"hbm_bytes_per_s": accelerator.hbm_bytes_per_s, "source": catalog.accelerator_rows[name].source}
         for name, accelerator in catalog.accelerators.items()
     }
     told = [asdict(finding) for finding in findings]

@@ -9,7 +9,7 @@ from runner.contract.errors import InputError, UnresolvedPin, Unsupported, Usage
 from runner.contract.files import sha256_of_file
 from runner.contract.request import read_request
 from runner.host import cases
-from runner.host.readers import catalog, lockfile
+from runner.host.readers import accelerators, catalog, lockfile
 from runner.host.verbs import request as verb
 
 
@@ -64,7 +64,8 @@ def test_firmware_is_asked_of_the_accelerator_whose_it_is(name, accelerator, fir
     }
     sha256 = replace(lock.stacks[name].requirements, sha256="0" * 64)
     whole = replace(lock.stacks[name], image=image, packages=packages, requirements=sha256)
-    found = cases._stack(replace(lock, stacks={name: whole}, built={}), name, accelerator, None, False)
+    row = accelerators.read()[accelerator]
+    found = cases._stack(replace(lock, stacks={name: whole}, built={}), name, row, None, False)
     assert found.firmware == firmware
     assert found.driver == (None if name == "cuda" else whole.driver)
 
