@@ -6,6 +6,7 @@ Kueue 0.14 and newer, as their sources print them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from runner.contract.records import JsonObject
@@ -30,7 +31,16 @@ def job(*conditions: JsonObject, uid: str = "job-1", **spec: Any) -> JsonObject:
     return {**made, "status": {"conditions": list(conditions)}}
 
 
-def pod(*conditions, name=POD, node=None, containers=(), init=(), phase="Pending", asked=GAUDI, **status):
+def pod(
+    *conditions: JsonObject,
+    name: str = POD,
+    node: str | None = None,
+    containers: Sequence[JsonObject] = (),
+    init: Sequence[JsonObject] = (),
+    phase: str = "Pending",
+    asked: dict[str, str] = GAUDI,
+    **status: Any,
+) -> JsonObject:
     spec = bench_job(NAME, **asked)["spec"]["template"]["spec"]
     if node:
         spec["nodeName"] = node
@@ -93,16 +103,29 @@ def beside_a_mesh(own: JsonObject, other: JsonObject, phase: str = "Pending", **
     return seen(pods=(where,), log=("draining",), **what)
 
 
-def placed(*, events=(), log=(), the_job=None, **status):
+def placed(
+    *,
+    events: tuple[JsonObject, ...] = (),
+    log: Sequence[str] = (),
+    the_job: JsonObject | None = None,
+    **status: Any,
+) -> Observed:
     where = pod(condition("PodScheduled"), node="node1", **status)
     return seen(job=the_job or job(), pods=(where,), events=events, log=tuple(log))
 
 
-def waits(reason, message="", events=()):
+def waits(reason: str, message: str = "", events: tuple[JsonObject, ...] = ()) -> Observed:
     return placed(containers=[{"waiting": {"reason": reason, "message": message}}], events=events)
 
 
-def ended(code, reason="Error", message="", log=(), conditions=(), **job_spec):
+def ended(
+    code: int,
+    reason: str = "Error",
+    message: str = "",
+    log: Sequence[str] = (),
+    conditions: Sequence[JsonObject] = (),
+    **job_spec: Any,
+) -> Observed:
     failed = job(
         condition("Failed", reason="PodFailurePolicy", message=f"Container bench failed with exit code {code}"),
         **job_spec,
@@ -133,7 +156,12 @@ def kueue(*conditions: JsonObject, **what: Any) -> Observed:
 MPI_SPEC = {"mpiReplicaSpecs": {"Launcher": {"replicas": 1}, "Worker": {"replicas": 1}}}
 
 
-def several(*pods, events=(), status=None, spec=None):
+def several(
+    *pods: JsonObject,
+    events: tuple[JsonObject, ...] = (),
+    status: JsonObject | None = None,
+    spec: JsonObject | None = None,
+) -> Observed:
     run = {**job(), "spec": spec or MPI_SPEC, "status": status or {}}
     return Observed(NAME, "bench", "MPIJob", run, pods, events)
 

@@ -250,7 +250,7 @@ def test_pods_that_log_in_to_each_other_need_a_user_known_beforehand(tmp_path: P
 
 
 def test_a_new_version_has_new_names_for_all_that_cannot_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    def immutable(objects):
+    def immutable(objects: list[JsonObject]) -> set[str]:
         return {manifest["metadata"]["name"] for manifest in objects if manifest["kind"] in ("Job", "ConfigMap")}
 
     before = immutable(manifests.objects("gaudi2"))
