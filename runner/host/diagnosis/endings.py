@@ -185,7 +185,7 @@ _SIGNALS = {
 }
 
 
-def own_words(observed: Observed) -> Problem | None:
+def program_failed(observed: Observed) -> Problem | None:
     """Return the ``Problem`` of a container that ended with an exit code of its program: the meaning of the code, and its last message."""
     for container, state in _failures(observed):
         code = state.get("exitCode")
@@ -275,4 +275,4 @@ def held(observed: Observed) -> Problem | None:
 
 
 ROWS = (gone, deadline, taken_away, held, offline_lookup, killed, node_lost)
-LAST_ROWS = (own_words, ended)
+LAST_ROWS = (program_failed, ended)

@@ -1,4 +1,4 @@
-"""The pod templates: what pods plan, what they ask for, and where they may plan. All pass the restricted Pod Security Standard."""
+"""The pod templates: what pods run, what they ask for, and where they may run. All pass the restricted Pod Security Standard."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def prefetch(
     }
     metadata = {
         "labels": names.labels(names.PREFETCH, f"prefetch-{set_name}", {}),
-        "annotations": names.kit_annotations(image=first.image, image_problem=first.draft),
+        "annotations": names.annotations_of({names.IMAGE: first.image, names.IMAGE_PROBLEM: first.draft}),
     }
     return {"metadata": metadata, "spec": spec}
 
@@ -141,7 +141,7 @@ def volumes(plan: JobPlan, config_name: str, models: str) -> list[JsonObject]:
 
 
 def placement(site: Site, plan: JobPlan, alone: bool) -> JsonObject:
-    """Return where a pod may plan. ``alone`` keeps every other bench of this kit, in any namespace, off the node."""
+    """Return where a pod may run. ``alone`` keeps every other bench of this kit, in any namespace, off the node."""
     affinity: JsonObject = {}
     if plan.node.labels and not site.node_selector:
         expressions = [
@@ -181,9 +181,7 @@ def _with_site(of_kit: Mapping[str, str], of_site: Mapping[str, str], flag: str)
     """Return the kit's values and those that the site adds by a flag. Raises ``UsageError`` for a key that the kit sets."""
     taken = sorted(of_kit.keys() & of_site.keys())
     if taken:
-        raise UsageError(
-            f"{flag} {taken[0]}: the kit sets it itself. Leave it out, or edit runner/catalog/profiles.yaml."
-        )
+        raise UsageError(f"{flag} {taken[0]}: the kit sets it itself. Leave it out, or edit its row in runner/catalog.")
     return {**of_kit, **of_site}
 
 
@@ -236,17 +234,19 @@ def _identity(site: Site) -> JsonObject:
 def _metadata(component: str, plan: JobPlan) -> JsonObject:
     request = plan.request
     of_case = {
-        f"{names.DOMAIN}/model": request.model.name,
-        f"{names.DOMAIN}/accelerator": request.accelerator.name,
-        f"{names.DOMAIN}/nodes": str(plan.nodes),
+        names.MODEL: request.model.name,
+        names.ACCELERATOR: request.accelerator.name,
+        names.NODES: str(plan.nodes),
         names.REQUEST_ID: request.id,
     }
     labels = names.labels(component, names.instance(request.case), of_case)
-    annotations = names.kit_annotations(
-        image=plan.image,
-        image_problem=plan.draft,
-        model_revision=request.model.revision,
-        deadline_seconds=str(plan.deadline_s),
-        experimental="true" if plan.nodes > 1 else None,
+    annotations = names.annotations_of(
+        {
+            names.IMAGE: plan.image,
+            names.IMAGE_PROBLEM: plan.draft,
+            names.MODEL_REVISION: request.model.revision,
+            names.DEADLINE: str(plan.deadline_s),
+            names.EXPERIMENTAL: "true" if plan.nodes > 1 else None,
+        }
     )
     return {"labels": labels, "annotations": {**annotations, **NOT_MOVED}}

@@ -47,9 +47,14 @@ DOMAIN = "bloomz-bench.dev"
 REQUEST_ID = f"{DOMAIN}/request-id"
 # The name of that label in manifests that were rendered before it was called request-id.
 REQUEST_ID_BEFORE = f"{DOMAIN}/run-id"
+MODEL, ACCELERATOR, NODES = (f"{DOMAIN}/{word}" for word in ("model", "accelerator", "nodes"))
+# Annotations: their values may be longer than the 63 characters of a label.
 SPEC_SHA256 = f"{DOMAIN}/spec-sha256"
 DEADLINE = f"{DOMAIN}/deadline-seconds"
+IMAGE = f"{DOMAIN}/image"
 IMAGE_PROBLEM = f"{DOMAIN}/image-problem"
+MODEL_REVISION = f"{DOMAIN}/model-revision"
+EXPERIMENTAL = f"{DOMAIN}/experimental"
 
 # --- labels of others ---
 
@@ -122,9 +127,9 @@ def common_labels() -> dict[str, str]:
     return {**KIT, PART_OF: KIT_NAME}
 
 
-def kit_annotations(**values: str | None) -> dict[str, str]:
-    """Return the kit's annotations, without those whose value is None. A sha256 is an annotation: a label has 63 characters at most."""
-    return {f"{DOMAIN}/{key.replace('_', '-')}": value for key, value in values.items() if value is not None}
+def annotations_of(values: Mapping[str, str | None]) -> dict[str, str]:
+    """Return annotations without those whose value is None."""
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def of_this_kit(component: str) -> dict[str, str]:
