@@ -67,7 +67,7 @@ PROFILE = """  npu9-2:
     ephemeral_storage: 10Gi
     tmp: 8Gi
 
-# How long a model's Job"""
+# How long the Job of a model"""
 SET = """sets:
   npu9:
     folder: npu9
@@ -85,8 +85,8 @@ def tables(tmp_path: Path) -> catalog.Catalog:
         path = folder / file
         path.write_text(path.read_text().rstrip() + rows)
     text = (folder / "profiles.yaml").read_text()
-    assert "sets:\n" in text and "\n# How long a model's Job" in text
-    text = text.replace("sets:\n", SET, 1).replace("\n# How long a model's Job", PROFILE, 1)
+    assert "sets:\n" in text and "\n# How long the Job of a model" in text
+    text = text.replace("sets:\n", SET, 1).replace("\n# How long the Job of a model", PROFILE, 1)
     (folder / "profiles.yaml").write_text(text)
     return catalog.read(folder)
 
