@@ -269,8 +269,8 @@ class Attendance:
                 self._conclude(run)
             return
         whole, broken = logs.frames(run.log_files)
-        published = pods.published(observed.pods)
-        ran = pods.started(observed.pods) or run.stage.word in (stages.GONE, stages.COMPLETE)  # pods may be gone
+        published = pods.published_summaries(observed.pods)
+        ran = pods.any_started(observed.pods) or run.stage.word in (stages.GONE, stages.COMPLETE)  # pods may be gone
         if run.stage.word == stages.FAILED and published == {}:
             ran = False  # its last words say that there is nothing
         if run.measures and ran and (broken or not whole or (published or {}).keys() - whole.keys()):
@@ -285,7 +285,9 @@ class Attendance:
     def _collect_from_volume(self, run, observed):
         """Submit the Job that prints what lies on the volume; return its run, None where there is no volume."""
         created = (observed.job or run.thing)["metadata"].get("creationTimestamp")
-        job = collect_job(run.thing, earliest_attempt(created, pods.started_at(observed.pods)) if created else None)
+        job = collect_job(
+            run.thing, earliest_attempt(created, pods.first_started_at(observed.pods)) if created else None
+        )
         if job is None:
             return None
         collecting = Run(name_of(job), "Job", job, run.folder, image_ids.asked(job), job_of=run)
@@ -326,7 +328,7 @@ class Attendance:
         self._tell_images(run, observed)
         self._forget(run)
         whole, _ = logs.frames(run.log_files)
-        published = pods.published(observed.pods) or {}
+        published = pods.published_summaries(observed.pods) or {}
         lacking = {attempt: told for attempt, told in published.items() if attempt not in whole}
         if run.stage.word == stages.FAILED:
             run.error = JobFailed(
@@ -348,7 +350,7 @@ class Attendance:
                 f"{run.name}: the image of {unknown.container} came from no registry ({printable(unknown.reported, 100)}), so that it"
                 " cannot be compared with the digest that was asked for."
             )
-        elif pods.started(observed.pods) and not found:
+        elif pods.any_started(observed.pods) and not found:
             self._show(
                 f"{run.name}: its node does not say which image ran; it cannot be compared with what was asked for."
             )

@@ -189,9 +189,9 @@ def program_failed(observed: Observed) -> Problem | None:
     """Return the ``Problem`` of a container that ended with an exit code of its program: the meaning of the code, and its last message."""
     for container, state in _failures(observed):
         code = state.get("exitCode")
-        error = errors.by_exit_code(code)
-        of_runner = error.exit_code == code and container not in sidecars(observed.pod or {})
-        meaning = error.meaning if of_runner else None
+        error = errors.by_exit_code(code) if isinstance(code, int) else None
+        of_runner = container not in sidecars(observed.pod or {})
+        meaning = error.meaning if error is not None and error.exit_code == code and of_runner else None
         text = _last_message(state, observed.log)
         said = f": {text}" if text else ""
         return Problem(

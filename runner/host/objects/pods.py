@@ -98,12 +98,12 @@ def containers_started(pod: JsonObject) -> list[str]:
     return [state.container for state in started if state.container not in sidecars(pod)]
 
 
-def started(pods: Iterable[JsonObject]) -> bool:
+def any_started(pods: Iterable[JsonObject]) -> bool:
     """Return whether the main container of some pod has started."""
     return any(main_container(pod) in containers_started(pod) for pod in pods)
 
 
-def started_at(pods: Iterable[JsonObject]) -> str | None:
+def first_started_at(pods: Iterable[JsonObject]) -> str | None:
     """Return when the first main container of the pods started, by the clock of its node; None where no pod tells."""
     times = [
         state.state.get("startedAt")
@@ -122,7 +122,7 @@ def termination_message(text: str) -> JsonObject | None:
         return None
 
 
-def published(pods: Iterable[JsonObject]) -> dict[str, JsonObject] | None:
+def published_summaries(pods: Iterable[JsonObject]) -> dict[str, JsonObject] | None:
     """Return the summaries of the results that the pods published, by attempt; None where no pod left a termination message."""
     summaries: dict[str, JsonObject] | None = None
     for pod in pods:
