@@ -115,6 +115,11 @@ _SUBDOMAIN = rf"{_NAME_PART}(?:\.{_NAME_PART})*"
 _LABEL_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _HUB_PART = r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 
+# Of a device, as its driver's tool names it; * at the end stands for more letters.
+PRODUCT = _form(
+    r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?\*?", "the name of a product, or the beginning of names and *"
+)
+
 SHA256 = _form(rf"{_NOT_ZERO}[0-9a-f]{{64}}", "a sha256 in hex")
 COMMIT = _form(rf"{_NOT_ZERO}[0-9a-f]{{40}}", "40 hex digits")
 LOCKED_SHA256 = _form(rf"{_NOT_ONE_DIGIT.format('s')}[0-9a-f]{{64}}", "a sha256 in hex")

@@ -17,6 +17,7 @@ CATALOG = PACKAGE / "catalog"
 # What the kit makes goes into the clone, or into the folder where an installed kit was started.
 K8S = ROOT / "k8s" if IS_CLONE else Path("k8s")
 BUILD = ROOT / "build" if IS_CLONE else Path("build")
+ACCELERATORS = PACKAGE / "contract" / "accelerators.json"
 RESULT_SCHEMA = PACKAGE / "contract" / "schema" / "result-2.schema.json"
 
 

@@ -173,7 +173,7 @@ class Pods:
         self.container, self.folder, self.spaces, self.running = container, folder, spaces, []
 
     def start(self, number, line, user=pod.UID):
-        mounts = {self.folder / name: place for name, place in multinode.PLACES.items()}
+        mounts = {self.folder / name: place for name, place in multinode.PATHS.items()}
         mounts |= {self.folder / "keys": multinode.KEYS, self.folder / "hostfile": "/etc/mpi/hostfile"}
         mounts |= {self.folder / "request.json": REQUEST, self.folder / "term" / "log": "/dev/termination-log"}
         options = [part for here, there in mounts.items() for part in ("--volume", f"{here}:{there}")]

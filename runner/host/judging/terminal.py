@@ -52,7 +52,7 @@ def show_claims(catalog: Catalog, limits: Mapping[str, Limit | None], findings: 
     console.print("limit: the share of the measured time that memory bandwidth alone would need. Its sources:")
     for name, accelerator in catalog.accelerators.items():
         rate = "unknown" if accelerator.hbm_bytes_per_s is None else f"{accelerator.hbm_bytes_per_s / 1e12:.2f} TB/s"
-        _say(console, f"  {name}: {rate}; {catalog.accelerator_sources[name]}")
+        _say(console, f"  {name}: {rate}; {catalog.accelerator_rows[name].source}")
     console.print()
     console.print("Findings, computed from the rows above:")
     for finding in findings:

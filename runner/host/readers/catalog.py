@@ -13,9 +13,9 @@ from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import InputError
 from runner.contract.fields import Fields
 from runner.contract.request import DEVICES, ENGINES, MAX_CALLS, MAX_DEVICES, MAX_TOKENS, Accelerator, Protocol
-from runner.contract.words import DeviceKind, Engine, Precision, WeightsKind
+from runner.contract.words import DeviceKind, Engine, Precision, WeightsKind, WorkloadName
 from runner.host import paths
-from runner.host.readers import strictyaml
+from runner.host.readers import accelerators, strictyaml
 
 # The word of a table for a number that nobody published.
 UNKNOWN = "unknown"
@@ -63,7 +63,7 @@ class Case:
     stack: str
     model: str
     weights: WeightsKind
-    workload: str
+    workload: WorkloadName
     protocol: str
     precision: Precision
     launches: int
@@ -161,11 +161,9 @@ class ReferenceOutput:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All tables, each by the names of its rows. ``resources`` maps an accelerator to the name under which Kubernetes counts it."""
+    """All tables, each by the names of its rows."""
 
-    accelerators: dict[str, Accelerator]
-    accelerator_sources: dict[str, str]
-    resources: dict[str, str]
+    accelerator_rows: dict[str, accelerators.AcceleratorRow]
     models: dict[str, Architecture]
     workloads: dict[str, WorkloadDefaults]
     protocols: dict[str, Protocol]
@@ -180,6 +178,11 @@ class Catalog:
     dummy_seed: int
     dummy_std: float
 
+    @property
+    def accelerators(self) -> dict[str, Accelerator]:
+        """Return the accelerators as requests name them."""
+        return {name: row.in_request for name, row in self.accelerator_rows.items()}
+
 
 def read(folder: Path = paths.CATALOG) -> Catalog:
     """Read all tables. Raises ``InputError`` for a damaged table, and for a row that names a row which no table has."""
@@ -189,11 +192,8 @@ def read(folder: Path = paths.CATALOG) -> Catalog:
     references_table = _table(folder, "references.yaml")
     margins = cases_table.fields("margins")
     dummy = workloads_table.fields("dummy")
-    accelerators = {name: _accelerator(name, row) for name, row in _only(folder, "accelerators")}
     catalog = Catalog(
-        accelerators={name: accelerator for name, (accelerator, _, _) in accelerators.items()},
-        accelerator_sources={name: source for name, (_, source, _) in accelerators.items()},
-        resources={name: resource for name, (_, _, resource) in accelerators.items()},
+        accelerator_rows=accelerators.read(folder),
         models={name: Architecture.from_fields(row) for name, row in _only(folder, "models")},
         workloads={name: _workload(row) for name, row in workloads_table.each("workloads")},
         protocols={name: _protocol(name, row) for name, row in _only(folder, "protocols")},
@@ -226,19 +226,6 @@ def _only(folder: Path, key: str) -> list[tuple[str, Fields]]:
     return rows
 
 
-def _accelerator(name: str, row: Fields) -> tuple[Accelerator, str, str]:
-    """Return the accelerator, its source, and the resource that Kubernetes counts."""
-    resource, source = row.form("resource", patterns.RESOURCE), row.form("source", patterns.TEXT)
-    memory, bandwidth = (
-        None if row.text(key) == UNKNOWN else row.count(key, least=1) for key in ("memory_bytes", "hbm_bytes_per_s")
-    )
-    accelerator = Accelerator(
-        name, row.choice("device", DEVICES), memory, None if bandwidth is None else float(bandwidth)
-    )
-    row.done()
-    return accelerator, source, resource
-
-
 def _protocol(name: str, row: Fields) -> Protocol:
     return Protocol.from_fields(Fields({"name": name, **{key: row.text(key) for key in row.keys()}}, row.where))
 
@@ -267,7 +254,7 @@ def _case(row: Fields) -> Case:
         stack=row.form("stack", patterns.NAME),
         model=row.form("model", patterns.ROW),
         weights=row.choice("weights", get_args(WeightsKind)),
-        workload=row.form("workload", patterns.ROW),
+        workload=row.choice("workload", get_args(WorkloadName)),
         protocol=row.form("protocol", patterns.ROW),
         precision=row.choice("precision", get_args(Precision)),
         launches=row.count("launches", least=1, most=MAX_CALLS),
@@ -296,7 +283,7 @@ def _claim(row: Fields) -> Claim:
         model=row.form("model", patterns.ROW),
         stack=row.form("stack", patterns.NAME),
         protocol=row.form("protocol", patterns.ROW),
-        workload=row.form("workload", patterns.ROW),
+        workload=row.choice("workload", get_args(WorkloadName)),
         precision=row.choice("precision", get_args(ClaimedPrecision)),
         engine=row.form("engine", patterns.TEXT, None),
         batch_size=row.count("batch_size", 1, least=1, most=MAX_TOKENS),

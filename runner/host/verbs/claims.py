@@ -46,7 +46,7 @@ def as_json(catalog: Catalog, limits: Mapping[str, Limit | None], findings: Sequ
     }
     sources = {name: asdict(source) for name, source in catalog.claim_sources.items()}
     bandwidths = {
-        name: {"hbm_bytes_per_s": accelerator.hbm_bytes_per_s, "source": catalog.accelerator_sources[name]}
+        name: {"hbm_bytes_per_s": accelerator.hbm_bytes_per_s, "source": catalog.accelerator_rows[name].source}
         for name, accelerator in catalog.accelerators.items()
     }
     return {

@@ -8,7 +8,7 @@ import pytest
 
 from runner.contract.errors import InputError
 from runner.host import paths
-from runner.host.readers import catalog, lockfile, profiles, strictyaml
+from runner.host.readers import accelerators, catalog, lockfile, profiles, strictyaml
 from tests.support import hostile
 
 
@@ -135,9 +135,9 @@ FREE = {"source", "title", "place", "note", "table_stack", "text_stack", "engine
 
 def _may_hold(file: str, where: tuple[str | int, ...], text: str) -> bool:
     """Return whether a text is free, or a label's value, and may be this one."""
-    if file == "profiles.yaml" and "labels" in where:
+    if file == "accelerators.yaml" and "labels" in where:
         return text == ""
-    free = not FREE.isdisjoint(where) or (file == "profiles.yaml" and "variables" in where)
+    free = not FREE.isdisjoint(where) or (file == "accelerators.yaml" and "variables" in where)
     return free and (
         text in ("--x", "../x", "a;touch PWN", "g\u0430udi") or (where[-1] == "prompt" and text == "1.0\n")
     )
@@ -168,11 +168,10 @@ def test_no_text_of_a_table_takes_hostile_text(
 
 
 def test_a_variable_of_a_place_is_no_secret(tables: dict[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = catalog.read()
     for name, value in (("HF_TOKEN", "x"), ("PLAIN", "hf_" + "a" * 34), ("INDEX", "https://user:secret@host/simple")):
-        path = paths.CATALOG / "profiles.yaml"
-        changed = hostile.with_text(tables[path], ("nodes", "gaudi2", "variables"), {name: value})
+        path = paths.CATALOG / "accelerators.yaml"
+        changed = hostile.with_text(tables[path], ("accelerators", "gaudi2", "node", "variables"), {name: value})
         monkeypatch.setattr(strictyaml, "read", lambda path, changed=changed: changed)
         with pytest.raises(InputError, match="looks like a secret") as caught:
-            profiles.read(whole)
+            accelerators.read()
         assert value not in str(caught.value) or value == "x"
