@@ -15,10 +15,10 @@ RULES: tuple[Rule, ...] = (*api_server.RULES, *kit.RULES, *pod_security.RULES)
 
 def refuse(objects: Sequence[JsonObject]) -> None:
     """Raise ``InputError`` with the first problem of the objects of one set, if there is any."""
-    found = problems(objects)
-    if found:
-        more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
-        raise InputError(f"The manifests would be refused: {found[0]}{more}. Mend runner/catalog or the options.")
+    sentences = problems(objects)
+    if sentences:
+        more = f" ({len(sentences) - 1} more)" if len(sentences) > 1 else ""
+        raise InputError(f"The manifests would be refused: {sentences[0]}{more}. Mend runner/catalog or the options.")
 
 
 def problems(objects: Sequence[JsonObject], without: Collection[str] = ()) -> list[str]:

@@ -87,17 +87,17 @@ def read(catalog: Catalog, folder: Path = paths.CATALOG) -> Profiles:
 
 
 def _set(row: Fields, catalog: Catalog) -> Set:
-    made = Set(
+    manifest_set = Set(
         folder=row.form("folder", patterns.MANIFESTS_FOLDER),
         job_kind=row.choice("job_kind", get_args(JobKind), "job"),
         nodes=row.count("nodes", 1, least=1, most=MAX_DEVICES),
         cases=tuple(row.forms("cases", patterns.NAME)),
     )
-    for name in made.cases:
+    for name in manifest_set.cases:
         if name not in catalog.cases:
             raise row.fail("cases", f"{name!r} is no case of cases.yaml.")
     row.done()
-    return made
+    return manifest_set
 
 
 def _profile(row: Fields, catalog: Catalog) -> Profile:
