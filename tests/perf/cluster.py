@@ -5,12 +5,13 @@ import tempfile
 import threading
 import tracemalloc
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
-from runner.host.cluster import follower, logs
+from runner.host.cluster import logs
 from runner.host.cluster.client import Cluster
-from runner.host.cluster.follower import Attendance
-from runner.host.cluster.runs import Run
+from runner.host.cluster.follower import Follower, FollowOptions
+from runner.host.cluster.runs import FollowedRun
 from runner.host.objects import jobs
 from tests.support import apiserver, clusterplay
 
@@ -27,15 +28,16 @@ def follow(count, together=20):
             cluster = Cluster(server.kubeconfig(Path(folder) / "kubeconfig"))
             play = clusterplay.Play(scripted, _script(threading.BoundedSemaphore(together)))
             things = [_thing(number) for number in range(count)]
-            runs = [Run.of(one, cluster, Path(folder)) for one in things]
+            runs = [
+                replace(FollowedRun.of(manifest, cluster, Path(folder)), expected_until_s=float("inf"))
+                for manifest in things
+            ]
             before = Counter(scripted.requests)
             gc.collect()
             tracemalloc.start()
             creating = threading.Thread(target=_create, args=(scripted, things))
             creating.start()
-            for run in runs:
-                run.expected_until_s = float("inf")
-            Attendance(cluster, runs, follower.Manner(drain_s=30.0), _nothing).until_done()
+            outcomes = Follower(cluster, runs, FollowOptions(drain_s=30.0), _nothing).follow()
             peak_bytes = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             creating.join()
@@ -45,7 +47,7 @@ def follow(count, together=20):
                 "runs": count,
                 "results": len(found),
                 "distinct_results": len(set(found)),
-                "failed": sum(run.error is not None for run in runs),
+                "failed": sum(outcome.error is not None for outcome in outcomes),
                 "requests": {" ".join(key): number for key, number in (scripted.requests - before).items()},
                 "peak_bytes": peak_bytes,
                 "served_bytes": scripted.bytes_sent,
@@ -71,7 +73,7 @@ def _script(slots):
 
 
 def _attempts(run):
-    return list(logs.frames(run.log_files)[0])
+    return list(logs.read_frames(run.log_files).whole)
 
 
 def _nothing(text):

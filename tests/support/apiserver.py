@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from runner.host.objects.rights import Right
+
 TOKEN = "scripted-token"
 NAMESPACE = "bench"
 KINDS = {
@@ -76,8 +78,9 @@ class Request:
 
     @property
     def right(self):
+        """Return the right that the request takes."""
         verb = "get" if self.sub == "log" else self.verb
-        return self.group, f"{self.resource}/{self.sub}" if self.sub else self.resource, verb
+        return Right(self.group, f"{self.resource}/{self.sub}" if self.sub else self.resource, verb)
 
 
 @dataclass
@@ -219,11 +222,14 @@ class Cluster:
         """Return whether the Role grants a request; without one all is granted."""
         if self.rules is None or request.resource == "selfsubjectaccessreviews":
             return True
-        return grants(self.rules, *request.right)
+        return grants(self.rules, request.right)
 
 
-def grants(rules, group, resource, verb):
-    return any(group in rule["apiGroups"] and resource in rule["resources"] and verb in rule["verbs"] for rule in rules)
+def grants(rules, right):
+    return any(
+        right.group in rule["apiGroups"] and right.resource in rule["resources"] and right.verb in rule["verbs"]
+        for rule in rules
+    )
 
 
 class Server:
@@ -364,7 +370,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = body["spec"]["resourceAttributes"]
         resource = asked["resource"] + (f"/{asked['subresource']}" if asked.get("subresource") else "")
         rules = self._cluster.rules
-        allowed = rules is None or grants(rules, asked.get("group", ""), resource, asked["verb"])
+        allowed = rules is None or grants(rules, Right(asked.get("group", ""), resource, asked["verb"]))
         self._json(201, {**body, "status": {"allowed": allowed}})
 
     def _get(self, request, _):

@@ -10,8 +10,11 @@ import time
 import pytest
 
 from runner.contract.errors import ClusterRefused, InputError, PublishFailed, Unreachable
+from runner.host.cluster import answers, logs, observer
 from runner.host.cluster import client as host_cluster
-from runner.host.cluster import logs, observer, preflight
+from runner.host.cluster.connection import Connection
+from runner.host.objects import rights
+from runner.host.objects.rights import Right
 from tests.host.cluster.test_submit import stands
 from tests.support import apiserver, clusterplay
 from tests.support.apiserver import Fault
@@ -274,13 +277,13 @@ def test_a_kubeconfig_that_is_gone_is_not_waited_for_long(client, cluster, tmp_p
 
 
 def _before_it_is_read_again(monkeypatch, given, act):
-    renewed = host_cluster.Cluster._renewed
+    renewed = Connection.renew
 
     def after_the_act(self):
         act(next(given))
         return renewed(self)
 
-    monkeypatch.setattr(host_cluster.Cluster, "_renewed", after_the_act)
+    monkeypatch.setattr(Connection, "renew", after_the_act)
 
 
 @pytest.mark.parametrize(
@@ -363,7 +366,7 @@ def test_a_login_page_in_the_server_s_place_is_not_waited_for_as_a_server_is(cli
 
 
 def test_an_answer_beyond_all_bounds_is_not_read_to_its_end_nor_asked_for_again(client, cluster, monkeypatch):
-    monkeypatch.setattr(host_cluster, "MAX_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr(answers, "MAX_ANSWER_BYTES", 100_000)
     Play(cluster, stands)
     cluster.faults.append(
         Fault(("list", "pods"), "body", 10_000, message=json.dumps({"items": [], "x": "x" * 200_000}))
@@ -483,7 +486,7 @@ def test_a_disk_that_fills_up_while_a_log_is_written_names_the_folder(client, cl
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")  # as write and flush say it: without a file's name
 
-    monkeypatch.setattr(logs.Log, "_keep", full)
+    monkeypatch.setattr(logs.LogReader, "_keep", full)
     Play(cluster, stands)
     assert client.submit() == PublishFailed.exit_code
     assert f"{client.runs / 'bench'} could not be written: No space left on device." in client.err
@@ -507,20 +510,21 @@ def test_a_whole_life_takes_every_right_of_the_role_and_no_other(client, cluster
     assert sorted(client.collected()) == [FIRST, SECOND]
     assert client.run("cancel", client.jobs()[0]["metadata"]["name"]) == 0
     granted = {
-        (group, resource, verb)
+        Right(group, resource, verb)
         for rule in cluster.rules
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    reviews = ("authorization.k8s.io", "selfsubjectaccessreviews", "create")  # granted to everybody by every cluster
+    reviews = Right(
+        "authorization.k8s.io", "selfsubjectaccessreviews", "create"
+    )  # granted to everybody by every cluster
     assert cluster.used_rights - {reviews} == granted
-    assert cluster.refused_rights == {("", "nodes", "list")}
+    assert cluster.refused_rights == {Right("", "nodes", "list")}
 
 
-@pytest.mark.parametrize("group, resource, sub, verb", preflight.rights({"Job"}))
-def test_without_any_one_right_submitting_says_which_it_lacks(client, cluster, group, resource, sub, verb):
-    whole = f"{resource}/{sub}" if sub else resource
+@pytest.mark.parametrize("right", rights.needed({"Job"}), ids=str)
+def test_without_any_one_right_submitting_says_which_it_lacks(client, cluster, right):
     rules = [
         {"apiGroups": [one], "resources": [what], "verbs": [may]}
         for rule in cluster.rules
@@ -528,13 +532,11 @@ def test_without_any_one_right_submitting_says_which_it_lacks(client, cluster, g
         for what in rule["resources"]
         for may in rule["verbs"]
     ]
-    left = [
-        rule for rule in rules if (rule["apiGroups"], rule["resources"], rule["verbs"]) != ([group], [whole], [verb])
-    ]
+    left = [rule for rule in rules if Right(rule["apiGroups"][0], rule["resources"][0], rule["verbs"][0]) != right]
     assert len(left) == len(rules) - 1, "the Role does not grant what the client asks for"
     cluster.rules = left
     assert client.submit() == ClusterRefused.exit_code
-    assert f"These credentials lack rights in bench: {verb} {whole}." in client.err
+    assert f"These credentials lack rights in bench: {right}." in client.err
     assert not cluster.all("Job")
 
 

@@ -16,7 +16,7 @@ import yaml
 
 from runner.contract import secrets
 from runner.contract.errors import ClusterRefused, Unreachable
-from runner.host.cluster import credentials, kubeconfig, transport
+from runner.host.cluster import credentials, kubeconfig, plugins, transport
 from tests.support import apiserver, clusterplay
 from tests.support.clusterplay import FIRST, Play
 
@@ -93,7 +93,7 @@ def test_a_single_file_may_have_a_separator_after_it(tmp_path, monkeypatch):
 
 
 def test_paths_are_relative_to_the_file_that_they_stand_in(tmp_path, monkeypatch):
-    user = {"exec": {"command": "./plugin", "apiVersion": credentials.API_VERSIONS[0]}, "client-key": "keys/k.pem"}
+    user = {"exec": {"command": "./plugin", "apiVersion": plugins.API_VERSIONS[0]}, "client-key": "keys/k.pem"}
     first = config("one", user=user, cluster={"certificate-authority": "ca.pem"})
     written(tmp_path / "deep" / "a", first)
     written(tmp_path / "b", config("two"))
@@ -121,10 +121,10 @@ def test_where_there_is_none_that_is_said(monkeypatch, tmp_path, variable):
 
 
 def test_null_is_nothing_as_to_kubectl(tmp_path):
-    plugin = {"apiVersion": credentials.API_VERSIONS[0], "command": "/bin/cat", "env": None, "args": None}
+    plugin = {"apiVersion": plugins.API_VERSIONS[0], "command": "/bin/cat", "env": None, "args": None}
     path = written(tmp_path / "c", {**config("one", user={"exec": plugin}), "preferences": None, "extensions": None})
     assert kubeconfig.find(path, None).user["exec"] == {
-        "apiVersion": credentials.API_VERSIONS[0],
+        "apiVersion": plugins.API_VERSIONS[0],
         "command": "/bin/cat",
     }
     anonymous = {**config("one"), "users": None, "contexts": [{"name": "one", "context": {"cluster": "one"}}]}
@@ -234,10 +234,10 @@ def plugin(folder, script, **more):
     """Return the entry of a user whose credential plugin is a shell script."""
     path = written(folder / "plugin.sh", f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
-    return {"exec": {"apiVersion": credentials.API_VERSIONS[1], "command": "./plugin.sh", **more}}
+    return {"exec": {"apiVersion": plugins.API_VERSIONS[1], "command": "./plugin.sh", **more}}
 
 
-def printing(status, version=credentials.API_VERSIONS[1]):
+def printing(status, version=plugins.API_VERSIONS[1]):
     return f"echo '{json.dumps({'apiVersion': version, 'kind': 'ExecCredential', 'status': status})}'"
 
 
@@ -253,7 +253,7 @@ def test_a_plugin_gives_a_token_and_its_end(tmp_path):
         tmp_path, plugin(tmp_path, printing({"token": "a-long-token", "expirationTimestamp": "2026-11-26T10:00:00.5Z"}))
     )
     assert told.authorization == "Bearer a-long-token"
-    assert told.renew_at_s == 1_795_687_200.0 - credentials.EARLY_S
+    assert told.renew_at_s == 1_795_687_200.0 - plugins.EARLY_S
     assert secrets.mask("a-long-token") == secrets.MASK
 
 
@@ -266,7 +266,7 @@ def test_a_plugin_is_told_what_it_is_asked_for(tmp_path):
         given(tmp_path, plugin(tmp_path, script, args=["login"], env=env, provideClusterInfo=True))
     asked = json.loads((tmp_path / "here" / "asked").read_text())
     assert asked == {
-        "apiVersion": credentials.API_VERSIONS[1],
+        "apiVersion": plugins.API_VERSIONS[1],
         "kind": "ExecCredential",
         "spec": {"interactive": False, "cluster": {"server": "http://one.test:1", "proxy-url": "http://p:1"}},
     }
@@ -290,7 +290,7 @@ def test_a_plugin_is_told_what_it_is_asked_for(tmp_path):
         (printing({"clientCertificateData": "x"}), "gave neither a token nor a certificate with its key"),
         (printing({"clientCertificateData": "x", "clientKeyData": "y"}), "are no pair in PEM"),
         (printing({"token": "t", "expirationTimestamp": "soon"}), "gave 'soon' for the end of its credentials"),
-        (printing({"token": "t"}, credentials.API_VERSIONS[0]), "answered in client.authentication.k8s.io/v1 and was asked"),
+        (printing({"token": "t"}, plugins.API_VERSIONS[0]), "answered in client.authentication.k8s.io/v1 and was asked"),
         ("yes | head -c 3000000; sleep 30", "printed more than 1,048,576 bytes and was stopped"),
     ],
 )  # fmt: skip
@@ -301,7 +301,7 @@ def test_a_plugin_that_gives_nothing_is_named_with_its_words(tmp_path, script, w
 
 def test_a_plugin_that_is_not_there_is_named_with_how_to_install_it(tmp_path):
     user = {
-        "exec": {"apiVersion": credentials.API_VERSIONS[1], "command": "no-such-plugin", "installHint": "Install it.\n"}
+        "exec": {"apiVersion": plugins.API_VERSIONS[1], "command": "no-such-plugin", "installHint": "Install it.\n"}
     }
     assert "the credential plugin no-such-plugin of the user one cannot be run: No such file" in refusal(
         config("one", user=user), tmp_path
@@ -342,17 +342,17 @@ def test_a_plugin_that_leaves_a_process_behind_is_not_waited_for(tmp_path):
 
 
 def test_a_plugin_that_wants_a_terminal_is_not_run_without_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(credentials, "at_a_terminal", lambda: False)
+    monkeypatch.setattr(plugins, "at_a_terminal", lambda: False)
     user = plugin(tmp_path, "touch ran", interactiveMode="Always")
     assert "asks for a terminal (interactiveMode Always)" in refusal(config("one", user=user), tmp_path)
 
 
 def test_at_a_terminal_a_plugin_has_longer_and_speaks_for_itself(tmp_path, monkeypatch, capfd):
-    monkeypatch.setattr(credentials, "at_a_terminal", lambda: True)
+    monkeypatch.setattr(plugins, "at_a_terminal", lambda: True)
     user = plugin(tmp_path, f"echo 'open the page' >&2; sleep 0.3; {printing({'token': 'a-long-token'})}")
     assert given(tmp_path, user, patience_s=0.1).authorization == "Bearer a-long-token"
     assert capfd.readouterr().err == "open the page\n"
-    monkeypatch.setattr(credentials, "AT_A_TERMINAL_S", 0.2)
+    monkeypatch.setattr(plugins, "AT_A_TERMINAL_S", 0.2)
     told = refusal(config("one", user=plugin(tmp_path, "exec sleep 60")), tmp_path)
     assert "did not end within 0.2 s and was stopped; its words stand above" in told
 
@@ -367,7 +367,7 @@ def with_plugin(client, script):
 def test_a_token_of_a_plugin_that_ended_is_asked_for_again(client, cluster, tmp_path):
     ends = json.dumps({"token": "old", "expirationTimestamp": "2020-01-01T00:00:00Z"})
     (tmp_path / "answers").write_text(f"{ends}\n" + f"{json.dumps({'token': apiserver.TOKEN})}\n" * 3)
-    head = f'{{"apiVersion": "{credentials.API_VERSIONS[1]}", "kind": "ExecCredential", "status": '
+    head = f'{{"apiVersion": "{plugins.API_VERSIONS[1]}", "kind": "ExecCredential", "status": '
     with_plugin(client, f"cd {tmp_path}; echo '{head}'; head -n 1 answers; echo '}}'; sed -i 1d answers")
     Play(cluster, clusterplay.runs_well)
     assert client.submit() == 0, client.err

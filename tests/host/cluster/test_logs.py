@@ -6,10 +6,9 @@ import time
 import pytest
 
 from runner.contract import frame
-from runner.host.cluster import client as door
-from runner.host.cluster import logs
-from runner.host.cluster.client import Unanswered
-from runner.host.cluster.logs import Log
+from runner.host.cluster import answers, logs
+from runner.host.cluster.answers import Unanswered
+from runner.host.cluster.logs import LogReader, Slots
 
 
 def stamped(when_s, text):
@@ -19,7 +18,7 @@ def stamped(when_s, text):
 class Node:
     """A kubelet whose clock is ``ahead_s`` ahead of everybody's: each stream gives what it has of the log and breaks off."""
 
-    ahead_s = 0.0  # of the API server
+    clock_ahead_s = 0.0  # of the API server
 
     def __init__(self, clock, ahead_s):
         self.clock, self.node_ahead_s, self.lines, self.asked, self.broken = clock, ahead_s, [], [], True
@@ -43,7 +42,7 @@ class Clock:
 
 
 def reader(node, path, ended=lambda: False):
-    return Log(
+    return LogReader(
         node,
         "pod",
         "bench",
@@ -52,7 +51,7 @@ def reader(node, path, ended=lambda: False):
         lambda line: None,
         lambda: None,
         lambda problem: None,
-        [threading.BoundedSemaphore(), threading.BoundedSemaphore()],
+        Slots(1),
     )
 
 
@@ -115,13 +114,12 @@ class Stream:
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000, 10_000_000])
-def test_a_line_without_an_end_is_cut_wherever_its_chunks_end(monkeypatch, size):
-    monkeypatch.setattr(door, "MAX_LOG_LINE_BYTES", 1000)
+def test_a_line_without_an_end_is_cut_wherever_its_chunks_end(size):
     whole = b"first\n" + b"x" * 1000 + b"\n" + b"y" * 1001 + b"\n\n" + b"z" * 5000 + b"\nlast"
     chunks = [whole[start : start + size] for start in range(0, len(whole), size)]
-    lines = list(door._lines(Stream(chunks), "read the log", 1000, b"[cut]", rest_too=True))
+    lines = list(answers.read_lines(Stream(chunks), "read the log", 1000, b"[cut]", with_rest=True))
     assert lines == [b"first", b"x" * 1000, b"y" * 1000 + b"[cut]", b"", b"z" * 1000 + b"[cut]", b"last"]
-    assert list(door._lines(Stream(chunks), "read the log", 1000, b"[cut]"))[-1] == b"z" * 1000 + b"[cut]"
+    assert list(answers.read_lines(Stream(chunks), "read the log", 1000, b"[cut]"))[-1] == b"z" * 1000 + b"[cut]"
 
 
 def test_an_event_without_an_end_is_refused_before_it_is_kept():
@@ -131,20 +129,20 @@ def test_an_event_without_an_end_is_refused_before_it_is_kept():
         raise AssertionError("read on")
 
     with pytest.raises(Unanswered, match="one line of the answer has more than 10,000 bytes") as refused:
-        list(door._lines(Stream(endless()), "watch Pods", 10_000))
-    assert not refused.value.passes
+        list(answers.read_lines(Stream(endless()), "watch Pods", 10_000))
+    assert not refused.value.may_pass
 
 
 def test_a_long_line_is_kept_shown_and_quoted_as_far_as_it_is_of_use(tmp_path):
     node, told = Node(Clock(), 0.0), []
     node.broken, long = False, "y" * 50_000
-    node.write("short", long, long + door.CUT)
+    node.write("short", long, long + answers.CUT)
     log = reader(node, tmp_path / "a.log", ended=lambda: True)
-    log._told = told.append
+    log._show = told.append
     log.run()
-    assert texts(tmp_path / "a.log") == ["short", long, long + door.CUT]
-    assert told[0] == "short" and told[1].endswith("y…") and told[2].endswith(f"y…{door.CUT}")
-    assert all(len(one) <= logs.TOLD for one in [*told, *log.tail])
+    assert texts(tmp_path / "a.log") == ["short", long, long + answers.CUT]
+    assert told[0] == "short" and told[1].endswith("y…") and told[2].endswith(f"y…{answers.CUT}")
+    assert all(len(one) <= logs.QUOTED_CHARACTERS for one in [*told, *log.tail])
 
 
 def test_secrets_are_masked_in_a_log_and_known_again_and_frames_stay_to_the_byte(tmp_path):

@@ -103,7 +103,7 @@ def test_a_run_on_several_nodes_goes_from_manifest_to_result(client, cluster, ki
     assert "takes the results off the volume" not in client.err
     assert client.collected() == [FIRST]
     assert run["metadata"]["name"].startswith("bench-gaudi-16-bloomz-v0-1-0-")
-    own = {(resource, verb) for _, resource, verb in cluster.used_rights if resource == RESOURCES[kind]}
+    own = {(right.resource, right.verb) for right in cluster.used_rights if right.resource == RESOURCES[kind]}
     assert {verb for _, verb in own} >= {"create", "get", "list", "watch"}
     assert client.submit(things=things) == 0
     assert "is complete already; its result is taken" in client.err

@@ -23,8 +23,9 @@ from runner.contract.errors import (
     Unreachable,
     UsageError,
 )
-from runner.host.cluster import evidence, follower, logs
+from runner.host.cluster import evidence, interruption, logs
 from runner.host.objects import jobs
+from runner.host.objects.rights import Right
 from runner.host.readers import kubeyaml
 from tests.support import apiserver, clusterplay
 from tests.support.clusterplay import FIRST, SECOND, Play, bench_job, condition, framed
@@ -318,7 +319,7 @@ def test_a_queue_that_takes_something_is_submitted_to(client, cluster):
     Play(cluster, clusterplay.runs_well)
     assert client.submit(things=[queued(cluster)]) == 0, client.err
     assert client.jobs()[0]["metadata"]["labels"][jobs.QUEUE] == "accelerators"
-    assert ("kueue.x-k8s.io", "localqueues", "get") in cluster.used_rights
+    assert Right("kueue.x-k8s.io", "localqueues", "get") in cluster.used_rights
 
 
 def test_a_queue_that_nobody_made_is_refused_before_anything_is_created(client, cluster):
@@ -1178,8 +1179,8 @@ def interrupted(client, *arguments, signals=(signal.SIGINT,), things=(), verb="s
 
 
 def test_ctrl_c_detaches_and_says_how_to_come_back(client, cluster, monkeypatch):
-    monkeypatch.setattr(follower, "at_a_terminal", lambda: True)
-    monkeypatch.setattr(follower, "SECOND_SIGNAL_S", 0.3)
+    monkeypatch.setattr(interruption, "at_a_terminal", lambda: True)
+    monkeypatch.setattr(interruption, "SECOND_SIGNAL_S", 0.3)
     Play(cluster, stands)
     assert interrupted(client) == Interrupted.exit_code
     name = client.name
@@ -1194,8 +1195,8 @@ def test_ctrl_c_detaches_and_says_how_to_come_back(client, cluster, monkeypatch)
 
 
 def test_ctrl_c_says_that_later_runs_are_not_created_yet(client, cluster, monkeypatch):
-    monkeypatch.setattr(follower, "at_a_terminal", lambda: True)
-    monkeypatch.setattr(follower, "SECOND_SIGNAL_S", 0.3)
+    monkeypatch.setattr(interruption, "at_a_terminal", lambda: True)
+    monkeypatch.setattr(interruption, "SECOND_SIGNAL_S", 0.3)
     Play(cluster, stands)
     things = [bench_job(name) for name in ("bench-a", "bench-b", "bench-c")]
     assert interrupted(client, things=things) == Interrupted.exit_code
@@ -1209,7 +1210,7 @@ def test_ctrl_c_says_that_later_runs_are_not_created_yet(client, cluster, monkey
 
 
 def test_a_second_ctrl_c_cancels(client, cluster, monkeypatch):
-    monkeypatch.setattr(follower, "at_a_terminal", lambda: True)
+    monkeypatch.setattr(interruption, "at_a_terminal", lambda: True)
     Play(cluster, stands)
     assert interrupted(client, signals=(signal.SIGINT, signal.SIGINT)) == Interrupted.exit_code
     assert "Cancelled 1 run(s)" in client.err
@@ -1219,7 +1220,7 @@ def test_a_second_ctrl_c_cancels(client, cluster, monkeypatch):
 
 
 def test_a_cancelling_ctrl_c_outlasts_a_server_that_fails_once(client, cluster, monkeypatch):
-    monkeypatch.setattr(follower, "at_a_terminal", lambda: True)
+    monkeypatch.setattr(interruption, "at_a_terminal", lambda: True)
     Play(cluster, stands)
     cluster.faults.append(apiserver.Fault(("delete", "jobs"), "status", 1, 500))
     assert interrupted(client, signals=(signal.SIGINT, signal.SIGINT)) == Interrupted.exit_code, client.err
@@ -1227,7 +1228,7 @@ def test_a_cancelling_ctrl_c_outlasts_a_server_that_fails_once(client, cluster, 
 
 
 def test_a_third_ctrl_c_does_not_wait_for_what_is_slow_to_go(client, cluster, monkeypatch):
-    monkeypatch.setattr(follower, "at_a_terminal", lambda: True)
+    monkeypatch.setattr(interruption, "at_a_terminal", lambda: True)
     monkeypatch.setattr(cluster, "remove", lambda kind, name: cluster.get(kind, name))  # a finalizer keeps it
     Play(cluster, stands)
     began_s = time.monotonic()
@@ -1247,13 +1248,13 @@ def test_a_cancelling_signal_that_the_cluster_refuses_is_told_with_the_way_back(
 
 
 def test_a_signal_at_the_end_of_a_run_keeps_the_next_from_starting(client, cluster, monkeypatch):
-    keep = evidence.keep
+    keep = evidence.save_evidence
 
     def keep_and_interrupt(*told):
         keep(*told)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(evidence, "keep", keep_and_interrupt)
+    monkeypatch.setattr(evidence, "save_evidence", keep_and_interrupt)
     Play(cluster, clusterplay.runs_well)
     assert client.submit(things=[bench_job("bench-a"), bench_job("bench-b")]) == Interrupted.exit_code
     assert (
