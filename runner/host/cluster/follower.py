@@ -64,7 +64,8 @@ class Follower:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cluster, self._options, self._show, self._clock = cluster, options, show, clock
-        self._followed = [Progress.of(run) for run in followed]
+        # a run that is named twice is followed once
+        self._followed = list({run.name: Progress.of(run) for run in followed}.values())
         # with the Jobs that collect for others
         self._runs = {progress.name: progress for progress in self._followed}
         self._inbox = Inbox()
@@ -86,7 +87,7 @@ class Follower:
     # --- the loop ---
 
     def follow(self) -> list[Outcome]:
-        """Follow every run to its end; return how each ended, in the order in which they were given.
+        """Follow every run to its end; return how each ended, in the order in which the runs were given.
 
         Raises ``Interrupted`` after a signal, and the ``KitError`` of a cluster that refuses for good or of a full disk.
         """
