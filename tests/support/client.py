@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -77,6 +78,12 @@ class Client:
 
     def jobs(self, component: str = "bench") -> list[JsonObject]:
         return [job for job in self.cluster.all("Job") if clusterplay.component(job) == component]
+
+    def evidence(self) -> JsonObject:
+        """Return the evidence of the only run of which some is kept."""
+        (path,) = self.runs.rglob("evidence.json")
+        evidence: JsonObject = json.loads(path.read_text())
+        return evidence
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -13,7 +13,7 @@ from runner.contract import frame, strictjson
 from runner.contract.records import JsonObject
 from tests.support import samples
 from tests.support.patience import HANG_S
-from tests.support.scriptedcluster import Cluster
+from tests.support.scriptedcluster import Cluster, EventType
 
 FIRST, SECOND = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
 IMAGE = "registry.test/bloomz-bench-cpu@sha256:" + "ab" * 32
@@ -41,12 +41,15 @@ def framed(attempt: str = FIRST) -> list[str]:
 
 
 def bench_job(
-    name: str = "bench-cpu-1-v0-1-0", component: str = "bench", volume: bool = True, **resources: str
+    name: str = "bench-cpu-1-v0-1-0",
+    component: str = "bench",
+    volume: bool = True,
+    resources: Mapping[str, str] | None = None,
 ) -> JsonObject:
     """Return a Job as it is rendered, with all that the client reads of it; ``resources`` are asked for by its container."""
     labels = {"app.kubernetes.io/name": "bloomz-bench", "app.kubernetes.io/component": component}
     results: JsonObject = {"persistentVolumeClaim": {"claimName": "bench-results"}} if volume else {"emptyDir": {}}
-    asked = {"cpu": "1", "memory": "2Gi", **resources}
+    asked = {"cpu": "1", "memory": "2Gi", **(resources or {})}
     verb = "bench" if component == "bench" else component
     return {
         "apiVersion": "batch/v1",
@@ -154,9 +157,11 @@ class Play:
     def __init__(self, cluster: Cluster, script: Script | None, volume: Iterable[str] = ()) -> None:
         self.cluster, self._script, self.volume = cluster, script, list(volume)
         self.errors: list[Exception] = []
+        # what kubelets report in the place of the image that a container asks for, None for that image
+        self.image_id: str | None = None
         cluster.players.append(self._created)
 
-    def _created(self, event: str, manifest: JsonObject) -> None:
+    def _created(self, event: EventType, manifest: JsonObject) -> None:
         if event != "ADDED" or manifest["kind"] != "Job":
             return
         script = collects if component(manifest) == "collect" else self._script
@@ -246,7 +251,8 @@ class Play:
         """Return the status of a container as a kubelet reports it, with the image that the kubelet started."""
         containers = self.cluster.existing("Pod", pod)["spec"]["containers"]
         image = next(known["image"] for known in containers if known["name"] == container)
-        return {"name": container, "state": state, "image": image, "imageID": image}
+        reported = image if self.image_id is None else self.image_id
+        return {"name": container, "state": state, "image": image, "imageID": reported}
 
     def wait(self, seconds: float = 0.02) -> None:
         time.sleep(seconds)
@@ -263,6 +269,27 @@ def runs_well(play: Play, job: JsonObject, attempt: str = FIRST, pause: float = 
     play.start(pod)
     play.wait(pause)
     play.end(pod, log=framed(attempt) if component(job) == "bench" else ["done"])
+    play.finish(job)
+
+
+def stands(play: Play, job: JsonObject) -> None:
+    """Play a run that is scheduled and runs on."""
+    pod = play.pod(job)
+    play.place(pod)
+    play.start(pod)
+
+
+def finish(cluster: Cluster, name: str, attempt: str = FIRST) -> None:
+    """End the pod of a run that ``stands`` has played, with the result of an attempt, and complete the Job."""
+    play, job = Play(cluster, None), cluster.existing("Job", name)
+    play.end(f"{name}-p1", log=framed(attempt))
+    play.finish(job)
+
+
+def ends_without_a_log(play: Play, job: JsonObject) -> None:
+    """Play a run that completes and leaves no result in its log."""
+    stands(play, job)
+    play.end(f"{job['metadata']['name']}-p1")
     play.finish(job)
 
 

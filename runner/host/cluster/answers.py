@@ -51,15 +51,21 @@ class Stream(Protocol):
     def shutdown(self) -> None: ...
 
 
-class Response(Stream, Protocol):
+class Chunks(Protocol):
+    """An open answer, as its bytes come."""
+
+    def stream(self, amt: int) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+class Response(Stream, Chunks, Protocol):
     """An open answer, as urllib3 gives it."""
 
     @property
     def headers(self) -> Mapping[str, str]: ...
 
     def read(self, amt: int) -> bytes: ...
-
-    def stream(self, amt: int) -> Iterator[bytes]: ...
 
     def release_conn(self) -> None: ...
 
@@ -121,7 +127,7 @@ def check_object(kind: str, value: Json, action: str) -> JsonObject:
 
 
 def read_lines(
-    response: Response, action: str, max_bytes: int, cut: bytes | None = None, with_rest: bool = False
+    response: Chunks, action: str, max_bytes: int, cut: bytes | None = None, with_rest: bool = False
 ) -> Iterator[bytes]:
     """Yield the lines of a stream as bytes without their newlines, however the stream is split into chunks.
 
