@@ -148,7 +148,7 @@ def settle() -> None:
 
 
 class Play:
-    """Plays each Job that is created with ``script(play, job)``, in a thread of its own.
+    """Plays each Job that is created with ``script(play, job)``, in a thread of its own; without a script no Job is played.
 
     A Job that takes results off the volume is played with ``collects``; ``volume`` holds the attempts on the volume. ``errors`` are
     the exceptions of scripts.
@@ -165,6 +165,8 @@ class Play:
         if event != "ADDED" or manifest["kind"] != "Job":
             return
         script = collects if component(manifest) == "collect" else self._script
+        if script is None:
+            return
         name = f"{PLAYS}{manifest['metadata']['name']}"
         threading.Thread(target=self._play, args=(script, manifest), name=name, daemon=True).start()
 
