@@ -50,6 +50,7 @@ def test_a_log_that_lost_its_frame_is_made_good_from_the_volume(client: Client, 
 def test_the_job_that_takes_results_off_the_volume_changes_nothing_and_asks_for_no_device() -> None:
     rendered = bench_job(resources={"habana.ai/gaudi": "8", "hugepages-2Mi": "42000Mi"})
     job = jobs.to_collect(jobs.to_submit(rendered), "20261122T095000Z")
+    assert job is not None
     pod, measured = job["spec"]["template"]["spec"], rendered["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["command"] == [
@@ -160,6 +161,7 @@ def test_a_job_for_the_volume_that_another_client_waits_for_is_left_to_both(
 ) -> None:
     def other_client_s(play: Play, job: JsonObject) -> None:
         collect = jobs.to_collect(job)
+        assert collect is not None
         cluster.put({**collect, "spec": {**collect["spec"], "of": "another"}}, {})
         ends_without_a_log(play, job)
 
