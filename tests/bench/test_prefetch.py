@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -6,6 +8,7 @@ import subprocess
 import sys
 from collections import namedtuple
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -276,7 +279,7 @@ def test_a_time_to_wait_is_a_number_that_ends(tmp_path, seconds, capsys):
 class Hub:
     """Stands for the hub's client: a repository with the given names."""
 
-    names: list = []
+    names: ClassVar[list[str]] = []
 
     def model_info(self, *arguments, **keywords):
         entry = namedtuple("entry", "rfilename size lfs blob_id")

@@ -377,11 +377,11 @@ def test_a_launch_that_ended_is_kept_when_the_next_is_refused(play, tmp_path, mo
 
 
 def test_a_defect_of_the_kit_loses_no_launch(play, tmp_path, monkeypatch):
-    monkeypatch.setattr(session.checks, "run", lambda *arguments: [][0])
+    monkeypatch.setattr(session.checks, "run", lambda *arguments: [].pop())
     with pytest.raises(IndexError):
         play(samples.request(), WRITE)
     (launch,) = the_only_result(tmp_path)["launches"]
-    assert (launch["status"], launch["error"]) == ("failed", "list index out of range")
+    assert (launch["status"], launch["error"]) == ("failed", "pop from empty list")
     assert launch["timed"]["span_s"] == 1.25
 
 

@@ -1,5 +1,8 @@
+from __future__ import annotations
+
 import re
 from collections import OrderedDict
+from typing import ClassVar
 
 import pytest
 
@@ -69,7 +72,7 @@ def test_what_is_wrong_is_named_with_its_place(read, value, problem):
 )
 def test_a_mapping_that_knows_its_lines_says_them(read, value):
     class Lined(dict):
-        lines = {"k": 7}
+        lines: ClassVar[dict[str, int]] = {"k": 7}
 
     with pytest.raises(InputError, match=r"^file \(line 7\): "):
         read(Fields(Lined(k=value), "file"))

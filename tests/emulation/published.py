@@ -4,12 +4,15 @@ The arguments are the script, the arguments of the script after ``--``, and last
 precisions that it multiplied in. The model lies in the folder as the hub's cache would hold it, under a name that the script takes.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import runpy
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -21,7 +24,7 @@ COMMIT = "1" * 40
 class Precisions(TorchFunctionMode):
     """Note the precisions of what the device multiplies."""
 
-    found = set()
+    found: ClassVar[set[str]] = set()
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))

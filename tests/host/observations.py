@@ -162,7 +162,7 @@ def timeline():
     return seen(job=late, pods=(pod(at, node="node1", phase="Failed", containers=[ran]),), events=events)
 
 
-# name: what is seen
+# what is seen, by its name
 ALL = {
     # scheduling
     "device held": unschedulable(
