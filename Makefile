@@ -22,6 +22,7 @@ reads.lock := ARGS
 reads.lock-check := ARGS
 reads.fuzz := SECONDS
 reads.test-images := IMAGES
+reads.release := VERSION ARGS
 
 # What programs read from the environment may be given to make too.
 PASSED_ON := PIP_% UV_% HF_% %_proxy %_PROXY KUBECONFIG KUBEBUILDER_ASSETS SEVERAL_IMAGE BLOOMZ_BENCH_% CI TMPDIR
@@ -71,12 +72,10 @@ LISTS = build/lists/$@-$$PPID
 PIP_INSTALL = $(PY) -m pip install --quiet --require-hashes --no-deps
 # what builds and runs images, as Debian names it
 IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apache2-utils iproute2 openssh-client
-# torch's version, read from the lock's cpu stack
-TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' versions.lock)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-unit test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check clean
+.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-unit test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check release clean
 
 ##@ Measure
 
@@ -136,6 +135,7 @@ perf: $(venv)/.host $(venv)/.cpu  ## measure the runner itself: its overhead, th
 ##@ Check
 
 test: lint policy test-unit test-py38  ## lint, types, policies of manifests, import contracts, all tests, and those of contract and bench on Python 3.8
+	@$(PY) -m tools.tested
 
 # names of IMAGES, which only this list lets into a recipe
 IMAGES_TESTED = $(if $(filter-out cpu cuda gaudi,$(IMAGES)),$(error IMAGES may name cpu, cuda and gaudi),$(IMAGES:%=tests/images/test_%.py))
@@ -195,6 +195,9 @@ lock-check: $(venv)/.host  ## compare the requirements files with versions.lock,
 
 ##@ House
 
+release: $(venv)/.host  ## set the version, date the changelog, render, commit and tag; pushes nothing (VERSION=x.y.z, options: ARGS=--dry-run)
+	$(WORDS) tools.release --version="$$VERSION" @ARGS
+
 setup: $(venv)/.host $(venv)/.cpu  ## make the environment that bench needs, and nothing else
 
 clean:  ## remove the environment and what was built; results stay
@@ -222,9 +225,10 @@ $(venv)/.host: requirements/host.txt $(venv)/.build
 # torch comes by version alone, without a hash: every index carries its own build of it. On Linux the usual one brings CUDA
 # libraries of 3 GB; an index of CPU builds, named in PIP_EXTRA_INDEX_URL, avoids them. DeepSpeed is the one source
 # distribution; it is built by the locked setuptools, without compiling any kernel.
-$(venv)/.cpu: images/cpu/requirements-cpu.txt versions.lock $(venv)/.build
+# The lock is read by the kit's strict reader, which needs the packages of .host: they come first, and never make this layer again.
+$(venv)/.cpu: images/cpu/requirements-cpu.txt versions.lock $(venv)/.build | $(venv)/.host
 	@echo "installing torch, transformers and DeepSpeed: one to a few minutes"
-	$(PY) -m pip install --quiet torch==$(TORCH)
+	version=$$($(PY) -m tools.pinned cpu torch) && $(PY) -m pip install --quiet "torch==$$version"
 	DS_BUILD_OPS=0 $(PIP_INSTALL) --only-binary :all: --no-binary deepspeed --no-build-isolation -r images/cpu/requirements-cpu.txt
 	@touch "$$VENV/.cpu"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from runner.__main__ import VERBS
-from runner.host import words
+from runner.contract.errors import InputError
+from runner.host import lockfile, words
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,7 +63,8 @@ lists = [open(path).read() for flag, path in zip(given, given[1:]) if flag == "-
 with open({calls!r}, "a") as file:
     file.write(json.dumps([os.path.basename(me), given, lists]) + chr(10))
 plays = json.loads(os.environ.get("PLAYS", "{{}}"))
-said, code = plays.get(given[2] if given[1:2] == ["runner"] else None, ["", 0])
+program = given[2] if given[1:2] == ["runner"] else given[1] if given[:1] == ["-m"] else None
+said, code = plays.get(program, ["", 0])
 print(said, end="")
 if given[:2] == ["-m", "venv"]:
     os.makedirs(given[-1] + "/bin")
@@ -176,6 +178,7 @@ GIVEN = {
     "images-check": [runner("image", *TAKEN_APART, "--check")],
     "lock": [runner("lock", *TAKEN_APART)],
     "lock-check": [runner("lock", "--check", *TAKEN_APART)],
+    "release": [["-m", "tools.release", flag("--version", "VERSION"), *TAKEN_APART]],
 }
 ONLY_NUMBERS_OR_NAMES = {"fuzz": "SECONDS", "test-images": "IMAGES"}
 
@@ -318,14 +321,24 @@ def test_words_behind_two_dashes_stay_as_given():
     assert words.command(["m", "@B"], {}) == ["m"]
 
 
-def test_torch_s_version_in_the_makefile_is_the_lock_s():
-    from runner.host import lockfile
-
-    (expression,) = re.findall(r"^TORCH = \$\$\((.*)\)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    said = subprocess.run(
-        ["sh", "-c", expression.replace("$$", "$")], capture_output=True, encoding="utf-8", cwd=ROOT, check=True
-    ).stdout
+def test_the_environment_gets_the_torch_that_the_lock_pins(door):
+    door.venv = "new"
+    assert door.make("setup", f"PYTHON={door.python}", plays={"tools.pinned": ["9.8.7\n", 0]}).returncode == 0
+    assert door.called().count(["-m", "pip", "install", "--quiet", "torch==9.8.7"]) == 1
+    pinned = [sys.executable, "-m", "tools.pinned"]
+    said = subprocess.run([*pinned, "cpu", "torch"], capture_output=True, encoding="utf-8", cwd=ROOT, check=True).stdout
     assert said.strip() == lockfile.read().stacks["cpu"].packages["torch"].version
+    refused = subprocess.run([*pinned, "cpu", "tensor"], capture_output=True, encoding="utf-8", cwd=ROOT)
+    assert (refused.returncode, refused.stdout) == (InputError.exit_code, "")
+    assert refused.stderr == "make: versions.lock pins no tensor in a stack cpu.\n"
+
+
+def test_no_torch_is_installed_where_the_lock_names_none(door):
+    door.venv = "new"
+    done = door.make("setup", f"PYTHON={door.python}", plays={"tools.pinned": ["", 3]})
+    assert done.returncode == 2 and "Error 3" in done.stderr
+    assert not [call for call in door.called() if any(word.startswith("torch==") for word in call)]
+    assert not (door.folder / door.venv / ".cpu").exists()
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from runner import __version__
 from runner.contract.errors import ClusterRefused, JobFailed, NotStarted
 from runner.host import jobs
 from runner.host.diagnosis import requests
@@ -102,7 +103,7 @@ def test_a_run_on_several_nodes_goes_from_manifest_to_result(client, cluster, ki
     assert f"{run['metadata']['name']} | [cpu-1] launch 1/1: starting" in client.err
     assert "takes the results off the volume" not in client.err
     assert client.collected() == [FIRST]
-    assert run["metadata"]["name"].startswith("bench-gaudi-16-bloomz-v0-1-0-")
+    assert run["metadata"]["name"].startswith(f"bench-gaudi-16-bloomz-v{__version__.replace('.', '-')}-")
     own = {(resource, verb) for _, resource, verb in cluster.used_rights if resource == RESOURCES[kind]}
     assert {verb for _, verb in own} >= {"create", "get", "list", "watch"}
     assert client.submit(things=things) == 0
