@@ -30,13 +30,14 @@ def test_help_is_made_from_the_targets_and_names_them_all():
 
 def test_no_target_is_named_that_does_not_exist():
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for file in ("README.md", "CONTRIBUTING.md", "versions.lock", *map(str, (ROOT / "runner").rglob("*.py"))):
+    pages = ("README.md", "CONTRIBUTING.md", "SECURITY.md", ".github/pull_request_template.md", "versions.lock")
+    for file in (*pages, *map(str, (ROOT / "runner").rglob("*.py"))):
         named = set(re.findall(r"`make ([a-z0-9-]+)", (ROOT / file).read_text()))
         assert named <= targets, file
 
 
 def test_links_between_the_project_s_own_pages_lead_somewhere():
-    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"):
         for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text()):
             assert (ROOT / link).exists(), f"{page}: {link}"
 
