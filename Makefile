@@ -2,7 +2,7 @@
 
 # Variables. A value reaches programs as it was typed: through the environment, as one word, "$$NAME". No recipe says $(NAME) of a
 # variable that a person sets, so nothing in a value is ever run, by make or by a shell. @NAME are the words of CASES, STACKS, ARGS
-# and RENDER, which hold several; runner/host/words.py splits them.
+# and RENDER, which hold several; runner/host/make_words.py splits them.
 
 # What each target reads, beside VENV, PYTHON and PYTHON38, which all do.
 reads.bench := CASES ARGS REQUESTS RESULTS MODEL_DIR
@@ -64,7 +64,7 @@ $(foreach sign,$(number_sign) : ; | * ? [ ] % = ~ \,$(if $(findstring $(sign),$(
 venv := $(subst $() ,\ ,$(VENV))
 
 PY = "$$VENV/bin/python"
-WORDS = $(PY) -m runner.host.words
+WORDS = $(PY) -m runner.host.make_words
 # what the verbs of one run print for each other; the shell's parent is make, so that two runs at once do not mix
 LISTS = build/lists/$@-$$PPID
 
@@ -164,7 +164,7 @@ policy: $(venv)/.policy  ## a policy linter over the rendered manifests
 fuzz: $(venv)/.dev  ## feed the readers of foreign bytes with new examples for SECONDS (default 60)
 	@case "$$SECONDS" in *[!0-9]*) echo "make: SECONDS is a number of seconds, such as 600" >&2; exit 2;; esac; \
 	end=$$(($$(date +%s) + $$SECONDS)); while [ $$(date +%s) -lt $$end ]; do \
-		FUZZ_EXAMPLES=1000 $(PY) -m pytest -q --hypothesis-seed=$$(date +%s%N) tests/host/test_fuzz_readers.py || exit 1; done
+		FUZZ_EXAMPLES=1000 $(PY) -m pytest -q --hypothesis-seed=$$(date +%s%N) tests/host/readers/test_fuzz_readers.py || exit 1; done
 
 test-stacks: $(venv)/.dev  ## build the exact stacks, less the chips (12 GB in all), and test upstream's code and the runner in them
 	$(PY) -m tests.stacks
@@ -177,7 +177,7 @@ bench-stacks: $(venv)/.dev  ## run every stack that can run without its chip: ve
 	$(PY) -m tests.emulation
 
 mutation: $(venv)/.mutation  ## change the deciding modules one place at a time; fail if the tests notice less than 85% (options: ARGS=host/verdict)
-	nice -n 10 "$$VENV/mutation/bin/python" -m runner.host.words tests.mutation @ARGS
+	nice -n 10 "$$VENV/mutation/bin/python" -m runner.host.make_words tests.mutation @ARGS
 
 ##@ Pin
 

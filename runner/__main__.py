@@ -29,21 +29,21 @@ except ImportError as problem:
 
 # Each verb's module offers main(arguments) -> exit code. An image holds no runner.host.
 VERBS = {
-    "request": ("runner.host.request", "fill in every pin of a case and write its request"),
-    "render": ("runner.host.render", "write the Kubernetes manifests of the cases"),
-    "prefetch": ("runner.bench.prefetch", "fetch the weights of requests into a folder"),
-    "reach": ("runner.bench.reach", "wait until every host of a hostfile can be spoken to"),
-    "sshd": ("runner.bench.sshd", "let the first host of a hostfile start ranks here"),
-    "bench": ("runner.bench.cli", "run requests here and write results"),
-    "submit": ("runner.host.submit", "put rendered Jobs into a cluster and follow them to their results"),
-    "follow": ("runner.host.follow", "come back to runs in a cluster"),
-    "cancel": ("runner.host.cancel", "delete runs from a cluster"),
-    "frames": ("runner.bench.frames", "print results of a folder into a log, for collect"),
-    "collect": ("runner.host.collect", "take results out of logs"),
-    "compare": ("runner.host.compare", "set results beside the published numbers, or run against run"),
-    "claims": ("runner.host.claims", "print the published numbers and what is known for and against them"),
-    "lock": ("runner.host.lock", "resolve what versions.lock leaves open, or check it"),
-    "image": ("runner.host.image", "build the image of a stack from what versions.lock pins"),
+    "request": ("runner.host.verbs.request", "fill in every pin of a case and write its request"),
+    "render": ("runner.host.verbs.render", "write the Kubernetes manifests of the cases"),
+    "prefetch": ("runner.bench.pods.prefetch", "fetch the weights of requests into a folder"),
+    "reach": ("runner.bench.pods.reach", "wait until every host of a hostfile can be spoken to"),
+    "sshd": ("runner.bench.pods.sshd", "let the first host of a hostfile start ranks here"),
+    "bench": ("runner.bench.parent.bench", "run requests here and write results"),
+    "submit": ("runner.host.verbs.submit", "put rendered Jobs into a cluster and follow them to their results"),
+    "follow": ("runner.host.verbs.follow", "come back to runs in a cluster"),
+    "cancel": ("runner.host.verbs.cancel", "delete runs from a cluster"),
+    "frames": ("runner.bench.pods.frames", "print results of a folder into a log, for collect"),
+    "collect": ("runner.host.verbs.collect", "take results out of logs"),
+    "compare": ("runner.host.verbs.compare", "set results beside the published numbers, or run against run"),
+    "claims": ("runner.host.verbs.claims", "print the published numbers and what is known for and against them"),
+    "lock": ("runner.host.verbs.lock", "resolve what versions.lock leaves open, or check it"),
+    "image": ("runner.host.verbs.image", "build the image of a stack from what versions.lock pins"),
 }
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.host import context, lockfile, paths
-from tests import dockerfiles
+from runner.host import paths
+from runner.host.images import build_context
+from runner.host.readers import lockfile
+from tests.support import dockerfiles
 
 FILES = sorted((paths.ROOT / "images").glob("*/Dockerfile"))
 PROGRAMS = sorted((paths.ROOT / "images").glob("*/*.sh"))
@@ -40,8 +42,8 @@ def test_what_compiles_a_program_follows_the_rules(file, rule):
 
 def test_every_program_of_the_lock_has_what_compiles_it_and_a_dockerfile_that_takes_it():
     stacks = lockfile.read().stacks.values()
-    assert sorted({recipe for stack in stacks for recipe in context.recipes(stack)}) == PROGRAMS
-    for file in {context.dockerfile(stack) for stack in stacks if stack.programs}:
+    assert sorted({recipe for stack in stacks for recipe in build_context.recipes(stack)}) == PROGRAMS
+    for file in {build_context.dockerfile(stack) for stack in stacks if stack.programs}:
         assert "--mount=type=bind,source=programs,target=/programs" in file.read_text()
 
 

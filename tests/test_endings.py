@@ -35,7 +35,7 @@ def test_a_defect_in_any_verb_is_one_sentence_with_its_traceback_in_a_file(verb,
 
 
 def test_a_defect_on_a_full_disk_prints_its_traceback(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(importlib.import_module("runner.host.claims"), "main", lambda arguments: 1 // 0)
+    monkeypatch.setattr(importlib.import_module("runner.host.verbs.claims"), "main", lambda arguments: 1 // 0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     assert main(["claims"]) == KitError.exit_code
     errors = capsys.readouterr().err
@@ -61,7 +61,7 @@ def test_a_missing_package_is_named_with_the_python_that_lacks_it(monkeypatch, c
     def without(arguments):
         raise ModuleNotFoundError("No module named 'rich'", name="rich")
 
-    monkeypatch.setattr(importlib.import_module("runner.host.claims"), "main", without)
+    monkeypatch.setattr(importlib.import_module("runner.host.verbs.claims"), "main", without)
     assert main(["claims"]) == 10
     assert capsys.readouterr().err.startswith(f"runner: the package rich is not installed for {sys.executable}. Run")
 
@@ -80,11 +80,11 @@ def test_a_file_that_stands_before_a_library_is_named(monkeypatch, capsys, tmp_p
 
         return main
 
-    monkeypatch.setattr(importlib.import_module("runner.host.claims"), "main", main_of(str(tmp_path / "yaml.py")))
+    monkeypatch.setattr(importlib.import_module("runner.host.verbs.claims"), "main", main_of(str(tmp_path / "yaml.py")))
     assert main(["claims"]) == 10
     assert f"runner: Python takes yaml from {tmp_path}/yaml.py, which" in capsys.readouterr().err
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(importlib.import_module("runner.host.claims"), "main", main_of(str(ROOT / "runner/x.py")))
+    monkeypatch.setattr(importlib.import_module("runner.host.verbs.claims"), "main", main_of(str(ROOT / "runner/x.py")))
     assert main(["claims"]) == KitError.exit_code
 
 

@@ -13,7 +13,8 @@ import pytest
 
 from runner.__main__ import VERBS
 from runner.contract.errors import InputError
-from runner.host import lockfile, words
+from runner.host import make_words as words
+from runner.host.readers import lockfile
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,9 +56,9 @@ SEVERAL_WORDS = {"ARGS", "CASES", "RENDER", "STACKS"}
 RECORDER = """
 import json, os, sys
 me, *given = sys.argv[1:]
-if given[:2] == ["-m", "runner.host.words"]:
+if given[:2] == ["-m", "runner.host.make_words"]:
     sys.path.insert(0, {root!r})
-    from runner.host import words
+    from runner.host import make_words as words
     sys.executable = me
     sys.exit(words.main(given[2:]))
 lists = [open(path).read() for flag, path in zip(given, given[1:]) if flag == "--from"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from runner.__main__ import VERBS
 from runner.contract.errors import all_errors
-from runner.host import strictyaml
+from runner.host.readers import strictyaml
 
 ROOT = Path(__file__).parents[1]
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
@@ -77,3 +78,24 @@ def test_every_promise_of_the_security_policy_names_a_test_that_exists() -> None
         assert named, promise
         for name in named:
             assert name.startswith("make ") or (ROOT / name).exists(), f"{promise}: {name}"
+
+
+def test_git_ignores_no_source() -> None:
+    """A folder of sources that is named like one of outputs would be missing from every other checkout."""
+    command = [
+        "git",
+        "ls-files",
+        "--others",
+        "--ignored",
+        "--exclude-standard",
+        "--directory",
+        "runner",
+        "tests",
+        "tools",
+        "k8s",
+        "images",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+    if done.returncode != 0:
+        pytest.skip("this folder is no git repository")
+    assert not [path for path in done.stdout.split() if path.rstrip("/").rpartition("/")[2] != "__pycache__"]

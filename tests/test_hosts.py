@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import remote_shell
-from tests.test_walk import House, output_ids, plain_tokens
+from tests.support import remote_shell
+from tests.support.house import House, output_ids
+from tests.support.plain_transformers import plain_tokens
 
 pytestmark = pytest.mark.torch
 FIRST, SECOND = "127.0.0.2", "127.0.0.3"

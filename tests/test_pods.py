@@ -16,9 +16,11 @@ import pytest
 
 from runner.contract import strictjson, termination
 from runner.host.manifests import multinode, pod
-from tests import manifests, wire
-from tests.patience import HANG_S
-from tests.test_walk import output_ids, plain_tokens
+from tests.support import wire
+from tests.support.house import output_ids
+from tests.support.patience import HANG_S
+from tests.support.plain_transformers import plain_tokens
+from tests.support.pods import commands, furnish
 
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("ip", "pdsh", "setpriv", "ssh", "ssh-keygen", "unshare")
@@ -31,12 +33,6 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can make networks and users"),
     pytest.mark.skipif(bool(MISSING), reason=f"not on this machine: {', '.join(MISSING)}"),
 ]
-
-
-def commands():
-    """Return the shell lines of the first and of the other pod, as the MPIJob has them."""
-    replicas = manifests.one(manifests.objects("multinode"), "MPIJob")["spec"]["mpiReplicaSpecs"]
-    return [replicas[role]["template"]["spec"]["containers"][0]["command"][-1] for role in ("Launcher", "Worker")]
 
 
 class Pods:
@@ -119,19 +115,6 @@ def pods():
             yield made
         finally:
             made.close()
-
-
-def furnish(folder):
-    """Put into a folder what the pods of the MPIJob mount: the files of ssh, the keys, and room for what they write."""
-    for file, content in multinode.FILES.items():
-        (folder / file).write_text(content)
-    (folder / "hostfile").write_text("".join(f"{address} slots=1\n" for address in wire.ADDRESSES))
-    for empty in ("keys", "results", "term"):
-        (folder / empty).mkdir()
-        (folder / empty).chmod(0o1777)
-    wire.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "keys" / "id_rsa"))
-    (folder / "keys" / "id_rsa.pub").rename(folder / "keys" / "authorized_keys")
-    (folder / "keys" / "id_rsa").chmod(0o644)
 
 
 def here(line, folder, request=None):

@@ -17,8 +17,8 @@ from runner.__main__ import VERBS
 from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.request import Model, Weights
-from tests import planted, samples
-from tests.patience import HANG_S
+from tests.support import planted, samples
+from tests.support.patience import HANG_S
 
 # What is given to each verb, with a secret wherever one can be given; all end soon, most in a refusal.
 GIVEN = {

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.patience import HANG_S
+from tests.support.patience import HANG_S
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = {

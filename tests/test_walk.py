@@ -12,66 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from runner.bench import model, tokenizer, weights
+from runner.bench.inputs import tokenizer, weights
+from runner.bench.rank import model
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Request, read_request
-from runner.host import results
-from tests import planted, samples
-from tests.patience import HANG_S
+from tests.support import planted, samples
+from tests.support.house import House, output_ids
+from tests.support.patience import HANG_S
+from tests.support.plain_transformers import plain_tokens
 
 pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
-
-
-def plain_tokens(seed, batch_size=1, output_tokens=100, end_of_text=None):
-    """Return what unmodified transformers generates greedily from the same weights, in one process, in float32."""
-    from transformers import BloomConfig, BloomForCausalLM
-
-    sizes = samples.TINY
-    config = BloomConfig(
-        vocab_size=sizes.vocab_size, hidden_size=sizes.hidden_size, n_layer=sizes.n_layer, n_head=sizes.n_head
-    )
-    plain = BloomForCausalLM(config).eval()
-    weights.fill(plain, sizes, weights.DummyWeights(seed, 0.3), 0, 1)
-    plain.generation_config.eos_token_id = end_of_text
-    plain.generation_config.pad_token_id = tokenizer.PADDING
-    inputs = tokenizer.kit()([samples.PROMPT] * batch_size, return_tensors="pt")
-    ids = plain.generate(**inputs, max_new_tokens=output_tokens, do_sample=False)
-    return ids[:, inputs["input_ids"].shape[1] :].tolist()
-
-
-class House:
-    """A home, a place for temporary files and a results folder of a test's own."""
-
-    def __init__(self, folder):
-        self.folder, self.results = folder, folder / "results"
-        for name in ("home", "tmp"):
-            (folder / name).mkdir()
-        self.environment = {**os.environ, "HOME": str(folder / "home"), "TMPDIR": str(folder / "tmp")}
-        self.environment.update(planted.VARIABLES)
-        self.environment.pop("HF_HOME", None)
-
-    def runner(self, *arguments):
-        command = [sys.executable, "-m", "runner", *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", env=self.environment, timeout=HANG_S)
-        assert planted.found_in(done.stdout + done.stderr) == []
-        return done
-
-    def requests(self, *arguments):
-        done = self.runner("request", *arguments, "--out", self.folder / "requests")
-        assert done.returncode == 0, done.stderr
-        return done.stdout.split()
-
-    def bench(self, *arguments):
-        done = self.runner("bench", "--results", self.results, *arguments)
-        assert done.returncode == 0, done.stderr
-        self.log = done.stdout
-        paths = [line for line in done.stdout.splitlines() if not line.startswith("@frame ")]
-        return [results.read_one(path)[0] for path in paths]
-
-    def left_behind(self):
-        """Return all files below home and the place for temporary files."""
-        return [path for name in ("home", "tmp") for path in (self.folder / name).rglob("*") if path.is_file()]
 
 
 def shared_memory():
@@ -109,10 +60,6 @@ def _id(content):
 def test_no_planted_secret_is_in_a_result_or_any_other_file(walk):
     assert planted.found_below(walk["house"].folder) == {}
     assert "NVIDIA_API_KEY" not in json.dumps(walk["one"])  # its name says nothing of a measurement
-
-
-def output_ids(result):
-    return result["launches"][0]["tokens"]["output_ids"]
 
 
 def test_one_rank_two_ranks_and_plain_transformers_give_the_same_tokens(walk):

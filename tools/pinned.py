@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from runner.contract.errors import InputError, KitError
-from runner.host import lockfile
+from runner.host.readers import lockfile
 
 
 def version(stack: str, package: str) -> str:

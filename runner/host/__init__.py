@@ -1,1 +1,1 @@
-"""What runs outside the container: catalog, lock, requests, comparison. The verbs meet on disk and never import each other."""
+"""What runs outside the containers, on a modern Python. Nothing here is imported by ``runner.bench`` or ``runner.contract``."""

@@ -22,7 +22,7 @@ from runner.contract.request import (
     Workload,
 )
 from runner.contract.secrets import mask
-from runner.host import lockfile
+from runner.host.readers import lockfile
 
 Text = TypeVar("Text", bound=str | None)
 

@@ -5,7 +5,8 @@ sshd and pdsh are Debian's, in a stand-in of the stack's base: an image for SEVE
 
 import os
 
-from runner.host import image, lockfile
+from runner.host.readers import lockfile
+from runner.host.verbs import image
 from tests.images import bases
 
 BASE = "localhost/bloomz-bench/stand-in-slim-with-ssh:latest"

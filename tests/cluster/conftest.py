@@ -14,8 +14,8 @@ import time
 import pytest
 import yaml
 
-from tests import clusterplay
 from tests.cluster import controlplane
+from tests.support import clusterplay
 
 GAUDI = "habana.ai/gaudi"
 

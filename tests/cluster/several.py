@@ -2,9 +2,10 @@
 
 import subprocess
 
-from runner.host import catalog, jobs, lockfile, profiles
-from runner.host.manifests import jobset, run, sets
+from runner.host.manifests import jobset, plan, sets
 from runner.host.manifests.site import Site
+from runner.host.objects import jobs
+from runner.host.readers import catalog, lockfile, profiles
 
 SETS = {"MPIJob": "multinode", "JobSet": "multinode-jobset"}
 ENGINES = {"MPIJob": "mpijob", "JobSet": "jobset"}
@@ -17,7 +18,7 @@ def objects(kind, image, namespace, queue=None):
     """Return the objects of a set of one such run, started by what makes an MPIJob or JobSet."""
     tables, lock = catalog.read(), lockfile.read()
     row = profiles.Set(folder="several", engine=ENGINES[kind], nodes=2, cases=("cpu-2",))
-    one = run.make(tables, lock, profiles.read(tables), "cpu-2", row.nodes, {"cpu": image}, None)
+    one = plan.make(tables, lock, profiles.read(tables), "cpu-2", row.nodes, {"cpu": image}, None)
     site = Site(namespace=namespace, queue=queue)
     made = [thing for file in sets.files(site, "several", row, [one]).values() for thing in file.objects]
     for thing in made:

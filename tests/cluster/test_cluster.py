@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner.host import jobs, results
-from tests import clusterplay
+from runner.host.objects import jobs
+from runner.host.results import result_files
 from tests.cluster.conftest import GAUDI, pretend_node
 from tests.cluster.steps import ACCOUNT_AND_CLAIM, ROOT, furnish, moved, runner, submit, there
+from tests.support import clusterplay
 
 pytestmark = pytest.mark.cluster
 
@@ -162,7 +163,7 @@ def test_the_cpu_walk_ends_in_a_compared_result(real):
     assert collected.returncode == 0, collected.stderr
     (path,) = collected.stdout.split()
     content = Path(path).read_bytes()
-    assert results.read_one(path)[0]["attempt"]["status"] == "complete"
+    assert result_files.read_one(path)[0]["attempt"]["status"] == "complete"
     compared = runner("compare", path)
     assert compared.returncode == 0 and "walk-through, not a reproduction" in compared.stdout.replace("\n", " ")
     # the log is lost, and the Job with it: the volume has the same bytes

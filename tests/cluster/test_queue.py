@@ -2,12 +2,12 @@
 
 import pytest
 
-from runner.host import jobs
 from runner.host.manifests.site import Site
-from tests import manifests
+from runner.host.objects import jobs
 from tests.cluster import kueue
 from tests.cluster.conftest import GAUDI, pretend_node
 from tests.cluster.steps import furnish, runner, submit, there
+from tests.support import manifests
 
 pytestmark = pytest.mark.cluster
 DEVICES = 8

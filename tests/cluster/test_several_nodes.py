@@ -11,13 +11,15 @@ import pytest
 import yaml
 
 from runner.contract.errors import ClusterRefused, JobFailed, NotStarted
-from runner.host import jobs, results
 from runner.host.manifests.site import Site
-from tests import manifests
+from runner.host.objects import jobs
+from runner.host.results import result_files
 from tests.cluster import kueue, several
 from tests.cluster.conftest import GAUDI, pretend_node
 from tests.cluster.steps import ROOT, furnish, moved, runner, submit, there
-from tests.test_walk import output_ids, plain_tokens
+from tests.support import manifests
+from tests.support.house import output_ids
+from tests.support.plain_transformers import plain_tokens
 
 pytestmark = pytest.mark.cluster
 
@@ -124,7 +126,7 @@ def test_a_run_over_two_pods_ends_in_a_compared_result_with_the_tokens_of_one_ho
     collected = runner("collect", *done.stdout.split(), "--results", real.folder / "results")
     assert collected.returncode == 0, collected.stderr
     (path,) = collected.stdout.split()
-    result = results.read_one(path)[0]
+    result = result_files.read_one(path)[0]
     (launch,) = result["launches"]
     (name,) = [one["metadata"]["name"] for one in real.get(kind.lower())]
     assert [rank["host"] for rank in launch["ranks"]] == HOSTS[kind](name)

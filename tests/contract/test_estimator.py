@@ -1,7 +1,7 @@
 import pytest
 
 from runner.contract import estimator
-from tests import samples
+from tests.support import samples
 
 
 @pytest.mark.parametrize("throughput, latency_s", [(129.805, 0.770), (33.057, 3.025), (41.939, 2.384)])

@@ -6,7 +6,7 @@ import pytest
 from runner.contract import strictjson
 from runner.contract.errors import InputError
 from runner.contract.request import Dataset, Expected, Model, Request, Stack, Weights, read_request
-from tests import samples
+from tests.support import samples
 
 DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "1" * 64, "text", None)
 

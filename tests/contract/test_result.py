@@ -5,7 +5,7 @@ import pytest
 
 from runner.contract import result as results
 from runner.contract.errors import DamagedResult
-from tests import samples
+from tests.support import samples
 
 
 def test_a_sealed_result_is_accepted_and_never_sealed_twice():

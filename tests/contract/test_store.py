@@ -9,7 +9,7 @@ import pytest
 
 from runner.contract import publish
 from runner.contract.errors import PublishFailed
-from tests import faults
+from tests.support import faults
 
 CONTENT = b'{"kind": "result"}\n' * 5000
 ERRORS = [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT, errno.ESTALE]

@@ -4,7 +4,7 @@ import pytest
 
 from runner.contract import termination
 from runner.contract.errors import DamagedResult, LaunchFailed
-from tests import samples
+from tests.support import samples
 
 
 def one(number=0, launches=5):

@@ -9,22 +9,8 @@ import pytest
 from runner.contract import result as results
 from runner.contract import strictjson, unfinished
 from runner.contract.errors import DamagedResult, PublishFailed
-from tests import samples
-
-ATTEMPT = "20261122T100000Z-0123abcd"
-
-
-def journal(folder, launches=1, rows=None):
-    """Return the journal of an attempt that has ended so many launches, and the path of its result to be."""
-    body = samples.body(status="interrupted")
-    path = folder / results.file_name(body["request"]["id"], ATTEMPT)
-    head = {key: body[key] for key in ("kind", "schema", "attempt", "request", "environment")}
-    kept = unfinished.Journal(str(path), {**head, "rows": rows is not None})
-    if rows is not None:
-        path.with_suffix(".jsonl.part").write_bytes(rows)
-    for index in range(launches):
-        kept.add({"attempt": body["attempt"], "launch": {**body["launches"][0], "index": index}})
-    return kept, path
+from tests.support import samples
+from tests.support.journals import ATTEMPT, journal
 
 
 def test_an_attempt_that_runs_is_left_alone(tmp_path):

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from runner.contract import strictjson
-from runner.host import results
+from runner.host.results import result_files
 from tests.emulation import arithmetic, drive, reference, runs, table
 from tests.injection import runs as injected
 from tests.stacks import build
@@ -112,7 +112,7 @@ def _tokens_here(case, engine):
         done = runner("bench", "--results", folder, *asked.stdout.split())
         if done.returncode != 0:
             return f"failed with {done.returncode}: {done.stderr.strip().splitlines()[-1]}"
-        result, _ = results.read_one(Path(done.stdout.strip()))
+        result, _ = result_files.read_one(Path(done.stdout.strip()))
     found = {strictjson.sha256_of(row) for launch in result["launches"] for row in launch["tokens"]["output_ids"]}
     return EQUAL["float32"] if found == {reference.output_ids_sha256()} else OTHER
 

@@ -7,9 +7,10 @@ import pytest
 
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Dataset
-from runner.host import catalog, paths
-from tests import samples
-from tests.bench.test_completions import plain_model
+from runner.host import paths
+from runner.host.readers import catalog
+from tests.support import samples
+from tests.support.plain_transformers import plain_model
 
 
 def output_ids_sha256():
@@ -30,8 +31,9 @@ def write_rows(folder):
 def completions_sha256(file):
     """Return the hash that today's runner gives to the same rows on the CPU, one by one."""
     torch = pytest.importorskip("torch")
-    from runner.bench import completions, model, tokenizer, weights
     from runner.bench.engines import plain
+    from runner.bench.inputs import tokenizer, weights
+    from runner.bench.rank import completions, model
 
     source = weights.DummyWeights(29, 0.3)
     loaded = model.Loaded(

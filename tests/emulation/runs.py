@@ -10,10 +10,11 @@ from pathlib import Path
 from runner.contract import strictjson
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Dataset, Expected, Request, Stack
-from runner.host import catalog, lockfile, results
-from tests import samples
+from runner.host.readers import catalog, lockfile
+from runner.host.results import result_files
 from tests.emulation import drive
 from tests.stacks import build
+from tests.support import samples
 
 PROTOCOLS = {"gaudi-1.9": "gaudi-1.9", "gaudi-1.10": "gaudi-1.10", "gaudi-1.24": "gaudi-1.23"}
 LIMIT_S = 300
@@ -67,7 +68,7 @@ def run(interpreter, name, ranks=1, dataset_file=None, **options):
             command, capture_output=True, encoding="utf-8", env=variables, cwd=scratch, timeout=LIMIT_S
         )
         written = sorted(Path(scratch, "results").rglob("*.json"))
-        read = results.read_one(written[0]) if written else (None, asked)
+        read = result_files.read_one(written[0]) if written else (None, asked)
         assert _buffers() <= shared_memory  # what stays there stays in memory
         trace = Path(scratch, "trace.0")
         events = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []

@@ -17,7 +17,7 @@ import torch  # noqa: E402
 from transformers import BloomConfig, GenerationConfig  # noqa: E402
 from transformers.models.bloom import modeling_bloom  # noqa: E402
 
-from runner.bench import tokenizer, weights  # noqa: E402
+from runner.bench.inputs import tokenizer, weights  # noqa: E402
 from runner.contract.architecture import Architecture  # noqa: E402
 
 TINY = Architecture(512, 128, 2, 4)

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import torch
 
-from runner.bench import devices, model, weights
+from runner.bench import devices
+from runner.bench.inputs import weights
+from runner.bench.rank import model
 from runner.contract.errors import KitError
 from runner.contract.request import read_request
 

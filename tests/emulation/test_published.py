@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from runner.host import catalog
+from runner.host.readers import catalog
 from tests.emulation import drive
 from tests.emulation.conftest import stacks
 from tests.emulation.runs import PROTOCOLS

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.emulation.conftest import stacks
-from tests.emulation.test_generation import NEW_TOKENS, NEWEST, VERSIONS, flat, times
+from tests.emulation.events import NEW_TOKENS, NEWEST, VERSIONS, flat, times
 
 BOTH = stacks(*VERSIONS)
 LAYERS = 2

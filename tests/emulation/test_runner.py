@@ -9,11 +9,13 @@ from dataclasses import replace
 import pytest
 
 from runner.contract import strictjson
-from runner.host import attempts, catalog, compare
+from runner.host.readers import catalog
+from runner.host.results import attempts
+from runner.host.verbs import compare
 from tests.emulation import reference
 from tests.emulation.conftest import stacks
+from tests.emulation.events import NEWEST, before_the_loop
 from tests.emulation.runs import PROTOCOLS, launch_of
-from tests.emulation.test_generation import NEWEST, before_the_loop
 
 BOTH = stacks(*PROTOCOLS)
 NEW, WIDTH = 100, 107

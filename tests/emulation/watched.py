@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch.overrides import TorchFunctionMode
 
-from runner.bench import devices, model
+from runner.bench import devices
+from runner.bench.rank import model
 from runner.contract.request import read_request
 
 UPDATES = ("index_add_", "index_copy_", "one_hot", "diag_embed")  # what writes into a cache of fixed length, or could

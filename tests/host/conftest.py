@@ -1,7 +1,7 @@
 import pytest
 
-from tests import apiserver, clusterplay
-from tests.host.client import Client
+from tests.support import apiserver, clusterplay
+from tests.support.client import Client
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.host import image, lockfile
+from runner.host.readers import lockfile
+from runner.host.verbs import image
 from tests.images import bases
 
 TOOLS = ("buildah", "podman", "runc", "mmdebstrap", "skopeo", "ip", "ssh-keygen")

@@ -5,16 +5,19 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
-from runner.host import buildah, context, image, lockfile, paths, requirements
-from runner.host import request as requests
+from runner.host import paths
+from runner.host.images import build_context, buildah
+from runner.host.pins import requirements
+from runner.host.readers import lockfile
+from runner.host.verbs import image
+from runner.host.verbs import request as requests
 from tests.images import bases, layers
-from tests.images.containers import Container
+from tests.images.containers import Container, another_clock
 
 STACK = "cpu"
 
@@ -101,7 +104,7 @@ def test_it_holds_the_runner_without_its_host_side(container):
     code = "import pathlib; print(*sorted(str(p.relative_to('/opt/kit')) for p in pathlib.Path('/opt/kit').rglob('*') if p.is_file()))"
     stack = lockfile.read().stacks[STACK]
     assert container.python(code).output.split() == sorted(
-        str(file.relative_to(paths.ROOT)) for file in context.kit_files(stack)
+        str(file.relative_to(paths.ROOT)) for file in build_context.kit_files(stack)
     )
     refused = container.run("-m", "runner", "compare", entrypoint="/opt/bench/bin/python")
     assert refused.status == 2
@@ -150,24 +153,6 @@ def twins(built, tmp_path_factory):
     os.link(copy / "build" / "images" / STACK / "sbom.json", folder / "two.json")
     digests.append(buildah.push(f"localhost/bloomz-bench/{STACK}:latest", f"oci:{folder / 'two'}:image"))
     return folder, digests
-
-
-def another_clock(folder):
-    """Return variables under which every process in a build sees the year 2031: libfaketime, mounted into its containers.
-
-    The runner itself keeps the true time: to a clock of 2031 the certificates of the index have ended.
-    """
-    (library,) = {path.resolve() for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")}
-    (folder / "preload").write_text("/faketime.so\n")
-    (folder / "faketimerc").write_text("@2031-05-06 07:08:09\n")
-    volumes = [
-        f"{library}:/faketime.so:ro",
-        f"{folder}/preload:/etc/ld.so.preload:ro",
-        f"{folder}/faketimerc:/etc/faketimerc:ro",
-    ]
-    settings = folder / "containers.conf"
-    settings.write_text(f"[containers]\nvolumes = {json.dumps(volumes)}\n")
-    return {"CONTAINERS_CONF": str(settings)}
 
 
 def test_two_cold_builds_are_the_same_bytes(twins):

@@ -10,7 +10,11 @@ import subprocess
 import pytest
 
 from runner.contract.errors import Unsupported
-from runner.host import buildah, context, image, lockfile, paths, requirements
+from runner.host import paths
+from runner.host.images import build_context, buildah
+from runner.host.pins import requirements
+from runner.host.readers import lockfile
+from runner.host.verbs import image
 from tests.images import bases
 from tests.images.containers import Container
 
@@ -54,7 +58,7 @@ def test_what_is_installed_is_what_is_locked(stack, built):
 
 def test_torch_is_the_cuda_build_and_every_file_is_as_its_record_says(stack, container):
     code = (
-        "import torch, deepspeed; from runner.bench import environment, inventory; found = environment.distributions();"
+        "import torch, deepspeed; from runner.bench.facts import environment, inventory; found = environment.distributions();"
         "print(torch.__version__, torch.version.cuda, [f for one in found.values() for f in inventory.altered_files(one)])"
     )
     ran = container.python(code)
@@ -83,7 +87,7 @@ def test_nothing_of_it_can_be_written_and_it_holds_no_host_side(stack, container
     files = container.python(
         "import pathlib; print(*[p for p in pathlib.Path('/opt/kit').rglob('*') if p.is_file()])"
     ).output
-    assert len(files.split()) == len(context.kit_files(lockfile.read().stacks[stack]))
+    assert len(files.split()) == len(build_context.kit_files(lockfile.read().stacks[stack]))
     assert "runner/host" not in files
     assert buildah.config(built(stack).image)["config"]["User"] == "10001:10001"
     assert bases.make(stack) == built(stack).base

@@ -15,15 +15,17 @@ import pytest
 from runner.contract import strictjson
 from runner.contract.errors import Unreachable, Unsupported
 from runner.contract.files import sha256_of_file
-from runner.host import buildah, image, lockfile, paths, sbom
+from runner.host import paths
+from runner.host.images import buildah, sbom
 from runner.host.manifests import multinode, pod
-from tests import wire
+from runner.host.readers import lockfile
+from runner.host.verbs import image
 from tests.emulation import reference, runs
 from tests.images import bases
-from tests.images.containers import RUN_S, Container
-from tests.images.test_cpu import another_clock
+from tests.images.containers import RUN_S, Container, another_clock
 from tests.stacks import build
-from tests.test_pods import commands, furnish
+from tests.support import wire
+from tests.support.pods import commands, furnish
 
 STACK = "gaudi-1.10"
 COPIES = {"deepspeed": "BLOOMZ_BENCH_DEEPSPEED_GIT", "pdsh": "BLOOMZ_BENCH_PDSH_GIT"}

@@ -6,7 +6,10 @@ torch's own files are left to the builds of images: they are gigabytes.
 import pytest
 
 from runner.contract.errors import Unreachable
-from runner.host import context, lockfile, origins, paths, requirements
+from runner.host import paths
+from runner.host.images import build_context
+from runner.host.pins import origins, requirements
+from runner.host.readers import lockfile
 
 STACKS = sorted(lockfile.read().stacks)
 
@@ -29,7 +32,7 @@ def fetch(wanted, python, glibc, folder):
     file = folder / "requirements.txt"
     file.write_text("".join(one.plain for one in wanted))
     destination = folder / "wheels"
-    origins.wheels(file, ".".join(python.split(".")[:2]), context.platforms(glibc), destination)
+    origins.wheels(file, ".".join(python.split(".")[:2]), build_context.platforms(glibc), destination)
     return list(destination.iterdir())
 
 
@@ -37,7 +40,7 @@ def fetch(wanted, python, glibc, folder):
 def test_every_package_has_a_wheel_for_the_target(name, python, glibc, tmp_path):
     wanted = [one for one in locked(name, python) if one.name not in requirements.SOURCE_ONLY]
     files = fetch(wanted, python, glibc, tmp_path)
-    assert len(context._matching(tmp_path / "wheels", wanted)) == len(files) == len(wanted)
+    assert len(build_context._matching(tmp_path / "wheels", wanted)) == len(files) == len(wanted)
 
 
 @pytest.mark.parametrize("name", STACKS)

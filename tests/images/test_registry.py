@@ -11,7 +11,11 @@ from base64 import b64encode
 import pytest
 
 from runner.contract.errors import InputError, Unreachable
-from runner.host import buildah, context, image, lock, lockfile, origins, paths
+from runner.host import paths
+from runner.host.images import build_context, buildah
+from runner.host.pins import origins
+from runner.host.readers import lockfile
+from runner.host.verbs import image, lock
 
 OCI = "application/vnd.oci.image.{}.v1+json"
 USER, PASSWORD = "bench", "a password"
@@ -203,8 +207,10 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(registry,
     assert entry.reference in said
     assert origins.image_digest(f"{team}/bloomz-bench-cpu", "0" * 40) == entry.digest
     assert image.main(["cpu", "--check"]) == 0
-    real = context.sha256_of_file
-    monkeypatch.setattr(context, "sha256_of_file", lambda file: "0" * 64 if file.name == "worker.py" else real(file))
+    real = build_context.sha256_of_file
+    monkeypatch.setattr(
+        build_context, "sha256_of_file", lambda file: "0" * 64 if file.name == "worker.py" else real(file)
+    )
     with pytest.raises(InputError, match="What cpu was built from has changed since"):
         image.main(["cpu", "--check"])
 

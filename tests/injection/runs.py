@@ -5,10 +5,10 @@ from pathlib import Path
 
 from runner.contract import strictjson
 from runner.contract.request import Model, Stack, Weights
-from runner.host import catalog
-from tests import samples
+from runner.host.readers import catalog
 from tests.emulation import drive
 from tests.stacks import build
+from tests.support import samples
 
 STACK = "cuda-2023"
 NEW = 12

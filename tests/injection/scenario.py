@@ -20,10 +20,13 @@ import deepspeed  # noqa: E402
 import torch  # noqa: E402
 from transformers import AutoModelForCausalLM, BloomForCausalLM  # noqa: E402
 
-from runner.bench import checks, hosts, model, tokenizer, weights, worker  # noqa: E402
 from runner.bench.devices import cpu  # noqa: E402
+from runner.bench.inputs import tokenizer, weights  # noqa: E402
+from runner.bench.parent import checks  # noqa: E402
+from runner.bench.processes import hostfile  # noqa: E402
+from runner.bench.rank import model, worker  # noqa: E402
 from runner.contract.request import read_request  # noqa: E402
-from tests import samples  # noqa: E402
+from tests.support import samples  # noqa: E402
 
 VERSIONS = ("torch", "transformers", "deepspeed", "accelerate")
 
@@ -90,7 +93,7 @@ def _measure(request, folder, rank, ranks):
     model.load = keep
     device = {**vars(cpu), "prepare_collectives": lambda: None, "synchronize": _synchronize}
     worker.devices = SimpleNamespace(load=lambda name: SimpleNamespace(**device))
-    packed = hosts.pack({"request": request.to_json(), "variables": {}})
+    packed = hostfile.pack({"request": request.to_json(), "variables": {}})
     options = worker._parser().parse_args(["--packed", packed, "--out", folder, "--model-dir", folder])
     raw = worker._run(options, rank, ranks)
     return kept["loaded"], raw

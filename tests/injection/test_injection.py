@@ -6,10 +6,10 @@ processes, since the deepspeed launcher of that release starts none where it see
 
 import pytest
 
-from tests import samples
 from tests.injection import runs
 from tests.injection.runs import NEW
 from tests.stacks import build
+from tests.support import samples
 
 pytestmark = pytest.mark.stacks("cuda-2023")
 LAYERS = 2

@@ -43,7 +43,12 @@ DECIDING: dict[str, dict[str, list[str]]] = {
 }
 # Without torch, the simulation and the fuzzing: what those alone would notice is a gap in the tests of the module itself.
 TESTS = [
-    *("tests/contract", "tests/bench/test_checks.py", "tests/bench/test_inventory.py", "tests/bench/test_watch.py"),
+    *(
+        "tests/contract",
+        "tests/bench/parent/test_checks.py",
+        "tests/bench/facts/test_inventory.py",
+        "tests/bench/rank/test_forward_hook.py",
+    ),
     *(f"tests/host/test_{name}.py" for name in ("catalog", "collect", "compare", "lockfile", "results")),
     *(f"tests/host/test_{name}.py" for name in ("strictyaml", "verdict")),
 ]

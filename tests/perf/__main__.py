@@ -15,12 +15,14 @@ from typing import Any
 import torch
 
 from runner.bench import engines as all_engines
-from runner.bench import hostfacts, measure, model, tokenizer, weights
 from runner.bench.engines import plain
+from runner.bench.facts import host
+from runner.bench.inputs import tokenizer, weights
+from runner.bench.rank import measure, model
 from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import DoesNotFit
 from runner.contract.request import Protocol, Workload
-from runner.host import catalog
+from runner.host.readers import catalog
 from tests.perf import cluster, folder
 
 PROTOCOL = "gaudi-1.10"
@@ -42,7 +44,7 @@ def main(arguments=None):
     report["tiny"] = engines(small, ["plain", "compiled"], 100, rounds=40)
     torch.set_num_threads(options.threads)
     need = tables.models[options.model].weight_bytes(options.precision)
-    if device.type == "cpu" and need * 3 // 2 > hostfacts.available_memory_bytes():
+    if device.type == "cpu" and need * 3 // 2 > host.available_memory_bytes():
         print(f"{need * 3 // 2:,} bytes are needed for {options.model} and not free. Take a smaller --model.")
         return DoesNotFit.exit_code
     large = _load(tables.models[options.model], device, options.precision)

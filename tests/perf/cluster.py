@@ -7,11 +7,12 @@ import tracemalloc
 from collections import Counter
 from pathlib import Path
 
-from runner.host import attend, jobs, logbook
-from runner.host.attend import Attendance
-from runner.host.cluster import Cluster
-from runner.host.runs import Run
-from tests import apiserver, clusterplay
+from runner.host.cluster import follower, logs
+from runner.host.cluster.client import Cluster
+from runner.host.cluster.follower import Attendance
+from runner.host.cluster.runs import Run
+from runner.host.objects import jobs
+from tests.support import apiserver, clusterplay
 
 
 def follow(count, together=20):
@@ -34,7 +35,7 @@ def follow(count, together=20):
             creating.start()
             for run in runs:
                 run.expected_until_s = float("inf")
-            Attendance(cluster, runs, attend.Manner(drain_s=30.0), _nothing).until_done()
+            Attendance(cluster, runs, follower.Manner(drain_s=30.0), _nothing).until_done()
             peak_bytes = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             creating.join()
@@ -70,7 +71,7 @@ def _script(slots):
 
 
 def _attempts(run):
-    return list(logbook.frames(run.log_files)[0])
+    return list(logs.frames(run.log_files)[0])
 
 
 def _nothing(text):

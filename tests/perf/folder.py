@@ -16,7 +16,7 @@ from typing import Any
 from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.request import Request
-from runner.host import index
+from runner.host.results import index
 
 KEPT = Path(__file__).parents[1] / "data" / "result-2.json"
 LAUNCHES = 2  # 61 kB a result

@@ -9,9 +9,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from runner.host.manifests import objects as walk
 from runner.host.manifests import text
-from tests import manifests
+from runner.host.objects import walk
+from tests.support import manifests
 
 LEFT_OUT = "CKV_K8S_15"
 

@@ -22,7 +22,9 @@ import tempfile
 from pathlib import Path
 
 from runner.contract.errors import InputError, Unreachable, Unsupported
-from runner.host import lockfile, paths, requirements
+from runner.host import paths
+from runner.host.pins import requirements
+from runner.host.readers import lockfile
 
 FOLDER = Path(__file__).parent
 STAND_IN = paths.ROOT / "tests" / "emulation"

@@ -9,7 +9,9 @@ import sys
 import pytest
 
 from runner.contract.errors import InputError, Unreachable
-from runner.host import lockfile, paths, requirements
+from runner.host import paths
+from runner.host.pins import requirements
+from runner.host.readers import lockfile
 from tests.stacks import __main__ as front
 from tests.stacks import build
 

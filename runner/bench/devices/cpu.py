@@ -2,8 +2,8 @@
 
 import os
 
-from runner.bench import hostfacts
 from runner.bench.devices import compiling
+from runner.bench.facts import host
 from runner.contract.errors import DoesNotFit
 
 backend = "gloo"
@@ -36,7 +36,7 @@ def environment(ranks, hosts=1):
     A thread more than that only waits: torch's own default, one for each core, spends a period's time at once and is held
     back for the rest of the period, all ranks together.
     """
-    threads = str(max(1, hostfacts.threads() // ranks))
+    threads = str(max(1, host.threads() // ranks))
     shared = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     if hosts > 1:
         return shared
@@ -53,7 +53,7 @@ def missing(request):
         + architecture.kv_cache_bytes(workload.precision, workload.batch_size, positions)
         + ranks * RUNTIME_BYTES
     )
-    there = hostfacts.available_memory_bytes()
+    there = host.available_memory_bytes()
     if need <= there:
         return None
     half = "" if workload.precision != "float32" else "--precision bfloat16, "
@@ -93,5 +93,5 @@ def observe():
 def describe():
     import torch
 
-    name, threads = hostfacts.cpu_model(), torch.get_num_threads()
+    name, threads = host.cpu_model(), torch.get_num_threads()
     return {"name": name, "accelerator": "cpu", "driver": None, "threads": threads}

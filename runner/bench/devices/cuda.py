@@ -8,8 +8,8 @@ import ctypes
 import functools
 import os
 
-from runner.bench import hostfacts, nvidiasmi
 from runner.bench.devices import compiling, fit
+from runner.bench.facts import host, nvidia_smi
 from runner.contract.errors import LaunchFailed
 
 backend = "nccl"
@@ -69,7 +69,7 @@ def _untold(pid, place):
         return dict.fromkeys(
             ("driver", "throttling", "exclusive_device", "numa"), "the driver does not say where it is"
         )
-    told, processes = nvidiasmi.query(), nvidiasmi.processes()
+    told, processes = nvidia_smi.query(), nvidia_smi.processes()
     if told is None or place not in told:
         reason = _NO_TOOL if told is None else f"nvidia-smi lists no device at {place}"
         found.update(dict.fromkeys(("driver", "throttling"), reason))
@@ -107,8 +107,8 @@ def observe():
     import torch
 
     place = _here()
-    told = (nvidiasmi.query() or {}).get(place, {})
-    processes = nvidiasmi.processes()
+    told = (nvidia_smi.query() or {}).get(place, {})
+    processes = nvidia_smi.processes()
     return {
         "memory_bytes": torch.cuda.memory_allocated(),
         "compilations": _captured["graphs"] + compiling.graphs(),
@@ -141,8 +141,8 @@ def describe():
     name, place = torch.cuda.get_device_name(), _here()
     return {
         "name": name,
-        "accelerator": nvidiasmi.accelerator(name),
-        "driver": (nvidiasmi.query() or {}).get(place, {}).get("driver"),
+        "accelerator": nvidia_smi.accelerator(name),
+        "driver": (nvidia_smi.query() or {}).get(place, {}).get("driver"),
         "bus_id": place,
         "memory_bytes": torch.cuda.mem_get_info()[1],
     }
@@ -184,7 +184,7 @@ def _bus_id(ordinal):
         lambda driver: driver.cuDeviceGet(ctypes.byref(device), ordinal),
         lambda driver: driver.cuDeviceGetPCIBusId(told, len(told), device),
     ):
-        return nvidiasmi.bus_id(told.value.decode("ascii"))
+        return nvidia_smi.bus_id(told.value.decode("ascii"))
     return None
 
 
@@ -205,5 +205,5 @@ def _asked(*calls):
 
 def _node(place):
     """Return the host's memory node of a PCI device; None where the kernel knows none, which it writes as -1."""
-    told = hostfacts.read_text(f"/sys/bus/pci/devices/{place}/numa_node")
+    told = host.read_text(f"/sys/bus/pci/devices/{place}/numa_node")
     return int(told) if told and told.isdigit() else None

@@ -7,8 +7,8 @@ import importlib
 import importlib.util
 import os
 
-from runner.bench import hlsmi
 from runner.bench.devices import cpu, fit
+from runner.bench.facts import hl_smi
 from runner.contract.errors import LaunchFailed
 
 backend = "hccl"
@@ -59,7 +59,7 @@ def open(local_rank):
     from habana_frameworks.torch.distributed.hccl import initialize_distributed_hpu
 
     initialize_distributed_hpu()
-    if hlsmi.query() is None:
+    if hl_smi.query() is None:
         cannot_tell.update(dict.fromkeys(("accelerator", "driver", "firmware"), "hl-smi is not here, or fails"))
     for check, metric in (("compilations", "graph_compilation"), ("operator_fallback", "cpu_fallback")):
         if "TotalNumber" not in _metric(metric):
@@ -120,9 +120,9 @@ def _metric(name):
 
 
 def describe():
-    told, local_rank = hlsmi.query(), int(os.environ.get("LOCAL_RANK", "0"))
+    told, local_rank = hl_smi.query(), int(os.environ.get("LOCAL_RANK", "0"))
     if told is None:
         return {"name": None, "accelerator": None, "driver": None, "firmware": None}
     name = told["names"][local_rank] if local_rank < len(told["names"]) else None
-    product = hlsmi.accelerator(name) if name else None
+    product = hl_smi.accelerator(name) if name else None
     return {"name": name, "accelerator": product, "driver": told["driver"], "firmware": told["firmware"]}

@@ -7,8 +7,8 @@ Where the releases differ, the difference is named here by what it does.
 
 import functools
 
-from runner.bench import tokenizer
 from runner.bench.engines import passes
+from runner.bench.inputs import tokenizer
 from runner.contract.errors import Unsupported
 
 PADDING = "max_length"  # another length would be another graph

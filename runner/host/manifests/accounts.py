@@ -1,6 +1,6 @@
 """Who may do what: the namespace with its security level, the account that runs and has no rights, the role that submits."""
 
-from runner.host.manifests import names
+from runner.host.objects import names
 
 # Everything that following a Job to its end and collecting it takes, and nothing else: no exec, no secrets, no update.
 SUBMITTER_RULES = (

@@ -1,9 +1,9 @@
 """Check objects that are applied together against all rules; each names what it comes from, and yields sentences."""
 
 from runner.contract.errors import InputError
-from runner.host.manifests import promised, refused, restricted
+from runner.host.manifests.rules import api_server, kit, pod_security
 
-RULES = (*refused.RULES, *promised.RULES, *restricted.RULES)
+RULES = (*api_server.RULES, *kit.RULES, *pod_security.RULES)
 
 
 def refuse(objects):

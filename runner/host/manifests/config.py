@@ -1,7 +1,7 @@
 """The requests of a set in one immutable ConfigMap: a pod reads the very bytes that its name was made of."""
 
 from runner.contract import strictjson
-from runner.host.manifests import names
+from runner.host.objects import names
 
 
 def requests(site, set_name, runs):

@@ -1,7 +1,8 @@
 """batch/v1 Jobs: one attempt and no more, unless the cluster itself took the node or the pod away."""
 
 from runner.contract.errors import DoesNotFit, InputError, Interrupted, UsageError
-from runner.host.manifests import names, pod
+from runner.host.manifests import pod
+from runner.host.objects import names
 
 A_DAY_S, A_WEEK_S = 86400, 604800
 SIX_HOURS_S = 6 * 3600

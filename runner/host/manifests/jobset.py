@@ -5,7 +5,8 @@ is chosen (kubernetes-sigs/jobset@08dfbdf api/jobset/v1alpha2). The first pod wr
 another name.
 """
 
-from runner.host.manifests import job, multinode, names
+from runner.host.manifests import job, multinode
+from runner.host.objects import names
 
 FIRST, OTHER = "first", "other"
 KEYS_SECRET = "bench-ssh"  # noqa: S105 - the name of a Secret

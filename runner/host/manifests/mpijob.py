@@ -4,7 +4,8 @@ The operator's defaults would keep workers, and their devices, for ever, and sta
 (kubeflow/mpi-operator@caa3c47 pkg/apis/kubeflow/v2beta1/default.go).
 """
 
-from runner.host.manifests import job, multinode, names
+from runner.host.manifests import job, multinode
+from runner.host.objects import names
 
 HOSTFILE = "/etc/mpi/hostfile"  # where the operator mounts it, the launcher's own pod first
 

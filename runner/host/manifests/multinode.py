@@ -7,8 +7,9 @@ The vendor starts ranks on several nodes by DeepSpeed's launcher, a hostfile and
 import shlex
 
 from runner.contract.errors import Unsupported
-from runner.host.manifests import names, pod
+from runner.host.manifests import pod
 from runner.host.manifests.network import SSH_PORT
+from runner.host.objects import names
 
 HOME = "/home/bench"
 KEYS = f"{HOME}/.ssh"

@@ -4,7 +4,7 @@ A policy binds only where the cluster's network plugin enforces it, and never wh
 are set offline by their variables too.
 """
 
-from runner.host.manifests import names
+from runner.host.objects import names
 
 SSH_PORT = 2222  # a port below 1024 would need a capability
 DNS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]

@@ -3,7 +3,7 @@
 Gaudi generations share their resource name and their vendor's id; the id of the device tells them apart.
 """
 
-from runner.host.manifests import names
+from runner.host.objects import names
 
 FOLDER, FILE = "nfd", "10-accelerators.yaml"
 NOTE = """For a cluster with Node Feature Discovery (kubernetes-sigs/node-feature-discovery), which then labels the nodes by itself:

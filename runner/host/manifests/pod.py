@@ -1,7 +1,8 @@
 """The pods: what they run, what they ask for, where they may go. All pass the restricted Pod Security Standard."""
 
 from runner.contract.errors import UsageError
-from runner.host.manifests import config, names
+from runner.host.manifests import config
+from runner.host.objects import names
 
 RUNNER = ["python3", "-m", "runner"]
 UID = 10001  # above what a host's accounts have; the same for user and group

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from runner.host.manifests import accounts, config, job, jobset, mpijob, names, network, storage
+from runner.host.manifests import accounts, config, job, jobset, mpijob, network, storage
+from runner.host.objects import names
 
 ENGINES = {"job": job.bench, "mpijob": mpijob.bench, "jobset": jobset.bench}
 EXPERIMENTAL = "Experimental: the vendor calls inference on several nodes possible, and inconsistent."

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from runner.host.manifests import names
+from runner.host.objects import names
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The two volumes: weights, written by prefetch and read by all; results, written by bench."""
 
-from runner.host.manifests import names
+from runner.host.objects import names
 
 MODELS_SIZE = "500Gi"  # 352 GB of BLOOMZ, 14 GB of BLOOMZ-7B1, and room for what a download leaves while it runs
 RESULTS_SIZE = "5Gi"

@@ -5,8 +5,9 @@ import copy
 import pytest
 
 from runner.contract.errors import InputError
-from runner.host.manifests import check, names
-from tests import manifests
+from runner.host.manifests import check
+from runner.host.objects import names
+from tests.support import manifests
 
 GAUDI2 = manifests.objects("gaudi2")
 

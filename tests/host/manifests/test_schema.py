@@ -5,8 +5,8 @@ import copy
 import kubernetes_validate
 import pytest
 
-from runner.host.manifests import objects
-from tests import manifests
+from runner.host.objects import walk
+from tests.support import manifests
 
 # 1.31 made podFailurePolicy stable, on which "one attempt unless the cluster took it away" rests; 1.37 is the newest in the package.
 OLDEST, NEWEST = "1.31", "1.37"
@@ -33,7 +33,7 @@ def test_rendered_objects_have_only_fields_that_exist(name, version):
 @VERSIONS
 @pytest.mark.parametrize("name", manifests.names())
 def test_pods_have_only_fields_that_exist_whatever_starts_them(name, version):
-    for where, template in objects.pods(manifests.objects(name)):
+    for where, template in walk.pods(manifests.objects(name)):
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]}
         kubernetes_validate.validate(pod, version, strict=True)
         assert where

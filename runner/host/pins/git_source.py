@@ -1,0 +1,99 @@
+"""Ask git repositories for branches, commits and trees. Git runs programs that an address names (``ext::``, ``--upload-pack``),
+so addresses follow ``--end-of-options``, and git may speak https, ssh and to folders alone.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import urllib.parse
+from pathlib import Path
+
+from runner.contract import patterns
+from runner.contract.errors import InputError, Unreachable
+from runner.host.pins import programs, silence
+from runner.host.pins.programs import DOWNLOAD_S, LOGIN, TIMEOUT_S, Meaning
+
+ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "https:ssh:file", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+
+_MEANINGS = (
+    Meaning(
+        re.compile(r"not our ref|couldn't find remote ref|no such remote ref|did not receive expected object"),
+        InputError,
+        "it has no such commit",
+    ),
+    Meaning(
+        re.compile(
+            r"could not read (?:Username|Password)|Authentication failed|terminal prompts disabled|Permission denied"
+            r"|returned error: 40[137]|Host key verification failed"
+        ),
+        Unreachable,
+        f"{LOGIN}, or the repository is not there",
+    ),
+    Meaning(
+        re.compile(r"[Rr]epository.*not found|does not appear to be a git repository|returned error: (?:404|410)"),
+        InputError,
+        "there is no such repository",
+    ),
+    Meaning(re.compile(r"transport '.*' not allowed"), InputError, "git may speak https, ssh and to folders alone"),
+)
+
+
+def branch_commit(repository: str, branch: str) -> str | None:
+    """Return the commit that a branch of a git repository points to, None where there is no such branch."""
+    said = _ask(repository, "ls-remote", "--end-of-options", repository, f"refs/heads/{branch}").decode().split()
+    if not said:
+        return None
+    if not patterns.COMMIT.fullmatch(said[0]):
+        raise Unreachable(f"git, for {repository}: {said[0][:60]!r} is no commit")
+    return said[0]
+
+
+def commit_tree(repository: str, commit: str) -> str:
+    """Return the tree hash of a commit; only the commit object is fetched. Raises ``InputError`` where there is no such commit."""
+    with tempfile.TemporaryDirectory() as folder:
+        _here("init", "--quiet", "--bare", "--end-of-options", folder)
+        _ask(repository, "-C", folder, *_fetch("--filter=tree:0", repository, commit))
+        return _tree(folder, commit)
+
+
+def export_tree(repository: str | Path, commit: str, tree: str, folder: Path) -> int:
+    """Write the files of a commit into ``folder``, and return its time in Unix seconds.
+
+    ``repository`` is an address or a folder; only this commit is fetched. Raises ``InputError`` where there is no such commit,
+    or its tree has another hash than ``tree``.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        _here("init", "--quiet", "--bare", "--end-of-options", scratch)
+        fetch = ("-C", scratch, "-c", "protocol.version=2", *_fetch("--no-tags", str(repository), commit))
+        _ask(str(repository), *fetch, timeout_s=DOWNLOAD_S)
+        found = _tree(scratch, commit)
+        if found != tree:
+            raise InputError(f"Commit {commit} of {repository} has the tree {found}; versions.lock says {tree}.")
+        archive = _here("-C", scratch, "-c", "tar.umask=0022", "archive", "--end-of-options", commit)
+        programs.run(["tar", "-x", "--no-same-owner", "-C", str(folder), "-f", "-"], "tar", given=archive)
+        return int(_here("-C", scratch, "show", "--no-patch", "--format=%ct", "--end-of-options", commit))
+
+
+def _fetch(option: str, repository: str, commit: str) -> tuple[str, ...]:
+    return ("fetch", "--quiet", "--depth=1", option, "--end-of-options", repository, commit)
+
+
+def _tree(folder: str, commit: str) -> str:
+    return _here("-C", folder, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").decode().strip()
+
+
+def _ask(repository: str, *arguments: str, timeout_s: float = TIMEOUT_S) -> bytes:
+    parts = urllib.parse.urlsplit(repository)
+    with silence.asking(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else repository):
+        return programs.run(
+            ["git", *arguments],
+            f"git, for {repository}",
+            timeout_s=timeout_s,
+            environment=ENVIRONMENT,
+            meanings=_MEANINGS,
+        )
+
+
+def _here(*arguments: str) -> bytes:
+    return programs.run(["git", *arguments], "git", environment=ENVIRONMENT)

@@ -1,0 +1,136 @@
+"""Run the programs that ask origins (git, pip, skopeo, uv), and tell from their words what kept them from an answer.
+
+No program gets a value of a file but as an operand behind ``--``; none may ask anything at the terminal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from runner.contract import secrets
+from runner.contract.errors import KitError, Unreachable
+from runner.contract.text import printable
+from runner.host.pins.silence import NoAnswer
+
+TIMEOUT_S = 120
+DOWNLOAD_S = 3600
+
+# Messages are told apart by their words, so they must be in English.
+ENGLISH = {"LC_ALL": "C", "LANGUAGE": "C"}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """How a program ended badly. ``line`` is the one that says why, without secrets."""
+
+    status: int
+    stderr: str
+    line: str
+
+
+class ProgramFailed(Unreachable):
+    """A program ended with another status than 0; ``failure`` says more."""
+
+    def __init__(self, message: str, failure: Failure) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What words of a program mean: the error to raise, and what to say before the program's own words.
+
+    ``whole`` looks for the words in all that the program says, and shows all of it: uv breaks sentences into lines.
+    """
+
+    words: re.Pattern[str]
+    error: type[KitError]
+    says: str
+    whole: bool = False
+
+
+_FRAME = " \u00d7\u2502\u2570\u2500\u25b6\u251c"  # what uv draws around its messages
+
+LOGIN = "it asks for a login, which is missing or wrong"
+
+# Of git, curl and ssh; skopeo and Go; pip and its urllib3; uv and its reqwest.
+NO_ANSWER = Meaning(
+    re.compile(
+        r"Could not resolve host|Connection (?:refused|reset|timed out)|Failed to connect|No route to host|Network is unreachable"
+        r"|Temporary failure in name resolution|Name or service not known|Could not resolve hostname"
+        r"|connection refused|no such host|i/o timeout|network is unreachable|no route to host|context deadline exceeded"
+        r"|connection reset by peer|NewConnectionError|ConnectTimeoutError|ReadTimeoutError|Failed to establish a new connection"
+        r"|error sending request|client error \(Connect\)|operation timed out|dns error|tcp connect error|Read timed out"
+        r"|Max retries exceeded|failed to ping|Connection to \S+ timed out"
+    ),
+    NoAnswer,
+    "it did not answer",
+)
+
+
+def run(
+    command: Sequence[str],
+    origin: str,
+    given: bytes | None = None,
+    timeout_s: float = TIMEOUT_S,
+    environment: Mapping[str, str] | None = None,
+    meanings: Sequence[Meaning] = (),
+) -> bytes:
+    """Return what a program writes to standard output; ``given`` is its standard input, ``origin`` begins every message.
+
+    Raises the error of the first of ``meanings`` whose words the program says, ``NoAnswer`` after ``timeout_s`` or where its
+    words mean that, and ``ProgramFailed`` for all else.
+    """
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **ENGLISH, **(environment or {})},
+            # without a terminal of its own, no program waits for a password that nobody types
+            start_new_session=True,
+        )
+    except OSError as problem:
+        raise Unreachable(f"{origin}: {command[0]} cannot be run: {problem.strerror}; install it") from None
+    with process:
+        try:
+            output, errors = process.communicate(given, timeout_s)
+        except subprocess.TimeoutExpired:
+            _end(process)
+            raise NoAnswer(f"{origin}: no answer in {timeout_s:g} s") from None
+        except BaseException:  # Ctrl-C does not reach another session
+            _end(process)
+            raise
+    if process.returncode == 0:
+        return output
+    raise meaning_of(process.returncode, errors.decode(errors="replace"), origin, meanings)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a program and all that it started: git leaves the waiting to a helper, which would hold the pipes open."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def meaning_of(status: int, stderr: str, origin: str, meanings: Sequence[Meaning]) -> KitError:
+    """Return the error that the words of a failed program mean."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    for meaning in (*meanings, NO_ANSWER):
+        told = [" ".join(line.strip(_FRAME) for line in lines)] if meaning.whole else lines
+        said = next((line for line in told if meaning.words.search(line)), None)
+        if said is not None:
+            return meaning.error(f"{origin}: {meaning.says} ({_plain(said)})")
+    last = _plain(lines[-1]) if lines else f"status {status}"
+    return ProgramFailed(f"{origin}: {last}", Failure(status, stderr, last))
+
+
+def _plain(line: str) -> str:
+    logged = re.search(r'level=fatal msg="(.*)"$', line)  # skopeo speaks in the words of its log
+    return printable(secrets.mask(logged[1] if logged else line), 800)

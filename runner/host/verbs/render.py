@@ -1,0 +1,237 @@
+"""The verb ``render``: write the Kubernetes manifests of every set below k8s/, or for one cluster into a folder of yours."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from runner.contract import patterns, secrets
+from runner.contract.errors import InputError, UsageError
+from runner.contract.files import NotRegular, open_regular, reason
+from runner.contract.names import refuse_unlistable
+from runner.contract.patterns import Form
+from runner.contract.text import printable
+from runner.host import paths, writing
+from runner.host.manifests import check, nodefeatures, plan, sets, text
+from runner.host.manifests.site import Site
+from runner.host.objects import names
+from runner.host.readers import catalog as catalogs
+from runner.host.readers import lockfile, profiles
+
+MAX_BYTES = 64 * 1024 * 1024
+NUMBER = Form(re.compile("[1-9][0-9]{0,8}"), "a whole number above 0")
+EFFECT = Form(re.compile("NoSchedule|PreferNoSchedule|NoExecute"), "NoSchedule, PreferNoSchedule or NoExecute")
+
+
+def parser():
+    described = argparse.ArgumentParser(
+        allow_abbrev=False,
+        prog="python -m runner render",
+        description="Write the manifests of all sets of runner/catalog/profiles.yaml, made from the catalog and the lock alone. A stack"
+        " whose image stands nowhere by digest gets a name that cannot be pulled, and a line here says what to run.",
+        epilog="Exit codes: see `python -m runner --help`.",
+    )
+    described.add_argument("sets", nargs="*", metavar="SET", help="only these sets (default: all)")
+    described.add_argument(
+        "--out", metavar="FOLDER", type=Path, default=paths.K8S, help="where files go (default: k8s)"
+    )
+    described.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a file differs from what would be written"
+    )
+    yours = described.add_argument_group("your cluster (with --out: what is checked in fits any)")
+    yours.add_argument("--namespace", metavar="NAME", help="a namespace that exists, instead of one of the kit's own")
+    yours.add_argument(
+        "--registry", metavar="PREFIX", help="where you mirrored the images to, digests kept: PREFIX/NAME@sha256:..."
+    )
+    yours.add_argument(
+        "--image", metavar="STACK=REF", action="append", default=[], help="an image of yours by digest; repeatable"
+    )
+    yours.add_argument("--storage-class", metavar="NAME", help="of both volumes (default: the cluster's own)")
+    yours.add_argument("--access-mode", choices=("ReadWriteOnce", "ReadWriteMany"), default="ReadWriteOnce")
+    yours.add_argument("--queue", metavar="NAME", help="a Kueue LocalQueue, as a label on what asks for devices")
+    yours.add_argument(
+        "--node-selector", metavar="K=V", action="append", default=[], help="instead of the kit's labels; repeatable"
+    )
+    yours.add_argument(
+        "--toleration", metavar="K[=V][:EFFECT]", action="append", default=[], help="one more; repeatable"
+    )
+    yours.add_argument(
+        "--resource",
+        metavar="NAME=N",
+        action="append",
+        default=[],
+        help="one more that each bench pod asks for, such as vpc.amazonaws.com/efa=4; repeatable",
+    )
+    yours.add_argument(
+        "--variable",
+        metavar="K=V",
+        action="append",
+        default=[],
+        help="one more of the environment of each bench, on all its nodes, such as HCCL_SOCKET_IFNAME=eth0; repeatable",
+    )
+    yours.add_argument("--runtime-class", metavar="NAME", help="where the devices' runtime is not the node's default")
+    yours.add_argument("--priority-class", metavar="NAME")
+    yours.add_argument(
+        "--platform-ids", action="store_true", help="let the platform choose user and group, as OpenShift does"
+    )
+    return described
+
+
+def main(arguments):
+    options = parser().parse_args(arguments)
+    refuse_unlistable(options.out, "--out")
+    site = _site(options)
+    of_a_cluster = site != _site(parser().parse_args([])) or options.registry is not None
+    if of_a_cluster and not options.check and options.out.resolve() == paths.K8S.resolve():
+        raise UsageError(
+            f"{paths.shown(options.out)} holds the set that is the same for everybody. Name a folder of yours with --out."
+        )
+    catalog, lock = catalogs.read(), lockfile.read()
+    table = profiles.read(catalog)
+    known = [*table.sets, nodefeatures.FOLDER]
+    unknown = [name for name in options.sets if name not in known]
+    if unknown:
+        raise UsageError(f"There is no set {unknown[0]!r}. Known are {', '.join(known)}.")
+    images = _images(options, lock)
+    chosen = {name: table.sets[name] for name in table.sets if not options.sets or name in options.sets}
+    made = {
+        name: [plan.make(catalog, lock, table, case, row.nodes, images, options.registry) for case in row.cases]
+        for name, row in chosen.items()
+    }
+    files = {}
+    for name, row in chosen.items():
+        found = sets.files(site, name, row, made[name])
+        check.refuse([value for file in found.values() for value in file.objects])
+        files.update({Path(row.folder, path): text.dump(file.objects, file.comment) for path, file in found.items()})
+        files[Path(row.folder, "Kustomization")] = text.base(found)
+    if not options.sets or nodefeatures.FOLDER in options.sets:
+        rule = text.dump([nodefeatures.rule(table.places)], nodefeatures.NOTE)
+        files[Path(nodefeatures.FOLDER, nodefeatures.FILE)] = rule
+    if options.check:
+        _compare(options.out, files)
+    else:
+        _write(options.out, files)
+    drafts = {one.request.stack.name: one.draft for runs in made.values() for one in runs if one.draft}
+    for stack, problem in sorted(drafts.items()):
+        print(f"{stack}: {problem}", file=sys.stderr)
+    return 0
+
+
+def _site(options):
+    def name(flag: str) -> str | None:
+        value = getattr(options, flag)
+        return value if value is None else _of_form(patterns.SUBDOMAIN, value, f"--{flag.replace('_', '-')}")
+
+    if options.namespace is not None:
+        _of_form(patterns.TEXT, options.namespace, "--namespace")
+    tolerations = [_toleration(given) for given in options.toleration]
+    variables = _pairs(options.variable, "--variable", "NAME=VALUE", patterns.VARIABLE, patterns.TEXT.or_empty())
+    return Site(
+        namespace=options.namespace or names.NAMESPACE,
+        storage_class=name("storage_class"),
+        access_mode=options.access_mode,
+        queue=name("queue"),
+        node_selector=_pairs(
+            options.node_selector, "--node-selector", "KEY=VALUE", patterns.LABEL_KEY, patterns.LABEL_VALUE
+        ),
+        tolerations=tuple(tolerations),
+        resources=_pairs(options.resource, "--resource", "DOMAIN/NAME=NUMBER", patterns.RESOURCE, NUMBER),
+        variables=variables,
+        runtime_class=name("runtime_class"),
+        priority_class=name("priority_class"),
+        platform_ids=options.platform_ids,
+    )
+
+
+def _images(options, lock):
+    if options.registry is not None:
+        _of_form(patterns.REPOSITORY, options.registry.rstrip("/"), "--registry")
+    form = "STACK=REFERENCE@sha256:64 hex digits"
+    images = _pairs(options.image, "--image", form, patterns.NAME, patterns.IMAGE)
+    unknown = [stack for stack in images if stack not in lock.stacks]
+    if unknown:
+        raise UsageError(f"--image: there is no stack {unknown[0]!r}. Known are {', '.join(lock.stacks)}.")
+    return images
+
+
+def _pairs(
+    given: list[str], flag: str, form: str, key_form: Form, value_form: Form | patterns.FreeText
+) -> dict[str, str]:
+    """Return what was given as KEY=VALUE, once each. A secret is refused: manifests are files that others read."""
+    found = {}
+    for pair in given:
+        key, mark, value = pair.partition("=")
+        if mark and (secrets.is_secret_name(key) or secrets.mask(value) != value):
+            raise UsageError(
+                f"{flag} {printable(key, 100)}: its value looks like a secret, and manifests are files in clear text. Keep it"
+                " in a Secret of the cluster, and name that with secretKeyRef in an overlay of yours (k8s/overlays)."
+            )
+        if not mark or not key_form.fullmatch(key) or not value_form.fullmatch(value):
+            raise UsageError(f"{flag} must be {form}, {secrets.mask(pair)!a} was given.")
+        if key in found:
+            raise UsageError(f"{flag} names {key} twice. Give it once.")
+        found[key] = value
+    return found
+
+
+def _of_form(form: Form | patterns.FreeText, value: str, flag: str) -> str:
+    problem = patterns.problem(form, secrets.mask(value))
+    if problem is not None:
+        raise UsageError(f"{flag} {problem}. See `python -m runner render --help`.")
+    return value
+
+
+def _toleration(given):
+    key, marked, effect = given.partition(":")
+    key, equals, value = key.partition("=")
+    whole = patterns.LABEL_KEY.fullmatch(key) and (not equals or (value and patterns.LABEL_VALUE.fullmatch(value)))
+    if not whole or (marked and not EFFECT.fullmatch(effect)):
+        raise UsageError(f"--toleration must be KEY[=VALUE][:EFFECT], {secrets.mask(given)!a} was given.")
+    known = {"key": key, "operator": "Equal", "value": value} if value else {"key": key, "operator": "Exists"}
+    return {**known, **({"effect": effect} if effect else {})}
+
+
+def _write(folder, files):
+    """Write all files, and remove those that an earlier version of a set left: they would be applied too."""
+    for path in files:
+        if paths.leads_outside(path, folder):
+            raise InputError(f"{folder / path} is a link that leads out of {folder}. Remove it, or name another --out.")
+    for path, content in files.items():
+        writing.write_text(folder / path, content, "Name another folder with --out.")
+    try:
+        for path in _stale(folder, files):
+            path.unlink()
+    except OSError as problem:
+        raise InputError(
+            f"{problem.filename} cannot be removed: {problem.strerror}. Name another folder with --out."
+        ) from None
+    for parent in sorted({str(path.parent) for path in files}):
+        print(folder / parent)
+
+
+def _compare(folder, files):
+    """Raise ``InputError`` with the files that are not what would be written."""
+    different = [path for path, content in files.items() if _read(folder / path) != content]
+    different += [path.relative_to(folder) for path in _stale(folder, files)]
+    if different:
+        told = ", ".join(str(paths.shown(folder / path)) for path in sorted(different))
+        raise InputError(
+            f"{told}: not what catalog and lock make. Run `python -m runner render` and commit what it writes."
+        )
+
+
+def _stale(folder, files):
+    """Return the rendered files beside ``files`` that are none of them."""
+    beside = {found for path in files for found in (folder / path.parent).glob("*.yaml")}
+    return sorted(path for path in beside if path.relative_to(folder) not in files and text.is_rendered(_read(path)))
+
+
+def _read(path):
+    """Return the text of a file; None where there is none, or one that this verb has not written."""
+    try:
+        with open_regular(path) as file:
+            return file.read(MAX_BYTES).decode("utf-8")
+    except (FileNotFoundError, NotADirectoryError, NotRegular, UnicodeDecodeError):
+        return None
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read: {reason(problem)}. Name another folder with --out.") from None

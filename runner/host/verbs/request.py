@@ -1,0 +1,100 @@
+"""The verb ``request``: take cases from the catalog, fill in every pin from the lock, and write one request file each."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from runner.contract import names, strictjson
+from runner.contract.architecture import BYTES_PER_ELEMENT
+from runner.contract.errors import UsageError
+from runner.contract.request import ENGINES
+from runner.contract.strictjson import MAX_DIGITS
+from runner.host import cases, writing
+from runner.host.readers import catalog as catalogs
+from runner.host.readers import lockfile
+
+
+def _whole(text: str) -> int:
+    """Read a flag's whole number, for argparse; what the number may be is said where the request is made."""
+    if not re.fullmatch(rf"-?[0-9]{{1,{MAX_DIGITS}}}", text):
+        raise argparse.ArgumentTypeError(f"{text[:60]!a} is no whole number of at most {MAX_DIGITS} digits")
+    return int(text)
+
+
+def parser():
+    described = argparse.ArgumentParser(
+        allow_abbrev=False,
+        prog="python -m runner request",
+        description="Write the request of each CASE: the case with every pin of versions.lock filled in. The paths of the"
+        " files go to standard output, for `python -m runner bench`.",
+        epilog="Exit codes: see `python -m runner --help`.",
+    )
+    described.add_argument("cases", nargs="*", metavar="CASE", help="cases of runner/catalog/cases.yaml; see --list")
+    described.add_argument("--list", action="store_true", help="list the cases and models, and write nothing")
+    described.add_argument(
+        "--out", default="build/requests", metavar="FOLDER", type=Path, help="where requests go (default: %(default)s)"
+    )
+    change = described.add_argument_group("changing a case (each makes another request, with its own id)")
+    change.add_argument("--model", help="another BLOOM of runner/catalog/models.yaml")
+    change.add_argument(
+        "--weights",
+        choices=("hub", "dummy"),
+        help="the model's own weights at the pinned revision, or seeded dummy ones",
+    )
+    change.add_argument("--seed", type=_whole, help="seed of dummy weights")
+    change.add_argument("--precision", choices=tuple(BYTES_PER_ELEMENT))
+    change.add_argument("--devices", type=_whole, help="how many devices, or ranks on the CPU")
+    change.add_argument("--protocol", help="another protocol of runner/catalog/protocols.yaml")
+    change.add_argument("--engine", choices=ENGINES, help="another way to run the model than the stack's own")
+    change.add_argument("--launches", type=_whole, help="how often the model is loaded and the protocol run")
+    change.add_argument(
+        "--margin", help="strict, standard, loose or host-bound: when a published number counts as reproduced"
+    )
+    change.add_argument("--batch-size", type=_whole)
+    change.add_argument("--input-tokens", type=_whole, help="prompt tokens of a dataset workload")
+    change.add_argument("--output-tokens", type=_whole, help="new tokens")
+    dataset = described.add_argument_group("dataset workloads")
+    dataset.add_argument(
+        "--dataset-file", metavar="FILE", type=Path, help="complete a local JSON Lines, CSV or Parquet file"
+    )
+    dataset.add_argument("--dataset", metavar="NAME", help="complete a dataset of versions.lock")
+    dataset.add_argument("--configuration", help="configuration of a hub dataset")
+    dataset.add_argument("--split", help="split of a hub dataset")
+    dataset.add_argument("--column", help="the column of text to complete")
+    dataset.add_argument("--rows", type=_whole, help="complete only the first rows")
+    return described
+
+
+def main(arguments):
+    options = parser().parse_args(arguments)
+    names.refuse_unlistable(options.out, "--out")
+    catalog, lock = catalogs.read(), lockfile.read()
+    if options.list:
+        print(listing(catalog))
+        return 0
+    if not options.cases:
+        raise UsageError("No case is named. `python -m runner request --list` shows them.")
+    changes = cases.Changes(**{field.name: getattr(options, field.name) for field in fields(cases.Changes)})
+    requests = [cases.make(catalog, lock, name, changes) for name in options.cases]
+    for request in requests:
+        path = options.out / f"{request.id}.json"
+        writing.write_text(path, strictjson.pretty(request.to_json()), "Name another folder with --out.")
+        print(path)
+    return 0
+
+
+def listing(catalog):
+    """Return the cases with their cells and the models with their sizes, as text."""
+    width = max(map(len, (*catalog.cases, *catalog.models)))
+    lines = ["cases:"]
+    for name, case in catalog.cases.items():
+        cell = f"{case.devices} x {case.accelerator}, {case.model}, {case.precision}, {case.workload}"
+        lines.append(f"  {name:<{width}} {cell}, protocol {case.protocol}, stack {case.stack}")
+    lines.append("models:")
+    for name, architecture in catalog.models.items():
+        parameters, held = architecture.parameter_count(), architecture.weight_bytes("bfloat16")
+        lines.append(f"  {name:<{width}} {parameters:>15,} parameters, {held:>15,} bytes at 16 bit")
+    return "\n".join(lines)

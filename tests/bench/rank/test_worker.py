@@ -1,0 +1,118 @@
+"""The path of a rank, from the calls to the checks, over a device of known speed instead of a model."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from runner.bench.parent import checks
+from runner.bench.processes import deaths
+from runner.bench.rank import worker
+from runner.bench.rank.measure import TracedCall
+from tests.support import samples
+from tests.support.known_device import KnownDevice
+
+CALL_NS, FORWARD_NS = 40_000_000, 400_000
+
+
+class Ids(list):
+    """Rows of ids with the little of a tensor that the worker uses."""
+
+    def __getitem__(self, key):
+        return Ids([row[key[1]] for row in self]) if isinstance(key, tuple) else super().__getitem__(key)
+
+    def tolist(self):
+        return list(self)
+
+
+class KnownModel:
+    """Stands where ``runner.bench.rank.model`` stands: every call queues work of a known length and may wait for it."""
+
+    def __init__(self, asked, device, waits):
+        self.asked, self.device, self.waits = asked, device, waits
+        self.prompt, self.answer = list(range(10, 17)), [place % 50 for place in range(100)]
+
+    def encode(self, loaded, rows, input_tokens=None):
+        return {"input_ids": Ids([self.prompt] * len(rows))}
+
+    def generate(self, loaded, rows, workload):
+        self.device.queue(CALL_NS)
+        if self.waits:
+            self.device.copy_out()
+        return SimpleNamespace(ids=Ids([self.prompt + self.answer]), texts=["…"])
+
+    def traced_call(self, loaded, rows, workload, clock_ns):
+        return TracedCall(0, 1000, [10 * (number + 1) for number in range(100)], [7] + [1] * 99)
+
+    def prompt_logits(self, loaded, rows):
+        for _ in range(20):
+            self.device.queue(FORWARD_NS // 20)
+
+    def describe_logits(self, logits):
+        return {"finite": True, "on": "hpu"}
+
+
+def measured(monkeypatch, protocol, waits=True, device=None):
+    """Return what a rank observed and its checks: ``worker._latency`` on the virtual clock of a ``KnownDevice``."""
+    device = device or KnownDevice(host_ns=lambda: 500)
+    asked = samples.request(protocol=protocol)
+    loaded = SimpleNamespace(tokenizer=SimpleNamespace(batch_decode=lambda ids, **_: [samples.PROMPT]))
+    monkeypatch.setattr(worker, "model", KnownModel(asked, device, waits))
+    monkeypatch.setattr(worker.time, "perf_counter_ns", device.clock_ns)
+    observed = {}
+    raw, cached = worker._latency(asked, loaded, device, observed, lambda text: None)
+    assert cached is True
+    launch = samples.body(asked)["launches"][0]
+    watched = {name: observed.get(name) for name in ("residual_s", "control", "device_clock", "major_faults")}
+    launch.update(raw, cannot_tell=device.cannot_tell)
+    launch["ranks"][0]["watched"].update(watched)
+    return (
+        device,
+        raw,
+        {check["name"]: check for check in checks.run(asked, launch, samples.environment(), device.shared)},
+    )
+
+
+@pytest.mark.parametrize("protocol", [samples.protocol(), samples.protocol(synchronize_after=True)])
+def test_a_launch_that_is_waited_for_is_timed_to_the_truth_and_passes(monkeypatch, protocol):
+    device, raw, found = measured(monkeypatch, protocol)
+    assert raw["timed"]["span_s"] == pytest.approx(device.busy_s(3, 7), rel=checks.RESIDUAL)
+    assert raw["untimed_s"] == [pytest.approx(CALL_NS / 1e9, rel=0.01)] * 3
+    for name in ("synchronised", "synchronisation_control", "device_clock", "timed_calls"):
+        assert found[name]["passed"] is True, found[name]
+
+
+def test_a_call_without_synchronisation_is_caught_and_refused(monkeypatch):
+    """The calls come back at once and the protocol does not wait at its end: the clock stops 0.2 s too early."""
+    device, raw, found = measured(monkeypatch, samples.protocol(), waits=False)
+    assert raw["timed"]["span_s"] < 0.001 < 0.2 == pytest.approx(device.busy_s(3, 7))
+    assert (found["synchronised"]["passed"], found["synchronised"]["act"]) == (False, checks.REFUSE)
+    assert found["synchronised"]["found"] == pytest.approx(5 * CALL_NS / 1e9, rel=0.01)
+    assert found["device_clock"]["passed"] is False
+
+
+def test_the_gpu_protocol_s_own_synchronisation_saves_the_same_calls(monkeypatch):
+    device, raw, found = measured(monkeypatch, samples.protocol(synchronize_after=True), waits=False)
+    assert raw["timed"]["span_s"] == pytest.approx(device.busy_s(3, 7), rel=checks.RESIDUAL)
+    assert found["synchronised"]["passed"] is True
+
+
+def test_a_synchronisation_that_does_not_wait_is_caught_by_the_control(monkeypatch):
+    """It would let every unsynchronised call pass: what is left when the clock stops reads as nothing."""
+    broken = KnownDevice(host_ns=lambda: 500, waits=False)
+    _, _, found = measured(monkeypatch, samples.protocol(), waits=False, device=broken)
+    assert found["synchronised"]["passed"] is True
+    assert found["synchronisation_control"]["passed"] is False
+
+
+def test_last_words_go_to_the_parent_s_folder_masked_and_cut(tmp_path):
+    worker._tell(str(tmp_path), deaths.Death(3, 6, "HF_TOKEN=planted1 was refused. " + "x" * 9000, False, 1.0))
+    (told,) = deaths.read(str(tmp_path))
+    assert (told.rank, "planted1" in told.message, len(told.message)) == (3, False, worker.MESSAGE_CHARACTERS + 1)
+
+
+@pytest.mark.parametrize("echo", [False, True])
+def test_on_another_host_a_cause_is_told_and_an_echo_waits_for_the_cause(tmp_path, capsys, echo):
+    worker._tell(str(tmp_path / "none"), deaths.Death(3, 6, "shapes differ.", echo, 1.0))
+    out = capsys.readouterr().out
+    assert out.startswith(worker.ERROR) is not echo
+    assert ("shapes differ. This was on " in out) is not echo

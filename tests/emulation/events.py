@@ -1,0 +1,38 @@
+"""The versions of the emulated stacks, and how the recorded events of a run are counted."""
+
+from __future__ import annotations
+
+NEW_TOKENS = 100
+
+
+# Python, torch, transformers, optimum-habana
+VERSIONS = {
+    "gaudi-1.9": ("3.8", "1.13.1", "4.28.1", "1.5.0"),
+    "gaudi-1.10": ("3.8", "2.0.1", "4.28.1", "1.6.1"),
+    "gaudi-1.24": ("3.10", "2.10.0", "4.55.4", "1.21.2"),
+}
+
+
+NEWEST = "gaudi-1.24"
+
+
+def times(events, kind, **facts):
+    matching = [one for one in events if one["event"] == kind and all(one.get(key) == facts[key] for key in facts)]
+    return sum(one["times"] for one in matching)
+
+
+def flat(events):
+    return [one for one in events for _ in range(one["times"])]
+
+
+def before_the_loop(stack, batch, width):
+    """Return the (event, shape or cause) that come before the first step.
+
+    1.5.0 and 1.6.1: token_idx, ids and mask, and the number that ends a text. 1.21.2: ids and mask; the three special numbers,
+    compared with each other and with the last ids; and, padded by now, token_idx, which the host reads twice.
+    """
+    if stack != NEWEST:
+        return [("h2d", []), ("h2d", [batch, width]), ("h2d", [batch, width]), ("h2d", [1])]
+    prompt = [batch, width - NEW_TOKENS]
+    compared = [("sync", "bool")] * (2 if batch == 1 else 3)
+    return [("h2d", prompt)] * 2 + [("h2d", [])] * 3 + compared + [("h2d", [])] + [("sync", "item")] * 2

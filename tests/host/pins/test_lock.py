@@ -1,0 +1,293 @@
+"""The verb ``lock`` against origins on this machine: pip with a folder, git with a folder, a hub on loopback, a fake skopeo."""
+
+import base64
+import hashlib
+import http.server
+import json
+import subprocess
+import threading
+import zipfile
+
+import pytest
+
+from runner.contract.errors import InputError, Unreachable, UsageError
+from runner.contract.files import sha256_of_file
+from runner.host import paths
+from runner.host.pins import git_source, origins, requirements, silence
+from runner.host.readers import lockfile
+from runner.host.verbs import lock as verb
+from tests.support import hub
+
+REVISION = "648a475" + "0" * 33
+
+
+@pytest.fixture(autouse=True)
+def every_origin_is_asked():
+    silence.forget()
+
+
+@pytest.fixture
+def lock_copy(tmp_path, monkeypatch):
+    path = tmp_path / "versions.lock"
+    path.write_bytes(paths.LOCK.read_bytes())
+    monkeypatch.setattr(paths, "LOCK", path)
+    monkeypatch.setattr(lockfile.read, "__defaults__", (path,))
+    return path
+
+
+@pytest.fixture
+def hub_here(monkeypatch):
+    """Serve one model; the client reads its endpoint when it is first imported, so the constant is set."""
+    files = {"config.json": b"{}", "non-tp.pt": b"", "tp_00_00.bin": b"weights"}
+    with hub.serve({("model", "microsoft/bloom-deepspeed-inference-fp16"): (REVISION, files)}) as (endpoint, log):
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
+        yield log
+
+
+def wheel(folder, name, version):
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    info = f"{name}-{version}.dist-info"
+    files = {
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any\nRoot-Is-Purelib: true\n",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        record = ""
+        for file, text in files.items():
+            digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
+            record += f"{file},sha256={digest},{len(text)}\n"
+            archive.writestr(file, text)
+        archive.writestr(f"{info}/RECORD", record + f"{info}/RECORD,,\n")
+    return path
+
+
+def test_a_package_s_hash_is_that_of_the_file_that_pip_takes(tmp_path, monkeypatch):
+    path = wheel(tmp_path, "kitsample", "1.5.0")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    assert origins.package_sha256("kitsample", "1.5.0") == (sha256_of_file(path), False)
+    with pytest.raises(InputError, match="the index, for kitsample 2.0: there is none"):
+        origins.package_sha256("kitsample", "2.0")
+
+
+@pytest.fixture
+def repository(tmp_path):
+    folder = tmp_path / "source"
+
+    def git(*arguments):
+        command = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
+
+    folder.mkdir()
+    git("init", "--quiet", "--initial-branch=1.9.0")
+    git("config", "uploadpack.allowAnySHA1InWant", "true")
+    git("config", "uploadpack.allowFilter", "true")
+    (folder / "file").write_text("content")
+    git("add", "file")
+    git("commit", "--quiet", "-m", "first")
+    return folder.as_uri(), git("rev-parse", "HEAD"), git("rev-parse", "HEAD^{tree}")
+
+
+def test_a_commit_s_tree_is_read_from_git(repository):
+    address, commit, tree = repository
+    assert git_source.commit_tree(address, commit) == tree
+    with pytest.raises(InputError, match="git, for file:.*: it has no such commit"):
+        git_source.commit_tree(address, "1" * 40)
+
+
+def test_a_branch_is_looked_up_and_may_be_absent(repository):
+    address, commit, _ = repository
+    assert git_source.branch_commit(address, "1.9.0") == commit
+    assert git_source.branch_commit(address, "1.8.0") is None
+    with pytest.raises(InputError, match="git, for .*: there is no such repository"):
+        git_source.branch_commit(address + "-none", "1.9.0")
+
+
+def test_a_short_revision_is_completed_by_the_hub(hub_here):
+    name = "microsoft/bloom-deepspeed-inference-fp16"
+    assert origins.hub_revision("model", name, "648a475") == REVISION
+    assert origins.hub_revision("model", name, "1234567") is None
+    with pytest.raises(InputError, match="the hub, for nobody/nothing: there is none"):
+        origins.hub_revision("model", "nobody/nothing", "648a475")
+
+
+def test_a_program_that_is_not_installed_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unreachable, match="git cannot be run: No such file or directory; install it"):
+        git_source.branch_commit("https://example.invalid/x", "main")
+
+
+SKOPEO = """#!/bin/sh
+if [ "$1" = manifest-digest ]; then echo "sha256:$(sha256sum < "$2" | cut -d' ' -f1)"; exit; fi
+case "$*" in *1.9.0-580) printf '{"schemaVersion": 2}';; *) echo "manifest unknown" >&2; exit 1;; esac
+"""
+
+
+def test_an_image_s_digest_is_that_of_its_manifest(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unreachable, match="skopeo is not installed"):
+        origins.image_digest("vault.habana.ai/x", "1.9.0-580")
+    (tmp_path / "skopeo").write_text(SKOPEO)
+    (tmp_path / "skopeo").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert (
+        origins.image_digest("vault.habana.ai/x", "1.9.0-580")
+        == "sha256:" + hashlib.sha256(b'{"schemaVersion": 2}').hexdigest()
+    )
+    assert origins.image_digest("vault.habana.ai/x", "9") is None
+
+
+def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_copy, hub_here, monkeypatch, capsys):
+    others = len(lockfile.read(lock_copy).models) - 1
+    with pytest.raises(
+        InputError, match=f"{others} of the pins cannot be resolved as they stand"
+    ):  # the hub here has one model
+        verb.main(["--only", "hub"])
+    assert lockfile.read(lock_copy).models["bloom-fp16"].revision == REVISION
+    assert f"resolved: models.bloom-fp16.revision is {REVISION}" in capsys.readouterr().out
+    with pytest.raises(InputError):
+        verb.main(["--only", "hub"])
+    known = {"tp_00_00.bin": hashlib.sha256(b"weights").hexdigest()}
+    assert lockfile.read(lock_copy).models["bloom-fp16"].files == known
+    capsys.readouterr()
+
+    def dead(repository, tag_or_digest):
+        raise Unreachable("the registry, for x: no route")
+
+    monkeypatch.setattr(origins, "image_digest", dead)
+    monkeypatch.setattr(origins, "platform_digest", dead)
+    stacks = lockfile.read(lock_copy).stacks.values()
+    images = [image for stack in stacks for image in (stack.image, stack.interpreter) if image]
+    open_images = sum(lockfile.UNRESOLVED in (image.digest, image.platform) for image in images)
+    assert open_images
+    with pytest.raises(Unreachable, match=f"{open_images} of the origins asked did not answer"):
+        verb.main(["--only", "images"])
+    captured = capsys.readouterr()
+    assert "not reached: stacks.gaudi-1.9.image.digest: the registry, for x: no route" in captured.err
+    assert "unresolved: stacks.gaudi-1.9.image.digest" in captured.out
+
+
+def test_one_stack_alone_can_be_asked_for(lock_copy, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(origins, "image_digest", lambda repository, tag: asked.append(tag) or f"sha256:{'1a' * 32}")
+    verb.main(["--only", "images", "--stack", "gaudi-1.24"])
+    assert asked == ["1.24.0-1007"]
+    assert lockfile.read(lock_copy).stacks["gaudi-1.10"].image.digest == lockfile.UNRESOLVED
+    with pytest.raises(InputError, match="no stack gaudi-9. Take one of gaudi-1.9, "):
+        verb.main(["--stack", "gaudi-9"])
+
+
+def test_what_is_resolved_is_not_asked_again(lock_copy):
+    lock = lockfile.read(lock_copy)
+    asked = [where for step in (verb._packages, verb._images, verb._hub, verb._git) for where, _ in step(lock)]
+    assert set(asked) <= set(verb.unresolved(lock))
+
+
+def test_locks_that_share_an_environment_agree():
+    """cpu, host and dev are installed into one environment, one after the other, and mutation over it: none moves a package."""
+    lock = lockfile.read()
+    files = [
+        lock.stacks["cpu"].requirements.file,
+        *(lock.requirements[name].file for name in ("build", "host", "dev", "mutation")),
+    ]
+    versions = {}
+    for file in files:
+        for package, found in requirements.pins((paths.ROOT / file).read_text()).items():
+            versions.setdefault(package, []).append((file, set(found)))
+    disagreeing = {package: found for package, found in versions.items() if len({frozenset(v) for _, v in found}) > 1}
+    assert disagreeing == {}
+
+
+def test_every_locked_package_has_hashes_and_none_is_the_vendor_s():
+    for entry in lockfile.requirements_files(lockfile.read()).values():
+        pins = requirements.pins((paths.ROOT / entry.file).read_text())
+        assert pins
+        assert all(hashes for versions in pins.values() for hashes in versions.values()), entry.file
+        if "torch" not in pins:  # torch's own files are for images alone
+            assert not set(pins) & set(requirements.EXCLUDED), entry.file
+            assert not any(name.startswith(("nvidia-", "habana-")) for name in pins), entry.file
+
+
+def test_direct_pins_stand_in_the_requirements_with_the_hash_of_the_lock():
+    for name, stack in lockfile.read().stacks.items():
+        pins = requirements.pins((paths.ROOT / stack.requirements.file).read_text())
+        for package, pin in stack.packages.items():
+            if pin.origin == "index" and package != "torch":
+                assert list(pins[package]) == [pin.version], (name, package)
+                assert pin.sha256 in pins[package][pin.version], (name, package)
+
+
+class Index(http.server.BaseHTTPRequestHandler):
+    """An index of one package, in both forms of the API."""
+
+    FILES = (("11", False), ("22", "broken"), ("33", True))
+
+    def do_GET(self):
+        if self.path == "/json/sample/":
+            files = [{"hashes": {"sha256": sha256 * 32}, "yanked": yanked} for sha256, yanked in self.FILES]
+            body = json.dumps({"files": files})
+        elif self.path == "/html/sample/":
+            told = {False: "", "broken": ' data-yanked="broken"', True: " data-yanked"}
+            body = "".join(f'<a href="x#sha256={sha256 * 32}"{told[yanked]}>x</a>' for sha256, yanked in self.FILES)
+        else:
+            return self.send_error(404)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body.encode())
+        return None
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def index():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("form", ["json", "html"])
+def test_the_files_of_an_index_are_known_by_hash_with_the_reason_of_a_withdrawal(index, form):
+    assert origins.index_files("sample", f"{index}/{form}") == {"11" * 32: None, "22" * 32: "broken", "33" * 32: ""}
+    with pytest.raises(InputError, match="the index, for nothing: there is none .HTTP 404 Not Found."):
+        origins.index_files("nothing", f"{index}/{form}")
+
+
+@pytest.mark.parametrize(
+    "sha256, problem",
+    [
+        ("11", None),
+        ("22", "1.0 was withdrawn: broken"),
+        ("33", "1.0 was withdrawn: no reason given"),
+        ("44", "the index has no file of 1.0 with a locked hash"),
+    ],
+)
+def test_what_is_wrong_with_a_locked_package_is_said(index, sha256, problem):
+    (one,) = requirements.read(f"sample==1.0 \\\n    --hash=sha256:{sha256 * 32}\n")
+    assert verb._package_problem(one, f"{index}/json") == problem
+
+
+def test_everything_pinned_is_asked_for_and_what_is_gone_is_said(repository, monkeypatch, capsys):
+    """Nothing but a git repository is here, so the rest of the origins answer from a table."""
+    address, commit, tree = repository
+    lock = lockfile.read()
+    for source in lock.sources:
+        lock.sources[source] = lockfile.Source(address, commit, tree, None)
+    lock.sources["post"] = lockfile.Source(address, commit, "0" * 40, None)
+    monkeypatch.setattr(origins, "platform_digest", lambda repository, digest: digest)
+    monkeypatch.setattr(origins, "hub_has", lambda kind, repository, revision: repository != "bigscience/bloom")
+    monkeypatch.setattr(verb, "_package_problem", lambda one, index: "gone" if one.name == "filelock" else None)
+    monkeypatch.setattr(verb, "_do_not_go_together", lambda name, stack: None)
+    with pytest.raises(InputError, match="What is gone"):
+        verb._still_there(lock, None, None)
+    said = capsys.readouterr().out
+    assert f"gone: sources.post.commit: its tree is {tree}, not {'0' * 40}" in said
+    assert "gone: models.bloom.revision: the hub has no such revision" in said
+    assert "gone: stacks.cpu.requirements.filelock: gone" in said
+    assert said.count("gone: models.") == 1
+    with pytest.raises(UsageError, match="--online goes with --check"):
+        verb.main(["--online"])

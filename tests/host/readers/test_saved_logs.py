@@ -1,0 +1,130 @@
+import bz2
+import gzip
+import json
+import lzma
+import random
+
+import pytest
+
+from runner.contract import frame
+from runner.contract.errors import InputError
+from runner.host.readers import saved_logs
+
+ATTEMPT = "20261122T100000Z-0123abcd"
+CONTENT = random.Random(1).randbytes(20_000)
+LINES = ["loading", *frame.write(ATTEMPT, CONTENT), "done"]
+TEXT = "\n".join(LINES) + "\n"
+TIME = "2026-11-22T10:00:00.123456789Z"
+
+
+def docker(line, ends=True, stream="stdout"):
+    return json.dumps({"log": line + "\n" * ends, "stream": stream, "time": TIME}) + "\n"
+
+
+def cut_lines(write):
+    """Return a log in which every line is cut in three, other streams' lines between, as a runtime of short lines writes it."""
+    for line in LINES:
+        yield write("x" * 9000 + line[:3000], False)
+        yield write("a warning", True, stream="stderr")
+        yield write(line[3000:6000], False)
+        yield write(line[6000:], True)
+
+
+def cri(line, ends=True, stream="stdout"):
+    return f"{TIME} {stream} {'F' if ends else 'P'} {line}\n"
+
+
+FORMS = {
+    "plain": TEXT.encode(),
+    "CRLF": TEXT.replace("\n", "\r\n").encode(),
+    "UTF-8 with a mark": b"\xef\xbb\xbf" + TEXT.encode(),
+    "UTF-16": TEXT.encode("utf-16"),
+    "UTF-16, big end first": b"\xfe\xff" + TEXT.encode("utf-16-be"),
+    "UTF-16 without a mark": TEXT.encode("utf-16-le"),
+    "UTF-32": TEXT.encode("utf-32"),
+    "UTF-16 behind UTF-8": "\n".join([*LINES[:2], ""]).encode() + "\n".join(LINES[2:]).encode("utf-16"),
+    "UTF-8 behind UTF-16": "\n".join([*LINES[:2], ""]).encode("utf-16-le") + "\n".join(LINES[2:]).encode(),
+    "zeros of a file that was emptied as it was written": bytes(300_000) + TEXT.encode(),
+    "bytes that look like a mark": b"\xff\xfe noise\n" + TEXT.encode(),
+    "timestamps": "".join(f"{TIME} {line}\n" for line in LINES).encode(),
+    "a pod's prefix": "".join(f"[pod/bench-0/bench] {line}\n" for line in LINES).encode(),
+    "colours": "".join(f"\x1b[36mbench-0\x1b[0m {line}\x1b[0m\n" for line in LINES).encode(),
+    "colours of grep": TEXT.replace("@frame", "\x1b[01;31m\x1b[K@frame\x1b[m\x1b[K").encode(),
+    "colours in JSON": "".join(json.dumps({"line": f"\x1b[1m{line}\x1b[0m"}) + "\n" for line in LINES).encode(),
+    "Docker": "".join(map(docker, LINES)).encode(),
+    "Docker, cut": "".join(cut_lines(docker)).encode(),
+    "CRI": "".join(map(cri, LINES)).encode(),
+    "CRI, cut": "".join(cut_lines(cri)).encode(),
+    "CRI, cut, with Windows' ends of lines": "".join(cut_lines(cri)).replace("\n", "\r\n").encode(),
+    "Loki": json.dumps({"data": {"result": [{"stream": {}, "values": [["1", line] for line in LINES]}]}}).encode(),
+    "Loki, newest first": json.dumps([{"line": line} for line in reversed(LINES)], indent=2).encode(),
+    "lines of JSON": "".join(json.dumps({"labels": {}, "line": line}) + "\n" for line in LINES).encode(),
+    "a table": "".join(f'"{TIME}","{line}"\n' for line in LINES).encode(),
+    "gzip": gzip.compress(TEXT.encode()),
+    "gzip, two in one": gzip.compress(TEXT[:9000].encode()) + gzip.compress(TEXT[9000:].encode()),
+    "gzip of bzip2 of UTF-16": gzip.compress(bz2.compress(TEXT.encode("utf-16"))),
+    "xz": lzma.compress(TEXT.encode()),
+}
+
+
+def read(tmp_path, content):
+    path = tmp_path / "pod.log"
+    path.write_bytes(content)
+    return saved_logs.read(str(path))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_log_is_taken_in_every_form_that_people_save_it_in(tmp_path, form):
+    whole, problems, broken = read(tmp_path, FORMS[form])
+    assert (dict(whole), problems, broken) == ({ATTEMPT: CONTENT}, {}, None)
+
+
+@pytest.mark.parametrize(
+    "content, told",
+    [
+        (b"PK\x03\x04" + bytes(100), "is a zip archive; unpack it (unzip)"),
+        (b"(\xb5/\xfd" + bytes(100), "is compressed by Zstandard; unpack it (zstd -d)"),
+        (gzip.compress(b"%PDF-1.7"), "is a PDF; save the log as text"),
+        (gzip.compress(gzip.compress(gzip.compress(gzip.compress(b"x")))), "is packed more than 3 times"),
+    ],
+)
+def test_a_form_that_cannot_be_taken_is_named(tmp_path, content, told):
+    whole, problems, broken = read(tmp_path, content)
+    assert (dict(whole), problems) == ({}, {})
+    assert str(broken).startswith(f"{tmp_path}/pod.log {told}")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_what_stands_before_the_damage_of_a_packed_log_is_taken(tmp_path, pack):
+    packed = pack((TEXT + random.Random(3).randbytes(400_000).hex()).encode())
+    for damaged in (packed[:-2000], packed[:-2000] + bytes(2000)):
+        whole, problems, broken = read(tmp_path, damaged)
+        assert "file that is cut or damaged" in str(broken) and "what stands before is taken" in str(broken)
+        assert problems == {}
+        assert dict(whole) in ({ATTEMPT: CONTENT}, {})
+        assert pack is bz2.compress or dict(whole)  # bzip2 gives its blocks of 900 kB whole or not at all
+
+
+def test_a_bomb_is_read_to_its_bound_and_no_further(tmp_path, monkeypatch):
+    monkeypatch.setattr(saved_logs, "MAX_UNPACKED_BYTES", 1 << 20)
+    whole, _, broken = read(tmp_path, gzip.compress(TEXT.encode() + bytes(4 << 20)))
+    assert dict(whole) == {ATTEMPT: CONTENT}
+    assert "unpacks to more than 1,048,576 bytes" in str(broken)
+
+
+def test_no_piece_of_a_log_grows_with_its_lines():
+    pieces = iter([b'{"log":"' + b"x" * 200_000] + [b"x" * 200_000] * 20 + [b"\n" + TEXT.encode()])
+    reader = frame.Reader("a log")
+    for piece in saved_logs._lines_joined(pieces):
+        assert len(piece) < 1_000_000
+        reader.feed(piece)
+    assert reader.close() == ({ATTEMPT: CONTENT}, {})
+    joiner = saved_logs._Joiner()
+    for _ in range(100):
+        joiner.line(cri("x" * 10_000, ends=False).rstrip("\n").encode())
+    assert max(map(len, joiner._begun.values())) <= 1 << 16
+
+
+def test_what_is_no_file_is_refused_with_its_kind(tmp_path):
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        saved_logs.read(str(tmp_path))
