@@ -291,8 +291,10 @@ def test_this_tree_can_be_released(tmp_path: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", ".*_cache")
     for path in ROOT.iterdir():
         if path.name not in (".git", ".venv", "build", "results", ".hypothesis") and not path.name.endswith("_cache"):
-            put = shutil.copytree if path.is_dir() else shutil.copy
-            put(path, copy / path.name, **({"ignore": ignored} if path.is_dir() else {}))
+            if path.is_dir():
+                shutil.copytree(path, copy / path.name, ignore=ignored)
+            else:
+                shutil.copy(path, copy)
     changelog = (copy / "CHANGELOG.md").read_text()
     (copy / "CHANGELOG.md").write_text(changelog.replace(release.UNRELEASED, f"{release.UNRELEASED}\n\n- A change.", 1))
     repository(copy)

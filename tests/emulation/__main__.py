@@ -4,6 +4,8 @@ Gaudi stacks run over the stand-in of this folder, cuda-2023 over that of tests/
 runs on the CPU here, as it is.
 """
 
+from __future__ import annotations
+
 import itertools
 import subprocess
 import sys
@@ -32,7 +34,7 @@ EQUAL = {
 }
 
 
-def main():
+def main() -> int:
     """Print what stood in on each stack, then a line for each cell; return 1 if any failed or gave other tokens."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
@@ -55,7 +57,7 @@ def _cells(name):
     return [cell for cell in CELLS if cell[1] != "bfloat16" or name in arithmetic.OF_OPTIMUM]
 
 
-def _introduce(name, noted):
+def _introduce(name, noted) -> None:
     versions = ", ".join(f"{one} {noted['packages'][one]}" for one in NAMED if one in noted["packages"])
     print(f"{name}: Python {noted['python']}, {versions}")
     for part, stand_in in noted["stand_ins"].items():
@@ -117,7 +119,7 @@ def _tokens_here(case, engine):
     return EQUAL["float32"] if found == {reference.output_ids_sha256()} else OTHER
 
 
-def _progress(text):
+def _progress(text) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

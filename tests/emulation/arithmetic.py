@@ -5,6 +5,8 @@ stand for, token by token. Sources: huggingface/optimum-habana v1.5.0, v1.6.1 an
 deepspeed/module_inject/layers.py of 0.14.5, of 0.16.1 and of the vendor's fork.
 """
 
+from __future__ import annotations
+
 from collections import namedtuple
 
 import torch
@@ -57,7 +59,7 @@ def generate(model, inputs, new_tokens, causes=(), ranks=1):
 
 
 class _Decoder:
-    def __init__(self, model, on, ranks):
+    def __init__(self, model, on, ranks) -> None:
         self.on, self.ranks = on, ranks
         self.body, self.head, self.heads = model.transformer, model.lm_head, model.config.n_head
         self.size = model.config.hidden_size // self.heads

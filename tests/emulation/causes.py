@@ -4,6 +4,8 @@
 runner's prompt, which the caller sets beside the runner's tokens. Prints JSON; tokens are those behind the prompt.
 """
 
+from __future__ import annotations
+
 import json
 import sys
 

@@ -1,5 +1,7 @@
 """One of two ranks over the stand-in's hccl; prints as JSON what it saw. Run by test_units.py."""
 
+from __future__ import annotations
+
 import json
 import os
 

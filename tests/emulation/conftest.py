@@ -1,5 +1,7 @@
 """Give each test of the stand-in a Python that has torch: this one, or that of a stack made by ``make test-stacks``."""
 
+from __future__ import annotations
+
 import sys
 from dataclasses import replace
 from pathlib import Path

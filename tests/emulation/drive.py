@@ -1,5 +1,7 @@
 """Run a script of this folder in another Python, with the stand-in in reach, and read the JSON that it prints last."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os

@@ -55,7 +55,7 @@ def store(folder):
     return snapshot
 
 
-def main(script, arguments, folder):
+def main(script, arguments, folder) -> None:
     rank = int(os.environ.get("RANK", "0"))
     os.environ.setdefault("_", "deepspeed" if "WORLD_SIZE" in os.environ else sys.executable)
     snapshot = store(os.path.join(folder, f"model-{rank}"))

@@ -5,6 +5,8 @@ of the stacks' time can. The vendor's fork moves the model to the device and wra
 done here, behind it.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
@@ -18,7 +20,7 @@ from habana_frameworks.torch.distributed.hccl import initialize_distributed_hpu
 from tests.emulation import scenario
 
 
-def main(folder):
+def main(folder) -> None:
     size, rank, _ = initialize_distributed_hpu()
     # its shared-memory all-reduce is compiled on first use, and leaves 66 MiB per rank behind in /dev/shm
     getattr(deepspeed.ops, "__compatible_ops__", {})["deepspeed_shm_comm"] = False

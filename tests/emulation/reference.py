@@ -1,5 +1,7 @@
 """What the runner must give on the Gaudi stacks: the tokens of plain transformers, and a dataset that both complete."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import replace
 

@@ -1,5 +1,7 @@
 """Run the runner on an exact stack, the device emulated: the test's requests, and the folder they run in."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess

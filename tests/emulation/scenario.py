@@ -5,6 +5,8 @@ position in ``token_idx``, a fresh GenerationConfig, copied to the host. From 1.
 for the time of each token. Source: huggingface/optimum-habana@v1.5.0, v1.6.1 and v1.20.0, examples/text-generation/run_generation.py.
 """
 
+from __future__ import annotations
+
 import importlib.metadata as importlib_metadata
 import itertools
 import json
@@ -59,7 +61,7 @@ def plain(batch):
     return made.generate(**encoded(batch), do_sample=False).tolist()
 
 
-def adapt():
+def adapt() -> None:
     from optimum.habana.transformers.modeling_utils import adapt_transformers_to_gaudi
 
     adapt_transformers_to_gaudi()

@@ -3,6 +3,8 @@
 The arguments are the request's file and, last, a folder: rank 0 leaves there the tokens, and what was said of weights.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
@@ -18,7 +20,7 @@ from runner.contract.errors import KitError
 from runner.contract.request import read_request
 
 
-def main(request_path, folder):
+def main(request_path, folder) -> None:
     request = read_request(request_path)
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     module = devices.load(request.stack.device)

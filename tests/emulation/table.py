@@ -1,5 +1,7 @@
 """A table in plain text, for people."""
 
+from __future__ import annotations
+
 
 def aligned(rows):
     """Return rows of cells as lines, every column as wide as its widest cell."""

@@ -4,6 +4,8 @@ The reference (arithmetic.py) decodes as transformers does, and with the causes 
 token, in the stack's own torch. Run with ``-s`` to read what each cause does.
 """
 
+from __future__ import annotations
+
 import pytest
 
 from tests.emulation import arithmetic, table
@@ -21,7 +23,7 @@ def apart(found, wanted):
     return min(places, default=None)
 
 
-def told(stack, what, batch, seen, found, causes):
+def told(stack, what, batch, seen, found, causes) -> None:
     """Print the causes: where one alone parts from plain transformers, and where all but it part from what really ran."""
     rows = [(f"{stack}, {what}, batch {batch}", "alone, from plain", "left out, from upstream", "")]
     for one in causes:
@@ -35,7 +37,7 @@ def told(stack, what, batch, seen, found, causes):
 
 @BOTH
 @pytest.mark.parametrize("batch", BATCHES)
-def test_without_a_cause_the_reference_is_plain_transformers(outcome, stack, batch):
+def test_without_a_cause_the_reference_is_plain_transformers(outcome, stack, batch) -> None:
     seen = outcome(stack, "causes.py", "single", stack)[batch]
     assert seen["none"] == seen["plain"]
     assert seen["float32"]["none"] == seen["float32"]["plain"]
@@ -44,7 +46,7 @@ def test_without_a_cause_the_reference_is_plain_transformers(outcome, stack, bat
 
 @BOTH
 @pytest.mark.parametrize("batch", BATCHES)
-def test_with_its_causes_the_reference_is_upstream(outcome, stack, batch):
+def test_with_its_causes_the_reference_is_upstream(outcome, stack, batch) -> None:
     both = outcome(stack, "causes.py", "single", stack)
     seen = both[batch]
     told(stack, "one process", batch, seen, seen["found"], arithmetic.OF_OPTIMUM[stack])
@@ -53,7 +55,7 @@ def test_with_its_causes_the_reference_is_upstream(outcome, stack, batch):
 
 
 @BOTH
-def test_no_cause_can_be_left_out(outcome, stack):
+def test_no_cause_can_be_left_out(outcome, stack) -> None:
     """Over rows of several lengths; what another shape of a product does is the processor's, and is told, not asked."""
     seen = outcome(stack, "causes.py", "single", stack)["8"]
     for one in arithmetic.OF_OPTIMUM[stack]:
@@ -67,7 +69,7 @@ def test_no_cause_can_be_left_out(outcome, stack):
 @BOTH
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("batch", BATCHES)
-def test_with_its_causes_the_reference_is_the_runner(outcome, ran, stack, ranks, batch):
+def test_with_its_causes_the_reference_is_the_runner(outcome, ran, stack, ranks, batch) -> None:
     launch = launch_of(ran(stack, ranks=ranks, batch=int(batch), precision="bfloat16"))
     assert launch["conditions"]["precision"] == "bfloat16"
     found = launch["tokens"]["output_ids"]

@@ -4,6 +4,8 @@ Run with ``-s`` to read it. Sources: huggingface/optimum-habana v1.5.0 and v1.6.
 optimum/habana/transformers/models/bloom/modeling_bloom.py.
 """
 
+from __future__ import annotations
+
 import pytest
 
 from tests.emulation import table
@@ -73,7 +75,7 @@ def observed(loaded, ran, stack):
 
 @pytest.mark.stacks("gaudi-1.9")
 @pytest.mark.stacks("gaudi-1.10")
-def test_the_two_releases_differ_where_their_scripts_do(loaded, ran):
+def test_the_two_releases_differ_where_their_scripts_do(loaded, ran) -> None:
     older, newer = (observed(loaded, ran, stack) for stack in STACKS)
     print("\n" + table.aligned([("what", "1.5", "1.6"), *((name, older[name], newer[name]) for name in EXPECTED)]))
     assert older == {name: values[0] for name, values in EXPECTED.items()}

@@ -1,5 +1,7 @@
 """Unmodified optimum-habana generates on the stacks, and makes the calls that its published script makes on the device."""
 
+from __future__ import annotations
+
 import pytest
 
 from tests.emulation.conftest import stacks
@@ -20,7 +22,7 @@ def short(events):
 
 
 @BOTH
-def test_the_stack_is_the_pinned_one(outcome, stack):
+def test_the_stack_is_the_pinned_one(outcome, stack) -> None:
     seen = outcome(stack, "scenario.py", "single")
     assert seen["torch"].split("+")[0] == VERSIONS[stack][1]
     assert (seen["python"], seen["transformers"], seen["optimum-habana"]) == (VERSIONS[stack][0], *VERSIONS[stack][2:])
@@ -30,7 +32,7 @@ def test_the_stack_is_the_pinned_one(outcome, stack):
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("graphs", [False, True])
-def test_tokens_are_those_of_plain_transformers(outcome, stack, graphs, batch):
+def test_tokens_are_those_of_plain_transformers(outcome, stack, graphs, batch) -> None:
     seen, run = run_of(outcome, stack, graphs, batch)
     reference = seen["plain"][str(batch)]
     assert len(reference) == batch
@@ -40,7 +42,7 @@ def test_tokens_are_those_of_plain_transformers(outcome, stack, graphs, batch):
 
 @BOTH
 @pytest.mark.parametrize("wrong", ["behind", "unmasked"])
-def test_a_wrong_position_and_a_wrong_mask_give_other_tokens(outcome, stack, wrong):
+def test_a_wrong_position_and_a_wrong_mask_give_other_tokens(outcome, stack, wrong) -> None:
     seen = outcome(stack, "scenario.py", "single")
     assert seen["padded"]["right"] == seen["plain"]["1"]
     assert seen["padded"][wrong] != seen["plain"]["1"]
@@ -49,7 +51,7 @@ def test_a_wrong_position_and_a_wrong_mask_give_other_tokens(outcome, stack, wro
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
-def test_two_graphs_are_captured_once_and_replayed_ever_after(outcome, stack, batch):
+def test_two_graphs_are_captured_once_and_replayed_ever_after(outcome, stack, batch) -> None:
     _, run = run_of(outcome, stack, True, batch)
     first, *later = (flat(call["events"]) for call in run["calls"])
     loops = [
@@ -67,7 +69,7 @@ def test_two_graphs_are_captured_once_and_replayed_ever_after(outcome, stack, ba
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
-def test_shapes_are_static(outcome, stack, batch):
+def test_shapes_are_static(outcome, stack, batch) -> None:
     _, run = run_of(outcome, stack, True, batch)
     prompt, token = (one["shapes"] for one in run["calls"][0]["events"] if one["event"] == "capture")
     width = len(run["calls"][0]["tokens"][0])
@@ -82,7 +84,7 @@ def test_shapes_are_static(outcome, stack, batch):
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("graphs", [False, True])
-def test_the_loop_never_waits_and_copies_to_the_host_once(outcome, stack, graphs, batch):
+def test_the_loop_never_waits_and_copies_to_the_host_once(outcome, stack, graphs, batch) -> None:
     _, run = run_of(outcome, stack, graphs, batch)
     for call in run["calls"]:
         width = len(call["tokens"][0])
@@ -97,7 +99,7 @@ def test_the_loop_never_waits_and_copies_to_the_host_once(outcome, stack, graphs
 
 
 @BOTH
-def test_what_is_copied_to_the_device_inside_the_loop(outcome, stack):
+def test_what_is_copied_to_the_device_inside_the_loop(outcome, stack) -> None:
     """Since 1.6 ALiBi is built in every forward pass, from a number of the host; 1.5.0 keeps its slopes on the device."""
     passes = 0 if stack == "gaudi-1.9" else 1
     _, eager = run_of(outcome, stack, False, 1)
@@ -108,7 +110,7 @@ def test_what_is_copied_to_the_device_inside_the_loop(outcome, stack):
 
 
 @BOTH
-def test_the_trace_tells_plain_transformers_from_upstream_s(outcome, stack):
+def test_the_trace_tells_plain_transformers_from_upstream_s(outcome, stack) -> None:
     seen = outcome(stack, "scenario.py", "growing")
     assert times(seen["events"], "capture") == seen["new"] == 20
     assert times(seen["events"], "replay") == 0

@@ -5,6 +5,8 @@ at the commits that the protocols name; without it nothing is compared here. 1.5
 which BLOOMZ_BENCH_DEEPSPEED names.
 """
 
+from __future__ import annotations
+
 import os
 import subprocess
 
@@ -66,12 +68,12 @@ def mixed(events):
 
 
 @BOTH
-def test_on_one_card_the_script_computes_in_this_precision_unless_told_otherwise(published, stack):
+def test_on_one_card_the_script_computes_in_this_precision_unless_told_otherwise(published, stack) -> None:
     assert published(stack)["precisions"] == [PRECISION[stack]]
 
 
 @BOTH
-def test_the_runner_makes_the_calls_of_the_published_script(published, ran, stack):
+def test_the_runner_makes_the_calls_of_the_published_script(published, ran, stack) -> None:
     if stack == "gaudi-1.9" and not os.environ.get(build.OVERRIDE):
         pytest.skip(f"{build.OVERRIDE} names no DeepSpeed of the vendor's, which alone makes graphs")
     wanted, calls = window(published(stack)["events"])

@@ -4,6 +4,8 @@ Each launch is started by the command that the stack's launcher builds, on the s
 row prescribes are held against those that the stand-in for the device noted.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import pytest
@@ -24,7 +26,7 @@ INSTRUMENTED = 3
 
 @BOTH
 @pytest.mark.parametrize("graphs, batch", [(True, 1), (False, 1), (True, 8)])
-def test_one_device_gives_the_tokens_of_plain_transformers(ran, stack, graphs, batch):
+def test_one_device_gives_the_tokens_of_plain_transformers(ran, stack, graphs, batch) -> None:
     """Those that today's transformers gives on the CPU, too: the reference is one and the same."""
     launch = launch_of(ran(stack, graphs=graphs, batch=batch))
     assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference.output_ids_sha256()}
@@ -35,7 +37,7 @@ def test_one_device_gives_the_tokens_of_plain_transformers(ran, stack, graphs, b
 
 @BOTH
 @pytest.mark.parametrize("graphs, batch", [(True, 1), (False, 1), (True, 8)])
-def test_two_ranks_give_the_same_tokens(ran, stack, graphs, batch):
+def test_two_ranks_give_the_same_tokens(ran, stack, graphs, batch) -> None:
     launch = launch_of(ran(stack, ranks=2, graphs=graphs, batch=batch))
     assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference.output_ids_sha256()}
     assert launch["conditions"]["engine"] == "optimum-habana-deepspeed"
@@ -45,7 +47,7 @@ def test_two_ranks_give_the_same_tokens(ran, stack, graphs, batch):
 
 @BOTH
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(loaded, stack, ranks):
+def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(loaded, stack, ranks) -> None:
     seen = loaded("spoiled.py", stack, ranks=ranks, graphs=False)
     found = {how: {strictjson.sha256_of(row) for row in rows} for how, rows in seen.items() if how != "weights"}
     # what the check output_ids compares with
@@ -63,7 +65,7 @@ def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(
 
 
 @BOTH
-def test_every_check_that_can_be_made_was_made(ran, stack):
+def test_every_check_that_can_be_made_was_made(ran, stack) -> None:
     checks = {check["name"]: check for check in launch_of(ran(stack))["checks"]}
     refused = [name for name, check in checks.items() if check["act"] == "refuse" and check["passed"] is False]
     assert refused == []
@@ -83,7 +85,7 @@ def test_every_check_that_can_be_made_was_made(ran, stack):
 
 
 @BOTH
-def test_a_stand_in_is_comparable_with_nothing(ran, stack):
+def test_a_stand_in_is_comparable_with_nothing(ran, stack) -> None:
     _, result, asked, _ = ran(stack)
     asked = replace(asked, beside=["post-3-gaudi2-1-bloomz-7b1"])
     group = compare.Group(asked)
@@ -117,7 +119,7 @@ def count(call, kind, **facts):
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
-def test_calls_come_as_the_protocol_prescribes(ran, stack, batch):
+def test_calls_come_as_the_protocol_prescribes(ran, stack, batch) -> None:
     """Untimed calls, one synchronisation, timed calls and none after them; the second one here asks what was left to do."""
     protocol = catalog.read().protocols[PROTOCOLS[stack]]
     told, _ = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
@@ -129,7 +131,7 @@ def test_calls_come_as_the_protocol_prescribes(ran, stack, batch):
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
-def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(ran, stack, batch):
+def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(ran, stack, batch) -> None:
     """But once, with the script that asks when the first token was there; before that upstream's newest compares and reads."""
     first_token = 1 if stack == NEWEST else 0
     before = [by for event, by in before_the_loop(stack, batch, WIDTH) if event == "sync"]
@@ -151,7 +153,7 @@ def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(r
 
 
 @BOTH
-def test_shapes_never_change(ran, stack):
+def test_shapes_never_change(ran, stack) -> None:
     _, calls = calls_of(ran(stack)[3], 1)
     prompt, token = (one["shapes"] for one in calls[0] if one["event"] == "capture")
     assert [shape for shape in prompt if len(shape) == 2] == [[1, WIDTH], [1, WIDTH]]
@@ -160,7 +162,7 @@ def test_shapes_never_change(ran, stack):
 
 
 @BOTH
-def test_the_command_and_the_variables_are_upstream_s(ran, stack):
+def test_the_command_and_the_variables_are_upstream_s(ran, stack) -> None:
     launch = launch_of(ran(stack))
     under_deepspeed = "deepspeed.launcher.runner" in launch["command"]
     assert under_deepspeed is (stack == "gaudi-1.9")
@@ -180,7 +182,7 @@ def rows(tmp_path_factory):
 @BOTH
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_dataset_is_completed_with_the_completions_of_plain_transformers(ran, rows, stack, ranks, batch):
+def test_a_dataset_is_completed_with_the_completions_of_plain_transformers(ran, rows, stack, ranks, batch) -> None:
     """16 tokens in, 50 out, as the post's second run; shorter rows are padded to 16 on the left."""
     launch = launch_of(ran(stack, ranks=ranks, dataset_file=str(rows), batch=batch, graphs=True))
     assert len(launch["ranks"]) == ranks

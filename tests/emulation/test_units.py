@@ -1,5 +1,7 @@
 """The stand-in keeps its promises, on this torch and on those of the stacks."""
 
+from __future__ import annotations
+
 import ast
 
 import pytest
@@ -23,14 +25,14 @@ EVERYWHERE = pytest.mark.parametrize(
 
 @EVERYWHERE
 @pytest.mark.parametrize("unit", UNITS)
-def test_the_stand_in(outcome, where, unit):
+def test_the_stand_in(outcome, where, unit) -> None:
     told = outcome(where, "units.py")
     assert set(told) == set(UNITS)
     assert told[unit] is None, told[unit]
 
 
 @EVERYWHERE
-def test_collectives_are_over_when_they_return(outcome, where):
+def test_collectives_are_over_when_they_return(outcome, where) -> None:
     ranks = outcome(where, "collectives.py", ranks=("processes", 2))
     for rank, seen in enumerate(ranks):
         assert (seen["rank"], seen["backend"]) == (rank, "hccl")

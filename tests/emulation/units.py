@@ -3,6 +3,8 @@
 Each function that starts with ``it_`` is one promise; the process prints, as JSON, name to None or to what went wrong.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
@@ -28,11 +30,11 @@ def wrapped(function):
     return hpu.wrap_in_hpu_graph(module)
 
 
-def it_says_that_it_is_no_device():
+def it_says_that_it_is_no_device() -> None:
     assert habana_frameworks.EMULATED is True
 
 
-def it_places_what_is_made_on_the_device_and_what_is_computed_from_it():
+def it_places_what_is_made_on_the_device_and_what_is_computed_from_it() -> None:
     made = torch.ones(2, 3, device="hpu")
     seen = [
         made,
@@ -57,7 +59,7 @@ def it_places_what_is_made_on_the_device_and_what_is_computed_from_it():
     )
 
 
-def it_moves_a_module_with_its_ties():
+def it_moves_a_module_with_its_ties() -> None:
     model = torch.nn.ModuleList([torch.nn.Embedding(4, 2), torch.nn.Linear(2, 4, bias=False)])
     model[1].weight = model[0].weight
     model.register_buffer("slopes", torch.ones(2))
@@ -69,7 +71,7 @@ def it_moves_a_module_with_its_ties():
     assert kinds() == ["h2d", "h2d"]
 
 
-def it_copies_between_host_and_device():
+def it_copies_between_host_and_device() -> None:
     host = torch.zeros(3)
     there = host.to("hpu")
     host.fill_(1)
@@ -83,7 +85,7 @@ def it_copies_between_host_and_device():
     assert trace.events[0] == {"event": "h2d", "shape": [3], "bytes": 12}
 
 
-def it_does_not_copy_on_one_side():
+def it_does_not_copy_on_one_side() -> None:
     here, there = torch.ones(2), torch.ones(2, device="hpu")
     assert (
         here.to("cpu") is here and here.cpu() is here and there.to("hpu") is there and there.to(there.device) is there
@@ -92,7 +94,7 @@ def it_does_not_copy_on_one_side():
     assert kinds() == []
 
 
-def it_notes_every_wait_of_the_host():
+def it_notes_every_wait_of_the_host() -> None:
     one, row = torch.ones((), device="hpu"), torch.ones(2, device="hpu")
     waits = [
         *(one.item, row.tolist, lambda: bool(one), lambda: int(one), lambda: float(one), row.nonzero),
@@ -106,7 +108,7 @@ def it_notes_every_wait_of_the_host():
     assert kinds() == []
 
 
-def it_refuses_to_hand_out_the_device_s_memory():
+def it_refuses_to_hand_out_the_device_s_memory() -> None:
     try:
         torch.ones(2, device="hpu").numpy()
     except TypeError as problem:
@@ -115,7 +117,7 @@ def it_refuses_to_hand_out_the_device_s_memory():
         raise AssertionError("numpy() of a device's tensor")
 
 
-def it_notes_what_a_device_would_refuse():
+def it_notes_what_a_device_would_refuse() -> None:
     here, there = torch.ones(2), torch.ones(2, device="hpu")
     there * 2, there * torch.tensor(2.0), here * here, there[torch.tensor([0])]
     assert kinds() == []
@@ -123,7 +125,7 @@ def it_notes_what_a_device_would_refuse():
     assert trace.events == [{"event": "mixed", "function": "mul"}]
 
 
-def it_captures_once_for_each_signature():
+def it_captures_once_for_each_signature() -> None:
     module = wrapped(lambda x, flag=None: x + 1)
     assert module(torch.zeros(2, device="hpu")).tolist() == [1, 1]
     assert module(torch.ones(2, device="hpu")).tolist() == [2, 2]
@@ -135,7 +137,7 @@ def it_captures_once_for_each_signature():
     assert trace.events[0]["shapes"] == [[2]]
 
 
-def it_replays_into_storage_that_never_moves():
+def it_replays_into_storage_that_never_moves() -> None:
     module = wrapped(lambda x: {"doubled": x * 2, "parts": (x + 1, x)})
     first = module(torch.zeros(2, device="hpu"))
     kept, copied, place = first["doubled"], first["doubled"].cpu(), first["doubled"].data_ptr()
@@ -146,7 +148,7 @@ def it_replays_into_storage_that_never_moves():
     assert second["parts"][0].tolist() == [2, 2] and second["parts"][1].tolist() == [1, 1]
 
 
-def it_replays_what_is_written_into_its_inputs():
+def it_replays_what_is_written_into_its_inputs() -> None:
     def forward(cache, value):
         cache.index_copy_(0, torch.tensor([0], device="hpu"), value)
         return cache
@@ -157,7 +159,7 @@ def it_replays_what_is_written_into_its_inputs():
     assert module(cache, torch.full((1,), 5.0, device="hpu")).tolist() == [5, 0]
 
 
-def it_takes_its_own_results_back_as_inputs():
+def it_takes_its_own_results_back_as_inputs() -> None:
     module = wrapped(lambda total: total + 1)
     total = torch.zeros(1, device="hpu")
     for _ in range(5):
@@ -165,7 +167,7 @@ def it_takes_its_own_results_back_as_inputs():
     assert total.tolist() == [5]
 
 
-def it_hides_what_a_replay_does_not_do_and_marks_what_a_capture_cannot():
+def it_hides_what_a_replay_does_not_do_and_marks_what_a_capture_cannot() -> None:
     def forward(x):
         core.mark_step()
         x.sum().item()
@@ -177,7 +179,7 @@ def it_hides_what_a_replay_does_not_do_and_marks_what_a_capture_cannot():
     assert [event.get("in_capture") for event in trace.events] == [None, True, True, None]
 
 
-def it_keeps_the_signature_and_the_module():
+def it_keeps_the_signature_and_the_module() -> None:
     import inspect
 
     class Model(torch.nn.Module):
@@ -189,20 +191,20 @@ def it_keeps_the_signature_and_the_module():
     assert list(inspect.signature(model.forward).parameters) == ["input_ids", "attention_mask"]
 
 
-def it_invents_no_memory():
+def it_invents_no_memory() -> None:
     told = hpu.memory_stats()
     assert told == {"Limit": 0, "InUse": 0, "MaxInUse": 0} and told.EMULATED
     assert hpu.memory_allocated() == hpu.max_memory_allocated() == 0
     assert kinds() == ["memory_stats"] * 3
 
 
-def it_is_no_product():
+def it_is_no_product() -> None:
     assert hpu.get_device_name() == "EMULATED"
     products = [kind for kind in experimental.synDeviceType if kind.name.startswith("synDeviceGaudi")]
     assert len(products) == 3 and experimental._get_device_type() not in products
 
 
-def it_computes_no_fused_kernel():
+def it_computes_no_fused_kernel() -> None:
     query = torch.ones(1, 1, 2, 4, device="hpu")
     try:
         FusedSDPA.apply(query, query, query, None, 0.0, True)
@@ -212,7 +214,7 @@ def it_computes_no_fused_kernel():
         raise AssertionError("a fused kernel gave a result")
 
 
-def it_notes_steps_waits_and_seeds():
+def it_notes_steps_waits_and_seeds() -> None:
     core.mark_step(), hpu.synchronize(), hpu.random.manual_seed_all(27)
     drawn = torch.rand(2)
     hpu.random.manual_seed_all(27)
@@ -225,7 +227,7 @@ def it_notes_steps_waits_and_seeds():
     assert trace.events[2]["value"] == 27
 
 
-def it_reads_the_launcher_s_variables():
+def it_reads_the_launcher_s_variables() -> None:
     names = ("WORLD_SIZE", "RANK", "LOCAL_RANK")
     for name in names:
         os.environ.pop(name, None)
@@ -238,7 +240,7 @@ def it_reads_the_launcher_s_variables():
     assert initialize_distributed_hpu() == (1, 1, 1)
 
 
-def it_writes_its_events_to_a_file_of_the_rank():
+def it_writes_its_events_to_a_file_of_the_rank() -> None:
     name = os.environ["HPU_EMULATION_TRACE"]
     core.mark_step()
     with open(name + ".0") as file:
@@ -246,7 +248,7 @@ def it_writes_its_events_to_a_file_of_the_rank():
     assert json.loads(lines[-1]) == {"event": "mark_step"}
 
 
-def main():
+def main() -> None:
     told = {}
     for name in [name for name in globals() if name.startswith("it_")]:
         trace.clear()

@@ -4,6 +4,8 @@ The arguments are the request's file and, last, a folder: rank 0 leaves there wh
 that every operation of every token is seen.
 """
 
+from __future__ import annotations
+
 import collections
 import json
 import os
@@ -23,7 +25,7 @@ UPDATES = ("index_add_", "index_copy_", "one_hot", "diag_embed")  # what writes 
 class Watch(TorchFunctionMode):
     """Count functions by name, and the products with the memory of ``weight`` by the shape of what they multiply with."""
 
-    def __init__(self, weight):
+    def __init__(self, weight) -> None:
         self.memory, self.counts, self.products = _memory(weight), collections.Counter(), collections.Counter()
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
@@ -41,7 +43,7 @@ def _memory(tensor):
     return tensor.storage().data_ptr()
 
 
-def main(request_path, folder):
+def main(request_path, folder) -> None:
     request = read_request(request_path)
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     module = devices.load(request.stack.device)

@@ -1,22 +1,31 @@
 """Read the layers of an image in an OCI layout file by file, so that what differs between two builds can be named."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Entry:
+    """A file, folder or link of a layer; ``content`` is the sha256 of a file, and where a link leads."""
+
     kind: bytes
     mode: int
-    owner: tuple
+    owner: tuple[int, int]
     mtime: int
     content: str
 
 
-def read(layout):
+# The entries of a layer by path.
+Layer = dict[str, Entry]
+
+
+def read(layout: Path) -> tuple[str, list[Layer]]:
     """Return (digest of the manifest, list of layers); a layer maps path to ``Entry``."""
     layout = Path(layout)
     (manifest,) = json.loads((layout / "index.json").read_text())["manifests"]
@@ -27,7 +36,7 @@ def read(layout):
     return manifest["digest"], layers
 
 
-def differences(one, other):
+def differences(one: Sequence[Layer], other: Sequence[Layer]) -> list[str]:
     """Return a line per path whose entry differs between two lists of layers."""
     told = []
     for number, (here, there) in enumerate(zip(one, other, strict=True)):
@@ -37,7 +46,7 @@ def differences(one, other):
     return told
 
 
-def unclean(layer, epoch):
+def unclean(layer: Layer, epoch: int) -> list[str]:
     """Return a line for whatever in a layer could not be the same bytes in every build, or should not be there at all."""
     told = []
     for path, entry in layer.items():
@@ -50,17 +59,19 @@ def unclean(layer, epoch):
     return told
 
 
-def _blob(layout, digest):
+def _blob(layout: Path, digest: str) -> Path:
     return layout / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
 
-def _layer(path):
+def _layer(path: Path) -> Layer:
     found = {}
     with tarfile.open(path) as archive:
         for member in archive:
             content = member.linkname
             if member.isfile():
-                content = hashlib.sha256(archive.extractfile(member).read()).hexdigest()
+                file = archive.extractfile(member)
+                assert file is not None, "a regular file"
+                content = hashlib.sha256(file.read()).hexdigest()
             found[member.name] = Entry(
                 member.type, member.mode & 0o7777, (member.uid, member.gid), int(member.mtime), content
             )

@@ -4,10 +4,13 @@ The device is emulated; no time is looked at. The fork and pdsh come from local 
 BLOOMZ_BENCH_PDSH_GIT name, where GitHub cannot be reached.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,7 +25,7 @@ from runner.host.readers import lockfile
 from runner.host.verbs import image
 from tests.emulation import reference, runs
 from tests.images import bases
-from tests.images.containers import RUN_S, Container, another_clock
+from tests.images.containers import RUN_S, Container, Ran, another_clock
 from tests.stacks import build
 from tests.support import wire
 from tests.support.pods import commands, furnish
@@ -33,14 +36,14 @@ ARBITRARY = 1000650000  # a cluster that gives every namespace its own users tak
 REQUEST = "/config/gaudi-16-bloomz.json"  # where the MPIJob has it
 
 
-def copies():
+def copies() -> dict[str, str]:
     """Return the local copies that were named, by the source that each is of."""
     sources = lockfile.read().stacks[STACK].sources
     return {sources[name]: os.environ[variable] for name, variable in COPIES.items() if os.environ.get(variable)}
 
 
 @pytest.fixture(scope="module")
-def made(runtime):
+def made(runtime: None) -> image.Image:
     """Build the image; sources are in lock's own place, or in the copies that were named."""
     try:
         return image.build(lockfile.read(), STACK, bases.make(STACK), checkouts=copies())
@@ -51,16 +54,16 @@ def made(runtime):
 
 
 @pytest.fixture(scope="module")
-def container(made, tmp_path_factory):
+def container(made: image.Image, tmp_path_factory: pytest.TempPathFactory) -> Container:
     return Container(made.image, tmp_path_factory.mktemp("gaudi"))
 
 
 @pytest.fixture(scope="module")
-def request_file(tmp_path_factory):
+def request_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return request(tmp_path_factory.mktemp("requests") / "request.json", ranks=1)
 
 
-def request(path, ranks):
+def request(path: Path, ranks: int) -> Path:
     """Write a request of the emulated device: the versions are those of the image, the vendor's stand-ins by their names."""
     folder = build.find(STACK)
     assert folder is not None
@@ -72,18 +75,18 @@ def request(path, ranks):
 
 
 @pytest.fixture(scope="module")
-def measured(container, request_file):
+def measured(container: Container, request_file: Path) -> Ran:
     return container.bench(request_file, options=["--env", "LOCAL_SIZE=1"])
 
 
-def test_a_user_without_a_name_runs_the_emulated_device(measured):
+def test_a_user_without_a_name_runs_the_emulated_device(measured: Ran) -> None:
     assert measured.status == 0, measured.errors
     (launch,) = measured.result["launches"]
     assert launch["status"] == "complete"
     assert measured.result["environment"]["python"].startswith("3.8.")
 
 
-def test_what_is_installed_is_the_lock_over_the_base(measured, made):
+def test_what_is_installed_is_the_lock_over_the_base(measured: Ran, made: image.Image) -> None:
     inventory = measured.result["environment"]["inventory"]
     assert (inventory["missing"], inventory["changed"], inventory["altered_files"], inventory["added"]) == (
         {},
@@ -93,11 +96,13 @@ def test_what_is_installed_is_the_lock_over_the_base(measured, made):
     )
     lock = lockfile.read().stacks[STACK]
     installed = measured.result["environment"]["packages"]
-    commit = lockfile.read().sources[lock.packages["deepspeed"].source].commit
+    source = lock.packages["deepspeed"].source
+    assert source is not None, "the fork is built from source"
+    commit = lockfile.read().sources[source].commit
     assert installed["deepspeed"] == f"{lock.packages['deepspeed'].version}+{commit[:7]}"
 
 
-def test_torch_and_the_plugin_are_the_base_s_own(container, made):
+def test_torch_and_the_plugin_are_the_base_s_own(container: Container, made: image.Image) -> None:
     code = (
         "import importlib.metadata as m;"
         "print([str(m.distribution(n).locate_file('')) for n in ('torch', 'habana-torch-plugin', 'transformers')])"
@@ -109,7 +114,9 @@ def test_torch_and_the_plugin_are_the_base_s_own(container, made):
     assert image._ask_packages(made.image, "/usr/local/bin/python3") == before
 
 
-def test_a_base_package_that_changed_since_the_build_is_refused(made, request_file, tmp_path):
+def test_a_base_package_that_changed_since_the_build_is_refused(
+    made: image.Image, request_file: Path, tmp_path: Path
+) -> None:
     (tmp_path / "Dockerfile").write_text(
         f"FROM {made.tag}\nUSER 0\nRUN echo '#' >> /usr/local/lib/python3.8/site-packages/torch/serialization.py\nUSER 10001\n"
     )
@@ -120,8 +127,8 @@ def test_a_base_package_that_changed_since_the_build_is_refused(made, request_fi
 
 
 def test_what_is_built_of_source_is_the_same_bytes_at_another_time_and_for_another_commit_of_the_kit(
-    made, monkeypatch, tmp_path
-):
+    made: image.Image, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The wheel's sha256 is in the image; once it is in the lock, pip refuses any other, so it may not hold the kit's own time."""
     first = buildah.ask(made.image, "cat", "/opt/bench/built.txt").split()
     assert first[0] == "deepspeed" and len(first[1]) == 64
@@ -136,7 +143,9 @@ def test_what_is_built_of_source_is_the_same_bytes_at_another_time_and_for_anoth
     assert image._sha256(again.image, "pdsh") == pdsh
 
 
-def test_pdsh_is_the_locked_one_with_ssh_alone_its_licence_and_its_source(container, made):
+def test_pdsh_is_the_locked_one_with_ssh_alone_its_licence_and_its_source(
+    container: Container, made: image.Image
+) -> None:
     pin = lockfile.read().stacks[STACK].programs["pdsh"]
     ran = container.run("-c", "command -v pdsh; pdsh -V; ldd $(command -v pdsh)", entrypoint="/bin/sh")
     path, version, modules, _, *needed = ran.output.splitlines()
@@ -167,10 +176,11 @@ def test_pdsh_is_the_locked_one_with_ssh_alone_its_licence_and_its_source(contai
 class Pods:
     """The image twice, each on its own network, with what the rendered MPIJob mounts; ``start`` runs a shell line in one."""
 
-    def __init__(self, container, folder, spaces):
-        self.container, self.folder, self.spaces, self.running = container, folder, spaces, []
+    def __init__(self, container: Container, folder: Path, spaces: Sequence[str]) -> None:
+        self.container, self.folder, self.spaces = container, folder, spaces
+        self.running: list[subprocess.Popen[str]] = []
 
-    def start(self, number, line, user=pod.UID):
+    def start(self, number: int, line: str, user: int = pod.UID) -> subprocess.Popen[str]:
         mounts = {self.folder / name: place for name, place in multinode.PLACES.items()}
         mounts |= {self.folder / "keys": multinode.KEYS, self.folder / "hostfile": "/etc/mpi/hostfile"}
         mounts |= {self.folder / "request.json": REQUEST, self.folder / "term" / "log": "/dev/termination-log"}
@@ -198,7 +208,7 @@ class Pods:
         )
         return self.running[-1]
 
-    def close(self):
+    def close(self) -> None:
         for name in self.spaces:
             subprocess.run(["podman", "rm", "--force", "--ignore", name], capture_output=True, check=True)
         for process in self.running:
@@ -206,7 +216,7 @@ class Pods:
 
 
 @pytest.fixture
-def pods(container):
+def pods(container: Container) -> Iterator[Pods]:
     with tempfile.TemporaryDirectory(prefix="bench-images-") as name, wire.joined() as spaces:
         folder = Path(name)
         folder.chmod(0o755)
@@ -221,7 +231,7 @@ def pods(container):
             found.close()
 
 
-def test_two_of_it_run_the_mpijob_s_commands_and_give_the_tokens_of_one(pods):
+def test_two_of_it_run_the_mpijob_s_commands_and_give_the_tokens_of_one(pods: Pods) -> None:
     """sshd, pdsh and the vendor's DeepSpeed as they are in the image: each pod holds one half of the model."""
     first, other = commands()
     before, _, after = first.partition(" --model-dir ")
@@ -238,7 +248,7 @@ def test_two_of_it_run_the_mpijob_s_commands_and_give_the_tokens_of_one(pods):
     assert "@frame begin" in out
 
 
-def test_pdsh_logs_in_for_a_user_that_no_image_knows(pods):
+def test_pdsh_logs_in_for_a_user_that_no_image_knows(pods: Pods) -> None:
     """Through the kit's sshd, by the default of pdsh, as that user on both sides."""
     passwd = pods.folder / "passwd"
     passwd.write_text(passwd.read_text().replace(str(pod.UID), str(ARBITRARY)))

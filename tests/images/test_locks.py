@@ -3,6 +3,11 @@
 torch's own files are left to the builds of images: they are gigabytes.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
 import pytest
 
 from runner.contract.errors import Unreachable
@@ -14,7 +19,7 @@ from runner.host.readers import lockfile
 STACKS = sorted(lockfile.read().stacks)
 
 
-def targets(name):
+def targets(name: str) -> list[tuple[str, str]]:
     """Return (Python, glibc) of every target of a stack; without a platform of its own it serves four Pythons."""
     stack = lockfile.read().stacks[name]
     if name in requirements.PLATFORMS:
@@ -22,13 +27,13 @@ def targets(name):
     return [(f"3.{minor}.1", "2.36") for minor in (10, 11, 12, 13)]
 
 
-def locked(name, python):
+def locked(name: str, python: str) -> list[requirements.Requirement]:
     file = paths.ROOT / lockfile.read().stacks[name].requirements.file
     target = requirements.target_environment(python)
     return [one for one in requirements.read(file.read_text()) if one.serves(target)]
 
 
-def fetch(wanted, python, glibc, folder):
+def fetch(wanted: Sequence[requirements.Requirement], python: str, glibc: str, folder: Path) -> list[Path]:
     file = folder / "requirements.txt"
     file.write_text("".join(one.plain for one in wanted))
     destination = folder / "wheels"
@@ -37,14 +42,14 @@ def fetch(wanted, python, glibc, folder):
 
 
 @pytest.mark.parametrize("name, python, glibc", [(name, *target) for name in STACKS for target in targets(name)])
-def test_every_package_has_a_wheel_for_the_target(name, python, glibc, tmp_path):
+def test_every_package_has_a_wheel_for_the_target(name: str, python: str, glibc: str, tmp_path: Path) -> None:
     wanted = [one for one in locked(name, python) if one.name not in requirements.SOURCE_ONLY]
     files = fetch(wanted, python, glibc, tmp_path)
     assert len(build_context._matching(tmp_path / "wheels", wanted)) == len(files) == len(wanted)
 
 
 @pytest.mark.parametrize("name", STACKS)
-def test_source_distributions_are_fetched_by_their_hash(name, tmp_path):
+def test_source_distributions_are_fetched_by_their_hash(name: str, tmp_path: Path) -> None:
     for one in locked(name, "3.12.1" if name not in requirements.PLATFORMS else targets(name)[0][0]):
         if one.name in requirements.SOURCE_ONLY:
             file = origins.source_distribution(one.name, one.hashes, tmp_path)
@@ -53,7 +58,7 @@ def test_source_distributions_are_fetched_by_their_hash(name, tmp_path):
                 origins.source_distribution(one.name, {"0" * 64}, tmp_path)
 
 
-def test_one_altered_hash_is_refused(tmp_path):
+def test_one_altered_hash_is_refused(tmp_path: Path) -> None:
     (one,) = [one for one in locked("gaudi-1.10", "3.8.1") if one.name == "filelock"]
     text = one.text
     for sha256 in one.hashes:
@@ -64,9 +69,9 @@ def test_one_altered_hash_is_refused(tmp_path):
     assert [file.name for file in (tmp_path / "wheels").glob("*")] == []
 
 
-def test_no_locked_release_was_withdrawn():
+def test_no_locked_release_was_withdrawn() -> None:
     """One page of the index a package; the reason of one that was withdrawn would have to stand in the lock."""
-    known = {}
+    known: dict[str, dict[str, str | None]] = {}
     for name in STACKS:
         stack = lockfile.read().stacks[name]
         for one in requirements.read((paths.ROOT / stack.requirements.file).read_text()):

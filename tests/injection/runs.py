@@ -1,5 +1,7 @@
 """Run the runner's worker on cuda-2023, GPU and kernels stood in for: the test's request, and what each rank saw."""
 
+from __future__ import annotations
+
 import tempfile
 from pathlib import Path
 

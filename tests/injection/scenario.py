@@ -4,6 +4,8 @@ First the runner's worker measures real weights of a folder, under the protocol 
 published script has it loaded, and both models are held side by side.
 """
 
+from __future__ import annotations
+
 import importlib.metadata
 import json
 import os
@@ -31,7 +33,7 @@ from tests.support import samples  # noqa: E402
 VERSIONS = ("torch", "transformers", "deepspeed", "accelerate")
 
 
-def main(path):
+def main(path) -> None:
     request = read_request(path)
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     _note(deepspeed, "init_inference", lambda model, **given: {name: str(value) for name, value in given.items()})
@@ -56,7 +58,7 @@ def main(path):
     print(json.dumps(seen))
 
 
-def _note(owner, name, told):
+def _note(owner, name, told) -> None:
     """Let each call of a function be noted among the stand-in's, before it is made."""
     function = getattr(owner, name)
 
@@ -99,7 +101,7 @@ def _measure(request, folder, rank, ranks):
     return kept["loaded"], raw
 
 
-def _synchronize():
+def _synchronize() -> None:
     standin.calls.append(("synchronize",))
 
 

@@ -5,7 +5,10 @@ gelu.cu, in float32 inside, rounded to float16 where a kernel writes. Nothing he
 notes every use.
 """
 
+from __future__ import annotations
+
 import functools
+from typing import NoReturn
 
 import torch
 from deepspeed import accelerator
@@ -19,29 +22,31 @@ calls: list = []
 class Host(CUDA_Accelerator):
     """DeepSpeed's own interface to a device, where it asks for it; whatever else it asks torch.cuda for fails here."""
 
-    def device_name(self, device_index=None):
+    def device_name(self, device_index=None) -> str:
         return "cpu"
 
-    def current_device_name(self):
+    def current_device_name(self) -> str:
         return "cpu"
 
-    def communication_backend_name(self):
+    def communication_backend_name(self) -> str:
         return "gloo"
 
-    def set_device(self, device_index):
+    def set_device(self, device_index) -> None:
         calls.append(("set_device", device_index))
 
     def get_rng_state(self, device_index=None):
         return torch.get_rng_state()
 
-    def set_rng_state(self, new_state, device_index=None):
+    def set_rng_state(self, new_state, device_index=None) -> None:
         torch.set_rng_state(new_state)
 
 
 class Kernels:
     """The functions of the extension that a BLOOM in float16 uses, with its arguments in its order."""
 
-    def allocate_workspace_fp16(self, hidden, heads, prompt, batch, layers, mp_size, external_cache, rank, max_out):
+    def allocate_workspace_fp16(
+        self, hidden, heads, prompt, batch, layers, mp_size, external_cache, rank, max_out
+    ) -> None:
         calls.append(("allocate_workspace", hidden, heads, prompt, batch, layers, mp_size, rank))
 
     def qkv_gemm_fp16(self, input, weight, q_scale, bias, gamma, beta, epsilon, add_bias, *rest):
@@ -86,7 +91,7 @@ class Kernels:
         calls.append(("residual_add_bias", tuple(residual.shape)))
         return residual
 
-    def _unused(self, *arguments):
+    def _unused(self, *arguments) -> NoReturn:
         raise AssertionError("a BLOOM in float16 has no use for this kernel")
 
     softmax_context_fp16 = linear_layer_fp16 = fused_gemm_gelu_fp16 = _unused
@@ -106,7 +111,7 @@ class InFloat32(TorchDispatchMode):
         return _cast(returned, torch.float, torch.half)
 
 
-def install():
+def install() -> None:
     """Put the stand-ins in place; DeepSpeed must not have looked for its accelerator or its kernels yet."""
     from transformers import BloomForCausalLM
 

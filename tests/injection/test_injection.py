@@ -4,6 +4,8 @@ DeepSpeed injects, cuts and loads for real; what a GPU would run stands in torch
 processes, since the deepspeed launcher of that release starts none where it sees no GPU.
 """
 
+from __future__ import annotations
+
 import pytest
 
 from tests.injection import runs
@@ -28,7 +30,7 @@ def seen():
     return of
 
 
-def test_the_stack_is_the_pinned_one(seen):
+def test_the_stack_is_the_pinned_one(seen) -> None:
     (one,) = seen(1)
     wanted = {
         "python": "3.10",
@@ -41,7 +43,7 @@ def test_the_stack_is_the_pinned_one(seen):
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_tokens_are_those_of_plain_transformers(seen, ranks):
+def test_tokens_are_those_of_plain_transformers(seen, ranks) -> None:
     """Those that it gives in float32, for weights that were rounded to float16."""
     for rank in seen(ranks):
         assert rank["raw"]["tokens"]["output_ids"] == rank["plain"]
@@ -49,19 +51,19 @@ def test_tokens_are_those_of_plain_transformers(seen, ranks):
         assert len(set(rank["raw"]["tokens"]["outputs_sha256"])) == 1
 
 
-def test_rows_of_a_batch_are_each_that_of_plain_transformers(seen):
+def test_rows_of_a_batch_are_each_that_of_plain_transformers(seen) -> None:
     (one,) = seen(1, batch=2)
     assert one["raw"]["tokens"]["output_ids"] == one["plain"]
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_what_the_kit_fills_is_what_deepspeed_loads(seen, ranks):
+def test_what_the_kit_fills_is_what_deepspeed_loads(seen, ranks) -> None:
     """Modules, values, layout and quantisation scales, on every rank: by the script's own way from the same files."""
     assert [rank["differing"] for rank in seen(ranks)] == [[]] * ranks
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_the_calls_are_the_script_s(seen, ranks):
+def test_the_calls_are_the_script_s(seen, ranks) -> None:
     """bloom-ds-inference.py, between init_inference and its last line: three calls, synchronize, five calls, synchronize."""
     for rank in seen(ranks):
         told = rank["told"]
@@ -78,7 +80,7 @@ def test_the_calls_are_the_script_s(seen, ranks):
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_every_layer_of_every_pass_runs_the_injected_kernels(seen, ranks):
+def test_every_layer_of_every_pass_runs_the_injected_kernels(seen, ranks) -> None:
     passes = 5 * NEW
     each = ("qkv_gemm", "softmax", "vector_matmul", "mlp_gemm", "residual_add_bias")
     for rank in seen(ranks):
@@ -86,7 +88,7 @@ def test_every_layer_of_every_pass_runs_the_injected_kernels(seen, ranks):
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_the_runner_s_checks_of_the_model_hold(seen, ranks):
+def test_the_runner_s_checks_of_the_model_hold(seen, ranks) -> None:
     for rank in seen(ranks):
         raw = rank["raw"]
         assert raw["conditions"]["precision"] == "float16"
@@ -100,7 +102,7 @@ def test_the_runner_s_checks_of_the_model_hold(seen, ranks):
         assert raw["weights"]["format"] == "bin"
 
 
-def test_an_end_of_text_ends_a_call_and_its_last_token_is_seen(seen):
+def test_an_end_of_text_ends_a_call_and_its_last_token_is_seen(seen) -> None:
     (one,) = seen(1)
     ended = one["ended"]
     assert ended["found"] == ended["plain"]

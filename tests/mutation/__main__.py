@@ -6,6 +6,8 @@ pytest of its own. Functions under a decorator are not changed. All works on cop
 of tests run too.
 """
 
+from __future__ import annotations
+
 import argparse
 import ast
 import difflib
@@ -17,9 +19,11 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import libcst
 from mutmut.mutation.diff_apply import get_diff_for_mutant
@@ -58,8 +62,16 @@ NOTICED = ("killed", "timeout")  # a change that makes a test run on and on is n
 TOLD = ("killed", "timeout", "survived", "suspicious", "no tests")
 
 
+# The chosen modules, each with its group and its functions; no functions are all of the module's.
+Chosen = Mapping[str, tuple[str, list[str]]]
+# A change outside of functions: group, module, number, the module's new text, the line, the lines taken out and put in.
+Change = tuple[str, str, int, str, int, tuple[str, ...]]
+
+
 @dataclass(frozen=True)
 class Mutant:
+    """One change: where it is, and what came of it. ``change`` holds the lines taken out and put in, of a change that survived."""
+
     group: str
     module: str
     name: str
@@ -68,7 +80,7 @@ class Mutant:
     change: tuple[str, ...] = ()
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     known = {module: (group, functions) for group, inner in DECIDING.items() for module, functions in inner.items()}
     unknown = sorted({*options.modules} - {*known})
@@ -88,7 +100,7 @@ def main(arguments=None):
         sys.exit(f"{_score(mutants):.1%} of the changes were noticed; {LEAST:.0%} are wanted. Test what survived.")
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     described = argparse.ArgumentParser(
         allow_abbrev=False,
         prog="make mutation",
@@ -100,7 +112,7 @@ def _parser():
     return described
 
 
-def _lay_out(chosen):
+def _lay_out(chosen: Chosen) -> None:
     """Make the folder in which mutmut makes its copy: what it takes is linked, its settings are written."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
@@ -120,20 +132,21 @@ def _lay_out(chosen):
     (FOLDER / "pyproject.toml").write_text("\n".join([text, "[tool.mutmut]", *written, ""]), encoding="utf-8")
 
 
-def _file(module):
+def _file(module: str) -> str:
     return f"runner/{module}.py"
 
 
-def _inside(chosen, workers):
+def _inside(chosen: Chosen, workers: int) -> list[Mutant]:
     """Have mutmut try its changes inside functions, and return them with what came of each."""
     patterns = [
-        f"runner.{module.replace('/', '.')}.{'*' if function is None else f'x_{function}__mutmut_*'}"
+        f"runner.{module.replace('/', '.')}.{pattern}"
         for module, (_, functions) in chosen.items()
-        for function in functions or [None]
+        for pattern in [f"x_{function}__mutmut_*" for function in functions] or ["*"]
     ]
-    command = [Path(sys.executable).with_name("mutmut"), "run", "--max-children", str(workers), *patterns]
+    command = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(workers), *patterns]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         try:
+            assert process.stdout is not None, "a pipe"
             _pass_on(process.stdout)
             status = process.wait()
         except KeyboardInterrupt:
@@ -145,7 +158,7 @@ def _inside(chosen, workers):
     for module, (group, functions) in chosen.items():
         recorded = json.loads(Path("mutants", f"{_file(module)}.meta").read_text(encoding="utf-8"))
         for name, code in recorded["exit_code_by_key"].items():
-            if not functions or re.fullmatch(r".*\.x_(.*)__mutmut_\d+", name)[1] in functions:
+            if not functions or _matched(r".*\.x_(.*)__mutmut_\d+", name) in functions:
                 status = status_by_exit_code[code]
                 if status in ("not checked", "check was interrupted by user"):
                     raise KeyboardInterrupt
@@ -154,7 +167,7 @@ def _inside(chosen, workers):
     return mutants
 
 
-def _pass_on(said):
+def _pass_on(said: IO[bytes]) -> None:
     """Show what mutmut says of its progress, without the list of all changes at its end."""
     before, ended = b"", False
     while block := os.read(said.fileno(), 1 << 16):
@@ -166,13 +179,16 @@ def _pass_on(said):
     print()
 
 
-def _change(name, module):
+_NAMED = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _change(name: str, module: str) -> tuple[int, tuple[str, ...]]:
     """Return the line in the file at which a change of mutmut's begins, and the lines taken out and put in."""
     source = Path(_file(module)).read_text(encoding="utf-8")
-    *holders, function = re.fullmatch(r".*\.x[_ǁ](.*)__mutmut_\d+", name)[1].split("ǁ")
+    *holders, function = _matched(r".*\.x[_ǁ](.*)__mutmut_\d+", name).split("ǁ")
     nodes = ast.parse(source).body
     for holder in (*holders, function):
-        node = next(node for node in nodes if getattr(node, "name", None) == holder)
+        node = next(node for node in nodes if isinstance(node, _NAMED) and node.name == holder)
         nodes = node.body
     lines, begin = source.splitlines(), node.lineno
     while lines[begin - 2].lstrip().startswith("#"):
@@ -181,16 +197,23 @@ def _change(name, module):
     return begin - 1 + line, change
 
 
-def _first(diff):
+def _first(diff: list[str]) -> tuple[int, tuple[str, ...]]:
     """Return the first line that a unified diff changes, and the lines that it takes out and puts in."""
     hunk = next(number for number, text in enumerate(diff) if text.startswith("@@"))
     body = diff[hunk + 1 :]
     before = next(number for number, text in enumerate(body) if text[0] in "+-")
     change = tuple(f"{text[0]} {text[1:].strip()}" for text in body if text[0] in "+-")
-    return int(re.match(r"@@ -(\d+)", diff[hunk])[1]) + before, change
+    return int(_matched(r"@@ -(\d+).*", diff[hunk])) + before, change
 
 
-def _outside(chosen, workers):
+def _matched(pattern: str, text: str) -> str:
+    """Return the group of a pattern that the whole text has."""
+    match = re.fullmatch(pattern, text)
+    assert match is not None, f"{text} is written in another way than {pattern}"
+    return match[1]
+
+
+def _outside(chosen: Chosen, workers: int) -> list[Mutant]:
     """Try every change outside of functions on copies of the tree, one for each worker."""
     work = [
         (group, module, number, *change)
@@ -198,7 +221,7 @@ def _outside(chosen, workers):
         if not functions
         for number, change in enumerate(_changes(module), 1)
     ]
-    trees = queue.Queue()
+    trees: queue.Queue[Path] = queue.Queue()
     for worker in range(workers):
         tree = FOLDER / f"outside-{worker}"
         ignored = shutil.ignore_patterns("__pycache__")
@@ -211,7 +234,7 @@ def _outside(chosen, workers):
         sys.exit(f"The tests fail in {tree} without any change, so that they would seem to notice all.")
     done = []
 
-    def attempt(item):
+    def attempt(item: Change) -> Mutant:
         group, module, number, code, line, change = item
         tree = trees.get()
         try:
@@ -230,7 +253,7 @@ def _outside(chosen, workers):
         print()
 
 
-def _changes(module):
+def _changes(module: str) -> Iterator[tuple[str, int, tuple[str, ...]]]:
     """Yield for each change that mutmut would make outside of functions the module's new text, the line, and the change."""
     text = Path(_file(module)).read_text(encoding="utf-8")
     tree, mutations, *_ = create_mutations(_file(module), text)
@@ -241,7 +264,7 @@ def _changes(module):
             yield code, *_first(list(diff))
 
 
-def _try(tree, module, code):
+def _try(tree: Path, module: str, code: str) -> str:
     """Run the tests on one change, those of the module itself first."""
     path = tree / _file(module)
     original = path.read_bytes()
@@ -264,11 +287,11 @@ def _try(tree, module, code):
     return {0: "survived", 1: "killed", 2: "killed"}.get(status, "suspicious")  # 2: a module cannot be imported
 
 
-def _score(mutants):
+def _score(mutants: Sequence[Mutant]) -> float:
     return sum(mutant.status in NOTICED for mutant in mutants) / len(mutants)
 
 
-def _table(mutants):
+def _table(mutants: Sequence[Mutant]) -> Iterator[str]:
     """Yield the lines of the table: each module, each group, all."""
     yield f"{'':<22}{'mutants':>9}" + "".join(f"{word:>12}" for word in (*TOLD, "other")) + f"{'score':>9}"
     for group in dict.fromkeys(mutant.group for mutant in mutants):
@@ -279,13 +302,13 @@ def _table(mutants):
     yield _row("all", mutants)
 
 
-def _row(name, mutants):
+def _row(name: str, mutants: Sequence[Mutant]) -> str:
     count = Counter(mutant.status if mutant.status in TOLD else "other" for mutant in mutants)
     cells = "".join(f"{count[word]:>12}" for word in (*TOLD, "other"))
     return f"{name:<22}{len(mutants):>9}{cells}{_score(mutants):>9.1%}"
 
 
-def _survivors(mutants):
+def _survivors(mutants: Sequence[Mutant]) -> Iterator[str]:
     """Yield every change that was not noticed: file, line, and the lines taken out and put in."""
     for mutant in sorted(mutants, key=lambda mutant: (mutant.group, mutant.module, mutant.line)):
         if mutant.status not in NOTICED:

@@ -1,6 +1,8 @@
 """``make perf``: what the runner adds to the timed window, what each engine brings, how near memory limits it,
 and what it takes to follow many runs in a cluster."""
 
+from __future__ import annotations
+
 import argparse
 import functools
 import json
@@ -8,7 +10,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from runner.bench.inputs import tokenizer, weights
 from runner.bench.rank import measure, model
 from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import DoesNotFit
+from runner.contract.records import JsonObject
 from runner.contract.request import Protocol, Workload
 from runner.host.readers import catalog
 from tests.perf import cluster, folder
@@ -29,7 +32,7 @@ PROTOCOL = "gaudi-1.10"
 ALLOWED_OVERHEAD = 0.01
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     tables = catalog.read()
     protocol = tables.protocols[PROTOCOL]
@@ -57,7 +60,7 @@ def main(arguments=None):
     return 0
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(allow_abbrev=False, prog="python -m tests.perf", description=__doc__)
     parser.add_argument(
         "--pairs", type=int, default=250, help="pairs of windows for the overhead (default: %(default)s)"
@@ -92,7 +95,7 @@ def _parser():
     return parser
 
 
-def many_runs(count):
+def many_runs(count: int) -> JsonObject:
     """Set following ``count`` runs beside following a tenth: requests and memory of one client, for each run."""
     few, many = cluster.follow(max(1, count // 10)), cluster.follow(count)
     each = [sum(told["requests"].values()) / told["runs"] for told in (few, many)]
@@ -117,7 +120,7 @@ def many_results(count: int) -> dict[str, Any]:
     return told
 
 
-def overhead(loaded, protocol, pairs):
+def overhead(loaded: model.Loaded, protocol: Protocol, pairs: int) -> JsonObject:
     """Set windows of the runner beside a bare loop of the published script's shape, on the same model, in turn (ABBA).
 
     Windows hold one call each: a machine's speed drifts within seconds, and a pair of short windows shares its drift.
@@ -127,7 +130,7 @@ def overhead(loaded, protocol, pairs):
     quiet = Protocol(**{**vars(protocol), "untimed_calls": 0, "timed_calls": 1})
     call = functools.partial(model.generate, loaded, [_PROMPT], workload)
 
-    def runner():
+    def runner() -> float:
         durations, _ = measure.timed_pass(quiet, call, _nothing, time.perf_counter_ns)
         return durations["span_s"]
 
@@ -148,13 +151,13 @@ def overhead(loaded, protocol, pairs):
     return {"ratio": ratio, "ratio_interval_95": [low, high], "own_cost_ns": own_cost_ns, "own_share": share}
 
 
-def _allowed(low, share):
+def _allowed(low: float, share: float) -> str:
     """Say whether the runner keeps its promise: above it only if the interval of the ratio, or its own cost, lies above."""
     above = low > 1 + ALLOWED_OVERHEAD or share > ALLOWED_OVERHEAD
     return f"{'ABOVE' if above else 'within'} the {ALLOWED_OVERHEAD:.0%} that is allowed"
 
 
-def _published_loop(loaded, calls):
+def _published_loop(loaded: model.Loaded, calls: int) -> float:
     """Time the loop of optimum-habana's run_generation.py in shape: one clock before, one after, nothing between calls."""
     start_s = time.perf_counter()
     for _ in range(calls):
@@ -167,7 +170,7 @@ def _published_loop(loaded, calls):
     return time.perf_counter() - start_s
 
 
-def _own_cost_ns(protocol, windows=2000):
+def _own_cost_ns(protocol: Protocol, windows: int = 2000) -> float:
     """Return what a call costs the runner when the call itself does nothing, in nanoseconds."""
     start_ns = time.perf_counter_ns()
     for _ in range(windows):
@@ -175,7 +178,7 @@ def _own_cost_ns(protocol, windows=2000):
     return (time.perf_counter_ns() - start_ns) / windows / protocol.timed_calls
 
 
-def engines(loaded, names, output_tokens, rounds):
+def engines(loaded: model.Loaded, names: Sequence[str], output_tokens: int, rounds: int) -> JsonObject:
     """Set engines beside each other on one model and its one set of weights, in turn; equal tokens, or it says so.
 
     A token's time is that of a whole call less that of a call for the first token alone: nothing waits in between. Set against
@@ -218,13 +221,13 @@ def engines(loaded, names, output_tokens, rounds):
     return report
 
 
-def _with(loaded, name):
+def _with(loaded: model.Loaded, name: str) -> model.Loaded:
     engine = all_engines.load(name)
     engine.finish(loaded.model, None)
     return loaded._replace(engine=engine, arguments=engine.arguments(None))
 
 
-def memory_ceiling(device, size_bytes=1 << 30, repeats=7):
+def memory_ceiling(device: torch.device, size_bytes: int = 1 << 30, repeats: int = 7) -> float:
     """Return the best bytes per second of reading a gibibyte: as a sum, and as the matrix-vector product that decoding is."""
     flat = torch.ones(size_bytes // 4, device=device)
     matrix, vector = flat.view(-1, 4096), torch.ones(4096, device=device)
@@ -239,7 +242,7 @@ def memory_ceiling(device, size_bytes=1 << 30, repeats=7):
     return best
 
 
-def _wait(device):
+def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
 
@@ -247,12 +250,12 @@ def _wait(device):
 _PROMPT = "DeepSpeed is a machine learning framework"
 
 
-def _workload(output_tokens, loaded=None):
+def _workload(output_tokens: int, loaded: model.Loaded | None = None) -> Workload:
     precision = "float32" if loaded is None else model.observed_precision(loaded)
     return Workload("latency", 1, 7, output_tokens, precision, _PROMPT, None)
 
 
-def _load(architecture: Architecture, device, precision="float32"):
+def _load(architecture: Architecture, device: torch.device, precision: str = "float32") -> model.Loaded:
     """Return a model with dummy weights as one rank holds it, without a launcher."""
     from transformers import BloomForCausalLM
 
@@ -266,14 +269,14 @@ def _load(architecture: Architecture, device, precision="float32"):
     return model.Loaded(built, tokenizer.kit(), device, source, plain, "transformers", {}, 0.0)
 
 
-def _median_interval(values):
+def _median_interval(values: Sequence[float]) -> tuple[float, float]:
     """Return a 95% interval of the median by the sign test's order statistics."""
     ordered, n = sorted(values), len(values)
     reach = int(1.96 * n**0.5 / 2 + 0.5)
     return ordered[max(0, n // 2 - reach)], ordered[min(n - 1, n // 2 + reach)]
 
 
-def _nothing():
+def _nothing() -> None:
     return None
 
 

@@ -1,12 +1,16 @@
 """Many runs followed by one client: requests to the API server and memory, for each run and against fewer."""
 
+from __future__ import annotations
+
 import gc
 import tempfile
 import threading
 import tracemalloc
 from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from runner.contract.records import JsonObject
 from runner.host.cluster import follower, logs
 from runner.host.cluster.client import Cluster
 from runner.host.cluster.follower import Attendance
@@ -15,7 +19,7 @@ from runner.host.objects import jobs
 from tests.support import apiserver, clusterplay
 
 
-def follow(count, together=20):
+def follow(count: int, together: int = 20) -> JsonObject:
     """Follow ``count`` runs to their results, ``together`` of which run at a time; return requests, peak memory and results.
 
     ``requests`` are by "verb resource" and ``peak_bytes`` is what the client and the scripted server allocate in Python beyond
@@ -52,17 +56,17 @@ def follow(count, together=20):
             }
 
 
-def _thing(number):
+def _thing(number: int) -> JsonObject:
     return jobs.to_submit(clusterplay.bench_job(f"bench-{number:03d}-v0-1-0"))
 
 
-def _create(scripted, things):
+def _create(scripted: apiserver.Cluster, things: Iterable[JsonObject]) -> None:
     for thing in things:
         scripted.put(thing, {})
 
 
-def _script(slots):
-    def script(play, job):
+def _script(slots: threading.BoundedSemaphore) -> Callable[[clusterplay.Play, JsonObject], None]:
+    def script(play: clusterplay.Play, job: JsonObject) -> None:
         with slots:
             number = int(job["metadata"]["name"].split("-")[1])
             clusterplay.runs_well(play, job, attempt=f"20261122T100000Z-{number:08x}")
@@ -70,9 +74,9 @@ def _script(slots):
     return script
 
 
-def _attempts(run):
+def _attempts(run: Run) -> list[str]:
     return list(logs.frames(run.log_files)[0])
 
 
-def _nothing(text):
+def _nothing(text: str) -> None:
     return None

@@ -7,6 +7,8 @@ of packages for habana-torch-plugin. The stand-in for ``habana_frameworks`` is n
 The stack of 2023 for GPUs is built as it is locked, DeepSpeed's kernels left uncompiled.
 """
 
+from __future__ import annotations
+
 import base64
 import contextlib
 import fcntl
@@ -19,9 +21,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runner.contract.errors import InputError, Unreachable, Unsupported
+from runner.contract.records import JsonObject
 from runner.host import paths
 from runner.host.pins import requirements
 from runner.host.readers import lockfile
@@ -41,7 +45,7 @@ RECIPE = 2
 COMPILED_UP_TO = "2024-09-30"
 
 
-def names(device=None):
+def names(device: str | None = None) -> list[str]:
     """Return the stacks that can be built, of one kind of device if it is named: those of a Gaudi, and ``CUDA``."""
     able = {
         name: stack.device for name, stack in lockfile.read().stacks.items() if stack.device == "hpu" or name in CUDA
@@ -49,22 +53,22 @@ def names(device=None):
     return [name for name, its in able.items() if device in (None, its)]
 
 
-def find(name):
+def find(name: str) -> Path | None:
     """Return the folder of the finished environment of a stack as it is pinned now, or None."""
     folder = _folder(name)
     return folder if (folder / COMPLETE).exists() and python(folder).exists() else None
 
 
-def python(folder):
+def python(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def describe(folder):
+def describe(folder: Path) -> JsonObject:
     """Return what was noted when the environment was finished: its packages and what stands in for what."""
     return json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
 
 
-def make(name, show=lambda text: None):
+def make(name: str, show: Callable[[str], object] = lambda text: None) -> Path:
     """Return the folder of a stack's environment, built if it is not there. One process builds, others wait for it."""
     folder = _folder(name)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -78,7 +82,7 @@ def make(name, show=lambda text: None):
     return folder
 
 
-def compile_requirements(name):
+def compile_requirements(name: str) -> Path:
     """Write requirements-STACK.txt of this folder: what its kind needs, with hashes, bound to the versions that the stack has."""
     stack = _stack(name)
     target = _own_requirements(name)
@@ -98,22 +102,22 @@ def compile_requirements(name):
     return target
 
 
-def _stack(name):
+def _stack(name: str) -> lockfile.Stack:
     if name not in names():
         raise InputError(f"{name} is no stack that is built here. Take one of {', '.join(names())}.")
     return lockfile.read().stacks[name]
 
 
-def _own_requirements(name):
+def _own_requirements(name: str) -> Path:
     return FOLDER / f"requirements-{name}.txt"
 
 
-def _folder(name):
+def _folder(name: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bloomz-bench" / "stacks"
     return cache / f"{name}-{_key(name)}"
 
 
-def _key(name):
+def _key(name: str) -> str:
     """Return a hash of everything that an environment is built from."""
     stack = _stack(name)
     hashed = hashlib.sha256()
@@ -125,18 +129,18 @@ def _key(name):
     return hashed.hexdigest()[:16]
 
 
-def _brought(stack):
+def _brought(stack: lockfile.Stack) -> list[str]:
     """Return, as requirement lines, what the vendor's image brings that an index has too, beside torch."""
     brought = {name: pin.version for name, pin in stack.packages.items() if pin.origin == "base"}
     return [f"{name}=={version}" for name, version in brought.items() if name not in ("torch", "habana-torch-plugin")]
 
 
-def _release(stack):
+def _release(stack: lockfile.Stack) -> str:
     """Return the vendor's release, as the image's tag names it."""
     return stack.image.tag.split("-")[0]
 
 
-def _override():
+def _override() -> Path | None:
     named = os.environ.get(OVERRIDE)
     if not named:
         return None
@@ -148,7 +152,7 @@ def _override():
     return path
 
 
-def _override_key():
+def _override_key() -> str:
     """Return a hash of the DeepSpeed that was named, file by file, or a dash."""
     path = _override()
     if path is None:
@@ -164,7 +168,7 @@ def _override_key():
     return hashed.hexdigest()
 
 
-def _interpreter(version):
+def _interpreter(version: str) -> str:
     """Return a real Python of a version such as 3.8, looked for where the Makefile looks for its 3.8."""
     variable, name = f"PYTHON{version.replace('.', '')}", f"python{version}"
     roots = [Path.home() / ".pyenv", *(Path(root) for root in [os.environ.get("PYENV_ROOT")] if root)]
@@ -178,7 +182,7 @@ def _interpreter(version):
     )
 
 
-def _is(candidate, version):
+def _is(candidate: str, version: str) -> bool:
     test = f"import sys; sys.exit('{version}' != '%d.%d' % sys.version_info[:2])"
     with contextlib.suppress(OSError):
         return subprocess.run([candidate, "-c", test], capture_output=True).returncode == 0
@@ -186,13 +190,13 @@ def _is(candidate, version):
 
 
 @contextlib.contextmanager
-def _only_one(path):
+def _only_one(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _build(name, folder, show):
+def _build(name: str, folder: Path, show: Callable[[str], object]) -> None:
     stack = _stack(name)
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise Unsupported(f"{name} can only be built on x86-64 Linux: its torch and its wheels exist for nothing else.")
@@ -222,10 +226,10 @@ def _build(name, folder, show):
 class _Pip:
     """The pip of one environment, in its few forms. Raises ``Unreachable`` with pip's last lines."""
 
-    def __init__(self, name, folder, scratch):
+    def __init__(self, name: str, folder: Path, scratch: Path) -> None:
         self.name, self.folder, self.scratch = name, folder, scratch
 
-    def locked(self, files, leave=(), only=None):
+    def locked(self, files: Sequence[Path], leave: Collection[str] = (), only: Collection[str] | None = None) -> None:
         """Install what files pin with hashes, without ``leave``, or ``only`` some packages of them, those from source."""
         chosen = self.scratch / "requirements.txt"
         blocks = {
@@ -239,18 +243,18 @@ class _Pip:
             form += ["--no-binary", ",".join(only), "--no-build-isolation", "--use-pep517"]
         self._run(["--require-hashes", "--no-deps", *form, "-r", str(chosen)])
 
-    def bounded(self, wanted, pins):
+    def bounded(self, wanted: Sequence[str], pins: Mapping[str, str]) -> None:
         bounds = self.scratch / "constraints.txt"
         bounds.write_text("".join(f"{package}=={version}\n" for package, version in pins.items()), encoding="utf-8")
         self._run(["--only-binary", ":all:", "--constraint", str(bounds), *wanted])
 
-    def source(self, path):
+    def source(self, path: Path) -> None:
         """Install from a folder or source distribution; a folder is copied first, so that nothing is written into it."""
         if path.is_dir():
             path = Path(shutil.copytree(path, self.scratch / "deepspeed", ignore=shutil.ignore_patterns(".git")))
         self._run(["--no-deps", "--no-build-isolation", str(path)], PYTHONPATH=str(STAND_IN))
 
-    def _run(self, arguments, **variables):
+    def _run(self, arguments: Sequence[str], **variables: str) -> None:
         environment = {
             **{key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")},
             "PATH": os.pathsep.join([str(self.folder / "bin"), os.environ.get("PATH", "")]),
@@ -268,9 +272,10 @@ class _Pip:
             raise Unreachable(f"{self.name} could not be built; pip says:\n{told}")
 
 
-def _blocks(file):
+def _blocks(file: Path) -> Iterator[tuple[str, str]]:
     """Yield (package, text) of each requirement of a compiled file."""
-    package, lines = None, []
+    package: str | None = None
+    lines: list[str] = []
     for line in file.read_text(encoding="utf-8").splitlines(keepends=True):
         if line.startswith("#"):
             continue
@@ -283,14 +288,14 @@ def _blocks(file):
         yield package, "".join(lines)
 
 
-def _pins(file):
+def _pins(file: Path) -> dict[str, str]:
     return {
         package: next(iter(versions))
         for package, versions in requirements.pins(file.read_text(encoding="utf-8")).items()
     }
 
 
-def _name_the_plugin(folder, release):
+def _name_the_plugin(folder: Path, release: str) -> None:
     """Put the vendor's plugin on the list of packages: optimum-habana 1.6 asks pip for its version."""
     (packages,) = folder.glob("lib/python3.*/site-packages")
     info = packages / f"habana_torch_plugin-{release}.dist-info"
@@ -305,7 +310,7 @@ def _name_the_plugin(folder, release):
     (info / "RECORD").write_text("".join([*lines, f"{info.name}/RECORD,,\n"]), encoding="utf-8")
 
 
-def _finish(name, folder, stack, override):
+def _finish(name: str, folder: Path, stack: lockfile.Stack, override: Path | None) -> None:
     """Note what is there, as the last act: without this file an environment does not count."""
     listed = _ask(folder, "list", "--format", "json")
     complaints = _ask(folder, "check").splitlines()
@@ -323,7 +328,7 @@ def _finish(name, folder, stack, override):
     temporary.replace(folder / COMPLETE)
 
 
-def _stand_ins(name, stack, override):
+def _stand_ins(name: str, stack: lockfile.Stack, override: Path | None) -> dict[str, str]:
     """Return what of a stack is not itself, and what stands for it."""
     if name in CUDA:
         return {"GPU": "tests/injection, this host's processor", "DeepSpeed's kernels": "tests/injection, in torch"}
@@ -335,6 +340,6 @@ def _stand_ins(name, stack, override):
     }
 
 
-def _ask(folder, *arguments):
-    command = [python(folder), "-m", "pip", "--disable-pip-version-check", *arguments]
+def _ask(folder: Path, *arguments: str) -> str:
+    command = [str(python(folder)), "-m", "pip", "--disable-pip-version-check", *arguments]
     return subprocess.run(command, capture_output=True, encoding="utf-8").stdout

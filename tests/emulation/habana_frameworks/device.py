@@ -5,6 +5,8 @@ computed from marked tensors is marked, and says ``hpu:0`` when asked for its de
 seen. Copies between host and device are real copies here too, so that neither side sees the other's later changes.
 """
 
+from __future__ import annotations
+
 import torch
 from habana_frameworks import trace
 from torch.overrides import TorchFunctionMode
@@ -125,7 +127,7 @@ def _copy(func, args, kwargs):
     return func(*args, **kwargs)
 
 
-def _crossed(tensor, to_hpu):
+def _crossed(tensor, to_hpu) -> None:
     trace.note("h2d" if to_hpu else "d2h", shape=list(tensor.shape), bytes=tensor.numel() * tensor.element_size())
 
 

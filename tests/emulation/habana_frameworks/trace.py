@@ -16,6 +16,8 @@ Events inside a capture carry ``in_capture``: a device would refuse a sync or a 
 HPU_EMULATION_TRACE names a file to which rank R appends every event, as a line of JSON, under that name and ``.R``.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -24,7 +26,7 @@ events = []
 _state = {"hidden": False, "capturing": False}
 
 
-def note(event, **facts):
+def note(event, **facts) -> None:
     """Append an event, in memory and to this rank's file."""
     if _state["hidden"] and event != "collective":
         return
@@ -36,7 +38,7 @@ def note(event, **facts):
             file.write(json.dumps(facts) + "\n")
 
 
-def clear():
+def clear() -> None:
     """Forget what memory holds; files are left as they are."""
     del events[:]
 

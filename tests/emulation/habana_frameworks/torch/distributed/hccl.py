@@ -1,5 +1,7 @@
 """The vendor's collective library, over gloo; importing it registers the backend ``hccl``."""
 
+from __future__ import annotations
+
 import functools
 import os
 
@@ -26,10 +28,10 @@ _inside = []  # newer torches call a collective again, through the mode that wat
 class _Done:
     """The handle of a collective that is over: callers who rely on the order of the device's stream never wait for it."""
 
-    def wait(self, timeout=None):
+    def wait(self, timeout=None) -> bool:
         return True
 
-    def is_completed(self):
+    def is_completed(self) -> bool:
         return True
 
 

@@ -4,6 +4,8 @@ Upstream's BLOOM calls none. Source: optimum/habana/transformers/integrations/ga
 models/xlm_roberta and models/minicpm of the wheel.
 """
 
+from __future__ import annotations
+
 
 class FusedSDPA:
     @staticmethod

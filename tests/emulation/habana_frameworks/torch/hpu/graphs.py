@@ -1,5 +1,7 @@
 """Graphs of the device: recorded once for each signature of inputs, then replayed into storage that never moves."""
 
+from __future__ import annotations
+
 import functools
 
 import torch
@@ -9,7 +11,7 @@ from habana_frameworks import device, trace
 class _Graph:
     """One recording: its own copies of the inputs, and the results, whose storage every replay writes again."""
 
-    def __init__(self, number, function, args, kwargs):
+    def __init__(self, number, function, args, kwargs) -> None:
         self.number, self.function = number, function
         self.args, self.kwargs = _own((args, kwargs))
         self.inputs = list(device.tensors((self.args, self.kwargs)))

@@ -1,10 +1,12 @@
 """The device's random numbers, which are the CPU generator's here."""
 
+from __future__ import annotations
+
 import torch
 from habana_frameworks import trace as _trace
 
 
-def manual_seed_all(seed):
+def manual_seed_all(seed) -> None:
     _trace.note("seed", value=seed)
     torch.manual_seed(seed)
 
@@ -13,5 +15,5 @@ def get_rng_state():
     return torch.get_rng_state()
 
 
-def set_rng_state(state):
+def set_rng_state(state) -> None:
     torch.set_rng_state(state)

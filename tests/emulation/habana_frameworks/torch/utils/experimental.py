@@ -1,5 +1,7 @@
 """What the vendor's DeepSpeed and optimum-habana ask of the device."""
 
+from __future__ import annotations
+
 import enum
 
 
@@ -17,5 +19,5 @@ def _get_device_type():
     return synDeviceType.EMULATED
 
 
-def _is_fp16_supported():
+def _is_fp16_supported() -> bool:
     return False
