@@ -22,6 +22,7 @@ reads.lock := ARGS
 reads.lock-check := ARGS
 reads.fuzz := SECONDS
 reads.test-images := IMAGES
+reads.slips := ARGS
 reads.release := VERSION ARGS
 
 # What programs read from the environment may be given to make too.
@@ -75,7 +76,7 @@ IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-unit test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check release clean
+.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
 
 ##@ Measure
 
@@ -134,8 +135,17 @@ perf: $(venv)/.host $(venv)/.cpu  ## measure the runner itself: its overhead, th
 
 ##@ Check
 
-test: lint policy test-unit test-py38  ## lint, types, policies of manifests, import contracts, all tests, and those of contract and bench on Python 3.8
+# worksteal: a worker that is done takes tests from another, since some tests take a hundred times as long as others
+ON_EVERY_CORE = --numprocesses=auto --dist=worksteal
+
+test: lint test-fast  ## lint, types, import contracts, and all tests but the slow ones: a few minutes, for every change
+
+test-all: test test-slow  ## the same, and everything slow that needs no root, no cluster and no accelerator; a release needs it
 	@$(PY) -m tools.tested
+
+test-slow: test-marked-slow test-py38 policy slips  ## what `make test` leaves out: slow tests, Python 3.8, policies of manifests, planted slips, fuzzing, mutation
+	$(MAKE) fuzz SECONDS=30
+	$(MAKE) mutation ARGS="--sample 40"
 
 # names of IMAGES, which only this list lets into a recipe
 IMAGES_TESTED = $(if $(filter-out cpu cuda gaudi,$(IMAGES)),$(error IMAGES may name cpu, cuda and gaudi),$(IMAGES:%=tests/images/test_%.py))
@@ -145,11 +155,14 @@ test-images: $(venv)/.dev  ## build images on stand-in bases and run them, try a
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends $(IMAGE_TOOLS); }
 	$(PY) -m pytest -m images $(IMAGES_TESTED) tests/images/test_registry.py tests/images/test_locks.py
 
-test-unit: $(venv)/.dev  ## all tests on this Python
-	$(PY) -m pytest
+test-fast: $(venv)/.dev  ## the tests that are not slow, on every core
+	$(PY) -m pytest $(ON_EVERY_CORE)
+
+test-marked-slow: $(venv)/.dev  ## the slow tests, on every core
+	$(PY) -m pytest $(ON_EVERY_CORE) -m "slow and not stacks and not images and not cluster"
 
 test-py38: $(venv)/.py38  ## the tests of contract and bench that need no torch, on a real Python 3.8
-	if [ -f "$$VENV/.py38-skipped" ]; then cat "$$VENV/.py38-skipped"; else "$$VENV/py38/bin/python" -m pytest -m "not torch" tests/contract tests/bench; fi
+	if [ -f "$$VENV/.py38-skipped" ]; then cat "$$VENV/.py38-skipped"; else "$$VENV/py38/bin/python" -m pytest $(ON_EVERY_CORE) -m "not torch" tests/contract tests/bench; fi
 
 lint: $(venv)/.dev  ## ruff, mypy, the import contracts, and hadolint
 	$(PY) -m ruff check .
@@ -178,6 +191,9 @@ bench-stacks: $(venv)/.dev  ## run every stack that can run without its chip: ve
 
 mutation: $(venv)/.mutation  ## change the deciding modules one place at a time; fail if the tests notice less than 85% (options: ARGS=host/verdict)
 	nice -n 10 "$$VENV/mutation/bin/python" -m runner.host.make_words tests.mutation @ARGS
+
+slips: $(venv)/.dev  ## plant slips of the hand in a copy of the tree, one at a time; fail if mypy and ruff miss one (options: ARGS=None)
+	$(WORDS) tests.slips @ARGS
 
 ##@ Pin
 

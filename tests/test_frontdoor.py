@@ -180,6 +180,7 @@ GIVEN = {
     "images-check": [runner("image", *TAKEN_APART, "--check")],
     "lock": [runner("lock", *TAKEN_APART)],
     "lock-check": [runner("lock", "--check", *TAKEN_APART)],
+    "slips": [["-m", "tests.slips", *TAKEN_APART]],
     "release": [["-m", "tools.release", flag("--version", "VERSION"), *TAKEN_APART]],
 }
 ONLY_NUMBERS_OR_NAMES = {"fuzz": "SECONDS", "test-images": "IMAGES"}

@@ -189,7 +189,7 @@ REFUSALS: dict[str, tuple[str, Callable[[Path], None] | None, str]] = {
     "no section": ("0.5.0", drop_the_section, "release: CHANGELOG.md has no section `## Unreleased`."),
     "an empty section": ("0.5.0", empty_the_section, "release: The section `## Unreleased` of CHANGELOG.md is empty."),
     "tests of another commit": ("0.5.0", commit_after_the_tests, "they last passed on commit"),
-    "no tests": ("0.5.0", forget_the_tests, "no record of them is here. Run `make test` with all files committed."),
+    "no tests": ("0.5.0", forget_the_tests, "no record of them is here. Run `make test-all` with all files committed."),
     "no Python 3.8": ("0.5.0", skip_python38, "release: The tests on Python 3.8 were skipped."),
     "nobody commits": ("0.5.0", forget_who_commits, "release: git does not know who commits."),
     "no repository": ("0.5.0", forget_git, "Run the release inside the git repository of the kit."),

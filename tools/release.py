@@ -144,9 +144,9 @@ def _refusals_of_git(release: Release) -> Iterator[str]:
     record = tested.read(root)
     if record is None or record.commit != commit:
         where = "no record of them is here" if record is None else f"they last passed on commit {record.commit[:12]}"
-        yield f"The tests did not pass on this commit, {commit[:12]}: {where}. Run `make test` with all files committed."
+        yield f"The tests did not pass on this commit, {commit[:12]}: {where}. Run `make test-all` with all files committed."
     elif not record.python38:
-        yield "The tests on Python 3.8 were skipped. Install Python 3.8, name it (make PYTHON38=...), and run `make test`."
+        yield "The tests on Python 3.8 were skipped. Install Python 3.8, name it (make PYTHON38=...), and run `make test-all`."
 
 
 def _steps(release: Release, program: Runner) -> list[Step]:

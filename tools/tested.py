@@ -1,4 +1,4 @@
-"""Record that all tests passed on the commit that is checked out: ``python -m tools.tested``, the last step of ``make test``.
+"""Record that all tests passed on the commit that is checked out: ``python -m tools.tested``, the last step of ``make test-all``.
 
 The record is the file build/tested: the hash of the commit and, where a Python 3.8 was missing, a second line that says so.
 ``make release`` reads the record. No record is written where the tests ran on something else than a commit.
@@ -25,7 +25,7 @@ class Record:
 
 
 def read(root: Path) -> Record | None:
-    """Return the record of the last ``make test`` that passed, None where there is none."""
+    """Return the record of the last ``make test-all`` that passed, None where there is none."""
     try:
         commit, *notes = _path(root).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
