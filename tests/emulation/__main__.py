@@ -10,15 +10,20 @@ import itertools
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from runner.contract import strictjson
+from runner.contract.records import JsonObject
 from runner.host.results import result_files
 from tests.emulation import arithmetic, drive, reference, runs, table
 from tests.injection import runs as injected
 from tests.stacks import build
 
 # workload, precision, ranks, batch, graphs
+Cell = tuple[str, str, int, int, bool]
+# a line of the table, in the order of COLUMNS
+Row = tuple[str, str, str, str, int, int, str, str]
 CELLS = (
     *itertools.product(["latency"], ["float32"], [1, 2], [1, 8], [True, False]),
     *itertools.product(["latency"], ["bfloat16"], [1, 2], [1, 8], [True]),
@@ -52,24 +57,26 @@ def main() -> int:
     return 1 if any(row[-1] not in EQUAL.values() for row in rows) else 0
 
 
-def _cells(name):
+def _cells(name: str) -> list[Cell]:
     """Return a stack's cells: in bfloat16 only where its roundings are known, without which there is nothing to compare with."""
     return [cell for cell in CELLS if cell[1] != "bfloat16" or name in arithmetic.OF_OPTIMUM]
 
 
-def _introduce(name, noted) -> None:
+def _introduce(name: str, noted: JsonObject) -> None:
     versions = ", ".join(f"{one} {noted['packages'][one]}" for one in NAMED if one in noted["packages"])
     print(f"{name}: Python {noted['python']}, {versions}")
     for part, stand_in in noted["stand_ins"].items():
         print(f"  stood in for: {part}: {stand_in}")
 
 
-def _tokens(interpreter, name, dataset, workload, precision, ranks, batch, graphs):
+def _tokens(
+    interpreter: Path, name: str, dataset: Path, workload: str, precision: str, ranks: int, batch: int, graphs: bool
+) -> str:
     """Run a cell; return the outcome of the token check in words."""
     file = dataset if workload == "dataset" else None
-    options = {"ranks": ranks, "batch": batch, "graphs": graphs, "precision": precision}
+    options: JsonObject = {"ranks": ranks, "batch": batch, "graphs": graphs, "precision": precision}
     done, result, _, _ = runs.run(interpreter, name, dataset_file=file, **options)
-    if done.returncode != 0:
+    if done.returncode != 0 or result is None:
         return f"failed with {done.returncode}: {done.stderr.strip().splitlines()[-1]}"
     (launch,) = result["launches"]
     if file is not None:
@@ -83,7 +90,7 @@ def _tokens(interpreter, name, dataset, workload, precision, ranks, batch, graph
     return EQUAL[precision] if right else OTHER
 
 
-def _of_2023():
+def _of_2023() -> Iterator[Row]:
     """Yield the rows of the GPU script's stack."""
     folder = build.make(injected.STACK, _progress)
     _introduce(injected.STACK, build.describe(folder))
@@ -95,7 +102,7 @@ def _of_2023():
         yield injected.STACK, "kernel-injection", "latency", "float16", ranks, batch, "no", told
 
 
-def _here():
+def _here() -> Iterator[Row]:
     """Yield the rows of the CPU's own stack, by the commands that a user gives."""
     print("cpu: this Python, nothing stood in for; where no GPU is, what is compiled replays no graphs")
     for engine, ranks in itertools.product(("plain", "compiled"), (1, 2)):
@@ -103,10 +110,10 @@ def _here():
         yield "cpu", engine, "latency", "float32", ranks, 1, "no", _tokens_here(f"cpu-{ranks}", engine)
 
 
-def _tokens_here(case, engine):
+def _tokens_here(case: str, engine: str) -> str:
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as folder:
 
-        def runner(*arguments):
+        def runner(*arguments: str) -> subprocess.CompletedProcess[str]:
             command = [sys.executable, "-m", "runner", *arguments]
             return subprocess.run(command, capture_output=True, encoding="utf-8")
 
@@ -119,7 +126,7 @@ def _tokens_here(case, engine):
     return EQUAL["float32"] if found == {reference.output_ids_sha256()} else OTHER
 
 
-def _progress(text) -> None:
+def _progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

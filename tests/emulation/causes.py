@@ -8,29 +8,33 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 
 import torch
 from transformers import GenerationConfig
 
+from runner.contract.records import JsonObject
 from tests.emulation import arithmetic, scenario
 
 
-def model(dtype=torch.bfloat16):
+def model(dtype: torch.dtype = torch.bfloat16) -> torch.nn.Module:
     return scenario.model().to(dtype)
 
 
-def reference(inputs, causes, ranks=1, dtype=torch.bfloat16):
+def reference(
+    inputs: scenario.Inputs, causes: Collection[str], ranks: int = 1, dtype: torch.dtype = torch.bfloat16
+) -> list[list[int]]:
     ids = arithmetic.generate(model(dtype), inputs, scenario.NEW_TOKENS, causes, ranks)
     return ids[:, inputs["input_ids"].shape[1] :].tolist()
 
 
-def plain(inputs, dtype=torch.bfloat16):
+def plain(inputs: scenario.Inputs, dtype: torch.dtype = torch.bfloat16) -> list[list[int]]:
     made = model(dtype)
     made.generation_config = GenerationConfig(max_new_tokens=scenario.NEW_TOKENS, pad_token_id=arithmetic.PADDING)
     return made.generate(**inputs, do_sample=False)[:, inputs["input_ids"].shape[1] :].tolist()
 
 
-def explained(inputs, causes, ranks=1):
+def explained(inputs: scenario.Inputs, causes: Collection[str], ranks: int = 1) -> JsonObject:
     """Return what the reference decodes with all causes, with none, with each alone, and with all but each."""
     return {
         "all": reference(inputs, causes, ranks),
@@ -40,7 +44,7 @@ def explained(inputs, causes, ranks=1):
     }
 
 
-def single(stack):
+def single(stack: str) -> dict[int, JsonObject]:
     batches = {batch: scenario.encoded(batch) for batch in (1, 8)}
     seen = {
         batch: {
@@ -59,7 +63,7 @@ def single(stack):
     return seen
 
 
-def runner(stack, ranks):
+def runner(stack: str, ranks: str) -> dict[int, JsonObject]:
     causes, seen = arithmetic.of_runner(stack, int(ranks)), {}
     for batch in (1, 8):
         inputs = scenario.tokenizer.kit()(scenario.SENTENCES[:1] * batch, return_tensors="pt")
@@ -68,4 +72,5 @@ def runner(stack, ranks):
 
 
 if __name__ == "__main__":
-    print(json.dumps({"single": single, "runner": runner}[sys.argv[1]](*sys.argv[2:])))
+    kind, *rest = sys.argv[1:]
+    print(json.dumps(single(*rest) if kind == "single" else runner(*rest)))

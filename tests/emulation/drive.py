@@ -9,14 +9,16 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 LIMIT_S = 300
 
 
-def environment(python, folder):
+def environment(python: Path, folder: str) -> dict[str, str]:
     """Return the variables of a run: this stack's programs first, one thread, nothing of the network, all files in ``folder``."""
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "HPU_EMULATION"))},
@@ -35,7 +37,9 @@ def environment(python, folder):
     }
 
 
-def run(python, script, arguments=(), ranks=None):
+def run(
+    python: Path, script: str | Path, arguments: Iterable[object] = (), ranks: tuple[str, int] | None = None
+) -> Any:
     """Return what the script printed, read as JSON; with ``ranks`` a list of that, from ranks that the launcher started.
 
     ``ranks`` is (launcher, number): ``deepspeed`` with the flags of gaudi_spawn.py, ``python`` for one without a launcher, or
@@ -59,7 +63,7 @@ def run(python, script, arguments=(), ranks=None):
         return [json.loads(path.read_text()) for path in sorted(Path(folder).glob("rank-*.json"))]
 
 
-def _output(command, variables):
+def _output(command: Sequence[str], variables: Mapping[str, str]) -> str:
     """Return what a command printed. However it ends, its whole group ends with it: a launcher's ranks outlive a killed launcher."""
     process = subprocess.Popen(
         command,
@@ -79,7 +83,7 @@ def _output(command, variables):
     return out
 
 
-def _processes(command, variables, number):
+def _processes(command: Sequence[str], variables: Mapping[str, str], number: int) -> list[Any]:
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(number)}
     running = [
         subprocess.Popen(
@@ -101,7 +105,7 @@ def _processes(command, variables, number):
     return [json.loads(out.splitlines()[-1]) for out, _ in told]
 
 
-def _free_port():
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

@@ -10,9 +10,10 @@ import json
 import os
 import runpy
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -26,14 +27,20 @@ class Precisions(TorchFunctionMode):
 
     found: ClassVar[set[str]] = set()
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         result = function(*args, **(kwargs or {}))
         if getattr(function, "__name__", "") in ("matmul", "linear", "bmm"):
             self.found.add(str(result.dtype).replace("torch.", ""))
         return result
 
 
-def store(folder):
+def store(folder: str) -> Path:
     """Write the tiny model as a snapshot of the hub, and point transformers at it. Returns the snapshot's folder."""
     os.environ["TRANSFORMERS_CACHE"] = os.environ["HUGGINGFACE_HUB_CACHE"] = os.path.join(folder, "hub")
     from tests.emulation import scenario  # transformers looks for its cache once, when it is imported
@@ -55,7 +62,7 @@ def store(folder):
     return snapshot
 
 
-def main(script, arguments, folder) -> None:
+def main(script: str, arguments: list[str], folder: str) -> None:
     rank = int(os.environ.get("RANK", "0"))
     os.environ.setdefault("_", "deepspeed" if "WORLD_SIZE" in os.environ else sys.executable)
     snapshot = store(os.path.join(folder, f"model-{rank}"))

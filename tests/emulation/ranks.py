@@ -20,7 +20,7 @@ from habana_frameworks.torch.distributed.hccl import initialize_distributed_hpu
 from tests.emulation import scenario
 
 
-def main(folder) -> None:
+def main(folder: str) -> None:
     size, rank, _ = initialize_distributed_hpu()
     # its shared-memory all-reduce is compiled on first use, and leaves 66 MiB per rank behind in /dev/shm
     getattr(deepspeed.ops, "__compatible_ops__", {})["deepspeed_shm_comm"] = False
@@ -42,7 +42,7 @@ def main(folder) -> None:
     os._exit(0)  # the launcher's ranks sometimes die in the interpreter's teardown of gloo's threads
 
 
-def _sharded(size):
+def _sharded(size: int) -> torch.nn.Module:
     from transformers.models.bloom.modeling_bloom import BloomBlock
 
     engine = deepspeed.init_inference(

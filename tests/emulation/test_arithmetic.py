@@ -6,26 +6,34 @@ token, in the stack's own torch. Run with ``-s`` to read what each cause does.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
+from runner.contract.records import JsonObject
 from tests.emulation import arithmetic, table
-from tests.emulation.conftest import stacks
+from tests.emulation.conftest import Outcome, Ran, stacks
 from tests.emulation.runs import launch_of
 
 BOTH = stacks(*arithmetic.OF_OPTIMUM)
 BATCHES = ("1", "8")
 NEW = 100
 
+# The ids of a batch, row by row.
+Tokens = list[list[int]]
 
-def apart(found, wanted):
+
+def apart(found: Tokens, wanted: Tokens) -> int | None:
     """Return the first place where two batches differ in any row, or None."""
     places = [place for row, other in zip(found, wanted) for place in range(NEW) if row[place] != other[place]]
     return min(places, default=None)
 
 
-def told(stack, what, batch, seen, found, causes) -> None:
+def told(stack: str, what: str, batch: str, seen: JsonObject, found: Tokens, causes: Iterable[str]) -> None:
     """Print the causes: where one alone parts from plain transformers, and where all but it part from what really ran."""
-    rows = [(f"{stack}, {what}, batch {batch}", "alone, from plain", "left out, from upstream", "")]
+    rows: list[tuple[object, ...]] = [
+        (f"{stack}, {what}, batch {batch}", "alone, from plain", "left out, from upstream", "")
+    ]
     for one in causes:
         alone, without = apart(seen["alone"][one], seen["plain"]), apart(seen["without"][one], found)
         rows.append((one, *("-" if place is None else place for place in (alone, without)), arithmetic.CAUSES[one]))
@@ -37,7 +45,7 @@ def told(stack, what, batch, seen, found, causes) -> None:
 
 @BOTH
 @pytest.mark.parametrize("batch", BATCHES)
-def test_without_a_cause_the_reference_is_plain_transformers(outcome, stack, batch) -> None:
+def test_without_a_cause_the_reference_is_plain_transformers(outcome: Outcome, stack: str, batch: str) -> None:
     seen = outcome(stack, "causes.py", "single", stack)[batch]
     assert seen["none"] == seen["plain"]
     assert seen["float32"]["none"] == seen["float32"]["plain"]
@@ -46,7 +54,7 @@ def test_without_a_cause_the_reference_is_plain_transformers(outcome, stack, bat
 
 @BOTH
 @pytest.mark.parametrize("batch", BATCHES)
-def test_with_its_causes_the_reference_is_upstream(outcome, stack, batch) -> None:
+def test_with_its_causes_the_reference_is_upstream(outcome: Outcome, stack: str, batch: str) -> None:
     both = outcome(stack, "causes.py", "single", stack)
     seen = both[batch]
     told(stack, "one process", batch, seen, seen["found"], arithmetic.OF_OPTIMUM[stack])
@@ -55,7 +63,7 @@ def test_with_its_causes_the_reference_is_upstream(outcome, stack, batch) -> Non
 
 
 @BOTH
-def test_no_cause_can_be_left_out(outcome, stack) -> None:
+def test_no_cause_can_be_left_out(outcome: Outcome, stack: str) -> None:
     """Over rows of several lengths; what another shape of a product does is the processor's, and is told, not asked."""
     seen = outcome(stack, "causes.py", "single", stack)["8"]
     for one in arithmetic.OF_OPTIMUM[stack]:
@@ -69,7 +77,9 @@ def test_no_cause_can_be_left_out(outcome, stack) -> None:
 @BOTH
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("batch", BATCHES)
-def test_with_its_causes_the_reference_is_the_runner(outcome, ran, stack, ranks, batch) -> None:
+def test_with_its_causes_the_reference_is_the_runner(
+    outcome: Outcome, ran: Ran, stack: str, ranks: int, batch: str
+) -> None:
     launch = launch_of(ran(stack, ranks=ranks, batch=int(batch), precision="bfloat16"))
     assert launch["conditions"]["precision"] == "bfloat16"
     found = launch["tokens"]["output_ids"]

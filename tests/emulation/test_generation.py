@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
 
-from tests.emulation.conftest import stacks
+from runner.contract.records import JsonObject
+from tests.emulation.conftest import Outcome, stacks
 from tests.emulation.events import NEW_TOKENS, NEWEST, VERSIONS, before_the_loop, flat, times
 
 BOTH = stacks(*VERSIONS)
 
 
-def run_of(outcome, stack, graphs, batch):
+def run_of(outcome: Outcome, stack: str, graphs: bool, batch: int) -> tuple[JsonObject, JsonObject]:
     seen = outcome(stack, "scenario.py", "single")
     (run,) = (run for run in seen["runs"] if (run["graphs"], run["batch"]) == (graphs, batch))
     return seen, run
 
 
-def short(events):
+def short(events: Iterable[JsonObject]) -> list[tuple[int, str, int | None, bool]]:
     """Return events without shapes: (times, event, graph or None, in_capture)."""
     return [(one["times"], one["event"], one.get("graph"), one.get("in_capture", False)) for one in events]
 
 
 @BOTH
-def test_the_stack_is_the_pinned_one(outcome, stack) -> None:
+def test_the_stack_is_the_pinned_one(outcome: Outcome, stack: str) -> None:
     seen = outcome(stack, "scenario.py", "single")
     assert seen["torch"].split("+")[0] == VERSIONS[stack][1]
     assert (seen["python"], seen["transformers"], seen["optimum-habana"]) == (VERSIONS[stack][0], *VERSIONS[stack][2:])
@@ -32,7 +35,7 @@ def test_the_stack_is_the_pinned_one(outcome, stack) -> None:
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("graphs", [False, True])
-def test_tokens_are_those_of_plain_transformers(outcome, stack, graphs, batch) -> None:
+def test_tokens_are_those_of_plain_transformers(outcome: Outcome, stack: str, graphs: bool, batch: int) -> None:
     seen, run = run_of(outcome, stack, graphs, batch)
     reference = seen["plain"][str(batch)]
     assert len(reference) == batch
@@ -42,7 +45,7 @@ def test_tokens_are_those_of_plain_transformers(outcome, stack, graphs, batch) -
 
 @BOTH
 @pytest.mark.parametrize("wrong", ["behind", "unmasked"])
-def test_a_wrong_position_and_a_wrong_mask_give_other_tokens(outcome, stack, wrong) -> None:
+def test_a_wrong_position_and_a_wrong_mask_give_other_tokens(outcome: Outcome, stack: str, wrong: str) -> None:
     seen = outcome(stack, "scenario.py", "single")
     assert seen["padded"]["right"] == seen["plain"]["1"]
     assert seen["padded"][wrong] != seen["plain"]["1"]
@@ -51,7 +54,7 @@ def test_a_wrong_position_and_a_wrong_mask_give_other_tokens(outcome, stack, wro
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
-def test_two_graphs_are_captured_once_and_replayed_ever_after(outcome, stack, batch) -> None:
+def test_two_graphs_are_captured_once_and_replayed_ever_after(outcome: Outcome, stack: str, batch: int) -> None:
     _, run = run_of(outcome, stack, True, batch)
     first, *later = (flat(call["events"]) for call in run["calls"])
     loops = [
@@ -69,7 +72,7 @@ def test_two_graphs_are_captured_once_and_replayed_ever_after(outcome, stack, ba
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
-def test_shapes_are_static(outcome, stack, batch) -> None:
+def test_shapes_are_static(outcome: Outcome, stack: str, batch: int) -> None:
     _, run = run_of(outcome, stack, True, batch)
     prompt, token = (one["shapes"] for one in run["calls"][0]["events"] if one["event"] == "capture")
     width = len(run["calls"][0]["tokens"][0])
@@ -84,7 +87,9 @@ def test_shapes_are_static(outcome, stack, batch) -> None:
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("graphs", [False, True])
-def test_the_loop_never_waits_and_copies_to_the_host_once(outcome, stack, graphs, batch) -> None:
+def test_the_loop_never_waits_and_copies_to_the_host_once(
+    outcome: Outcome, stack: str, graphs: bool, batch: int
+) -> None:
     _, run = run_of(outcome, stack, graphs, batch)
     for call in run["calls"]:
         width = len(call["tokens"][0])
@@ -99,7 +104,7 @@ def test_the_loop_never_waits_and_copies_to_the_host_once(outcome, stack, graphs
 
 
 @BOTH
-def test_what_is_copied_to_the_device_inside_the_loop(outcome, stack) -> None:
+def test_what_is_copied_to_the_device_inside_the_loop(outcome: Outcome, stack: str) -> None:
     """Since 1.6 ALiBi is built in every forward pass, from a number of the host; 1.5.0 keeps its slopes on the device."""
     passes = 0 if stack == "gaudi-1.9" else 1
     _, eager = run_of(outcome, stack, False, 1)
@@ -110,7 +115,7 @@ def test_what_is_copied_to_the_device_inside_the_loop(outcome, stack) -> None:
 
 
 @BOTH
-def test_the_trace_tells_plain_transformers_from_upstream_s(outcome, stack) -> None:
+def test_the_trace_tells_plain_transformers_from_upstream_s(outcome: Outcome, stack: str) -> None:
     seen = outcome(stack, "scenario.py", "growing")
     assert times(seen["events"], "capture") == seen["new"] == 20
     assert times(seen["events"], "replay") == 0

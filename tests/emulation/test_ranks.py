@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.emulation.conftest import stacks
+from tests.emulation.conftest import Outcome, stacks
 from tests.emulation.events import NEW_TOKENS, NEWEST, VERSIONS, flat, times
 
 BOTH = stacks(*VERSIONS)
@@ -14,7 +14,7 @@ LAYERS = 2
 @BOTH
 @pytest.mark.parametrize("number", [1, 2])
 @pytest.mark.parametrize("batch", ["1", "8"])
-def test_every_rank_has_the_tokens_of_plain_transformers(outcome, stack, number, batch) -> None:
+def test_every_rank_has_the_tokens_of_plain_transformers(outcome: Outcome, stack: str, number: int, batch: int) -> None:
     ranks = outcome(stack, "ranks.py", ranks=("deepspeed", number))
     assert len(ranks) == number
     reference = ranks[0]["plain"][batch]
@@ -25,7 +25,7 @@ def test_every_rank_has_the_tokens_of_plain_transformers(outcome, stack, number,
 
 
 @BOTH
-def test_two_ranks_sum_twice_in_every_layer(outcome, stack) -> None:
+def test_two_ranks_sum_twice_in_every_layer(outcome: Outcome, stack: str) -> None:
     first, second = outcome(stack, "ranks.py", ranks=("deepspeed", 2))
     for batch in (1, 8):
         for call in first["calls"][str(batch)]:
@@ -39,7 +39,7 @@ def test_two_ranks_sum_twice_in_every_layer(outcome, stack) -> None:
 
 @BOTH
 @pytest.mark.parametrize("number", [1, 2])
-def test_ranks_capture_and_replay_as_one_does(outcome, stack, number) -> None:
+def test_ranks_capture_and_replay_as_one_does(outcome: Outcome, stack: str, number: int) -> None:
     for seen in outcome(stack, "ranks.py", ranks=("deepspeed", number)):
         for batch, captured in (("1", 0), ("8", 2)):
             first, second = (flat(call["events"]) for call in seen["calls"][batch])
@@ -54,14 +54,16 @@ def test_ranks_capture_and_replay_as_one_does(outcome, stack, number) -> None:
 
 
 @BOTH
-def test_one_rank_has_nobody_to_sum_with(outcome, stack) -> None:
+def test_one_rank_has_nobody_to_sum_with(outcome: Outcome, stack: str) -> None:
     (seen,) = outcome(stack, "ranks.py", ranks=("deepspeed", 1))
     assert all(not times(call["events"], "collective") for call in seen["calls"]["1"])
 
 
 @BOTH
 @pytest.mark.parametrize("number", [1, 2])
-def test_nothing_of_the_host_is_mixed_in_but_the_biases_that_a_public_deepspeed_hides(outcome, stack, number) -> None:
+def test_nothing_of_the_host_is_mixed_in_but_the_biases_that_a_public_deepspeed_hides(
+    outcome: Outcome, stack: str, number: int
+) -> None:
     """Its sharded layers keep the bias as a plain attribute, which no ``to`` reaches; the vendor's fork registers it."""
     for seen in outcome(stack, "ranks.py", ranks=("deepspeed", number)):
         mixed = [

@@ -6,16 +6,19 @@ row prescribes are held against those that the stand-in for the device noted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from runner.contract import strictjson
+from runner.contract.records import JsonObject
 from runner.host.readers import catalog
 from runner.host.results import attempts
 from runner.host.verbs import compare
 from tests.emulation import reference
-from tests.emulation.conftest import stacks
+from tests.emulation.conftest import Loaded, Ran, stacks
 from tests.emulation.events import NEWEST, before_the_loop
 from tests.emulation.runs import PROTOCOLS, launch_of
 
@@ -26,7 +29,7 @@ INSTRUMENTED = 3
 
 @BOTH
 @pytest.mark.parametrize("graphs, batch", [(True, 1), (False, 1), (True, 8)])
-def test_one_device_gives_the_tokens_of_plain_transformers(ran, stack, graphs, batch) -> None:
+def test_one_device_gives_the_tokens_of_plain_transformers(ran: Ran, stack: str, graphs: bool, batch: int) -> None:
     """Those that today's transformers gives on the CPU, too: the reference is one and the same."""
     launch = launch_of(ran(stack, graphs=graphs, batch=batch))
     assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference.output_ids_sha256()}
@@ -37,7 +40,7 @@ def test_one_device_gives_the_tokens_of_plain_transformers(ran, stack, graphs, b
 
 @BOTH
 @pytest.mark.parametrize("graphs, batch", [(True, 1), (False, 1), (True, 8)])
-def test_two_ranks_give_the_same_tokens(ran, stack, graphs, batch) -> None:
+def test_two_ranks_give_the_same_tokens(ran: Ran, stack: str, graphs: bool, batch: int) -> None:
     launch = launch_of(ran(stack, ranks=2, graphs=graphs, batch=batch))
     assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference.output_ids_sha256()}
     assert launch["conditions"]["engine"] == "optimum-habana-deepspeed"
@@ -47,7 +50,9 @@ def test_two_ranks_give_the_same_tokens(ran, stack, graphs, batch) -> None:
 
 @BOTH
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(loaded, stack, ranks) -> None:
+def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(
+    loaded: Loaded, stack: str, ranks: int
+) -> None:
     seen = loaded("spoiled.py", stack, ranks=ranks, graphs=False)
     found = {how: {strictjson.sha256_of(row) for row in rows} for how, rows in seen.items() if how != "weights"}
     # what the check output_ids compares with
@@ -65,7 +70,7 @@ def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(
 
 
 @BOTH
-def test_every_check_that_can_be_made_was_made(ran, stack) -> None:
+def test_every_check_that_can_be_made_was_made(ran: Ran, stack: str) -> None:
     checks = {check["name"]: check for check in launch_of(ran(stack))["checks"]}
     refused = [name for name, check in checks.items() if check["act"] == "refuse" and check["passed"] is False]
     assert refused == []
@@ -85,8 +90,9 @@ def test_every_check_that_can_be_made_was_made(ran, stack) -> None:
 
 
 @BOTH
-def test_a_stand_in_is_comparable_with_nothing(ran, stack) -> None:
+def test_a_stand_in_is_comparable_with_nothing(ran: Ran, stack: str) -> None:
     _, result, asked, _ = ran(stack)
+    assert result is not None
     asked = replace(asked, beside=["post-3-gaudi2-1-bloomz-7b1"])
     group = compare.Group(asked)
     group.add(attempts.of_result(result), "")
@@ -95,7 +101,7 @@ def test_a_stand_in_is_comparable_with_nothing(ran, stack) -> None:
     assert "emulated" in [difference.condition for difference in row.differences]
 
 
-def calls_of(events, batch):
+def calls_of(events: Iterable[JsonObject], batch: int) -> tuple[list[str], list[list[JsonObject]]]:
     """Return what the host did to the device: "call" where a whole call ended, else "synchronize"; and each call's events.
 
     A synchronisation between the steps of a call is the call's own.
@@ -113,13 +119,13 @@ def calls_of(events, batch):
     return told, calls
 
 
-def count(call, kind, **facts):
+def count(call: Iterable[JsonObject], kind: str, **facts: object) -> int:
     return sum(one["event"] == kind and all(one.get(key) == facts[key] for key in facts) for one in call)
 
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
-def test_calls_come_as_the_protocol_prescribes(ran, stack, batch) -> None:
+def test_calls_come_as_the_protocol_prescribes(ran: Ran, stack: str, batch: int) -> None:
     """Untimed calls, one synchronisation, timed calls and none after them; the second one here asks what was left to do."""
     protocol = catalog.read().protocols[PROTOCOLS[stack]]
     told, _ = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
@@ -131,7 +137,9 @@ def test_calls_come_as_the_protocol_prescribes(ran, stack, batch) -> None:
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
-def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(ran, stack, batch) -> None:
+def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(
+    ran: Ran, stack: str, batch: int
+) -> None:
     """But once, with the script that asks when the first token was there; before that upstream's newest compares and reads."""
     first_token = 1 if stack == NEWEST else 0
     before = [by for event, by in before_the_loop(stack, batch, WIDTH) if event == "sync"]
@@ -153,7 +161,7 @@ def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(r
 
 
 @BOTH
-def test_shapes_never_change(ran, stack) -> None:
+def test_shapes_never_change(ran: Ran, stack: str) -> None:
     _, calls = calls_of(ran(stack)[3], 1)
     prompt, token = (one["shapes"] for one in calls[0] if one["event"] == "capture")
     assert [shape for shape in prompt if len(shape) == 2] == [[1, WIDTH], [1, WIDTH]]
@@ -162,7 +170,7 @@ def test_shapes_never_change(ran, stack) -> None:
 
 
 @BOTH
-def test_the_command_and_the_variables_are_upstream_s(ran, stack) -> None:
+def test_the_command_and_the_variables_are_upstream_s(ran: Ran, stack: str) -> None:
     launch = launch_of(ran(stack))
     under_deepspeed = "deepspeed.launcher.runner" in launch["command"]
     assert under_deepspeed is (stack == "gaudi-1.9")
@@ -175,14 +183,16 @@ def test_the_command_and_the_variables_are_upstream_s(ran, stack) -> None:
 
 
 @pytest.fixture(scope="session")
-def rows(tmp_path_factory):
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return reference.write_rows(tmp_path_factory.mktemp("rows"))
 
 
 @BOTH
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_dataset_is_completed_with_the_completions_of_plain_transformers(ran, rows, stack, ranks, batch) -> None:
+def test_a_dataset_is_completed_with_the_completions_of_plain_transformers(
+    ran: Ran, rows: Path, stack: str, ranks: int, batch: int
+) -> None:
     """16 tokens in, 50 out, as the post's second run; shorter rows are padded to 16 on the left."""
     launch = launch_of(ran(stack, ranks=ranks, dataset_file=str(rows), batch=batch, graphs=True))
     assert len(launch["ranks"]) == ranks

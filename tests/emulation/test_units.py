@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from tests.emulation import drive
-from tests.emulation.conftest import HERE
+from tests.emulation.conftest import HERE, Outcome
 
 UNITS = [
     node.name
@@ -25,14 +25,14 @@ EVERYWHERE = pytest.mark.parametrize(
 
 @EVERYWHERE
 @pytest.mark.parametrize("unit", UNITS)
-def test_the_stand_in(outcome, where, unit) -> None:
+def test_the_stand_in(outcome: Outcome, where: str, unit: str) -> None:
     told = outcome(where, "units.py")
     assert set(told) == set(UNITS)
     assert told[unit] is None, told[unit]
 
 
 @EVERYWHERE
-def test_collectives_are_over_when_they_return(outcome, where) -> None:
+def test_collectives_are_over_when_they_return(outcome: Outcome, where: str) -> None:
     ranks = outcome(where, "collectives.py", ranks=("processes", 2))
     for rank, seen in enumerate(ranks):
         assert (seen["rank"], seen["backend"]) == (rank, "hccl")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import traceback
+from collections.abc import Callable
+from typing import Any
 
 import habana_frameworks
 import habana_frameworks.torch
@@ -20,11 +21,11 @@ from habana_frameworks.torch.hpex.kernels import FusedSDPA
 from habana_frameworks.torch.utils import experimental
 
 
-def kinds():
+def kinds() -> list[str]:
     return [event["event"] for event in trace.events]
 
 
-def wrapped(function):
+def wrapped(function: Callable[..., Any]) -> torch.nn.Module:
     module = torch.nn.Module()
     module.forward = function
     return hpu.wrap_in_hpu_graph(module)
@@ -149,7 +150,7 @@ def it_replays_into_storage_that_never_moves() -> None:
 
 
 def it_replays_what_is_written_into_its_inputs() -> None:
-    def forward(cache, value):
+    def forward(cache: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
         cache.index_copy_(0, torch.tensor([0], device="hpu"), value)
         return cache
 
@@ -168,7 +169,7 @@ def it_takes_its_own_results_back_as_inputs() -> None:
 
 
 def it_hides_what_a_replay_does_not_do_and_marks_what_a_capture_cannot() -> None:
-    def forward(x):
+    def forward(x: torch.Tensor) -> torch.Tensor:
         core.mark_step()
         x.sum().item()
         return x + 1
@@ -183,7 +184,7 @@ def it_keeps_the_signature_and_the_module() -> None:
     import inspect
 
     class Model(torch.nn.Module):
-        def forward(self, input_ids, attention_mask=None):
+        def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
             return input_ids
 
     model = Model()
@@ -249,7 +250,7 @@ def it_writes_its_events_to_a_file_of_the_rank() -> None:
 
 
 def main() -> None:
-    told = {}
+    told: dict[str, str | None] = {}
     for name in [name for name in globals() if name.startswith("it_")]:
         trace.clear()
         try:
@@ -261,4 +262,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,7 +10,9 @@ import collections
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -25,10 +27,18 @@ UPDATES = ("index_add_", "index_copy_", "one_hot", "diag_embed")  # what writes 
 class Watch(TorchFunctionMode):
     """Count functions by name, and the products with the memory of ``weight`` by the shape of what they multiply with."""
 
-    def __init__(self, weight) -> None:
-        self.memory, self.counts, self.products = _memory(weight), collections.Counter(), collections.Counter()
+    def __init__(self, weight: torch.Tensor) -> None:
+        self.memory = _memory(weight)
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.products: collections.Counter[str] = collections.Counter()
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         name = getattr(function, "__name__", str(function))
         if not (name.startswith("index_") and args and not args[0].is_floating_point()):  # ids are written too
             self.counts[name] += 1
@@ -39,11 +49,11 @@ class Watch(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def _memory(tensor):
+def _memory(tensor: torch.Tensor) -> int:
     return tensor.storage().data_ptr()
 
 
-def main(request_path, folder) -> None:
+def main(request_path: str, folder: str) -> None:
     request = read_request(request_path)
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     module = devices.load(request.stack.device)

@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from types import SimpleNamespace
 
 from tests.injection import standin
@@ -27,13 +28,14 @@ from runner.bench.inputs import tokenizer, weights  # noqa: E402
 from runner.bench.parent import checks  # noqa: E402
 from runner.bench.processes import hostfile  # noqa: E402
 from runner.bench.rank import model, worker  # noqa: E402
-from runner.contract.request import read_request  # noqa: E402
+from runner.contract.records import JsonObject  # noqa: E402
+from runner.contract.request import Request, Workload, read_request  # noqa: E402
 from tests.support import samples  # noqa: E402
 
 VERSIONS = ("torch", "transformers", "deepspeed", "accelerate")
 
 
-def main(path) -> None:
+def main(path: str) -> None:
     request = read_request(path)
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     _note(deepspeed, "init_inference", lambda model, **given: {name: str(value) for name, value in given.items()})
@@ -58,18 +60,18 @@ def main(path) -> None:
     print(json.dumps(seen))
 
 
-def _note(owner, name, told) -> None:
+def _note(owner: object, name: str, told: Callable[..., object]) -> None:
     """Let each call of a function be noted among the stand-in's, before it is made."""
     function = getattr(owner, name)
 
-    def noted(*arguments, **keywords):
+    def noted(*arguments: object, **keywords: object) -> object:
         standin.calls.append((name, told(*arguments, **keywords)))
         return function(*arguments, **keywords)
 
     setattr(owner, name, noted)
 
 
-def _store(folder):
+def _store(folder: str) -> BloomForCausalLM:
     """Write a model folder as the hub has BLOOM's, in float16, and return the same model in float32."""
     config = model._config(samples.TINY, None)
     plain = BloomForCausalLM(config).eval()
@@ -83,18 +85,18 @@ def _store(folder):
     return plain
 
 
-def _measure(request, folder, rank, ranks):
+def _measure(request: Request, folder: str, rank: int, ranks: int) -> tuple[model.Loaded, JsonObject]:
     """Run the worker as one rank; return the model that it measured and its raw data."""
     kept = {}
     load = model.load
 
-    def keep(*arguments):
+    def keep(*arguments: object) -> model.Loaded:
         kept["loaded"] = load(*arguments)
         return kept["loaded"]
 
     model.load = keep
     device = {**vars(cpu), "prepare_collectives": lambda: None, "synchronize": _synchronize}
-    worker.devices = SimpleNamespace(load=lambda name: SimpleNamespace(**device))
+    vars(worker)["devices"] = SimpleNamespace(load=lambda name: SimpleNamespace(**device))
     packed = hostfile.pack({"request": request.to_json(), "variables": {}})
     options = worker._parser().parse_args(["--packed", packed, "--out", folder, "--model-dir", folder])
     raw = worker._run(options, rank, ranks)
@@ -105,7 +107,7 @@ def _synchronize() -> None:
     standin.calls.append(("synchronize",))
 
 
-def _as_the_script_loads(folder, ranks):
+def _as_the_script_loads(folder: str, ranks: int) -> torch.nn.Module:
     """Load through DeepSpeed, as bloom-ds-inference.py does for a repository that is not cut for the ranks."""
     config = model._config(samples.TINY, folder)
     with deepspeed.OnDevice(dtype=torch.float16, device="meta"):
@@ -124,9 +126,9 @@ def _as_the_script_loads(folder, ranks):
     ).module
 
 
-def _differing(ours, theirs):
+def _differing(ours: torch.nn.Module, theirs: torch.nn.Module) -> list[object]:
     """Return what differs between two models: modules by class, parameters by value, type, layout and what hangs on them."""
-    found = []
+    found: list[object] = []
     classes = [{name: type(module).__name__ for name, module in made.named_modules()} for made in (ours, theirs)]
     if classes[0] != classes[1]:
         found.append(classes)
@@ -139,20 +141,20 @@ def _differing(ours, theirs):
     return found
 
 
-def _kernels():
+def _kernels() -> dict[str, int]:
     """Return how often each kernel ran in the timed calls, which are the 4th to the 8th."""
     places = [place for place, call in enumerate(standin.calls) if call[0] == "generate"]
     names = [call[0] for call in standin.calls[places[3] : places[8]]]
     return {name: times for name, times in Counter(names).items() if name not in ("generate", "synchronize")}
 
 
-def _tokens(plain, loaded, workload):
+def _tokens(plain: BloomForCausalLM, loaded: model.Loaded, workload: Workload) -> list[list[int]]:
     inputs = model.encode(loaded, [workload.prompt] * workload.batch_size)
     made = plain.generate(**inputs, max_new_tokens=workload.output_tokens, do_sample=False, eos_token_id=-1)
     return made[:, inputs["input_ids"].shape[1] :].tolist()
 
 
-def _ended(plain, loaded, workload):
+def _ended(plain: BloomForCausalLM, loaded: model.Loaded, workload: Workload) -> JsonObject:
     """Say that a token which comes up is the end of text: return what came out, what plain gives, and the tokens seen."""
     inputs = model.encode(loaded, [workload.prompt])
     whole = plain.generate(**inputs, max_new_tokens=workload.output_tokens, do_sample=False, eos_token_id=-1)

@@ -6,8 +6,11 @@ processes, since the deepspeed launcher of that release starts none where it see
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import pytest
 
+from runner.contract.records import JsonObject
 from tests.injection import runs
 from tests.injection.runs import NEW
 from tests.stacks import build
@@ -17,12 +20,18 @@ pytestmark = pytest.mark.stacks("cuda-2023")
 LAYERS = 2
 
 
-@pytest.fixture(scope="module")
-def seen():
-    """Return a function to what each of so many ranks saw, for so many rows; each combination runs once."""
-    known = {}
+class Seen(Protocol):
+    """What each of so many ranks saw, for so many rows."""
 
-    def of(ranks, batch=1):
+    def __call__(self, ranks: int, batch: int = ...) -> list[JsonObject]: ...
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen:
+    """Return a function to what each of so many ranks saw, for so many rows; each combination runs once."""
+    known: dict[tuple[int, int], list[JsonObject]] = {}
+
+    def of(ranks: int, batch: int = 1) -> list[JsonObject]:
         if (ranks, batch) not in known:
             known[ranks, batch] = runs.run(build.python(build.make(runs.STACK)), ranks, batch)
         return known[ranks, batch]
@@ -30,7 +39,7 @@ def seen():
     return of
 
 
-def test_the_stack_is_the_pinned_one(seen) -> None:
+def test_the_stack_is_the_pinned_one(seen: Seen) -> None:
     (one,) = seen(1)
     wanted = {
         "python": "3.10",
@@ -43,7 +52,7 @@ def test_the_stack_is_the_pinned_one(seen) -> None:
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_tokens_are_those_of_plain_transformers(seen, ranks) -> None:
+def test_tokens_are_those_of_plain_transformers(seen: Seen, ranks: int) -> None:
     """Those that it gives in float32, for weights that were rounded to float16."""
     for rank in seen(ranks):
         assert rank["raw"]["tokens"]["output_ids"] == rank["plain"]
@@ -51,19 +60,19 @@ def test_tokens_are_those_of_plain_transformers(seen, ranks) -> None:
         assert len(set(rank["raw"]["tokens"]["outputs_sha256"])) == 1
 
 
-def test_rows_of_a_batch_are_each_that_of_plain_transformers(seen) -> None:
+def test_rows_of_a_batch_are_each_that_of_plain_transformers(seen: Seen) -> None:
     (one,) = seen(1, batch=2)
     assert one["raw"]["tokens"]["output_ids"] == one["plain"]
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_what_the_kit_fills_is_what_deepspeed_loads(seen, ranks) -> None:
+def test_what_the_kit_fills_is_what_deepspeed_loads(seen: Seen, ranks: int) -> None:
     """Modules, values, layout and quantisation scales, on every rank: by the script's own way from the same files."""
     assert [rank["differing"] for rank in seen(ranks)] == [[]] * ranks
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_the_calls_are_the_script_s(seen, ranks) -> None:
+def test_the_calls_are_the_script_s(seen: Seen, ranks: int) -> None:
     """bloom-ds-inference.py, between init_inference and its last line: three calls, synchronize, five calls, synchronize."""
     for rank in seen(ranks):
         told = rank["told"]
@@ -80,7 +89,7 @@ def test_the_calls_are_the_script_s(seen, ranks) -> None:
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_every_layer_of_every_pass_runs_the_injected_kernels(seen, ranks) -> None:
+def test_every_layer_of_every_pass_runs_the_injected_kernels(seen: Seen, ranks: int) -> None:
     passes = 5 * NEW
     each = ("qkv_gemm", "softmax", "vector_matmul", "mlp_gemm", "residual_add_bias")
     for rank in seen(ranks):
@@ -88,7 +97,7 @@ def test_every_layer_of_every_pass_runs_the_injected_kernels(seen, ranks) -> Non
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_the_runner_s_checks_of_the_model_hold(seen, ranks) -> None:
+def test_the_runner_s_checks_of_the_model_hold(seen: Seen, ranks: int) -> None:
     for rank in seen(ranks):
         raw = rank["raw"]
         assert raw["conditions"]["precision"] == "float16"
@@ -102,7 +111,7 @@ def test_the_runner_s_checks_of_the_model_hold(seen, ranks) -> None:
         assert raw["weights"]["format"] == "bin"
 
 
-def test_an_end_of_text_ends_a_call_and_its_last_token_is_seen(seen) -> None:
+def test_an_end_of_text_ends_a_call_and_its_last_token_is_seen(seen: Seen) -> None:
     (one,) = seen(1)
     ended = one["ended"]
     assert ended["found"] == ended["plain"]

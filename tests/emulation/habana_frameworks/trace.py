@@ -21,12 +21,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterator
+from typing import Any, ContextManager
 
-events = []
+events: list[dict[str, Any]] = []
 _state = {"hidden": False, "capturing": False}
 
 
-def note(event, **facts) -> None:
+def note(event: str, **facts: Any) -> None:
     """Append an event, in memory and to this rank's file."""
     if _state["hidden"] and event != "collective":
         return
@@ -43,13 +45,13 @@ def clear() -> None:
     del events[:]
 
 
-def count(event, **facts):
+def count(event: str, **facts: Any) -> int:
     """Return how many events of a kind have these facts."""
     return sum(1 for one in events if one["event"] == event and all(one.get(key) == facts[key] for key in facts))
 
 
 @contextlib.contextmanager
-def _set(key):
+def _set(key: str) -> Iterator[None]:
     before, _state[key] = _state[key], True
     try:
         yield
@@ -57,10 +59,10 @@ def _set(key):
         _state[key] = before
 
 
-def hidden():
+def hidden() -> ContextManager[None]:
     """Note nothing but collectives inside this block: what a replay does, the host does not do."""
     return _set("hidden")
 
 
-def capturing():
+def capturing() -> ContextManager[None]:
     return _set("capturing")

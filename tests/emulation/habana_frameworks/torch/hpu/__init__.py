@@ -13,17 +13,17 @@ class NotMeasured(dict):
     EMULATED = True
 
 
-def memory_stats(device=None):
+def memory_stats(device: object = None) -> NotMeasured:
     _trace.note("memory_stats")
     return NotMeasured(Limit=0, InUse=0, MaxInUse=0)
 
 
-def memory_allocated():
+def memory_allocated() -> int:
     """Return zero, as ``memory_stats``; the vendor's DeepSpeed looks both up when it starts."""
     return memory_stats()["InUse"]
 
 
-def max_memory_allocated():
+def max_memory_allocated() -> int:
     return memory_stats()["MaxInUse"]
 
 

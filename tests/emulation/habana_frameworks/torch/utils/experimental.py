@@ -14,7 +14,7 @@ class synDeviceType(enum.Enum):
     EMULATED = 0
 
 
-def _get_device_type():
+def _get_device_type() -> synDeviceType:
     """Return no product: optimum-habana 1.21.2 asks as it is imported, to choose a float8 range for another model."""
     return synDeviceType.EMULATED
 
