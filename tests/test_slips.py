@@ -52,3 +52,13 @@ def test_a_slip_that_no_check_notices_is_named(
     said = capsys.readouterr()
     assert "UNNOTICED" in said.out and "1 slips of 1 kinds, 0 noticed" in said.out
     assert "slips: 1 of 1 went unnoticed." in said.err
+
+
+def test_a_slip_that_is_no_python_proves_nothing() -> None:
+    path = slips.FOLDER / "a.py"
+    path.parent.mkdir()
+    path.write_text("left = right\n")
+    slip = Slip(KINDS[0], "a.py", "= right", "= right)")
+    with pytest.raises(slips.Unusable, match="no Python in a.py.* Any tool notices that"):
+        slips._try(slip, iter([1]))
+    assert path.read_text() == "left = right\n"

@@ -7,6 +7,7 @@ if a slip's text no longer stands in its file. The copy lies in build/slips; myp
 from __future__ import annotations
 
 import argparse
+import ast
 import itertools
 import os
 import re
@@ -111,7 +112,12 @@ def _lay_out() -> None:
 def _try(slip: Slip, seconds: Iterator[int]) -> Answer:
     path = FOLDER / slip.file
     facts, original = path.stat(), path.read_text(encoding="utf-8")
-    path.write_text(original.replace(slip.before, slip.after), encoding="utf-8")
+    spoiled = original.replace(slip.before, slip.after)
+    try:
+        ast.parse(spoiled)
+    except SyntaxError as problem:
+        raise Unusable(f"{slip.after!r} is no Python in {slip.file}: {problem}. Any tool notices that.") from None
+    path.write_text(spoiled, encoding="utf-8")
     # mypy compares sizes and whole seconds, and two swapped words leave the size as it was
     os.utime(path, (facts.st_atime, facts.st_mtime + next(seconds)))
     try:
