@@ -148,8 +148,8 @@ def _table(answers: Sequence[Answer]) -> Iterator[str]:
         for answer in answers:
             if answer.slip.kind == kind:
                 yield f"{kind:<{width}}  {answer.program or 'UNNOTICED':<9}  {answer.slip.file}"
-                yield f"{'':<{width}}  - {answer.slip.before}"
-                yield f"{'':<{width}}  + {answer.slip.after}"
+                for sign, text in (("-", answer.slip.before), ("+", answer.slip.after)):
+                    yield from (f"{'':<{width}}  {sign} {line.strip()}" for line in text.strip().splitlines())
                 if answer.program is not None:
                     yield f"{'':<{width}}  {answer.message}"
     noticed = sum(answer.program is not None for answer in answers)
