@@ -304,7 +304,7 @@ def test_this_tree_can_be_released(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert git(copy, "status", "--porcelain") == ""
     assert f"app.kubernetes.io/version: {version}" in (copy / "k8s" / "cpu" / "60-bench-cpu-1.yaml").read_text()
-    before, after = (each.replace(".", "-") for each in (runner.__version__, version))
+    before, after = (number.replace(".", "-") for number in (runner.__version__, version))
     manifests = "".join(path.read_text() for path in (copy / "k8s").rglob("*.yaml"))
     assert f"-v{after}" in manifests and f"-v{before}" not in manifests.replace(f"-v{after}", "")
     for page in release.pages(copy):

@@ -49,8 +49,8 @@ def main() -> int:
             _introduce(name, build.describe(folder))
             for cell in _cells(name):
                 _progress(f"{name}: {' '.join(map(str, cell))}")
-                told = _tokens(build.python(folder), name, dataset, *cell)
-                rows.append((name, "optimum-habana", *cell[:4], "yes" if cell[4] else "no", told))
+                tokens = _tokens(build.python(folder), name, dataset, *cell)
+                rows.append((name, "optimum-habana", *cell[:4], "yes" if cell[4] else "no", tokens))
     rows += [*_of_2023(), *_here()]
     print(table.aligned([COLUMNS, *rows]))
     print("Times are not told: something stands in for the device.")
@@ -63,7 +63,7 @@ def _cells(name: str) -> list[Cell]:
 
 
 def _introduce(name: str, noted: JsonObject) -> None:
-    versions = ", ".join(f"{one} {noted['packages'][one]}" for one in NAMED if one in noted["packages"])
+    versions = ", ".join(f"{package} {noted['packages'][package]}" for package in NAMED if package in noted["packages"])
     print(f"{name}: Python {noted['python']}, {versions}")
     for part, stand_in in noted["stand_ins"].items():
         print(f"  stood in for: {part}: {stand_in}")
@@ -82,11 +82,11 @@ def _tokens(
     if file is not None:
         right = launch["dataset"]["tokens_sha256"] == reference.completions_sha256(file)
     elif precision == "bfloat16":
-        told = drive.run(interpreter, "causes.py", ["runner", name, ranks])
-        right = launch["tokens"]["output_ids"] == told[str(batch)]["all"]
+        seen = drive.run(interpreter, "causes.py", ["runner", name, ranks])
+        right = launch["tokens"]["output_ids"] == seen[str(batch)]["all"]
     else:
-        found = {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]}
-        right = found == {reference.output_ids_sha256()}
+        hashes = {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]}
+        right = hashes == {reference.output_ids_sha256()}
     return EQUAL[precision] if right else OTHER
 
 
@@ -98,8 +98,8 @@ def _of_2023() -> Iterator[Row]:
         _progress(f"{injected.STACK}: latency float16 {ranks} {batch}")
         seen = injected.run(build.python(folder), ranks, batch)
         right = all(rank["raw"]["tokens"]["output_ids"] == rank["plain"] for rank in seen)
-        told = EQUAL["float16"] if right else OTHER
-        yield injected.STACK, "kernel-injection", "latency", "float16", ranks, batch, "no", told
+        tokens = EQUAL["float16"] if right else OTHER
+        yield injected.STACK, "kernel-injection", "latency", "float16", ranks, batch, "no", tokens
 
 
 def _here() -> Iterator[Row]:
@@ -122,8 +122,8 @@ def _tokens_here(case: str, engine: str) -> str:
         if done.returncode != 0:
             return f"failed with {done.returncode}: {done.stderr.strip().splitlines()[-1]}"
         result, _ = result_files.read_one(Path(done.stdout.strip()))
-    found = {strictjson.sha256_of(row) for launch in result["launches"] for row in launch["tokens"]["output_ids"]}
-    return EQUAL["float32"] if found == {reference.output_ids_sha256()} else OTHER
+    hashes = {strictjson.sha256_of(row) for launch in result["launches"] for row in launch["tokens"]["output_ids"]}
+    return EQUAL["float32"] if hashes == {reference.output_ids_sha256()} else OTHER
 
 
 def _progress(text: str) -> None:

@@ -39,8 +39,8 @@ def explained(inputs: scenario.Inputs, causes: Collection[str], ranks: int = 1) 
     return {
         "all": reference(inputs, causes, ranks),
         "none": reference(inputs, (), ranks),
-        "alone": {one: reference(inputs, (one,), ranks) for one in causes},
-        "without": {one: reference(inputs, [other for other in causes if other != one], ranks) for one in causes},
+        "alone": {cause: reference(inputs, (cause,), ranks) for cause in causes},
+        "without": {cause: reference(inputs, [other for other in causes if other != cause], ranks) for cause in causes},
     }
 
 
@@ -58,8 +58,8 @@ def single(stack: str) -> dict[int, JsonObject]:
 
     scenario.adapt()
     for batch, inputs in batches.items():
-        found = scenario.call(hpu.wrap_in_hpu_graph(model().to("hpu")), batch, True)["tokens"]
-        seen[batch]["found"] = [row[inputs["input_ids"].shape[1] :] for row in found]
+        ids = scenario.call(hpu.wrap_in_hpu_graph(model().to("hpu")), batch, True)["tokens"]
+        seen[batch]["found"] = [row[inputs["input_ids"].shape[1] :] for row in ids]
     return seen
 
 

@@ -47,19 +47,19 @@ def run(
     """
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as folder:
         variables = environment(python, folder)
-        own = [str(FOLDER / script), *map(str, arguments)]
+        words = [str(FOLDER / script), *map(str, arguments)]
         if ranks is None:
-            return json.loads(_output([str(python), *own], variables).splitlines()[-1])
+            return json.loads(_output([str(python), *words], variables).splitlines()[-1])
         launcher, number = ranks
         if launcher == "processes":
-            return _processes([str(python), *own], variables, number)
+            return _processes([str(python), *words], variables, number)
         shape = (
             ["--num_gpus", "1"] if number == 1 else ["--num_nodes", "1", "--num_gpus", str(number), "--no_local_rank"]
         )
         start = [str(python), "-m", "deepspeed.launcher.runner", *shape, "--master_port", str(_free_port())]
         start = [str(python)] if launcher == "python" else start
         variables["LOCAL_SIZE"] = str(number)
-        _output([*start, *own, folder], variables)
+        _output([*start, *words, folder], variables)
         return [json.loads(path.read_text()) for path in sorted(Path(folder).glob("rank-*.json"))]
 
 
@@ -97,12 +97,12 @@ def _processes(command: Sequence[str], variables: Mapping[str, str], number: int
         for rank in range(number)
     ]
     try:
-        told = [process.communicate(timeout=LIMIT_S) for process in running]
+        outputs = [process.communicate(timeout=LIMIT_S) for process in running]
     finally:
         for process in running:
             process.kill()
-    assert [process.returncode for process in running] == [0] * number, told
-    return [json.loads(out.splitlines()[-1]) for out, _ in told]
+    assert [process.returncode for process in running] == [0] * number, outputs
+    return [json.loads(out.splitlines()[-1]) for out, _ in outputs]
 
 
 def _free_port() -> int:

@@ -21,12 +21,14 @@ NEWEST = "gaudi-1.24"
 
 
 def times(events: Iterable[JsonObject], kind: str, **facts: object) -> int:
-    matching = [one for one in events if one["event"] == kind and all(one.get(key) == facts[key] for key in facts)]
-    return sum(one["times"] for one in matching)
+    matching = [
+        event for event in events if event["event"] == kind and all(event.get(key) == facts[key] for key in facts)
+    ]
+    return sum(event["times"] for event in matching)
 
 
 def flat(events: Iterable[JsonObject]) -> list[JsonObject]:
-    return [one for one in events for _ in range(one["times"])]
+    return [event for event in events for _ in range(event["times"])]
 
 
 def before_the_loop(stack: str, batch: int, width: int) -> list[tuple[str, object]]:

@@ -72,11 +72,11 @@ def main(script: str, arguments: list[str], folder: str) -> None:
     sys.argv = [script, *arguments, "--model_name_or_path", str(snapshot) if asks_the_hub else REPOSITORY]
     sys.path.insert(0, os.path.dirname(script))
     with Precisions() as precisions:
-        told = runpy.run_path(script, run_name="__main__")
+        names = runpy.run_path(script, run_name="__main__")
     from habana_frameworks import trace
 
     if rank == 0:
-        assert told["__name__"] == "__main__"
+        assert names["__name__"] == "__main__"
         seen = {"events": trace.events, "precisions": sorted(precisions.found)}
         Path(folder, "rank-0.json").write_text(json.dumps(seen))
     sys.stdout.flush()

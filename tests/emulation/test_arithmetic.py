@@ -23,22 +23,22 @@ NEW = 100
 Tokens = list[list[int]]
 
 
-def apart(found: Tokens, wanted: Tokens) -> int | None:
+def apart(ids: Tokens, other_ids: Tokens) -> int | None:
     """Return the first place where two batches differ in any row, or None."""
-    places = [place for row, other in zip(found, wanted) for place in range(NEW) if row[place] != other[place]]
+    places = [place for row, other in zip(ids, other_ids) for place in range(NEW) if row[place] != other[place]]
     return min(places, default=None)
 
 
-def told(stack: str, what: str, batch: str, seen: JsonObject, found: Tokens, causes: Iterable[str]) -> None:
+def told(stack: str, what: str, batch: str, seen: JsonObject, tokens: Tokens, causes: Iterable[str]) -> None:
     """Print the causes: where one alone parts from plain transformers, and where all but it part from what really ran."""
     rows: list[tuple[object, ...]] = [
         (f"{stack}, {what}, batch {batch}", "alone, from plain", "left out, from upstream", "")
     ]
-    for one in causes:
-        alone, without = apart(seen["alone"][one], seen["plain"]), apart(seen["without"][one], found)
-        rows.append((one, *("-" if place is None else place for place in (alone, without)), arithmetic.CAUSES[one]))
+    for cause in causes:
+        alone, without = apart(seen["alone"][cause], seen["plain"]), apart(seen["without"][cause], tokens)
+        rows.append((cause, *("-" if place is None else place for place in (alone, without)), arithmetic.CAUSES[cause]))
     rows.append(
-        ("none / all", apart(found, seen["plain"]), "-" if seen["all"] == found else apart(found, seen["all"]), "")
+        ("none / all", apart(tokens, seen["plain"]), "-" if seen["all"] == tokens else apart(tokens, seen["all"]), "")
     )
     print("\n" + table.aligned(rows))
 
@@ -59,19 +59,19 @@ def test_with_its_causes_the_reference_is_upstream(outcome: Outcome, stack: str,
     seen = both[batch]
     told(stack, "one process", batch, seen, seen["found"], arithmetic.OF_OPTIMUM[stack])
     assert seen["all"] == seen["found"]
-    assert any(both[one]["found"] != both[one]["plain"] for one in BATCHES)  # else there was nothing to explain
+    # else there was nothing to explain
+    assert any(both[size]["found"] != both[size]["plain"] for size in BATCHES)
 
 
 @BOTH
 def test_no_cause_can_be_left_out(outcome: Outcome, stack: str) -> None:
     """Over rows of several lengths; what another shape of a product does is the processor's, and is told, not asked."""
     seen = outcome(stack, "causes.py", "single", stack)["8"]
-    for one in arithmetic.OF_OPTIMUM[stack]:
-        if one != "width":
-            assert seen["without"][one] != seen["found"], one
-            assert seen["alone"][one] != seen["plain"] or one == "write", (
-                one
-            )  # nothing is written over in a cache that grows
+    for cause in arithmetic.OF_OPTIMUM[stack]:
+        if cause != "width":
+            assert seen["without"][cause] != seen["found"], cause
+            # nothing is written over in a cache that grows
+            assert seen["alone"][cause] != seen["plain"] or cause == "write", cause
 
 
 @BOTH
@@ -82,8 +82,8 @@ def test_with_its_causes_the_reference_is_the_runner(
 ) -> None:
     launch = launch_of(ran(stack, ranks=ranks, batch=int(batch), precision="bfloat16"))
     assert launch["conditions"]["precision"] == "bfloat16"
-    found = launch["tokens"]["output_ids"]
+    tokens = launch["tokens"]["output_ids"]
     seen = outcome(stack, "causes.py", "runner", stack, ranks)[batch]
-    told(stack, f"{ranks} rank(s)", batch, seen, found, arithmetic.of_runner(stack, ranks))
-    assert seen["all"] == found
-    assert [len({*row}) > 15 for row in found] == [True] * int(batch)
+    told(stack, f"{ranks} rank(s)", batch, seen, tokens, arithmetic.of_runner(stack, ranks))
+    assert seen["all"] == tokens
+    assert [len({*row}) > 15 for row in tokens] == [True] * int(batch)

@@ -21,7 +21,7 @@ def run_of(outcome: Outcome, stack: str, graphs: bool, batch: int) -> tuple[Json
 
 def short(events: Iterable[JsonObject]) -> list[tuple[int, str, int | None, bool]]:
     """Return events without shapes: (times, event, graph or None, in_capture)."""
-    return [(one["times"], one["event"], one.get("graph"), one.get("in_capture", False)) for one in events]
+    return [(event["times"], event["event"], event.get("graph"), event.get("in_capture", False)) for event in events]
 
 
 @BOTH
@@ -58,14 +58,15 @@ def test_two_graphs_are_captured_once_and_replayed_ever_after(outcome: Outcome, 
     _, run = run_of(outcome, stack, True, batch)
     first, *later = (flat(call["events"]) for call in run["calls"])
     loops = [
-        [(one["event"], one.get("graph")) for one in events if not one.get("in_capture")] for events in (first, *later)
+        [(noted["event"], noted.get("graph")) for noted in events if not noted.get("in_capture")]
+        for events in (first, *later)
     ]
     step = ("mark_step", None)
     width = len(run["calls"][0]["tokens"][0])
     to_device, to_host = [(event, None) for event, _ in before_the_loop(stack, batch, width)], [("d2h", None)]
-    told = [("synchronize", None)] if stack == NEWEST else []  # the time of the first token was asked for
-    compiled = [step, ("capture", 0), *told, step, ("capture", 1)] + [step, ("replay", 1)] * (NEW_TOKENS - 2)
-    replayed = [step, ("replay", 0), *told] + [step, ("replay", 1)] * (NEW_TOKENS - 1)
+    short_calls = [("synchronize", None)] if stack == NEWEST else []  # the time of the first token was asked for
+    compiled = [step, ("capture", 0), *short_calls, step, ("capture", 1)] + [step, ("replay", 1)] * (NEW_TOKENS - 2)
+    replayed = [step, ("replay", 0), *short_calls] + [step, ("replay", 1)] * (NEW_TOKENS - 1)
     assert loops[0] == to_device + compiled + to_host
     assert loops[1:] == [to_device + replayed + to_host] * 2
 
@@ -74,7 +75,7 @@ def test_two_graphs_are_captured_once_and_replayed_ever_after(outcome: Outcome, 
 @pytest.mark.parametrize("batch", [1, 8])
 def test_shapes_are_static(outcome: Outcome, stack: str, batch: int) -> None:
     _, run = run_of(outcome, stack, True, batch)
-    prompt, token = (one["shapes"] for one in run["calls"][0]["events"] if one["event"] == "capture")
+    prompt, token = (event["shapes"] for event in run["calls"][0]["events"] if event["event"] == "capture")
     width = len(run["calls"][0]["tokens"][0])
     cache = [[batch * 4, 32, width], [batch * 4, width, 32]] * 2
     positions = (
@@ -95,8 +96,8 @@ def test_the_loop_never_waits_and_copies_to_the_host_once(
         width = len(call["tokens"][0])
         wanted = before_the_loop(stack, batch, width)
         before, events = flat(call["events"])[: len(wanted)], flat(call["events"])[len(wanted) :]
-        assert [(one["event"], one.get("shape", one.get("by"))) for one in before] == wanted
-        kinds = [one["event"] for one in events]
+        assert [(event["event"], event.get("shape", event.get("by"))) for event in before] == wanted
+        kinds = [event["event"] for event in events]
         assert kinds.count("sync") == kinds.count("mixed") == 0
         assert kinds.count("synchronize") == (1 if stack == NEWEST else 0)
         assert kinds.count("mark_step") == NEW_TOKENS

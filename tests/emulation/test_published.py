@@ -90,5 +90,5 @@ def test_the_runner_makes_the_calls_of_the_published_script(published: Published
     # the vendor's fork of 1.10 leaves 1.5's ALiBi slopes on the host; 1.5 names the fork of 1.9
     assert mixed(published(stack)["events"]) == ({("mul", True)} if stack == "gaudi-1.9" else set())
     assert mixed(ran(stack, precision=PRECISION[stack])[3]) == set()
-    found, _ = window(ran(stack, precision=PRECISION[stack])[3])
-    assert found[: len(wanted)] == wanted
+    calls_of_runner, _ = window(ran(stack, precision=PRECISION[stack])[3])
+    assert calls_of_runner[: len(wanted)] == wanted

@@ -43,12 +43,12 @@ def test_ranks_capture_and_replay_as_one_does(outcome: Outcome, stack: str, numb
     for seen in outcome(stack, "ranks.py", ranks=("deepspeed", number)):
         for batch, captured in (("1", 0), ("8", 2)):
             first, second = (flat(call["events"]) for call in seen["calls"][batch])
-            assert [one["graph"] for one in first if one["event"] == "capture"] == [captured, captured + 1]
-            assert [one["graph"] for one in second if one["event"] == "replay"] == [captured] + [captured + 1] * (
+            assert [event["graph"] for event in first if event["event"] == "capture"] == [captured, captured + 1]
+            assert [event["graph"] for event in second if event["event"] == "replay"] == [captured] + [captured + 1] * (
                 NEW_TOKENS - 1
             )
             for call in (first, second):
-                steps = [one["event"] for one in call[[one["event"] for one in call].index("mark_step") :]]
+                steps = [event["event"] for event in call[[event["event"] for event in call].index("mark_step") :]]
                 assert steps.count("sync") == 0
                 assert steps.count("synchronize") == (1 if stack == NEWEST else 0)  # after the first token
 
@@ -67,11 +67,11 @@ def test_nothing_of_the_host_is_mixed_in_but_the_biases_that_a_public_deepspeed_
     """Its sharded layers keep the bias as a plain attribute, which no ``to`` reaches; the vendor's fork registers it."""
     for seen in outcome(stack, "ranks.py", ranks=("deepspeed", number)):
         mixed = [
-            one
+            event
             for calls in seen["calls"].values()
             for call in calls
-            for one in call["events"]
-            if one["event"] == "mixed"
+            for event in call["events"]
+            if event["event"] == "mixed"
         ]
-        assert {one["function"] for one in mixed} <= ({"add_"} if number > 1 else set())
-        assert all(one["in_capture"] for one in mixed)
+        assert {event["function"] for event in mixed} <= ({"add_"} if number > 1 else set())
+        assert all(event["in_capture"] for event in mixed)

@@ -54,14 +54,14 @@ def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(
     loaded: Loaded, stack: str, ranks: int
 ) -> None:
     seen = loaded("spoiled.py", stack, ranks=ranks, graphs=False)
-    found = {how: {strictjson.sha256_of(row) for row in rows} for how, rows in seen.items() if how != "weights"}
+    hashes = {how: {strictjson.sha256_of(row) for row in rows} for how, rows in seen.items() if how != "weights"}
     # what the check output_ids compares with
-    assert found["right"] == found["filled again"] == {reference.output_ids_sha256()}
-    assert found["hidden"] != found["right"]
+    assert hashes["right"] == hashes["filled again"] == {reference.output_ids_sha256()}
+    assert hashes["hidden"] != hashes["right"]
     if (
         stack != "gaudi-1.24"
     ):  # where upstream pads by itself, a call tells neither the position nor the mask of padding
-        assert found["behind"] != found["right"] != found["unmasked"]
+        assert hashes["behind"] != hashes["right"] != hashes["unmasked"]
     said = seen["weights"]
     assert said["none"].startswith("FOLDER lacks ") and said["none"].endswith("Fetch it again, whole.")
     assert "which FOLDER's BLOOM has not. It is another model's file." in said["of another model"]
@@ -106,21 +106,21 @@ def calls_of(events: Iterable[JsonObject], batch: int) -> tuple[list[str], list[
 
     A synchronisation between the steps of a call is the call's own.
     """
-    told, calls, inside = [], [], []
+    kinds, calls, inside = [], [], []
     for event in events:
         inside.append(event)
         if event["event"] == "d2h" and event["shape"] == [batch, WIDTH]:
-            told.append("call")
+            kinds.append("call")
             calls.append(inside)
             inside = []
         elif event["event"] == "synchronize" and not count(inside, "mark_step"):
-            told.append("synchronize")
+            kinds.append("synchronize")
             inside = []
-    return told, calls
+    return kinds, calls
 
 
 def count(call: Iterable[JsonObject], kind: str, **facts: object) -> int:
-    return sum(one["event"] == kind and all(one.get(key) == facts[key] for key in facts) for one in call)
+    return sum(event["event"] == kind and all(event.get(key) == facts[key] for key in facts) for event in call)
 
 
 @BOTH
@@ -128,11 +128,11 @@ def count(call: Iterable[JsonObject], kind: str, **facts: object) -> int:
 def test_calls_come_as_the_protocol_prescribes(ran: Ran, stack: str, batch: int) -> None:
     """Untimed calls, one synchronisation, timed calls and none after them; the second one here asks what was left to do."""
     protocol = catalog.read().protocols[PROTOCOLS[stack]]
-    told, _ = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
+    kinds, _ = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
     loading, untimed, timed = ["synchronize"], ["call"] * protocol.untimed_calls, ["call"] * protocol.timed_calls
     assert (protocol.untimed_calls, protocol.timed_calls) == (2 if stack == "gaudi-1.9" else 3, 5)
     instrumented = ["call", "call"] * INSTRUMENTED  # upstream hands the padded prompt to a streamer first
-    assert told == loading + untimed + ["synchronize"] + timed + ["synchronize"] + instrumented
+    assert kinds == loading + untimed + ["synchronize"] + timed + ["synchronize"] + instrumented
 
 
 @BOTH
@@ -146,16 +146,16 @@ def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(
     untimed = catalog.read().protocols[PROTOCOLS[stack]].untimed_calls
     _, calls = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
     first, window = calls[0], calls[untimed : untimed + 5]
-    assert [one["graph"] for one in first if one["event"] == "capture"] == [0, 1]
+    assert [noted["graph"] for noted in first if noted["event"] == "capture"] == [0, 1]
     assert count(first, "replay", graph=1) == NEW - 2
     for call in window:
         assert (count(call, "replay", graph=0), count(call, "replay", graph=1)) == (1, NEW - 1)
         assert count(call, "mark_step") == NEW
-        steps = call[[one["event"] for one in call].index("mark_step") :]
+        steps = call[[noted["event"] for noted in call].index("mark_step") :]
         assert [count(steps, kind) for kind in ("capture", "sync", "mixed", "synchronize")] == [0, 0, 0, first_token]
-        assert [one["by"] for one in call if one["event"] == "sync"] == before
+        assert [noted["by"] for noted in call if noted["event"] == "sync"] == before
         assert count(call, "d2h") == 1
-        shapes = [one["shape"] for one in call if one["event"] == "h2d"]
+        shapes = [noted["shape"] for noted in call if noted["event"] == "h2d"]
         given = [[batch, WIDTH - NEW]] * 2 if stack == NEWEST else [[], [batch, WIDTH], [batch, WIDTH]]
         assert shapes[: len(given)] == given
 
@@ -163,7 +163,7 @@ def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(
 @BOTH
 def test_shapes_never_change(ran: Ran, stack: str) -> None:
     _, calls = calls_of(ran(stack)[3], 1)
-    prompt, token = (one["shapes"] for one in calls[0] if one["event"] == "capture")
+    prompt, token = (event["shapes"] for event in calls[0] if event["event"] == "capture")
     assert [shape for shape in prompt if len(shape) == 2] == [[1, WIDTH], [1, WIDTH]]
     assert token[0] == [1, 1]
     assert [4, 32, WIDTH] in token and [4, WIDTH, 32] in token

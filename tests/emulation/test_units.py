@@ -26,9 +26,9 @@ EVERYWHERE = pytest.mark.parametrize(
 @EVERYWHERE
 @pytest.mark.parametrize("unit", UNITS)
 def test_the_stand_in(outcome: Outcome, where: str, unit: str) -> None:
-    told = outcome(where, "units.py")
-    assert set(told) == set(UNITS)
-    assert told[unit] is None, told[unit]
+    problems = outcome(where, "units.py")
+    assert set(problems) == set(UNITS)
+    assert problems[unit] is None, problems[unit]
 
 
 @EVERYWHERE

@@ -54,7 +54,7 @@ def it_places_what_is_made_on_the_device_and_what_is_computed_from_it() -> None:
         torch.zeros_like(made),
     ]
     seen += [torch.topk(made, 1).values, torch.nn.Parameter(made), torch.empty(2, device=made.device)]
-    assert [str(one.device) for one in seen] == ["hpu:0"] * len(seen)
+    assert [str(tensor.device) for tensor in seen] == ["hpu:0"] * len(seen)
     assert (
         torch.ones(2).device.type == "cpu" and made.cpu().device.type == "cpu" and made.to("cpu").device.type == "cpu"
     )
@@ -66,40 +66,48 @@ def it_moves_a_module_with_its_ties() -> None:
     model.register_buffer("slopes", torch.ones(2))
     model.to("hpu")
     assert model[1].weight is model[0].weight
-    assert [str(one.device) for one in (model[0].weight, model.slopes, model[1](torch.ones(2, device="hpu")))] == [
-        "hpu:0"
-    ] * 3
+    assert [
+        str(tensor.device) for tensor in (model[0].weight, model.slopes, model[1](torch.ones(2, device="hpu")))
+    ] == ["hpu:0"] * 3
     assert kinds() == ["h2d", "h2d"]
 
 
 def it_copies_between_host_and_device() -> None:
     host = torch.zeros(3)
-    there = host.to("hpu")
+    on_device = host.to("hpu")
     host.fill_(1)
-    back = there.cpu()
-    there.fill_(2)
+    back = on_device.cpu()
+    on_device.fill_(2)
     assert back.tolist() == [0, 0, 0]
-    there.copy_(host)
-    host.copy_(there)
+    on_device.copy_(host)
+    host.copy_(on_device)
     torch.tensor(7, device="hpu")
     assert kinds() == ["h2d", "d2h", "h2d", "d2h", "h2d"]
     assert trace.events[0] == {"event": "h2d", "shape": [3], "bytes": 12}
 
 
 def it_does_not_copy_on_one_side() -> None:
-    here, there = torch.ones(2), torch.ones(2, device="hpu")
+    on_host, on_device = torch.ones(2), torch.ones(2, device="hpu")
     assert (
-        here.to("cpu") is here and here.cpu() is here and there.to("hpu") is there and there.to(there.device) is there
+        on_host.to("cpu") is on_host
+        and on_host.cpu() is on_host
+        and on_device.to("hpu") is on_device
+        and on_device.to(on_device.device) is on_device
     )
-    assert there.to(torch.float64).device.type == "hpu"
+    assert on_device.to(torch.float64).device.type == "hpu"
     assert kinds() == []
 
 
 def it_notes_every_wait_of_the_host() -> None:
-    one, row = torch.ones((), device="hpu"), torch.ones(2, device="hpu")
+    number, row = torch.ones((), device="hpu"), torch.ones(2, device="hpu")
     waits = [
-        *(one.item, row.tolist, lambda: bool(one), lambda: int(one), lambda: float(one), row.nonzero),
-        *(lambda: [0, 0][one.long()], lambda: torch.equal(row, row), lambda: row.max() == 0 or None, lambda: 1 in row),
+        *(number.item, row.tolist, lambda: bool(number), lambda: int(number), lambda: float(number), row.nonzero),
+        *(
+            lambda: [0, 0][number.long()],
+            lambda: torch.equal(row, row),
+            lambda: row.max() == 0 or None,
+            lambda: 1 in row,
+        ),
     ]
     for wait in waits:
         wait()
@@ -119,10 +127,10 @@ def it_refuses_to_hand_out_the_device_s_memory() -> None:
 
 
 def it_notes_what_a_device_would_refuse() -> None:
-    here, there = torch.ones(2), torch.ones(2, device="hpu")
-    there * 2, there * torch.tensor(2.0), here * here, there[torch.tensor([0])]
+    on_host, on_device = torch.ones(2), torch.ones(2, device="hpu")
+    on_device * 2, on_device * torch.tensor(2.0), on_host * on_host, on_device[torch.tensor([0])]
     assert kinds() == []
-    torch.mul(there, here)
+    torch.mul(on_device, on_host)
     assert trace.events == [{"event": "mixed", "function": "mul"}]
 
 
@@ -193,8 +201,8 @@ def it_keeps_the_signature_and_the_module() -> None:
 
 
 def it_invents_no_memory() -> None:
-    told = hpu.memory_stats()
-    assert told == {"Limit": 0, "InUse": 0, "MaxInUse": 0} and told.EMULATED
+    stats = hpu.memory_stats()
+    assert stats == {"Limit": 0, "InUse": 0, "MaxInUse": 0} and stats.EMULATED
     assert hpu.memory_allocated() == hpu.max_memory_allocated() == 0
     assert kinds() == ["memory_stats"] * 3
 
@@ -250,15 +258,15 @@ def it_writes_its_events_to_a_file_of_the_rank() -> None:
 
 
 def main() -> None:
-    told: dict[str, str | None] = {}
+    problems: dict[str, str | None] = {}
     for name in [name for name in globals() if name.startswith("it_")]:
         trace.clear()
         try:
             globals()[name]()
-            told[name] = None
+            problems[name] = None
         except Exception:
-            told[name] = f"{traceback.format_exc()}\nevents: {trace.events}"
-    print(json.dumps(told))
+            problems[name] = f"{traceback.format_exc()}\nevents: {trace.events}"
+    print(json.dumps(problems))
 
 
 if __name__ == "__main__":

@@ -85,27 +85,27 @@ def vendor(tag: str) -> None:
     name = "gaudi-1.10"
     environment = build.make(name)
     site = environment / "lib" / "python3.8" / "site-packages"
-    there = "/usr/local/lib/python3.8/site-packages/"
+    packages = "/usr/local/lib/python3.8/site-packages/"
     parts = [path for part in VENDOR_PARTS for path in sorted(site.glob(part))]
     programs = [environment / "bin" / name for name in ("torchrun", "convert-caffe2-to-onnx", "convert-onnx-to-caffe2")]
-    add = [(path, there + path.name) for path in parts]
+    add = [(path, packages + path.name) for path in parts]
     add += [(path, f"/usr/local/bin/{path.name}") for path in programs if path.exists()]
-    add += [(paths.ROOT / "tests" / "emulation" / "habana_frameworks", there + "habana_frameworks")]
+    add += [(paths.ROOT / "tests" / "emulation" / "habana_frameworks", packages + "habana_frameworks")]
     with tempfile.TemporaryDirectory() as folder:  # optimum-habana asks `pip list` for the plugin's version
         pip = Path(folder) / "pip"
         pip.write_text(
             "#!/usr/local/bin/python3.8\nimport sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
         )
         pip.chmod(0o755)
-        add += [(site / "pip", there + "pip"), (pip, "/usr/local/bin/pip")]
+        add += [(site / "pip", packages + "pip"), (pip, "/usr/local/bin/pip")]
         debian(tag, *PYTHON_NEEDS, *VENDOR_PACKAGES, add=[*interpreter("3.8"), *add])
 
 
 def interpreter(version: str) -> list[tuple[Path, str]]:
     """Return what makes a pyenv's Python the one of /usr/local, as in the images of python."""
-    found = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*"))
-    assert found, f"no Python {version} was found. Install it (pyenv install {version})."
-    folder = found[-1]
+    folders = sorted((Path.home() / ".pyenv" / "versions").glob(f"{version}.*"))
+    assert folders, f"no Python {version} was found. Install it (pyenv install {version})."
+    folder = folders[-1]
     library = next((folder / "lib").glob("libpython3*.so.1.0"), None)
     add = [(folder / "bin" / f"python{version}", f"/usr/local/bin/python{version}")]
     add += [(folder / "bin" / f"python{version}", "/usr/local/bin/python3")]
@@ -140,10 +140,10 @@ def debian(tag: str, *packages: str, add: Sequence[tuple[Path, str]] = ()) -> No
 
 def _tree(add: Sequence[tuple[Path, str]], folder: Path) -> Path:
     """Put everything under one folder, as it lies in the image; linked, since it is gigabytes."""
-    for here, there in add:
-        target = folder / there.lstrip("/")
+    for source, destination in add:
+        target = folder / destination.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cp", "--archive", "--link", "--dereference", str(here), str(target)], check=True)
+        subprocess.run(["cp", "--archive", "--link", "--dereference", str(source), str(target)], check=True)
     return folder
 
 

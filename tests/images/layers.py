@@ -36,27 +36,27 @@ def read(layout: Path) -> tuple[str, list[Layer]]:
     return manifest["digest"], layers
 
 
-def differences(one: Sequence[Layer], other: Sequence[Layer]) -> list[str]:
+def differences(layers: Sequence[Layer], other_layers: Sequence[Layer]) -> list[str]:
     """Return a line per path whose entry differs between two lists of layers."""
-    told = []
-    for number, (here, there) in enumerate(zip(one, other, strict=True)):
-        for path in sorted({*here, *there}):
-            if here.get(path) != there.get(path):
-                told.append(f"layer {number}: {path}: {here.get(path)} and {there.get(path)}")
-    return told
+    lines = []
+    for number, (layer, other_layer) in enumerate(zip(layers, other_layers, strict=True)):
+        for path in sorted({*layer, *other_layer}):
+            if layer.get(path) != other_layer.get(path):
+                lines.append(f"layer {number}: {path}: {layer.get(path)} and {other_layer.get(path)}")
+    return lines
 
 
 def unclean(layer: Layer, epoch: int) -> list[str]:
     """Return a line for whatever in a layer could not be the same bytes in every build, or should not be there at all."""
-    told = []
+    lines = []
     for path, entry in layer.items():
         if entry.mtime != epoch:
-            told.append(f"{path}: its time is {entry.mtime}, not that of the commit, {epoch}")
+            lines.append(f"{path}: its time is {entry.mtime}, not that of the commit, {epoch}")
         if entry.owner != (0, 0) or (entry.kind != tarfile.SYMTYPE and entry.mode & 0o7022):
-            told.append(f"{path}: owner {entry.owner}, mode {entry.mode:o}")
+            lines.append(f"{path}: owner {entry.owner}, mode {entry.mode:o}")
         if path.endswith((".pyc", ".log")) or path.startswith(("var/", "root/", "tmp/", "run/")):
-            told.append(f"{path}: is a trace of building")
-    return told
+            lines.append(f"{path}: is a trace of building")
+    return lines
 
 
 def _blob(layout: Path, digest: str) -> Path:
@@ -64,7 +64,7 @@ def _blob(layout: Path, digest: str) -> Path:
 
 
 def _layer(path: Path) -> Layer:
-    found = {}
+    entries = {}
     with tarfile.open(path) as archive:
         for member in archive:
             content = member.linkname
@@ -72,7 +72,7 @@ def _layer(path: Path) -> Layer:
                 file = archive.extractfile(member)
                 assert file is not None, "a regular file"
                 content = hashlib.sha256(file.read()).hexdigest()
-            found[member.name] = Entry(
+            entries[member.name] = Entry(
                 member.type, member.mode & 0o7777, (member.uid, member.gid), int(member.mtime), content
             )
-    return found
+    return entries

@@ -66,17 +66,17 @@ def test_what_is_installed_is_what_is_locked(measured: Ran, built: Built) -> Non
     locked = {}
     for entry in (stack.requirements, stack.torch):
         assert entry is not None, "the cpu stack has a file for torch"
-        for one in requirements.read((paths.ROOT / entry.file).read_text()):
-            if one.serves(target):
-                locked[one.name] = one
-    assert installed == {name: one.version for name, one in locked.items()}
+        for package in requirements.read((paths.ROOT / entry.file).read_text()):
+            if package.serves(target):
+                locked[package.name] = package
+    assert installed == {name: package.version for name, package in locked.items()}
     bill = json.loads((paths.ROOT / "build" / "images" / STACK / "sbom.json").read_text())
-    python = {one["name"]: one for one in bill["components"] if one["purl"].startswith("pkg:pypi/")}
-    assert {name: one["version"] for name, one in python.items()} == installed
-    for name, one in python.items():
-        (sha256,) = (entry["content"] for entry in one["hashes"])
+    python = {package["name"]: package for package in bill["components"] if package["purl"].startswith("pkg:pypi/")}
+    assert {name: package["version"] for name, package in python.items()} == installed
+    for name, package in python.items():
+        (sha256,) = (entry["content"] for entry in package["hashes"])
         assert sha256 in locked[name].hashes
-    assert any(one["purl"].startswith("pkg:deb/debian/libc6@") for one in bill["components"])
+    assert any(package["purl"].startswith("pkg:deb/debian/libc6@") for package in bill["components"])
 
 
 def test_a_file_that_was_changed_after_the_build_is_refused(
@@ -164,9 +164,9 @@ def twins(built: Built, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
 
 def test_two_cold_builds_are_the_same_bytes(twins: tuple[Path, list[str]]) -> None:
     folder, digests = twins
-    (one, first), (two, second) = layers.read(folder / "one"), layers.read(folder / "two")
+    (digest, first), (other_digest, second) = layers.read(folder / "one"), layers.read(folder / "two")
     assert layers.differences(first, second) == []
-    assert one == two == digests[0] == digests[1]
+    assert digest == other_digest == digests[0] == digests[1]
     assert (folder / "one.json").read_bytes() == (folder / "two.json").read_bytes()
 
 
@@ -175,9 +175,9 @@ def test_layers_hold_no_time_and_no_trace_of_building(twins: tuple[Path, list[st
     _, all_layers = layers.read(folder / "one")
     epoch = int(subprocess.run(["git", "log", "-1", "--format=%ct"], capture_output=True, cwd=paths.ROOT).stdout)
     base = len(buildah.config(bases.make(STACK))["rootfs"]["diff_ids"])
-    own = all_layers[base:]
-    assert own
-    for layer in own:
+    added = all_layers[base:]
+    assert added
+    for layer in added:
         assert layers.unclean(layer, epoch) == []
 
 
@@ -186,15 +186,15 @@ def test_a_planted_date_is_caught(tmp_path: Path, built: Built) -> None:
     (tmp_path / "Dockerfile").write_text(
         f"FROM {bases.make(STACK)}\nRUN date +%N > /opt/date && echo built > /var/log/build.log && chmod 666 /var/log/build.log\n"
     )
-    found = []
+    exported = []
     for name in ("one", "two"):
         made = buildah.build(tmp_path, f"localhost/bloomz-bench/planted-{name}:latest", {}, {}, 7)
         buildah.push(made, f"oci:{tmp_path / name}:image")
-        found.append(layers.read(tmp_path / name))
-    (one, first), (two, second) = found
-    assert one != two
-    (told,) = layers.differences(first, second)
-    assert "opt/date" in told
+        exported.append(layers.read(tmp_path / name))
+    (digest, first), (other_digest, second) = exported
+    assert digest != other_digest
+    (lines,) = layers.differences(first, second)
+    assert "opt/date" in lines
     unclean = layers.unclean(first[-1], 8)
     for problem in ("opt/date: its time is 7", "var/log/build.log: owner (0, 0), mode 666", "build.log: is a trace"):
         assert any(problem in line for line in unclean), problem

@@ -44,21 +44,21 @@ def test_what_is_installed_is_what_is_locked(stack: str, built: Built) -> None:
     ).strip()
     target = requirements.target_environment(python)
     locked = {
-        one.name: one
+        package.name: package
         for entry in (pinned.requirements, pinned.torch)
         if entry is not None
-        for one in requirements.read((paths.ROOT / entry.file).read_text())
-        if one.serves(target)
+        for package in requirements.read((paths.ROOT / entry.file).read_text())
+        if package.serves(target)
     }
-    assert {name: found["version"] for name, found in listed.items()} == {
-        name: one.version for name, one in locked.items()
+    assert {name: facts["version"] for name, facts in listed.items()} == {
+        name: package.version for name, package in locked.items()
     }
     bill = json.loads((paths.ROOT / "build" / "images" / stack / "sbom.json").read_text())
-    python_packages = [one for one in bill["components"] if one["purl"].startswith("pkg:pypi/")]
+    python_packages = [package for package in bill["components"] if package["purl"].startswith("pkg:pypi/")]
     assert len(python_packages) == len(locked)
-    for one in python_packages:
-        (sha256,) = (entry["content"] for entry in one["hashes"])
-        assert sha256 in locked[one["name"]].hashes
+    for package in python_packages:
+        (sha256,) = (entry["content"] for entry in package["hashes"])
+        assert sha256 in locked[package["name"]].hashes
 
 
 def test_torch_is_the_cuda_build_and_every_file_is_as_its_record_says(stack: str, container: Container) -> None:
@@ -102,7 +102,7 @@ def test_building_leaves_nothing_behind_but_the_image(stack: str, built: Built) 
     assert built(stack).image
     said = subprocess.run(["buildah", "containers", "--json"], capture_output=True, check=True).stdout
     images = {bases.make(stack), bases.interpreter_of(stack)}
-    assert [one for one in json.loads(said) or [] if one["imagename"] in images] == []
+    assert [container for container in json.loads(said) or [] if container["imagename"] in images] == []
 
 
 def test_a_base_without_a_library_of_its_python_ends_the_build_with_what_it_lacks(

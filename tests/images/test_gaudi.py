@@ -107,8 +107,8 @@ def test_torch_and_the_plugin_are_the_base_s_own(container: Container, made: ima
         "import importlib.metadata as m;"
         "print([str(m.distribution(n).locate_file('')) for n in ('torch', 'habana-torch-plugin', 'transformers')])"
     )
-    base, own = "/usr/local/lib/python3.8/site-packages", "/opt/bench/lib/python3.8/site-packages"
-    assert container.python(code).output.strip() == str([base, base, own])
+    base, added = "/usr/local/lib/python3.8/site-packages", "/opt/bench/lib/python3.8/site-packages"
+    assert container.python(code).output.strip() == str([base, base, added])
     before = image._ask_packages(made.base, "/usr/local/bin/python3", paths.ROOT)
     assert {"torch", "habana-torch-plugin"} <= set(before)
     assert image._ask_packages(made.image, "/usr/local/bin/python3") == before
@@ -157,11 +157,11 @@ def test_pdsh_is_the_locked_one_with_ssh_alone_its_licence_and_its_source(
         "ld-linux-x86-64.so.2",
     }
     bill = json.loads((paths.ROOT / "build" / "images" / STACK / "sbom.json").read_text())
-    (told,) = [one for one in bill["components"] if one["name"] == "pdsh"]
-    assert told["hashes"] == [{"alg": "SHA-256", "content": image._sha256(made.image, "pdsh")}]
-    assert told["licenses"] == [{"license": {"id": pin.license}}]
-    assert lockfile.read().sources[pin.source].commit in told["purl"]
-    places = {one["name"]: one["value"] for one in told["properties"]}
+    (component,) = [entry for entry in bill["components"] if entry["name"] == "pdsh"]
+    assert component["hashes"] == [{"alg": "SHA-256", "content": image._sha256(made.image, "pdsh")}]
+    assert component["licenses"] == [{"license": {"id": pin.license}}]
+    assert lockfile.read().sources[pin.source].commit in component["purl"]
+    places = {entry["name"]: entry["value"] for entry in component["properties"]}
     licence = container.run("-n", "2", places["bloomz-bench:license-file"], entrypoint="/usr/bin/head").output
     assert "GNU GENERAL PUBLIC LICENSE" in licence and "Version 2" in licence
     tree = paths.ROOT / "build" / "images" / STACK / "context" / "sources" / "pdsh"
@@ -184,7 +184,7 @@ class Pods:
         mounts = {self.folder / name: place for name, place in multinode.PLACES.items()}
         mounts |= {self.folder / "keys": multinode.KEYS, self.folder / "hostfile": "/etc/mpi/hostfile"}
         mounts |= {self.folder / "request.json": REQUEST, self.folder / "term" / "log": "/dev/termination-log"}
-        options = [part for here, there in mounts.items() for part in ("--volume", f"{here}:{there}")]
+        options = [part for source, destination in mounts.items() for part in ("--volume", f"{source}:{destination}")]
         for variable in ("HOME=/tmp", "LOCAL_SIZE=1", "GLOO_SOCKET_IFNAME=eth0"):
             options += ["--env", variable]
         cores = sorted(os.sched_getaffinity(0))
@@ -224,11 +224,11 @@ def pods(container: Container) -> Iterator[Pods]:
         (folder / "term" / "log").touch()
         (folder / "term" / "log").chmod(0o666)
         request(folder / "request.json", ranks=2)
-        found = Pods(container, folder, spaces)
+        both = Pods(container, folder, spaces)
         try:
-            yield found
+            yield both
         finally:
-            found.close()
+            both.close()
 
 
 def test_two_of_it_run_the_mpijob_s_commands_and_give_the_tokens_of_one(pods: Pods) -> None:
@@ -238,9 +238,9 @@ def test_two_of_it_run_the_mpijob_s_commands_and_give_the_tokens_of_one(pods: Po
     first = f"{before} {after.partition(' ')[2]}"  # dummy weights lie nowhere
     pods.start(2, other)
     out, err = pods.start(1, first).communicate(timeout=RUN_S)
-    found = list((pods.folder / "results").rglob("*.json"))
-    assert len(found) == 1, err
-    result = strictjson.read(str(found[0]))
+    files = list((pods.folder / "results").rglob("*.json"))
+    assert len(files) == 1, err
+    result = strictjson.read(str(files[0]))
     (launch,) = result["launches"]
     assert [rank["host"] for rank in launch["ranks"]] == ["pod1", "pod2"]
     assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference.output_ids_sha256()}

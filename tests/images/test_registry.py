@@ -172,11 +172,11 @@ def only_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     read = lockfile.read
 
     def one(*arguments: Path) -> lockfile.Lock:
-        found = read(*arguments)
-        for name in list(found.stacks):
+        cut = read(*arguments)
+        for name in list(cut.stacks):
             if name != "cpu":
-                del found.stacks[name]
-        return found
+                del cut.stacks[name]
+        return cut
 
     monkeypatch.setattr(lockfile, "read", one)
 
@@ -188,9 +188,9 @@ def test_the_lock_takes_both_digests_and_then_says_whether_they_are_still_there(
     pinned(reference)
     for _ in ("digest", "platform"):
         assert lock.main(["--only", "images"]) == 0
-    found = lockfile.read().stacks["cpu"].image
-    assert (found.digest, found.platform) == (digest, digests["amd64"])
-    assert found.reference == f"{reference}@{digests['amd64']}"
+    base = lockfile.read().stacks["cpu"].image
+    assert (base.digest, base.platform) == (digest, digests["amd64"])
+    assert base.reference == f"{reference}@{digests['amd64']}"
 
     ask = ["--check", "--online", "--only", "images"]
     assert lock.main(ask) == 0

@@ -60,12 +60,12 @@ def main(path: str) -> None:
     print(json.dumps(seen))
 
 
-def _note(owner: object, name: str, told: Callable[..., object]) -> None:
+def _note(owner: object, name: str, describe: Callable[..., object]) -> None:
     """Let each call of a function be noted among the stand-in's, before it is made."""
     function = getattr(owner, name)
 
     def noted(*arguments: object, **keywords: object) -> object:
-        standin.calls.append((name, told(*arguments, **keywords)))
+        standin.calls.append((name, describe(*arguments, **keywords)))
         return function(*arguments, **keywords)
 
     setattr(owner, name, noted)
@@ -128,17 +128,17 @@ def _as_the_script_loads(folder: str, ranks: int) -> torch.nn.Module:
 
 def _differing(ours: torch.nn.Module, theirs: torch.nn.Module) -> list[object]:
     """Return what differs between two models: modules by class, parameters by value, type, layout and what hangs on them."""
-    found: list[object] = []
+    differing: list[object] = []
     classes = [{name: type(module).__name__ for name, module in made.named_modules()} for made in (ours, theirs)]
     if classes[0] != classes[1]:
-        found.append(classes)
+        differing.append(classes)
     known = dict(theirs.named_parameters())
     for name, held in ours.named_parameters():
         other = known[name]
         same = held.dtype == other.dtype and held.stride() == other.stride() and torch.equal(held, other)
         if not same or hasattr(held, "scale") != hasattr(other, "scale"):
-            found.append(name)
-    return found
+            differing.append(name)
+    return differing
 
 
 def _kernels() -> dict[str, int]:

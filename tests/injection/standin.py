@@ -96,8 +96,8 @@ class Kernels:
         values = scores.float() * scale
         if triangular:
             values = values.masked_fill(torch.ones(queries, keys).triu(1).bool(), -10000.0)
-        own = alibi.view(batch, heads * mp_size, 1, keys)[:, head_offset : head_offset + heads]
-        values = values + own.float() + mask.float().view(batch, 1, 1, keys)
+        own_slopes = alibi.view(batch, heads * mp_size, 1, keys)[:, head_offset : head_offset + heads]
+        values = values + own_slopes.float() + mask.float().view(batch, 1, 1, keys)
         calls.append(("softmax", tuple(scores.shape), head_offset))
         return values.softmax(-1).half()
 
@@ -200,7 +200,7 @@ def _cast(value: Any, old: torch.dtype, new: torch.dtype) -> Any:
     if isinstance(value, torch.Tensor):
         return value.to(new) if value.dtype == old else value
     if isinstance(value, (list, tuple)):
-        return type(value)(_cast(one, old, new) for one in value)
+        return type(value)(_cast(item, old, new) for item in value)
     if isinstance(value, dict):
-        return {key: _cast(one, old, new) for key, one in value.items()}
+        return {key: _cast(item, old, new) for key, item in value.items()}
     return new if value is old else value

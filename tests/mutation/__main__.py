@@ -268,8 +268,8 @@ def _try(tree: Path, module: str, code: str) -> str:
     """Run the tests on one change, those of the module itself first."""
     path = tree / _file(module)
     original = path.read_bytes()
-    own = "tests/{}/test_{}.py".format(*module.split("/"))
-    command = [sys.executable, "-m", "pytest", "-x", "-q", *OPTIONS, own, *TESTS]
+    tests_of_module = "tests/{}/test_{}.py".format(*module.split("/"))
+    command = [sys.executable, "-m", "pytest", "-x", "-q", *OPTIONS, tests_of_module, *TESTS]
     try:
         path.write_text(code, encoding="utf-8")
         status = subprocess.run(

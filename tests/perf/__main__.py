@@ -98,26 +98,27 @@ def _parser() -> argparse.ArgumentParser:
 def many_runs(count: int) -> JsonObject:
     """Set following ``count`` runs beside following a tenth: requests and memory of one client, for each run."""
     few, many = cluster.follow(max(1, count // 10)), cluster.follow(count)
-    each = [sum(told["requests"].values()) / told["runs"] for told in (few, many)]
+    of_few, of_many = (sum(report["requests"].values()) / report["runs"] for report in (few, many))
     ratio = many["peak_bytes"] / few["peak_bytes"]
+    peak_mb = many["peak_bytes"] / 1e6
     print(
-        f"cluster: one client followed {many['runs']} runs to {many['distinct_results']} results, with {each[1]:.2f} requests a run"
+        f"cluster: one client followed {many['runs']} runs to {many['distinct_results']} results, with {of_many:.2f} requests a run"
     )
     print(
-        f"         ({each[0]:.2f} with {few['runs']} runs); with the scripted server it held {many['peak_bytes'] / 1e6:.1f} MB at most,"
+        f"         ({of_few:.2f} with {few['runs']} runs); with the scripted server it held {peak_mb:.1f} MB at most,"
     )
     print(f"         {ratio:.2f} times as much as for {few['runs']} runs")
-    return {"few": few, "many": many, "requests_a_run": each, "peak_ratio": ratio}
+    return {"few": few, "many": many, "requests_a_run": [of_few, of_many], "peak_ratio": ratio}
 
 
 def many_results(count: int) -> dict[str, Any]:
     """Compare a folder of ``count`` results that nobody read before, and once more."""
-    told = folder.compared(count)
+    report = folder.compared(count)
     for name in ("unknown", "known"):
-        each_ms = 1e3 * (told[name]["processor_s"] - told["start"]["processor_s"]) / count
-        peak = told[name]["peak_bytes"] / 1e6
+        each_ms = 1e3 * (report[name]["processor_s"] - report["start"]["processor_s"]) / count
+        peak = report[name]["peak_bytes"] / 1e6
         print(f"results: {count:,} that were {name} took {each_ms:.3f} ms of processor each, {peak:.0f} MB at most")
-    return told
+    return report
 
 
 def overhead(loaded: model.Loaded, protocol: Protocol, pairs: int) -> JsonObject:
@@ -140,7 +141,7 @@ def overhead(loaded: model.Loaded, protocol: Protocol, pairs: int) -> JsonObject
             span_s = ways[name]()
             if pair >= 0:  # the first pairs warm up
                 spans[name].append(span_s)
-    ratios = [one / other for one, other in zip(spans["runner"], spans["bare"], strict=True)]
+    ratios = [runner_s / bare_s for runner_s, bare_s in zip(spans["runner"], spans["bare"], strict=True)]
     ratio, (low, high) = statistics.median(ratios), _median_interval(ratios)
     own_cost_ns = _own_cost_ns(quiet)
     share = own_cost_ns / 1e9 / statistics.median(spans["bare"])

@@ -30,12 +30,12 @@ def follow(count: int, together: int = 20) -> JsonObject:
         with apiserver.Server(scripted) as server:
             cluster = Cluster(server.kubeconfig(Path(folder) / "kubeconfig"))
             play = clusterplay.Play(scripted, _script(threading.BoundedSemaphore(together)))
-            things = [_thing(number) for number in range(count)]
-            runs = [Run.of(one, cluster, Path(folder)) for one in things]
+            manifests = [_thing(number) for number in range(count)]
+            runs = [Run.of(manifest, cluster, Path(folder)) for manifest in manifests]
             before = Counter(scripted.requests)
             gc.collect()
             tracemalloc.start()
-            creating = threading.Thread(target=_create, args=(scripted, things))
+            creating = threading.Thread(target=_create, args=(scripted, manifests))
             creating.start()
             for run in runs:
                 run.expected_until_s = float("inf")
@@ -43,12 +43,12 @@ def follow(count: int, together: int = 20) -> JsonObject:
             peak_bytes = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             creating.join()
-            found = [attempt for run in runs for attempt in _attempts(run)]
+            results = [attempt for run in runs for attempt in _attempts(run)]
             assert not play.errors
             return {
                 "runs": count,
-                "results": len(found),
-                "distinct_results": len(set(found)),
+                "results": len(results),
+                "distinct_results": len(set(results)),
                 "failed": sum(run.error is not None for run in runs),
                 "requests": {" ".join(key): number for key, number in (scripted.requests - before).items()},
                 "peak_bytes": peak_bytes,
@@ -60,9 +60,9 @@ def _thing(number: int) -> JsonObject:
     return jobs.to_submit(clusterplay.bench_job(f"bench-{number:03d}-v0-1-0"))
 
 
-def _create(scripted: apiserver.Cluster, things: Iterable[JsonObject]) -> None:
-    for thing in things:
-        scripted.put(thing, {})
+def _create(scripted: apiserver.Cluster, manifests: Iterable[JsonObject]) -> None:
+    for manifest in manifests:
+        scripted.put(manifest, {})
 
 
 def _script(slots: threading.BoundedSemaphore) -> Callable[[clusterplay.Play, JsonObject], None]:

@@ -53,8 +53,8 @@ def _noticed(checkov: str) -> set[str]:
     with tempfile.TemporaryDirectory() as folder:
         _write(Path(folder), spoilt)
         failed = _run(checkov, Path(folder))[1]
-    found = {(check["resource"].rpartition(".")[2], check["check_id"]) for check in failed}
-    return {policy for policy in SPOILT if (_name(policy), policy) in found}
+    failures = {(check["resource"].rpartition(".")[2], check["check_id"]) for check in failed}
+    return {policy for policy in SPOILT if (_name(policy), policy) in failures}
 
 
 def _name(policy: str) -> str:
@@ -68,7 +68,7 @@ def _write(folder: Path, objects: list[JsonObject]) -> None:
 
 def _known(objects: list[JsonObject]) -> list[JsonObject]:
     """Return objects of kinds that the linter knows; for the others Jobs with their pods, as their controllers make them."""
-    others = [thing for thing in objects if thing["kind"] in ("MPIJob", "JobSet")]
+    others = [manifest for manifest in objects if manifest["kind"] in ("MPIJob", "JobSet")]
     jobs = [
         {
             "apiVersion": "batch/v1",
@@ -78,7 +78,7 @@ def _known(objects: list[JsonObject]) -> list[JsonObject]:
         }
         for number, (_, template) in enumerate(walk.pods(others))
     ]
-    return [*(thing for thing in objects if thing not in others), *jobs]
+    return [*(manifest for manifest in objects if manifest not in others), *jobs]
 
 
 def _run(checkov: str, folder: Path) -> tuple[int, list[JsonObject]]:
@@ -95,8 +95,8 @@ def _run(checkov: str, folder: Path) -> tuple[int, list[JsonObject]]:
     ]
     command = [checkov, "--directory", str(folder), *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", timeout=300, check=False)
-    found = json.loads(done.stdout)
-    return found["summary"]["passed"], found["results"]["failed_checks"]
+    report = json.loads(done.stdout)
+    return report["summary"]["passed"], report["results"]["failed_checks"]
 
 
 if __name__ == "__main__":

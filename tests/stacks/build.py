@@ -73,8 +73,8 @@ def make(name: str, show: Callable[[str], object] = lambda text: None) -> Path:
     folder = _folder(name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _only_one(folder.with_name(folder.name + ".lock")):
-        found = find(name)
-        if found is None:
+        finished = find(name)
+        if finished is None:
             if folder.exists():
                 show(f"{name}: removing what an interrupted build left")
                 shutil.rmtree(folder)
@@ -160,7 +160,7 @@ def _override_key() -> str:
     files = (
         [path]
         if path.is_file()
-        else sorted(one for one in path.rglob("*") if one.is_file() and ".git" not in one.parts)
+        else sorted(entry for entry in path.rglob("*") if entry.is_file() and ".git" not in entry.parts)
     )
     hashed = hashlib.sha256()
     for file in files:
@@ -172,8 +172,8 @@ def _interpreter(version: str) -> str:
     """Return a real Python of a version such as 3.8, looked for where the Makefile looks for its 3.8."""
     variable, name = f"PYTHON{version.replace('.', '')}", f"python{version}"
     roots = [Path.home() / ".pyenv", *(Path(root) for root in [os.environ.get("PYENV_ROOT")] if root)]
-    found = [match for root in roots for match in sorted(glob.glob(f"{root}/versions/{version}.*/bin/python"))]
-    for candidate in [os.environ.get(variable), shutil.which(name), *found]:
+    of_pyenv = [match for root in roots for match in sorted(glob.glob(f"{root}/versions/{version}.*/bin/python"))]
+    for candidate in [os.environ.get(variable), shutil.which(name), *of_pyenv]:
         if candidate and _is(candidate, version):
             return candidate
     raise InputError(
@@ -200,19 +200,22 @@ def _build(name: str, folder: Path, show: Callable[[str], object]) -> None:
     stack = _stack(name)
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise Unsupported(f"{name} can only be built on x86-64 Linux: its torch and its wheels exist for nothing else.")
-    base, own, torch = paths.ROOT / stack.requirements.file, _own_requirements(name), stack.packages["torch"].version
+    base, added, torch = paths.ROOT / stack.requirements.file, _own_requirements(name), stack.packages["torch"].version
     interpreter = _interpreter(stack.python)
     show(f"{name}: building in {folder} (about 4 GB, one to a few minutes)")
     subprocess.run([interpreter, "-m", "venv", str(folder)], check=True)
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
         pip = _Pip(name, folder, Path(scratch))
-        show(f"{name}: 1/4 wheels of {paths.shown(base)} and {paths.shown(own)}")
-        pip.locked([base, own], leave=requirements.SOURCE_ONLY)
+        show(f"{name}: 1/4 wheels of {paths.shown(base)} and {paths.shown(added)}")
+        pip.locked([base, added], leave=requirements.SOURCE_ONLY)
         show(f"{name}: 2/4 torch {torch}, by its version alone, with the CUDA libraries that its wheel asks for")
-        pip.bounded([f"torch=={torch}", *_brought(stack)], {**_pins(base), **_pins(own)})
+        pip.bounded([f"torch=={torch}", *_brought(stack)], {**_pins(base), **_pins(added)})
         override = None if name in CUDA else _override()
         show(f"{name}: 3/4 what is a source distribution only")
-        pip.locked([base, own], only=[one for one in requirements.SOURCE_ONLY if not (override and one == "deepspeed")])
+        pip.locked(
+            [base, added],
+            only=[package for package in requirements.SOURCE_ONLY if not (override and package == "deepspeed")],
+        )
         if override:
             show(f"{name}: 3/4 DeepSpeed of {OVERRIDE}")
             pip.source(override)
@@ -268,8 +271,8 @@ class _Pip:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", env=environment
         )
         if done.returncode != 0:
-            told = "\n".join(done.stdout.splitlines()[-8:])
-            raise Unreachable(f"{self.name} could not be built; pip says:\n{told}")
+            lines = "\n".join(done.stdout.splitlines()[-8:])
+            raise Unreachable(f"{self.name} could not be built; pip says:\n{lines}")
 
 
 def _blocks(file: Path) -> Iterator[tuple[str, str]]:
@@ -319,7 +322,7 @@ def _finish(name: str, folder: Path, stack: lockfile.Stack, override: Path | Non
         "python": subprocess.run([python(folder), "--version"], capture_output=True, encoding="utf-8").stdout.split()[
             1
         ],
-        "packages": {one["name"].lower(): one["version"] for one in json.loads(listed)},
+        "packages": {package["name"].lower(): package["version"] for package in json.loads(listed)},
         "stand_ins": _stand_ins(name, stack, override),
         "pip_check": complaints,
     }

@@ -107,12 +107,12 @@ def test_the_name_changes_with_what_the_stack_is_built_from(monkeypatch: pytest.
 
 def test_own_requirements_agree_with_the_stack_s_and_hold_hashes() -> None:
     for name in build.names():
-        own = build._own_requirements(name).read_text()
+        added = build._own_requirements(name).read_text()
         stack = (paths.ROOT / lockfile.read().stacks[name].requirements.file).read_text()
-        for package, versions in requirements.pins(own).items():
+        for package, versions in requirements.pins(added).items():
             assert all(versions.values()), package
             assert set(requirements.pins(stack).get(package, versions)) == set(versions), package
-        assert "python -m tests.stacks --compile" in own.splitlines()[0]
+        assert "python -m tests.stacks --compile" in added.splitlines()[0]
 
 
 def test_blocks_put_together_are_the_file() -> None:
@@ -125,8 +125,8 @@ def test_an_unknown_stack_and_a_missing_deepspeed_are_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert front.main(["cpu"]) == InputError.exit_code
-    told = "cpu is no stack that is built here. Take one of gaudi-1.9, gaudi-1.10, gaudi-1.24, cuda-2023."
-    assert told in capsys.readouterr().err
+    message = "cpu is no stack that is built here. Take one of gaudi-1.9, gaudi-1.10, gaudi-1.24, cuda-2023."
+    assert message in capsys.readouterr().err
     monkeypatch.setenv(build.OVERRIDE, "/nowhere/deepspeed")
     assert front.main([STACK]) == InputError.exit_code
     assert "BLOOMZ_BENCH_DEEPSPEED names /nowhere/deepspeed, which is not there" in capsys.readouterr().err

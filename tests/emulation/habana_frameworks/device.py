@@ -83,7 +83,7 @@ class Emulation(TorchFunctionMode):
                 raise TypeError("can't convert hpu:0 device type tensor to numpy. Use Tensor.cpu() first")
             # a device takes single numbers of the host
             if (
-                any(not on_hpu(one) and one.dim() and one.device.type == "cpu" for one in given)
+                any(not on_hpu(tensor) and tensor.dim() and tensor.device.type == "cpu" for tensor in given)
                 and func not in _BOTH_SIDES
             ):
                 trace.note("mixed", function=getattr(func, "__name__", str(func)))

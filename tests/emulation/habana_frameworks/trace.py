@@ -47,7 +47,7 @@ def clear() -> None:
 
 def count(event: str, **facts: Any) -> int:
     """Return how many events of a kind have these facts."""
-    return sum(1 for one in events if one["event"] == event and all(one.get(key) == facts[key] for key in facts))
+    return sum(1 for noted in events if noted["event"] == event and all(noted.get(key) == facts[key] for key in facts))
 
 
 @contextlib.contextmanager

@@ -25,8 +25,8 @@ class _Graph:
     def replay(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run again with new inputs; what the function does to the host is not repeated by a device, so it is not noted."""
         with torch.no_grad():
-            for own, given in zip(self.inputs, device.tensors((args, kwargs))):
-                own.copy_(given)
+            for kept, given in zip(self.inputs, device.tensors((args, kwargs))):
+                kept.copy_(given)
         with trace.hidden():
             results = self.function(*self.args, **self.kwargs)
             with torch.no_grad():
