@@ -24,6 +24,7 @@ from tests.stacks import build
 Cell = tuple[str, str, int, int, bool]
 # a line of the table, in the order of COLUMNS
 Row = tuple[str, str, str, str, int, int, str, str]
+
 CELLS = (
     *itertools.product(["latency"], ["float32"], [1, 2], [1, 8], [True, False]),
     *itertools.product(["latency"], ["bfloat16"], [1, 2], [1, 8], [True]),
@@ -34,7 +35,8 @@ NAMED = ("torch", "transformers", "optimum-habana", "deepspeed")
 OTHER = "OTHER TOKENS"
 EQUAL = {
     "float32": "equal: plain transformers",
-    "bfloat16": "equal: plain transformers with upstream's roundings",  # see arithmetic.py
+    # see arithmetic.py
+    "bfloat16": "equal: plain transformers with upstream's roundings",
     "float16": "equal: plain transformers in float32",
 }
 

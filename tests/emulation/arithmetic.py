@@ -27,7 +27,8 @@ OF_OPTIMUM = {
     "gaudi-1.10": ("gelu", "slots", "width"),
     "gaudi-1.24": ("gelu", "slots", "width"),
 }
-OF_DEEPSPEED = {1: ("bias",), 2: ("bias", "shards")}  # by ranks
+# by ranks
+OF_DEEPSPEED = {1: ("bias",), 2: ("bias", "shards")}
 
 PADDING = 3
 

@@ -43,7 +43,8 @@ class Precisions(TorchFunctionMode):
 def store(folder: str) -> Path:
     """Write the tiny model as a snapshot of the hub, and point transformers at it. Returns the snapshot's folder."""
     os.environ["TRANSFORMERS_CACHE"] = os.environ["HUGGINGFACE_HUB_CACHE"] = os.path.join(folder, "hub")
-    from tests.emulation import scenario  # transformers looks for its cache once, when it is imported
+    # transformers looks for its cache once, when it is imported
+    from tests.emulation import scenario
 
     place = Path(folder, "hub", f"models--{REPOSITORY.replace('/', '--')}")
     snapshot = place / "snapshots" / COMMIT

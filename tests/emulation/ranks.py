@@ -39,7 +39,8 @@ def main(folder: str) -> None:
     with open(os.path.join(folder, f"rank-{rank}.json"), "w") as file:
         json.dump(seen, file)
     torch.distributed.barrier()
-    os._exit(0)  # the launcher's ranks sometimes die in the interpreter's teardown of gloo's threads
+    # the launcher's ranks sometimes die in the interpreter's teardown of gloo's threads
+    os._exit(0)
 
 
 def _sharded(size: int) -> torch.nn.Module:
@@ -53,7 +54,8 @@ def _sharded(size: int) -> torch.nn.Module:
         enable_cuda_graph=False,
     )
     made = engine.module.to("hpu")
-    if hasattr(made, "split_lm_head"):  # 1.5.0, as its script does
+    # 1.5.0, as its script does
+    if hasattr(made, "split_lm_head"):
         made.split_lm_head()
     return hpu_torch.hpu.wrap_in_hpu_graph(made)
 

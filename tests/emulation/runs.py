@@ -74,7 +74,8 @@ def run(interpreter: Path, name: str, ranks: int = 1, dataset_file: Path | None 
     shared_memory = _buffers()
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
         variables = {**drive.environment(interpreter, scratch), "LOCAL_SIZE": str(ranks)}
-        variables.pop("HF_HUB_OFFLINE")  # the runner sets it itself
+        # the runner sets it itself
+        variables.pop("HF_HUB_OFFLINE")
         path = Path(scratch, "request.json")
         path.write_text(strictjson.pretty(asked.to_json()))
         command = [str(interpreter), "-m", "runner", "bench", str(path), "--results", str(Path(scratch, "results"))]
@@ -84,7 +85,8 @@ def run(interpreter: Path, name: str, ranks: int = 1, dataset_file: Path | None 
         )
         written = sorted(Path(scratch, "results").rglob("*.json"))
         read = result_files.read_one(written[0]) if written else (None, asked)
-        assert _buffers() <= shared_memory  # what stays there stays in memory
+        # what stays there stays in memory
+        assert _buffers() <= shared_memory
         trace = Path(scratch, "trace.0")
         events = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
         return done, read[0], read[1], events

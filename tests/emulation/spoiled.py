@@ -71,7 +71,8 @@ def main(request_path: str, folder: str) -> None:
     seen["filled again"] = tokens(dict)
     if rank == 0:
         Path(folder, "rank-0.json").write_text(json.dumps(seen))
-    os._exit(0)  # as the worker ends: gloo's threads sometimes die in the interpreter's teardown
+    # as the worker ends: gloo's threads sometimes die in the interpreter's teardown
+    os._exit(0)
 
 
 def _whole(architecture: Architecture) -> dict[str, torch.Tensor]:

@@ -39,7 +39,8 @@ def test_tokens_are_those_of_plain_transformers(outcome: Outcome, stack: str, gr
     seen, run = run_of(outcome, stack, graphs, batch)
     reference = seen["plain"][str(batch)]
     assert len(reference) == batch
-    assert len(set(reference[0])) > 40  # else equality would say little
+    # else equality would say little
+    assert len(set(reference[0])) > 40
     assert [call["tokens"] == reference for call in run["calls"]] == [True] * 3
 
 
@@ -64,7 +65,8 @@ def test_two_graphs_are_captured_once_and_replayed_ever_after(outcome: Outcome, 
     step = ("mark_step", None)
     width = len(run["calls"][0]["tokens"][0])
     to_device, to_host = [(event, None) for event, _ in before_the_loop(stack, batch, width)], [("d2h", None)]
-    short_calls = [("synchronize", None)] if stack == NEWEST else []  # the time of the first token was asked for
+    # the time of the first token was asked for
+    short_calls = [("synchronize", None)] if stack == NEWEST else []
     compiled = [step, ("capture", 0), *short_calls, step, ("capture", 1)] + [step, ("replay", 1)] * (NEW_TOKENS - 2)
     replayed = [step, ("replay", 0), *short_calls] + [step, ("replay", 1)] * (NEW_TOKENS - 1)
     assert loops[0] == to_device + compiled + to_host
@@ -78,9 +80,8 @@ def test_shapes_are_static(outcome: Outcome, stack: str, batch: int) -> None:
     prompt, token = (event["shapes"] for event in run["calls"][0]["events"] if event["event"] == "capture")
     width = len(run["calls"][0]["tokens"][0])
     cache = [[batch * 4, 32, width], [batch * 4, width, 32]] * 2
-    positions = (
-        [[[width]], [[1]]] if stack == NEWEST else [[], []]
-    )  # transformers' own, which BLOOM is handed and ignores
+    # transformers' own, which BLOOM is handed and ignores
+    positions = [[[width]], [[1]]] if stack == NEWEST else [[], []]
     assert prompt == [[batch, width], *positions[0], [batch, width], []]
     assert token == [[batch, 1], *positions[1], *cache, [batch, width], []]
 

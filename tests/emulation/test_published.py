@@ -26,7 +26,8 @@ WIDTH, NEW = 107, 100
 
 # From a stack to what published.py tells of its script.
 Published = Callable[[str], JsonObject]
-FLAGS = ["--use_hpu_graphs", "--use_kv_cache", "--max_new_tokens", str(NEW)]  # as in the post
+# as in the post
+FLAGS = ["--use_hpu_graphs", "--use_kv_cache", "--max_new_tokens", str(NEW)]
 # one card, without --bf16: 1.6 alone has the flag
 PRECISION = {"gaudi-1.9": "bfloat16", "gaudi-1.10": "float32", "gaudi-1.24": "float32"}
 LAUNCHER = {"gaudi-1.9": "deepspeed", "gaudi-1.10": "python", "gaudi-1.24": "python"}

@@ -50,7 +50,8 @@ def test_ranks_capture_and_replay_as_one_does(outcome: Outcome, stack: str, numb
             for call in (first, second):
                 steps = [event["event"] for event in call[[event["event"] for event in call].index("mark_step") :]]
                 assert steps.count("sync") == 0
-                assert steps.count("synchronize") == (1 if stack == NEWEST else 0)  # after the first token
+                # after the first token
+                assert steps.count("synchronize") == (1 if stack == NEWEST else 0)
 
 
 @BOTH

@@ -58,9 +58,8 @@ def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(
     # what the check output_ids compares with
     assert hashes["right"] == hashes["filled again"] == {reference.output_ids_sha256()}
     assert hashes["hidden"] != hashes["right"]
-    if (
-        stack != "gaudi-1.24"
-    ):  # where upstream pads by itself, a call tells neither the position nor the mask of padding
+    # where upstream pads by itself, a call tells neither the position nor the mask of padding
+    if stack != "gaudi-1.24":
         assert hashes["behind"] != hashes["right"] != hashes["unmasked"]
     said = seen["weights"]
     assert said["none"].startswith("FOLDER lacks ") and said["none"].endswith("Fetch it again, whole.")
@@ -131,7 +130,8 @@ def test_calls_come_as_the_protocol_prescribes(ran: Ran, stack: str, batch: int)
     kinds, _ = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
     loading, untimed, timed = ["synchronize"], ["call"] * protocol.untimed_calls, ["call"] * protocol.timed_calls
     assert (protocol.untimed_calls, protocol.timed_calls) == (2 if stack == "gaudi-1.9" else 3, 5)
-    instrumented = ["call", "call"] * INSTRUMENTED  # upstream hands the padded prompt to a streamer first
+    # upstream hands the padded prompt to a streamer first
+    instrumented = ["call", "call"] * INSTRUMENTED
     assert kinds == loading + untimed + ["synchronize"] + timed + ["synchronize"] + instrumented
 
 

@@ -37,10 +37,12 @@ def test_collectives_are_over_when_they_return(outcome: Outcome, where: str) -> 
     for rank, seen in enumerate(ranks):
         assert (seen["rank"], seen["backend"]) == (rank, "hccl")
         assert set(map(tuple, seen["reduced"].values())) == {(3, 3)}
-        assert len(seen["reduced"]) == 3  # bfloat16 too, which gloo of torch 1.13 has not
+        # bfloat16 too, which gloo of torch 1.13 has not
+        assert len(seen["reduced"]) == 3
         assert seen["graph"] == [[2], [20]]
         assert seen["broadcast"] == [0, 0]
         assert seen["gathered"] == [{"rank": 0}, {"rank": 1}]
     first, second = ([event["event"] for event in seen["events"]] for seen in ranks)
     assert first == second
-    assert first[3:7] == ["capture", "collective", "replay", "collective"]  # a replay reaches the other rank again
+    # a replay reaches the other rank again
+    assert first[3:7] == ["capture", "collective", "replay", "collective"]

@@ -152,8 +152,10 @@ def it_replays_into_storage_that_never_moves() -> None:
     kept, copied, place = first["doubled"], first["doubled"].cpu(), first["doubled"].data_ptr()
     second = module(torch.ones(2, device="hpu"))
     assert second["doubled"].data_ptr() == place
-    assert kept.tolist() == [2, 2]  # overwritten under whoever keeps it
-    assert copied.tolist() == [0, 0]  # unless it was brought to the host
+    # overwritten under whoever keeps it
+    assert kept.tolist() == [2, 2]
+    # unless it was brought to the host
+    assert copied.tolist() == [0, 0]
     assert second["parts"][0].tolist() == [2, 2] and second["parts"][1].tolist() == [1, 1]
 
 

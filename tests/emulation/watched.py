@@ -21,7 +21,8 @@ from runner.bench import devices
 from runner.bench.rank import model
 from runner.contract.request import read_request
 
-UPDATES = ("index_add_", "index_copy_", "one_hot", "diag_embed")  # what writes into a cache of fixed length, or could
+# what writes into a cache of fixed length, or could
+UPDATES = ("index_add_", "index_copy_", "one_hot", "diag_embed")
 
 
 class Watch(TorchFunctionMode):
@@ -40,7 +41,8 @@ class Watch(TorchFunctionMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         name = getattr(function, "__name__", str(function))
-        if not (name.startswith("index_") and args and not args[0].is_floating_point()):  # ids are written too
+        # ids are written too
+        if not (name.startswith("index_") and args and not args[0].is_floating_point()):
             self.counts[name] += 1
         if name in ("matmul", "linear"):
             for given in args:
@@ -72,7 +74,8 @@ def main(request_path: str, folder: str) -> None:
     }
     if rank == 0:
         Path(folder, "rank-0.json").write_text(json.dumps(seen))
-    os._exit(0)  # as the worker ends: gloo's threads sometimes die in the interpreter's teardown
+    # as the worker ends: gloo's threads sometimes die in the interpreter's teardown
+    os._exit(0)
 
 
 if __name__ == "__main__":

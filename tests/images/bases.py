@@ -91,7 +91,8 @@ def vendor(tag: str) -> None:
     add = [(path, packages + path.name) for path in parts]
     add += [(path, f"/usr/local/bin/{path.name}") for path in programs if path.exists()]
     add += [(paths.ROOT / "tests" / "emulation" / "habana_frameworks", packages + "habana_frameworks")]
-    with tempfile.TemporaryDirectory() as folder:  # optimum-habana asks `pip list` for the plugin's version
+    # optimum-habana asks `pip list` for the plugin's version
+    with tempfile.TemporaryDirectory() as folder:
         pip = Path(folder) / "pip"
         pip.write_text(
             "#!/usr/local/bin/python3.8\nimport sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"

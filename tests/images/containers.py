@@ -12,7 +12,8 @@ from typing import Any
 from runner.contract.records import JsonObject
 from runner.host.results import result_files as results
 
-RUN_S = 900  # a hang is a failure; two ranks import torch for about a minute on two busy cores
+# a hang is a failure; two ranks import torch for about a minute on two busy cores
+RUN_S = 900
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,8 @@ from tests.images import bases
 from tests.images.conftest import Built
 from tests.images.containers import Container
 
-CUDA = {"cuda-2023": "11.7", "cuda": "13.0"}  # that torch is built for
+# that torch is built for
+CUDA = {"cuda-2023": "11.7", "cuda": "13.0"}
 
 
 @pytest.fixture(scope="module", params=CUDA)

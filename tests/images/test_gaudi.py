@@ -32,8 +32,10 @@ from tests.support.pods import commands, furnish
 
 STACK = "gaudi-1.10"
 COPIES = {"deepspeed": "BLOOMZ_BENCH_DEEPSPEED_GIT", "pdsh": "BLOOMZ_BENCH_PDSH_GIT"}
-ARBITRARY = 1000650000  # a cluster that gives every namespace its own users takes one of these
-REQUEST = "/config/gaudi-16-bloomz.json"  # where the MPIJob has it
+# a cluster that gives every namespace its own users takes one of these
+ARBITRARY = 1000650000
+# where the MPIJob has it
+REQUEST = "/config/gaudi-16-bloomz.json"
 
 
 def copies() -> dict[str, str]:
@@ -235,7 +237,8 @@ def test_two_of_it_run_the_mpijob_s_commands_and_give_the_tokens_of_one(pods: Po
     """sshd, pdsh and the vendor's DeepSpeed as they are in the image: each pod holds one half of the model."""
     first, other = commands()
     before, _, after = first.partition(" --model-dir ")
-    first = f"{before} {after.partition(' ')[2]}"  # dummy weights lie nowhere
+    # dummy weights lie nowhere
+    first = f"{before} {after.partition(' ')[2]}"
     pods.start(2, other)
     out, err = pods.start(1, first).communicate(timeout=RUN_S)
     files = list((pods.folder / "results").rglob("*.json"))

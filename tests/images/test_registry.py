@@ -101,7 +101,8 @@ def registry(runtime: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     serve = ["docker-registry", "serve", str(folder / "config.yml")]
     process = subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))  # skopeo and buildah read their settings below it
+        # skopeo and buildah read their settings below it
+        patch.setenv("HOME", str(folder))
         patch.setenv("REGISTRY_AUTH_FILE", str(folder / "auth.json"))
         try:
             _wait(port)

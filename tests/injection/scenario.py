@@ -169,4 +169,5 @@ def _ended(plain: BloomForCausalLM, loaded: model.Loaded, workload: Workload) ->
 if __name__ == "__main__":
     main(sys.argv[1])
     sys.stdout.flush()
-    os._exit(0)  # ranks sometimes die in the interpreter's teardown of gloo's threads
+    # ranks sometimes die in the interpreter's teardown of gloo's threads
+    os._exit(0)

@@ -82,9 +82,11 @@ def test_the_calls_are_the_script_s(seen: Seen, ranks: int) -> None:
         assert given == {"mp_size": str(ranks), "dtype": "torch.float16", "replace_with_kernel_inject": "True"}
         call = ["generate", ["attention_mask", "do_sample", "input_ids", "max_new_tokens"]]
         script = [call] * 3 + [["synchronize"]] + [call] * 5 + [["synchronize"]]
-        assert noted[1] == ["synchronize"]  # the model is loaded
+        # the model is loaded
+        assert noted[1] == ["synchronize"]
         assert noted[2 : 2 + len(script)] == script
-        ours = noted[-1]  # the script's way of loading, which the scenario takes last
+        # the script's way of loading, which the scenario takes last
+        ours = noted[-1]
         assert (ours[0], sorted(ours[1])) == (name, sorted([*given, "checkpoint", "base_dir"]))
 
 

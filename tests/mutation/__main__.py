@@ -33,7 +33,8 @@ from mutmut.stats import status_by_exit_code
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "mutation"
 LEAST = 0.85
-PATIENCE_S = 600  # for the tests on one change outside of functions, which take 20 seconds on two free cores
+# for the tests on one change outside of functions, which take 20 seconds on two free cores
+PATIENCE_S = 600
 
 # The modules that decide, and of a module that also does other things the functions that do.
 DECIDING: dict[str, dict[str, list[str]]] = {
@@ -57,8 +58,10 @@ TESTS = [
     *(f"tests/host/test_{name}.py" for name in ("strictyaml", "verdict")),
 ]
 OPTIONS = ["-p", "no:cacheprovider", "--hypothesis-seed=0"]
-BESIDE = ("images", "requirements", "versions.lock")  # what the tests read beside runner and tests
-NOTICED = ("killed", "timeout")  # a change that makes a test run on and on is noticed
+# what the tests read beside runner and tests
+BESIDE = ("images", "requirements", "versions.lock")
+# a change that makes a test run on and on is noticed
+NOTICED = ("killed", "timeout")
 TOLD = ("killed", "timeout", "survived", "suspicious", "no tests")
 
 
@@ -125,7 +128,8 @@ def _lay_out(chosen: Chosen) -> None:
         "pytest_add_cli_args": OPTIONS,
         "pytest_add_cli_args_test_selection": TESTS,
         "use_git_change_detection": False,
-        "timeout_multiplier": 5.0,  # a change that loops is given up after five times what its tests take
+        # a change that loops is given up after five times what its tests take
+        "timeout_multiplier": 5.0,
     }
     written = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
@@ -150,7 +154,8 @@ def _inside(chosen: Chosen, workers: int) -> list[Mutant]:
             _pass_on(process.stdout)
             status = process.wait()
         except KeyboardInterrupt:
-            process.communicate()  # it was interrupted too, and stops its workers
+            # it was interrupted too, and stops its workers
+            process.communicate()
             raise
     if status != 0:
         sys.exit("mutmut did not come to an end; what it said stands above.")
@@ -192,7 +197,8 @@ def _change(name: str, module: str) -> tuple[int, tuple[str, ...]]:
         nodes = node.body
     lines, begin = source.splitlines(), node.lineno
     while lines[begin - 2].lstrip().startswith("#"):
-        begin -= 1  # the difference counts from the comment above the function
+        # the difference counts from the comment above the function
+        begin -= 1
     line, change = _first(get_diff_for_mutant(name, path=_file(module)).splitlines())
     return begin - 1 + line, change
 
@@ -284,7 +290,8 @@ def _try(tree: Path, module: str, code: str) -> str:
         return "timeout"
     finally:
         path.write_bytes(original)
-    return {0: "survived", 1: "killed", 2: "killed"}.get(status, "suspicious")  # 2: a module cannot be imported
+    # 2: a module cannot be imported
+    return {0: "survived", 1: "killed", 2: "killed"}.get(status, "suspicious")
 
 
 def _score(mutants: Sequence[Mutant]) -> float:

@@ -40,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.device == "cpu":
         report["cluster"] = many_runs(options.runs)
         report["results"] = many_results(options.results)
-    torch.set_num_threads(1)  # a tiny model gains nothing from more, and varies tenfold where they compete for cores
+    # a tiny model gains nothing from more, and varies tenfold where they compete for cores
+    torch.set_num_threads(1)
     device, cpu = torch.device(options.device), torch.device("cpu")
     small = _load(tables.models["bloom-tiny"], cpu)
     report["overhead"] = overhead(small, protocol, options.pairs)
@@ -139,7 +140,8 @@ def overhead(loaded: model.Loaded, protocol: Protocol, pairs: int) -> JsonObject
     for pair in range(-3, pairs):
         for name in sorted(ways, reverse=bool(pair % 2)):
             span_s = ways[name]()
-            if pair >= 0:  # the first pairs warm up
+            # the first pairs warm up
+            if pair >= 0:
                 spans[name].append(span_s)
     ratios = [runner_s / bare_s for runner_s, bare_s in zip(spans["runner"], spans["bare"], strict=True)]
     ratio, (low, high) = statistics.median(ratios), _median_interval(ratios)
@@ -197,7 +199,8 @@ def engines(loaded: model.Loaded, names: Sequence[str], output_tokens: int, roun
             for asked, seen in spans[name].items():
                 started_s = time.perf_counter()
                 model.generate(ways[name], [_PROMPT], _workload(asked, loaded))
-                if number >= 0:  # the first rounds warm up
+                # the first rounds warm up
+                if number >= 0:
                     seen.append(time.perf_counter() - started_s)
     ceiling = memory_ceiling(loaded.device)
     read_bytes, _ = model.parameter_bytes(loaded)

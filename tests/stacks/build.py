@@ -235,9 +235,8 @@ class _Pip:
     def locked(self, files: Sequence[Path], leave: Collection[str] = (), only: Collection[str] | None = None) -> None:
         """Install what files pin with hashes, without ``leave``, or ``only`` some packages of them, those from source."""
         chosen = self.scratch / "requirements.txt"
-        blocks = {
-            package: text for file in reversed(files) for package, text in _blocks(file)
-        }  # the stack's own word counts
+        # the stack's own word counts
+        blocks = {package: text for file in reversed(files) for package, text in _blocks(file)}
         wanted = [text for package, text in blocks.items() if (package in only if only else package not in leave)]
         chosen.write_text("".join(wanted), encoding="utf-8")
         form = ["--only-binary", ":all:"]

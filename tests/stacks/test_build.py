@@ -94,7 +94,8 @@ def test_the_name_changes_with_what_the_stack_is_built_from(monkeypatch: pytest.
     seen.add(build._key(STACK))
     (named / ".git").mkdir()
     (named / ".git" / "HEAD").write_text("where")
-    assert build._key(STACK) in seen  # a checkout's history is not what is built
+    # a checkout's history is not what is built
+    assert build._key(STACK) in seen
     monkeypatch.delenv(build.OVERRIDE)
     monkeypatch.setattr(build, "RECIPE", build.RECIPE + 1)
     seen.add(build._key(STACK))
@@ -139,7 +140,8 @@ def test_without_the_stack_s_python_it_says_what_to_install(
     monkeypatch.setattr(build.shutil, "which", lambda name: None)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("PYENV_ROOT", raising=False)
-    monkeypatch.setenv(variable, sys.executable)  # a Python, and another one
+    # a Python, and another one
+    monkeypatch.setenv(variable, sys.executable)
     with pytest.raises(InputError, match=f"No Python {version} was found.*pyenv install {version}.*in {variable}"):
         build._interpreter(version)
 

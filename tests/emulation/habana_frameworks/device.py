@@ -114,7 +114,8 @@ def _to(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any])
     elif isinstance(target, (str, torch.device)):
         to_hpu = is_hpu(target)
     else:
-        to_hpu = on_hpu(tensor)  # another dtype, on the same device
+        # another dtype, on the same device
+        to_hpu = on_hpu(tensor)
     if is_hpu(target):
         args = tuple(_CPU if is_hpu(value) else value for value in args)
         kwargs = {key: _CPU if is_hpu(value) else value for key, value in kwargs.items()}
@@ -155,4 +156,5 @@ def _parameter(
 _unmarked_parameter, torch.nn.Parameter.__new__ = torch.nn.Parameter.__new__, staticmethod(_parameter)
 
 MODE = Emulation()
-MODE.__enter__()  # for good: the device exists from the import on
+# for good: the device exists from the import on
+MODE.__enter__()

@@ -24,7 +24,8 @@ def initialize_distributed_hpu() -> tuple[int, ...]:
     return 1, -1, -1
 
 
-_inside: list[str] = []  # newer torches call a collective again, through the mode that watches over the device
+# newer torches call a collective again, through the mode that watches over the device
+_inside: list[str] = []
 
 
 class _Done:
