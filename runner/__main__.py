@@ -1,4 +1,7 @@
-"""The only entry: ``python -m runner VERB``. Verbs of ``runner.bench`` run in containers too, those of ``runner.host`` never."""
+"""The only entry: ``python -m runner VERB``, installed as ``bloomz-bench VERB``.
+
+Verbs of ``runner.bench`` run in containers too, verbs of ``runner.host`` never.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,17 @@ try:
     import argparse
     import importlib
     import importlib.util
+    import json
     import os
     import shlex
     import tempfile
     import traceback
     from pathlib import Path
+    from typing import NamedTuple
 
     from runner import __version__ as version
     from runner.contract import secrets, streams
+    from runner.contract.arguments import asks_for_json, program
     from runner.contract.errors import Interrupted, KitError, OutputLost, Unsupported, UsageError, all_errors
     from runner.contract.text import first_line, printable
 except ImportError as problem:
@@ -27,24 +33,48 @@ except ImportError as problem:
     # errors.Unsupported, which cannot be imported either
     sys.exit(10)
 
-# Each verb's module offers main(arguments) -> exit code. An image holds no runner.host.
+
+class Verb(NamedTuple):
+    """A verb of the command line: the module whose ``main(arguments) -> exit code`` does the work, and a line for the help."""
+
+    module: str
+    summary: str
+    group: str
+
+
+_HERE, _CLUSTER, _JUDGE = "measure here", "measure on a cluster", "read and judge"
+_PINS, _POD, _SHELL = "pins and images", "inside a pod, called by the manifests", "the command line itself"
+
+# An image holds no runner.host and no runner.completion.
 VERBS = {
-    "request": ("runner.host.verbs.request", "fill in every pin of a case and write its request"),
-    "render": ("runner.host.verbs.render", "write the Kubernetes manifests of the cases"),
-    "prefetch": ("runner.bench.pods.prefetch", "fetch the weights of requests into a folder"),
-    "reach": ("runner.bench.pods.reach", "wait until every host of a hostfile can be spoken to"),
-    "sshd": ("runner.bench.pods.sshd", "let the first host of a hostfile start ranks here"),
-    "bench": ("runner.bench.parent.bench", "run requests here and write results"),
-    "submit": ("runner.host.verbs.submit", "put rendered Jobs into a cluster and follow them to their results"),
-    "follow": ("runner.host.verbs.follow", "come back to runs in a cluster"),
-    "cancel": ("runner.host.verbs.cancel", "delete runs from a cluster"),
-    "frames": ("runner.bench.pods.frames", "print results of a folder into a log, for collect"),
-    "collect": ("runner.host.verbs.collect", "take results out of logs"),
-    "compare": ("runner.host.verbs.compare", "set results beside the published numbers, or run against run"),
-    "claims": ("runner.host.verbs.claims", "print the published numbers and what is known for and against them"),
-    "lock": ("runner.host.verbs.lock", "resolve what versions.lock leaves open, or check it"),
-    "image": ("runner.host.verbs.image", "build the image of a stack from what versions.lock pins"),
+    "request": Verb("runner.host.verbs.request", "fill in every pin of a case and write its request", _HERE),
+    "prefetch": Verb("runner.bench.pods.prefetch", "fetch the weights of requests into a folder", _HERE),
+    "bench": Verb("runner.bench.parent.bench", "run requests here and write results", _HERE),
+    "render": Verb("runner.host.verbs.render", "write the Kubernetes manifests of the cases", _CLUSTER),
+    "submit": Verb(
+        "runner.host.verbs.submit", "put rendered Jobs into a cluster and follow them to their results", _CLUSTER
+    ),
+    "follow": Verb("runner.host.verbs.follow", "come back to runs in a cluster", _CLUSTER),
+    "cancel": Verb("runner.host.verbs.cancel", "delete runs from a cluster", _CLUSTER),
+    "collect": Verb("runner.host.verbs.collect", "take results out of logs", _JUDGE),
+    "compare": Verb(
+        "runner.host.verbs.compare", "set results beside the published numbers, or run against run", _JUDGE
+    ),
+    "claims": Verb(
+        "runner.host.verbs.claims", "print the published numbers and what is known for and against them", _JUDGE
+    ),
+    "lock": Verb("runner.host.verbs.lock", "resolve what versions.lock leaves open, or check it", _PINS),
+    "image": Verb("runner.host.verbs.image", "build the image of a stack from what versions.lock pins", _PINS),
+    "reach": Verb("runner.bench.pods.reach", "wait until every host of a hostfile can be spoken to", _POD),
+    "sshd": Verb("runner.bench.pods.sshd", "let the first host of a hostfile start ranks here", _POD),
+    "frames": Verb("runner.bench.pods.frames", "print results of a folder into a log, for collect", _POD),
+    "completion": Verb("runner.completion", "print what a shell needs to complete verbs and flags", _SHELL),
 }
+
+
+def console() -> None:
+    """Run the command ``bloomz-bench``, which an installation puts on the path, and end the process with its exit code."""
+    sys.exit(main(sys.argv[1:]))
 
 
 def main(arguments: list[str]) -> int:
@@ -57,7 +87,7 @@ def main(arguments: list[str]) -> int:
                 f"{output.name} could not take all that was printed: {output.problem.strerror}. Run the command again with"
                 " another standard output to see the rest."
             )
-            print(f"runner: {lost}", file=sys.stderr)
+            _print_error(lost, asks_for_json(arguments))
             status = status or lost.exit_code
         errors.flush()
         return status or (OutputLost.exit_code if errors.problem is not None else 0)
@@ -67,33 +97,39 @@ def _status_of(arguments: list[str]) -> int:
     try:
         return _run(arguments) or 0
     except KitError as error:
-        print(f"runner: {error}", file=sys.stderr)
-        return error.exit_code
+        return _print_error(error, asks_for_json(arguments))
     except KeyboardInterrupt:
-        print("runner: stopped.", file=sys.stderr)
-        return Interrupted.exit_code
+        return _print_error(Interrupted("stopped."), asks_for_json(arguments))
     except SystemExit as ending:  # argparse has printed its sentence, or the help
         return ending.code if isinstance(ending.code, int) else UsageError.exit_code
     except ModuleNotFoundError as problem:
         if problem.name is None or problem.name.partition(".")[0] == "runner":
             return _defect(problem)
-        print(
-            f"runner: the package {problem.name} is not installed for {sys.executable}. Run the command with the kit's own"
-            " Python: .venv/bin/python, which `make setup` makes.",
-            file=sys.stderr,
+        missing = Unsupported(
+            f"the package {problem.name} is not installed for {sys.executable}. Run the command with the kit's own"
+            " Python: .venv/bin/python, which `make setup` makes."
         )
-        return Unsupported.exit_code
+        return _print_error(missing, asks_for_json(arguments))
     except ImportError as problem:
         if not problem.path or not _is_of_others(problem.path):
             return _defect(problem)
-        print(
-            f"runner: Python takes {problem.name} from {printable(problem.path, 200)}, which is not what the kit needs. Remove it,"
-            " take its folder off PYTHONPATH, or start in another folder.",
-            file=sys.stderr,
+        foreign = Unsupported(
+            f"Python takes {problem.name} from {printable(problem.path, 200)}, which is not what the kit needs. Remove it,"
+            " take its folder off PYTHONPATH, or start in another folder."
         )
-        return Unsupported.exit_code
+        return _print_error(foreign, asks_for_json(arguments))
     except Exception as problem:
         return _defect(problem)
+
+
+def _print_error(error: KitError, as_json: bool) -> int:
+    """Print an error on standard error, as a sentence or as a JSON object, and return its exit code."""
+    if as_json:
+        facts = {"event": "error", "error": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
+        print(json.dumps(facts, ensure_ascii=False), file=sys.stderr)
+    else:
+        print(f"runner: {error}", file=sys.stderr)
+    return error.exit_code
 
 
 def _is_of_others(path: str) -> bool:
@@ -123,11 +159,12 @@ def _defect(problem: BaseException) -> int:
     return KitError.exit_code
 
 
-def _run(arguments):
+def _run(arguments: list[str]) -> int | None:
     parser = argparse.ArgumentParser(
         allow_abbrev=False,
-        prog="python -m runner",
-        description=importlib.import_module("runner").__doc__,
+        prog=program(),
+        description="Measure the published inference latencies of BLOOMZ on Gaudi2, Gaudi and A100 again, and say whether they hold.\n"
+        "A first look, without an accelerator: `make bench` in a clone. The published numbers: the verb claims.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=_epilog(),
     )
@@ -135,12 +172,13 @@ def _run(arguments):
         "verb", choices=tuple(VERBS), metavar="VERB", help="one of the verbs below; each has its own --help"
     )
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="what the verb takes")
+    parser.add_argument("--version", action="version", version=f"bloomz-bench {version}")
     if not arguments:
         parser.print_help()
         return UsageError.exit_code
     options = parser.parse_args(arguments[:1])
-    module = VERBS[options.verb][0]
-    if module.startswith("runner.host") and importlib.util.find_spec("runner.host") is None:
+    module = VERBS[options.verb].module
+    if importlib.util.find_spec(".".join(module.split(".")[:2])) is None:
         raise UsageError(
             f"The verb {options.verb} runs outside the container; this image holds only bench. Run it from the repository."
         )
@@ -151,8 +189,11 @@ def _run(arguments):
     return importlib.import_module(module).main(arguments[1:])
 
 
-def _epilog():
-    verbs = "\n".join(f"  {verb:<10} {what}" for verb, (_, what) in VERBS.items())
+def _epilog() -> str:
+    groups: dict[str, list[str]] = {}
+    for name, verb in VERBS.items():
+        groups.setdefault(verb.group, []).append(f"    {name:<10} {verb.summary}")
+    verbs = "\n".join("\n".join([f"  {group}:", *lines]) for group, lines in groups.items())
     codes = "\n".join(f"  {kind.exit_code:>3}  {kind.meaning}" for kind in all_errors())
     return f"verbs, in the order of their use:\n{verbs}\n\nexit codes:\n    0  done\n{codes}"
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import sysconfig
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from runner.contract.errors import UsageError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+_CLONE = PACKAGE.parent
+# An installed package has no repository around it: pyproject.toml puts the pins below the environment's share/.
+IS_CLONE = (_CLONE / "versions.lock").is_file()
+ROOT = _CLONE if IS_CLONE else Path(sysconfig.get_path("data")) / "share" / "bloomz-bench"
 LOCK = ROOT / "versions.lock"
-CATALOG = ROOT / "runner" / "catalog"
-K8S = ROOT / "k8s"
-RESULT_SCHEMA = ROOT / "runner" / "contract" / "schema" / "result-2.schema.json"
+CATALOG = PACKAGE / "catalog"
+# What the kit makes goes into the clone, or into the folder where an installed kit was started.
+K8S = ROOT / "k8s" if IS_CLONE else Path("k8s")
+BUILD = ROOT / "build" if IS_CLONE else Path("build")
+RESULT_SCHEMA = PACKAGE / "contract" / "schema" / "result-2.schema.json"
+
+
+def need_a_clone(verb: str) -> None:
+    """Raise ``UsageError`` in an installed kit, for a verb that changes or builds from the repository's own files."""
+    if not IS_CLONE:
+        raise UsageError(
+            f"The verb {verb} works on the repository's own files, and this is an installed package. Clone the repository, run `make"
+            f" setup` there, and then `.venv/bin/python -m runner {verb}`."
+        )
 
 
 def shown(path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import os
@@ -11,15 +10,15 @@ from typing import Callable, Iterator
 
 from runner.bench.parent import session
 from runner.contract import files, names, signals, strictjson, termination, unfinished
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import Interrupted, KitError, PublishFailed, UsageError
 from runner.contract.request import read_request
 from runner.contract.text import printable
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner bench",
+    described = verb_parser(
+        "bench",
         description="Run each request with the launcher that its stack names and write one result file per attempt."
         " Progress goes to standard error, the paths of the results to standard output.",
         epilog="Ctrl-C, SIGTERM and SIGHUP stop a run, and what was measured is kept; a signal that was ignored at the start, as"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import sys
 from typing import Iterator
 
 from runner.contract import files, frame, strictjson, unfinished
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import DamagedResult, InputError, KitError, UsageError
 from runner.contract.result import ATTEMPT
 
@@ -17,9 +17,8 @@ ADVICE = "Check the volume's owner and mode."
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner frames",
+    described = verb_parser(
+        "frames",
         description="Print every result below FOLDER as `bench --frames` prints it, for `python -m runner collect`; of a run that was"
         " killed, what it had measured. Nothing is written. Without a result nothing is printed.",
         epilog="Exit codes: 8 if a folder could not be looked into; see `python -m runner --help`.",

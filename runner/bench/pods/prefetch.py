@@ -4,7 +4,6 @@ The folder has the hub cache's own layout below ``hub/``. Markers are written la
 found one would else measure while the rest is still being written.
 """
 
-import argparse
 import errno
 import hashlib
 import inspect
@@ -17,6 +16,7 @@ from collections import namedtuple
 from runner.bench.inputs import checkpoint
 from runner.contract import arguments as flags
 from runner.contract import publish, strictjson
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import DoesNotFit, InputError, KitError, PublishFailed, Unreachable
 from runner.contract.files import read_bytes, reason, sha256_of_file
 from runner.contract.request import Model, read_request
@@ -43,13 +43,11 @@ _File = namedtuple("_File", "name size sha256 blob_id")
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner prefetch",
+    described = verb_parser(
+        "prefetch",
         description="Fetch the real weights that the requests ask for, at their pinned revisions, and compare every file with the"
         " sha256 in the request, or with what the hub says of it where the request has none. Whole files of an attempt before"
         " stay.",
-        epilog="Exit codes: see `python -m runner --help`.",
     )
     described.add_argument(
         "requests", nargs="+", metavar="REQUEST", help="a file that `python -m runner request` wrote"

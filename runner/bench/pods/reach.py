@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import socket
 import sys
 import time
 
 from runner.bench.processes import hostfile
 from runner.contract import arguments as flags
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import InputError, Unreachable
 from runner.contract.text import printable
 
@@ -16,12 +16,10 @@ TRY_S = 5  # how long one attempt may take, and how long to rest between two
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner reach",
+    described = verb_parser(
+        "reach",
         description="Wait until every host of a hostfile accepts a connection. A launcher would else hang, or give up on the first"
         " host whose name is not known yet.",
-        epilog="Exit codes: see `python -m runner --help`.",
     )
     described.add_argument("hostfile", metavar="HOSTFILE", help="a line ADDRESS slots=N for each host")
     described.add_argument("--port", type=flags.port, required=True, metavar="PORT")

@@ -6,13 +6,13 @@ the device plugin put into the environment would else not reach a rank that is s
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import subprocess
 import tempfile
 
 from runner.contract import arguments as flags
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import InputError, LaunchFailed
 
 # what describes a process or a login, and is wrong in another one
@@ -20,11 +20,9 @@ NOT_HANDED_ON = ("_", "HOME", "HOSTNAME", "LOGNAME", "OLDPWD", "PWD", "SHELL", "
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner sshd",
+    described = verb_parser(
+        "sshd",
         description="Serve ssh for this user alone, with its environment, until stopped. For pods of one run on several nodes.",
-        epilog="Exit codes: see `python -m runner --help`.",
     )
     described.add_argument("--port", type=flags.port, default=2222, metavar="PORT", help="default: %(default)s")
     described.add_argument("--keys", required=True, metavar="FOLDER", help="folder with the file authorized_keys")

@@ -21,7 +21,7 @@ from typing import Any
 
 from runner.host import paths
 
-PLACE = paths.ROOT / "build" / "results.index"
+PLACE = paths.BUILD / "results.index"
 
 # Two changes of a file within one tick of the file system's clock leave the same times: what changed so lately is not
 # remembered. Ticks are 10 ms on Linux's own file systems, 2 s on FAT and some network's.
@@ -182,7 +182,7 @@ def _sum(*parts: Any) -> bytes:
 def _version() -> str:
     """Return the sha256 of the kit's own files: what one version took another may refuse."""
     digest = hashlib.sha256()
-    for path in sorted((paths.ROOT / "runner").rglob("*")):
+    for path in sorted(paths.PACKAGE.rglob("*")):
         if path.suffix in (".py", ".json") and path.is_file():
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

@@ -1,8 +1,6 @@
 """The verb ``cancel``: keep the evidence of runs, delete them from the cluster, and wait until they are gone."""
 
-import argparse
-
-from runner.contract.arguments import seconds
+from runner.contract.arguments import seconds, verb_parser
 from runner.contract.errors import InputError
 from runner.host.cluster import errors, evidence, follower, runs
 from runner.host.cluster import options as connection
@@ -12,9 +10,8 @@ from runner.host.diagnosis import diagnose
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner cancel",
+    described = verb_parser(
+        "cancel",
         description="Delete runs and their pods from the cluster, and wait until they are gone. Results that lie on the volume stay"
         " there.",
         epilog="Exit codes: 12 if one is not gone in time; see `python -m runner --help`.",

@@ -1,20 +1,18 @@
 """The verb ``claims``: print every published number, how near it is to the physical limit, and what is known against it."""
 
-import argparse
 import json
 from dataclasses import asdict
 
+from runner.contract.arguments import verb_parser
 from runner.host.judging import ledger, terminal
 from runner.host.readers import catalog as catalogs
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner claims",
+    described = verb_parser(
+        "claims",
         description="Print the ledger: every published number with its source, the share of the limit that memory bandwidth sets,"
         " and the findings for and against them, all computed from runner/catalog/claims.yaml.",
-        epilog="Exit codes: see `python -m runner --help`.",
     )
     described.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
     return described

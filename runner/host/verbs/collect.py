@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 from runner.contract import files, names, publish, strictjson
 from runner.contract import result as contract
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.text import printable
 from runner.host.readers import saved_logs
@@ -15,9 +15,8 @@ from runner.host.results import result_files
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner collect",
+    described = verb_parser(
+        "collect",
         description="Find the results that `bench --frames` wrote into each LOG and write them as files, as if they had been"
         " measured here. A log may be packed (gzip, bzip2, xz), in UTF-16, or as Docker, containerd or a log store wrote it."
         " The paths go to standard output. A result that is there already stays; one that is cut or altered is refused, and"

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runner.contract import names, unfinished
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.request import Request
 from runner.contract.text import printable
@@ -86,9 +87,8 @@ class Row:
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner compare",
+    described = verb_parser(
+        "compare",
         description="Print each request's results beside the published cells that its case names, with the verdict on each:"
         " REPRODUCED, FASTER, SLOWER, INCONCLUSIVE, PROVISIONAL (one launch), NOT-COMPARABLE, INVALID or NO-RESULT. All launches"
         " of a request count, those of interrupted attempts too.",

@@ -1,7 +1,6 @@
 """The verb ``follow``: come back to runs that were submitted, wait for their end, and take their results."""
 
-import argparse
-
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import InputError
 from runner.host.cluster import errors, evidence, follower, runs
 from runner.host.cluster import options as connection
@@ -11,9 +10,8 @@ from runner.host.objects import jobs
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner follow",
+    described = verb_parser(
+        "follow",
         description="Follow runs by name, such as Jobs that `submit --detach` or kubectl created, until their results lie here. The"
         " paths of their logs go to standard output, for `python -m runner collect`. A run that is gone from the cluster is taken"
         " from what was kept here and from the volume.",

@@ -1,6 +1,5 @@
 """The verb ``image``: build the image of a stack from what versions.lock pins, look into it, and push it if asked to."""
 
-import argparse
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.contract import patterns
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
 from runner.contract.files import sha256_of_file
 from runner.host import paths
@@ -18,7 +18,7 @@ from runner.host.images import build_context, buildah, sbom
 from runner.host.pins import requirements, silence
 from runner.host.readers import lockfile
 
-BUILD = paths.ROOT / "build"
+BUILD = paths.BUILD
 PYTHON = "/opt/bench/bin/python"
 
 # What an image is made of lies in these; a change elsewhere does not make a checkout another one.
@@ -26,9 +26,8 @@ _DECIDES = ("LICENSE", "images", "requirements", "runner", "versions.lock")
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner image",
+    described = verb_parser(
+        "image",
         description="Build the image of each STACK (default: all) with buildah: base by digest, packages by hash, no network"
         " while it builds, all times those of the commit. What was built, and an SBOM of it, go below build/images. A stack"
         " with an unresolved pin is named and left out.",
@@ -61,6 +60,7 @@ def parser():
 
 def main(arguments):
     options = parser().parse_args(arguments)
+    paths.need_a_clone("image")
     lock = lockfile.read()
     names = options.stacks or list(lock.stacks)
     for name in names:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 
 from runner.contract import files
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.files import sha256_of_file
 from runner.contract.text import printable
@@ -23,9 +23,8 @@ _EDITED = {"build38": "build.in"}
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner lock",
+    described = verb_parser(
+        "lock",
         description="Compile the hash-locked requirements of every stack, resolve what versions.lock leaves open, and say what"
         " could not be reached. What was resolved before is never changed: to move a pin, edit its version or set its value"
         " to unresolved.",
@@ -48,6 +47,7 @@ def parser():
 
 def main(arguments):
     options = parser().parse_args(arguments)
+    paths.need_a_clone("lock")
     if options.online and not options.check:
         raise UsageError("--online goes with --check.")
     lock = lockfile.read()

@@ -1,11 +1,11 @@
 """The verb ``render``: write the Kubernetes manifests of every set below k8s/, or for one cluster into a folder of yours."""
 
-import argparse
 import re
 import sys
 from pathlib import Path
 
 from runner.contract import patterns, secrets
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import InputError, UsageError
 from runner.contract.files import NotRegular, open_regular, reason
 from runner.contract.names import refuse_unlistable
@@ -24,12 +24,10 @@ EFFECT = Form(re.compile("NoSchedule|PreferNoSchedule|NoExecute"), "NoSchedule, 
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner render",
+    described = verb_parser(
+        "render",
         description="Write the manifests of all sets of runner/catalog/profiles.yaml, made from the catalog and the lock alone. A stack"
         " whose image stands nowhere by digest gets a name that cannot be pulled, and a line here says what to run.",
-        epilog="Exit codes: see `python -m runner --help`.",
     )
     described.add_argument("sets", nargs="*", metavar="SET", help="only these sets (default: all)")
     described.add_argument(

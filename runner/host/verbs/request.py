@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runner.contract import names, strictjson
 from runner.contract.architecture import BYTES_PER_ELEMENT
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import UsageError
 from runner.contract.request import ENGINES
 from runner.contract.strictjson import MAX_DIGITS
@@ -25,12 +26,10 @@ def _whole(text: str) -> int:
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner request",
+    described = verb_parser(
+        "request",
         description="Write the request of each CASE: the case with every pin of versions.lock filled in. The paths of the"
         " files go to standard output, for `python -m runner bench`.",
-        epilog="Exit codes: see `python -m runner --help`.",
     )
     described.add_argument("cases", nargs="*", metavar="CASE", help="cases of runner/catalog/cases.yaml; see --list")
     described.add_argument("--list", action="store_true", help="list the cases and models, and write nothing")

@@ -1,6 +1,5 @@
 """The verb ``submit``: put the Jobs of rendered manifests into a cluster, one at a time, and follow each to its result."""
 
-import argparse
 import itertools
 import time
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import yaml
 
 from runner.contract import names, secrets
+from runner.contract.arguments import verb_parser
 from runner.contract.errors import (
     ClusterRefused,
     DamagedResult,
@@ -29,9 +29,8 @@ from runner.host.objects import jobs
 
 
 def parser():
-    described = argparse.ArgumentParser(
-        allow_abbrev=False,
-        prog="python -m runner submit",
+    described = verb_parser(
+        "submit",
         description="Check that the cluster can take the Jobs of MANIFESTS, create them one at a time after the weights are there,"
         " and follow each until its result lies here. Progress goes to standard error, the paths of the logs with the results to"
         " standard output, for `python -m runner collect`. What runs or is done already is not started again. Ctrl-C detaches"
