@@ -189,7 +189,7 @@ test-cluster: $(venv)/.dev  ## the client and the manifests on the real cluster 
 bench-stacks: $(venv)/.dev  ## run every stack that can run without its chip: versions, what stood in, and whether the tokens are right
 	$(PY) -m tests.emulation
 
-mutation: $(venv)/.mutation  ## change the deciding modules one place at a time; fail if the tests notice less than 85% (options: ARGS=host/verdict)
+mutation: $(venv)/.mutation  ## change the deciding modules one place at a time; fail if the tests notice less than 85% (options: ARGS="host/judging/verdict --sample 40")
 	nice -n 10 "$$VENV/mutation/bin/python" -m runner.host.make_words tests.mutation @ARGS
 
 slips: $(venv)/.dev  ## plant slips of the hand in a copy of the tree, one at a time; fail if mypy and ruff miss one (options: ARGS=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from runner.__main__ import VERBS
 from runner.contract.errors import all_errors
 from runner.host.readers import strictyaml
+from tests.mutation.deciding import DECIDING, LEFT_OUT, TESTS, file_of
 
 ROOT = Path(__file__).parents[1]
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
@@ -99,3 +101,17 @@ def test_git_ignores_no_source() -> None:
     if done.returncode != 0:
         pytest.skip("this folder is no git repository")
     assert not [path for path in done.stdout.split() if path.rstrip("/").rpartition("/")[2] != "__pycache__"]
+
+
+def test_the_modules_and_tests_of_the_mutation_exist() -> None:
+    assert not [path for path in TESTS if not (ROOT / path).exists()]
+    path, _, test = LEFT_OUT.partition("::")
+    assert f"def {test}(" in (ROOT / path).read_text()
+    for modules in DECIDING.values():
+        for module, functions in modules.items():
+            defined = {
+                node.name
+                for node in ast.parse((ROOT / file_of(module)).read_text()).body
+                if isinstance(node, ast.FunctionDef)
+            }
+            assert set(functions) <= defined, module
