@@ -15,7 +15,7 @@ Kind = Literal[
     "another thing for a record",
     "None not thought of",
     "a wrong key or argument name",
-    "a word that is not allowed",
+    "a wrong word",
     "a value of another type",
     "a comparison of another meaning",
 ]
@@ -35,9 +35,9 @@ class Slip:
 SLIPS = (
     Slip(
         "an attribute that is not there",
-        "runner/host/cluster/image_ids.py",
-        "found = _REPORTED.fullmatch(self.reported)",
-        "found = _REPORTED.fullmatch(self.image_id)",
+        "runner/host/cluster/kubeconfig.py",
+        "of {chosen.file}",
+        "of {chosen.path}",
     ),
     Slip(
         "an attribute that is not there",
@@ -47,27 +47,27 @@ SLIPS = (
     ),
     Slip(
         "two arguments swapped",
-        "runner/contract/publish.py",
-        "return _named(temporary, path, file_synced)",
-        "return _named(temporary, file_synced, path)",
-    ),
-    Slip(
-        "two arguments swapped",
         "runner/host/cluster/kubeconfig.py",
         "return _target(merged, context or current, words)",
         "return _target(context or current, merged, words)",
     ),
     Slip(
-        "another thing for a record",
-        "runner/host/cluster/image_ids.py",
-        'found.append(Started(name_of(pod), one["name"], digests[one["name"]], one["imageID"]))',
-        'found.append((name_of(pod), one["name"], digests[one["name"]], one["imageID"]))',
+        "two arguments swapped",
+        "runner/host/writing.py",
+        "NotRegular(target, facts.st_mode)",
+        "NotRegular(facts.st_mode, target)",
     ),
     Slip(
         "another thing for a record",
         "runner/host/cluster/transport.py",
-        "return Connections(_pool(target, given), credentials.impersonation(target))",
-        "return _pool(target, given), credentials.impersonation(target)",
+        "return Connections(",
+        "return (",
+    ),
+    Slip(
+        "another thing for a record",
+        "runner/host/cluster/credentials.py",
+        "    return Credentials(None, *pair)\n",
+        "    return None, *pair\n",
     ),
     Slip(
         "None not thought of",
@@ -77,15 +77,21 @@ SLIPS = (
     ),
     Slip(
         "None not thought of",
-        "runner/host/cluster/image_ids.py",
-        "return found.group(1) if found else None",
-        "return found.group(1)",
+        "runner/host/cluster/transport.py",
+        "    if proxy is None:\n",
+        "    if not options:\n",
     ),
     Slip(
         "a wrong key or argument name",
         "runner/host/results/attempts.py",
         'unchecked=sum(check["passed"] is None for check in checks),',
         'not_checked=sum(check["passed"] is None for check in checks),',
+    ),
+    Slip(
+        "a wrong word",
+        "runner/contract/files.py",
+        'return os.fdopen(handle, "rb")',
+        'return os.fdopen(handle, "r")',
     ),
     Slip(
         "a value of another type",
@@ -96,20 +102,19 @@ SLIPS = (
     Slip(
         "a value of another type",
         "runner/contract/publish.py",
-        "            _remove(path)\n        raise\n    return Manner(by, file_synced, folder_synced)",
-        "            _remove(path)\n        raise\n    return by, file_synced, folder_synced",
+        "    return Manner(by, file_synced, folder_synced)\n",
+        "    return by, file_synced, folder_synced\n",
     ),
     Slip(
         "a value of another type",
         "runner/contract/publish.py",
-        '        else:\n            return by\n    _create(source, path)\n    return "create"',
-        "        else:\n            return by\n    _create(source, path)",
+        '    _create(source, path)\n    return "create"\n',
+        "    _create(source, path)\n",
     ),
     Slip(
-        "a word that is not allowed",
-        "runner/bench/inputs/weights.py",
-        'int.from_bytes(digest[:8], "little", signed=True)',
-        'int.from_bytes(digest[:8], "litle", signed=True)',
+        "a comparison of another meaning",
+        "runner/contract/publish.py",
+        'if by == "rename":',
+        'if by is "rename":',
     ),
-    Slip("a comparison of another meaning", "runner/contract/publish.py", 'if by == "rename":', 'if by is "rename":'),
 )
