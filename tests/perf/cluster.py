@@ -1,16 +1,12 @@
 """Many runs followed by one client: requests to the API server and memory, for each run and against fewer."""
 
-from __future__ import annotations
-
 import gc
 import tempfile
 import threading
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from runner.contract.records import JsonObject
 from runner.host.cluster import follower, logs
 from runner.host.cluster.client import Cluster
 from runner.host.cluster.follower import Attendance
@@ -19,7 +15,7 @@ from runner.host.objects import jobs
 from tests.support import apiserver, clusterplay
 
 
-def follow(count: int, together: int = 20) -> JsonObject:
+def follow(count, together=20):
     """Follow ``count`` runs to their results, ``together`` of which run at a time; return requests, peak memory and results.
 
     ``requests`` are by "verb resource" and ``peak_bytes`` is what the client and the scripted server allocate in Python beyond
@@ -30,12 +26,12 @@ def follow(count: int, together: int = 20) -> JsonObject:
         with apiserver.Server(scripted) as server:
             cluster = Cluster(server.kubeconfig(Path(folder) / "kubeconfig"))
             play = clusterplay.Play(scripted, _script(threading.BoundedSemaphore(together)))
-            manifests = [_thing(number) for number in range(count)]
-            runs = [Run.of(manifest, cluster, Path(folder)) for manifest in manifests]
+            things = [_thing(number) for number in range(count)]
+            runs = [Run.of(one, cluster, Path(folder)) for one in things]
             before = Counter(scripted.requests)
             gc.collect()
             tracemalloc.start()
-            creating = threading.Thread(target=_create, args=(scripted, manifests))
+            creating = threading.Thread(target=_create, args=(scripted, things))
             creating.start()
             for run in runs:
                 run.expected_until_s = float("inf")
@@ -43,12 +39,12 @@ def follow(count: int, together: int = 20) -> JsonObject:
             peak_bytes = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             creating.join()
-            results = [attempt for run in runs for attempt in _attempts(run)]
+            found = [attempt for run in runs for attempt in _attempts(run)]
             assert not play.errors
             return {
                 "runs": count,
-                "results": len(results),
-                "distinct_results": len(set(results)),
+                "results": len(found),
+                "distinct_results": len(set(found)),
                 "failed": sum(run.error is not None for run in runs),
                 "requests": {" ".join(key): number for key, number in (scripted.requests - before).items()},
                 "peak_bytes": peak_bytes,
@@ -56,17 +52,17 @@ def follow(count: int, together: int = 20) -> JsonObject:
             }
 
 
-def _thing(number: int) -> JsonObject:
+def _thing(number):
     return jobs.to_submit(clusterplay.bench_job(f"bench-{number:03d}-v0-1-0"))
 
 
-def _create(scripted: apiserver.Cluster, manifests: Iterable[JsonObject]) -> None:
-    for manifest in manifests:
-        scripted.put(manifest, {})
+def _create(scripted, things):
+    for thing in things:
+        scripted.put(thing, {})
 
 
-def _script(slots: threading.BoundedSemaphore) -> Callable[[clusterplay.Play, JsonObject], None]:
-    def script(play: clusterplay.Play, job: JsonObject) -> None:
+def _script(slots):
+    def script(play, job):
         with slots:
             number = int(job["metadata"]["name"].split("-")[1])
             clusterplay.runs_well(play, job, attempt=f"20261122T100000Z-{number:08x}")
@@ -74,9 +70,9 @@ def _script(slots: threading.BoundedSemaphore) -> Callable[[clusterplay.Play, Js
     return script
 
 
-def _attempts(run: Run) -> list[str]:
+def _attempts(run):
     return list(logs.frames(run.log_files)[0])
 
 
-def _nothing(text: str) -> None:
+def _nothing(text):
     return None
