@@ -216,6 +216,12 @@ release: $(venv)/.host  ## set the version, date the changelog, render, commit a
 
 setup: $(venv)/.host $(venv)/.cpu  ## make the environment that bench needs, and nothing else
 
+.PHONY: docs
+docs: $(venv)/.docs  ## write the generated parts of the pages, and build the documentation site into build/docs
+	$(PY) -m docs.generate
+	"$$VENV/docs/bin/python" -m sphinx --fresh-env --fail-on-warning --keep-going --nitpicky --quiet -d build/doctrees docs build/docs
+	@echo "build/docs/index.html"
+
 clean:  ## remove the environment and what was built; results stay
 	if [ -f "$$VENV/pyvenv.cfg" ]; then rm -rf -- "$$VENV"; fi
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache
@@ -265,6 +271,12 @@ $(venv)/.policy: requirements/policy.txt $(venv)/.dev
 	$(PY) -m venv --clear --without-pip "$$VENV/policy"
 	PIP_PYTHON="$$VENV/policy/bin/python" $(PIP_INSTALL) --only-binary :all: -r requirements/policy.txt
 	@touch "$$VENV/.policy"
+
+# The generator of the site: an environment of its own, which knows nothing of the kit's packages.
+$(venv)/.docs: requirements/docs.txt $(venv)/.host
+	$(PY) -m venv --clear --without-pip "$$VENV/docs"
+	PIP_PYTHON="$$VENV/docs/bin/python" $(PIP_INSTALL) --only-binary :all: -r requirements/docs.txt
+	@touch "$$VENV/.docs"
 
 # A real Python 3.8: on the path, or among pyenv's. Without one its tests are skipped and said to be; in CI they are not.
 $(venv)/.py38: requirements/py38.txt $(venv)/.build

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[1]
 def test_help_is_made_from_the_targets_and_names_them_all() -> None:
     said = subprocess.run(["make", "help"], capture_output=True, encoding="utf-8", cwd=ROOT, check=True).stdout
     makefile = (ROOT / "Makefile").read_text()
-    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    phony = " ".join(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE))
     targets = re.findall(r"^([a-z0-9-]+):", makefile, re.MULTILINE)
     assert sorted(phony.split()) == sorted(targets)
     for target in targets:

@@ -28,6 +28,7 @@ from runner.bench.inputs import tokenizer, weights  # noqa: E402
 from runner.bench.parent import checks  # noqa: E402
 from runner.bench.processes import hostfile  # noqa: E402
 from runner.bench.rank import model, worker  # noqa: E402
+from runner.bench.rank.raw import RawLaunch  # noqa: E402
 from runner.contract.records import JsonObject  # noqa: E402
 from runner.contract.request import Request, Workload, read_request  # noqa: E402
 from tests.support import samples  # noqa: E402
@@ -85,16 +86,16 @@ def _store(folder: str) -> BloomForCausalLM:
     return plain
 
 
-def _measure(request: Request, folder: str, rank: int, ranks: int) -> tuple[model.Loaded, JsonObject]:
+def _measure(request: Request, folder: str, rank: int, ranks: int) -> tuple[model.Loaded, RawLaunch]:
     """Run the worker as one rank; return the model that it measured and its raw data."""
     kept = {}
-    load = model.load
+    load: Callable[..., model.Loaded] = model.load
 
     def keep(*arguments: object) -> model.Loaded:
         kept["loaded"] = load(*arguments)
         return kept["loaded"]
 
-    model.load = keep
+    vars(model)["load"] = keep
     device = {**vars(cpu), "prepare_collectives": lambda: None, "synchronize": _synchronize}
     vars(worker)["devices"] = SimpleNamespace(load=lambda name: SimpleNamespace(**device))
     packed = hostfile.pack({"request": request.to_json(), "variables": {}})
@@ -149,6 +150,7 @@ def _kernels() -> dict[str, int]:
 
 
 def _tokens(plain: BloomForCausalLM, loaded: model.Loaded, workload: Workload) -> list[list[int]]:
+    assert workload.prompt is not None, "a latency workload"
     inputs = model.encode(loaded, [workload.prompt] * workload.batch_size)
     made = plain.generate(**inputs, max_new_tokens=workload.output_tokens, do_sample=False, eos_token_id=-1)
     return made[:, inputs["input_ids"].shape[1] :].tolist()
@@ -156,6 +158,7 @@ def _tokens(plain: BloomForCausalLM, loaded: model.Loaded, workload: Workload) -
 
 def _ended(plain: BloomForCausalLM, loaded: model.Loaded, workload: Workload) -> JsonObject:
     """Say that a token which comes up is the end of text: return what came out, what plain gives, and the tokens seen."""
+    assert workload.prompt is not None, "a latency workload"
     inputs = model.encode(loaded, [workload.prompt])
     whole = plain.generate(**inputs, max_new_tokens=workload.output_tokens, do_sample=False, eos_token_id=-1)
     end = int(whole[0, -4])

@@ -5,7 +5,7 @@ from __future__ import annotations
 # By group and module; the functions are those that decide in a module that also does other things, none for a whole module.
 DECIDING: dict[str, dict[str, list[str]]] = {
     "lock reader": {"host/readers/lockfile": [], "host/readers/strictyaml": [], "contract/fields": []},
-    "validity": {"bench/parent/checks": [], "bench/rank/forward_hook": [], "bench/facts/inventory": []},
+    "validity": {"bench/parent/checks": [], "bench/rank/device_log": [], "bench/facts/inventory": []},
     "store": {"contract/publish": [], "contract/result": [], "contract/frame": [], "host/results/result_files": []},
     "verdict": {
         "host/judging/verdict": [],
@@ -16,7 +16,7 @@ DECIDING: dict[str, dict[str, list[str]]] = {
 TESTS = [
     "tests/contract",
     "tests/bench/parent/test_checks.py",
-    "tests/bench/rank/test_forward_hook.py",
+    "tests/bench/rank/test_device_log.py",
     "tests/bench/facts/test_inventory.py",
     "tests/host/readers/test_catalog.py",
     "tests/host/readers/test_lockfile.py",

@@ -204,7 +204,7 @@ def engines(loaded: model.Loaded, names: Sequence[str], output_tokens: int, roun
                     seen.append(time.perf_counter() - started_s)
     ceiling = memory_ceiling(loaded.device)
     read_bytes, _ = model.parameter_bytes(loaded)
-    report = {"weight_bytes": read_bytes, "ceiling_bytes_per_s": ceiling, "device": str(loaded.device)}
+    report: JsonObject = {"weight_bytes": read_bytes, "ceiling_bytes_per_s": ceiling, "device": str(loaded.device)}
     report["tokens_equal"] = len({str(ids) for ids in tokens.values()}) == 1
     for name in names:
         ttft_s, latency_s = (statistics.median(spans[name][asked]) for asked in (1, output_tokens))
@@ -227,8 +227,10 @@ def engines(loaded: model.Loaded, names: Sequence[str], output_tokens: int, roun
 
 def _with(loaded: model.Loaded, name: str) -> model.Loaded:
     engine = all_engines.load(name)
-    engine.finish(loaded.model, None)
-    return loaded._replace(engine=engine, arguments=engine.arguments(None))
+    # Neither plain nor compiled reads the request.
+    request: Any = None
+    engine.finish(loaded.model, request)
+    return loaded._replace(engine=engine, arguments=engine.arguments(request))
 
 
 def memory_ceiling(device: torch.device, size_bytes: int = 1 << 30, repeats: int = 7) -> float:

@@ -6,7 +6,7 @@ import pytest
 from runner.bench import devices
 from runner.bench.facts.environment import for_other_hosts
 from runner.bench.parent import checks
-from runner.bench.rank import forward_hook
+from runner.bench.rank import device_log
 from runner.contract import strictjson
 from runner.contract.errors import LaunchFailed
 from runner.contract.request import Accelerator, Expected, Model, Weights
@@ -534,7 +534,7 @@ def test_which_checks_refuse_is_written_down():
 
 
 def test_what_a_device_may_tell_is_what_the_summary_takes():
-    assert {*KnownDevice().observe()} == {*forward_hook.OBSERVED}
+    assert {*KnownDevice().observe()} == {*device_log.OBSERVED}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import pytest
 
-from runner.bench.inputs import weights
+from runner.bench.inputs import model_folder
 from runner.bench.pods import prefetch
 from runner.contract import strictjson
 from runner.contract.errors import DoesNotFit, InputError, PublishFailed, Unreachable
@@ -80,7 +80,7 @@ def test_weights_come_whole_compared_and_marked_last_and_only_once(tmp_path):
         assert (again.returncode, log) == (0, [])
     folder = models / "hub" / "models--bigscience--bloomz" / "snapshots" / REVISION
     assert {name: (folder / name).read_bytes() for name in NEEDED} == {name: FILES[name] for name in NEEDED}
-    assert weights.locate(request.model, str(folder)) == str(folder)
+    assert model_folder.locate(request.model, str(folder)) == str(folder)
     told = json.loads(Path(prefetch.marker(str(models), request.model)).read_text())
     assert [entry["name"] for entry in told["files"]] == sorted(NEEDED)
     assert {entry["sha256"] for entry in told["files"]} - {None} == {
