@@ -232,13 +232,13 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing(root: Path, capsys: pytes
     assert make(root, dry_run=True) == 0
     said = capsys.readouterr()
     assert said.err == ""
-    assert re.findall(r"^  (\d)\. ", said.out, re.MULTILINE) == list("12345678")
+    assert re.findall(r"^  (\d)\. ", said.out, re.MULTILINE) == list("123456789")
     assert "from 0.4.0 to 0.5.0" in said.out and "## 0.5.0, 2031-02-03" in said.out and "tag v0.5.0" in said.out
     assert (git(root, "rev-parse", "HEAD"), git(root, "tag"), files(root)) == before
     assert git(root, "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("word", ["render", "lock", "commit", "tag"])
+@pytest.mark.parametrize("word", ["render", "docs.generate", "lock", "commit", "tag"])
 def test_a_step_that_fails_is_named_and_can_be_undone(
     root: Path, capsys: pytest.CaptureFixture[str], word: str
 ) -> None:

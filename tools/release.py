@@ -152,6 +152,7 @@ def _refusals_of_git(release: Release) -> Iterator[str]:
 def _steps(release: Release, program: Runner) -> list[Step]:
     root, python, version = release.root, sys.executable, release.version
     render, lock_check = [python, "-m", "runner", "render"], [python, "-m", "runner", "lock", "--check"]
+    generate = [python, "-m", "docs.generate"]
     tag = ["git", "tag", "--annotate", "--message", f"Release {version}", release.tag]
     return [
         Step(
@@ -166,6 +167,7 @@ def _steps(release: Release, program: Runner) -> list[Step]:
             f"set the version to {version} in names of Jobs in README.md and docs/", lambda: _rename_in_pages(release)
         ),
         Step("render the manifests below k8s/", lambda: program(root, render)),
+        Step("make the generated parts of the pages again", lambda: program(root, generate)),
         Step("compare the requirements files with versions.lock", lambda: program(root, lock_check)),
         Step(f"commit as `Release {version}`", lambda: _commit(release, program)),
         Step(f"make the annotated tag {release.tag}", lambda: program(root, tag)),
