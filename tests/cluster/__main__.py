@@ -5,8 +5,8 @@ sshd and pdsh are Debian's, in a stand-in of the stack's base: an image for SEVE
 
 import os
 
+from runner.host.images import build
 from runner.host.readers import lockfile
-from runner.host.verbs import image
 from tests.images import bases
 
 BASE = "localhost/bloomz-bench/stand-in-slim-with-ssh:latest"
@@ -16,7 +16,7 @@ PROGRAMS = ("openssh-client", "openssh-server", "pdsh")
 def main():
     os.environ.update(BUILDAH_ISOLATION="oci", BUILDAH_RUNTIME="runc")  # as tests/images builds
     bases.debian(BASE, "python3", "libstdc++6", *PROGRAMS)
-    print(image.build(lockfile.read(), "cpu", BASE).tag)
+    print(build.execute(build.plan(lockfile.read(), "cpu", BASE)).tag)
 
 
 if __name__ == "__main__":

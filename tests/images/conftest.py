@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from runner.host.images import build
 from runner.host.readers import lockfile
-from runner.host.verbs import image
 from tests.images import bases
 
 # From a stack to its image.
-Built = Callable[[str], image.Image]
+Built = Callable[[str], build.BuiltImage]
 
 TOOLS = ("buildah", "podman", "runc", "mmdebstrap", "skopeo", "ip", "ssh-keygen")
 
@@ -44,11 +44,12 @@ def runtime() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def built() -> Built:
     """Return a function from a stack to its image, built on a stand-in base, and the folder with what was written beside it."""
-    known: dict[str, image.Image] = {}
+    known: dict[str, build.BuiltImage] = {}
 
-    def of(name: str) -> image.Image:
+    def of(name: str) -> build.BuiltImage:
         if name not in known:
-            known[name] = image.build(lockfile.read(), name, bases.make(name), bases.interpreter_of(name))
+            planned = build.plan(lockfile.read(), name, bases.make(name), bases.interpreter_of(name))
+            known[name] = build.execute(planned)
         return known[name]
 
     return of

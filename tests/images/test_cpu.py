@@ -14,10 +14,9 @@ import pytest
 from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
 from runner.host import paths
-from runner.host.images import build_context, buildah
+from runner.host.images import build, build_context, buildah
 from runner.host.pins import requirements
 from runner.host.readers import lockfile
-from runner.host.verbs import image
 from runner.host.verbs import request as requests
 from tests.images import bases, layers
 from tests.images.conftest import Built
@@ -67,7 +66,7 @@ def test_what_is_installed_is_what_is_locked(measured: Ran, built: Built) -> Non
     for entry in (stack.requirements, stack.torch):
         assert entry is not None, "the cpu stack has a file for torch"
         for package in requirements.read((paths.ROOT / entry.file).read_text()):
-            if package.serves(target):
+            if requirements.serves(package, target):
                 locked[package.name] = package
     assert installed == {name: package.version for name, package in locked.items()}
     bill = json.loads((paths.ROOT / "build" / "images" / STACK / "sbom.json").read_text())
@@ -86,7 +85,7 @@ def test_a_file_that_was_changed_after_the_build_is_refused(
         f"FROM {built(STACK).tag}\nUSER 0\n"
         "RUN echo '#' >> /opt/bench/lib/python3.11/site-packages/transformers/modeling_utils.py\nUSER 10001\n"
     )
-    altered = buildah.build(tmp_path, "localhost/bloomz-bench/altered:latest", {}, {}, 0)
+    altered = buildah.build(buildah.build_arguments(tmp_path, "localhost/bloomz-bench/altered:latest", {}, {}, 0))
     ran = Container(altered, tmp_path).bench(request_file)
     assert ran.status == Unsupported.exit_code
     assert "transformers/modeling_utils.py was changed or lost" in ran.errors
@@ -122,7 +121,7 @@ def test_labels_say_what_it_was_built_from(built: Built) -> None:
     labels = buildah.config(built(STACK).image)["config"]["Labels"]
     assert labels["bloomz-bench.stack"] == STACK
     assert labels["bloomz-bench.lock"] == sha256_of_file(paths.LOCK)
-    assert labels["bloomz-bench.inputs"] == image._inputs(lockfile.read(), STACK, bases.make(STACK))
+    assert labels["bloomz-bench.inputs"] == build.inputs_of(lockfile.read(), STACK, bases.make(STACK))
     assert labels["bloomz-bench.builder"] == f"buildah {buildah.version()}"
     assert labels["bloomz-bench.base"] == "stand-in"
     assert "org.opencontainers.image.base.digest" not in labels
@@ -188,7 +187,8 @@ def test_a_planted_date_is_caught(tmp_path: Path, built: Built) -> None:
     )
     exported = []
     for name in ("one", "two"):
-        made = buildah.build(tmp_path, f"localhost/bloomz-bench/planted-{name}:latest", {}, {}, 7)
+        tag = f"localhost/bloomz-bench/planted-{name}:latest"
+        made = buildah.build(buildah.build_arguments(tmp_path, tag, {}, {}, 7))
         buildah.push(made, f"oci:{tmp_path / name}:image")
         exported.append(layers.read(tmp_path / name))
     (digest, first), (other_digest, second) = exported

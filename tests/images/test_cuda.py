@@ -14,10 +14,9 @@ import pytest
 
 from runner.contract.errors import Unsupported
 from runner.host import paths
-from runner.host.images import build_context, buildah
+from runner.host.images import build, build_context, buildah, contents
 from runner.host.pins import requirements
 from runner.host.readers import lockfile
-from runner.host.verbs import image
 from tests.images import bases
 from tests.images.conftest import Built
 from tests.images.containers import Container
@@ -39,9 +38,9 @@ def container(stack: str, built: Built, tmp_path_factory: pytest.TempPathFactory
 def test_what_is_installed_is_what_is_locked(stack: str, built: Built) -> None:
     """Names and versions of every package, torch and its CUDA libraries too, each with the hash of its locked file."""
     pinned = lockfile.read().stacks[stack]
-    listed = image._ask_packages(built(stack).image, image.PYTHON)
+    listed = contents.python_packages(built(stack).image, contents.PYTHON)
     python = buildah.ask(
-        built(stack).image, image.PYTHON, "-c", "import platform; print(platform.python_version())"
+        built(stack).image, contents.PYTHON, "-c", "import platform; print(platform.python_version())"
     ).strip()
     target = requirements.target_environment(python)
     locked = {
@@ -49,7 +48,7 @@ def test_what_is_installed_is_what_is_locked(stack: str, built: Built) -> None:
         for entry in (pinned.requirements, pinned.torch)
         if entry is not None
         for package in requirements.read((paths.ROOT / entry.file).read_text())
-        if package.serves(target)
+        if requirements.serves(package, target)
     }
     assert {name: facts["version"] for name, facts in listed.items()} == {
         name: package.version for name, package in locked.items()
@@ -64,7 +63,7 @@ def test_what_is_installed_is_what_is_locked(stack: str, built: Built) -> None:
 
 def test_torch_is_the_cuda_build_and_every_file_is_as_its_record_says(stack: str, container: Container) -> None:
     code = (
-        "import torch, deepspeed; from runner.bench.facts import environment, inventory; found = environment.distributions();"
+        "import torch, deepspeed; from runner.bench.facts import distributions, inventory; found = distributions.installed();"
         "print(torch.__version__, torch.version.cuda, [f for one in found.values() for f in inventory.altered_files(one)])"
     )
     ran = container.python(code)
@@ -112,9 +111,10 @@ def test_a_base_without_a_library_of_its_python_ends_the_build_with_what_it_lack
     """The Python of another image was linked on that image; of what it needs here, the base alone tells."""
     name = "cuda-2023"
     (tmp_path / "Dockerfile").write_text(f"FROM {bases.make(name)}\nRUN rm /usr/lib/x86_64-linux-gnu/libsqlite3.so*\n")
-    spoiled = buildah.build(tmp_path, "localhost/bloomz-bench/spoiled:latest", {}, {}, 0)
+    spoiled = buildah.build(buildah.build_arguments(tmp_path, "localhost/bloomz-bench/spoiled:latest", {}, {}, 0))
+    planned = build.plan(lockfile.read(), name, spoiled, bases.interpreter_of(name), folder=tmp_path / "image")
     with pytest.raises(Unsupported) as refused:
-        image.build(lockfile.read(), name, spoiled, bases.interpreter_of(name), folder=tmp_path / "image")
+        build.execute(planned)
     assert (
         "The Python of this image lacks libraries on this base: _sqlite3 (libsqlite3.so.0: cannot open shared object file:"
         " No such file or directory). Name a base that has them, or another interpreter." in str(refused.value)

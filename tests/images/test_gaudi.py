@@ -19,10 +19,10 @@ from runner.contract import strictjson
 from runner.contract.errors import Unreachable, Unsupported
 from runner.contract.files import sha256_of_file
 from runner.host import paths
-from runner.host.images import buildah, sbom
+from runner.host.images import build as image_builds
+from runner.host.images import buildah, contents
 from runner.host.manifests import multinode, pod
 from runner.host.readers import lockfile
-from runner.host.verbs import image
 from tests.emulation import reference, runs
 from tests.images import bases
 from tests.images.containers import RUN_S, Container, Ran, another_clock
@@ -38,17 +38,17 @@ ARBITRARY = 1000650000
 REQUEST = "/config/gaudi-16-bloomz.json"
 
 
-def copies() -> dict[str, str]:
+def copies() -> dict[str, Path]:
     """Return the local copies that were named, by the source that each is of."""
     sources = lockfile.read().stacks[STACK].sources
-    return {sources[name]: os.environ[variable] for name, variable in COPIES.items() if os.environ.get(variable)}
+    return {sources[name]: Path(os.environ[variable]) for name, variable in COPIES.items() if os.environ.get(variable)}
 
 
 @pytest.fixture(scope="module")
-def made(runtime: None) -> image.Image:
+def made(runtime: None) -> image_builds.BuiltImage:
     """Build the image; sources are in lock's own place, or in the copies that were named."""
     try:
-        return image.build(lockfile.read(), STACK, bases.make(STACK), checkouts=copies())
+        return image_builds.execute(image_builds.plan(lockfile.read(), STACK, bases.make(STACK), checkouts=copies()))
     except Unreachable as problem:
         if len(copies()) == len(COPIES):
             raise
@@ -56,7 +56,7 @@ def made(runtime: None) -> image.Image:
 
 
 @pytest.fixture(scope="module")
-def container(made: image.Image, tmp_path_factory: pytest.TempPathFactory) -> Container:
+def container(made: image_builds.BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> Container:
     return Container(made.image, tmp_path_factory.mktemp("gaudi"))
 
 
@@ -88,7 +88,7 @@ def test_a_user_without_a_name_runs_the_emulated_device(measured: Ran) -> None:
     assert measured.result["environment"]["python"].startswith("3.8.")
 
 
-def test_what_is_installed_is_the_lock_over_the_base(measured: Ran, made: image.Image) -> None:
+def test_what_is_installed_is_the_lock_over_the_base(measured: Ran, made: image_builds.BuiltImage) -> None:
     inventory = measured.result["environment"]["inventory"]
     assert (inventory["missing"], inventory["changed"], inventory["altered_files"], inventory["added"]) == (
         {},
@@ -104,54 +104,56 @@ def test_what_is_installed_is_the_lock_over_the_base(measured: Ran, made: image.
     assert installed["deepspeed"] == f"{lock.packages['deepspeed'].version}+{commit[:7]}"
 
 
-def test_torch_and_the_plugin_are_the_base_s_own(container: Container, made: image.Image) -> None:
+def test_torch_and_the_plugin_are_the_base_s_own(container: Container, made: image_builds.BuiltImage) -> None:
     code = (
         "import importlib.metadata as m;"
         "print([str(m.distribution(n).locate_file('')) for n in ('torch', 'habana-torch-plugin', 'transformers')])"
     )
     base, added = "/usr/local/lib/python3.8/site-packages", "/opt/bench/lib/python3.8/site-packages"
     assert container.python(code).output.strip() == str([base, base, added])
-    before = image._ask_packages(made.base, "/usr/local/bin/python3", paths.ROOT)
+    before = contents.python_packages(made.base, "/usr/local/bin/python3", paths.ROOT)
     assert {"torch", "habana-torch-plugin"} <= set(before)
-    assert image._ask_packages(made.image, "/usr/local/bin/python3") == before
+    assert contents.python_packages(made.image, "/usr/local/bin/python3") == before
 
 
 def test_a_base_package_that_changed_since_the_build_is_refused(
-    made: image.Image, request_file: Path, tmp_path: Path
+    made: image_builds.BuiltImage, request_file: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "Dockerfile").write_text(
         f"FROM {made.tag}\nUSER 0\nRUN echo '#' >> /usr/local/lib/python3.8/site-packages/torch/serialization.py\nUSER 10001\n"
     )
-    altered = buildah.build(tmp_path, "localhost/bloomz-bench/altered-gaudi:latest", {}, {}, 0)
+    altered = buildah.build(buildah.build_arguments(tmp_path, "localhost/bloomz-bench/altered-gaudi:latest", {}, {}, 0))
     ran = Container(altered, tmp_path).bench(request_file, options=["--env", "LOCAL_SIZE=1"])
     assert ran.status == Unsupported.exit_code
     assert "torch/serialization.py was changed or lost" in ran.errors
 
 
 def test_what_is_built_of_source_is_the_same_bytes_at_another_time_and_for_another_commit_of_the_kit(
-    made: image.Image, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    made: image_builds.BuiltImage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The wheel's sha256 is in the image; once it is in the lock, pip refuses any other, so it may not hold the kit's own time."""
     first = buildah.ask(made.image, "cat", "/opt/bench/built.txt").split()
     assert first[0] == "deepspeed" and len(first[1]) == 64
-    pdsh = image._sha256(made.image, "pdsh")
+    pdsh = contents.program_sha256(made.image, "pdsh")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
     for name, value in another_clock(tmp_path).items():
         monkeypatch.setenv(name, value)
-    again = image.build(lockfile.read(), STACK, bases.make(STACK), checkouts=copies(), folder=tmp_path / "again")
+    again = image_builds.execute(
+        image_builds.plan(lockfile.read(), STACK, bases.make(STACK), checkouts=copies(), folder=tmp_path / "again")
+    )
     monkeypatch.undo()
     assert again.image != made.image
     assert buildah.ask(again.image, "cat", "/opt/bench/built.txt").split() == first
-    assert image._sha256(again.image, "pdsh") == pdsh
+    assert contents.program_sha256(again.image, "pdsh") == pdsh
 
 
 def test_pdsh_is_the_locked_one_with_ssh_alone_its_licence_and_its_source(
-    container: Container, made: image.Image
+    container: Container, made: image_builds.BuiltImage
 ) -> None:
     pin = lockfile.read().stacks[STACK].programs["pdsh"]
     ran = container.run("-c", "command -v pdsh; pdsh -V; ldd $(command -v pdsh)", entrypoint="/bin/sh")
     path, version, modules, _, *needed = ran.output.splitlines()
-    assert (path, version) == (f"{sbom.PROGRAMS}/pdsh", f"pdsh-{pin.version} (+static-modules)")
+    assert (path, version) == (f"{contents.PROGRAMS}/pdsh", f"pdsh-{pin.version} (+static-modules)")
     assert modules == "rcmd modules: ssh,exec (default: ssh)"
     assert {line.split()[0].split("/")[-1] for line in needed} == {
         "linux-vdso.so.1",
@@ -160,7 +162,7 @@ def test_pdsh_is_the_locked_one_with_ssh_alone_its_licence_and_its_source(
     }
     bill = json.loads((paths.ROOT / "build" / "images" / STACK / "sbom.json").read_text())
     (component,) = [entry for entry in bill["components"] if entry["name"] == "pdsh"]
-    assert component["hashes"] == [{"alg": "SHA-256", "content": image._sha256(made.image, "pdsh")}]
+    assert component["hashes"] == [{"alg": "SHA-256", "content": contents.program_sha256(made.image, "pdsh")}]
     assert component["licenses"] == [{"license": {"id": pin.license}}]
     assert lockfile.read().sources[pin.source].commit in component["purl"]
     places = {entry["name"]: entry["value"] for entry in component["properties"]}

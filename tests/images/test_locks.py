@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from runner.contract.errors import Unreachable
+from runner.contract.requirements import Requirement
 from runner.host import paths
 from runner.host.images import build_context
-from runner.host.pins import origins, requirements
+from runner.host.pins import requirements
+from runner.host.pins.origins import package_index
 from runner.host.readers import lockfile
 
 STACKS = sorted(lockfile.read().stacks)
@@ -27,17 +29,19 @@ def targets(name: str) -> list[tuple[str, str]]:
     return [(f"3.{minor}.1", "2.36") for minor in (10, 11, 12, 13)]
 
 
-def locked(name: str, python: str) -> list[requirements.Requirement]:
+def locked(name: str, python: str) -> list[Requirement]:
     file = paths.ROOT / lockfile.read().stacks[name].requirements.file
     target = requirements.target_environment(python)
-    return [requirement for requirement in requirements.read(file.read_text()) if requirement.serves(target)]
+    return [
+        requirement for requirement in requirements.read(file.read_text()) if requirements.serves(requirement, target)
+    ]
 
 
-def fetch(wanted: Sequence[requirements.Requirement], python: str, glibc: str, folder: Path) -> list[Path]:
+def fetch(wanted: Sequence[Requirement], python: str, glibc: str, folder: Path) -> list[Path]:
     file = folder / "requirements.txt"
     file.write_text("".join(requirement.plain for requirement in wanted))
     destination = folder / "wheels"
-    origins.wheels(file, ".".join(python.split(".")[:2]), build_context.platforms(glibc), destination)
+    package_index.fetch_wheels(file, ".".join(python.split(".")[:2]), build_context.platforms(glibc), destination)
     return list(destination.iterdir())
 
 
@@ -52,10 +56,10 @@ def test_every_package_has_a_wheel_for_the_target(name: str, python: str, glibc:
 def test_source_distributions_are_fetched_by_their_hash(name: str, tmp_path: Path) -> None:
     for requirement in locked(name, "3.12.1" if name not in requirements.PLATFORMS else targets(name)[0][0]):
         if requirement.name in requirements.SOURCE_ONLY:
-            file = origins.source_distribution(requirement.name, requirement.hashes, tmp_path)
+            file = package_index.fetch_source_distribution(requirement.name, requirement.hashes, tmp_path)
             assert requirement.version in file.name
             with pytest.raises(Unreachable, match="it has no source distribution with a locked hash any more"):
-                origins.source_distribution(requirement.name, {"0" * 64}, tmp_path)
+                package_index.fetch_source_distribution(requirement.name, {"0" * 64}, tmp_path)
 
 
 def test_one_altered_hash_is_refused(tmp_path: Path) -> None:
@@ -63,7 +67,7 @@ def test_one_altered_hash_is_refused(tmp_path: Path) -> None:
     text = requirement.text
     for sha256 in requirement.hashes:
         text = text.replace(sha256, sha256[::-1])
-    altered = requirements.Requirement(requirement.name, requirement.version, None, text)
+    altered = Requirement(requirement.name, requirement.version, None, text)
     with pytest.raises(Unreachable, match="the index, for the wheels"):
         fetch([altered], "3.8.1", "2.31", tmp_path)
     assert [file.name for file in (tmp_path / "wheels").glob("*")] == []
@@ -75,6 +79,6 @@ def test_no_locked_release_was_withdrawn() -> None:
     for name in STACKS:
         stack = lockfile.read().stacks[name]
         for requirement in requirements.read((paths.ROOT / stack.requirements.file).read_text()):
-            files = known.setdefault(requirement.name, origins.index_files(requirement.name))
+            files = known.setdefault(requirement.name, package_index.index_files(requirement.name))
             assert requirement.hashes & set(files), (name, requirement.name)
             assert {files[sha256] for sha256 in requirement.hashes & set(files)} == {None}, (name, requirement.name)

@@ -17,9 +17,9 @@ import pytest
 
 from runner.contract.errors import InputError, Unreachable
 from runner.host import paths
-from runner.host.images import build_context, buildah
-from runner.host.pins import origins
-from runner.host.readers import lockfile
+from runner.host.images import build, build_context, buildah, push
+from runner.host.pins.origins import container_registry
+from runner.host.readers import lock_editor, lockfile
 from runner.host.verbs import image, lock
 
 OCI = "application/vnd.oci.image.{}.v1+json"
@@ -53,16 +53,16 @@ class Registry:
             return reference, digests[architecture], digests
         entries = []
         for architecture, digest in digests.items():
-            manifest = origins._manifest(f"{reference}@{digest}")
+            manifest = container_registry.manifest(f"{reference}@{digest}")
             assert manifest is not None, "the image was pushed just now"
             platform = {"os": "linux", "architecture": architecture}
             kind, size = OCI.format("manifest"), len(manifest)
             entries.append({"mediaType": kind, "digest": digest, "size": size, "platform": platform})
         listed = {"schemaVersion": 2, "mediaType": OCI.format("index"), "manifests": entries}
         self._call("PUT", name, "latest", json.dumps(listed).encode(), OCI.format("index"))
-        digest = origins.image_digest(reference, "latest")
-        assert digest is not None, "the list was put just now"
-        return reference, digest, digests
+        of_list = container_registry.image_digest(reference, "latest")
+        assert of_list is not None, "the list was put just now"
+        return reference, of_list, digests
 
     def remove(self, name: str, digest: str) -> None:
         """Delete a manifest, as a registry's keeper does."""
@@ -114,23 +114,23 @@ def registry(runtime: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def test_a_tag_s_digest_and_that_of_its_platform(registry: Registry) -> None:
     reference, digest, digests = registry.put("two", "amd64", "arm64")
-    assert origins.image_digest(reference, "latest") == digest
+    assert container_registry.image_digest(reference, "latest") == digest
     assert digest not in digests.values()
-    assert origins.platform_digest(reference, digest) == digests["amd64"]
+    assert container_registry.platform_digest(reference, digest) == digests["amd64"]
     reference, digest, _ = registry.put("one", "amd64")
-    assert origins.platform_digest(reference, digest) == digest
+    assert container_registry.platform_digest(reference, digest) == digest
 
 
 def test_an_image_without_this_platform_is_refused(registry: Registry) -> None:
     reference, digest, _ = registry.put("foreign", "arm64", "s390x")
     with pytest.raises(InputError, match="has no image for linux/amd64"):
-        origins.platform_digest(reference, digest)
+        container_registry.platform_digest(reference, digest)
 
 
 def test_a_missing_tag_is_none_and_not_a_failure(registry: Registry) -> None:
     reference, _, _ = registry.put("one", "amd64")
-    assert origins.image_digest(reference, "2.0") is None
-    assert origins.image_digest(f"{registry.address}/nobody", "latest") is None
+    assert container_registry.image_digest(reference, "2.0") is None
+    assert container_registry.image_digest(f"{registry.address}/nobody", "latest") is None
 
 
 def test_without_the_password_the_registry_says_so(
@@ -139,7 +139,7 @@ def test_without_the_password_the_registry_says_so(
     reference, _, _ = registry.put("one", "amd64")
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
     with pytest.raises(Unreachable, match="authentication required"):
-        origins.image_digest(reference, "latest")
+        container_registry.image_digest(reference, "latest")
 
 
 def test_a_registry_that_is_down_did_not_answer() -> None:
@@ -147,7 +147,7 @@ def test_a_registry_that_is_down_did_not_answer() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     with pytest.raises(Unreachable, match="connection refused"):
-        origins.image_digest(f"127.0.0.1:{port}/x", "latest")
+        container_registry.image_digest(f"127.0.0.1:{port}/x", "latest")
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def pinned(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     ) -> None:
         path.write_bytes((paths.ROOT / "versions.lock").read_bytes())
         pins = {"repository": reference, "tag": tag, "digest": digest, "platform": platform}
-        lockfile.edit(path, {("stacks", "cpu", "image", key): value for key, value in pins.items()})
+        lock_editor.edit(path, {("stacks", "cpu", "image", key): value for key, value in pins.items()})
 
     return of
 
@@ -225,13 +225,13 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(
     pinned("docker.io/library/python", digest=f"sha256:{'1a' * 32}")
     container = _run("buildah", "from", "scratch")
     made = _run("buildah", "commit", "--quiet", "--rm", container)
-    inputs = image._inputs(lockfile.read(), "cpu")
-    built = image.Image(made, "", "", True, "0" * 40, inputs, 0, 0)
+    inputs = build.inputs_of(lockfile.read(), "cpu")
+    built = build.BuiltImage(made, "", "", True, "0" * 40, inputs, 0, 0)
     team = f"{registry.address}/team"
-    said = image._push("cpu", built, team)
+    pushed = push.push("cpu", built, team)
     entry = lockfile.read().built["cpu"]
-    assert entry.reference in said
-    assert origins.image_digest(f"{team}/bloomz-bench-cpu", "0" * 40) == entry.digest
+    assert entry == pushed
+    assert container_registry.image_digest(f"{team}/bloomz-bench-cpu", "0" * 40) == entry.digest
     assert image.main(["cpu", "--check"]) == 0
     real = build_context.sha256_of_file
     monkeypatch.setattr(
@@ -243,9 +243,9 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(
 
 @pytest.mark.parametrize("revision", ["unknown", f"{'0' * 40}-dirty"])
 def test_what_no_commit_holds_is_not_pushed(revision: str) -> None:
-    built = image.Image("", "", "", True, revision, "", 0, 0)
+    built = build.BuiltImage("", "", "", True, revision, "", 0, 0)
     with pytest.raises(InputError, match="it holds changes that no commit has"):
-        image._push("cpu", built, "127.0.0.1:1/team")
+        push.push("cpu", built, "127.0.0.1:1/team")
 
 
 def _run(*command: str) -> str:

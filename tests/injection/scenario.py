@@ -26,7 +26,7 @@ from transformers import AutoModelForCausalLM, BloomForCausalLM  # noqa: E402
 from runner.bench.devices import cpu  # noqa: E402
 from runner.bench.inputs import tokenizer, weights  # noqa: E402
 from runner.bench.parent import checks  # noqa: E402
-from runner.bench.processes import hostfile  # noqa: E402
+from runner.bench.processes import messages  # noqa: E402
 from runner.bench.rank import model, worker  # noqa: E402
 from runner.bench.rank.raw import RawLaunch  # noqa: E402
 from runner.contract.records import JsonObject  # noqa: E402
@@ -53,7 +53,7 @@ def main(path: str) -> None:
             "told": [call for call in standin.calls if call[0] in ("init_inference", "generate", "synchronize")],
             "kernels": _kernels(),
             "raw": raw,
-            "generation_wanted": checks.generation(request),
+            "generation_wanted": checks.generation_settings(request),
             "differing": _differing(loaded.model, theirs),
             "plain": _tokens(plain, loaded, request.workload),
             "ended": _ended(plain, loaded, request.workload),
@@ -98,7 +98,7 @@ def _measure(request: Request, folder: str, rank: int, ranks: int) -> tuple[mode
     vars(model)["load"] = keep
     device = {**vars(cpu), "prepare_collectives": lambda: None, "synchronize": _synchronize}
     vars(worker)["devices"] = SimpleNamespace(load=lambda name: SimpleNamespace(**device))
-    packed = hostfile.pack({"request": request.to_json(), "variables": {}})
+    packed = messages.pack({"request": request.to_json(), "variables": {}})
     options = worker._parser().parse_args(["--packed", packed, "--out", folder, "--model-dir", folder])
     raw = worker._run(options, rank, ranks)
     return kept["loaded"], raw

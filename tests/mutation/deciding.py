@@ -5,7 +5,12 @@ from __future__ import annotations
 # By group and module; the functions are those that decide in a module that also does other things, none for a whole module.
 DECIDING: dict[str, dict[str, list[str]]] = {
     "lock reader": {"host/readers/lockfile": [], "host/readers/strictyaml": [], "contract/fields": []},
-    "validity": {"bench/parent/checks": [], "bench/rank/device_log": [], "bench/facts/inventory": []},
+    "validity": {
+        **{f"bench/parent/checks/{name}": [] for name in ("clock", "device", "durations", "evidence", "host")},
+        **{f"bench/parent/checks/{name}": [] for name in ("model", "outcome", "software", "tokens")},
+        **{f"bench/facts/{name}": [] for name in ("distributions", "inventory", "shadowing", "startup")},
+        "bench/rank/device_log": [],
+    },
     "store": {"contract/publish": [], "contract/result": [], "contract/frame": [], "host/results/result_files": []},
     "verdict": {
         "host/judging/verdict": [],

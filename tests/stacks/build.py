@@ -27,7 +27,7 @@ from pathlib import Path
 from runner.contract.errors import InputError, Unreachable, Unsupported
 from runner.contract.records import JsonObject
 from runner.host import paths
-from runner.host.pins import requirements
+from runner.host.pins import requirements, uv
 from runner.host.readers import lockfile
 
 FOLDER = Path(__file__).parent
@@ -88,7 +88,7 @@ def compile_requirements(name: str) -> Path:
     target = _own_requirements(name)
     inputs = FOLDER / ("requirements-cuda.in" if name in CUDA else "requirements.in")
     bounds = [f"{package}=={version}" for package, version in _pins(paths.ROOT / stack.requirements.file).items()]
-    text = requirements.compile_file(
+    text = uv.compile_file(
         target,
         stack.python,
         max(COMPILED_UP_TO, stack.requirements.exclude_newer),
@@ -102,7 +102,7 @@ def compile_requirements(name: str) -> Path:
     return target
 
 
-def _stack(name: str) -> lockfile.Stack:
+def _stack(name: str) -> lockfile.PinnedStack:
     if name not in names():
         raise InputError(f"{name} is no stack that is built here. Take one of {', '.join(names())}.")
     return lockfile.read().stacks[name]
@@ -129,13 +129,13 @@ def _key(name: str) -> str:
     return hashed.hexdigest()[:16]
 
 
-def _brought(stack: lockfile.Stack) -> list[str]:
+def _brought(stack: lockfile.PinnedStack) -> list[str]:
     """Return, as requirement lines, what the vendor's image brings that an index has too, beside torch."""
     brought = {name: pin.version for name, pin in stack.packages.items() if pin.origin == "base"}
     return [f"{name}=={version}" for name, version in brought.items() if name not in ("torch", "habana-torch-plugin")]
 
 
-def _release(stack: lockfile.Stack) -> str:
+def _release(stack: lockfile.PinnedStack) -> str:
     """Return the vendor's release, as the image's tag names it."""
     return stack.image.tag.split("-")[0]
 
@@ -293,7 +293,7 @@ def _blocks(file: Path) -> Iterator[tuple[str, str]]:
 def _pins(file: Path) -> dict[str, str]:
     return {
         package: next(iter(versions))
-        for package, versions in requirements.pins(file.read_text(encoding="utf-8")).items()
+        for package, versions in requirements.hashes_by_version(file.read_text(encoding="utf-8")).items()
     }
 
 
@@ -312,7 +312,7 @@ def _name_the_plugin(folder: Path, release: str) -> None:
     (info / "RECORD").write_text("".join([*lines, f"{info.name}/RECORD,,\n"]), encoding="utf-8")
 
 
-def _finish(name: str, folder: Path, stack: lockfile.Stack, override: Path | None) -> None:
+def _finish(name: str, folder: Path, stack: lockfile.PinnedStack, override: Path | None) -> None:
     """Note what is there, as the last act: without this file an environment does not count."""
     listed = _ask(folder, "list", "--format", "json")
     complaints = _ask(folder, "check").splitlines()
@@ -330,7 +330,7 @@ def _finish(name: str, folder: Path, stack: lockfile.Stack, override: Path | Non
     temporary.replace(folder / COMPLETE)
 
 
-def _stand_ins(name: str, stack: lockfile.Stack, override: Path | None) -> dict[str, str]:
+def _stand_ins(name: str, stack: lockfile.PinnedStack, override: Path | None) -> dict[str, str]:
     """Return what of a stack is not itself, and what stands for it."""
     if name in CUDA:
         return {"GPU": "tests/injection, this host's processor", "DeepSpeed's kernels": "tests/injection, in torch"}

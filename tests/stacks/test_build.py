@@ -110,9 +110,9 @@ def test_own_requirements_agree_with_the_stack_s_and_hold_hashes() -> None:
     for name in build.names():
         added = build._own_requirements(name).read_text()
         stack = (paths.ROOT / lockfile.read().stacks[name].requirements.file).read_text()
-        for package, versions in requirements.pins(added).items():
+        for package, versions in requirements.hashes_by_version(added).items():
             assert all(versions.values()), package
-            assert set(requirements.pins(stack).get(package, versions)) == set(versions), package
+            assert set(requirements.hashes_by_version(stack).get(package, versions)) == set(versions), package
         assert "python -m tests.stacks --compile" in added.splitlines()[0]
 
 

@@ -1,11 +1,13 @@
-"""The rules of the kit's own for Dockerfiles and the scripts that they run, which no linter knows.
+"""The kit's own rules for Dockerfiles and the scripts that they run: rules that no linter has.
 
-Each returns lines that say what is wrong.
+Each rule takes the text of a file and returns lines that say what is wrong in it, none where nothing is.
 """
+
+from __future__ import annotations
 
 import re
 
-# Words after which bytes come in that no lock knows.
+# Programs that bring in bytes which no lock knows.
 FETCHERS = r"(^|[;&|(\s])(apt|apt-get|dpkg|apk|yum|dnf|microdnf|curl|wget|git|conda|npm)\s"
 
 PIP_FORM = (
@@ -13,38 +15,45 @@ PIP_FORM = (
 )  # fmt: skip
 
 
-def instructions(text):
+def instructions(text: str) -> list[tuple[str, str]]:
     """Return (word, rest) of each instruction, continued lines joined, comments left out."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ")
-    return [tuple(line.split(None, 1)) for line in joined.splitlines() if line.strip()]
+    pairs = []
+    for line in joined.splitlines():
+        if line.strip():
+            word, rest = line.split(None, 1)
+            pairs.append((word, rest))
+    return pairs
 
 
-def base_is_an_argument(text):
-    """Every image comes by an argument without a default, which the builder fills with a digest of versions.lock."""
-    found, known, stages = [], set(), set()
+def base_is_an_argument(text: str) -> list[str]:
+    """Every base image is an argument without a default, which the builder fills with a digest of versions.lock."""
+    problems = []
+    known: set[str] = set()
+    stages: set[str] = set()
     for word, rest in instructions(text):
         if word == "ARG" and not stages:
             known.add(rest)
         if word == "FROM":
             image, *named = rest.split()
             if image not in {f"${{{name}}}" for name in known} | stages:
-                found.append(f"FROM {image}: name it by an argument that has no default")
+                problems.append(f"FROM {image}: name it by an argument that has no default")
             stages.update(named[1:])
         if word == "COPY" and (source := re.search(r"--from=(\S+)", rest)) and source[1] not in stages:
-            found.append(f"COPY --from={source[1]}: copy from a stage of this file")
-    return found
+            problems.append(f"COPY --from={source[1]}: copy from a stage of this file")
+    return problems
 
 
-def nothing_is_fetched(text):
+def nothing_is_fetched(text: str) -> list[str]:
     """No package manager, no download: everything lies in the context."""
-    found = [
+    problems = [
         f"{word} {rest}: fetches" for word, rest in instructions(text) if word == "RUN" and re.search(FETCHERS, rest)
     ]
-    return found + [f"{word} {rest}: use COPY" for word, rest in instructions(text) if word == "ADD"]
+    return problems + [f"{word} {rest}: use COPY" for word, rest in instructions(text) if word == "ADD"]
 
 
-def no_version(text):
+def no_version(text: str) -> list[str]:
     """No version and no digest stands outside versions.lock, in no comment either."""
     return [
         f"{line.strip()}: a version"
@@ -53,45 +62,45 @@ def no_version(text):
     ]
 
 
-def last_stage_only_copies(text):
+def last_stage_only_copies(text: str) -> list[str]:
     """The last stage runs nothing, so that its layers hold what was copied and no trace of a run; it ends as a plain user."""
     words = instructions(text)
     last = words[max(index for index, (word, _) in enumerate(words) if word == "FROM") :]
-    found = [
+    problems = [
         f"{word} {rest}: in the last stage"
         for word, rest in last
         if word in ("RUN", "VOLUME", "EXPOSE", "HEALTHCHECK", "CMD")
     ]
     users = [rest for word, rest in last if word == "USER"]
     if not users or not re.fullmatch(r"[1-9][0-9]{3,}:[1-9][0-9]{3,}", users[-1]):
-        found.append("USER: a number that is not root's, with its group")
+        problems.append("USER: a number that is not root's, with its group")
     if [rest for word, rest in last if word == "ENTRYPOINT"] != ['["python", "-m", "runner", "bench"]']:
-        found.append("ENTRYPOINT: the verb bench, as a list")
-    return found
+        problems.append("ENTRYPOINT: the verb bench, as a list")
+    return problems
 
 
-def writes_are_mounted(text):
-    """What the software writes goes below /tmp, whoever runs it."""
+def writes_are_mounted(text: str) -> list[str]:
+    """The software writes below /tmp alone, whoever runs it."""
     (variables,) = [rest for word, rest in instructions(text) if word == "ENV" and "HOME=" in rest] or [""]
-    places = dict(part.split("=", 1) for part in variables.split())
-    wanted = ("HOME", "XDG_CACHE_HOME", "PYTHONPYCACHEPREFIX", "TORCH_EXTENSIONS_DIR")
-    return [f"{name}: below /tmp" for name in wanted if not (places.get(name, "") + "/").startswith("/tmp/")]
+    folders = dict(part.split("=", 1) for part in variables.split())
+    bounded = ("HOME", "XDG_CACHE_HOME", "PYTHONPYCACHEPREFIX", "TORCH_EXTENSIONS_DIR")
+    return [f"{name}: below /tmp" for name in bounded if not (folders.get(name, "") + "/").startswith("/tmp/")]
 
 
-def pip_has_one_form(text):
+def pip_has_one_form(text: str) -> list[str]:
     """install.sh calls ``pip install`` in one place, with every flag of the one form."""
     calls = [line for line in commands(text) if re.search(r"pip\S* install|-m pip", line)]
-    found = [f"{line.strip()}: a second form of pip" for line in calls[1:]]
-    return found + [
+    problems = [f"{line.strip()}: a second form of pip" for line in calls[1:]]
+    return problems + [
         f"pip install without {flag}" for flag in PIP_FORM if not calls or flag not in re.sub(r"\s+", " ", calls[0])
     ]
 
 
-def script_fetches_nothing(text):
+def script_fetches_nothing(text: str) -> list[str]:
     return [f"{line.strip()}: fetches" for line in commands(text) if re.search(FETCHERS, line)]
 
 
-def commands(text):
+def commands(text: str) -> list[str]:
     """Return the lines of a shell script, continued ones joined, comments left out."""
     code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
     return code.replace("\\\n", " ").splitlines()

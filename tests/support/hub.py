@@ -1,35 +1,50 @@
 """A model hub on loopback with just enough of the real one's interface for its own client. For tests."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import threading
 import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from runner.contract.records import Json, JsonObject
+
+# (kind, name) of each repository to its revision and the bytes of its files by path.
+Repositories = Mapping[tuple[str, str], tuple[str, Mapping[str, bytes]]]
+# Status, headers and body of an answer.
+Answer = tuple[int, dict[str, str], bytes]
+# The fields of a posted form.
+Form = Mapping[str, list[str]]
+
 
 @contextmanager
-def serve(repositories, sabotage=None):
-    """Serve ``repositories``: (kind, name) to (revision, {path: bytes}). Yields the endpoint's address and the log of paths.
+def serve(
+    repositories: Repositories, sabotage: Callable[[str, bytes], bytes] | None = None
+) -> Iterator[tuple[str, list[str]]]:
+    """Serve repositories. Yields the endpoint's address and the log of paths that were asked for.
 
-    ``sabotage(path, content)`` may return other bytes to send instead of a file's; what is less than its length is cut off.
+    ``sabotage(path, content)`` may return other bytes to send instead of a file's. Fewer bytes than the file has arrive as an
+    answer that was cut off.
     """
-    log = []
+    log: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self):
+        def do_GET(self) -> None:
             self._answer(body=True)
 
-        def do_HEAD(self):
+        def do_HEAD(self) -> None:
             self._answer(body=False)
 
-        def do_POST(self):
+        def do_POST(self) -> None:
             length = int(self.headers.get("Content-Length", 0))
             self._answer(body=True, posted=urllib.parse.parse_qs(self.rfile.read(length).decode()))
 
-        def _answer(self, body, posted=None):
+        def _answer(self, body: bool, posted: Form | None = None) -> None:
             log.append(self.path)
             status, headers, content = _route(repositories, self.path, posted)
             start = int((self.headers.get("Range") or "bytes=0-")[len("bytes=") :].partition("-")[0])
@@ -46,7 +61,7 @@ def serve(repositories, sabotage=None):
                 self.wfile.write(sent[start:])
                 self.close_connection = len(sent) < len(content)
 
-        def log_message(self, *arguments):
+        def log_message(self, *arguments: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -60,7 +75,8 @@ def serve(repositories, sabotage=None):
         thread.join()
 
 
-def _route(repositories, path, posted):
+def _route(repositories: Repositories, path: str, posted: Form | None) -> Answer:
+    """Return the answer to a path of the hub's interface."""
     path = urllib.parse.unquote(urllib.parse.urlsplit(path).path)
     for (kind, name), (revision, files) in repositories.items():
         api, plain = f"/api/{kind}s/{name}", f"/{'datasets/' if kind == 'dataset' else ''}{name}/resolve/"
@@ -95,13 +111,18 @@ def _route(repositories, path, posted):
     return 404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "no such repository"}, b"{}"
 
 
-def _etag(path, content):
-    return _stored(path, content).get("lfs", {}).get("sha256") or _blob(content)
+def _etag(path: str, content: bytes) -> str:
+    """Return the name of a file's content as the hub gives it: the sha256 of a large file, else the id of its blob."""
+    return hashlib.sha256(content).hexdigest() if _is_large(path) else _blob(content)
 
 
-def _stored(path, content):
-    """Return how the hub describes a file: large ones by their sha256."""
-    if not path.endswith((".bin", ".safetensors")):
+def _is_large(path: str) -> bool:
+    return path.endswith((".bin", ".safetensors"))
+
+
+def _stored(path: str, content: bytes) -> JsonObject:
+    """Return how the hub describes a file: a large file by its sha256."""
+    if not _is_large(path):
         return {"size": len(content), "blobId": _blob(content)}
     return {
         "size": len(content),
@@ -109,17 +130,18 @@ def _stored(path, content):
     }
 
 
-def _json(value):
+def _json(value: Json) -> Answer:
     return 200, {"Content-Type": "application/json"}, json.dumps(value).encode()
 
 
-def _blob(content):
+def _blob(content: bytes) -> str:
+    """Return the id that git gives to a content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
-def _file(path, content):
+def _file(path: str, content: bytes) -> JsonObject:
     return {"type": "file", "path": path, "size": len(content), "oid": _blob(content)}
 
 
-def _commit(revision):
+def _commit(revision: str) -> JsonObject:
     return {"id": revision, "title": "", "message": "", "authors": [], "date": "2023-01-01T00:00:00.000Z"}

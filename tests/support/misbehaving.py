@@ -1,22 +1,32 @@
-"""An origin on loopback that misbehaves as told, one way for each path, and remembers what it was asked."""
+"""An origin on loopback that misbehaves, one way for each path, and remembers what it was asked."""
+
+from __future__ import annotations
 
 import http.server
 import json
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 SHA256 = "1a" * 32
-LISTED = json.dumps({"files": [{"hashes": {"sha256": SHA256}, "url": "x-1.0.whl", "yanked": False}]}).encode()
+LISTED = json.dumps(
+    {
+        "meta": {"api-version": "1.1"},
+        "name": "x",
+        "files": [{"filename": "x-1.0.whl", "url": "x-1.0.whl", "hashes": {"sha256": SHA256}, "yanked": False}],
+    }
+).encode()
 LOGIN = b"<!doctype html><html><form action=/login><input type=password></form></html>"
 
 
 @contextmanager
-def serve(elsewhere=""):
+def serve(elsewhere: str = "") -> Iterator[tuple[str, list[tuple[str, str | None]]]]:
     """Yield the address and the list of (path, Authorization) that were asked; ``elsewhere`` is where redirections lead."""
-    asked, ended = [], threading.Event()
+    asked: list[tuple[str, str | None]] = []
+    ended = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
+        def do_GET(self) -> None:
             asked.append((self.path, self.headers.get("Authorization")))
             way = self.path.strip("/").rpartition("/")[2]
             if way == "silent":
@@ -35,23 +45,23 @@ def serve(elsewhere=""):
                 kind, body = ANSWERS.get(way, ("application/json", LISTED))
                 self._say(200, body, kind)
 
-        def _say(self, status, body, kind="text/plain", **headers):
+        def _say(self, status: int, body: bytes, kind: str = "text/plain", **headers: str) -> None:
             if self.path.strip("/").endswith("cut"):
                 headers["Content-Length"] = str(len(body) + 100)
             self._start(status, kind, **headers)
             self.wfile.write(body)
 
-        def _start(self, status, kind, **headers):
+        def _start(self, status: int, kind: str, **headers: str) -> None:
             self.send_response(status)
             for name, value in {"Content-Type": kind, **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
 
-        def handle(self):
+        def handle(self) -> None:
             with suppress(ConnectionError):
                 super().handle()
 
-        def log_message(self, *arguments):
+        def log_message(self, *arguments: object) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

@@ -1,1 +1,4 @@
-"""What this host, its packages, its drivers and its kernel say. Facts are read here and never judged."""
+"""The facts that a result states about its host and its software: packages, environment, kernel, vendors' tools.
+
+Nothing here loads a model, starts a process of a launch, or imports torch.
+"""

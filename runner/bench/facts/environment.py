@@ -1,31 +1,34 @@
-"""Describe the software and the host that a result was measured on."""
+"""Describe the software and the host that a result was measured on, and the variables that can change a measurement."""
 
-import contextlib
+from __future__ import annotations
+
 import os
 import platform
 import re
 import sys
-from importlib import metadata
-from typing import List, Mapping
+from typing import Mapping
 
-from runner.bench.facts import cgroups, host
+from runner.bench.facts import cgroups, distributions, host
+from runner.bench.facts.small_files import read_text
 from runner.bench.facts.variables import is_setting
+from runner.contract.records import Environment, Inventory
 from runner.contract.secrets import is_secret_name, mask
 from runner.contract.text import printable
 
-# What each host numbers or names by itself, so that hosts of one launch may differ in it: the devices that a pod was given, which
-# the vendors' device plugins set in it (habanalabs-k8s-device-plugin@6b77f8c server.go), and the network's interfaces.
-_DEVICES_GIVEN = re.compile(r"(HABANA|NVIDIA|CUDA)_VISIBLE_(DEVICES|MODULES)")
-_INTERFACES = re.compile(r"(GLOO|NCCL|HCCL)_SOCKET_IFNAME|NCCL_IB_HCA")
+# Variables that each host sets by itself, so that the hosts of one launch may differ in them. One kind names the
+# devices of a pod, by the numbers of the vendors' device plugins (habanalabs-k8s-device-plugin@6b77f8c server.go). The
+# other kind names the network's interfaces.
+_DEVICES_OF_HOST = re.compile(r"(HABANA|NVIDIA|CUDA)_VISIBLE_(DEVICES|MODULES)")
+_INTERFACES_OF_HOST = re.compile(r"(GLOO|NCCL|HCCL)_SOCKET_IFNAME|NCCL_IB_HCA")
 
 
-def describe():
-    """Return the environment as observed now; ``packages`` maps every installed distribution to its version."""
+def describe(inventory: Inventory | None) -> Environment:
+    """Return the environment of this process as observed now, with the inventory that was taken before."""
     return {
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "venv": sys.prefix != sys.base_prefix,
-        "packages": packages(),
+        "packages": distributions.versions(),
         "image": os.environ.get("BLOOMZ_BENCH_IMAGE"),
         "host": platform.node(),
         "machine": platform.machine(),
@@ -40,11 +43,15 @@ def describe():
         "memory_total_bytes": host.memory_bytes("MemTotal"),
         "memory_available_bytes": host.available_memory_bytes(),
         "load_average_1min": host.load_average(),
+        "inventory": inventory,
     }
 
 
-def variables(environment):
-    """Return those variables of ``environment`` that can change a measurement, secrets masked. No other may be written down."""
+def variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of ``environment`` that can change a measurement, with secrets masked.
+
+    Only these variables are ever written down.
+    """
     return {
         name: mask(value)
         for name, value in sorted(environment.items())
@@ -52,8 +59,8 @@ def variables(environment):
     }
 
 
-def replaced(given: Mapping[str, str], launch: Mapping[str, str]) -> List[str]:
-    """Return a line for each setting of the user's, in ``given``, that a launch replaces by its own."""
+def replaced(given: Mapping[str, str], launch: Mapping[str, str]) -> list[str]:
+    """Return a line of progress for each variable of the user's, in ``given``, that a launch sets to another value."""
     return [
         f"{name} was {printable(given[name], 80)}, this launch sets {value}"
         for name, value in sorted(launch.items())
@@ -61,52 +68,21 @@ def replaced(given: Mapping[str, str], launch: Mapping[str, str]) -> List[str]:
     ]
 
 
-def for_other_hosts(variables):
-    """Return those variables that a rank on another host may be given where it has none: not which devices are whose."""
-    return {name: value for name, value in variables.items() if not _DEVICES_GIVEN.fullmatch(name)}
+def for_other_hosts(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that ranks on other hosts get: all but those that number a host's devices.
+
+    A variable that the other host itself sets keeps the other host's value.
+    """
+    return {name: value for name, value in variables.items() if not _DEVICES_OF_HOST.fullmatch(name)}
 
 
-def is_of_the_host(name):
-    """Return whether a variable tells of one host, and says nothing of another."""
-    return bool(_DEVICES_GIVEN.fullmatch(name) or _INTERFACES.fullmatch(name))
+def is_of_the_host(name: str) -> bool:
+    """Return whether a variable names devices or interfaces of one host, so that another host has another value."""
+    return bool(_DEVICES_OF_HOST.fullmatch(name) or _INTERFACES_OF_HOST.fullmatch(name))
 
 
-def packages():
-    """Return name to version of all installed distributions, names in their normalised form."""
-    return {name: found.version for name, found in sorted(distributions().items())}
-
-
-def distributions():
-    """Return normalised name to distribution of all that is installed; where two have one name, the one that is imported."""
-    found: dict[str, metadata.Distribution] = {}
-    for distribution in metadata.distributions():
-        # a folder that pip left behind half removed has neither, and which class is raised differs between releases
-        with contextlib.suppress(Exception):
-            if distribution.metadata["Name"] and distribution.version:
-                found.setdefault(normalised(distribution.metadata["Name"]), distribution)  # the first on the path
-    return found
-
-
-def files_of(distribution: metadata.Distribution) -> List[metadata.PackagePath]:
-    """Return the files that a distribution's RECORD lists, each with its hash; none where there is no RECORD, or a damaged one."""
-    try:
-        return [file for file in distribution.files or () if file.parts] if distribution.read_text("RECORD") else []
-    except Exception:  # the reader raises whatever it stumbles over
-        return []
-
-
-def normalised(name):
-    """Return a distribution's name as the index compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def release(version):
-    """Return the release that a version is a build of: its leading dotted numbers, without +cpu, a0+git or -494."""
-    return re.split(r"[^0-9.]", version)[0].rstrip(".")
-
-
-def _operating_system():
-    for line in (host.read_text("/etc/os-release") or "").splitlines():
+def _operating_system() -> str | None:
+    for line in (read_text("/etc/os-release") or "").splitlines():
         if line.startswith("PRETTY_NAME="):
             return line.split("=", 1)[1].strip('"')
     return None

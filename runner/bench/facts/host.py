@@ -1,4 +1,9 @@
-"""Facts about this host, read from the kernel and from vendors' tools: a source that is absent means None, never a guess."""
+"""Facts about this host, read from the kernel and from vendors' programs.
+
+A fact whose source is absent is None, never a guess.
+"""
+
+from __future__ import annotations
 
 import glob
 import os
@@ -8,26 +13,21 @@ import shutil
 import statistics
 import subprocess
 import time
+from typing import NamedTuple, Sequence
 
 from runner.bench.facts import cgroups
-from runner.contract.files import open_regular
+from runner.bench.facts.small_files import read_text
+from runner.contract.records import HostNoise
 
-TEXT_BYTES = 1 << 20  # far above what the kernel tells in one file
-
-PATIENCE_S = 20  # a hanging driver must not hang the benchmark
-
-
-def read_text(path):
-    """Return the stripped text of a small file, None if it cannot be read or is no regular file."""
-    try:
-        with open_regular(path) as file:
-            return file.read(TEXT_BYTES).decode("utf-8", errors="replace").strip()
-    except OSError:
-        return None
+# A driver that hangs must not hang the benchmark.
+PROGRAM_TIMEOUT_S = 20
 
 
-def printed_by(command):
-    """Return what a program prints; None where it is not on the path, fails, or takes more than ``PATIENCE_S``."""
+def printed_by(command: Sequence[str]) -> str | None:
+    """Return what a program prints.
+
+    Return None where the program is not on the path, fails, or takes more than ``PROGRAM_TIMEOUT_S`` seconds.
+    """
     if shutil.which(command[0]) is None:
         return None
     try:
@@ -35,7 +35,7 @@ def printed_by(command):
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=PATIENCE_S,
+            timeout=PROGRAM_TIMEOUT_S,
             encoding="utf-8",
             errors="replace",
         )
@@ -44,34 +44,36 @@ def printed_by(command):
     return done.stdout if done.returncode == 0 else None
 
 
-def usable_cores():
+def usable_cores() -> int:
     """Return how many cores this process may run on."""
     return len(os.sched_getaffinity(0))
 
 
 def threads() -> int:
-    """Return how many threads this process can run at once: one for each core, no more than a quota of its time leaves."""
+    """Return how many threads this process can run at once: one a core, and no more than a quota leaves."""
     quota = cgroups.cores()
     return usable_cores() if quota is None else max(1, min(usable_cores(), int(quota)))
 
 
-def cpu_model(cpuinfo="/proc/cpuinfo"):
+def cpu_model(cpuinfo: str = "/proc/cpuinfo") -> str | None:
+    """Return the processor's product name."""
     for line in (read_text(cpuinfo) or "").splitlines():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return platform.processor() or None
 
 
-def governor(path="/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"):
+def governor(path: str = "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") -> str | None:
+    """Return the policy by which the kernel sets the clock of core 0, for example ``performance``."""
     return read_text(path)
 
 
-def load_average():
-    """Return the load of the last minute."""
+def load_average() -> float:
+    """Return the load average of the last minute."""
     return os.getloadavg()[0]
 
 
-def memory_bytes(key, meminfo="/proc/meminfo"):
+def memory_bytes(key: str, meminfo: str = "/proc/meminfo") -> int | None:
     """Return one line of /proc/meminfo in bytes, for example ``MemTotal``."""
     for line in (read_text(meminfo) or "").splitlines():
         name, _, rest = line.partition(":")
@@ -80,36 +82,39 @@ def memory_bytes(key, meminfo="/proc/meminfo"):
     return None
 
 
-def available_memory_bytes():
-    """Return the bytes that new processes may take: the least of what the kernel and the control group allow."""
-    found = [value for value in (memory_bytes("MemAvailable"), cgroups.free_bytes()) if value is not None]
-    return min(found)
+def available_memory_bytes() -> int:
+    """Return how many bytes new processes may take: the smaller of the kernel's count and the control group's limit."""
+    limits = [limit for limit in (memory_bytes("MemAvailable"), cgroups.free_bytes()) if limit is not None]
+    return min(limits)
 
 
-def peak_rss_bytes():
-    """Return the largest resident size that this process has had."""
+def peak_rss_bytes() -> int:
+    """Return the largest resident size that this process has had, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def major_faults():
-    """Return how often this process waited for a page to come from disk."""
+def major_faults() -> int:
+    """Return how often this process has waited for a page to come from disk."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_majflt
 
 
-def runnable_threads(loadavg="/proc/loadavg", samples=5, interval_s=0.05):
-    """Return how many threads of the whole host want a core, the one that asks not counted: the median of a few looks."""
-    found = []
+def runnable_threads(loadavg: str = "/proc/loadavg", samples: int = 5, interval_s: float = 0.05) -> int | None:
+    """Return how many other threads of the whole host want a core: the median of ``samples`` readings."""
+    counts = []
     for _ in range(samples):
         fields = (read_text(loadavg) or "").split()
         if len(fields) < 4 or not fields[3].partition("/")[0].isdigit():
             return None
-        found.append(max(0, int(fields[3].partition("/")[0]) - 1))
+        counts.append(max(0, int(fields[3].partition("/")[0]) - 1))
         time.sleep(interval_s)
-    return statistics.median_low(found)
+    return statistics.median_low(counts)
 
 
-def numa_nodes(cores=None, folder="/sys/devices/system/node"):
-    """Return the sorted memory nodes that ``cores`` (default: those this process may run on) belong to; None where not told."""
+def numa_nodes(cores: set[int] | None = None, folder: str = "/sys/devices/system/node") -> list[int] | None:
+    """Return the sorted memory nodes of ``cores``; None where the kernel names none.
+
+    Without ``cores`` the cores are those that this process may run on.
+    """
     cores = os.sched_getaffinity(0) if cores is None else cores
     nodes = []
     for path in glob.glob(os.path.join(folder, "node[0-9]*")):
@@ -118,36 +123,56 @@ def numa_nodes(cores=None, folder="/sys/devices/system/node"):
     return sorted(nodes) or None
 
 
-def _ranges(text):
+def _ranges(text: str) -> set[int]:
     """Return the numbers that a kernel list such as 0-3,8 stands for."""
-    found: set = set()
+    numbers: set[int] = set()
     for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
-    return found
+        numbers.update(range(int(first), int(last or first) + 1))
+    return numbers
 
 
-def noise_counters(proc=cgroups.PROC, cgroup=cgroups.ROOT):
-    """Return counters of what disturbs a measurement; None for each that this host does not have. See ``noise_between``."""
-    pressure = _number_after("some", "total=", read_text(os.path.join(proc, "pressure", "cpu")))
+class NoiseCounters(NamedTuple):
+    """The kernel's counters of what disturbs a measurement, since the host started.
+
+    None where this host does not count.
+    """
+
+    # Microseconds in which at least one thread waited for a core. Source: the kernel's accounting/psi.
+    cpu_stalled_us: int | None
+    throttled_periods: int | None
+    swapped_pages: int | None
+    oom_kills: int | None
+
+
+def noise_counters(proc: str = cgroups.PROC, cgroup: str = cgroups.ROOT) -> NoiseCounters:
+    """Return the counters as they stand now. ``noise_between`` takes two readings."""
     vmstat = read_text(os.path.join(proc, "vmstat"))
+    return NoiseCounters(
+        cpu_stalled_us=_number_after("some", "total=", read_text(os.path.join(proc, "pressure", "cpu"))),
+        throttled_periods=cgroups.throttled_periods(cgroup, proc),
+        swapped_pages=_number_after("pswpout", " ", vmstat),
+        oom_kills=_number_after("oom_kill", " ", vmstat),
+    )
+
+
+def noise_between(before: NoiseCounters, after: NoiseCounters, elapsed_s: float) -> HostNoise:
+    """Return what the host did in the ``elapsed_s`` seconds between two readings of its counters."""
+    stalled_us = _difference(before.cpu_stalled_us, after.cpu_stalled_us)
     return {
-        "cpu_stalled_us": pressure,
-        "throttled_periods": cgroups.throttled_periods(cgroup, proc),
-        "swapped_pages": _number_after("pswpout", " ", vmstat),
-        "oom_kills": _number_after("oom_kill", " ", vmstat),
+        "cpu_pressure": None if stalled_us is None else stalled_us / 1e6 / elapsed_s,
+        "throttled_periods": _difference(before.throttled_periods, after.throttled_periods),
+        "swapped_pages": _difference(before.swapped_pages, after.swapped_pages),
+        "oom_kills": _difference(before.oom_kills, after.oom_kills),
     }
 
 
-def noise_between(before, after, elapsed_s):
-    """Return what two readings of ``noise_counters`` differ by; ``cpu_pressure`` is the share of the time that work waited."""
-    found = {name: None if None in (before[name], after[name]) else after[name] - before[name] for name in before}
-    stalled_us = found.pop("cpu_stalled_us")
-    return {"cpu_pressure": None if stalled_us is None else stalled_us / 1e6 / elapsed_s, **found}
+def _difference(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else after - before
 
 
-def _number_after(line_start, mark, text):
-    """Return the whole number behind ``mark`` on the line whose first word is ``line_start``; None if there is none."""
+def _number_after(line_start: str, mark: str, text: str | None) -> int | None:
+    """Return the number behind ``mark`` on the line whose first word is ``line_start``; None without such a line."""
     for line in (text or "").splitlines():
         if line.split(" ", 1)[0] == line_start and mark in line:
             return int(line.split(mark, 1)[1].split()[0])

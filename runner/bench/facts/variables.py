@@ -1,16 +1,18 @@
-"""The variables that the libraries of the stacks read as settings, by their exact names: nothing else is ever written down.
+"""The exact names of the variables that the libraries of the stacks read as settings. No other variable is ever written down.
 
-People put secrets into variables that begin as these do (NVIDIA_API_KEY, HABANA_VAULT_TOKEN), so that no prefix will do.
+The names are exact because people keep secrets in variables with the same prefixes: NVIDIA_API_KEY, HABANA_VAULT_TOKEN.
 Sources: OpenMP 5.2 chapter 21; Intel's references of its OpenMP runtime and oneMKL; docs.nvidia.com/cuda (environment variables),
 docs.nvidia.com/deeplearning/nccl (environment variables), NVIDIA's container toolkit; the sources of torch 1.13 to 2.13 and of
 DeepSpeed; docs.habana.ai (runtime environment variables), and the images and scripts of the vendors that this kit runs.
 """
 
+from __future__ import annotations
+
 import re
-from typing import Tuple
 
 
-def _named(prefix: str, words: str) -> Tuple[str, ...]:
+def _named(prefix: str, words: str) -> tuple[str, ...]:
+    """Return the names that a prefix and each of the words make."""
     return tuple(prefix + word for word in words.split())
 
 
@@ -139,7 +141,7 @@ _GAUDI = (
     "EXPERIMENTAL_WEIGHT_SHARING",
 )
 
-# torch's compiler has hundreds, others in each release, of this one shape, and nobody else begins a name so.
+# torch's compiler reads hundreds of variables with these prefixes, and each release reads other ones. Nobody else uses the prefixes.
 _FAMILIES = re.compile(r"(TORCHINDUCTOR|TORCHDYNAMO)_[A-Z][A-Z0-9_]*")
 
 NAMES = frozenset((*_PROCESSOR, *_GPU, *_TORCH, *_GAUDI))

@@ -1,1 +1,4 @@
-"""The parent process of ``bench``: it starts one process per launch, checks what came back and publishes. Torch is never imported here."""
+"""The parent process of a run, which starts the ranks of each launch, judges their raw data and publishes the result.
+
+No module here imports torch, and no rank imports a module of this room.
+"""

@@ -2,110 +2,121 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import functools
 import os
 import sys
-from typing import Callable, Iterator
+from typing import Callable, Iterator, Sequence
 
-from runner.bench.parent import session
+from runner.bench.parent import attempt
+from runner.bench.parent.attempt_record import Paths, print_frames
 from runner.contract import files, names, signals, strictjson, termination, unfinished
 from runner.contract.arguments import verb_parser
 from runner.contract.errors import Interrupted, KitError, PublishFailed, UsageError
-from runner.contract.request import read_request
+from runner.contract.request import Request, read_request
 from runner.contract.text import printable
 
 
-def parser():
-    described = verb_parser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's flags."""
+    flags = verb_parser(
         "bench",
         description="Run each request with the launcher that its stack names and write one result file per attempt."
         " Progress goes to standard error, the paths of the results to standard output.",
         epilog="Ctrl-C, SIGTERM and SIGHUP stop a run, and what was measured is kept; a signal that was ignored at the start, as"
         " nohup and a script's background jobs have it, stays ignored. Exit codes: see `python -m runner --help`.",
     )
-    described.add_argument(
-        "requests", nargs="*", metavar="REQUEST", help="a file that `python -m runner request` wrote"
-    )
-    names.add_from(described, names.REQUESTS)
-    described.add_argument(
-        "--results", default="results", metavar="FOLDER", help="where results go (default: %(default)s)"
-    )
-    described.add_argument(
+    flags.add_argument("requests", nargs="*", metavar="REQUEST", help="a file that `python -m runner request` wrote")
+    names.add_from(flags, names.REQUESTS)
+    flags.add_argument("--results", default="results", metavar="FOLDER", help="where results go (default: %(default)s)")
+    flags.add_argument(
         "--model-dir", metavar="FOLDER", help="folder of the model's real weights, instead of the hub cache"
     )
-    described.add_argument("--dataset-file", metavar="FILE", help="the local file that the request's dataset names")
-    described.add_argument(
+    flags.add_argument("--dataset-file", metavar="FILE", help="the local file that the request's dataset names")
+    flags.add_argument(
         "--hostfile",
         metavar="FILE",
         help="run on several hosts, this one first: a line ADDRESS slots=N each, as many slots in all as the request has devices",
     )
-    described.add_argument(
+    flags.add_argument(
         "--frames",
         action="store_true",
         help="write each result to standard output too, in checksummed lines that `python -m runner collect` reads",
     )
-    described.add_argument(
+    flags.add_argument(
         "--termination-message", metavar="FILE", help="leave a summary of at most 4,096 bytes there, however it ends"
     )
-    return described
+    return flags
 
 
-def main(arguments):
-    """Run all requests in order and return 0; the first error ends the rest."""
+def main(arguments: Sequence[str]) -> int:
+    """Run all requests in order and return 0. The first error ends the verb, and later requests do not run."""
     options = parser().parse_args(arguments)
     names.refuse_unlistable(options.results, "--results")
-    places = session.Places(options.results, options.model_dir, options.dataset_file, options.hostfile)
-    with signals.as_interrupt(), _last_words(options.termination_message) as note:
-
-        def published(path):
-            print(path, flush=True)
-            if options.frames:
-                # the file name is the attempt's id
-                attempt = os.path.splitext(os.path.basename(path))[0]
-                session.print_frames(attempt, files.read_bytes(path, strictjson.MAX_BYTES))
-            note(path)
-
-        paths = names.given(options.requests, options.listed_in, names.REQUESTS)
-        if not paths:
-            raise UsageError("No REQUEST is named. Name one, or the file that lists them with --from.")
-        requests = [read_request(path) for path in paths]
-        _take_up(options.results)
+    paths = Paths(options.results, options.model_dir, options.dataset_file, options.hostfile)
+    with signals.as_interrupt(), _termination_message(options.termination_message) as add_to_message:
+        requests = _requests(options.requests, options.listed_in)
+        _publish_killed_attempts(options.results)
+        published = functools.partial(_published, options.frames, add_to_message)
         for request in requests:
-            session.run(request, places, functools.partial(_show, request.case), published)
+            attempt.run(request, paths, functools.partial(_show, request.case), published)
     return 0
 
 
-def _take_up(folder: str) -> None:
-    """Publish what runs that were killed had measured, and say so; what cannot be taken up is said too, and stays."""
-    for found in unfinished.take_up(folder):
-        told = found if isinstance(found, KitError) else f"{found.path} holds what a run measured that was cut off"
-        print(f"runner: {printable(str(told))}", file=sys.stderr, flush=True)
+def _requests(named: Sequence[str], listed_in: str | None) -> list[Request]:
+    """Return the requests of the files that the command line names, and of those that the file of --from lists.
+
+    Raises ``UsageError`` where no file is named, ``InputError`` for a file that is not a request.
+    """
+    paths = names.given(named, listed_in, names.REQUESTS)
+    if not paths:
+        raise UsageError("No REQUEST is named. Name one, or the file that lists them with --from.")
+    return [read_request(path) for path in paths]
+
+
+def _publish_killed_attempts(folder: str) -> None:
+    """Publish what killed runs had measured; print the path of each, or the error of one that cannot be published."""
+    for left in unfinished.take_up(folder):
+        line = str(left) if isinstance(left, KitError) else f"{left.path} holds what a run measured that was cut off"
+        print(f"runner: {printable(line)}", file=sys.stderr, flush=True)
+
+
+def _published(with_frames: bool, add_to_message: Callable[[str], None], path: str) -> None:
+    """Print the path of a result, and its frames where they are wanted; add the result to the termination message."""
+    print(path, flush=True)
+    if with_frames:
+        # A result's file is named by the attempt's id.
+        attempt_id = os.path.splitext(os.path.basename(path))[0]
+        print_frames(attempt_id, files.read_bytes(path, strictjson.MAX_BYTES))
+    add_to_message(path)
 
 
 @contextlib.contextmanager
-def _last_words(path: str | None) -> Iterator[Callable[[str], None]]:
-    """Yield a function that takes the path of each result; leave in ``path`` what they tell, and the error that ends the block.
+def _termination_message(path: str | None) -> Iterator[Callable[[str], None]]:
+    """Yield a function that takes the path of each result, and write a summary of all results to ``path`` at the end.
 
-    Raises ``PublishFailed`` before anything is measured if nothing can be written there. Afterwards that is said, and no more.
+    The summary also has the error that ended the block. Without a ``path`` nothing is written.
+    Raises ``PublishFailed`` before the block if ``path`` cannot be written. After the block such an error is only
+    printed.
     """
-    summaries: list = []
+    summaries: list[termination.Summary] = []
 
-    def note(result_path: str) -> None:
+    def add(result_path: str) -> None:
         if path is not None:
             summaries.append(termination.summary(strictjson.read(result_path)))
 
-    def leave(ended: KitError | None = None) -> None:
+    def leave(error: KitError | None = None) -> None:
         if path is not None:
             try:
-                termination.leave(path, termination.write(summaries, ended))
+                termination.leave(path, termination.write(summaries, error))
             except PublishFailed as problem:
                 print(f"runner: {problem}", file=sys.stderr, flush=True)
 
     if path is not None:
         termination.leave(path, "")
     try:
-        yield note
+        yield add
     except KitError as error:
         leave(error)
         raise
@@ -119,4 +130,5 @@ def _last_words(path: str | None) -> Iterator[Callable[[str], None]]:
 
 
 def _show(case: str, text: str) -> None:
+    """Print one line of progress on standard error."""
     print(f"[{case}] {printable(text)}", file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
-"""Let the kernel end a process with the process that started it, also where no Python code of the process can run any more.
+"""Let the kernel end a process when the process that started it ends, even where no Python code can run any more.
 
-A thread that watches a connection needs the interpreter's lock, which a call into a library may hold for ever (a rank that was
-blocked on a FIFO outlived its parent by 40 minutes). The kernel needs nothing of the process.
+A thread that watches a connection needs the interpreter's lock, and a call into a library may hold the lock for ever: a
+rank that was blocked on a FIFO outlived its parent by 40 minutes. The kernel ends a process without the lock.
 """
 
 from __future__ import annotations
@@ -14,38 +14,43 @@ import signal
 import socket
 from typing import Callable
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_F_SETSIG = 10  # asm-generic/fcntl.h; Python names it on Linux alone
+# Source: linux/prctl.h.
+_PR_SET_PDEATHSIG = 1
+# Source: asm-generic/fcntl.h. Python has a name for this number on Linux only.
+_F_SETSIG = 10
 
 
 def tie(parent: int) -> Callable[[], None]:
-    """Return what ``Popen`` calls in the child before its program starts: SIGKILL comes when the process ``parent`` ends.
+    """Return a ``preexec_fn`` for ``Popen``, by which the kernel sends SIGKILL to the child when ``parent`` ends.
 
-    SIGTERM acts in the child as usual, whatever this process does with it: this process ends its launchers by SIGTERM.
+    The function also gives SIGTERM its default action in the child, whatever action this process has: this process ends
+    its launchers by SIGTERM.
     """
-    prctl = _prctl()
+    ask_kernel = _kernel_request()
 
     def before_the_program() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        prctl()
-        if os.getppid() != parent:  # the parent ended before the kernel was asked
+        ask_kernel()
+        # The parent ended before the kernel was asked.
+        if os.getppid() != parent:
             os._exit(1)
 
     return before_the_program
 
 
 def end_with_parent() -> None:
-    """Ask the kernel for SIGKILL when the process that started this one ends: a rank's launcher, which is tied too."""
+    """Ask the kernel for SIGKILL when the process that started this one ends: a launcher, which ends with bench."""
     parent = os.getppid()
-    _prctl()()
+    _kernel_request()()
     if os.getppid() != parent:
         os._exit(1)
 
 
 def end_with(connection: socket.socket) -> None:
-    """Ask the kernel for SIGKILL when something happens on a connection: nothing is ever sent on it, so that it has ended.
+    """Ask the kernel for SIGKILL when the connection ends.
 
-    Where a kernel does not offer this nothing changes.
+    The peer never sends anything, so that every event is the end of the connection.
+    On a kernel without such signals the call does nothing.
     """
     with contextlib.suppress(OSError):
         fcntl.fcntl(connection, fcntl.F_SETOWN, os.getpid())
@@ -53,12 +58,16 @@ def end_with(connection: socket.socket) -> None:
         fcntl.fcntl(connection, fcntl.F_SETFL, fcntl.fcntl(connection, fcntl.F_GETFL) | os.O_ASYNC)
 
 
-def _prctl() -> Callable[[], None]:
-    """Return the call of prctl(2), looked up beforehand: little is safe between fork and exec."""
-    found = getattr(ctypes.CDLL(None), "prctl", None)  # which other systems than Linux lack
+def _kernel_request() -> Callable[[], None]:
+    """Return a function that asks the kernel for SIGKILL at the parent's end.
+
+    The function prctl(2) is looked up here: looking up a function is not safe between fork and exec.
+    """
+    # Other systems than Linux lack the function.
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
 
     def call() -> None:
-        if found is not None:
-            found(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
     return call

@@ -15,7 +15,7 @@ from typing import Any, Sequence
 from runner.bench import devices
 from runner.bench.inputs import model_folder, preflight
 from runner.bench.inputs.sharding import Shard
-from runner.bench.processes import deaths, hostfile, parentage
+from runner.bench.processes import deaths, messages, parentage
 from runner.bench.processes.messages import ERROR, PROGRESS
 from runner.bench.rank import collectives, completions, latency, measure, model, rank_facts
 from runner.bench.rank.raw import RawLaunch
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(allow_abbrev=False, prog="runner.bench.rank.worker", description=__doc__)
     parser.add_argument(
-        "--packed", required=True, help="the request and variables of the launch, as hosts.pack wrote them"
+        "--packed", required=True, help="the request and variables of the launch, as messages.pack wrote them"
     )
     parser.add_argument("--out", required=True, help="folder for raw data, this launch's own, on the parent's host")
     parser.add_argument("--model-dir", help="folder of the model's real weights, instead of the hub cache")
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace, rank: int, ranks: int) -> RawLaunch:
     """Load the model and measure; return the raw data, which every rank has alike but for its own facts."""
-    packed = hostfile.unpack(options.packed)
+    packed = messages.unpack(options.packed)
     for name, value in packed["variables"].items():
         # A rank on another host has not inherited the variables. A variable that is set already stays, as in upstream's script.
         os.environ.setdefault(name, value)

@@ -1,1 +1,4 @@
-"""A stack becomes an image: what is built from, the builder, what came out. Nothing here talks to a cluster."""
+"""Build the image of a stack: the plan, what the image is built from, the builder, what came out, the push.
+
+Nothing here talks to a cluster or decides a version: versions come from the lock.
+"""

@@ -1,23 +1,27 @@
-"""Run buildah: the only module that does. Images are built, asked and pushed; nothing here knows a stack."""
+"""Run buildah, as the only module that does: images are pulled, built, asked and pushed. Nothing here knows a stack."""
+
+from __future__ import annotations
 
 import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from runner.contract.errors import Unreachable, Unsupported
+from runner.contract.records import JsonObject
 
 PULL_S = 3600
 
 
-def version():
-    """Return the version of the buildah that is installed."""
+def version() -> str:
+    """Return the version of the buildah that is installed. Raises ``Unsupported`` where there is none."""
     return _run("--version").split()[2]
 
 
-def pull(reference):
+def pull(reference: str) -> None:
     """Fetch an image by digest if it is not here. Raises ``Unreachable`` with the registry's last line."""
     try:
         _run("pull", "--quiet", "--policy", "missing", "--", reference, timeout_s=PULL_S)
@@ -25,48 +29,53 @@ def pull(reference):
         raise Unreachable(f"the registry, for {reference}: {problem}") from None
 
 
-def build(context, tag, arguments, labels, epoch):
-    """Build ``context`` without a cache and with all times at ``epoch`` (Unix seconds); return the image's id.
+def build_arguments(
+    context: Path, tag: str, arguments: Mapping[str, str], labels: Mapping[str, str], epoch: int
+) -> list[str]:
+    """Return the words behind ``buildah`` that build ``context`` without a cache and with all times at ``epoch`` (Unix seconds).
 
-    Nothing of it stays but the image: a stage that is only copied from would else stay as a container, and keep its base here.
-    The build has no network, unless BUILDAH_ISOLATION is chroot, which cannot take it away.
+    ``--force-rm`` and ``--layers=false`` leave nothing but the image: a stage that is only copied from would else stay as a
+    container, and keep its base here. The build has no network, unless BUILDAH_ISOLATION is chroot, which cannot take it away.
     """
-    command = [
-        "build",
-        "--quiet",
-        "--no-cache",
-        "--layers=false",
-        "--force-rm",
-        "--pull-never",
-        "--timestamp",
-        str(epoch),
-    ]
-    command += _network()
-    command += [part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")]
-    command += [part for name, value in sorted(labels.items()) for part in ("--label", f"{name}={value}")]
-    return _run(*command, "--tag", tag, "--", str(context), timeout_s=PULL_S).strip().splitlines()[-1]
+    words = ["build", "--quiet", "--no-cache", "--layers=false", "--force-rm", "--pull-never"]
+    words += ["--timestamp", str(epoch), *_no_network()]
+    words += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+    words += [word for name, value in sorted(labels.items()) for word in ("--label", f"{name}={value}")]
+    return [*words, "--tag", tag, "--", str(context)]
 
 
-def ask(image, *command, volumes=None):
-    """Return what a command prints inside an image; nothing it does is kept. ``volumes`` maps folders here to places there."""
-    options = [part for here, there in (volumes or {}).items() for part in ("--volume", f"{here}:{there}:ro")]
+def build(arguments: Sequence[str]) -> str:
+    """Build an image with the words of ``build_arguments``, and return its id. Raises ``Unsupported`` with the builder's last lines."""
+    return _run(*arguments, timeout_s=PULL_S).strip().splitlines()[-1]
+
+
+def ask(image: str, *command: str, volumes: Mapping[Path, str] | None = None) -> str:
+    """Return what a command prints inside an image; nothing that the command does is kept.
+
+    ``volumes`` maps folders here to places inside. Raises ``Unsupported`` where the command fails.
+    """
+    options = [word for here, inside in (volumes or {}).items() for word in ("--volume", f"{here}:{inside}:ro")]
     with _container(image) as name:
-        return _run("run", *_network(), *options, name, "--", *command)
+        return _run("run", *_no_network(), *options, name, "--", *command)
 
 
-def config(image):
-    """Return the configuration of an image: ``config`` with user, labels and variables, ``rootfs`` with its layers."""
-    return json.loads(_run("inspect", "--type", "image", "--", image))["OCIv1"]
+def config(image: str) -> JsonObject:
+    """Return the OCI configuration of an image: ``config`` with user, labels and variables, ``rootfs`` with its layers."""
+    configuration: JsonObject = _inspect(image)["OCIv1"]
+    return configuration
 
 
-def size(image):
+def size_bytes(image: str) -> int:
     """Return the bytes of an image's layers, not compressed, as they lie here."""
-    manifest = json.loads(json.loads(_run("inspect", "--type", "image", "--", image))["Manifest"])
+    manifest = json.loads(_inspect(image)["Manifest"])
     return sum(layer["size"] for layer in manifest["layers"])
 
 
-def push(image, target):
-    """Push an image, ``target`` in skopeo's words (docker://..., oci:...); return the digest of its manifest."""
+def push(image: str, target: str) -> str:
+    """Push an image, ``target`` in skopeo's words (docker://..., oci:...); return the digest of its manifest.
+
+    Raises ``Unreachable`` where the registry does not take the image.
+    """
     with tempfile.TemporaryDirectory() as folder:
         digest = Path(folder) / "digest"
         try:
@@ -76,12 +85,18 @@ def push(image, target):
         return digest.read_text(encoding="utf-8").strip()
 
 
-def _network():
+def _inspect(image: str) -> JsonObject:
+    description: JsonObject = json.loads(_run("inspect", "--type", "image", "--", image))
+    return description
+
+
+def _no_network() -> list[str]:
     return [] if os.environ.get("BUILDAH_ISOLATION") == "chroot" else ["--network", "none"]
 
 
 @contextmanager
-def _container(image):
+def _container(image: str) -> Iterator[str]:
+    """Make a container of an image for a while, and yield its name."""
     name = _run("from", "--pull-never", "--", image).strip()
     try:
         yield name
@@ -89,19 +104,19 @@ def _container(image):
         _run("rm", "--", name)
 
 
-def _run(*arguments, timeout_s=600):
-    command = ["buildah", *arguments]
+def _run(*words: str, timeout_s: float = 600) -> str:
+    """Return what buildah prints. Raises ``Unsupported`` where buildah is missing, too slow, or fails."""
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=timeout_s
+            ["buildah", *words], stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=timeout_s
         )
     except subprocess.TimeoutExpired:
-        raise Unsupported(f"buildah {arguments[0]} did not end in {timeout_s} s") from None
+        raise Unsupported(f"buildah {words[0]} did not end in {timeout_s} s") from None
     except OSError as problem:
         raise Unsupported(
             f"buildah cannot be run: {problem.strerror}. Install it (apt-get install buildah podman runc)."
         ) from None
     if done.returncode != 0:
-        told = [line for line in done.stderr.strip().splitlines() if line]
-        raise Unsupported(f"buildah {arguments[0]} failed: {' | '.join(told[-4:]) or f'status {done.returncode}'}")
+        lines = [line for line in done.stderr.strip().splitlines() if line]
+        raise Unsupported(f"buildah {words[0]} failed: {' | '.join(lines[-4:]) or f'status {done.returncode}'}")
     return done.stdout

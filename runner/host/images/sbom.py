@@ -1,31 +1,54 @@
-"""Write down what is in an image, in CycloneDX 1.5: Python packages with the hash of their file, and the distribution's own.
+"""Write the bill of materials of an image in CycloneDX 1.5: Python packages with the hash of their file, and the distribution's own.
 
-The document is a few dozen keys of one fixed form, and the same image must give the same bytes, so it is written here: the
-libraries for it bring six packages more and put in a random serial number and the time.
+The document is a few dozen keys of one fixed form, and the same image must give the same bytes. So it is written here: the
+libraries for CycloneDX put in a random serial number and the time.
 """
+
+from __future__ import annotations
 
 import json
 import urllib.parse
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
 
 from runner.contract.files import sha256_of_file
+from runner.contract.records import JsonObject
+from runner.host.images.contents import PROGRAMS, SOURCES, DebianPackage, Distribution, InstalledPackage
+from runner.host.readers.lockfile import PinnedProgram, PinnedSource
 
-# Where an image's programs lie, and where the sources that they were compiled from, each with its licence.
-PROGRAMS, SOURCES = "/opt/bench/bin", "/opt/bench/src"
+
+class CompiledProgram(NamedTuple):
+    """A program of an image: its pin, the pin of its source, and the sha256 of what was compiled."""
+
+    name: str
+    pin: PinnedProgram
+    source: PinnedSource
+    sha256: str
 
 
-def bill(stack, packages, wheels, distribution, debian, epoch, programs=()):
+def bill(
+    stack: str,
+    packages: Mapping[str, InstalledPackage],
+    wheels: Path,
+    distribution: Distribution,
+    debian: Sequence[DebianPackage],
+    epoch: int,
+    programs: Sequence[CompiledProgram] = (),
+) -> str:
     """Return the text of a software bill of materials.
 
-    ``packages`` is ``inventory.listing()`` of the image, ``wheels`` the folder with the files that they were installed
-    from, ``distribution`` what the base is, as ("debian", "12"), and ``debian`` a list of [name, version, architecture] of its
-    packages, ``epoch`` the time to put in, in Unix seconds. ``programs`` lists (name, its pin, the pin of its source, sha256) of
-    what was compiled.
+    ``packages`` are the image's Python packages, ``wheels`` is the folder with the files that they were installed from, ``debian``
+    are the packages of the distribution. ``epoch`` is the time to put in, in Unix seconds.
     """
-    files = {_of(file.name): file for file in sorted(wheels.iterdir())}
-    components = [_python(name, found, files.get((name, found["version"]))) for name, found in sorted(packages.items())]
-    components += [_debian(distribution, *found) for found in sorted(debian)]
-    components += [_program(*program) for program in programs]
+    files = {_name_and_version(file.name): file for file in sorted(wheels.iterdir())}
+    components = [
+        _python_package(name, package, files.get((name, package["version"])))
+        for name, package in sorted(packages.items())
+    ]
+    components += [_debian_package(distribution, package) for package in sorted(debian)]
+    components += [_program(program) for program in programs]
     for component in components:
         component["bom-ref"] = component["purl"]
     document = {
@@ -41,30 +64,39 @@ def bill(stack, packages, wheels, distribution, debian, epoch, programs=()):
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
-def _python(name, found, file):
-    record = {"name": "bloomz-bench:record-sha256", "value": found["record_sha256"]}
-    folder = {"name": "bloomz-bench:folder", "value": found["folder"]}
-    component = {
+def _python_package(name: str, package: InstalledPackage, file: Path | None) -> JsonObject:
+    component: JsonObject = {
         "type": "library",
         "name": name,
-        "version": found["version"],
-        "purl": _purl("pypi", name, version=found["version"]),
-        "properties": [folder, record],
+        "version": package["version"],
+        "purl": _purl("pypi", name, version=package["version"]),
+        "properties": [
+            {"name": "bloomz-bench:folder", "value": package["folder"]},
+            {"name": "bloomz-bench:record-sha256", "value": package["record_sha256"]},
+        ],
     }
     if file is not None:
         component["hashes"] = [{"alg": "SHA-256", "content": sha256_of_file(file)}]
-    if found["license"]:
-        component["licenses"] = [{"license": {"name": found["license"]}}]
+    if package["license"]:
+        component["licenses"] = [{"license": {"name": package["license"]}}]
     return component
 
 
-def _debian(distribution, name, version, architecture):
+def _debian_package(distribution: Distribution, package: DebianPackage) -> JsonObject:
     vendor, release = distribution
-    purl = _purl("deb", vendor, name, version=version, arch=architecture, distro=f"{vendor}-{release}")
-    return {"type": "library", "name": name, "version": version, "purl": purl}
+    purl = _purl(
+        "deb",
+        vendor,
+        package.name,
+        version=package.version,
+        arch=package.architecture,
+        distro=f"{vendor}-{release}",
+    )
+    return {"type": "library", "name": package.name, "version": package.version, "purl": purl}
 
 
-def _program(name, pin, source, sha256):
+def _program(program: CompiledProgram) -> JsonObject:
+    name, pin, source, sha256 = program
     return {
         "type": "application",
         "name": name,
@@ -80,14 +112,14 @@ def _program(name, pin, source, sha256):
     }
 
 
-def _purl(kind, *path, version, **qualifiers):
-    """Return a package URL; what has a meaning in it is percent-encoded (package-url/purl-spec)."""
+def _purl(kind: str, *path: str, version: str, **qualifiers: str) -> str:
+    """Return a package URL; characters that have a meaning in it are percent-encoded (package-url/purl-spec)."""
     place = "/".join(urllib.parse.quote(part, safe="") for part in path)
-    told = "&".join(f"{key}={urllib.parse.quote(value, safe=':/')}" for key, value in sorted(qualifiers.items()))
-    return f"pkg:{kind}/{place}@{urllib.parse.quote(version, safe=':')}" + (f"?{told}" if told else "")
+    query = "&".join(f"{key}={urllib.parse.quote(value, safe=':/')}" for key, value in sorted(qualifiers.items()))
+    return f"pkg:{kind}/{place}@{urllib.parse.quote(version, safe=':')}" + (f"?{query}" if query else "")
 
 
-def _of(file):
+def _name_and_version(file: str) -> tuple[str, str]:
     """Return name and version of a wheel or source distribution, by its file's name."""
     stem = file.removesuffix(".tar.gz")
     name, version = stem.split("-")[:2] if file.endswith(".whl") else stem.rsplit("-", 1)

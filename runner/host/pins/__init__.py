@@ -1,1 +1,4 @@
-"""What finds, checks and resolves pins. The only room that asks package indexes, registries and git servers. No reading of results."""
+"""Find, check and resolve pins: compiled requirements, questions to origins, the lock held against its files.
+
+Nothing here reads results, knows a cluster, or is imported by a room that works offline.
+"""

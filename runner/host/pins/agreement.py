@@ -1,14 +1,14 @@
-"""Compare every version and hash of the lock with the requirements files, and what packages demand of each other with both.
+"""Compare every version and hash of the lock with the requirements files, offline, and what packages demand of each other.
 
-What a package demands stands in its metadata. Where the kit's own environment has the very version that is locked, the
-metadata is read there; an index tells it of the others (PEP 658).
+What a package demands stands in its metadata. Where the kit's own environment has the locked version installed, the metadata is
+read there. ``presence`` asks an index for the demands of the others (PEP 658).
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,19 +19,19 @@ from packaging.version import InvalidVersion, Version
 
 from runner.contract import files
 from runner.contract.errors import InputError
+from runner.contract.requirements import Requirement
 from runner.host import paths
 from runner.host.pins import requirements
-from runner.host.pins.requirements import Requirement
 from runner.host.readers import lockfile
-from runner.host.readers.lockfile import UNRESOLVED, Lock, Stack
+from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedPackage, PinnedStack, RequirementsFile
 
 MAX_BYTES = 16 * 1024 * 1024
 
-# Each is installed over the ones before it, into one environment.
+# Files of the lock's requirements that are installed into one environment, each over the ones before it.
 TOGETHER = ("build", "host", "dev", "mutation")
 
 
-def text_of(entry: lockfile.Requirements, root: Path) -> str:
+def text_of(entry: RequirementsFile, root: Path) -> str:
     """Return the text of a requirements file. Raises ``InputError`` where the file cannot be read."""
     raw = files.read_bytes(root / entry.file, MAX_BYTES, advice="Restore the file, or run `python -m runner lock`.")
     try:
@@ -40,8 +40,8 @@ def text_of(entry: lockfile.Requirements, root: Path) -> str:
         raise InputError(f"{entry.file}: byte {problem.start} is not UTF-8. Restore it with `git checkout`.") from None
 
 
-def locked_text(entry: lockfile.Requirements, root: Path = paths.ROOT) -> str:
-    """Return the text of a requirements file. Raises ``InputError`` where the file is not the one whose sha256 the lock has."""
+def locked_text(entry: RequirementsFile, root: Path = paths.ROOT) -> str:
+    """Return the text of a requirements file. Raises ``InputError`` where the file's sha256 is not the one of the lock."""
     if not (root / entry.file).exists():
         state = "is missing"
     else:
@@ -52,26 +52,38 @@ def locked_text(entry: lockfile.Requirements, root: Path = paths.ROOT) -> str:
     raise InputError(f"{entry.file} {state} since versions.lock was written. Run `python -m runner lock`.")
 
 
+def check(lock: Lock, root: Path = paths.ROOT) -> None:
+    """Raise ``InputError`` for a requirements file that is missing, was changed, or contradicts the lock, with every contradiction."""
+    for entry in lockfile.requirements_files(lock).values():
+        locked_text(entry, root)
+    contradictions = list(problems(lock, root))
+    if contradictions:
+        raise InputError(
+            f"versions.lock and the requirements files contradict each other: {'; '.join(contradictions)}. Mend the version in"
+            " versions.lock, set the sha256 of the file to unresolved, and run `python -m runner lock`."
+        )
+
+
 def problems(lock: Lock, root: Path) -> Iterator[str]:
-    """Yield a sentence for each place where lock and requirements files contradict each other; nothing is asked of a network."""
-    listed = {
+    """Yield a sentence for each place where lock and requirements files contradict each other. No network is asked."""
+    pins = {
         where: requirements.read(text_of(entry, root), entry.file)
         for where, entry in lockfile.requirements_files(lock).items()
     }
     for where, entry in lockfile.requirements_files(lock).items():
-        yield from _of_one_file(entry.file, listed[where])
+        yield from _of_one_file(entry.file, pins[where])
         if entry.python != "3.8":
-            yield from _tools(lock, entry.file, listed[where])
+            yield from _of_tools(lock, entry.file, pins[where])
     for name, stack in lock.stacks.items():
-        own = listed["stacks", name, "requirements"]
-        torch = listed["stacks", name, "torch"] if stack.torch else None
-        yield from _of_stack(name, stack, own, torch)
-        locked = [*own, *(torch or ())]
+        stack_pins = pins["stacks", name, "requirements"]
+        torch_pins = pins["stacks", name, "torch"] if stack.torch else None
+        yield from _of_stack(name, stack, stack_pins, torch_pins)
+        locked = [*stack_pins, *(torch_pins or ())]
         target = Target.of(name, stack, locked)
-        for one in locked:
-            for told in target.contradicts(one, installed_demands(one)):
-                yield f"{stack.requirements.file}: {told}"
-    yield from _together(lock, listed)
+        for pin in locked:
+            for contradiction in target.contradicts(pin, installed_demands(pin)):
+                yield f"{stack.requirements.file}: {contradiction}"
+    yield from _of_shared_environment(lock, pins)
 
 
 @dataclass(frozen=True)
@@ -82,38 +94,38 @@ class Target:
     markers: dict[str, str]
 
     @classmethod
-    def of(cls, name: str, stack: Stack, locked: list[Requirement]) -> Target:
-        """Return the target of a stack, by its own Python; the files of the cpu stack serve several, and 3.12 stands for them."""
+    def of(cls, name: str, stack: PinnedStack, locked: Sequence[Requirement]) -> Target:
+        """Return the target of a stack by its own Python; a stack without a platform serves several, and 3.12 stands for them."""
         markers = requirements.target_environment(f"{stack.python}.0" if name in requirements.PLATFORMS else "3.12.0")
-        versions = {one.name: one.version for one in locked if one.serves(markers)}
-        known = {package: pin.version for package, pin in stack.packages.items() if pin.version != UNRESOLVED}
-        return cls({**versions, **known}, markers)
+        versions = {pin.name: pin.version for pin in locked if requirements.serves(pin, markers)}
+        direct = {package: pin.version for package, pin in stack.packages.items() if pin.version != UNRESOLVED}
+        return cls({**versions, **direct}, markers)
 
-    def contradicts(self, one: Requirement, demands: list[str] | None) -> Iterator[str]:
-        """Yield what a package demands (``Requires-Dist``, None where it is not known) and does not find."""
-        for line in (demands or ()) if one.serves(self.markers) else ():
+    def contradicts(self, pin: Requirement, demands: Sequence[str] | None) -> Iterator[str]:
+        """Yield what a package demands (lines of ``Requires-Dist``, None where unknown) and does not find."""
+        for line in (demands or ()) if requirements.serves(pin, self.markers) else ():
             demand = _demand(line, self.markers)
-            found = self.versions.get(canonicalize_name(demand.name)) if demand else None
-            if demand is not None and found is not None and not _allows(demand, found):
-                yield f"{one.name} {one.version} demands {demand.name}{demand.specifier}, and {found} is locked"
+            version = self.versions.get(canonicalize_name(demand.name)) if demand else None
+            if demand is not None and version is not None and not _allows(demand, version):
+                yield f"{pin.name} {pin.version} demands {demand.name}{demand.specifier}, and {version} is locked"
 
 
-def installed_demands(one: Requirement) -> list[str] | None:
+def installed_demands(pin: Requirement) -> list[str] | None:
     """Return what a package demands, as this environment's installation of the same version says; None where there is none."""
     try:
-        found = importlib.metadata.distribution(one.name)
+        distribution = importlib.metadata.distribution(pin.name)
     except importlib.metadata.PackageNotFoundError:
         return None
-    return list(found.requires or ()) if found.version == one.version else None
+    return list(distribution.requires or ()) if distribution.version == pin.version else None
 
 
-def _demand(line: str, target: dict[str, str]) -> Demand | None:
-    """Return a line of ``Requires-Dist`` that holds on the target, and None for one of an extra, or one that is damaged."""
+def _demand(line: str, markers: Mapping[str, str]) -> Demand | None:
+    """Return a line of ``Requires-Dist`` that holds under markers; None for a line of an extra, or a damaged line."""
     try:
         demand = Demand(line)
     except InvalidRequirement:
         return None
-    return demand if demand.marker is None or demand.marker.evaluate({**target, "extra": ""}) else None
+    return demand if demand.marker is None or demand.marker.evaluate({**markers, "extra": ""}) else None
 
 
 def _allows(demand: Demand, version: str) -> bool:
@@ -123,34 +135,38 @@ def _allows(demand: Demand, version: str) -> bool:
         return False
 
 
-def _of_one_file(file: str, listed: list[Requirement]) -> Iterator[str]:
-    for one in listed:
-        if not one.hashes:
-            yield f"{file}: {one.name} {one.version} has no hash"
+def _of_one_file(file: str, pins: Sequence[Requirement]) -> Iterator[str]:
+    """Yield packages of one file that have no hash, or two versions for the same marker."""
+    for pin in pins:
+        if not pin.hashes:
+            yield f"{file}: {pin.name} {pin.version} has no hash"
     seen: dict[tuple[str, str | None], str] = {}
-    for one in listed:
-        if seen.setdefault((one.name, one.marker), one.version) != one.version:
-            yield f"{file}: {one.name} stands twice, as {seen[one.name, one.marker]} and {one.version}"
+    for pin in pins:
+        if seen.setdefault((pin.name, pin.marker), pin.version) != pin.version:
+            yield f"{file}: {pin.name} stands twice, as {seen[pin.name, pin.marker]} and {pin.version}"
 
 
-def _tools(lock: Lock, file: str, listed: list[Requirement]) -> Iterator[str]:
-    """Compare the tools where a file is bounded by their versions: those that run outside the stacks."""
+def _of_tools(lock: Lock, file: str, pins: Sequence[Requirement]) -> Iterator[str]:
+    """Yield tools whose version is not the lock's, of a file that the tools' versions bound: one that runs outside the stacks."""
     if not file.startswith("requirements/"):
         return
-    for one in listed:
-        if one.name in lock.tools and one.version != lock.tools[one.name]:
-            yield f"{file}: {one.name} is {one.version}, and versions.lock says {lock.tools[one.name]} (tools)"
+    for pin in pins:
+        if pin.name in lock.tools and pin.version != lock.tools[pin.name]:
+            yield f"{file}: {pin.name} is {pin.version}, and versions.lock says {lock.tools[pin.name]} (tools)"
 
 
-def _of_stack(name: str, stack: Stack, own: list[Requirement], torch: list[Requirement] | None) -> Iterator[str]:
+def _of_stack(
+    name: str, stack: PinnedStack, stack_pins: Sequence[Requirement], torch_pins: Sequence[Requirement] | None
+) -> Iterator[str]:
+    """Yield where a stack's files hold what the base brings, hold a package twice, or are not as its direct pins say."""
     file = stack.requirements.file
-    for one in own:
-        if one.name in requirements.EXCLUDED or one.name.startswith(("nvidia-", "habana-")):
-            yield f"{file}: {one.name} {one.version} stands here; the base of {name}, or its own file for torch, brings it"
-    for package, pin in stack.packages.items():
-        yield from _of_package(f"stacks.{name}.packages.{package}", package, pin, stack, own, torch)
-    if torch is not None and stack.torch is not None:
-        doubled = sorted({one.name for one in torch} & {one.name for one in own})
+    for pin in stack_pins:
+        if pin.name in requirements.EXCLUDED or pin.name.startswith(("nvidia-", "habana-")):
+            yield f"{file}: {pin.name} {pin.version} stands here; the base of {name}, or its own file for torch, brings it"
+    for package, direct in stack.packages.items():
+        yield from _of_package(f"stacks.{name}.packages.{package}", package, direct, stack, stack_pins, torch_pins)
+    if torch_pins is not None and stack.torch is not None:
+        doubled = sorted({pin.name for pin in torch_pins} & {pin.name for pin in stack_pins})
         if doubled:
             yield f"{stack.torch.file}: {doubled[0]} stands here and in {file}"
 
@@ -158,51 +174,41 @@ def _of_stack(name: str, stack: Stack, own: list[Requirement], torch: list[Requi
 def _of_package(
     where: str,
     package: str,
-    pin: lockfile.Package,
-    stack: Stack,
-    own: list[Requirement],
-    torch: list[Requirement] | None,
+    direct: PinnedPackage,
+    stack: PinnedStack,
+    stack_pins: Sequence[Requirement],
+    torch_pins: Sequence[Requirement] | None,
 ) -> Iterator[str]:
-    file, listed = stack.requirements.file, own
-    if package == "torch" and pin.origin == "index":
-        if torch is None or stack.torch is None:
+    """Yield how a direct pin of a stack differs from what its file locks; ``where`` is the pin's place in the lock."""
+    file, pins = stack.requirements.file, stack_pins
+    if package == "torch" and direct.origin == "index":
+        if torch_pins is None or stack.torch is None:
             return
-        file, listed = stack.torch.file, torch
-    found = [one for one in listed if one.name == package]
-    if pin.origin != "index":
-        if found:
-            yield f"{file}: {package} {found[0].version} stands here, and {where} comes from {pin.origin}"
+        file, pins = stack.torch.file, torch_pins
+    matches = [pin for pin in pins if pin.name == package]
+    if direct.origin != "index":
+        if matches:
+            yield f"{file}: {package} {matches[0].version} stands here, and {where} comes from {direct.origin}"
         return
-    versions = sorted({one.version.partition("+")[0] if "+" not in pin.version else one.version for one in found})
-    if versions != [pin.version]:
-        yield f"{file}: {package} is {' and '.join(versions) or 'not here'}, and {where} says {pin.version}"
-    elif pin.sha256 not in (None, UNRESOLVED) and pin.sha256 not in {sha256 for one in found for sha256 in one.hashes}:
-        yield f"{file}: no hash of {package} {pin.version} is the {pin.sha256} that {where} says"
+    versions = sorted({pin.version.partition("+")[0] if "+" not in direct.version else pin.version for pin in matches})
+    if versions != [direct.version]:
+        yield f"{file}: {package} is {' and '.join(versions) or 'not here'}, and {where} says {direct.version}"
+    elif direct.sha256 not in (None, UNRESOLVED) and not any(direct.sha256 in pin.hashes for pin in matches):
+        yield f"{file}: no hash of {package} {direct.version} is the {direct.sha256} that {where} says"
 
 
-def _together(lock: Lock, listed: dict[tuple[str, ...], list[Requirement]]) -> Iterator[str]:
-    """Compare the files that are installed into one environment: no file moves a package of another."""
-    files_together = [("stacks", "cpu", "requirements")] + [("requirements", name) for name in TOGETHER]
+def _of_shared_environment(lock: Lock, pins: Mapping[LockPath, Sequence[Requirement]]) -> Iterator[str]:
+    """Yield packages that one file moves and another file of the same environment has locked."""
+    shared: list[LockPath] = [("stacks", "cpu", "requirements"), *(("requirements", name) for name in TOGETHER)]
+    # package to the first file that has it, and its versions there
     first: dict[str, tuple[str, str]] = {}
     entries = lockfile.requirements_files(lock)
-    for where in files_together:
+    for where in shared:
         versions: dict[str, set[str]] = {}
-        for one in listed.get(where, ()):
-            versions.setdefault(one.name, set()).add(one.version)
-        for package, found in versions.items():
-            told = " and ".join(sorted(found))
-            other, before = first.setdefault(package, (entries[where].file, told))
-            if before != told:
-                yield f"{entries[where].file}: {package} is {told}, and {before} in {other}, which shares the environment"
-
-
-def check(lock: Lock, root: Path = paths.ROOT) -> None:
-    """Raise ``InputError`` for a requirements file that is missing, was changed, or contradicts the lock, with every contradiction."""
-    for entry in lockfile.requirements_files(lock).values():
-        locked_text(entry, root)
-    told = list(problems(lock, root))
-    if told:
-        raise InputError(
-            f"versions.lock and the requirements files contradict each other: {'; '.join(told)}. Mend the version in"
-            " versions.lock, set the sha256 of the file to unresolved, and run `python -m runner lock`."
-        )
+        for pin in pins.get(where, ()):
+            versions.setdefault(pin.name, set()).add(pin.version)
+        for package, numbers in versions.items():
+            here = " and ".join(sorted(numbers))
+            file, there = first.setdefault(package, (entries[where].file, here))
+            if there != here:
+                yield f"{entries[where].file}: {package} is {here}, and {there} in {file}, which shares the environment"

@@ -1,6 +1,7 @@
-"""Run the programs that ask origins (git, pip, skopeo, uv), and tell from their words what kept them from an answer.
+"""Run the programs that ask origins (git, pip, skopeo, uv), and find in their words what kept them from an answer.
 
-No program gets a value of a file but as an operand behind ``--``; none may ask anything at the terminal.
+A value of a file reaches a program only as an operand behind ``--``, so no value becomes an option. No program may ask anything at
+the terminal.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from runner.host.pins.silence import NoAnswer
 TIMEOUT_S = 120
 DOWNLOAD_S = 3600
 
-# Messages are told apart by their words, so they must be in English.
+# Meanings are found in the words of messages, so the messages must be in English.
 ENGLISH = {"LC_ALL": "C", "LANGUAGE": "C"}
 
 
 @dataclass(frozen=True)
 class Failure:
-    """How a program ended badly. ``line`` is the one that says why, without secrets."""
+    """How a program failed: its exit status, its standard error, and the line of it that says why, without secrets."""
 
     status: int
     stderr: str
@@ -44,9 +45,9 @@ class ProgramFailed(Unreachable):
 
 @dataclass(frozen=True)
 class Meaning:
-    """What words of a program mean: the error to raise, and what to say before the program's own words.
+    """What words of a program mean: the error to raise, and the sentence to put before the program's own words.
 
-    ``whole`` looks for the words in all that the program says, and shows all of it: uv breaks sentences into lines.
+    Where ``whole``, the words are looked for in the whole of standard error, and all of it is shown: uv breaks sentences into lines.
     """
 
     words: re.Pattern[str]
@@ -55,11 +56,12 @@ class Meaning:
     whole: bool = False
 
 
-_FRAME = " \u00d7\u2502\u2570\u2500\u25b6\u251c"  # what uv draws around its messages
+# Characters that uv draws around its messages.
+_FRAME = " \u00d7\u2502\u2570\u2500\u25b6\u251c"
 
 LOGIN = "it asks for a login, which is missing or wrong"
 
-# Of git, curl and ssh; skopeo and Go; pip and its urllib3; uv and its reqwest.
+# The words of git, curl and ssh; of skopeo and Go; of pip and its urllib3; of uv and its reqwest.
 NO_ANSWER = Meaning(
     re.compile(
         r"Could not resolve host|Connection (?:refused|reset|timed out)|Failed to connect|No route to host|Network is unreachable"
@@ -84,8 +86,9 @@ def run(
 ) -> bytes:
     """Return what a program writes to standard output; ``given`` is its standard input, ``origin`` begins every message.
 
-    Raises the error of the first of ``meanings`` whose words the program says, ``NoAnswer`` after ``timeout_s`` or where its
-    words mean that, and ``ProgramFailed`` for all else.
+    Raises the error of the first of ``meanings`` whose words the program says, ``NoAnswer`` after ``timeout_s`` or where the
+    program's words mean that nobody answered, ``Unreachable`` where the program cannot be started, and ``ProgramFailed`` for any
+    other failure.
     """
     try:
         process = subprocess.Popen(
@@ -94,7 +97,7 @@ def run(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **ENGLISH, **(environment or {})},
-            # without a terminal of its own, no program waits for a password that nobody types
+            # in a session without a terminal, no program waits for a password that nobody types
             start_new_session=True,
         )
     except OSError as problem:
@@ -105,7 +108,8 @@ def run(
         except subprocess.TimeoutExpired:
             _end(process)
             raise NoAnswer(f"{origin}: no answer in {timeout_s:g} s") from None
-        except BaseException:  # Ctrl-C does not reach another session
+        # Ctrl-C does not reach another session
+        except BaseException:
             _end(process)
             raise
     if process.returncode == 0:
@@ -114,7 +118,7 @@ def run(
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a program and all that it started: git leaves the waiting to a helper, which would hold the pipes open."""
+    """Kill a program and every process that it started: git starts a helper that waits, and holds the pipes open."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
@@ -123,14 +127,15 @@ def meaning_of(status: int, stderr: str, origin: str, meanings: Sequence[Meaning
     """Return the error that the words of a failed program mean."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     for meaning in (*meanings, NO_ANSWER):
-        told = [" ".join(line.strip(_FRAME) for line in lines)] if meaning.whole else lines
-        said = next((line for line in told if meaning.words.search(line)), None)
-        if said is not None:
-            return meaning.error(f"{origin}: {meaning.says} ({_plain(said)})")
+        candidates = [" ".join(line.strip(_FRAME) for line in lines)] if meaning.whole else lines
+        match = next((line for line in candidates if meaning.words.search(line)), None)
+        if match is not None:
+            return meaning.error(f"{origin}: {meaning.says} ({_plain(match)})")
     last = _plain(lines[-1]) if lines else f"status {status}"
     return ProgramFailed(f"{origin}: {last}", Failure(status, stderr, last))
 
 
 def _plain(line: str) -> str:
-    logged = re.search(r'level=fatal msg="(.*)"$', line)  # skopeo speaks in the words of its log
+    """Return a line as messages show it: without secrets, control characters and the form of skopeo's log."""
+    logged = re.search(r'level=fatal msg="(.*)"$', line)
     return printable(secrets.mask(logged[1] if logged else line), 800)

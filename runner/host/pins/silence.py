@@ -1,4 +1,4 @@
-"""Ask no origin again that did not answer: hundreds of pins of one silent index cost one time limit, not hundreds."""
+"""Remember which origins did not answer, and ask none of them again: a silent index costs one time limit, not one for each pin."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 from runner.contract.errors import Unreachable
 
+# Origin to the message of its silence.
 _silent: dict[str, str] = {}
 
 
 class NoAnswer(Unreachable):
-    """Nobody answered: no connection, or nothing in time. An origin that answers with a refusal raises another error."""
+    """No origin answered: no connection, or nothing in time. An origin that answers with a refusal raises another error."""
 
 
 @contextmanager
@@ -27,5 +28,5 @@ def asking(origin: str) -> Iterator[None]:
 
 
 def forget() -> None:
-    """Ask every origin again: a new run of a verb begins."""
+    """Forget the silent origins: a new run of a verb begins."""
     _silent.clear()

@@ -1,17 +1,27 @@
-"""Read versions.lock into values, and change single values in place without touching comments or order."""
+"""Read versions.lock into values: every pin of the kit. ``lock_editor`` changes single values."""
 
-import copy
-import functools
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeVar, get_args
 
-from runner.contract import files, patterns
+from runner.contract import patterns
 from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.fields import Fields
+from runner.contract.records import DeviceKind
 from runner.contract.request import DEVICES, ENGINES, LAUNCHERS
-from runner.host import paths, writing
+from runner.host import paths
 from runner.host.readers import strictyaml
+
+T = TypeVar("T")
+
+# The keys that lead to a value of the lock, such as ("stacks", "cpu", "image", "digest").
+LockPath = tuple[str, ...]
+
+# Where a package comes from: an index, the base image, or the build from a pinned commit.
+Origin = Literal["index", "base", "source"]
 
 UNRESOLVED = patterns.UNRESOLVED
 
@@ -19,14 +29,14 @@ _SHA256 = patterns.LOCKED_SHA256.or_unresolved()
 _DIGEST = patterns.LOCKED_DIGEST.or_unresolved()
 _COMMIT = patterns.LOCKED_COMMIT.or_unresolved()
 _VERSION = patterns.VERSION.or_unresolved()
-_ORIGINS = ("index", "base", "source")
+_ORIGINS: tuple[Origin, ...] = get_args(Origin)
 
 
 @dataclass(frozen=True)
-class Requirements:
-    """One hash-locked requirements file: for which Python, from packages not newer than which day, its own sha256.
+class RequirementsFile:
+    """One hash-locked requirements file: the Python it is for, the newest day of its packages, and its own sha256.
 
-    ``index`` is where its packages come from; None is the user's own index.
+    ``index`` is the address that its packages come from; None is the user's own index.
     """
 
     file: str
@@ -37,10 +47,10 @@ class Requirements:
 
 
 @dataclass(frozen=True)
-class Image:
-    """A base image. ``digest`` is what its tag named, ``platform`` the manifest of linux/amd64 in it, or the same digest.
+class PinnedImage:
+    """A base image. ``digest`` is what its tag named; ``platform`` is the manifest of linux/amd64 in it, or the same digest.
 
-    ``inventory`` is the sha256 of the list of its Python packages, of one whose packages a stack uses.
+    ``inventory`` is the sha256 of the list of the base's Python packages, for a base whose packages a stack uses; else None.
     """
 
     repository: str
@@ -50,27 +60,24 @@ class Image:
     inventory: str | None
 
     @property
-    def reference(self):
+    def reference(self) -> str:
         """The image by the most exact digest that is known."""
         return f"{self.repository}@{self.digest if self.platform == UNRESOLVED else self.platform}"
 
 
 @dataclass(frozen=True)
-class Package:
-    """A direct dependency. ``origin``: ``index``, ``base`` (the image brings it) or ``source`` (built from a pinned commit).
-
-    ``sha256`` is that of its one file on the index, or of the wheel that an image's build makes of the source.
-    """
+class PinnedPackage:
+    """A direct dependency. ``sha256`` is the hash of its one file on the index, or of the wheel that an image's build makes."""
 
     version: str
-    origin: str
+    origin: Origin
     sha256: str | None
     source: str | None
 
 
 @dataclass(frozen=True)
-class Program:
-    """What an image holds beside its Python packages, compiled from ``source``; ``license`` is its SPDX identifier."""
+class PinnedProgram:
+    """A program that an image holds beside its Python packages, compiled from ``source``; ``license`` is its SPDX identifier."""
 
     version: str
     source: str
@@ -78,36 +85,36 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Stack:
-    """``engine`` is how a BLOOM is run on it unless a case or the user says otherwise; ``firmware`` is that of Gaudi2.
+class PinnedStack:
+    """A stack with all its pins. ``engine`` runs a BLOOM on it unless a case or the user says otherwise.
 
-    ``interpreter`` is the image that brings Python where ``image`` has none. ``torch`` locks the index's torch and what it
-    brings, for images; None where the base image brings it.
+    ``interpreter`` is the image that brings Python where ``image`` has none. ``torch`` locks, for images, the index's torch and
+    what torch brings; None where the base image brings torch. ``driver`` is the host's; ``firmware`` is that of Gaudi2.
     """
 
-    device: str
+    device: DeviceKind
     python: str
     launcher: str
     engine: str
-    image: Image
-    interpreter: Image | None
-    requirements: Requirements
-    torch: Requirements | None
-    packages: dict[str, Package]
-    programs: dict[str, Program]
+    image: PinnedImage
+    interpreter: PinnedImage | None
+    requirements: RequirementsFile
+    torch: RequirementsFile | None
+    packages: dict[str, PinnedPackage]
+    programs: dict[str, PinnedProgram]
     driver: str
     firmware: str
 
     @property
     def sources(self) -> dict[str, str]:
-        """The source of each package and program that an image's build makes of one."""
-        pins: dict[str, Package | Program] = {**self.packages, **self.programs}
+        """The source of each package and program that an image's build makes from a source."""
+        pins: dict[str, PinnedPackage | PinnedProgram] = {**self.packages, **self.programs}
         return {name: pin.source for name, pin in pins.items() if pin.source is not None}
 
 
 @dataclass(frozen=True)
-class Pinned:
-    """A model or dataset repository and its revision; ``short`` is what is known of an unresolved one.
+class PinnedRepository:
+    """A model or dataset repository and its revision; ``short`` is the known beginning of an unresolved revision.
 
     ``files`` maps a model's large files to their sha256; None while unresolved, and for datasets.
     """
@@ -119,8 +126,8 @@ class Pinned:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A git repository, its commit, and the hash of that commit's tree; ``branch`` is where an unresolved commit is looked for."""
+class PinnedSource:
+    """A git repository, its commit, and the hash of the commit's tree; an unresolved commit is looked for on ``branch``."""
 
     repository: str
     commit: str
@@ -129,7 +136,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Built:
+class PushedImage:
     """The image of a stack as it was pushed: ``inputs`` is the sha256 of everything that it was built from."""
 
     repository: str
@@ -137,28 +144,34 @@ class Built:
     inputs: str
 
     @property
-    def reference(self):
+    def reference(self) -> str:
+        """The image by its digest."""
         return f"{self.repository}@{self.digest}"
 
 
 @dataclass(frozen=True)
 class Lock:
+    """The whole of versions.lock, each table as name to entry. ``built`` holds the images that were pushed, by stack."""
+
     tools: dict[str, str]
-    requirements: dict[str, Requirements]
-    stacks: dict[str, Stack]
-    models: dict[str, Pinned]
-    datasets: dict[str, Pinned]
-    sources: dict[str, Source]
-    built: dict[str, Built]
+    requirements: dict[str, RequirementsFile]
+    stacks: dict[str, PinnedStack]
+    models: dict[str, PinnedRepository]
+    datasets: dict[str, PinnedRepository]
+    sources: dict[str, PinnedSource]
+    built: dict[str, PushedImage]
 
 
 def read(path: Path = paths.LOCK) -> Lock:
-    """Read the lock. Raises ``InputError`` naming file, line and what mends it."""
+    """Read the lock. Raises ``InputError`` that names file, line and the remedy."""
     return parse(strictyaml.read(path), path)
 
 
-def parse(document: dict, path: Path) -> Lock:
-    """Return the lock that a document of strict YAML holds; ``path`` names the document in messages."""
+def parse(document: strictyaml.Value, path: Path) -> Lock:
+    """Return the lock that a document of strict YAML holds; ``path`` names the document in messages.
+
+    Raises ``InputError`` for any key, value or reference between entries that the lock cannot have.
+    """
     top = Fields(document, paths.shown(path))
     if top.text("schema") != "1":
         raise InputError(f"{paths.shown(path)} has another schema than 1. Use the version of the kit that wrote it.")
@@ -166,51 +179,42 @@ def parse(document: dict, path: Path) -> Lock:
         tools={name: _tool(entry) for name, entry in top.each("tools", patterns.PACKAGE)},
         requirements={name: _requirements(entry) for name, entry in top.each("requirements")},
         stacks={name: _stack(entry) for name, entry in top.each("stacks", patterns.NAME)},
-        models={name: _pinned(entry) for name, entry in top.each("models", patterns.NAME)},
-        datasets={name: _pinned(entry) for name, entry in top.each("datasets")},
+        models={name: _repository(entry) for name, entry in top.each("models", patterns.NAME)},
+        datasets={name: _repository(entry) for name, entry in top.each("datasets")},
         sources={name: _source(entry) for name, entry in top.each("sources")},
-        built={name: _built(entry) for name, entry in top.each("built", patterns.NAME)},
+        built={name: _pushed(entry) for name, entry in top.each("built", patterns.NAME)},
     )
     top.done()
     _refuse_doubles(lock, path)
-    for table, needed in (
-        ("tools", "buildah"),
-        ("requirements", "build"),
-        ("requirements", "build38"),
-        ("stacks", "cpu"),
-    ):
-        if needed not in getattr(lock, table):
-            raise InputError(f"{paths.shown(path)}: {table} has no {needed!r}. Restore it with `git checkout`.")
-    for name, stack in lock.stacks.items():
-        if stack.torch is not None and "torch" not in stack.packages:
-            raise InputError(f"{paths.shown(path)}: stacks.{name} has a file for torch, and no torch in packages.")
-    for name in lock.built:
-        if name not in lock.stacks:
-            raise InputError(f"{paths.shown(path)}: built has {name!r}, which is no entry of stacks.")
-    for name, stack in lock.stacks.items():
-        for built, source in stack.sources.items():
-            if source not in lock.sources:
-                raise InputError(
-                    f"{paths.shown(path)}: {name} builds {built} from {source!r}, which is no entry of sources."
-                )
+    _refuse_missing_entries(lock, path)
     return lock
 
 
-def requirements_files(lock: Lock) -> dict[tuple[str, ...], Requirements]:
+def requirements_files(lock: Lock) -> dict[LockPath, RequirementsFile]:
     """Return every requirements file by its path in the lock."""
-    own: dict[tuple[str, ...], Requirements] = {
+    entries: dict[LockPath, RequirementsFile] = {
         ("requirements", name): entry for name, entry in lock.requirements.items()
     }
     for name, stack in lock.stacks.items():
-        own["stacks", name, "requirements"] = stack.requirements
+        entries["stacks", name, "requirements"] = stack.requirements
         if stack.torch is not None:
-            own["stacks", name, "torch"] = stack.torch
-    return own
+            entries["stacks", name, "torch"] = stack.torch
+    return entries
+
+
+def images(lock: Lock) -> dict[LockPath, PinnedImage]:
+    """Return every base image and every image of an interpreter by its path in the lock."""
+    entries: dict[LockPath, PinnedImage] = {}
+    for name, stack in lock.stacks.items():
+        entries["stacks", name, "image"] = stack.image
+        if stack.interpreter is not None:
+            entries["stacks", name, "interpreter"] = stack.interpreter
+    return entries
 
 
 def _refuse_doubles(lock: Lock, path: Path) -> None:
-    """Refuse a requirements file that two entries name: each would overwrite what the other one locked."""
-    seen: dict[str, tuple[str, ...]] = {}
+    """Refuse a requirements file that two entries name: each would overwrite what the other entry locked."""
+    seen: dict[str, LockPath] = {}
     for where, entry in requirements_files(lock).items():
         if entry.file in seen:
             raise InputError(
@@ -220,8 +224,37 @@ def _refuse_doubles(lock: Lock, path: Path) -> None:
         seen[entry.file] = where
 
 
+def _refuse_missing_entries(lock: Lock, path: Path) -> None:
+    """Refuse a lock that lacks an entry which the kit itself, or another entry, refers to."""
+    tables: dict[str, Mapping[str, object]] = {
+        "tools": lock.tools,
+        "requirements": lock.requirements,
+        "stacks": lock.stacks,
+    }
+    for table, name in (
+        ("tools", "buildah"),
+        ("requirements", "build"),
+        ("requirements", "build38"),
+        ("stacks", "cpu"),
+    ):
+        if name not in tables[table]:
+            raise InputError(f"{paths.shown(path)}: {table} has no {name!r}. Restore it with `git checkout`.")
+    for name, stack in lock.stacks.items():
+        if stack.torch is not None and "torch" not in stack.packages:
+            raise InputError(f"{paths.shown(path)}: stacks.{name} has a file for torch, and no torch in packages.")
+    for name in lock.built:
+        if name not in lock.stacks:
+            raise InputError(f"{paths.shown(path)}: built has {name!r}, which is no entry of stacks.")
+    for name, stack in lock.stacks.items():
+        for product, source in stack.sources.items():
+            if source not in lock.sources:
+                raise InputError(
+                    f"{paths.shown(path)}: {name} builds {product} from {source!r}, which is no entry of sources."
+                )
+
+
 def need(value: str, what: str) -> str:
-    """Return a pin, or raise ``UnresolvedPin`` that says how to resolve it."""
+    """Return a pin; ``what`` names the pin in the message. Raises ``UnresolvedPin`` that says how to resolve the pin."""
     if value == UNRESOLVED:
         raise UnresolvedPin(
             f"{what} is unresolved in versions.lock. Run `python -m runner lock` where the network reaches its source."
@@ -229,58 +262,12 @@ def need(value: str, what: str) -> str:
     return value
 
 
-def edit(path: Path, changes: dict[tuple[str, ...], str]) -> bool:
-    """Replace values in place: scalars, and mappings in braces.
-
-    Keys of ``changes`` are paths such as ``("stacks", "cpu", "image", "digest")``.
-    Another writer's change in between is kept, and the new text is read before it replaces the old one, so that a lock is
-    never left unreadable; a value that would change more than its own place is refused. Returns whether anything changed.
-    Raises ``InputError`` where the lock has no such place.
-    """
-    with writing.alone(path):
-        before = files.read_bytes(path, strictyaml.MAX_BYTES, advice="Restore it with `git checkout`.")
-        document = strictyaml.loads(before, paths.shown(path))
-        text = before.decode("utf-8")
-        spans = []
-        for keys, value in changes.items():
-            *above, last = keys
-            try:
-                mapping = functools.reduce(lambda part, key: part[key], above, document)
-                spans.append((*mapping.spans[last], value))
-            except (KeyError, TypeError, AttributeError):
-                raise InputError(
-                    f"{paths.shown(path)} has no value of {'.'.join(keys)} on one line. Add the line, or restore the file"
-                    " with `git checkout`."
-                ) from None
-        for start, end, value in sorted(spans, reverse=True):
-            text = text[:start] + value + text[end:]
-        if text.encode() == before:
-            return False
-        after = strictyaml.loads(text.encode(), paths.shown(path))
-        parse(after, path)
-        if _without(after, changes) != _without(document, changes):
-            raise InputError(
-                f"{paths.shown(path)} was not written: a value would have changed more than its own place."
-            )
-        writing.write_text(path, text)
-    return True
-
-
-def _without(document: dict, changes: Iterable[tuple[str, ...]]) -> dict:
-    """Return a copy of a document without the values that change."""
-    kept = copy.deepcopy(document)
-    for *above, last in changes:
-        part = functools.reduce(lambda part, key: part.get(key, {}), above, kept)
-        part.pop(last, None)
-    return kept
-
-
-def _tool(fields):
-    version = fields.form("version", _VERSION)
+def _tool(fields: Fields) -> str:
+    version: str = fields.form("version", _VERSION)
     return _finish(fields, version)
 
 
-def _requirements(fields, python=None):
+def _requirements(fields: Fields, python: str | None = None) -> RequirementsFile:
     file = fields.form("file", patterns.REQUIREMENTS_FILE)
     if paths.leads_outside(file, paths.ROOT):
         raise fields.fail(
@@ -288,7 +275,7 @@ def _requirements(fields, python=None):
         )
     return _finish(
         fields,
-        Requirements(
+        RequirementsFile(
             file=file,
             exclude_newer=fields.form("exclude_newer", patterns.DATE),
             sha256=fields.form("sha256", _SHA256),
@@ -298,14 +285,14 @@ def _requirements(fields, python=None):
     )
 
 
-def _stack(fields):
+def _stack(fields: Fields) -> PinnedStack:
     python = fields.form("python", patterns.PYTHON)
     host = fields.fields("host")
     driver, firmware = host.form("driver", _VERSION), host.form("firmware", _VERSION)
     _finish(host, None)
     return _finish(
         fields,
-        Stack(
+        PinnedStack(
             device=fields.choice("device", DEVICES),
             python=python,
             launcher=fields.choice("launcher", LAUNCHERS),
@@ -324,15 +311,15 @@ def _stack(fields):
     )
 
 
-def _image(fields):
+def _image(fields: Fields) -> PinnedImage:
     repository, tag = fields.form("repository", patterns.REPOSITORY), fields.form("tag", patterns.TAG)
     digest, platform = (fields.form(key, _DIGEST) for key in ("digest", "platform"))
-    return _finish(fields, Image(repository, tag, digest, platform, fields.form("inventory", _SHA256, None)))
+    return _finish(fields, PinnedImage(repository, tag, digest, platform, fields.form("inventory", _SHA256, None)))
 
 
-def _package(fields):
+def _package(fields: Fields) -> PinnedPackage:
     origin = fields.choice("from", _ORIGINS)
-    package = Package(
+    package = PinnedPackage(
         version=fields.form("version", _VERSION),
         origin=origin,
         sha256=fields.form("sha256", _SHA256, None) if origin in ("index", "source") else None,
@@ -341,35 +328,39 @@ def _package(fields):
     return _finish(fields, package)
 
 
-def _program(fields):
+def _program(fields: Fields) -> PinnedProgram:
     version = fields.form("version", _VERSION)
     return _finish(
-        fields, Program(version, fields.form("source", patterns.ROW), fields.form("license", patterns.LICENSE))
+        fields, PinnedProgram(version, fields.form("source", patterns.ROW), fields.form("license", patterns.LICENSE))
     )
 
 
-def _pinned(fields):
+def _repository(fields: Fields) -> PinnedRepository:
     revision = fields.form("revision", _COMMIT)
-    found = fields.take("files", (str, dict), UNRESOLVED)
-    known = None
-    if isinstance(found, dict):
+    value = fields.take("files", (str, dict), UNRESOLVED)
+    hashes = None
+    if isinstance(value, dict):
         entries = fields.fields("files")
-        known = {name: entries.form(name, patterns.LOCKED_SHA256) for name in entries.keys(patterns.FILE_PATH)}
-    elif found != UNRESOLVED:
-        raise fields.fail("files", f"'files' must be a mapping of names to sha256, or unresolved; {found!r} was found.")
+        hashes = {name: entries.form(name, patterns.LOCKED_SHA256) for name in entries.keys(patterns.FILE_PATH)}
+    elif value != UNRESOLVED:
+        raise fields.fail("files", f"'files' must be a mapping of names to sha256, or unresolved; {value!r} was found.")
     repository = fields.form("repository", patterns.HUB_REPOSITORY)
-    return _finish(fields, Pinned(repository, revision, fields.form("short", patterns.SHORT_COMMIT, None), known))
+    return _finish(
+        fields, PinnedRepository(repository, revision, fields.form("short", patterns.SHORT_COMMIT, None), hashes)
+    )
 
 
-def _source(fields):
+def _source(fields: Fields) -> PinnedSource:
     repository, branch = fields.form("repository", patterns.GIT_URL), fields.form("branch", patterns.BRANCH, None)
-    return _finish(fields, Source(repository, fields.form("commit", _COMMIT), fields.form("tree", _COMMIT), branch))
+    return _finish(
+        fields, PinnedSource(repository, fields.form("commit", _COMMIT), fields.form("tree", _COMMIT), branch)
+    )
 
 
-def _built(fields):
+def _pushed(fields: Fields) -> PushedImage:
     return _finish(
         fields,
-        Built(
+        PushedImage(
             repository=fields.form("repository", patterns.REPOSITORY),
             digest=fields.form("digest", patterns.LOCKED_DIGEST),
             inputs=fields.form("inputs", patterns.LOCKED_SHA256),
@@ -377,7 +368,8 @@ def _built(fields):
     )
 
 
-def _finish(fields, value):
+def _finish(fields: Fields, value: T) -> T:
+    """Return an entry that was read, after its note and the end of its fields were checked."""
     fields.form("note", patterns.TEXT, None)
     fields.done()
     return value

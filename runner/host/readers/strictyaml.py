@@ -1,8 +1,17 @@
 """Read YAML strictly: every scalar is text; no aliases, anchors, merges, tags or duplicate keys; bounded size and depth.
 
-PyYAML's own safe_load turns 1.10 into 1.1 and "no" into False, lets the last of two keys win, and expands merge keys
-exponentially; here only its parser is used, and the events are put together by hand.
+For the files of the kit that people edit: versions.lock and the catalog. A version there is text, so ``1.10`` must stay ``1.10``, and
+each value knows its line and place, so messages can name it and ``lockfile.edit`` can replace it. PyYAML's own safe_load turns 1.10
+into 1.1 and "no" into False, lets the last of two keys win, and expands merge keys exponentially. Here only PyYAML's parser is
+used, and the events are put together by hand.
+``kubeyaml`` is the other reader: for files of Kubernetes, which this one must refuse, and with the types that Kubernetes gives.
 """
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Union
 
 import yaml
 
@@ -12,26 +21,32 @@ from runner.contract.errors import InputError
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 12
 
+# What a document of strict YAML holds.
+Value = Union[str, list["Value"], "Mapping"]
 
-class Mapping(dict):
-    """A mapping that knows where it stands: ``lines`` is key to line, ``spans`` is key to the span of a value on its line.
 
-    Such a value is a scalar, or a mapping in braces; ``end`` is where the mapping itself ends.
+class Mapping(dict[str, Value]):
+    """A mapping that knows its place: ``lines`` is key to line, ``spans`` is key to where a value on one line begins and ends.
+
+    Such a value is a scalar, or a mapping in braces; ``end`` is where the mapping itself ends. Spans and ends are in characters
+    from the start of the text, lines count from 1.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.lines, self.spans, self.end = {}, {}, 0
+        self.lines: dict[str, int] = {}
+        self.spans: dict[str, tuple[int, int]] = {}
+        self.end = 0
 
 
-def read(path):
-    """Read one file into nested ``Mapping``, list and str. Raises ``InputError`` with file, line and what mends it."""
+def read(path: str | os.PathLike[str]) -> Value:
+    """Read one file. Raises ``InputError`` with file, line and the remedy."""
     advice = "Check the path, or restore it with `git checkout`."
     return loads(files.read_bytes(path, MAX_BYTES, advice=advice), path)
 
 
-def loads(raw, where):
-    """Parse bytes; ``where`` names the source in messages."""
+def loads(raw: bytes, where: str | os.PathLike[str]) -> Value:
+    """Parse bytes; ``where`` names the source in messages. Raises ``InputError`` with source, line and the remedy."""
     if len(raw) > MAX_BYTES:
         raise InputError(f"{where}: more than {MAX_BYTES} bytes. Restore it with `git checkout`.")
     try:
@@ -47,10 +62,14 @@ def loads(raw, where):
 
 
 class _Reader:
-    def __init__(self, text, where):
-        self._where, self._events = where, yaml.parse(text, Loader=yaml.SafeLoader)
+    """Puts the events of PyYAML's parser together into one document."""
 
-    def document(self):
+    def __init__(self, text: str, where: str | os.PathLike[str]) -> None:
+        self._where = where
+        self._events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=yaml.SafeLoader))
+
+    def document(self) -> Value:
+        """Return the one document of the text. Raises ``InputError`` for none or several, and YAML's own errors."""
         self._next(yaml.StreamStartEvent)
         event = next(self._events)
         if isinstance(event, yaml.StreamEndEvent):
@@ -59,69 +78,79 @@ class _Reader:
         self._next(yaml.DocumentEndEvent)
         event = next(self._events)
         if not isinstance(event, yaml.StreamEndEvent):
-            raise self._refuse(event, "a second document stands here")
+            raise self._refusal(event, "a second document stands here")
         return value
 
-    def _next(self, kind):
+    def _next(self, kind: type[yaml.Event]) -> None:
         event = next(self._events)
         assert isinstance(event, kind), event
 
-    def _value(self, event, depth):
-        if isinstance(event, yaml.AliasEvent):
-            raise self._refuse(event, "an alias stands here")
-        if event.anchor is not None:
-            raise self._refuse(event, "an anchor stands here")
-        if event.tag is not None:
-            raise self._refuse(event, f"the tag {event.tag} stands here")
+    def _value(self, event: yaml.Event, depth: int) -> Value:
+        self._refuse_extras(event)
         if depth > MAX_DEPTH:
-            raise self._refuse(event, f"it is nested deeper than {MAX_DEPTH}")
+            raise self._refusal(event, f"it is nested deeper than {MAX_DEPTH}")
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event)
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(depth)
         return self._mapping(depth)
 
-    def _scalar(self, event):
+    def _refuse_extras(self, event: yaml.Event) -> None:
+        """Raise ``InputError`` for an alias, an anchor or a tag."""
+        if isinstance(event, yaml.AliasEvent):
+            raise self._refusal(event, "an alias stands here")
+        assert isinstance(event, (yaml.ScalarEvent, yaml.CollectionStartEvent)), event
+        if event.anchor is not None:
+            raise self._refusal(event, "an anchor stands here")
+        if event.tag is not None:
+            raise self._refusal(event, f"the tag {event.tag} stands here")
+
+    def _scalar(self, event: yaml.ScalarEvent) -> str:
         if event.value == "" and event.style is None:
-            raise self._refuse(event, "a value is missing")
+            raise self._refusal(event, "a value is missing")
         return event.value
 
-    def _sequence(self, depth):
-        values = []
+    def _sequence(self, depth: int) -> list[Value]:
+        values: list[Value] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             values.append(self._value(event, depth + 1))
         return values
 
-    def _mapping(self, depth):
-        found = Mapping()
+    def _mapping(self, depth: int) -> Mapping:
+        mapping = Mapping()
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                raise self._refuse(event, "a key must be plain text")
-            key = self._value(event, depth)
+                raise self._refusal(event, "a key must be plain text")
+            self._refuse_extras(event)
+            key = self._scalar(event)
             if key == "<<":
-                raise self._refuse(event, "a merge key stands here")
-            if key in found:
-                raise self._refuse(event, f"the key {key!r} stands twice (first on line {found.lines[key]})")
+                raise self._refusal(event, "a merge key stands here")
+            if key in mapping:
+                raise self._refusal(event, f"the key {key!r} stands twice (first on line {mapping.lines[key]})")
             value_event = next(self._events)
-            found.lines[key] = _line(event)
-            found[key] = self._value(value_event, depth + 1)
+            mapping.lines[key] = _line(event)
+            mapping[key] = value = self._value(value_event, depth + 1)
             if isinstance(value_event, yaml.ScalarEvent):
-                found.spans[key] = _span(value_event)
+                mapping.spans[key] = _span(value_event)
             elif isinstance(value_event, yaml.MappingStartEvent) and value_event.flow_style:
-                found.spans[key] = _span(value_event)[0], found[key].end
-        found.end = _span(event)[1]
-        return found
+                assert isinstance(value, Mapping)
+                mapping.spans[key] = _span(value_event)[0], value.end
+        mapping.end = _span(event)[1]
+        return mapping
 
-    def _refuse(self, event, problem):
+    def _refusal(self, event: yaml.Event, problem: str) -> InputError:
         return InputError(
             f"{self._where}:{_line(event)}: {problem}. Mend that line, or restore the file with `git checkout`."
         )
 
 
-def _line(event):
+def _line(event: yaml.Event) -> int:
+    """Return the line, from 1, on which an event's text begins."""
+    assert event.start_mark is not None
     return event.start_mark.line + 1
 
 
-def _span(event):
-    """Return where an event's text begins and ends, quotes included."""
+def _span(event: yaml.Event) -> tuple[int, int]:
+    """Return where an event's text begins and ends, quotes included, in characters from the start of the document."""
+    assert event.start_mark is not None and event.end_mark is not None
     return event.start_mark.index, event.end_mark.index

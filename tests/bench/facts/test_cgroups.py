@@ -1,15 +1,22 @@
 """Quotas, limits and throttling of control groups, of both versions, on trees that each test lays out."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable, Tuple
+
 import pytest
 
 from runner.bench.facts import cgroups, host
 
+Tree = Callable[..., Tuple[str, str]]
+
 
 @pytest.fixture
-def tree(tmp_path):
+def tree(tmp_path: Path) -> Tree:
     """Return a function that lays files out below a root, and the line of /proc/self/cgroup; it returns (root, proc)."""
 
-    def lay(lines, **contents):
+    def lay(lines: str, **contents: str) -> tuple[str, str]:
         proc = tmp_path / "proc" / "self"
         proc.mkdir(parents=True, exist_ok=True)
         (proc / "cgroup").write_text(lines)
@@ -46,7 +53,9 @@ V1 = "9:cpu,cpuacct:/docker/0a1b\n8:memory:/docker/0a1b\n0::/\n"
         ("nonsense\n\n:\n", {"cpu.max": "100000 100000\n"}, 1.0),
     ],
 )
-def test_the_least_quota_on_the_way_up_counts(tree, lines, files, cores):
+def test_the_least_quota_on_the_way_up_counts(
+    tree: Tree, lines: str, files: dict[str, str], cores: float | None
+) -> None:
     assert cgroups.cores(*tree(lines, **files)) == cores
 
 
@@ -71,7 +80,7 @@ def test_the_least_quota_on_the_way_up_counts(tree, lines, files, cores):
         ),
     ],
 )
-def test_the_least_memory_on_the_way_up_counts(tree, lines, files, free):
+def test_the_least_memory_on_the_way_up_counts(tree: Tree, lines: str, files: dict[str, str], free: int | None) -> None:
     assert cgroups.free_bytes(*tree(lines, **files)) == free
 
 
@@ -86,13 +95,15 @@ def test_the_least_memory_on_the_way_up_counts(tree, lines, files, free):
         ("", {}, None),
     ],
 )
-def test_every_group_s_throttling_is_counted(tree, lines, files, periods):
+def test_every_group_s_throttling_is_counted(
+    tree: Tree, lines: str, files: dict[str, str], periods: int | None
+) -> None:
     root, proc = tree(lines, **files)
     assert cgroups.throttled_periods(root, proc) == periods
-    assert host.noise_counters(proc, root)["throttled_periods"] == periods
+    assert host.noise_counters(proc, root).throttled_periods == periods
 
 
-def test_one_folder_under_two_names_counts_once(tree, tmp_path):
+def test_one_folder_under_two_names_counts_once(tree: Tree, tmp_path: Path) -> None:
     root, proc = tree("3:cpuacct,cpu:/\n", **{"cpu,cpuacct/cpu.stat": "nr_throttled 3\n"})
     for name in ("cpu", "cpuacct,cpu"):
         (tmp_path / "cgroup" / name).symlink_to("cpu,cpuacct")

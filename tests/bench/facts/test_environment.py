@@ -1,5 +1,7 @@
 """Which variables are written down: settings by their exact names, and never what people hide under such a name."""
 
+from __future__ import annotations
+
 import pytest
 
 from runner.bench.facts import environment, variables
@@ -20,25 +22,25 @@ SECRETS = [
 ]
 
 
-def test_settings_are_recorded():
+def test_settings_are_recorded() -> None:
     assert environment.variables(dict.fromkeys(SETTINGS, "1")) == dict.fromkeys(SETTINGS, "1")
 
 
 @pytest.mark.parametrize("name", SECRETS)
-def test_what_only_begins_as_a_setting_does_is_not(name):
+def test_what_only_begins_as_a_setting_does_is_not(name: str) -> None:
     assert environment.variables({name: "x"}) == {}
 
 
-def test_no_setting_is_called_like_a_secret():
+def test_no_setting_is_called_like_a_secret() -> None:
     assert [name for name in variables.NAMES if is_secret_name(name)] == []
 
 
-def test_a_secret_in_a_setting_s_value_is_masked():
+def test_a_secret_in_a_setting_s_value_is_masked() -> None:
     given = {"TRITON_CACHE_DIR": "https://somebody:hunter2hunter2@cache.example/x"}
     assert environment.variables(given) == {"TRITON_CACHE_DIR": "https://***@cache.example/x"}
 
 
-def test_a_setting_of_the_user_s_that_a_launch_replaces_is_told():
+def test_a_setting_of_the_user_s_that_a_launch_replaces_is_told() -> None:
     given = {"OMP_NUM_THREADS": "64", "MKL_NUM_THREADS": "2", "HOME": "/home"}
     launch = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "DS_ACCELERATOR": "cpu"}
     assert environment.replaced(given, launch) == ["OMP_NUM_THREADS was 64, this launch sets 2"]

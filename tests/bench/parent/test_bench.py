@@ -1,26 +1,31 @@
 """The command as a user types it: one sentence, a documented exit code, never a traceback."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from typing import Callable
 
 import pytest
 
 from runner.__main__ import main
 from runner.bench.inputs import preflight
-from runner.bench.parent import bench, launcher, session
+from runner.bench.parent import attempt, bench, launcher
+from runner.bench.parent.attempt_record import Paths
 from runner.contract import termination
 from runner.contract.errors import LaunchFailed, PublishFailed
-from runner.contract.request import Accelerator, Stack
+from runner.contract.request import Accelerator, Request, Stack
 from tests.support import samples
 from tests.support.journals import journal
 from tests.support.patience import HANG_S
 
 
-def runner(*arguments, **environment):
+def runner(*arguments: str, **environment: str) -> tuple[int, str, str]:
     done = subprocess.run(
         [sys.executable, "-m", "runner", *arguments],
         capture_output=True,
@@ -32,21 +37,21 @@ def runner(*arguments, **environment):
     return done.returncode, done.stdout, done.stderr
 
 
-def test_help_lists_verbs_and_exit_codes():
+def test_help_lists_verbs_and_exit_codes() -> None:
     code, out, _ = runner("--help")
     assert code == 0
-    for told in ("request", "bench", "collect", "compare", "lock", "130  stopped by Ctrl-C"):
-        assert told in out
+    for message in ("request", "bench", "collect", "compare", "lock", "130  stopped by Ctrl-C"):
+        assert message in out
 
 
-def test_no_verb_prints_the_help_and_is_a_mistake():
+def test_no_verb_prints_the_help_and_is_a_mistake() -> None:
     code, out, _ = runner()
     assert code == 2
     assert "verbs, in the order of their use" in out
 
 
 @pytest.mark.parametrize(
-    "arguments, code, told",
+    "arguments, code, message",
     [
         (["bnech"], 2, "invalid choice: 'bnech'"),
         (["bench"], 2, "No REQUEST is named."),
@@ -55,13 +60,13 @@ def test_no_verb_prints_the_help_and_is_a_mistake():
         (["bench", "no-such.json"], 3, "no-such.json cannot be read: No such file or directory"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_its_exit_code(arguments, code, told):
-    found, out, err = runner(*arguments)
-    assert (found, out) == (code, "")
-    assert told in err
+def test_a_mistake_is_one_sentence_and_its_exit_code(arguments: list[str], code: int, message: str) -> None:
+    status, out, err = runner(*arguments)
+    assert (status, out) == (code, "")
+    assert message in err
 
 
-def test_requests_are_taken_from_a_list_with_blanks_and_all(tmp_path):
+def test_requests_are_taken_from_a_list_with_blanks_and_all(tmp_path: Path) -> None:
     listed, path = tmp_path / "requests", tmp_path / "a 'b' $c.json"
     listed.write_text(f"a word of a library\n{path}\n")
     code, _, err = runner("bench", "--from", str(listed))
@@ -70,7 +75,7 @@ def test_requests_are_taken_from_a_list_with_blanks_and_all(tmp_path):
     assert f"{path} cannot be read" in err
 
 
-def test_a_damaged_request_is_named(tmp_path):
+def test_a_damaged_request_is_named(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text('{"kind": "request", "kind": "request"}')
     code, _, err = runner("bench", str(path))
@@ -78,7 +83,7 @@ def test_a_damaged_request_is_named(tmp_path):
     assert err == f"runner: {path} is not usable JSON: key 'kind' stands twice. Make it, or fetch it, again.\n"
 
 
-def test_without_a_gpu_a_request_for_one_is_refused_before_anything_is_launched(tmp_path):
+def test_without_a_gpu_a_request_for_one_is_refused_before_anything_is_launched(tmp_path: Path) -> None:
     if shutil.which("nvidia-smi"):
         pytest.skip("there may be a GPU here")
     asked = samples.request(
@@ -93,7 +98,7 @@ def test_without_a_gpu_a_request_for_one_is_refused_before_anything_is_launched(
     assert not (tmp_path / "results").exists()
 
 
-def test_a_hostfile_that_does_not_fit_the_request_is_refused_before_anything_else(tmp_path):
+def test_a_hostfile_that_does_not_fit_the_request_is_refused_before_anything_else(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(json.dumps(samples.request(devices=2).to_json()))
     (tmp_path / "hostfile").write_text("a slots=8\n")
     arguments = ("bench", str(tmp_path / "r.json"), "--results", str(tmp_path / "results"), "--hostfile")
@@ -104,40 +109,42 @@ def test_a_hostfile_that_does_not_fit_the_request_is_refused_before_anything_els
     assert not (tmp_path / "results").exists()
 
 
-def test_the_last_words_tell_what_ended_it(tmp_path):
+def test_the_last_words_tell_what_ended_it(tmp_path: Path) -> None:
     left = tmp_path / "termination-log"
     code, _, err = runner("bench", "no-such.json", "--termination-message", str(left))
-    told = termination.read(left.read_text(), "here")
-    assert (code, told["attempts"], told["error"]["exit_code"]) == (3, [], 3)
-    assert err == f"runner: {told['error']['message']}\n"
+    message = termination.read(left.read_text(), "here")
+    assert (code, message["attempts"], message["error"]["exit_code"]) == (3, [], 3)
+    assert err == f"runner: {message['error']['message']}\n"
 
 
-def test_last_words_that_cannot_be_left_are_refused_before_anything_is_measured(tmp_path):
+def test_last_words_that_cannot_be_left_are_refused_before_anything_is_measured(tmp_path: Path) -> None:
     code, _, err = runner("bench", "no-such.json", "--termination-message", str(tmp_path / "none" / "log"))
     assert code == 7
     assert "cannot be written: No such file or directory. Check --termination-message" in err
 
 
-def test_the_last_words_of_a_run_name_its_result_and_its_estimates(tmp_path, monkeypatch):
+def test_the_last_words_of_a_run_name_its_result_and_its_estimates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     result_path, left = tmp_path / "result.json", tmp_path / "log"
     result_path.write_text(json.dumps(samples.result()))
     request = tmp_path / "r.json"
     request.write_text(json.dumps(samples.request().to_json()))
 
-    def run(asked, places, show, published):
+    def run(asked: Request, paths: Paths, show: Callable[[str], None], published: Callable[[str], None]) -> None:
         published(str(result_path))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(session, "run", run)
+    monkeypatch.setattr(attempt, "run", run)
     with pytest.raises(KeyboardInterrupt):
         bench.main([str(request), "--termination-message", str(left)])
-    told = termination.read(left.read_text(), "here")
-    assert told["attempts"] == [termination.summary(samples.result())]
-    assert told["error"]["exit_code"] == 130
+    message = termination.read(left.read_text(), "here")
+    assert message["attempts"] == [termination.summary(samples.result())]
+    assert message["error"]["exit_code"] == 130
 
 
 @pytest.fixture
-def request_file(tmp_path):
+def request_file(tmp_path: Path) -> str:
     path = tmp_path / "r.json"
     path.write_text(json.dumps(samples.request().to_json()))
     return str(path)
@@ -145,8 +152,12 @@ def request_file(tmp_path):
 
 @pytest.mark.parametrize("flag", [None, "--hostfile", "--termination-message", "--results"])
 def test_a_fifo_is_refused_at_once_wherever_a_file_or_folder_is_named(
-    tmp_path, request_file, flag, monkeypatch, capsys
-):
+    tmp_path: Path,
+    request_file: str,
+    flag: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     os.mkfifo(tmp_path / "fifo")
     monkeypatch.setattr(preflight, "check", lambda *arguments: samples.inventory())
     monkeypatch.setattr(launcher, "check", lambda *arguments: None)
@@ -157,14 +168,16 @@ def test_a_fifo_is_refused_at_once_wherever_a_file_or_folder_is_named(
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_stops_a_run_unless_it_was_ignored_at_the_start(tmp_path, request_file, monkeypatch, number):
+def test_a_signal_stops_a_run_unless_it_was_ignored_at_the_start(
+    tmp_path: Path, request_file: str, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     ended = []
 
-    def run(*arguments):
+    def run(*arguments: object) -> None:
         os.kill(os.getpid(), number)
         ended.append(True)
 
-    monkeypatch.setattr(session, "run", run)
+    monkeypatch.setattr(attempt, "run", run)
     assert (main(["bench", request_file, "--results", str(tmp_path)]), ended) == (130, [])
     before = signal.signal(number, signal.SIG_IGN)
     try:
@@ -173,14 +186,16 @@ def test_a_signal_stops_a_run_unless_it_was_ignored_at_the_start(tmp_path, reque
         signal.signal(number, before)
 
 
-def test_help_says_what_becomes_of_signals():
+def test_help_says_what_becomes_of_signals() -> None:
     assert "a signal that was ignored at the start" in " ".join(bench.parser().format_help().split())
 
 
-def test_what_a_killed_run_left_is_taken_up_by_the_next_and_said(tmp_path, request_file, monkeypatch, capsys):
+def test_what_a_killed_run_left_is_taken_up_by_the_next_and_said(
+    tmp_path: Path, request_file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     kept, path = journal(tmp_path)
     kept.close(discard=False)
-    monkeypatch.setattr(session, "run", lambda *arguments: None)
+    monkeypatch.setattr(attempt, "run", lambda *arguments: None)
     assert main(["bench", request_file, "--results", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"runner: {path} holds what a run measured that was cut off\n")
@@ -189,28 +204,32 @@ def test_what_a_killed_run_left_is_taken_up_by_the_next_and_said(tmp_path, reque
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt(), LaunchFailed("a rank died."), ValueError("a defect"), None])
 def test_last_words_that_can_no_longer_be_left_hide_no_other_ending(
-    tmp_path, request_file, monkeypatch, capsys, ending
-):
+    tmp_path: Path,
+    request_file: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ending: BaseException | None,
+) -> None:
     left = tmp_path / "log"
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # a defect's traceback is kept there
 
-    def run(*arguments):
+    def run(*arguments: object) -> None:
         left.unlink()
         left.mkdir()
         if ending is not None:
             raise ending
 
-    monkeypatch.setattr(session, "run", run)
+    monkeypatch.setattr(attempt, "run", run)
     status = main(["bench", request_file, "--results", str(tmp_path / "results"), "--termination-message", str(left)])
     assert status == {KeyboardInterrupt: 130, LaunchFailed: 6, ValueError: 70, type(None): 0}[type(ending)]
     assert "cannot be written: Is a directory. Check --termination-message" in capsys.readouterr().err
 
 
-def test_no_secret_stands_in_the_last_words(tmp_path, request_file, monkeypatch):
-    def run(*arguments):
+def test_no_secret_stands_in_the_last_words(tmp_path: Path, request_file: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*arguments: object) -> None:
         raise LaunchFailed("HF_TOKEN=planted123 was refused.")
 
-    monkeypatch.setattr(session, "run", run)
+    monkeypatch.setattr(attempt, "run", run)
     left = tmp_path / "log"
     assert main(["bench", request_file, "--results", str(tmp_path), "--termination-message", str(left)]) == 6
     assert "planted" not in left.read_text()

@@ -1,17 +1,27 @@
+from __future__ import annotations
+
 import copy
 from dataclasses import replace
+from typing import Any, Callable, Tuple
 
 import pytest
 
 from runner.bench import devices
 from runner.bench.facts.environment import for_other_hosts
 from runner.bench.parent import checks
+from runner.bench.parent.checks import durations, outcome
 from runner.bench.rank import device_log
 from runner.contract import strictjson
 from runner.contract.errors import LaunchFailed
-from runner.contract.request import Accelerator, Expected, Model, Weights
+from runner.contract.records import Check, JsonObject
+from runner.contract.request import Accelerator, Expected, Model, Request, Weights
 from tests.support import samples
 from tests.support.known_device import KnownDevice
+
+# Changes the record of a launch, or the environment of its attempt.
+Change = Callable[[JsonObject, JsonObject], None]
+# A request, the record of a launch of it, and the environment of the attempt.
+Case = Tuple[Request, JsonObject, JsonObject]
 
 CPU = devices.load("cpu")
 OUTPUT_IDS = [number % 50 for number in range(100)]
@@ -48,7 +58,7 @@ DEMANDED = {
 }
 
 
-def accelerated():
+def accelerated() -> Case:
     """Return a request of a device that can tell everything, and the record of a good launch of it with its environment."""
     asked = samples.request(
         accelerator=Accelerator("gaudi2", "hpu", None, None),
@@ -62,60 +72,62 @@ def accelerated():
     launch["host_noise"]["oom_kills"] = 0
     environment["cpu"]["governor"] = "performance"
     for rank in launch["ranks"]:
-        told = dict.fromkeys(("compilations", "cached_kernels"), 0)
-        told.update(fallbacks=0, foreign_processes=[], throttle_reasons=[], memory_rise_bytes=weight_bytes)
-        told.update(control={"queued_s": 1.0, "finished_s": 10.0}, device_clock={"host_s": 1.02, "device_s": 1.0})
-        told.update(device_node=1, cpu_nodes=[1])
+        observed = dict.fromkeys(("compilations", "cached_kernels"), 0)
+        observed.update(fallbacks=0, foreign_processes=[], throttle_reasons=[], memory_rise_bytes=weight_bytes)
+        observed.update(control={"queued_s": 1.0, "finished_s": 10.0}, device_clock={"host_s": 1.02, "device_s": 1.0})
+        observed.update(device_node=1, cpu_nodes=[1])
         rank["device"] = {
             "name": "HL-225",
             "accelerator": "gaudi2",
             "driver": "1.10.0-494ae52",
             "firmware": "1.10.0-fw-43.2.0",
         }
-        rank.update(parameters_on=["hpu"], watched=samples.watched(**told), variables={"PT_HPU_LAZY_MODE": "1"})
+        rank.update(parameters_on=["hpu"], watched=samples.watched(**observed), variables={"PT_HPU_LAZY_MODE": "1"})
     return asked, launch, environment
 
 
-def of_the_cpu(asked=None):
+def of_the_cpu(asked: Request | None = None) -> Case:
     asked = asked or samples.request(expected=EXPECTED)
     return asked, samples.body(asked)["launches"][0], samples.environment()
 
 
-def judged(asked, launch, environment, device=None):
+def judged(
+    asked: Request, launch: JsonObject, environment: JsonObject, device: KnownDevice | None = None
+) -> dict[str, Check]:
     device = device or KnownDevice()
     launch = {**launch, "cannot_tell": device.cannot_tell}
     return {check["name"]: check for check in checks.run(asked, launch, environment, device.shared)}
 
 
-def passed(*arguments):
+def passed(*arguments: Any) -> dict[str, bool | None]:
     return {name: check["passed"] for name, check in judged(*arguments).items()}
 
 
-def test_a_good_launch_passes_every_check_on_a_device_that_can_tell_everything():
-    found = judged(*accelerated())
-    assert {name: check["found"] for name, check in found.items() if check["passed"] is not True} == {}
-    assert {*found} == {name for names in DEMANDED.values() for name in names}
-    assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in found.values())
+def test_a_good_launch_passes_every_check_on_a_device_that_can_tell_everything() -> None:
+    outcomes = judged(*accelerated())
+    assert {name: check["found"] for name, check in outcomes.items() if check["passed"] is not True} == {}
+    assert {*outcomes} == {name for names in DEMANDED.values() for name in names}
+    assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in outcomes.values())
 
 
-def test_on_the_cpu_what_it_cannot_tell_is_said_with_its_reason_and_all_else_passes():
-    found = judged(*of_the_cpu(), CPU)
-    unchecked = {name for name, check in found.items() if check["passed"] is None}
+def test_on_the_cpu_what_it_cannot_tell_is_said_with_its_reason_and_all_else_passes() -> None:
+    outcomes = judged(*of_the_cpu(), CPU)
+    unchecked = {name for name, check in outcomes.items() if check["passed"] is None}
     assert unchecked == {*CPU.cannot_tell, "oom_kills", "governor", "driver", "firmware"}
-    assert found["driver"]["reason"] == "the lock knows none for this stack"
-    assert found["firmware"]["reason"] == "the lock knows none for this accelerator"
-    assert all(found[name]["reason"] == reason for name, reason in CPU.cannot_tell.items())
-    assert all(check["passed"] is True for name, check in found.items() if name not in unchecked)
+    assert outcomes["driver"]["reason"] == "the lock knows none for this stack"
+    assert outcomes["firmware"]["reason"] == "the lock knows none for this accelerator"
+    assert all(outcomes[name]["reason"] == reason for name, reason in CPU.cannot_tell.items())
+    assert all(check["passed"] is True for name, check in outcomes.items() if name not in unchecked)
     acts = {name: check["act"] for name, check in judged(*accelerated()).items()}
-    assert [found[name] for name in unchecked] == [
-        checks._unchecked(name, acts[name], found[name]["reason"]) for name in unchecked
+    assert [outcomes[name] for name in unchecked] == [
+        outcome.not_made(name, acts[name], outcomes[name]["reason"]) for name in unchecked
     ]
-    assert found["governor"]["reason"] == "this host does not tell it"
-    assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in found.values())
+    assert outcomes["governor"]["reason"] == "this host does not tell it"
+    assert all({*check} == {"name", "act", "passed", "wanted", "found", "reason"} for check in outcomes.values())
 
 
-def _set(path, value):
-    def change(launch, environment):
+def _set(path: tuple[str | int, ...], value: object) -> Change:
+    def change(launch: JsonObject, environment: JsonObject) -> None:
         holder = {"environment": environment, **launch}
         for key in path[:-1]:
             holder = holder[key]
@@ -127,15 +139,15 @@ def _set(path, value):
     return change
 
 
-def _calls(*durations):
+def _calls(*durations: float) -> Change:
     return _set(("timed", "iterations_s"), list(durations))
 
 
-def _watched(name, value):
+def _watched(name: str, value: object) -> Change:
     return _set(("ranks", 0, "watched", name), value)
 
 
-def _lacking_firmware(launch, environment):
+def _lacking_firmware(launch: JsonObject, environment: JsonObject) -> None:
     launch["ranks"][0]["device"].pop("firmware")
 
 
@@ -281,18 +293,18 @@ VIOLATIONS = [
 @pytest.mark.parametrize(
     "name, change", VIOLATIONS, ids=[f"{name}-{number}" for number, (name, _) in enumerate(VIOLATIONS)]
 )
-def test_each_check_is_tripped_by_its_violation(name, change):
+def test_each_check_is_tripped_by_its_violation(name: str, change: Change) -> None:
     asked, launch, environment = accelerated()
     change(launch, environment)
     assert passed(asked, launch, environment)[name] is False
 
 
-def test_every_demanded_check_has_a_violation():
+def test_every_demanded_check_has_a_violation() -> None:
     assert {name for name, _ in VIOLATIONS} == {name for names in DEMANDED.values() for name in names}
     assert len(DEMANDED) == 23
 
 
-def test_every_rank_is_judged_and_not_the_first_alone():
+def test_every_rank_is_judged_and_not_the_first_alone() -> None:
     asked, launch, environment = accelerated()
     asked = samples.request(devices=2, accelerator=asked.accelerator, stack=asked.stack, expected=EXPECTED)
     share = asked.model.architecture.weight_bytes_per_rank("float32", 2)
@@ -300,7 +312,7 @@ def test_every_rank_is_judged_and_not_the_first_alone():
     for rank in launch["ranks"]:
         rank["parameter_bytes"] = rank["watched"]["memory_rise_bytes"] = share
     assert set(passed(asked, launch, environment).values()) == {True}
-    for name, told in (
+    for name, (fact, value) in (
         *(("device_memory", ("memory_rise_bytes", 1)), ("operator_fallback", ("fallbacks", 1))),
         *(("exclusive_device", ("foreign_processes", [1])), ("throttling", ("throttle_reasons", ["x"]))),
         *(("compilations", ("compilations", 1)), ("compile_cache", ("cached_kernels", 1))),
@@ -308,7 +320,7 @@ def test_every_rank_is_judged_and_not_the_first_alone():
         *(("device_memory", ("memory_rise_bytes", None)), ("synchronised", ("residual_s", None))),
     ):
         twin = copy.deepcopy(launch)
-        twin["ranks"][1]["watched"][told[0]] = told[1]
+        twin["ranks"][1]["watched"][fact] = value
         assert [check for check, outcome in passed(asked, twin, environment).items() if outcome is False] == [name]
     whole = asked.model.architecture.weight_bytes_per_rank("float32", 2, head_cut=False)
     for rank in launch["ranks"]:
@@ -327,7 +339,7 @@ OF_THE_HOST = {"HABANA_VISIBLE_DEVICES": "0,1", "HABANA_VISIBLE_MODULES": "0,1",
 OF_ANOTHER = {"HABANA_VISIBLE_DEVICES": "4,5", "HCCL_SOCKET_IFNAME": "eth0"}  # and it lists no modules
 
 
-def on_two_hosts():
+def on_two_hosts() -> Case:
     """Return a launch of four ranks on two hosts that number their devices and name their interfaces in their own ways."""
     asked, launch, environment = accelerated()
     asked = samples.request(devices=4, accelerator=asked.accelerator, stack=asked.stack, expected=EXPECTED)
@@ -344,10 +356,10 @@ def on_two_hosts():
     return asked, launch, environment
 
 
-def test_hosts_may_differ_in_what_their_devices_and_interfaces_are_called():
-    found = judged(*on_two_hosts())
-    assert [name for name, check in found.items() if check["passed"] is False] == ["experimental"]
-    assert found["variables"]["found"][3] == {
+def test_hosts_may_differ_in_what_their_devices_and_interfaces_are_called() -> None:
+    outcomes = judged(*on_two_hosts())
+    assert [name for name, check in outcomes.items() if check["passed"] is False] == ["experimental"]
+    assert outcomes["variables"]["found"][3] == {
         **{"PT_HPU_LAZY_MODE": "1", "HABANA_VISIBLE_DEVICES": "4,5"},
         **{"HABANA_VISIBLE_MODULES": None, "HCCL_SOCKET_IFNAME": "eth0"},
     }
@@ -355,13 +367,13 @@ def test_hosts_may_differ_in_what_their_devices_and_interfaces_are_called():
 
 @pytest.mark.parametrize("rank", [1, 2, 3])
 @pytest.mark.parametrize("name", ["HABANA_VISIBLE_DEVICES", "HABANA_VISIBLE_MODULES", "HCCL_SOCKET_IFNAME"])
-def test_ranks_of_one_host_must_agree_in_what_it_calls_its_own(rank, name):
+def test_ranks_of_one_host_must_agree_in_what_it_calls_its_own(rank: int, name: str) -> None:
     asked, launch, environment = on_two_hosts()
     launch["ranks"][rank]["variables"][name] = "another"
     assert passed(asked, launch, environment)["variables"] is False
 
 
-def test_what_decides_a_measurement_must_be_the_same_on_every_host():
+def test_what_decides_a_measurement_must_be_the_same_on_every_host() -> None:
     for change in ("2", None):
         asked, launch, environment = on_two_hosts()
         for rank in launch["ranks"][2:]:
@@ -369,35 +381,35 @@ def test_what_decides_a_measurement_must_be_the_same_on_every_host():
         assert passed(asked, launch, environment)["variables"] is False
 
 
-def test_another_host_is_not_told_which_devices_are_this_one_s():
-    told = for_other_hosts({"PT_HPU_LAZY_MODE": "1", **OF_THE_HOST, "CUDA_VISIBLE_DEVICES": "1"})
-    assert told == {"PT_HPU_LAZY_MODE": "1", "HCCL_SOCKET_IFNAME": "ens32"}
+def test_another_host_is_not_told_which_devices_are_this_one_s() -> None:
+    handed_on = for_other_hosts({"PT_HPU_LAZY_MODE": "1", **OF_THE_HOST, "CUDA_VISIBLE_DEVICES": "1"})
+    assert handed_on == {"PT_HPU_LAZY_MODE": "1", "HCCL_SOCKET_IFNAME": "ens32"}
 
 
-@pytest.mark.parametrize("told", ["1.10.0-fw-43.2.0", "1.10.0-fw43.2.0"])
-def test_firmware_of_either_spelling_is_the_same(told):
+@pytest.mark.parametrize("firmware", ["1.10.0-fw-43.2.0", "1.10.0-fw43.2.0"])
+def test_firmware_of_either_spelling_is_the_same(firmware: str) -> None:
     asked, launch, environment = accelerated()
-    launch["ranks"][0]["device"]["firmware"] = told
+    launch["ranks"][0]["device"]["firmware"] = firmware
     check = judged(asked, launch, environment)["firmware"]
-    assert (check["passed"], check["act"]) == (True, checks.FLAG)
+    assert (check["passed"], check["act"]) == (True, outcome.FLAG)
 
 
 @pytest.mark.parametrize("share, enough", [(0.9, True), (1.1, True), (0.89, False), (1.11, False)])
-def test_a_device_must_hold_as_many_bytes_as_the_weights_have(share, enough):
+def test_a_device_must_hold_as_many_bytes_as_the_weights_have(share: float, enough: bool) -> None:
     asked, launch, environment = accelerated()
     launch["ranks"][0]["watched"]["memory_rise_bytes"] = share * asked.model.architecture.weight_bytes("float32")
     assert passed(asked, launch, environment)["device_memory"] is enough
 
 
 @pytest.mark.parametrize("span_s, left_s, done", [(1.25, 0.0125, True), (1.25, 0.0126, False), (1e-4, 50e-6, True)])
-def test_what_may_be_left_when_the_clock_stops_is_the_timer_s_error(span_s, left_s, done):
+def test_what_may_be_left_when_the_clock_stops_is_the_timer_s_error(span_s: float, left_s: float, done: bool) -> None:
     asked, launch, environment = accelerated()
     launch["timed"]["span_s"], launch["ranks"][0]["watched"]["residual_s"] = span_s, left_s
     assert passed(asked, launch, environment)["synchronised"] is done
 
 
 @pytest.mark.parametrize("name", ["cpu_pressure", "throttled_periods", "swapped_pages", "oom_kills", "idle_before"])
-def test_what_a_host_does_not_count_is_not_checked_and_never_passed(name):
+def test_what_a_host_does_not_count_is_not_checked_and_never_passed(name: str) -> None:
     asked, launch, environment = accelerated()
     launch["host_noise"]["cpu_pressure"] = 0.0
     holder, key = (launch, "runnable_before") if name == "idle_before" else (launch["host_noise"], name)
@@ -406,19 +418,19 @@ def test_what_a_host_does_not_count_is_not_checked_and_never_passed(name):
     assert (check["passed"], check["reason"]) == (None, "this host does not count it")
 
 
-def test_ids_of_which_nothing_is_known_and_a_lock_that_is_not_here_are_not_checked():
+def test_ids_of_which_nothing_is_known_and_a_lock_that_is_not_here_are_not_checked() -> None:
     asked, launch, environment = of_the_cpu(samples.request())
     environment["inventory"]["requirements"] = None
-    found = judged(asked, launch, environment, CPU)
+    outcomes = judged(asked, launch, environment, CPU)
     unknown = "the request knows none for this model, its weights and this length"
-    assert [found[name] for name in ("input_ids", "output_ids", "inventory")] == [
-        checks._unchecked("input_ids", checks.REFUSE, unknown),
-        checks._unchecked("output_ids", checks.FLAG, unknown),
-        checks._unchecked("inventory", checks.REFUSE, "the stack's locked requirements are not here"),
+    assert [outcomes[name] for name in ("input_ids", "output_ids", "inventory")] == [
+        outcome.not_made("input_ids", outcome.REFUSE, unknown),
+        outcome.not_made("output_ids", outcome.FLAG, unknown),
+        outcome.not_made("inventory", outcome.REFUSE, "the stack's locked requirements are not here"),
     ]
 
 
-def test_a_protocol_that_stops_at_the_end_of_text_may_be_shorter_but_not_empty():
+def test_a_protocol_that_stops_at_the_end_of_text_may_be_shorter_but_not_empty() -> None:
     asked = samples.request(protocol=samples.protocol(end_of_text="stop"))
     asked, launch, environment = of_the_cpu(asked)
     for counts, most, enough in (
@@ -427,14 +439,14 @@ def test_a_protocol_that_stops_at_the_end_of_text_may_be_shorter_but_not_empty()
     ):
         launch["timed"]["output_tokens"] = counts
         check = judged(asked, launch, environment, CPU)["output_tokens"]
-        assert check == checks._check("output_tokens", checks.REFUSE, enough, [1, 100], most)
+        assert check == outcome.made("output_tokens", outcome.REFUSE, enough, [1, 100], most)
     assert passed(asked, launch, environment, CPU)["generation"] is True
     launch["generation"]["eos_token_id"] = None
     assert passed(asked, launch, environment, CPU)["generation"] is False
 
 
 @pytest.mark.parametrize(
-    "pinned, files, outcome",
+    "pinned, files, passes",
     [
         ({"a.safetensors": "1" * 64}, [{"name": "a.safetensors", "bytes": 1, "sha256": "1" * 64}], True),
         ({"a.safetensors": "1" * 64}, [{"name": "a.safetensors", "bytes": 1, "sha256": "2" * 64}], False),
@@ -442,7 +454,9 @@ def test_a_protocol_that_stops_at_the_end_of_text_may_be_shorter_but_not_empty()
         ({"a.safetensors": "1" * 64}, [], False),
     ],
 )
-def test_real_weights_are_held_against_their_pins(pinned, files, outcome):
+def test_real_weights_are_held_against_their_pins(
+    pinned: dict[str, str], files: list[dict[str, object]], passes: bool | None
+) -> None:
     asked, launch, environment = of_the_cpu(
         samples.request(
             model=Model("bloom-tiny", samples.TINY, "somebody/bloom-tiny", "1" * 40, pinned),
@@ -451,14 +465,14 @@ def test_real_weights_are_held_against_their_pins(pinned, files, outcome):
     )
     launch["weights"] = {"kind": "hub", "seed": None, "std": None, "files": files}
     check = judged(asked, launch, environment, CPU)["weights"]
-    assert check["passed"] is outcome
-    if outcome is None:
-        assert check == checks._unchecked("weights", checks.REFUSE, "versions.lock has no sha256 of these files")
+    assert check["passed"] is passes
+    if passes is None:
+        assert check == outcome.not_made("weights", outcome.REFUSE, "versions.lock has no sha256 of these files")
     else:
         assert check["wanted"] == (pinned if files else "some files")
 
 
-def test_ranks_of_another_host_have_the_parent_s_variables_but_devices_of_their_own():
+def test_ranks_of_another_host_have_the_parent_s_variables_but_devices_of_their_own() -> None:
     asked, launch, environment = accelerated()
     asked = replace(asked, devices=2)
     launch["variables"] = {"PT_HPU_LAZY_MODE": "1", "NVIDIA_VISIBLE_DEVICES": "GPU-1"}
@@ -479,7 +493,7 @@ def test_ranks_of_another_host_have_the_parent_s_variables_but_devices_of_their_
     assert passed(asked, launch, environment)["variables"] is False
 
 
-def test_a_dataset_that_ended_early_or_was_not_waited_for_is_caught():
+def test_a_dataset_that_ended_early_or_was_not_waited_for_is_caught() -> None:
     asked, launch, environment = accelerated()
     for key in ("tokens", "timed", "instrumented"):
         launch.pop(key)
@@ -491,20 +505,20 @@ def test_a_dataset_that_ended_early_or_was_not_waited_for_is_caught():
     assert passed(asked, launch, environment)["synchronised"] is False
     launch["ranks"][0]["watched"]["compilations"] = 2
     check = judged(asked, launch, environment)["compilations"]
-    assert (check["act"], check["passed"]) == (checks.FLAG, False)
+    assert (check["act"], check["passed"]) == (outcome.FLAG, False)
 
 
-def test_a_slow_first_call_is_refused_where_the_device_is_exclusive_and_told_where_it_is_shared():
+def test_a_slow_first_call_is_refused_where_the_device_is_exclusive_and_told_where_it_is_shared() -> None:
     asked, launch, environment = accelerated()
     launch["timed"]["iterations_s"] = [0.5, 0.25, 0.25, 0.25, 0.25]
     check = judged(asked, launch, environment)["first_call"]
-    assert (check["act"], check["passed"]) == (checks.REFUSE, False)
+    assert (check["act"], check["passed"]) == (outcome.REFUSE, False)
     check = judged(asked, launch, environment, CPU)["first_call"]
-    assert (check["act"], check["passed"]) == (checks.FLAG, False)
+    assert (check["act"], check["passed"]) == (outcome.FLAG, False)
 
 
-def test_a_check_that_refuses_refuses_and_says_what_was_wanted():
-    record = {"status": "complete", "checks": [checks._equal("devices", 8, 1), checks._equal("kv_cache", True, False)]}
+def test_a_check_that_refuses_refuses_and_says_what_was_wanted() -> None:
+    record = {"status": "complete", "checks": [outcome.equal("devices", 8, 1), outcome.equal("kv_cache", True, False)]}
     with pytest.raises(LaunchFailed) as caught:
         checks.refuse_failed(record)
     assert str(caught.value) == record["error"]
@@ -512,17 +526,17 @@ def test_a_check_that_refuses_refuses_and_says_what_was_wanted():
     assert record["status"] == "failed"
 
 
-def test_a_flag_and_what_was_not_checked_refuse_nothing():
-    flagged = checks._within("spread", 0, 0.1, 0.5, checks.FLAG)
-    unchecked = checks._unchecked("throttling", checks.REFUSE, "x")
+def test_a_flag_and_what_was_not_checked_refuse_nothing() -> None:
+    flagged = outcome.within("spread", 0, 0.1, 0.5, outcome.FLAG)
+    unchecked = outcome.not_made("throttling", outcome.REFUSE, "x")
     checks.refuse_failed({"status": "complete", "checks": [flagged, unchecked]})
 
 
-def test_which_checks_refuse_is_written_down():
+def test_which_checks_refuse_is_written_down() -> None:
     """A refusal turned into a flag would pass every test above."""
-    found = judged(*accelerated())
-    assert {check["act"] for check in found.values()} == {"refuse", "flag"}
-    refusing = {name for name, check in found.items() if check["act"] == "refuse"}
+    outcomes = judged(*accelerated())
+    assert {check["act"] for check in outcomes.values()} == {"refuse", "flag"}
+    refusing = {name for name, check in outcomes.items() if check["act"] == "refuse"}
     assert refusing == {
         *("device", "devices", "accelerator", "logits_on_device", "parameters_on_device", "device_memory"),
         "operator_fallback",
@@ -533,7 +547,7 @@ def test_which_checks_refuse_is_written_down():
     }
 
 
-def test_what_a_device_may_tell_is_what_the_summary_takes():
+def test_what_a_device_may_tell_is_what_the_summary_takes() -> None:
     assert {*KnownDevice().observe()} == {*device_log.OBSERVED}
 
 
@@ -556,32 +570,34 @@ def test_what_a_device_may_tell_is_what_the_summary_takes():
         ("clock_drift_s", _set(("clock", "drift_s"), -1.5), [0, 1.0], 1.5),
     ],
 )
-def test_a_check_says_what_was_wanted_and_what_was_found(name, change, wanted, found):
+def test_a_check_says_what_was_wanted_and_what_was_found(
+    name: str, change: Change, wanted: object, found: object
+) -> None:
     asked, launch, environment = accelerated()
     change(launch, environment)
     check = judged(asked, launch, environment)[name]
     assert (check["passed"], check["wanted"], check["found"]) == (False, wanted, found)
 
 
-def test_the_durations_are_measured_as_the_checks_are_called():
+def test_the_durations_are_measured_as_the_checks_are_called() -> None:
     asked, launch, environment = accelerated()
     launch["timed"]["iterations_s"] = [1.1, 1.0, 0.9, 1.0, 1.2, 1.4]  # mean 1.1, median 1.05
     launch["clock"]["resolution_s"] = 0.09
-    found = {name: check["found"] for name, check in judged(asked, launch, environment).items()}
-    assert found["timed_calls"] == 6
-    assert found["first_call"] == pytest.approx(1.1 / 1.05 - 1)
-    assert found["spread"] == pytest.approx((0.16 / 5) ** 0.5 / 1.1)
-    assert found["extremes"] == pytest.approx(0.3 / 1.1)
-    assert found["drift"] == pytest.approx(1.3 / 1.05 - 1)
-    assert found["clock_resolution"] == pytest.approx(0.1)
+    outcomes = {name: check["found"] for name, check in judged(asked, launch, environment).items()}
+    assert outcomes["timed_calls"] == 6
+    assert outcomes["first_call"] == pytest.approx(1.1 / 1.05 - 1)
+    assert outcomes["spread"] == pytest.approx((0.16 / 5) ** 0.5 / 1.1)
+    assert outcomes["extremes"] == pytest.approx(0.3 / 1.1)
+    assert outcomes["drift"] == pytest.approx(1.3 / 1.05 - 1)
+    assert outcomes["clock_resolution"] == pytest.approx(0.1)
 
 
-def test_two_calls_have_a_spread_and_no_drift():
+def test_two_calls_have_a_spread_and_no_drift() -> None:
     asked, launch, environment = accelerated()
     launch["timed"]["iterations_s"] = [0.9, 1.1]
-    found = {name: check["found"] for name, check in judged(asked, launch, environment).items()}
-    assert found["spread"] == pytest.approx(0.02**0.5)
-    assert found["drift"] is None
+    outcomes = {name: check["found"] for name, check in judged(asked, launch, environment).items()}
+    assert outcomes["spread"] == pytest.approx(0.02**0.5)
+    assert outcomes["drift"] is None
 
 
 @pytest.mark.parametrize(
@@ -593,11 +609,13 @@ def test_two_calls_have_a_spread_and_no_drift():
         ([[1, 1, 1]], None),
     ],
 )
-def test_the_growth_of_decoding_is_the_last_quarter_over_the_first(calls, growth):
-    assert checks._decode_growth(calls) == growth
+def test_the_growth_of_decoding_is_the_last_quarter_over_the_first(
+    calls: list[list[int]], growth: float | None
+) -> None:
+    assert durations.median_growth(calls) == growth
 
 
-def test_decoding_that_becomes_faster_is_no_growth():
+def test_decoding_that_becomes_faster_is_no_growth() -> None:
     asked, launch, environment = accelerated()
     launch["instrumented"]["itl_s"] = [[0.002] * 50 + [0.001] * 50]
     assert passed(asked, launch, environment)["decode_growth"] is True
@@ -607,7 +625,7 @@ def test_decoding_that_becomes_faster_is_no_growth():
     "new, output_ids, vary",
     [(1, [[7]], True), (2, [[7, 7]], False), (2, [[7, 8]], True), (100, [[7, 8] * 50], True)],
 )
-def test_tokens_must_vary_where_there_is_more_than_one(new, output_ids, vary):
+def test_tokens_must_vary_where_there_is_more_than_one(new: int, output_ids: list[list[int]], vary: bool) -> None:
     asked, launch, environment = of_the_cpu(samples.request(workload=samples.workload(output_tokens=new)))
     launch["tokens"]["output_ids"] = output_ids
     check = judged(asked, launch, environment, CPU)["tokens_vary"]
@@ -623,17 +641,17 @@ def test_tokens_must_vary_where_there_is_more_than_one(new, output_ids, vary):
         *(("idle_before", 0), ("major_faults", 0)),
     ],
 )
-def test_the_limit_of_each_check_is_written_down(name, most):
+def test_the_limit_of_each_check_is_written_down(name: str, most: float) -> None:
     assert judged(*accelerated())[name]["wanted"] == [0, most]
 
 
 @pytest.mark.parametrize("found, within", [(-0.01, False), (0, True), (0.1, True), (0.11, False), (None, False)])
-def test_a_limit_itself_is_within(found, within):
-    assert checks._within("spread", 0, 0.1, found, checks.FLAG)["passed"] is within
+def test_a_limit_itself_is_within(found: object, within: bool) -> None:
+    assert outcome.within("spread", 0, 0.1, found, outcome.FLAG)["passed"] is within
 
 
 @pytest.mark.parametrize("name", [*CPU.cannot_tell, "accelerator", "driver", "firmware"])
-def test_what_a_device_says_it_cannot_tell_is_not_checked_and_keeps_its_act(name):
+def test_what_a_device_says_it_cannot_tell_is_not_checked_and_keeps_its_act(name: str) -> None:
     asked, launch, environment = accelerated()
     able, unable = KnownDevice(), KnownDevice()
     unable.cannot_tell = {name: "for a reason"}

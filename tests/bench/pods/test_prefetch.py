@@ -6,17 +6,17 @@ import os
 import re
 import subprocess
 import sys
-from collections import namedtuple
 from pathlib import Path
-from typing import ClassVar
+from typing import Callable
 
 import pytest
 
 from runner.bench.inputs import model_folder
-from runner.bench.pods import prefetch
+from runner.bench.pods import hub_client, model_cache, prefetch
+from runner.bench.pods.hub_client import HubFile, HubModel
 from runner.contract import strictjson
-from runner.contract.errors import DoesNotFit, InputError, PublishFailed, Unreachable
-from runner.contract.request import Model, Weights
+from runner.contract.errors import InputError, PublishFailed, Unreachable
+from runner.contract.request import Model, Request, Weights
 from runner.contract.secrets import mask
 from tests.support import hub, samples
 from tests.support.patience import HANG_S
@@ -40,7 +40,9 @@ NEEDED = ["config.json", "model.safetensors.index.json", "tokenizer.json", *SHAR
 downloads = pytest.mark.torch  # the hub's client comes with the stacks
 
 
-def asked(tmp_path, revision=REVISION, files=None, name=NAME):
+def asked(
+    tmp_path: Path, revision: str = REVISION, files: dict[str, str] | None = None, name: str = NAME
+) -> tuple[Request, str]:
     request = samples.request(
         model=Model("bloomz", samples.TINY, name, revision, files or {}), weights=Weights("hub", None, None)
     )
@@ -49,7 +51,7 @@ def asked(tmp_path, revision=REVISION, files=None, name=NAME):
     return request, str(path)
 
 
-def run(endpoint, arguments):
+def run(endpoint: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
     """Run the verb in a process of its own: the client reads its endpoint when it is imported."""
     environment = {
         **os.environ,
@@ -62,12 +64,12 @@ def run(endpoint, arguments):
     return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT, env=environment, timeout=HANG_S)
 
 
-def files_got(log):
+def files_got(log: list[str]) -> list[str]:
     return sorted({line.split()[0].rpartition("/")[2] for line in log if "/resolve/" in line})
 
 
 @downloads
-def test_weights_come_whole_compared_and_marked_last_and_only_once(tmp_path):
+def test_weights_come_whole_compared_and_marked_last_and_only_once(tmp_path: Path) -> None:
     request, path = asked(tmp_path)
     models = tmp_path / "models"
     with hub.serve({("model", NAME): (REVISION, FILES)}) as (endpoint, log):
@@ -81,20 +83,20 @@ def test_weights_come_whole_compared_and_marked_last_and_only_once(tmp_path):
     folder = models / "hub" / "models--bigscience--bloomz" / "snapshots" / REVISION
     assert {name: (folder / name).read_bytes() for name in NEEDED} == {name: FILES[name] for name in NEEDED}
     assert model_folder.locate(request.model, str(folder)) == str(folder)
-    told = json.loads(Path(prefetch.marker(str(models), request.model)).read_text())
-    assert [entry["name"] for entry in told["files"]] == sorted(NEEDED)
-    assert {entry["sha256"] for entry in told["files"]} - {None} == {
+    marker = json.loads(Path(model_cache.marker(str(models), HubModel.of(request.model))).read_text())
+    assert [entry["name"] for entry in marker["files"]] == sorted(NEEDED)
+    assert {entry["sha256"] for entry in marker["files"]} - {None} == {
         hashlib.sha256(SHARDS[name]).hexdigest() for name in SHARDS
     }
 
 
 @downloads
-def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path):
+def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path: Path) -> None:
     """The client writes by 10 MiB: what was written of a larger file before the cut is not fetched again."""
     _, path = asked(tmp_path)
     files, cuts = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 100_000}, []
 
-    def cut_once(where, content):
+    def cut_once(where: str, content: bytes) -> bytes:
         if where.endswith(".safetensors") and not cuts:
             cuts.append(where)
             return content[:15_000_000]
@@ -109,11 +111,11 @@ def test_a_download_that_is_cut_off_goes_on_where_it_was(tmp_path):
 
 
 @downloads
-def test_an_attempt_keeps_the_whole_files_of_the_one_before(tmp_path):
+def test_an_attempt_keeps_the_whole_files_of_the_one_before(tmp_path: Path) -> None:
     _, path = asked(tmp_path)
     models, broken = tmp_path / "models", [True]
 
-    def cut(where, content):
+    def cut(where: str, content: bytes) -> bytes:
         return content[:1000] if broken and where.endswith("00002-of-00002.safetensors") else content
 
     with hub.serve({("model", NAME): (REVISION, FILES)}, cut) as (endpoint, log):
@@ -128,24 +130,12 @@ def test_an_attempt_keeps_the_whole_files_of_the_one_before(tmp_path):
     assert len(list(models.rglob(".complete-*"))) == 1
 
 
-def test_what_a_killed_attempt_left_half_is_removed_once_it_is_old(tmp_path):
-    request, _ = asked(tmp_path)
-    blobs = tmp_path / "hub" / "models--bigscience--bloomz" / "blobs"
-    blobs.mkdir(parents=True)
-    for name in ("a.incomplete", "a.0123abcd.incomplete", "b.0123abcd.incomplete", "whole"):
-        (blobs / name).write_text("x")
-        if not name.startswith("b."):
-            os.utime(blobs / name, (1, 1))
-    prefetch._sweep(str(tmp_path), request.model)
-    assert sorted(path.name for path in blobs.iterdir()) == ["a.incomplete", "b.0123abcd.incomplete", "whole"]
-
-
 @downloads
-def test_content_that_is_not_what_the_hub_says_is_fetched_again_and_then_refused(tmp_path):
+def test_content_that_is_not_what_the_hub_says_is_fetched_again_and_then_refused(tmp_path: Path) -> None:
     _, path = asked(tmp_path)
     spoilt = []
 
-    def spoil_once(where, content):
+    def spoil_once(where: str, content: bytes) -> bytes:
         if where.endswith("00002-of-00002.safetensors") and not spoilt:
             spoilt.append(where)
             return b"x" * len(content)
@@ -156,7 +146,7 @@ def test_content_that_is_not_what_the_hub_says_is_fetched_again_and_then_refused
         assert mended.returncode == 0, mended.stderr
         assert "is not what the hub says it is; fetching it again" in mended.stderr
 
-    def spoil(where, content):
+    def spoil(where: str, content: bytes) -> bytes:
         return b"x" * len(content) if where.endswith("config.json") else content
 
     with hub.serve({("model", NAME): (REVISION, FILES)}, spoil) as (endpoint, _):
@@ -167,7 +157,7 @@ def test_content_that_is_not_what_the_hub_says_is_fetched_again_and_then_refused
 
 
 @downloads
-def test_no_marker_is_left_while_another_model_is_still_missing(tmp_path):
+def test_no_marker_is_left_while_another_model_is_still_missing(tmp_path: Path) -> None:
     _, first = asked(tmp_path)
     _, second = asked(tmp_path, name="bigscience/none", revision="8" * 40)
     with hub.serve({("model", NAME): (REVISION, FILES)}) as (endpoint, _):
@@ -186,7 +176,9 @@ def test_no_marker_is_left_while_another_model_is_still_missing(tmp_path):
         (FILES, {next(iter(SHARDS)): "1" * 64}, "is another file at the hub than versions.lock pins"),
     ],
 )
-def test_what_a_run_would_refuse_is_refused_before_it_is_fetched(tmp_path, files, pins, problem):
+def test_what_a_run_would_refuse_is_refused_before_it_is_fetched(
+    tmp_path: Path, files: dict[str, bytes], pins: dict[str, str], problem: str
+) -> None:
     _, path = asked(tmp_path, files=pins)
     with hub.serve({("model", NAME): (REVISION, files)}) as (endpoint, log):
         done = run(endpoint, [path, "--models", str(tmp_path / "models")])
@@ -196,51 +188,31 @@ def test_what_a_run_would_refuse_is_refused_before_it_is_fetched(tmp_path, files
 
 
 @downloads
-def test_a_hub_that_is_not_there_is_worth_another_try(tmp_path):
+def test_a_hub_that_is_not_there_is_worth_another_try(tmp_path: Path) -> None:
     _, path = asked(tmp_path)
     done = run("http://127.0.0.1:9", [path, "--models", str(tmp_path / "models")])
     assert done.returncode == Unreachable.exit_code, done.stderr
     assert "run the same command again" in done.stderr
 
 
-Room = namedtuple("Room", "f_bavail f_frsize")
-
-
-def test_a_volume_that_is_too_small_is_said_before_anything_is_fetched(tmp_path, monkeypatch):
-    request, _ = asked(tmp_path)
-    files = [prefetch._File("model.safetensors", 5_000_000, "0" * 64, None)]
-    monkeypatch.setattr(os, "statvfs", lambda folder: Room(1, 4096))
-    with pytest.raises(DoesNotFit, match=r"needs 5,000,000 bytes more in .*, where 4,096 are free"):
-        prefetch._refuse_too_small(str(tmp_path / "models"), request.model, files)
-    blobs = tmp_path / "models" / "hub" / "models--bigscience--bloomz" / "blobs"
-    blobs.mkdir(parents=True)
-    (blobs / "part.incomplete").write_bytes(b"x" * 4_999_000)
-    prefetch._refuse_too_small(str(tmp_path / "models"), request.model, files)
-
-
-def test_waiting_ends_with_the_marker_or_with_the_time(tmp_path, monkeypatch, capsys):
+def test_waiting_ends_with_the_marker_or_with_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     request, path = asked(tmp_path)
     arguments = [path, "--models", str(tmp_path / "models")]
     with pytest.raises(
         InputError, match=r"bigscience/bloomz at 7{40} is not whole in .* after 0 s\. See the log of the Job"
     ):
         prefetch.main([*arguments, "--wait-s", "0"])
-    monkeypatch.setattr("time.sleep", lambda seconds: prefetch._mark(str(tmp_path / "models"), request.model, []))
+    monkeypatch.setattr(
+        "time.sleep", lambda seconds: model_cache.mark(str(tmp_path / "models"), HubModel.of(request.model), [])
+    )
     assert prefetch.main([*arguments, "--wait-s", "60"]) == 0
     assert "waiting at most 60 s" in capsys.readouterr().err
     assert prefetch.main(arguments) == 0
 
 
-def test_a_marker_that_another_pod_wrote_is_as_good(tmp_path):
-    request, _ = asked(tmp_path)
-    prefetch._mark(str(tmp_path), request.model, [])
-    prefetch._mark(str(tmp_path), request.model, [])
-    (tmp_path / "file").write_text("")
-    with pytest.raises(PublishFailed):
-        prefetch._mark(str(tmp_path / "file"), request.model, [])
-
-
-def test_dummy_weights_need_nothing(tmp_path):
+def test_dummy_weights_need_nothing(tmp_path: Path) -> None:
     request = samples.request()
     path = tmp_path / "dummy.json"
     path.write_text(strictjson.pretty(request.to_json()))
@@ -249,7 +221,7 @@ def test_dummy_weights_need_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "make, told",
+    "make, message",
     [
         (lambda path: path.write_text(""), "is not usable JSON"),
         (lambda path: path.write_text("[]"), "does not say that bigscience/bloomz is whole"),
@@ -259,79 +231,32 @@ def test_dummy_weights_need_nothing(tmp_path):
         (lambda path: path.symlink_to("nowhere"), "it is a link to nowhere"),
     ],
 )
-def test_a_marker_that_does_not_say_so_is_none(tmp_path, make, told):
+def test_a_marker_that_does_not_say_so_is_none(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
     request, path = asked(tmp_path)
-    marker = Path(prefetch.marker(str(tmp_path / "models"), request.model))
+    marker = Path(model_cache.marker(str(tmp_path / "models"), HubModel.of(request.model)))
     marker.parent.mkdir(parents=True)
     make(marker)
     for more in ([], ["--wait-s", "0"]):
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             prefetch.main([path, "--models", str(tmp_path / "models"), *more])
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "x"])
-def test_a_time_to_wait_is_a_number_that_ends(tmp_path, seconds, capsys):
+def test_a_time_to_wait_is_a_number_that_ends(tmp_path: Path, seconds: str, capsys: pytest.CaptureFixture[str]) -> None:
     _, path = asked(tmp_path)
     with pytest.raises(SystemExit):
         prefetch.main([path, "--models", str(tmp_path), "--wait-s", seconds])
     assert "--wait-s" in capsys.readouterr().err
 
 
-class Hub:
-    """Stands for the hub's client: a repository with the given names."""
-
-    names: ClassVar[list[str]] = []
-
-    def model_info(self, *arguments, **keywords):
-        entry = namedtuple("entry", "rfilename size lfs blob_id")
-        return namedtuple("told", "siblings")([entry(name, 1, None, "0" * 40) for name in self.names])
-
-
-@pytest.mark.parametrize(
-    "names, pins, wanted",
-    [
-        (["../x.safetensors", "a/b.safetensors", "pytorch_model/../../x.bin"], [], None),
-        (
-            ["model.safetensors", "../config.json", "/etc/config.json", "config.json"],
-            [],
-            ["config.json", "model.safetensors"],
-        ),
-        (["model.safetensors", "zz.safetensors"], ["model.safetensors"], ["model.safetensors"]),
-        (["model.safetensors"], ["other.safetensors"], None),
-        (["model.safetensors", "pytorch_model.bin"], ["pytorch_model.bin"], ["pytorch_model.bin"]),
-        (
-            ["m.safetensors", "model.safetensors.index.json", "pytorch_model.bin.index.json"],
-            [],
-            ["m.safetensors", "model.safetensors.index.json"],
-        ),
-    ],
-)
-def test_names_that_the_hub_tells_are_plain_names_and_the_pinned_ones(tmp_path, monkeypatch, names, pins, wanted):
-    monkeypatch.setitem(sys.modules, "huggingface_hub", namedtuple("client", "HfApi")(Hub))
-    monkeypatch.setattr(Hub, "names", names)
-    request, _ = asked(tmp_path, files=dict.fromkeys(pins, "1" * 64))
-    if wanted is None:
-        with pytest.raises(InputError, match="has no weights that a run can read|has no other.safetensors at the hub"):
-            prefetch._listing(request.model, None)
-    else:
-        assert [file.name for file in prefetch._listing(request.model, None)] == wanted
-
-
-@pytest.mark.parametrize("missing", [{"size": None}, {"blob_id": None}])
-def test_a_file_of_which_the_hub_says_too_little_is_told(missing):
-    entry = {"rfilename": "model.safetensors", "size": 1, "lfs": None, "blob_id": "0" * 40, **missing}
-    with pytest.raises(Unreachable, match="does not say what model.safetensors must be"):
-        prefetch._described(namedtuple("entry", entry)(**entry))
-
-
-def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request, _ = asked(tmp_path)
     (tmp_path / "models").write_text("a file")
     monkeypatch.setattr(
-        prefetch, "_listing", lambda model, token: [prefetch._File("model.safetensors", 1, "0" * 64, None)]
+        hub_client, "list_files", lambda model, token: [HubFile("model.safetensors", 1, "0" * 64, None)]
     )
     with pytest.raises(PublishFailed, match="models cannot be used: .*Name another folder with --models"):
-        prefetch._fetch(str(tmp_path / "models"), request.model, None)
+        prefetch._fetch(str(tmp_path / "models"), HubModel.of(request.model), None)
 
 
 @pytest.mark.parametrize(
@@ -346,42 +271,23 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch):
         lambda path: path.symlink_to("nowhere"),
     ],
 )
-def test_a_file_that_holds_no_token_is_refused_without_its_content(tmp_path, make):
+def test_a_file_that_holds_no_token_is_refused_without_its_content(
+    tmp_path: Path, make: Callable[[Path], object]
+) -> None:
     make(tmp_path / "token")
     with pytest.raises(InputError, match="Check --token-file") as caught:
         prefetch._token(str(tmp_path / "token"))
     assert "canary" not in str(caught.value)
 
 
-def test_a_token_is_masked_from_then_on(tmp_path):
+def test_a_token_is_masked_from_then_on(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("\ufeffmy-own-hub-words\n")
     assert prefetch._token(str(tmp_path / "token")) == "my-own-hub-words"
     assert mask("it said my-own-hub-words.") == "it said ***."
 
 
-def test_a_token_is_read_from_a_file_that_need_not_be_there(tmp_path):
+def test_a_token_is_read_from_a_file_that_need_not_be_there(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("hf_canary\n")
     assert prefetch._token(str(tmp_path / "token")) == "hf_canary"
     assert prefetch._token(str(tmp_path / "none")) is None
     assert prefetch._token(None) is None
-
-
-@pytest.mark.parametrize("kind, error", [("RevisionNotFoundError", InputError), ("SomeNewError", Unreachable)])
-def test_errors_of_the_client_are_told_apart_by_what_can_be_done(kind, error):
-    request = samples.request(
-        model=Model("bloomz", samples.TINY, NAME, REVISION, {}), weights=Weights("hub", None, None)
-    )
-
-    def fail():
-        raise type(kind, (Exception,), {})("because")
-
-    with pytest.raises(error, match="because"):
-        prefetch._translated(request.model, fail)
-
-
-def test_a_full_volume_is_no_fault_of_the_hub():
-    def fail():
-        raise OSError(28, "No space left on device", "/models/x")
-
-    with pytest.raises(PublishFailed, match="/models/x cannot be written: No space left on device"):
-        prefetch._translated(None, fail)

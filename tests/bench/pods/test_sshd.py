@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import shutil
 from pathlib import Path
 
@@ -10,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 UID = 10001
 
 
-def test_the_configuration_hands_on_what_the_device_plugin_set_and_not_what_is_another_process_s():
+def test_the_configuration_hands_on_what_the_device_plugin_set_and_not_what_is_another_process_s() -> None:
     variables = {
         "HABANA_VISIBLE_DEVICES": "0,1",
         "WITH": "a space",
@@ -25,7 +27,7 @@ def test_the_configuration_hands_on_what_the_device_plugin_set_and_not_what_is_a
     assert "PasswordAuthentication no" in text.splitlines()
 
 
-def test_without_keys_or_without_openssh_it_says_so(tmp_path, monkeypatch):
+def test_without_keys_or_without_openssh_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="authorized_keys is not there: nobody could start ranks here"):
         sshd.main(["--keys", str(tmp_path)])
     (tmp_path / "authorized_keys").write_text("")
@@ -34,7 +36,9 @@ def test_without_keys_or_without_openssh_it_says_so(tmp_path, monkeypatch):
         sshd.main(["--keys", str(tmp_path)])
 
 
-def test_a_key_that_cannot_be_made_and_a_server_that_cannot_be_started_are_told(tmp_path, monkeypatch):
+def test_a_key_that_cannot_be_made_and_a_server_that_cannot_be_started_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "authorized_keys").write_text("")
     monkeypatch.setattr(shutil, "which", lambda name, path=None: shutil.os.path.join(str(tmp_path), name))
     (tmp_path / "ssh-keygen").write_text("#!/bin/sh\necho no entropy >&2\nexit 3\n")
@@ -47,6 +51,6 @@ def test_a_key_that_cannot_be_made_and_a_server_that_cannot_be_started_are_told(
 
 
 @pytest.mark.parametrize("port", ["0", "-1", "70000", "nan"])
-def test_a_port_that_is_none_is_refused(port):
+def test_a_port_that_is_none_is_refused(port: str) -> None:
     with pytest.raises(SystemExit):
         sshd.main(["--keys", "/keys", f"--port={port}"])

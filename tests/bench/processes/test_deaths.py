@@ -1,8 +1,11 @@
-"""Why a launch ended: the words of ranks, and what a launcher's log tells. The logs are of the shapes that launchers write."""
+"""Why a rank ended: the last words of ranks, and the signals that launchers report."""
+
+from __future__ import annotations
 
 import json
 import re
 import runpy
+from pathlib import Path
 
 import pytest
 
@@ -10,19 +13,11 @@ from runner.bench.processes import deaths
 from runner.contract.errors import LaunchFailed
 
 PACKED = "eJyNVE1v2zAM" * 40
-DEEPSPEED = [
-    f"[2026-11-26 10:00:00,123] [INFO] [runner.py:605:main] cmd = python -u -m deepspeed.launcher.launch --packed {PACKED}",
-    "[2026-11-26 10:00:09,123] [INFO] [launch.py:319:sigkill_handler] Killing subprocess 77",
-    f"[2026-11-26 10:00:09,456] [ERROR] [launch.py:325:sigkill_handler] ['python', '--packed', '{PACKED}'] exits with return code = 1",
-]
-OWN = "[2026-11-26 10:00:01,456] [ERROR] [runner.py:99:main] no slot is left for"
 GLOO = "RuntimeError: [../third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:4242"
-TRACE = ["Traceback (most recent call last):", '  File "worker.py", line 1, in main', "    raise ValueError("]
-CHAIN = "During handling of the above exception, another exception occurred:"
 
 
 @pytest.mark.parametrize(
-    "status, told",
+    "status, phrase",
     [
         (0, ""),
         (1, ""),
@@ -35,61 +30,11 @@ CHAIN = "During handling of the above exception, another exception occurred:"
         (139, " (a rank died of SIGSEGV)"),
     ],
 )
-def test_a_signal_that_ended_a_rank_is_named(status, told):
-    assert deaths.of_signal(status) == told
+def test_a_signal_that_ended_a_rank_is_named(status: int, phrase: str) -> None:
+    assert deaths.signal_phrase(status) == phrase
 
 
-@pytest.mark.parametrize(
-    "log, told",
-    [
-        (["a", "b", "c", "d"], ["b", "c", "d"]),
-        (["    raise ValueError(", "ValueError: no such weights", "noise"], ["ValueError: no such weights"]),
-        (
-            ["    raise ValueError(", "[rank1]: RuntimeError: peer is gone", "ValueError: no such weights", "noise"],
-            ["ValueError: no such weights"],
-        ),
-        (
-            [*TRACE, GLOO, *TRACE, "IndexError: list index out of range", *DEEPSPEED],
-            ["IndexError: list index out of range"],
-        ),
-        ([*TRACE, GLOO, *DEEPSPEED], [GLOO]),
-        (
-            [*TRACE, "KeyError: 'h'", "", CHAIN, "", *TRACE, "OSError: config.json is no JSON"],
-            ["OSError: config.json is no JSON"],
-        ),
-        (
-            [
-                *(f"[rank1]: {line}" for line in [*TRACE, "KeyError: 'h'", CHAIN]),
-                "ValueError: of another rank",
-                *(f"[rank1]: {line}" for line in [*TRACE, "OSError: config.json is no JSON"]),
-            ],
-            ["[rank1]: OSError: config.json is no JSON"],
-        ),
-        (
-            [*TRACE, "jinja2.TemplateSyntaxFault: unexpected end", "noise"],
-            ["jinja2.TemplateSyntaxFault: unexpected end"],
-        ),
-        ([*TRACE, "StopIteration"], ["StopIteration"]),
-        (
-            [
-                *TRACE,
-                "node-2: ValueError: bad",
-                *TRACE,
-                "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
-            ],
-            ["node-2: ValueError: bad"],
-        ),
-        (["a word", *DEEPSPEED], ["a word"]),
-        (DEEPSPEED, []),
-        ([DEEPSPEED[0], f"{OWN} {PACKED}", *DEEPSPEED[1:]], [f"{OWN} …"]),
-        ([], []),
-    ],
-)
-def test_the_exception_that_ended_the_first_rank_is_told_and_no_noise(log, told):
-    assert deaths.telling(log) == told
-
-
-def raised(code, tmp_path):
+def raised(code: str, tmp_path: Path) -> BaseException:
     """Return the exception that a module of this code ends with."""
     path = tmp_path / "library.py"
     path.write_text(code)
@@ -99,7 +44,7 @@ def raised(code, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "code, told",
+    "code, message",
     [
         (
             "[][0]",
@@ -115,10 +60,10 @@ def raised(code, tmp_path):
         ("raise RuntimeError('size mismatch:\\n  a\\n  b')", "RuntimeError: size mismatch: a b"),
     ],
 )
-def test_an_exception_is_put_into_words_with_its_place(tmp_path, code, told):
+def test_an_exception_is_put_into_words_with_its_place(tmp_path: Path, code: str, message: str) -> None:
     death = deaths.of(raised(code, tmp_path), 3, 1.0)
     assert death.message.startswith("Rank 3 on ")
-    assert re.search(told, death.message)
+    assert re.search(message, death.message)
     assert (death.exit_code, death.echo) == (LaunchFailed.exit_code, False)
 
 
@@ -131,29 +76,31 @@ def test_an_exception_is_put_into_words_with_its_place(tmp_path, code, told):
         (ConnectionResetError(104, "Connection reset by peer"), False),  # of a hub
     ],
 )
-def test_a_lost_rank_is_an_echo_of_another_death(error, echo):
+def test_a_lost_rank_is_an_echo_of_another_death(error: Exception, echo: bool) -> None:
     assert deaths.of(error, 0, 1.0).echo is echo
 
 
-def left(folder, *found):
-    for death in found:
+def left(folder: Path, *last_words: deaths.Death) -> list[deaths.Death]:
+    for death in last_words:
         (folder / f"error-{death.rank}.json").write_text(json.dumps(death.to_json()))
     return deaths.read(str(folder))
 
 
-def death(rank, at, echo=False):
+def death(rank: int, at: float, echo: bool = False) -> deaths.Death:
     return deaths.Death(rank, 6, f"rank {rank}", echo, at)
 
 
-def test_a_cause_comes_before_echoes_and_the_earliest_first(tmp_path):
-    found = left(tmp_path, death(10, 3.0), death(2, 2.0), death(0, 1.0, echo=True))
-    assert [one.rank for one in found] == [2, 10, 0]
-    assert deaths.silent(found, 16, 1) is None
+def test_a_cause_comes_before_echoes_and_the_earliest_first(tmp_path: Path) -> None:
+    last_words = left(tmp_path, death(10, 3.0), death(2, 2.0), death(0, 1.0, echo=True))
+    assert [death.rank for death in last_words] == [2, 10, 0]
+    assert deaths.silent_ranks(last_words, 16, 1) is None
 
 
-def test_a_rank_that_left_no_word_is_the_cause_where_all_others_are_echoes(tmp_path):
-    told = deaths.silent(left(tmp_path, death(0, 1.0, echo=True)), 2, 247)
-    assert told == "Rank 1 ended without a word (a rank died of SIGKILL, perhaps since memory ran out). Then: rank 0"
-    assert deaths.silent(left(tmp_path), 3, 1) == "One of the ranks 1, 2 ended without a word. Then: rank 0"
-    assert deaths.silent(left(tmp_path, death(1, 2.0, echo=True)), 2, 1) is None
-    assert deaths.silent([], 2, 1) is None
+def test_a_rank_that_left_no_word_is_the_cause_where_all_others_are_echoes(tmp_path: Path) -> None:
+    sentence = deaths.silent_ranks(left(tmp_path, death(0, 1.0, echo=True)), 2, 247)
+    assert (
+        sentence == "Rank 1 ended without a word (a rank died of SIGKILL, perhaps since memory ran out). Then: rank 0"
+    )
+    assert deaths.silent_ranks(left(tmp_path), 3, 1) == "One of the ranks 1, 2 ended without a word. Then: rank 0"
+    assert deaths.silent_ranks(left(tmp_path, death(1, 2.0, echo=True)), 2, 1) is None
+    assert deaths.silent_ranks([], 2, 1) is None

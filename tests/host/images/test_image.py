@@ -1,16 +1,21 @@
 """What an image is built from, and what the verb refuses; nothing is built here. `make test-images` builds."""
 
 import ast
+import hashlib
+import json
 import re
 import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 
 from runner.contract.errors import InputError, UnresolvedPin, Unsupported, UsageError
 from runner.host import paths
-from runner.host.images import build_context, sbom
-from runner.host.pins import git_source, origins, requirements
+from runner.host.images import build, build_context, buildah, contents, push, sbom
+from runner.host.pins import requirements
+from runner.host.pins.origins import git as git_server
+from runner.host.pins.origins import package_index
 from runner.host.readers import lockfile
 from runner.host.verbs import image
 
@@ -23,7 +28,7 @@ def nothing_is_built(monkeypatch):
     def refuse(*arguments, **more):
         raise AssertionError(f"buildah was called: {arguments}")
 
-    monkeypatch.setattr(image.buildah, "_run", refuse)
+    monkeypatch.setattr(buildah, "_run", refuse)
 
 
 def test_a_stack_with_an_unresolved_base_is_named_with_what_resolves_it(capsys):
@@ -42,9 +47,9 @@ def test_the_context_of_a_stack_holds_what_its_programs_are_compiled_from_and_ho
         exported.append((origin, commit, tree, folder.name))
         return 7
 
-    monkeypatch.setattr(git_source, "export_tree", export)
-    for part in ("wheels", "source_distribution"):
-        monkeypatch.setattr(origins, part, lambda *arguments: tmp_path / "one.tar.gz")
+    monkeypatch.setattr(git_server, "export_tree", export)
+    for part in ("fetch_wheels", "fetch_source_distribution"):
+        monkeypatch.setattr(package_index, part, lambda *arguments: tmp_path / "one.tar.gz")
     monkeypatch.setattr(build_context, "_matching", lambda folder, wanted: [])
     (tmp_path / "one.tar.gz").write_bytes(b"")
     for name, python, listed in (("gaudi-1.10", "3.8.18", "pdsh\n"), ("cpu", "3.12.1", "")):
@@ -66,7 +71,7 @@ def test_a_source_without_a_commit_is_refused_on_any_base():
     with pytest.raises(
         UnresolvedPin, match="commit of habana-deepspeed-1.9, which deepspeed is built from, is unresolved"
     ):
-        image.build(lockfile.read(), "gaudi-1.9", "localhost/any")
+        build.plan(lockfile.read(), "gaudi-1.9", "localhost/any")
 
 
 @pytest.mark.parametrize(
@@ -119,17 +124,17 @@ def test_the_hash_of_the_inputs_changes_with_every_file_and_with_the_base(monkey
 def test_every_pin_that_no_file_holds_is_among_the_inputs():
     lock = lockfile.read()
     seen = {
-        image._inputs(lock, "cuda-2023"),
-        image._inputs(lock, "gaudi-1.10"),
-        image._inputs(lock, "gaudi-1.10", "stand-in"),
+        build.inputs_of(lock, "cuda-2023"),
+        build.inputs_of(lock, "gaudi-1.10"),
+        build.inputs_of(lock, "gaudi-1.10", "stand-in"),
     }
     stack = lock.stacks["cuda-2023"]
     moved = replace(stack.interpreter, digest=DIGEST)
-    seen.add(image._inputs(replace(lock, stacks={"cuda-2023": replace(stack, interpreter=moved)}), "cuda-2023"))
-    seen.add(image._inputs(replace(lock, tools={**lock.tools, "buildah": "0"}), "cuda-2023"))
+    seen.add(build.inputs_of(replace(lock, stacks={"cuda-2023": replace(stack, interpreter=moved)}), "cuda-2023"))
+    seen.add(build.inputs_of(replace(lock, tools={**lock.tools, "buildah": "0"}), "cuda-2023"))
     for name in ("habana-deepspeed-1.10", "pdsh-2.31"):
         sources = {**lock.sources, name: replace(lock.sources[name], commit="1" * 40)}
-        seen.add(image._inputs(replace(lock, sources=sources), "gaudi-1.10"))
+        seen.add(build.inputs_of(replace(lock, sources=sources), "gaudi-1.10"))
     assert len(seen) == 7
 
 
@@ -168,10 +173,11 @@ def test_no_version_of_a_pin_stands_outside_the_lock():
 
 def test_a_moved_pin_moves_what_is_given_to_the_build():
     """No name of a base is made up: it is the lock's repository and the most exact digest that it has."""
-    found = lockfile.Image("registry.example/base", "1", DIGEST, lockfile.UNRESOLVED, None)
+    found = lockfile.PinnedImage("registry.example/base", "1", DIGEST, lockfile.UNRESOLVED, None)
     assert found.reference == f"registry.example/base@{DIGEST}"
     assert (
-        lockfile.Image("registry.example/base", "1", "x", DIGEST, None).reference == f"registry.example/base@{DIGEST}"
+        lockfile.PinnedImage("registry.example/base", "1", "x", DIGEST, None).reference
+        == f"registry.example/base@{DIGEST}"
     )
 
 
@@ -189,7 +195,7 @@ def test_markers_are_asked_of_the_target_and_not_of_this_python():
     )
     for python, served in (("3.8.18", old), ("3.12.1", new)):
         target = requirements.target_environment(python)
-        assert [one for one in (old, new) if one.serves(target)] == [served]
+        assert [one for one in (old, new) if requirements.serves(one, target)] == [served]
     assert new.plain == f"a==2 \\\n    --hash=sha256:{TWO}\n"
     assert new.hashes == {TWO}
 
@@ -218,10 +224,10 @@ def test_a_source_is_taken_at_its_commit_and_only_with_its_tree(repository, tmp_
     epoch = subprocess.run(
         ["git", "log", "-1", "--format=%ct"], capture_output=True, encoding="utf-8", cwd=folder
     ).stdout
-    assert git_source.export_tree(folder, commit, tree, target) == int(epoch)
+    assert git_server.export_tree(folder, commit, tree, target) == int(epoch)
     assert (target / "setup.py").read_text() == "first"
     with pytest.raises(InputError, match=f"has the tree {tree}; versions.lock says {'0' * 40}"):
-        git_source.export_tree(folder, commit, "0" * 40, target)
+        git_server.export_tree(folder, commit, "0" * 40, target)
 
 
 BASE = {"torch": {"version": "2.0.1", "folder": "/usr/lib", "record_sha256": "1", "license": None}}
@@ -229,14 +235,14 @@ BASE = {"torch": {"version": "2.0.1", "folder": "/usr/lib", "record_sha256": "1"
 
 def test_a_base_that_was_touched_and_one_that_is_covered_are_refused():
     stack = lockfile.read().stacks["gaudi-1.10"]
-    image._refuse_touched_base("x", stack, BASE, {**BASE, "other": {}}, BASE)
+    build.refuse_touched_base("x", stack, BASE, {**BASE, "other": {}}, BASE)
     for seen, after in (
         ({"torch": {**BASE["torch"], "folder": "/opt/bench"}}, BASE),
         (BASE, {}),
         (BASE, {"torch": {}}),
     ):
         with pytest.raises(Unsupported, match="would not have the base's own torch"):
-            image._refuse_touched_base("x", stack, BASE, seen, after)
+            build.refuse_touched_base("x", stack, BASE, seen, after)
 
 
 def test_the_bill_of_materials_is_the_same_for_the_same_image(tmp_path):
@@ -246,9 +252,19 @@ def test_the_bill_of_materials_is_the_same_for_the_same_image(tmp_path):
         "torch-vision": {"version": "2.0.1", "license": "BSD", "folder": "/opt/bench", "record_sha256": "2"},
         "deepspeed": {"version": "0.8.2", "license": None, "folder": "/opt/bench", "record_sha256": "3"},
     }
-    debian = ("debian", "12"), [["libc6", "2.36-9", "amd64"], ["libstdc++6", "1:12.2.0-14+deb12u1", "amd64"]]
-    pin = lockfile.Program("1.2", "program-1.2", "GPL-2.0-or-later")
-    programs = [("program", pin, lockfile.Source("https://host.example/program", "3" * 40, "4" * 40, None), "5" * 64)]
+    debian = (
+        contents.Distribution("debian", "12"),
+        [
+            contents.DebianPackage("libc6", "2.36-9", "amd64"),
+            contents.DebianPackage("libstdc++6", "1:12.2.0-14+deb12u1", "amd64"),
+        ],
+    )
+    pin = lockfile.PinnedProgram("1.2", "program-1.2", "GPL-2.0-or-later")
+    programs = [
+        sbom.CompiledProgram(
+            "program", pin, lockfile.PinnedSource("https://host.example/program", "3" * 40, "4" * 40, None), "5" * 64
+        )
+    ]
     bill = sbom.bill("cpu", found, tmp_path, *debian, 0, programs)
     assert bill == sbom.bill("cpu", dict(reversed(found.items())), tmp_path, *debian, 0, programs)
     assert '"timestamp": "1970-01-01T00:00:00Z"' in bill
@@ -283,4 +299,200 @@ def test_no_value_of_a_flag_becomes_an_option_of_the_builder(arguments, error, t
 def test_a_time_that_is_no_number_is_said(monkeypatch, epoch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
     with pytest.raises(InputError, match="SOURCE_DATE_EPOCH is .* seconds since 1970"):
-        image._commit()
+        build.checkout()
+
+
+def planned(name, **more):
+    return build.plan(lockfile.read(), name, **more)
+
+
+def test_a_plan_says_what_an_image_is_built_from_before_anything_is_fetched(tmp_path):
+    """buildah may not run here, and no index is asked: the plan needs neither."""
+    plan = planned("cpu", stand_in="localhost/base", folder=tmp_path / "cpu")
+    assert (plan.base, plan.interpreter, plan.pulled) == ("localhost/base", "localhost/base", ())
+    assert plan.inputs == build.inputs_of(lockfile.read(), "cpu", "localhost/base")
+    assert plan.labels["bloomz-bench.base"] == "stand-in"
+    assert "org.opencontainers.image.base.digest" not in plan.labels
+    assert not (tmp_path / "cpu").exists()
+    other = planned("cuda-2023", stand_in="localhost/base", stand_in_interpreter="localhost/python")
+    assert (other.base, other.interpreter) == ("localhost/base", "localhost/python")
+    assert other.arguments["INTERPRETER"] == "localhost/python"
+    assert "INTERPRETER" not in plan.arguments
+
+
+def with_base(lock, name, image=DIGEST, interpreter=DIGEST):
+    """Return a lock in which the images of a stack have digests."""
+    stack = lock.stacks[name]
+    pins = {"image": replace(stack.image, digest=image, platform=image)}
+    if stack.interpreter is not None:
+        pins["interpreter"] = replace(stack.interpreter, digest=interpreter, platform=interpreter)
+    return replace(lock, stacks={**lock.stacks, name: replace(stack, **pins)})
+
+
+def test_a_pinned_base_is_pulled_by_its_digest_and_so_is_the_image_that_brings_python():
+    plan = build.plan(with_base(lockfile.read(), "cuda-2023"), "cuda-2023")
+    stack = plan.stack
+    assert plan.base == f"{stack.image.repository}@{DIGEST}"
+    assert plan.interpreter == f"{stack.interpreter.repository}@{DIGEST}"
+    assert set(plan.pulled) == {plan.base, plan.interpreter}
+    assert plan.labels["org.opencontainers.image.base.digest"] == DIGEST
+    assert plan.labels["bloomz-bench.base"] == "pinned"
+
+
+def test_a_stack_whose_python_has_no_digest_is_refused_before_anything_is_fetched():
+    lock = with_base(lockfile.read(), "cuda-2023", interpreter=lockfile.UNRESOLVED)
+    with pytest.raises(UnresolvedPin, match=r"The image of cuda-2023's Python \(.*\) is unresolved in versions.lock"):
+        build.plan(lock, "cuda-2023")
+
+
+def test_the_command_of_a_build_has_no_network_no_cache_and_the_time_of_the_commit(monkeypatch, tmp_path):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    monkeypatch.delenv("BUILDAH_ISOLATION", raising=False)
+    plan = planned("cpu", stand_in="localhost/base", folder=tmp_path)
+    words = plan.command("1.2.3")
+    assert words[0] == "build" and words[-2:] == ["--", str(tmp_path / "context")]
+    for pair in (
+        ["--timestamp", "1700000000"],
+        ["--network", "none"],
+        ["--build-arg", "BASE=localhost/base"],
+        ["--build-arg", "SOURCE_DATE_EPOCH=1700000000"],
+        ["--label", "bloomz-bench.builder=buildah 1.2.3"],
+        ["--label", f"bloomz-bench.inputs={plan.inputs}"],
+        ["--tag", "localhost/bloomz-bench/cpu:latest"],
+    ):
+        assert pair in [words[index : index + 2] for index in range(len(words))]
+    assert {"--no-cache", "--layers=false", "--pull-never", "--force-rm"} <= set(words)
+    monkeypatch.setenv("BUILDAH_ISOLATION", "chroot")
+    assert "--network" not in plan.command("1.2.3")
+
+
+@pytest.mark.parametrize(
+    "name, python, refused",
+    [
+        ("cpu", "3.12.1", False),
+        ("cpu", "3.9.1", True),
+        ("gaudi-1.10", "3.8.18", False),
+        ("gaudi-1.10", "3.10.1", True),
+    ],
+)
+def test_a_python_that_the_stack_is_not_locked_for_is_refused(name, python, refused):
+    stack = lockfile.read().stacks[name]
+    if not refused:
+        build.refuse_python(name, stack, python)
+        return
+    with pytest.raises(Unsupported, match=f"The base has Python {python}; {name} is locked for {stack.python}"):
+        build.refuse_python(name, stack, python)
+
+
+def test_what_an_image_s_python_is_asked_for_runs_with_the_kit_alone(tmp_path):
+    """An image has the kit on its path and nothing of this environment's; its words stand in a text, which no import checks."""
+    command = [sys.executable, "-c", contents.LIST_PACKAGES]
+    done = subprocess.run(
+        command, capture_output=True, encoding="utf-8", cwd=tmp_path, env={"PYTHONPATH": str(paths.ROOT)}
+    )
+    assert done.returncode == 0, done.stderr
+    packages = json.loads(done.stdout)
+    assert set(packages["packaging"]) == set(contents.InstalledPackage.__annotations__)
+
+
+class Builder:
+    """Answers for buildah: ``commands`` are what was run of it, in order; images hold one package and one Debian package."""
+
+    def __init__(self, packages):
+        self.packages, self.commands = packages, []
+
+    def __call__(self, *words, timeout_s=600):
+        self.commands.append(words)
+        if words[0] == "run":
+            return self.inside(" ".join(words[words.index("--") + 1 :]))
+        answers = {
+            "--version": "buildah version 1.2.3 (image-spec 1.1)",
+            "from": "a-container",
+            "build": "warning\nid-of-the-image",
+            "inspect": json.dumps({"Manifest": json.dumps({"layers": [{"size": 3}, {"size": 4}]})}),
+        }
+        return answers.get(words[0], "")
+
+    def inside(self, command):
+        answers = {
+            "platform.python_version": "3.12.1\n",
+            "GNU_LIBC_VERSION": "glibc 2.36\n",
+            "command -v python3": "/usr/local/bin/python3\n",
+            "inventory.listing": json.dumps(self.packages),
+            "os-release": "debian 12\n",
+            "dpkg-query": "libc6 2.36-9 amd64\n",
+        }
+        return next(answer for words, answer in answers.items() if words in command)
+
+
+def test_a_planned_image_is_built_looked_into_and_written_down(monkeypatch, tmp_path):
+    packages = {"six": {"version": "1.17.0", "license": "MIT", "folder": "/opt/bench", "record_sha256": "1"}}
+    builder, gathered = Builder(packages), []
+    monkeypatch.setattr(buildah, "_run", builder)
+
+    def gather(stack, lock, python, glibc, wheelhouse, folder, checkouts, base_inventory):
+        gathered.append((python, glibc, wheelhouse.name, folder, base_inventory))
+        (folder / "wheels").mkdir(parents=True)
+
+    monkeypatch.setattr(build_context, "gather", gather)
+    plan = build.plan(with_base(lockfile.read(), "cuda"), "cuda", folder=tmp_path / "cuda")
+    built = build.execute(plan)
+    assert gathered == [("3.12.1", "2.36", "cuda-3.12.1-2.36", tmp_path / "cuda" / "context", None)]
+    assert [words[-1] for words in builder.commands if words[0] == "pull"] == list(plan.pulled)
+    (command,) = [words for words in builder.commands if words[0] == "build"]
+    assert list(command) == plan.command("1.2.3")
+    assert built == build.BuiltImage(
+        "id-of-the-image", plan.tag, plan.base, True, plan.revision, plan.inputs, packages=1, bytes=7
+    )
+    assert json.loads((tmp_path / "cuda" / "image.json").read_text()) == vars(built)
+    bill = json.loads((tmp_path / "cuda" / "sbom.json").read_text())
+    assert [component["name"] for component in bill["components"]] == ["six", "libc6"]
+    made = [words for words in builder.commands if words[0] == "from"]
+    assert len(made) == len([words for words in builder.commands if words[0] == "rm"])
+
+
+def test_what_a_base_tells_is_resolved_and_another_base_is_refused(monkeypatch):
+    stack_name = "gaudi-1.10"
+    plan = build.plan(with_base(lockfile.read(), stack_name), stack_name)
+    monkeypatch.setattr(contents, "wheels_built", lambda image: {"deepspeed": ONE})
+    packages = {package: {"version": "9.9"} for package in plan.stack.packages}
+    resolved = build.resolved_by(plan, "image", "the base's packages", packages)
+    assert resolved["stacks", stack_name, "image", "inventory"] == hashlib.sha256(b"the base's packages").hexdigest()
+    assert resolved["stacks", stack_name, "packages", "deepspeed", "sha256"] == ONE
+    for package, pin in plan.stack.packages.items():
+        is_open = pin.origin == "base" and pin.version == lockfile.UNRESOLVED
+        assert (("stacks", stack_name, "packages", package, "version") in resolved) is is_open
+    stack = replace(plan.stack, image=replace(plan.stack.image, inventory=TWO))
+    other = replace(plan, lock=replace(plan.lock, stacks={stack_name: stack}))
+    with pytest.raises(Unsupported, match="are not those that versions.lock lists by their hash"):
+        build.resolved_by(other, "image", "the base's packages", packages)
+
+
+def test_a_pushed_image_stands_in_the_lock_beside_the_others(monkeypatch, tmp_path, capsys):
+    path = tmp_path / "versions.lock"
+    path.write_bytes(paths.LOCK.read_bytes())
+    monkeypatch.setattr(paths, "LOCK", path)
+    monkeypatch.setattr(lockfile.read, "__defaults__", (path,))
+    monkeypatch.setattr(buildah, "version", lambda: lockfile.read().tools["buildah"])
+    pushed = []
+
+    def take(image, target):
+        pushed.append((image, target))
+        return f"sha256:{ONE}"
+
+    monkeypatch.setattr(buildah, "push", take)
+    for name in ("cuda", "cpu"):
+        built = build.BuiltImage("id", "", "", True, "0" * 40, build.inputs_of(lockfile.read(), name), 0, 0)
+        entry = push.push(name, built, "registry.example/team")
+        assert lockfile.read().built[name] == entry
+    assert list(lockfile.read().built) == ["cpu", "cuda"]
+    assert pushed[1] == ("id", f"docker://registry.example/team/bloomz-bench-cpu:{'0' * 40}")
+    push.check(lockfile.read(), ["cpu", "gaudi-1.9"])
+    said = capsys.readouterr().out
+    assert f"cpu: {entry.reference} is of these inputs\ngaudi-1.9: no image was pushed\n" in said
+    for revision in ("unknown", f"{'0' * 40}-dirty"):
+        with pytest.raises(InputError, match="it holds changes that no commit has"):
+            push.push("cpu", replace(built, revision=revision), "registry.example/team")
+    monkeypatch.setattr(buildah, "version", lambda: "0.1")
+    with pytest.raises(InputError, match=r"buildah 0\.1 built it, and versions.lock says"):
+        push.push("cpu", built, "registry.example/team")

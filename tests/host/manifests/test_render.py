@@ -254,7 +254,7 @@ def test_a_stack_without_an_image_is_told_and_named_so_that_the_failed_pull_tell
 def test_an_image_of_the_lock_is_pulled_by_digest_and_carried_by_the_request():
     tables, lock = catalog.read(), lockfile.read()
     digest = f"sha256:{'7' * 64}"
-    lock = replace(lock, built={"cpu": lockfile.Built("registry.example/kit/cpu", digest, "0" * 64)})
+    lock = replace(lock, built={"cpu": lockfile.PushedImage("registry.example/kit/cpu", digest, "0" * 64)})
     table = profiles.read(tables)
     made = plan.make(tables, lock, table, "cpu-1", 1, {}, None)
     assert (made.image, made.draft) == (f"registry.example/kit/cpu@{digest}", None)

@@ -7,16 +7,18 @@ import json
 import subprocess
 import threading
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.files import sha256_of_file
 from runner.host import paths
-from runner.host.pins import git_source, origins, requirements, silence
+from runner.host.pins import compilation, presence, requirements, resolve, silence
+from runner.host.pins.origins import container_registry, git, hub, package_index
 from runner.host.readers import lockfile
 from runner.host.verbs import lock as verb
-from tests.support import hub
+from tests.support import hub as hub_server
 
 REVISION = "648a475" + "0" * 33
 
@@ -39,7 +41,10 @@ def lock_copy(tmp_path, monkeypatch):
 def hub_here(monkeypatch):
     """Serve one model; the client reads its endpoint when it is first imported, so the constant is set."""
     files = {"config.json": b"{}", "non-tp.pt": b"", "tp_00_00.bin": b"weights"}
-    with hub.serve({("model", "microsoft/bloom-deepspeed-inference-fp16"): (REVISION, files)}) as (endpoint, log):
+    with hub_server.serve({("model", "microsoft/bloom-deepspeed-inference-fp16"): (REVISION, files)}) as (
+        endpoint,
+        log,
+    ):
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", endpoint)
         yield log
 
@@ -65,9 +70,9 @@ def test_a_package_s_hash_is_that_of_the_file_that_pip_takes(tmp_path, monkeypat
     path = wheel(tmp_path, "kitsample", "1.5.0")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    assert origins.package_sha256("kitsample", "1.5.0") == (sha256_of_file(path), False)
+    assert package_index.package_sha256("kitsample", "1.5.0") == (sha256_of_file(path), False)
     with pytest.raises(InputError, match="the index, for kitsample 2.0: there is none"):
-        origins.package_sha256("kitsample", "2.0")
+        package_index.package_sha256("kitsample", "2.0")
 
 
 @pytest.fixture
@@ -90,31 +95,31 @@ def repository(tmp_path):
 
 def test_a_commit_s_tree_is_read_from_git(repository):
     address, commit, tree = repository
-    assert git_source.commit_tree(address, commit) == tree
+    assert git.commit_tree(address, commit) == tree
     with pytest.raises(InputError, match="git, for file:.*: it has no such commit"):
-        git_source.commit_tree(address, "1" * 40)
+        git.commit_tree(address, "1" * 40)
 
 
 def test_a_branch_is_looked_up_and_may_be_absent(repository):
     address, commit, _ = repository
-    assert git_source.branch_commit(address, "1.9.0") == commit
-    assert git_source.branch_commit(address, "1.8.0") is None
+    assert git.branch_commit(address, "1.9.0") == commit
+    assert git.branch_commit(address, "1.8.0") is None
     with pytest.raises(InputError, match="git, for .*: there is no such repository"):
-        git_source.branch_commit(address + "-none", "1.9.0")
+        git.branch_commit(address + "-none", "1.9.0")
 
 
 def test_a_short_revision_is_completed_by_the_hub(hub_here):
     name = "microsoft/bloom-deepspeed-inference-fp16"
-    assert origins.hub_revision("model", name, "648a475") == REVISION
-    assert origins.hub_revision("model", name, "1234567") is None
+    assert hub.revision_of("model", name, "648a475") == REVISION
+    assert hub.revision_of("model", name, "1234567") is None
     with pytest.raises(InputError, match="the hub, for nobody/nothing: there is none"):
-        origins.hub_revision("model", "nobody/nothing", "648a475")
+        hub.revision_of("model", "nobody/nothing", "648a475")
 
 
 def test_a_program_that_is_not_installed_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Unreachable, match="git cannot be run: No such file or directory; install it"):
-        git_source.branch_commit("https://example.invalid/x", "main")
+        git.branch_commit("https://example.invalid/x", "main")
 
 
 SKOPEO = """#!/bin/sh
@@ -126,15 +131,15 @@ case "$*" in *1.9.0-580) printf '{"schemaVersion": 2}';; *) echo "manifest unkno
 def test_an_image_s_digest_is_that_of_its_manifest(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Unreachable, match="skopeo is not installed"):
-        origins.image_digest("vault.habana.ai/x", "1.9.0-580")
+        container_registry.image_digest("vault.habana.ai/x", "1.9.0-580")
     (tmp_path / "skopeo").write_text(SKOPEO)
     (tmp_path / "skopeo").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert (
-        origins.image_digest("vault.habana.ai/x", "1.9.0-580")
+        container_registry.image_digest("vault.habana.ai/x", "1.9.0-580")
         == "sha256:" + hashlib.sha256(b'{"schemaVersion": 2}').hexdigest()
     )
-    assert origins.image_digest("vault.habana.ai/x", "9") is None
+    assert container_registry.image_digest("vault.habana.ai/x", "9") is None
 
 
 def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_copy, hub_here, monkeypatch, capsys):
@@ -154,8 +159,8 @@ def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_
     def dead(repository, tag_or_digest):
         raise Unreachable("the registry, for x: no route")
 
-    monkeypatch.setattr(origins, "image_digest", dead)
-    monkeypatch.setattr(origins, "platform_digest", dead)
+    monkeypatch.setattr(container_registry, "image_digest", dead)
+    monkeypatch.setattr(container_registry, "platform_digest", dead)
     stacks = lockfile.read(lock_copy).stacks.values()
     images = [image for stack in stacks for image in (stack.image, stack.interpreter) if image]
     open_images = sum(lockfile.UNRESOLVED in (image.digest, image.platform) for image in images)
@@ -169,7 +174,9 @@ def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_
 
 def test_one_stack_alone_can_be_asked_for(lock_copy, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(origins, "image_digest", lambda repository, tag: asked.append(tag) or f"sha256:{'1a' * 32}")
+    monkeypatch.setattr(
+        container_registry, "image_digest", lambda repository, tag: asked.append(tag) or f"sha256:{'1a' * 32}"
+    )
     verb.main(["--only", "images", "--stack", "gaudi-1.24"])
     assert asked == ["1.24.0-1007"]
     assert lockfile.read(lock_copy).stacks["gaudi-1.10"].image.digest == lockfile.UNRESOLVED
@@ -179,8 +186,10 @@ def test_one_stack_alone_can_be_asked_for(lock_copy, monkeypatch, capsys):
 
 def test_what_is_resolved_is_not_asked_again(lock_copy):
     lock = lockfile.read(lock_copy)
-    asked = [where for step in (verb._packages, verb._images, verb._hub, verb._git) for where, _ in step(lock)]
-    assert set(asked) <= set(verb.unresolved(lock))
+    kinds = [kind for kind in resolve.KINDS if kind != "requirements"]
+    asked = [question.where for kind in kinds for question in resolve.plan(lock, kind)]
+    assert asked
+    assert set(asked) <= set(resolve.unresolved(lock))
 
 
 def test_locks_that_share_an_environment_agree():
@@ -192,7 +201,7 @@ def test_locks_that_share_an_environment_agree():
     ]
     versions = {}
     for file in files:
-        for package, found in requirements.pins((paths.ROOT / file).read_text()).items():
+        for package, found in requirements.hashes_by_version((paths.ROOT / file).read_text()).items():
             versions.setdefault(package, []).append((file, set(found)))
     disagreeing = {package: found for package, found in versions.items() if len({frozenset(v) for _, v in found}) > 1}
     assert disagreeing == {}
@@ -200,7 +209,7 @@ def test_locks_that_share_an_environment_agree():
 
 def test_every_locked_package_has_hashes_and_none_is_the_vendor_s():
     for entry in lockfile.requirements_files(lockfile.read()).values():
-        pins = requirements.pins((paths.ROOT / entry.file).read_text())
+        pins = requirements.hashes_by_version((paths.ROOT / entry.file).read_text())
         assert pins
         assert all(hashes for versions in pins.values() for hashes in versions.values()), entry.file
         if "torch" not in pins:  # torch's own files are for images alone
@@ -210,7 +219,7 @@ def test_every_locked_package_has_hashes_and_none_is_the_vendor_s():
 
 def test_direct_pins_stand_in_the_requirements_with_the_hash_of_the_lock():
     for name, stack in lockfile.read().stacks.items():
-        pins = requirements.pins((paths.ROOT / stack.requirements.file).read_text())
+        pins = requirements.hashes_by_version((paths.ROOT / stack.requirements.file).read_text())
         for package, pin in stack.packages.items():
             if pin.origin == "index" and package != "torch":
                 assert list(pins[package]) == [pin.version], (name, package)
@@ -224,8 +233,11 @@ class Index(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.path == "/json/sample/":
-            files = [{"hashes": {"sha256": sha256 * 32}, "yanked": yanked} for sha256, yanked in self.FILES]
-            body = json.dumps({"files": files})
+            files = [
+                {"filename": "x", "url": "x", "hashes": {"sha256": sha256 * 32}, "yanked": yanked}
+                for sha256, yanked in self.FILES
+            ]
+            body = json.dumps({"meta": {"api-version": "1.1"}, "name": "sample", "files": files})
         elif self.path == "/html/sample/":
             told = {False: "", "broken": ' data-yanked="broken"', True: " data-yanked"}
             body = "".join(f'<a href="x#sha256={sha256 * 32}"{told[yanked]}>x</a>' for sha256, yanked in self.FILES)
@@ -252,9 +264,13 @@ def index():
 
 @pytest.mark.parametrize("form", ["json", "html"])
 def test_the_files_of_an_index_are_known_by_hash_with_the_reason_of_a_withdrawal(index, form):
-    assert origins.index_files("sample", f"{index}/{form}") == {"11" * 32: None, "22" * 32: "broken", "33" * 32: ""}
+    assert package_index.index_files("sample", f"{index}/{form}") == {
+        "11" * 32: None,
+        "22" * 32: "broken",
+        "33" * 32: "",
+    }
     with pytest.raises(InputError, match="the index, for nothing: there is none .HTTP 404 Not Found."):
-        origins.index_files("nothing", f"{index}/{form}")
+        package_index.index_files("nothing", f"{index}/{form}")
 
 
 @pytest.mark.parametrize(
@@ -268,7 +284,7 @@ def test_the_files_of_an_index_are_known_by_hash_with_the_reason_of_a_withdrawal
 )
 def test_what_is_wrong_with_a_locked_package_is_said(index, sha256, problem):
     (one,) = requirements.read(f"sample==1.0 \\\n    --hash=sha256:{sha256 * 32}\n")
-    assert verb._package_problem(one, f"{index}/json") == problem
+    assert presence.PackageIsThere(("x",), one, f"{index}/json").problem() == problem
 
 
 def test_everything_pinned_is_asked_for_and_what_is_gone_is_said(repository, monkeypatch, capsys):
@@ -276,14 +292,16 @@ def test_everything_pinned_is_asked_for_and_what_is_gone_is_said(repository, mon
     address, commit, tree = repository
     lock = lockfile.read()
     for source in lock.sources:
-        lock.sources[source] = lockfile.Source(address, commit, tree, None)
-    lock.sources["post"] = lockfile.Source(address, commit, "0" * 40, None)
-    monkeypatch.setattr(origins, "platform_digest", lambda repository, digest: digest)
-    monkeypatch.setattr(origins, "hub_has", lambda kind, repository, revision: repository != "bigscience/bloom")
-    monkeypatch.setattr(verb, "_package_problem", lambda one, index: "gone" if one.name == "filelock" else None)
-    monkeypatch.setattr(verb, "_do_not_go_together", lambda name, stack: None)
+        lock.sources[source] = lockfile.PinnedSource(address, commit, tree, None)
+    lock.sources["post"] = lockfile.PinnedSource(address, commit, "0" * 40, None)
+    monkeypatch.setattr(container_registry, "platform_digest", lambda repository, digest: digest)
+    monkeypatch.setattr(hub, "has_revision", lambda kind, repository, revision: repository != "bigscience/bloom")
+    monkeypatch.setattr(
+        presence.PackageIsThere, "problem", lambda question: "gone" if question.pin.name == "filelock" else None
+    )
+    monkeypatch.setattr(presence.PackagesGoTogether, "problem", lambda question: None)
     with pytest.raises(InputError, match="What is gone"):
-        verb._still_there(lock, None, None)
+        verb.ask_presence(lock, None, None)
     said = capsys.readouterr().out
     assert f"gone: sources.post.commit: its tree is {tree}, not {'0' * 40}" in said
     assert "gone: models.bloom.revision: the hub has no such revision" in said
@@ -291,3 +309,57 @@ def test_everything_pinned_is_asked_for_and_what_is_gone_is_said(repository, mon
     assert said.count("gone: models.") == 1
     with pytest.raises(UsageError, match="--online goes with --check"):
         verb.main(["--online"])
+
+
+def test_a_plan_holds_a_question_for_each_open_pin_and_asks_nothing():
+    lock = lockfile.read()
+    image = lock.stacks["gaudi-1.9"].image
+    question = resolve.ImageDigest(("stacks", "gaudi-1.9", "image", "digest"), image.repository, image.tag)
+    assert question in resolve.plan(lock, "images")
+    assert resolve.plan(lock, "images", "gaudi-1.9") == [question]
+    known = replace(image, digest=f"sha256:{'1a' * 32}")
+    stack = replace(lock.stacks["gaudi-1.9"], image=known)
+    next_lock = replace(lock, stacks={"gaudi-1.9": stack})
+    (question,) = resolve.plan(next_lock, "images")
+    assert question == resolve.PlatformDigest(
+        ("stacks", "gaudi-1.9", "image", "platform"), known.repository, known.digest
+    )
+    files = [question.where[:-1] for question in resolve.plan(lock, "requirements")]
+    assert files[0][0] == "stacks" and set(files) == set(lockfile.requirements_files(lock))
+
+
+def test_a_plan_of_presence_holds_a_question_for_each_resolved_pin():
+    lock = lockfile.read()
+    wheres = [question.where for question in presence.plan(lock)]
+    assert len(set(wheres)) == len(wheres) - sum(
+        len(pins) - len({pin.name for pin in pins})
+        for pins in (
+            requirements.read((paths.ROOT / entry.file).read_text())
+            for entry in lockfile.requirements_files(lock).values()
+        )
+    )
+    assert not set(wheres) & set(resolve.unresolved(lock))
+    for kind, table in (("git", lock.sources), ("hub", {**lock.models, **lock.datasets})):
+        names = {where[1] for where in [question.where for question in presence.plan(lock, kind)]}
+        assert names <= set(table) and names
+    assert {where[:2] for where in [q.where for q in presence.plan(lock, None, "cpu")]} == {("stacks", "cpu")}
+
+
+def test_a_compilation_says_what_is_asked_for_and_what_bounds_it():
+    lock = lockfile.read()
+    own = compilation.of_stack("cuda", lock.stacks["cuda"])
+    assert set(requirements.TORCH_NEEDS) <= set(own.names)
+    assert not any(name.startswith("torch==") for name in own.names)
+    assert (own.bounds, own.platform) == ((), requirements.PLATFORMS["cuda"])
+    assert "torch" in own.excluded
+    torch = compilation.of_torch("cuda", lock.stacks["cuda"])
+    assert torch.names == (f"torch=={lock.stacks['cuda'].packages['torch'].version}",)
+    assert torch.excluded == ()
+    assert "transformers" in torch.held_elsewhere
+    assert any(line.startswith("transformers==") for line in torch.bounds)
+    for name, bounded in (("host", True), ("py38", False)):
+        made = compilation.of_own_file(lock, name)
+        assert made.source == f"requirements/{name}.in"
+        assert bool(made.bounds) is bounded
+    assert compilation.of_own_file(lock, "build38").source == "requirements/build.in"
+    assert "pypi-simple" in compilation.of_own_file(lock, "host").names

@@ -1,5 +1,6 @@
 """What an origin on loopback says badly, slowly or not at all becomes one sentence with its own exit code."""
 
+import json
 import socket
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 
 from runner.contract import secrets
 from runner.contract.errors import InputError, Unreachable
-from runner.host.pins import git_source, origins, programs, requirements, silence, web
+from runner.host.pins import programs, silence, uv, web
+from runner.host.pins.origins import git, hub, package_index
 from tests.support import misbehaving
 
 
@@ -64,7 +66,7 @@ def one_sentence(caught):
 def test_an_index_that_answers_badly_is_told_apart(origin, monkeypatch, way, error, told):
     monkeypatch.setattr(web, "MAX_PAGE_BYTES", 60_000)
     with pytest.raises(error) as caught:
-        origins.index_files(way, origin[0])
+        package_index.index_files(way, origin[0])
     assert one_sentence(caught).startswith(f"the index, for {way}")
     assert told in str(caught.value)
 
@@ -74,7 +76,7 @@ def test_a_silent_index_costs_one_time_limit(origin, monkeypatch, way):
     monkeypatch.setattr(web, "TIMEOUT_S", 0.2)
     for number in range(600):
         with pytest.raises(silence.NoAnswer) as caught:
-            origins.index_files(way if number == 0 else f"package-{number}", origin[0])
+            package_index.index_files(way if number == 0 else f"package-{number}", origin[0])
     assert f"{origin[0]} did not answer before" in one_sentence(caught)
     assert len(origin[1]) == 1
 
@@ -85,13 +87,13 @@ def test_an_index_that_nobody_listens_at_is_asked_once():
         address = f"http://127.0.0.1:{place.getsockname()[1]}"
         for package in ("one", "two"):
             with pytest.raises(silence.NoAnswer) as caught:
-                origins.index_files(package, address)
+                package_index.index_files(package, address)
     assert "refused" in one_sentence(caught)
 
 
 def test_a_redirection_for_now_is_followed_without_the_password(origin, elsewhere):
     address = origin[0].replace("http://", "http://user:p%40ssword-1@")
-    assert origins.index_files("302", address) == {misbehaving.SHA256: None}
+    assert package_index.index_files("302", address) == {misbehaving.SHA256: None}
     assert origin[1] == [("/302/", "Basic dXNlcjpwQHNzd29yZC0x")]
     assert elsewhere[1] == [("/x/", None)]
 
@@ -99,7 +101,7 @@ def test_a_redirection_for_now_is_followed_without_the_password(origin, elsewher
 def test_redirections_end():
     with misbehaving.serve() as (address, asked):
         with misbehaving.serve(f"{address}") as (first, _):
-            assert origins.index_files("307", first)
+            assert package_index.index_files("307", first)
         assert len(asked) == 1
     with pytest.raises(InputError, match="is no address of http or https"):
         web.get("file:///etc/passwd", "the index, for x")
@@ -108,18 +110,18 @@ def test_redirections_end():
 def test_a_password_in_the_index_s_address_works_and_is_told_nowhere(origin, monkeypatch, capsys):
     address = origin[0].replace("http://", "http://user:hunter2-hunter2@")
     monkeypatch.setenv("PIP_INDEX_URL", address)
-    assert origins.index_files("sample") == {misbehaving.SHA256: None}
+    assert package_index.index_files("sample") == {misbehaving.SHA256: None}
     assert origin[1][-1] == ("/sample/", "Basic dXNlcjpodW50ZXIyLWh1bnRlcjI=")
     told = []
     for way in ("404", "401", "301", "html", "half"):
         with pytest.raises((InputError, Unreachable)) as caught:
-            origins.index_files(way)
+            package_index.index_files(way)
         told.append(one_sentence(caught))
     with pytest.raises((InputError, Unreachable)) as caught:
-        origins.package_sha256("404", "1.0")
+        package_index.package_sha256("404", "1.0")
     told.append(str(caught.value))
     with pytest.raises((InputError, Unreachable)) as caught:
-        requirements.compile_file(Path("x.txt"), "3.10", "2026-11-20", ["sample==1.0"], [], "a test")
+        uv.compile_file(Path("x.txt"), "3.10", "2026-11-20", ["sample==1.0"], [], "a test")
     told.append(str(caught.value))
     assert not any("hunter2" in secrets.mask(line) or "aHVudGVy" in line or "1bnRlc" in line for line in told)
     assert not any("hunter2" in line for line in told)
@@ -139,20 +141,20 @@ def test_a_password_in_the_index_s_address_works_and_is_told_nowhere(origin, mon
 def test_a_hub_that_answers_badly_is_told_apart(origin, monkeypatch, way, error, told):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", origin[0])
     if error is False:
-        assert not origins.hub_has("model", "a/b", way)
+        assert not hub.has_revision("model", "a/b", way)
         return
     with pytest.raises(error, match=told) as caught:
-        origins.hub_has("model", "a/b", way)
+        hub.has_revision("model", "a/b", way)
     one_sentence(caught)
 
 
 @pytest.mark.parametrize("way", ["list", "no-files", "odd-files", "ok"])
 def test_a_hub_s_answer_of_another_shape_is_refused(origin, monkeypatch, way):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", origin[0])
-    monkeypatch.setattr(origins, "_hub_address", lambda kind, repository: origin[0])
-    for ask in (origins.hub_files, lambda *what: origins.hub_revision(what[0], what[1], "648a475")):
+    monkeypatch.setattr(hub, "_address", lambda kind, repository: origin[0])
+    for ask in (hub.large_files, lambda *what: hub.revision_of(what[0], what[1], "648a475")):
         monkeypatch.setattr(web, "get", lambda *arguments, _get=web.get, **more: _get(f"{origin[0]}/{way}", "the hub"))
-        if way == "list" and ask is not origins.hub_files:
+        if way == "list" and ask is not hub.large_files:
             assert ask("model", "a/b", "1a" * 20) is None
             continue
         with pytest.raises(Unreachable, match=r"lists no (files|commits)"):
@@ -173,7 +175,7 @@ def test_a_password_that_a_program_says_is_masked_and_silence_is_told_from_refus
     )
     for words, error in cases:
         with pytest.raises(error) as caught:
-            programs.run(failing(words), "git, for x", meanings=git_source._MEANINGS)
+            programs.run(failing(words), "git, for x", meanings=git._MEANINGS)
         assert "s3cret" not in one_sentence(caught)
         assert type(caught.value) is error
 
@@ -189,9 +191,9 @@ def test_git_takes_no_option_and_no_program_from_an_address(tmp_path):
     mark = tmp_path / "PWN"
     for address in (f"--upload-pack=touch {mark};", f"ext::sh -c touch% {mark}", f"ext::touch {mark}"):
         for ask in (
-            lambda address: git_source.branch_commit(address, "main"),
-            lambda address: git_source.commit_tree(address, "1a" * 20),
-            lambda address: git_source.export_tree(address, "1a" * 20, "1a" * 20, tmp_path),
+            lambda address: git.branch_commit(address, "main"),
+            lambda address: git.commit_tree(address, "1a" * 20),
+            lambda address: git.export_tree(address, "1a" * 20, "1a" * 20, tmp_path),
         ):
             with pytest.raises((InputError, Unreachable)):
                 ask(address)
@@ -221,15 +223,80 @@ def test_git_takes_no_option_and_no_program_from_an_address(tmp_path):
     ],
 )
 def test_what_the_resolver_says_is_told_apart(words, error, told):
-    problem = programs.meaning_of(1, words, "the index, for x.txt", requirements._UV_MEANS)
+    problem = programs.meaning_of(1, words, "the index, for x.txt", uv._MEANINGS)
     assert type(problem) is error
     assert told in str(problem)
 
 
 def test_a_redirection_from_https_to_http_is_not_followed(monkeypatch):
     def moved(address, *told):
-        raise web._Elsewhere(302, "http://index.example/x")
+        raise web._Redirection(302, "http://index.example/x")
 
     monkeypatch.setattr(web, "_once", moved)
     with pytest.raises(Unreachable, match="it redirects from https to http://index.example/x, which nothing protects"):
         web.get("https://index.example/x", "the index")
+
+
+def folder_index(folder, page):
+    """Return the address of an index that is a folder of this machine, with one page of the package ``sample``."""
+    (folder / "sample").mkdir()
+    (folder / "sample" / "index.html").write_text(page)
+    package_index._listed.cache_clear()
+    return folder.as_uri()
+
+
+@pytest.mark.parametrize(
+    "page, files",
+    [
+        (f"<a href='x-1.whl#sha256={misbehaving.SHA256}'>x-1.whl</a>", {misbehaving.SHA256: None}),
+        (f'<A HREF="x-1.whl#sha256={misbehaving.SHA256}"\n data-yanked>x-1.whl</A>', {misbehaving.SHA256: ""}),
+        (
+            f'<a data-yanked="a &amp; b" href="x-1.whl#sha256={misbehaving.SHA256}">x-1.whl</a>',
+            {misbehaving.SHA256: "a & b"},
+        ),
+        (f'<a href="x-1.whl#sha256={misbehaving.SHA256}&amp;egg=x">x-1.whl</a>', {misbehaving.SHA256: None}),
+        (f'<!-- <a href="x-1.whl#sha256={misbehaving.SHA256}">x</a> -->', {}),
+        (f'<a href="x-1.whl#md5={misbehaving.SHA256[:32]}">x-1.whl</a><a href="x-2.whl">x-2.whl</a>', {}),
+        (
+            '<meta name="pypi:repository-version" content="1.999">'
+            f'<a href="x-1.whl#sha256={misbehaving.SHA256}">x-1.whl</a>',
+            {misbehaving.SHA256: None},
+        ),
+        ("<!DOCTYPE html><html><body></body></html>", {}),
+    ],
+)
+def test_the_page_of_an_index_is_read_as_html(tmp_path, page, files):
+    assert package_index.index_files("sample", folder_index(tmp_path, page)) == files
+
+
+def test_a_page_whose_links_have_no_end_costs_no_more_than_others(tmp_path):
+    """A hundred thousand: a reader that keeps the text of each link until its end never comes to the last."""
+    page = f'<a href="x-1.whl#sha256={misbehaving.SHA256}">x' * 100_000
+    assert package_index.index_files("sample", folder_index(tmp_path, page)) == {misbehaving.SHA256: None}
+
+
+def test_the_address_of_a_file_is_taken_from_its_page_and_from_the_page_s_base(tmp_path):
+    page = f'<base href="../files/"><a href="x-1.whl#sha256={misbehaving.SHA256}">x-1.whl</a>'
+    (file,) = package_index._listed("sample", folder_index(tmp_path, page))
+    assert file.address == f"{tmp_path.as_uri()}/files/x-1.whl"
+
+
+@pytest.mark.parametrize(
+    "page, told",
+    [
+        (f'<a href="http://[bad/x-1.whl#sha256={misbehaving.SHA256}">x</a>', "its HTML cannot be read"),
+        ('<form action="/login"><input type="password"></form>', "a page for people answers"),
+        ('<a href="#top=1">up</a><form action="/login"></form>', "a page for people answers"),
+    ],
+)
+def test_a_page_that_cannot_be_read_is_one_sentence(tmp_path, page, told):
+    with pytest.raises(Unreachable) as caught:
+        package_index.index_files("sample", folder_index(tmp_path, page))
+    assert told in one_sentence(caught)
+
+
+def test_an_index_whose_json_says_more_than_is_known_is_read_all_the_same(tmp_path):
+    """Status words and keys of a later version stand beside the files."""
+    listed = json.loads(misbehaving.LISTED)
+    page = json.dumps({**listed, "project-status": {"status": "later"}, "meta": {"api-version": "1.999"}})
+    assert package_index.index_files("sample", folder_index(tmp_path, page)) == {misbehaving.SHA256: None}

@@ -13,9 +13,8 @@ import pytest
 
 from runner.contract.errors import InputError
 from runner.host import paths
-from runner.host.pins import requirements, silence
+from runner.host.pins import compilation, requirements, silence, uv
 from runner.host.readers import lockfile
-from runner.host.verbs import lock
 
 DAY = "2030-01-01"
 
@@ -86,7 +85,7 @@ def put(folder, name, version, *demands):
 
 
 def compiled(names, before=None):
-    text = requirements.compile_file(Path("x.txt"), "3.10", DAY, names, [], "a test", before=before)
+    text = uv.compile_file(Path("x.txt"), "3.10", DAY, names, [], "a test", before=before)
     return text, {one.name: one.version for one in requirements.read(text)}
 
 
@@ -97,7 +96,7 @@ def test_what_is_locked_stays_until_it_no_longer_fits(index):
     assert versions == {"direct": "1.0", "below": "1.0"}
     index("direct", "1.1", "below")
     index("below", "1.1")
-    other = first.replace(next(iter(requirements.pins(first)["direct"]["1.0"])), "1a" * 32)
+    other = first.replace(next(iter(requirements.hashes_by_version(first)["direct"]["1.0"])), "1a" * 32)
     assert compiled(["direct"], other)[0] == other  # hashes stay too: an index may have got more files since
     assert compiled(["direct"])[1] == {"direct": "1.1", "below": "1.1"}
     assert compiled(["direct>1.0"], first)[1] == {"direct": "1.1", "below": "1.0"}
@@ -116,9 +115,9 @@ def test_a_package_that_demands_another_torch_than_the_base_s_is_found(index):
     index("numpy", "2.0")
     locked = requirements.read(compiled(["asker", "numpy"])[0])
     assert [one.name for one in locked] == ["asker", "numpy"]
-    requirements.refuse_contradictions("x.txt", "3.10", locked, {"torch": "1.13.1", "habana-torch-plugin": "1.9.0.580"})
+    uv.refuse_contradictions("x.txt", "3.10", locked, {"torch": "1.13.1", "habana-torch-plugin": "1.9.0.580"})
     with pytest.raises(InputError, match="these versions do not go together") as caught:
-        requirements.refuse_contradictions("x.txt", "3.10", locked, {"torch": "2.0.1+git7"})
+        uv.refuse_contradictions("x.txt", "3.10", locked, {"torch": "2.0.1+git7"})
     assert "torch" in str(caught.value) and "asker" in str(caught.value)
 
 
@@ -131,14 +130,15 @@ def test_lock_writes_no_file_whose_pins_stay(index, tmp_path, monkeypatch):
     file.write_text("# head of another kind\n" + text.partition("\n")[2])
     file.with_suffix(".in").write_text("direct  # why\n")
     monkeypatch.setattr(paths, "ROOT", tmp_path)
-    entry = lockfile.Requirements("requirements/x.txt", DAY, "1a" * 32, "3.10", None)
+    entry = lockfile.RequirementsFile("requirements/x.txt", DAY, "1a" * 32, "3.10", None)
     bare = lockfile.Lock({}, {"x": entry}, {}, {}, {}, {}, {})
     index("direct", "2.0")
     before = file.read_bytes()
-    assert lock._compile_own(bare, "x", entry) == hashlib.sha256(before).hexdigest()
+    assert compilation.of_own_file(bare, "x").write() == hashlib.sha256(before).hexdigest()
     assert file.read_bytes() == before
-    opened = lockfile.Requirements("requirements/x.txt", DAY, lockfile.UNRESOLVED, "3.10", None)
-    lock._compile_own(bare, "x", opened)
+    opened = lockfile.RequirementsFile("requirements/x.txt", DAY, lockfile.UNRESOLVED, "3.10", None)
+    unlocked = lockfile.Lock({}, {"x": opened}, {}, {}, {}, {}, {})
+    compilation.of_own_file(unlocked, "x").write()
     assert "direct==2.0" in file.read_text() and "head of another" not in file.read_text()
     for line in (
         "direct @ https://example.org/x.whl",
@@ -149,4 +149,4 @@ def test_lock_writes_no_file_whose_pins_stay(index, tmp_path, monkeypatch):
     ):
         file.with_suffix(".in").write_text(f"{line}\n")
         with pytest.raises(InputError, match=r"requirements/x.in:1: "):
-            lock._compile_own(bare, "x", opened)
+            compilation.of_own_file(unlocked, "x").write()

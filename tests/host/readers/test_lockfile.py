@@ -9,9 +9,8 @@ from runner.bench import engines
 from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.request import Stack
 from runner.host import paths
-from runner.host.pins import agreement
-from runner.host.readers import lockfile, strictyaml
-from runner.host.verbs import lock as verb
+from runner.host.pins import agreement, resolve
+from runner.host.readers import lock_editor, lockfile, strictyaml
 from tests.support import hostile
 
 ONE, TWO = "1a" * 32, "2b" * 32  # hashes of one repeated digit are refused
@@ -43,7 +42,7 @@ def test_every_stack_has_what_its_own_engine_is_written_for():
 
 
 def test_what_was_never_found_is_said_to_be_unresolved():
-    left = {".".join(where) for where in verb.unresolved(lockfile.read())}
+    left = {".".join(where) for where in resolve.unresolved(lockfile.read())}
     assert {
         "stacks.gaudi-1.9.image.digest",
         "stacks.gaudi-1.10.image.digest",
@@ -169,7 +168,7 @@ def told(entry, **defaults):
 def test_what_is_read_is_what_stands_there(copy):
     digits = "0123456789abcdef" * 4
     files = f"{{model.bin: {digits}, other.bin: {digits[::-1]}}}"
-    assert lockfile.edit(copy, {("models", "bloom", "files"): files})
+    assert lock_editor.edit(copy, {("models", "bloom", "files"): files})
     lock, raw = lockfile.read(copy), strictyaml.read(copy)
     assert lock.models["bloom"].files == {"model.bin": digits, "other.bin": digits[::-1]}
     assert lock.models["bloomz"].files is None
@@ -199,27 +198,27 @@ def test_what_is_read_is_what_stands_there(copy):
 
 def test_images_that_were_pushed_are_known_by_their_digest(copy):
     assert lockfile.read(copy).built == {}
-    assert lockfile.edit(copy, {("built",): f"{{cpu: {BUILT}}}"})
+    assert lock_editor.edit(copy, {("built",): f"{{cpu: {BUILT}}}"})
     (built,) = lockfile.read(copy).built.values()
     assert built.reference == f"registry.example/team/cpu@sha256:{ONE}"
     assert built.inputs == TWO
-    assert lockfile.edit(copy, {("built",): "{}"})
+    assert lock_editor.edit(copy, {("built",): "{}"})
     assert copy.read_bytes() == paths.LOCK.read_bytes()
 
 
 def test_an_edit_changes_one_value_and_nothing_else(copy):
     before = copy.read_text()
     digest = f"sha256:{ONE}"
-    assert lockfile.edit(copy, {("stacks", "gaudi-1.9", "image", "digest"): digest})
+    assert lock_editor.edit(copy, {("stacks", "gaudi-1.9", "image", "digest"): digest})
     assert copy.read_text() == before.replace("digest: unresolved", f"digest: {digest}", 1)
     assert lockfile.read(copy).stacks["gaudi-1.9"].image.reference.endswith(f"@{digest}")
-    assert not lockfile.edit(copy, {("stacks", "gaudi-1.9", "image", "digest"): digest})
+    assert not lock_editor.edit(copy, {("stacks", "gaudi-1.9", "image", "digest"): digest})
 
 
 def test_an_edit_that_would_damage_the_lock_changes_nothing(copy):
     before = copy.read_bytes()
     with pytest.raises(InputError):
-        lockfile.edit(copy, {("stacks", "gaudi-1.9", "image", "digest"): "not a digest"})
+        lock_editor.edit(copy, {("stacks", "gaudi-1.9", "image", "digest"): "not a digest"})
     assert copy.read_bytes() == before
     assert list(copy.parent.iterdir()) == [copy]
 
@@ -230,7 +229,7 @@ def test_many_values_are_edited_at_once_whatever_their_order_and_length(copy):
     changes["tools", "uv", "version"] = "0.1"
     for some in (changes, dict(reversed(changes.items()))):
         copy.write_text(before)
-        assert lockfile.edit(copy, some)
+        assert lock_editor.edit(copy, some)
         lock = lockfile.read(copy)
         assert lock.models["bloom"].files == {"a.bin": ONE}
         assert (lock.models["bloomz"].revision, lock.tools["uv"]) == ("2b" * 20, "0.1")
@@ -240,7 +239,7 @@ def test_many_values_are_edited_at_once_whatever_their_order_and_length(copy):
 def test_a_lock_that_cannot_be_parsed_is_not_edited(copy):
     copy.write_text("tools: [")
     with pytest.raises(InputError) as caught:
-        lockfile.edit(copy, {("tools", "uv", "version"): "0.1"})
+        lock_editor.edit(copy, {("tools", "uv", "version"): "0.1"})
     assert str(caught.value).startswith(f"{copy}:1: not YAML")
     assert copy.read_text() == "tools: ["
 
@@ -251,7 +250,7 @@ def test_a_pin_that_is_resolved_is_returned():
 
 @pytest.mark.parametrize("version", ["1.0", "2.0.1a0+git7", "1!2.0-RC1", "unresolved"])
 def test_a_version_may_be_any_that_a_package_has(copy, version):
-    assert lockfile.edit(copy, {("tools", "uv", "version"): version})
+    assert lock_editor.edit(copy, {("tools", "uv", "version"): version})
     assert lockfile.read(copy).tools["uv"] == version
 
 
@@ -342,7 +341,7 @@ def test_an_edit_keeps_link_mode_and_every_other_file(copy, tmp_path):
     real.chmod(0o640)
     foreign = tmp_path / ".versions.lock.tmp"  # the name that every edit once took
     foreign.write_text("someone's")
-    assert lockfile.edit(copy, {("tools", "uv", "version"): "0.1"})
+    assert lock_editor.edit(copy, {("tools", "uv", "version"): "0.1"})
     assert copy.is_symlink() and lockfile.read(copy).tools["uv"] == "0.1"
     assert stat.S_IMODE(real.stat().st_mode) == 0o640
     assert foreign.read_text() == "someone's"
@@ -353,7 +352,7 @@ def test_an_edit_keeps_link_mode_and_every_other_file(copy, tmp_path):
 
 def _edit_many(path, tool, versions):
     for version in versions:
-        lockfile.edit(path, {("tools", tool, "version"): version})
+        lock_editor.edit(path, {("tools", tool, "version"): version})
 
 
 def test_two_writers_lose_nothing(copy):
@@ -386,7 +385,7 @@ def test_two_writers_lose_nothing(copy):
 def test_a_value_that_would_change_more_than_its_place_is_refused(copy, where, value):
     before = copy.read_bytes()
     with pytest.raises(InputError):
-        lockfile.edit(copy, {where: value})
+        lock_editor.edit(copy, {where: value})
     assert copy.read_bytes() == before
 
 
@@ -399,6 +398,6 @@ def test_a_lock_that_is_no_file_is_refused_at_once(copy, kind):
         copy.mkdir()
     else:
         copy.symlink_to(copy if kind == "loop" else copy.with_name("none"))
-    for ask in (lockfile.read, lambda path: lockfile.edit(path, {("tools", "uv", "version"): "0.1"})):
+    for ask in (lockfile.read, lambda path: lock_editor.edit(path, {("tools", "uv", "version"): "0.1"})):
         with pytest.raises(InputError, match="cannot be read: "):
             ask(copy)

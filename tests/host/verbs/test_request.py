@@ -154,7 +154,7 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path):
 
 def test_a_revision_that_nobody_resolved_is_refused(tmp_path, monkeypatch):
     lock = lockfile.read()
-    lock.models["bloom-560m"] = lockfile.Pinned("bigscience/bloom-560m", "unresolved", None, None)
+    lock.models["bloom-560m"] = lockfile.PinnedRepository("bigscience/bloom-560m", "unresolved", None, None)
     monkeypatch.setattr(lockfile, "read", lambda: lock)
     with pytest.raises(UnresolvedPin, match="The revision of bloom-560m is unresolved"):
         made(tmp_path, "cpu-1", "--model", "bloom-560m", "--weights", "hub")

@@ -1,5 +1,7 @@
-"""Ask git repositories for branches, commits and trees. Git runs programs that an address names (``ext::``, ``--upload-pack``),
-so addresses follow ``--end-of-options``, and git may speak https, ssh and to folders alone.
+"""Ask git repositories for branches, commits and trees.
+
+Git runs programs that an address names (``ext::``, ``--upload-pack``). So addresses follow ``--end-of-options``, and git may use
+https, ssh and folders alone.
 """
 
 from __future__ import annotations
@@ -40,19 +42,26 @@ _MEANINGS = (
 
 
 def branch_commit(repository: str, branch: str) -> str | None:
-    """Return the commit that a branch of a git repository points to, None where there is no such branch."""
-    said = _ask(repository, "ls-remote", "--end-of-options", repository, f"refs/heads/{branch}").decode().split()
-    if not said:
+    """Return the commit that a branch of a repository points to, None where there is no such branch.
+
+    Raises ``InputError`` where there is no such repository, ``Unreachable``.
+    """
+    output = _ask(repository, "ls-remote", "--end-of-options", repository, f"refs/heads/{branch}")
+    commit, _, _ = output.decode().partition("\t")
+    if not commit.strip():
         return None
-    if not patterns.COMMIT.fullmatch(said[0]):
-        raise Unreachable(f"git, for {repository}: {said[0][:60]!r} is no commit")
-    return said[0]
+    if not patterns.COMMIT.fullmatch(commit):
+        raise Unreachable(f"git, for {repository}: {commit[:60]!r} is no commit")
+    return commit
 
 
 def commit_tree(repository: str, commit: str) -> str:
-    """Return the tree hash of a commit; only the commit object is fetched. Raises ``InputError`` where there is no such commit."""
+    """Return the tree hash of a commit; only the commit object is fetched.
+
+    Raises ``InputError`` where there is no such commit, ``Unreachable``.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        _here("init", "--quiet", "--bare", "--end-of-options", folder)
+        _run("init", "--quiet", "--bare", "--end-of-options", folder)
         _ask(repository, "-C", folder, *_fetch("--filter=tree:0", repository, commit))
         return _tree(folder, commit)
 
@@ -61,29 +70,31 @@ def export_tree(repository: str | Path, commit: str, tree: str, folder: Path) ->
     """Write the files of a commit into ``folder``, and return its time in Unix seconds.
 
     ``repository`` is an address or a folder; only this commit is fetched. Raises ``InputError`` where there is no such commit,
-    or its tree has another hash than ``tree``.
+    or its tree has another hash than ``tree``; ``Unreachable``.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        _here("init", "--quiet", "--bare", "--end-of-options", scratch)
+        _run("init", "--quiet", "--bare", "--end-of-options", scratch)
         fetch = ("-C", scratch, "-c", "protocol.version=2", *_fetch("--no-tags", str(repository), commit))
         _ask(str(repository), *fetch, timeout_s=DOWNLOAD_S)
-        found = _tree(scratch, commit)
-        if found != tree:
-            raise InputError(f"Commit {commit} of {repository} has the tree {found}; versions.lock says {tree}.")
-        archive = _here("-C", scratch, "-c", "tar.umask=0022", "archive", "--end-of-options", commit)
+        actual = _tree(scratch, commit)
+        if actual != tree:
+            raise InputError(f"Commit {commit} of {repository} has the tree {actual}; versions.lock says {tree}.")
+        archive = _run("-C", scratch, "-c", "tar.umask=0022", "archive", "--end-of-options", commit)
         programs.run(["tar", "-x", "--no-same-owner", "-C", str(folder), "-f", "-"], "tar", given=archive)
-        return int(_here("-C", scratch, "show", "--no-patch", "--format=%ct", "--end-of-options", commit))
+        return int(_run("-C", scratch, "show", "--no-patch", "--format=%ct", "--end-of-options", commit))
 
 
 def _fetch(option: str, repository: str, commit: str) -> tuple[str, ...]:
+    """Return the words behind ``git`` that fetch one commit."""
     return ("fetch", "--quiet", "--depth=1", option, "--end-of-options", repository, commit)
 
 
 def _tree(folder: str, commit: str) -> str:
-    return _here("-C", folder, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").decode().strip()
+    return _run("-C", folder, "rev-parse", "--verify", "--end-of-options", f"{commit}^{{tree}}").decode().strip()
 
 
 def _ask(repository: str, *arguments: str, timeout_s: float = TIMEOUT_S) -> bytes:
+    """Return what git prints that asks a repository. Raises ``InputError``, ``Unreachable``."""
     parts = urllib.parse.urlsplit(repository)
     with silence.asking(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else repository):
         return programs.run(
@@ -95,5 +106,6 @@ def _ask(repository: str, *arguments: str, timeout_s: float = TIMEOUT_S) -> byte
         )
 
 
-def _here(*arguments: str) -> bytes:
+def _run(*arguments: str) -> bytes:
+    """Return what git prints that reaches no network."""
     return programs.run(["git", *arguments], "git", environment=ENVIRONMENT)

@@ -1,5 +1,7 @@
 """The parent's side of an attempt, with a launcher that writes prepared raw data instead of starting ranks."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import json
@@ -7,13 +9,16 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Callable, Iterator
 
 import pytest
 
 from runner.__main__ import main
 from runner.bench.facts import environment, inventory
 from runner.bench.inputs import checkpoint, preflight
-from runner.bench.parent import launcher, session
+from runner.bench.parent import attempt, checks, launcher, scratch
+from runner.bench.parent.attempt_record import Paths
+from runner.bench.processes.hostfile import Hostfile
 from runner.contract import frame, publish, strictjson, unfinished
 from runner.contract import result as results
 from runner.contract.errors import (
@@ -26,9 +31,13 @@ from runner.contract.errors import (
     Unsupported,
 )
 from runner.contract.files import sha256_of_file
-from runner.contract.request import Dataset
+from runner.contract.records import Result
+from runner.contract.request import Dataset, Request
 from runner.contract.secrets import mask_json
 from tests.support import samples
+
+# Runs a request with one script for each launch, and returns the path of its result.
+Play = Callable[..., str]
 
 WRITE = "import shutil, sys; print('@bench measuring', flush=True); shutil.copy(sys.argv[1], sys.argv[2] + '/raw.json')"
 REFUSE = "import sys; open(sys.argv[2] + '/error-0.json', 'w').write(open(sys.argv[1]).read()); sys.exit(3)"
@@ -38,41 +47,48 @@ APPEND = 'import sys; open(sys.argv[3], \'w\').write(\'{"row": 0}\\n{"row": 1}\\
 
 
 @pytest.fixture
-def play(monkeypatch, tmp_path):
+def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
     """Return a function that lets a request run with one prepared script for each launch."""
     monkeypatch.setattr(launcher, "check", lambda name, several_hosts: None)
     monkeypatch.setattr(inventory, "describe", lambda stack: samples.inventory())
     monkeypatch.setattr(environment, "is_setting", lambda name: name == "OMP_PROC_BIND")
 
-    def run(asked, *scripts, value=None, show=lambda text: None, dataset_file=None, paths=None):
+    def run(
+        asked: Request,
+        *scripts: str,
+        value: object = None,
+        show: Callable[[str], None] = lambda text: None,
+        dataset_file: str | None = None,
+        paths: list[str] | None = None,
+    ) -> str:
         prepared = tmp_path / "prepared.json"
         prepared.write_text(json.dumps(samples.raw(asked) if value is None else value))
         left = list(scripts)
 
-        def command(name, devices, arguments, hostfile):
+        def command(name: str, devices: int, arguments: list[str], hostfile: Hostfile | None) -> list[str]:
             options = dict(zip(arguments[::2], arguments[1::2]))
             return [sys.executable, "-c", left.pop(0), str(prepared), options["--out"], options.get("--outputs", "")]
 
         monkeypatch.setattr(launcher, "command", command)
         paths = [] if paths is None else paths
-        session.run(asked, session.Places(str(tmp_path / "results"), None, dataset_file), show, paths.append)
+        attempt.run(asked, Paths(str(tmp_path / "results"), None, dataset_file), show, paths.append)
         return paths[0]
 
     return run
 
 
-def read(path):
+def read(path: str) -> Result:
     result = strictjson.read(path)
     results.check_seal(result, path)
     return result
 
 
-def the_only_result(tmp_path):
+def the_only_result(tmp_path: Path) -> Result:
     (path,) = (tmp_path / "results").glob("*/*.json")
     return read(str(path))
 
 
-def test_a_complete_attempt_is_published_sealed_under_its_request(play, tmp_path):
+def test_a_complete_attempt_is_published_sealed_under_its_request(play: Play, tmp_path: Path) -> None:
     asked, shown = samples.request(launches=2), []
     path = play(asked, WRITE, WRITE, show=shown.append)
     result = read(path)
@@ -87,7 +103,7 @@ def test_a_complete_attempt_is_published_sealed_under_its_request(play, tmp_path
     assert "launch 2/2: measuring" in shown
 
 
-def test_a_user_s_number_of_threads_that_is_replaced_is_told_once(play, monkeypatch):
+def test_a_user_s_number_of_threads_that_is_replaced_is_told_once(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "4096")
     shown = []
     play(samples.request(launches=2), WRITE, WRITE, show=shown.append)
@@ -95,7 +111,9 @@ def test_a_user_s_number_of_threads_that_is_replaced_is_told_once(play, monkeypa
     assert line.startswith("launch 1/2: OMP_NUM_THREADS was 4096, this launch sets ")
 
 
-def test_gpus_that_a_user_hides_from_the_cpu_s_ranks_are_no_setting(play, monkeypatch):
+def test_gpus_that_a_user_hides_from_the_cpu_s_ranks_are_no_setting(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """DeepSpeed writes the numbers of the ranks into the variable, whatever the user's value was."""
     monkeypatch.setattr(environment, "is_setting", lambda name: name in ("CUDA_VISIBLE_DEVICES", "OMP_PROC_BIND"))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
@@ -107,19 +125,23 @@ def test_gpus_that_a_user_hides_from_the_cpu_s_ranks_are_no_setting(play, monkey
     assert read(play(asked, WRITE, value=raw))["launches"][0]["variables"] == {"OMP_PROC_BIND": "close"}
 
 
-def test_a_folder_for_temporary_files_without_room_is_said_before_anything_is_measured(play, monkeypatch, tmp_path):
+def test_a_folder_for_temporary_files_without_room_is_said_before_anything_is_measured(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     @contextlib.contextmanager
-    def full():
+    def full() -> Iterator[str]:
         (tmp_path / "room").symlink_to("/dev/full")
         yield str(tmp_path)
 
-    monkeypatch.setattr(launcher, "scratch", full)
+    monkeypatch.setattr(scratch, "folder", full)
     with pytest.raises(PublishFailed, match=f"{tmp_path.parent} does not take it: No space left.* Set TMPDIR"):
         play(samples.request())
     assert not (tmp_path / "results").exists()
 
 
-def test_no_path_of_the_scratch_folder_and_no_secret_stays_in_a_result(play, monkeypatch):
+def test_no_path_of_the_scratch_folder_and_no_secret_stays_in_a_result(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_canary")
     monkeypatch.setenv("OMP_PROC_BIND", "close")
     raw = samples.raw(samples.request())
@@ -130,7 +152,7 @@ def test_no_path_of_the_scratch_folder_and_no_secret_stays_in_a_result(play, mon
     assert '"OMP_PROC_BIND": "close"' in text
 
 
-def test_a_rank_s_own_error_becomes_the_parent_s(play, tmp_path):
+def test_a_rank_s_own_error_becomes_the_parent_s(play: Play, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^weights are missing\.$"):
         play(samples.request(), REFUSE, value={"exit_code": 3, "message": "weights are missing."})
     assert not (tmp_path / "results").exists()
@@ -139,14 +161,14 @@ def test_a_rank_s_own_error_becomes_the_parent_s(play, tmp_path):
     assert the_only_result(tmp_path)["launches"][0]["error"] == "shapes differ."
 
 
-def test_an_error_of_a_rank_on_another_host_comes_in_the_output(play, tmp_path):
-    told = """print('noise'); print('node-2: @bench-error {"exit_code": 3, "message": "weights are missing."}')"""
+def test_an_error_of_a_rank_on_another_host_comes_in_the_output(play: Play, tmp_path: Path) -> None:
+    script = """print('noise'); print('node-2: @bench-error {"exit_code": 3, "message": "weights are missing."}')"""
     with pytest.raises(InputError, match=r"^weights are missing\.$"):
-        play(samples.request(), told)
+        play(samples.request(), script)
     assert not (tmp_path / "results").exists()
 
 
-def test_a_launcher_that_dies_is_told_with_its_last_words_made_harmless(play, tmp_path):
+def test_a_launcher_that_dies_is_told_with_its_last_words_made_harmless(play: Play, tmp_path: Path) -> None:
     with pytest.raises(
         LaunchFailed, match=r"ended with status 9. Its last words: ValueError: \\x1b\[31mno such weights"
     ):
@@ -154,12 +176,12 @@ def test_a_launcher_that_dies_is_told_with_its_last_words_made_harmless(play, tm
     assert the_only_result(tmp_path)["launches"][0]["log"][0] == "noise"
 
 
-def test_a_launch_that_says_nothing_is_no_measurement(play):
+def test_a_launch_that_says_nothing_is_no_measurement(play: Play) -> None:
     with pytest.raises(LaunchFailed, match="ended with status 0"):
         play(samples.request(), NOTHING)
 
 
-def test_a_launch_that_measured_something_else_is_refused(play, tmp_path):
+def test_a_launch_that_measured_something_else_is_refused(play: Play, tmp_path: Path) -> None:
     raw = samples.raw(samples.request())
     raw["conditions"]["precision"] = "bfloat16"
     with pytest.raises(LaunchFailed, match="precision wanted float32, found bfloat16"):
@@ -167,21 +189,21 @@ def test_a_launch_that_measured_something_else_is_refused(play, tmp_path):
     assert the_only_result(tmp_path)["launches"][0]["status"] == "failed"
 
 
-def test_a_variable_that_did_not_reach_the_ranks_is_refused(play, monkeypatch):
+def test_a_variable_that_did_not_reach_the_ranks_is_refused(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_PROC_BIND", "close")
     with pytest.raises(LaunchFailed, match="variables wanted .*close.*, found .*None"):
         play(samples.request(), WRITE)
 
 
-def interrupt_at(word):
-    def show(text):
+def interrupt_at(word: str) -> Callable[[str], None]:
+    def show(text: str) -> None:
         if word in text:
             raise KeyboardInterrupt
 
     return show
 
 
-def test_an_interrupt_keeps_the_launches_that_are_complete(play, tmp_path):
+def test_an_interrupt_keeps_the_launches_that_are_complete(play: Play, tmp_path: Path) -> None:
     with pytest.raises(Interrupted, match="What was measured is kept: 1 of 2 launches"):
         play(samples.request(launches=2), WRITE, WRITE, show=interrupt_at("launch 2/2: starting"))
     result = the_only_result(tmp_path)
@@ -189,25 +211,25 @@ def test_an_interrupt_keeps_the_launches_that_are_complete(play, tmp_path):
     assert len(result["launches"]) == 1
 
 
-def test_an_interrupt_before_any_measurement_writes_nothing(play, tmp_path):
+def test_an_interrupt_before_any_measurement_writes_nothing(play: Play, tmp_path: Path) -> None:
     with pytest.raises(Interrupted, match="nothing was written"):
         play(samples.request(), WRITE, show=interrupt_at("starting"))
     assert not (tmp_path / "results").exists()
 
 
 @pytest.fixture
-def dataset_file(tmp_path):
+def dataset_file(tmp_path: Path) -> Path:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a"}\n')
     return path
 
 
-def dataset_request(path):
+def dataset_request(path: Path) -> Request:
     dataset = Dataset("file", path.name, None, None, None, "json", sha256_of_file(path), "text", None)
     return samples.request(case="cpu-dataset", workload=samples.workload(name="dataset", prompt=None, dataset=dataset))
 
 
-def test_an_interrupted_dataset_keeps_its_whole_lines(play, tmp_path, dataset_file):
+def test_an_interrupted_dataset_keeps_its_whole_lines(play: Play, tmp_path: Path, dataset_file: Path) -> None:
     script = APPEND + "; print('@bench completed', flush=True); import time; time.sleep(60)"
     with pytest.raises(Interrupted, match="2 rows in"):
         play(dataset_request(dataset_file), script, show=interrupt_at("completed"), dataset_file=str(dataset_file))
@@ -218,7 +240,7 @@ def test_an_interrupted_dataset_keeps_its_whole_lines(play, tmp_path, dataset_fi
     assert sorted(path.suffix for path in outputs.parent.iterdir()) == [".json", ".jsonl"]
 
 
-def test_another_file_than_the_request_was_made_for_is_refused(play, dataset_file):
+def test_another_file_than_the_request_was_made_for_is_refused(play: Play, dataset_file: Path) -> None:
     asked = dataset_request(dataset_file)
     with pytest.raises(InputError, match="Say where it lies with --dataset-file"):
         play(asked)
@@ -229,14 +251,18 @@ def test_another_file_than_the_request_was_made_for_is_refused(play, dataset_fil
         play(asked, dataset_file=str(dataset_file) + ".none")
 
 
-def test_a_model_that_does_not_fit_is_refused_before_anything_starts(play, monkeypatch, tmp_path):
+def test_a_model_that_does_not_fit_is_refused_before_anything_starts(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("runner.bench.facts.host.available_memory_bytes", lambda: 1000)
     with pytest.raises(DoesNotFit, match="1,000 .* are free here"):
         play(samples.request())
     assert not (tmp_path / "results").exists()
 
 
-def test_another_stack_than_the_pinned_one_is_refused_before_anything_starts(play, monkeypatch, tmp_path):
+def test_another_stack_than_the_pinned_one_is_refused_before_anything_starts(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     drifted = samples.inventory(changed={"torch": ["2.13.0", "2.12.1+cpu"]})
     monkeypatch.setattr(inventory, "describe", lambda stack: drifted)
     with pytest.raises(Unsupported, match=r"torch 2\.13\.0 is 2\.12\.1\+cpu here. Run `make setup`"):
@@ -244,7 +270,9 @@ def test_another_stack_than_the_pinned_one_is_refused_before_anything_starts(pla
     assert not (tmp_path / "results").exists()
 
 
-def test_weights_that_change_while_they_are_measured_fail_the_launch(play, monkeypatch, tmp_path):
+def test_weights_that_change_while_they_are_measured_fail_the_launch(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"bytes")
     found = preflight.Found(samples.inventory(), checkpoint.verified([str(path)]))
@@ -255,13 +283,13 @@ def test_weights_that_change_while_they_are_measured_fail_the_launch(play, monke
         play(samples.request(), WRITE)
 
 
-def test_results_that_could_not_be_written_are_refused_before_anything_starts(play, tmp_path):
+def test_results_that_could_not_be_written_are_refused_before_anything_starts(play: Play, tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
     with pytest.raises(PublishFailed, match="is no folder that can be written to; nothing was measured"):
         play(samples.request())
 
 
-def test_scratch_is_gone_after_every_ending(play, monkeypatch, tmp_path):
+def test_scratch_is_gone_after_every_ending(play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
@@ -273,26 +301,28 @@ def test_scratch_is_gone_after_every_ending(play, monkeypatch, tmp_path):
     assert os.listdir(scratch) == []
 
 
-def refuse_links(monkeypatch):
-    def link(source, target):
+def refuse_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def link(source: str, target: str) -> None:
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "link", link)
 
 
-def test_a_folder_without_links_is_said_in_the_result(play, monkeypatch):
+def test_a_folder_without_links_is_said_in_the_result(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "published" not in read(play(samples.request(), WRITE))["attempt"]
     refuse_links(monkeypatch)
     path = Path(play(samples.request(), WRITE))
     assert read(str(path))["attempt"]["published"] == {"by": "rename", "file_synced": True, "folder_synced": True}
-    assert {one.suffix for one in path.parent.iterdir()} == {".json"}
+    assert {path.suffix for path in path.parent.iterdir()} == {".json"}
 
 
 @pytest.mark.parametrize("call", ["fsync", "link", "makedirs"])
-def test_a_folder_that_takes_no_file_is_refused_before_anything_starts(play, monkeypatch, tmp_path, call):
+def test_a_folder_that_takes_no_file_is_refused_before_anything_starts(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, call: str
+) -> None:
     """Whatever ``os.access`` says of it; there is no script to play."""
 
-    def fail(*arguments, **keywords):
+    def fail(*arguments: object, **keywords: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(os, call, fail)
@@ -301,17 +331,19 @@ def test_a_folder_that_takes_no_file_is_refused_before_anything_starts(play, mon
     assert not (tmp_path / "results").exists()
 
 
-def test_without_a_place_for_temporary_files_nothing_is_measured(play, monkeypatch, tmp_path):
+def test_without_a_place_for_temporary_files_nothing_is_measured(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     with pytest.raises(PublishFailed, match="needs a folder for temporary files, and none can be made: No such file"):
         play(samples.request())
 
 
-def break_the_folder(monkeypatch, tmp_path):
+def break_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
     """Return what lets every file below the results fail to be published from now on."""
     whole = publish._publish
 
-    def full(path, content):
+    def full(path: str, content: bytes) -> publish.Manner:
         if str(path).startswith(str(tmp_path / "results")):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return whole(path, content)
@@ -319,7 +351,9 @@ def break_the_folder(monkeypatch, tmp_path):
     return lambda text: monkeypatch.setattr(publish, "_publish", full) if "measuring" in text else None
 
 
-def test_a_measurement_that_its_folder_does_not_take_is_kept_where_the_message_says(play, monkeypatch, tmp_path):
+def test_a_measurement_that_its_folder_does_not_take_is_kept_where_the_message_says(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     paths = []
@@ -335,16 +369,18 @@ def test_a_measurement_that_its_folder_does_not_take_is_kept_where_the_message_s
     assert left.launches == 1
 
 
-def test_a_measurement_that_no_folder_takes_goes_to_standard_output(play, monkeypatch, tmp_path, capsys):
-    def no_folder(**keywords):
+def test_a_measurement_that_no_folder_takes_goes_to_standard_output(
+    play: Play, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_folder(**keywords: object) -> str:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     broken = break_the_folder(monkeypatch, tmp_path)
 
-    def show(text):
+    def show(text: str) -> None:
         broken(text)
         if "measuring" in text:
-            monkeypatch.setattr(session.tempfile, "mkdtemp", no_folder)
+            monkeypatch.setattr("tempfile.mkdtemp", no_folder)
 
     with pytest.raises(PublishFailed, match="its frames are on standard output, for `python -m runner collect`"):
         play(samples.request(), WRITE, show=show)
@@ -353,8 +389,8 @@ def test_a_measurement_that_no_folder_takes_goes_to_standard_output(play, monkey
     assert (json.loads(content)["attempt"]["status"], problems) == ("complete", {})
 
 
-def test_a_kill_in_a_launch_loses_that_launch_alone(play, tmp_path):
-    def show(text):
+def test_a_kill_in_a_launch_loses_that_launch_alone(play: Play, tmp_path: Path) -> None:
+    def show(text: str) -> None:
         if "launch 3/3: starting" in text:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -371,15 +407,17 @@ def test_a_kill_in_a_launch_loses_that_launch_alone(play, tmp_path):
     assert result["launches"][1]["estimate"] == {"estimator": "nominal", "latency_s": 0.25}
 
 
-def test_a_launch_that_ended_is_kept_when_the_next_is_refused(play, tmp_path, monkeypatch):
+def test_a_launch_that_ended_is_kept_when_the_next_is_refused(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refuse = "import sys; open(sys.argv[2] + '/error-0.json', 'w').write('{\"exit_code\": 3, \"message\": \"gone.\"}')"
     with pytest.raises(InputError, match=r"^gone\. The failed attempt is kept in "):
         play(samples.request(launches=2), WRITE, refuse)
     assert [launch["status"] for launch in the_only_result(tmp_path)["launches"]] == ["complete", "failed"]
 
 
-def test_a_defect_of_the_kit_loses_no_launch(play, tmp_path, monkeypatch):
-    monkeypatch.setattr(session.checks, "run", lambda *arguments: [].pop())
+def test_a_defect_of_the_kit_loses_no_launch(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "run", lambda *arguments: [].pop())
     with pytest.raises(IndexError):
         play(samples.request(), WRITE)
     (launch,) = the_only_result(tmp_path)["launches"]
@@ -387,10 +425,12 @@ def test_a_defect_of_the_kit_loses_no_launch(play, tmp_path, monkeypatch):
     assert launch["timed"]["span_s"] == 1.25
 
 
-def test_a_second_interrupt_does_not_keep_the_first_from_being_kept(play, tmp_path, monkeypatch):
+def test_a_second_interrupt_does_not_keep_the_first_from_being_kept(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = publish.publish
 
-    def interrupted(path, content):
+    def interrupted(path: str, content: bytes) -> publish.Manner:
         os.kill(os.getpid(), signal.SIGINT)
         return whole(path, content)
 
@@ -400,10 +440,12 @@ def test_a_second_interrupt_does_not_keep_the_first_from_being_kept(play, tmp_pa
     assert the_only_result(tmp_path)["attempt"]["status"] == "interrupted"
 
 
-def test_an_interrupt_while_a_whole_result_is_published_waits_for_it(play, tmp_path, monkeypatch):
+def test_an_interrupt_while_a_whole_result_is_published_waits_for_it(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = publish.publish
 
-    def interrupted(path, content):
+    def interrupted(path: str, content: bytes) -> publish.Manner:
         os.kill(os.getpid(), signal.SIGINT)
         return whole(path, content)
 
@@ -436,8 +478,10 @@ RESULTS = "os.path.dirname(os.path.dirname(sys.argv[3]))"
         "os.unlink(sys.argv[3]); open(sys.argv[3], 'w').write('another')",
     ],
 )
-def test_rows_are_whole_whatever_becomes_of_their_folder_meanwhile(play, tmp_path, dataset_file, monkeypatch, happens):
-    monkeypatch.setattr(session.checks, "run", lambda *arguments: [])
+def test_rows_are_whole_whatever_becomes_of_their_folder_meanwhile(
+    play: Play, tmp_path: Path, dataset_file: Path, monkeypatch: pytest.MonkeyPatch, happens: str
+) -> None:
+    monkeypatch.setattr(checks, "run", lambda *arguments: [])
     play(dataset_request(dataset_file), COMPLETE.replace("HAPPENS", happens), dataset_file=str(dataset_file))
     result = the_only_result(tmp_path)
     (outputs,) = (tmp_path / "results").glob("*/*.jsonl")
@@ -445,30 +489,34 @@ def test_rows_are_whole_whatever_becomes_of_their_folder_meanwhile(play, tmp_pat
     assert result["outputs"] == {"file": outputs.name, "rows": 4, "sha256": sha256_of_file(outputs)}
 
 
-def test_rows_that_another_process_took_away_are_missed(play, tmp_path, dataset_file):
+def test_rows_that_another_process_took_away_are_missed(play: Play, tmp_path: Path, dataset_file: Path) -> None:
     script = COMPLETE.replace("HAPPENS", "os.truncate(sys.argv[3], 0)")
     with pytest.raises(PublishFailed, match=r"completed 4 row\(s\), and .*\.part has 2: another process changed"):
         play(dataset_request(dataset_file), script, dataset_file=str(dataset_file))
     assert the_only_result(tmp_path)["outputs"]["rows"] == 2
 
 
-def test_rows_stay_where_ranks_wrote_them_if_the_disk_has_no_room_for_a_copy(play, tmp_path, dataset_file, monkeypatch):
+def test_rows_stay_where_ranks_wrote_them_if_the_disk_has_no_room_for_a_copy(
+    play: Play, tmp_path: Path, dataset_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = publish._publish
 
-    def no_room(path, content):
+    def no_room(path: str, content: bytes) -> publish.Manner:
         if str(path).endswith(".jsonl"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return whole(path, content)
 
     monkeypatch.setattr(publish, "_publish", no_room)
-    monkeypatch.setattr(session.checks, "run", lambda *arguments: [])
+    monkeypatch.setattr(checks, "run", lambda *arguments: [])
     play(dataset_request(dataset_file), COMPLETE.replace("HAPPENS", "pass"), dataset_file=str(dataset_file))
     (outputs,) = (tmp_path / "results").glob("*/*.jsonl*")
     assert (outputs.suffix, outputs.read_text()) == (".jsonl", ROWS * 2)
     assert the_only_result(tmp_path)["outputs"]["sha256"] == sha256_of_file(outputs)
 
 
-def test_no_planted_secret_reaches_a_result_or_an_error(play, tmp_path, monkeypatch):
+def test_no_planted_secret_reaches_a_result_or_an_error(
+    play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Beside a name that says so, by its shape, in an address, and as the value of a variable of this process."""
     planted = ["plantedvalue1", "hf_" + "p" * 20, "plantedpass2", "plantedtoken3"]
     monkeypatch.setenv("NVIDIA_API_KEY", planted[3])
@@ -476,28 +524,33 @@ def test_no_planted_secret_reaches_a_result_or_an_error(play, tmp_path, monkeypa
     raw = samples.raw(samples.request())
     raw["ranks"][0]["variables"] = {"NVIDIA_API_KEY": planted[3]}
     play(samples.request(), WRITE, value=raw)
-    told = f"print('HF_TOKEN={planted[0]} https://u:{planted[2]}@h/x'); print('ValueError: {planted[1]} {planted[3]}'); raise SystemExit(9)"
+    script = (
+        f"print('HF_TOKEN={planted[0]} https://u:{planted[2]}@h/x');"
+        f" print('ValueError: {planted[1]} {planted[3]}'); raise SystemExit(9)"
+    )
     with pytest.raises(LaunchFailed):
-        play(samples.request(), told)
+        play(samples.request(), script)
     texts = [path.read_text() for path in (tmp_path / "results").rglob("*") if path.is_file()]
     assert len(texts) == 2
     for text in texts:
         assert not [secret for secret in planted if secret in text]
 
 
-def test_masking_changes_nothing_of_a_result_without_secrets():
+def test_masking_changes_nothing_of_a_result_without_secrets() -> None:
     body = samples.body()
     assert mask_json(body["launches"]) == body["launches"]
     assert mask_json(body["environment"]) == body["environment"]
 
 
-def test_a_rank_that_dies_without_a_word_comes_before_its_echo(play):
+def test_a_rank_that_dies_without_a_word_comes_before_its_echo(play: Play) -> None:
     echo = {"exit_code": 6, "message": "rank 0 lost its peer.", "echo": True, "at": 1.0}
     with pytest.raises(LaunchFailed, match=r"^Rank 1 ended without a word\. Then: rank 0 lost its peer\. The failed"):
         play(samples.request(devices=2), REFUSE, value=echo)
 
 
-def test_a_reader_of_the_paths_that_has_gone_ends_no_run(monkeypatch, tmp_path, play):
+def test_a_reader_of_the_paths_that_has_gone_ends_no_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, play: Play
+) -> None:
     """As `bench a b | true` has it: everything is measured, and the exit code says that the paths were lost."""
     play(samples.request(), WRITE)  # for what the fixture puts in the place of the launcher
     asked = [samples.request(case=case) for case in ("cpu-1", "cpu-2")]
@@ -522,7 +575,7 @@ def test_a_reader_of_the_paths_that_has_gone_ends_no_run(monkeypatch, tmp_path, 
     assert len(list((tmp_path / "out").glob("*/*.json"))) == 2
 
 
-def test_a_folder_of_weights_that_a_run_does_not_read_is_told(monkeypatch):
+def test_a_folder_of_weights_that_a_run_does_not_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory, "describe", lambda stack: samples.inventory())
     shown = []
     preflight.check(samples.request(), "/folder", None, shown.append)

@@ -1,0 +1,239 @@
+"""Ask package indexes for files and their hashes: pip fetches what pip can, ``web`` and pypi-simple read the rest.
+
+The simple repository API has two forms, JSON (PEP 691) and HTML (PEP 503); torch's own index speaks HTML alone. A folder of this
+machine is an index too, as pip reads it. pypi-simple reads the entries of both. Its transport is not used: ``web`` bounds time, bytes and
+redirections, keeps passwords to their host, and asks no silent index twice.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import urllib.parse
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from pypi_simple import DistributionPackage, Link
+
+from runner.contract import files, patterns
+from runner.contract.errors import InputError, Unreachable
+from runner.contract.files import sha256_of_file
+from runner.contract.records import Json
+from runner.host.pins import pip_settings, programs, silence, web
+from runner.host.pins.answers import FOR_PEOPLE, json_of, of_form
+from runner.host.pins.pip_settings import PIP
+from runner.host.pins.programs import DOWNLOAD_S, LOGIN, Meaning
+
+_ONLY_WHEELS = ("--only-binary", ":all:")
+_SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
+# What a page of a login has, and the page of a package without files has not.
+_LOGIN_PAGE = re.compile(r"<input\b|<form\b|http-equiv=.?refresh|<script\b", re.I)
+
+# pip says that it found nothing where an index was silent too, so its words of silence are looked for first.
+_PIP_MEANINGS = (
+    programs.NO_ANSWER,
+    Meaning(re.compile(r"40[137] (?:Client )?Error|User for .*:|HTTP error 40[137]"), Unreachable, LOGIN),
+    Meaning(
+        re.compile(r"No matching distribution found|Could not find a version|HTTP error 404"),
+        InputError,
+        "there is none",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class IndexFile:
+    """A file that an index lists. ``withdrawn`` is the reason why it was yanked (PEP 592), None for a file that was not."""
+
+    sha256: str
+    address: str
+    withdrawn: str | None
+
+
+def package_sha256(name: str, version: str) -> tuple[str, bool]:
+    """Return the sha256 of the file that pip takes for a pure Python package, and whether its release was yanked.
+
+    pip itself asks, so the user's index settings hold. Raises ``InputError`` where there is no such release, ``Unreachable``.
+    """
+    what = f"the index, for {name} {version}"
+    command = [
+        *PIP,
+        "install",
+        "--dry-run",
+        "--ignore-installed",
+        "--no-deps",
+        "--no-input",
+        "--retries",
+        "0",
+        "--quiet",
+    ]
+    command += [*_ONLY_WHEELS, "--ignore-requires-python", "--report", "-", "--", f"{name}=={version}"]
+    with silence.asking(pip_settings.index()):
+        output = programs.run(command, what, meanings=_PIP_MEANINGS)
+    # an object of the form that pip.pypa.io/en/stable/reference/installation-report describes, or of any other
+    report: Any = json_of(output, what)
+    try:
+        first = report["install"][0]
+        sha256, yanked = first["download_info"]["archive_info"]["hashes"]["sha256"], first["is_yanked"]
+    except (KeyError, IndexError, TypeError):
+        raise Unreachable(f"{what}: pip's report has no hash of a file") from None
+    return of_form(patterns.LOCKED_SHA256, sha256, what), bool(yanked)
+
+
+def fetch_wheels(
+    requirements: Path, python: str, platforms: Sequence[str], folder: Path, index: str | None = None
+) -> None:
+    """Fetch the wheels of a hash-locked requirements file into ``folder``; a file that lies there already is only checked.
+
+    ``python`` is the target's, such as 3.12, ``platforms`` its wheel platforms, ``index`` another index than the user's. pip
+    itself fetches, so the user's settings hold, and refuses every file whose hash is not in the requirements. Raises
+    ``InputError`` where there is no such file, ``Unreachable``.
+    """
+    command = [*PIP, "download", "--quiet", "--no-input", "--require-hashes", "--no-deps", *_ONLY_WHEELS]
+    command += ["--python-version", python, "--implementation", "cp"]
+    command += [f"--dest={folder}", f"--requirement={requirements}"]
+    command += [word for platform in platforms for word in ("--platform", platform)]
+    if index is not None:
+        command += [f"--index-url={index}"]
+    what = f"the index, for the wheels of {requirements.name}"
+    with silence.asking(index or pip_settings.index()):
+        programs.run(command, what, timeout_s=DOWNLOAD_S, meanings=_PIP_MEANINGS)
+
+
+def fetch_source_distribution(name: str, hashes: Collection[str], folder: Path) -> Path:
+    """Fetch the source distribution of a package whose sha256 is among ``hashes``, without running anything of it.
+
+    pip would run the package's setup.py to learn what the package needs, so the index is asked directly. Raises ``Unreachable``
+    where no index has such a file.
+    """
+    what = f"the index, for {name}"
+    for index in (pip_settings.index(), *pip_settings.more_indexes()):
+        try:
+            listed = _listed(name, index)
+        except InputError:
+            continue
+        for file in listed:
+            file_name = urllib.parse.unquote(urllib.parse.urlsplit(file.address).path.rpartition("/")[2])
+            if file.sha256 not in hashes or not file_name.endswith((".tar.gz", ".zip")):
+                continue
+            if not patterns.FILE_PATH.fullmatch(file_name):
+                raise Unreachable(f"{what}: {file_name[:100]!r} is no name of a file")
+            target = folder / file_name
+            if not target.exists() or sha256_of_file(target) != file.sha256:
+                content = _download(file.address, index, f"{what}, file {file_name}")
+                if hashlib.sha256(content).hexdigest() != file.sha256:
+                    raise Unreachable(f"{what}, file {file_name}: its bytes are not those of its locked hash")
+                target.write_bytes(content)
+            return target
+    raise Unreachable(f"{what}: it has no source distribution with a locked hash any more")
+
+
+def index_files(name: str, index: str | None = None) -> dict[str, str | None]:
+    """Return sha256 to the reason of a withdrawal, None for none, of every file that an index has of a package.
+
+    ``index`` is another index than the user's. Raises ``InputError`` where no index has the package, ``Unreachable``.
+    """
+    indexes = (index,) if index is not None else (pip_settings.index(), *pip_settings.more_indexes())
+    withdrawals: dict[str, str | None] = {}
+    absent: list[InputError] = []
+    for address in indexes:
+        try:
+            withdrawals.update({file.sha256: file.withdrawn for file in _listed(name, address)})
+        except InputError as problem:
+            absent.append(problem)
+    if len(absent) == len(indexes):
+        raise absent[0]
+    return withdrawals
+
+
+@functools.cache
+def _listed(name: str, index: str) -> tuple[IndexFile, ...]:
+    """Return every file with a sha256 that an index lists of a package."""
+    what, address = f"the index, for {name}", f"{index.rstrip('/')}/{name}/"
+    if address.startswith("file:"):
+        page = Path(urllib.parse.unquote(urllib.parse.urlsplit(address).path)) / "index.html"
+        body, is_html = files.read_bytes(page, web.MAX_PAGE_BYTES, advice="The index has no such package."), True
+    else:
+        answer = web.get(address, what, accept=f"{_SIMPLE_JSON}, text/html;q=0.1")
+        body, is_html = answer.body, answer.is_page
+    if body.lstrip()[:1] == b"{":
+        packages = _packages_of_json(json_of(body, what), name, address, what)
+    else:
+        packages = _packages_of_html(body.decode("utf-8", errors="replace"), is_html, name, address, what)
+    listed = []
+    for package in packages:
+        # behind the hash, the fragment of an address may name more: "#sha256=...&egg=six"
+        sha256 = package.digests.get("sha256", "").partition("&")[0]
+        if patterns.SHA256.fullmatch(sha256):
+            withdrawn = (package.yanked_reason or "") if package.is_yanked else None
+            listed.append(IndexFile(sha256, package.url, withdrawn))
+    return tuple(listed)
+
+
+def _packages_of_json(page: Json, name: str, address: str, what: str) -> list[DistributionPackage]:
+    """Return the files of a JSON page. Only the entries of ``files`` are read: what a page says beside them may be of any form."""
+    listed = page.get("files") if isinstance(page, dict) else None
+    try:
+        if isinstance(listed, list):
+            return [DistributionPackage.from_json_data(file, name, address) for file in listed]
+    # pydantic's ValidationError is a ValueError
+    except ValueError:
+        pass
+    raise Unreachable(f"{what}: its JSON lists no files (PEP 691)")
+
+
+class _LinkReader(HTMLParser):
+    """Collects the links of an HTML page, each with its address against the page's own or that of its ``<base>``.
+
+    pypi-simple's own reader of links also collects their texts: 8,000 links without an end, 88 kB, took it 71 s (pypi-simple
+    1.8.0 on Python 3.11).
+    """
+
+    def __init__(self, address: str) -> None:
+        super().__init__()
+        self._base: str | None = None
+        self._address = address
+        self.links: list[Link] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        attributes: dict[str, str | list[str]] = {name: value or "" for name, value in attrs}
+        href = attributes.get("href")
+        if tag == "base" and isinstance(href, str) and self._base is None:
+            self._base = urllib.parse.urljoin(self._address, href)
+        elif tag == "a" and isinstance(href, str):
+            url = urllib.parse.urljoin(self._base or self._address, href)
+            self.links.append(Link(text=urllib.parse.urlsplit(url).path.rpartition("/")[2], url=url, attrs=attributes))
+
+
+def _packages_of_html(text: str, is_html: bool, name: str, address: str, what: str) -> list[DistributionPackage]:
+    """Return the files of an HTML page; ``is_html`` says that the index calls the page HTML."""
+    reader = _LinkReader(address)
+    try:
+        reader.feed(text)
+        reader.close()
+        packages = [DistributionPackage.from_link(link, name) for link in reader.links]
+    # AssertionError: html.parser of Python 3.11 raises it for a marked section that it does not know, such as <![x
+    except (ValueError, AssertionError) as problem:
+        raise Unreachable(f"{what}: its HTML cannot be read: {problem or type(problem).__name__}") from None
+    if not is_html and not packages and not text.lstrip().startswith("<"):
+        raise Unreachable(f"{what}: its answer is neither JSON nor HTML")
+    # the page of a package without files has no form to sign in, and devpi's has a form beside its files
+    if not any("sha256" in package.digests for package in packages) and _LOGIN_PAGE.search(text):
+        raise Unreachable(f"{what}: {FOR_PEOPLE}")
+    return packages
+
+
+def _download(address: str, index: str, what: str) -> bytes:
+    if address.startswith("file:"):
+        path = urllib.parse.unquote(urllib.parse.urlsplit(address).path)
+        return files.read_bytes(path, web.MAX_FILE_BYTES, Unreachable)
+    # a file on the index's own host is behind the index's login
+    user_part = urllib.parse.urlsplit(index).netloc.rpartition("@")[0]
+    parts = urllib.parse.urlsplit(address)
+    if user_part and "@" not in parts.netloc and web.origin_of(address) == web.origin_of(index):
+        address = urllib.parse.urlunsplit(parts._replace(netloc=f"{user_part}@{parts.netloc}"))
+    return web.get(address, what, max_bytes=web.MAX_FILE_BYTES, limit_s=DOWNLOAD_S, moves=True).body

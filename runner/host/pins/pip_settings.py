@@ -1,0 +1,46 @@
+"""Which package index the user has: pip's settings, from its variables and files, for pip, for uv and for our own questions."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import os
+import sys
+
+from runner.host.pins import programs
+
+PIP = (sys.executable, "-m", "pip")
+PYPI = "https://pypi.org/simple"
+
+
+def index() -> str:
+    """Return the address of the user's index, as pip knows it. The address may hold user and password."""
+    return os.environ.get("PIP_INDEX_URL") or _settings().get("index-url") or PYPI
+
+
+def more_indexes() -> tuple[str, ...]:
+    """Return the addresses of the indexes that pip asks beside ``index()``."""
+    addresses = os.environ.get("PIP_EXTRA_INDEX_URL")
+    if addresses is None:
+        addresses = "" if "PIP_INDEX_URL" in os.environ else _settings().get("extra-index-url", "")
+    return tuple(addresses.split())
+
+
+def uv_variables() -> dict[str, str]:
+    """Return the variables by which uv asks the index that pip asks; none where the user named an index to uv, or none to pip."""
+    address = os.environ.get("PIP_INDEX_URL") or _settings().get("index-url")
+    named_to_uv = any(os.environ.get(name) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL"))
+    return {"UV_DEFAULT_INDEX": address} if address and not named_to_uv else {}
+
+
+@functools.cache
+def _settings() -> dict[str, str]:
+    """Return pip's own settings, from its files and variables; pip lists the variables last, so the variables count."""
+    settings = {}
+    for line in programs.run([*PIP, "config", "list"], "pip").decode(errors="replace").splitlines():
+        name, _, value = line.partition("=")
+        try:
+            settings[name.rpartition(".")[2]] = str(ast.literal_eval(value))
+        except (SyntaxError, ValueError):
+            continue
+    return settings
