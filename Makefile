@@ -22,6 +22,8 @@ reads.lock := ARGS
 reads.lock-check := ARGS
 reads.fuzz := SECONDS
 reads.test-images := IMAGES
+reads.slips := ARGS
+reads.release := VERSION ARGS
 
 # What programs read from the environment may be given to make too.
 PASSED_ON := PIP_% UV_% HF_% %_proxy %_PROXY KUBECONFIG KUBEBUILDER_ASSETS SEVERAL_IMAGE BLOOMZ_BENCH_% CI TMPDIR
@@ -71,12 +73,10 @@ LISTS = build/lists/$@-$$PPID
 PIP_INSTALL = $(PY) -m pip install --quiet --require-hashes --no-deps
 # what builds and runs images, as Debian names it
 IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apache2-utils iproute2 openssh-client
-# torch's version, read from the lock's cpu stack
-TORCH = $$(sed -n '/^  cpu:/,/^[a-z]/{/^      torch:/{n;s/^ *version: //p;};}' versions.lock)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check clean
+.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
 
 ##@ Measure
 
@@ -140,7 +140,8 @@ ON_EVERY_CORE = --numprocesses=auto --dist=worksteal
 
 test: lint test-fast  ## lint, types, import contracts, and all tests but the slow ones: a few minutes, for every change
 
-test-all: test test-slow  ## the same, and everything slow that needs no root, no cluster and no accelerator
+test-all: test test-slow  ## the same, and everything slow that needs no root, no cluster and no accelerator; a release needs it
+	@$(PY) -m tools.tested
 
 test-slow: test-marked-slow test-py38 policy slips  ## what `make test` leaves out: slow tests, Python 3.8, policies of manifests, planted slips, fuzzing, mutation
 	$(MAKE) fuzz SECONDS=30
@@ -188,8 +189,11 @@ test-cluster: $(venv)/.dev  ## the client and the manifests on the real cluster 
 bench-stacks: $(venv)/.dev  ## run every stack that can run without its chip: versions, what stood in, and whether the tokens are right
 	$(PY) -m tests.emulation
 
-mutation: $(venv)/.mutation  ## change the deciding modules one place at a time; fail if the tests notice less than 85% (options: ARGS=host/verdict)
+mutation: $(venv)/.mutation  ## change the deciding modules one place at a time; fail if the tests notice less than 85% (options: ARGS="host/judging/verdict --sample 40")
 	nice -n 10 "$$VENV/mutation/bin/python" -m runner.host.make_words tests.mutation @ARGS
+
+slips: $(venv)/.dev  ## plant slips of the hand in a copy of the tree, one at a time; fail if mypy and ruff miss one (options: ARGS=None)
+	$(WORDS) tests.slips @ARGS
 
 ##@ Pin
 
@@ -206,6 +210,9 @@ lock-check: $(venv)/.host  ## compare the requirements files with versions.lock,
 	$(WORDS) runner lock --check @ARGS
 
 ##@ House
+
+release: $(venv)/.host  ## set the version, date the changelog, render, commit and tag; pushes nothing (VERSION=x.y.z, options: ARGS=--dry-run)
+	$(WORDS) tools.release --version="$$VERSION" @ARGS
 
 setup: $(venv)/.host $(venv)/.cpu  ## make the environment that bench needs, and nothing else
 
@@ -240,9 +247,10 @@ $(venv)/.host: requirements/host.txt $(venv)/.build
 # torch comes by version alone, without a hash: every index carries its own build of it. On Linux the usual one brings CUDA
 # libraries of 3 GB; an index of CPU builds, named in PIP_EXTRA_INDEX_URL, avoids them. DeepSpeed is the one source
 # distribution; it is built by the locked setuptools, without compiling any kernel.
-$(venv)/.cpu: images/cpu/requirements-cpu.txt versions.lock $(venv)/.build
+# The lock is read by the kit's strict reader, which needs the packages of .host: they come first, and never make this layer again.
+$(venv)/.cpu: images/cpu/requirements-cpu.txt versions.lock $(venv)/.build | $(venv)/.host
 	@echo "installing torch, transformers and DeepSpeed: one to a few minutes"
-	$(PY) -m pip install --quiet torch==$(TORCH)
+	version=$$($(PY) -m tools.pinned cpu torch) && $(PY) -m pip install --quiet "torch==$$version"
 	DS_BUILD_OPS=0 $(PIP_INSTALL) --only-binary :all: --no-binary deepspeed --no-build-isolation -r images/cpu/requirements-cpu.txt
 	@touch "$$VENV/.cpu"
 

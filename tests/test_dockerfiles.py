@@ -1,8 +1,11 @@
 """Every Dockerfile follows hadolint and the kit's own rules, and each rule finds its violation."""
 
+from __future__ import annotations
+
 import shutil
 import subprocess
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,29 +21,29 @@ INSTALL = paths.ROOT / "images" / "install.sh"
 GOOD = (paths.ROOT / "images" / "cpu" / "Dockerfile").read_text()
 
 
-def test_every_stack_has_a_dockerfile_in_its_family_s_folder():
+def test_every_stack_has_a_dockerfile_in_its_family_s_folder() -> None:
     families = {Path(stack.requirements.file).parent.name for stack in lockfile.read().stacks.values()}
     assert {file.parent.name for file in FILES} == families
 
 
 @pytest.mark.parametrize("rule", dockerfiles.OF_DOCKERFILES, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)
-def test_dockerfiles_follow_the_rules(file, rule):
+def test_dockerfiles_follow_the_rules(file: Path, rule: Callable[[str], list[str]]) -> None:
     assert rule(file.read_text()) == []
 
 
 @pytest.mark.parametrize("rule", dockerfiles.OF_INSTALL, ids=lambda rule: rule.__name__)
-def test_install_follows_the_rules(rule):
+def test_install_follows_the_rules(rule: Callable[[str], list[str]]) -> None:
     assert rule(INSTALL.read_text()) == []
 
 
 @pytest.mark.parametrize("rule", dockerfiles.OF_SCRIPTS, ids=lambda rule: rule.__name__)
 @pytest.mark.parametrize("file", PROGRAMS, ids=lambda file: file.stem)
-def test_what_compiles_a_program_follows_the_rules(file, rule):
+def test_what_compiles_a_program_follows_the_rules(file: Path, rule: Callable[[str], list[str]]) -> None:
     assert rule(file.read_text()) == []
 
 
-def test_every_program_of_the_lock_has_what_compiles_it_and_a_dockerfile_that_takes_it():
+def test_every_program_of_the_lock_has_what_compiles_it_and_a_dockerfile_that_takes_it() -> None:
     stacks = lockfile.read().stacks.values()
     assert sorted({recipe for stack in stacks for recipe in build_context.recipes(stack)}) == PROGRAMS
     for file in {build_context.dockerfile(stack) for stack in stacks if stack.programs}:
@@ -65,7 +68,7 @@ def test_every_program_of_the_lock_has_what_compiles_it_and_a_dockerfile_that_ta
         ("writes_are_mounted", "TORCH_EXTENSIONS_DIR=/tmp/extensions", "X=1", "TORCH_EXTENSIONS_DIR: below /tmp"),
     ],
 )  # fmt: skip
-def test_a_rule_finds_its_violation(rule, old, new, told):
+def test_a_rule_finds_its_violation(rule: str, old: str, new: str, told: str) -> None:
     assert old in GOOD
     assert any(told in line for line in getattr(dockerfiles, rule)(GOOD.replace(old, new, 1)))
 
@@ -78,23 +81,23 @@ def test_a_rule_finds_its_violation(rule, old, new, told):
         ("umask 022", "curl -O https://x", "curl -O https://x: fetches"),
     ],
 )
-def test_install_s_rules_find_their_violation(old, new, told):
+def test_install_s_rules_find_their_violation(old: str, new: str, told: str) -> None:
     text = INSTALL.read_text()
     assert old in text
     assert any(told in line for rule in dockerfiles.OF_INSTALL for line in rule(text.replace(old, new, 1)))
 
 
-def hadolint(file):
+def hadolint(file: Path) -> subprocess.CompletedProcess[str]:
     program = shutil.which("hadolint", path=sysconfig.get_path("scripts"))
     assert program, "hadolint is not installed. Run `make lint`, which installs the locked one."
     return subprocess.run([program, "--no-color", str(file)], capture_output=True, encoding="utf-8")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.parent.name)
-def test_hadolint_has_nothing_to_say(file):
+def test_hadolint_has_nothing_to_say(file: Path) -> None:
     assert hadolint(file).stdout == ""
 
 
-def test_hadolint_speaks(tmp_path):
+def test_hadolint_speaks(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM debian\nRUN cd /opt && sudo ls\n")
     assert "DL3006" in hadolint(tmp_path / "Dockerfile").stdout

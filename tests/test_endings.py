@@ -1,10 +1,14 @@
 """However a verb ends, it ends with one sentence and an exit code of its own, never with a traceback."""
 
+from __future__ import annotations
+
 import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -16,8 +20,10 @@ TOKEN = "hf_" + "aBcD" * 8
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_defect_in_any_verb_is_one_sentence_with_its_traceback_in_a_file(verb, monkeypatch, capsys, tmp_path):
-    def broken(arguments):
+def test_a_defect_in_any_verb_is_one_sentence_with_its_traceback_in_a_file(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def broken(arguments: object) -> NoReturn:
         raise ZeroDivisionError(f"no one expects \x1b[31m this, nor {TOKEN}")
 
     monkeypatch.setattr(importlib.import_module(VERBS[verb][0]), "main", broken)
@@ -34,7 +40,9 @@ def test_a_defect_in_any_verb_is_one_sentence_with_its_traceback_in_a_file(verb,
     assert "in broken" in text and "ZeroDivisionError" in text and TOKEN not in text
 
 
-def test_a_defect_on_a_full_disk_prints_its_traceback(monkeypatch, capsys, tmp_path):
+def test_a_defect_on_a_full_disk_prints_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     monkeypatch.setattr(importlib.import_module("runner.host.verbs.claims"), "main", lambda arguments: 1 // 0)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
     assert main(["claims"]) == KitError.exit_code
@@ -43,7 +51,9 @@ def test_a_defect_on_a_full_disk_prints_its_traceback(monkeypatch, capsys, tmp_p
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_explains_itself_and_names_a_flag_that_it_does_not_have(verb, capsys):
+def test_every_verb_explains_itself_and_names_a_flag_that_it_does_not_have(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main([verb, "--help"]) == 0
     assert f"usage: python -m runner {verb}" in capsys.readouterr().out
     assert main([verb, "--no-such-flag"]) == UsageError.exit_code
@@ -52,13 +62,15 @@ def test_every_verb_explains_itself_and_names_a_flag_that_it_does_not_have(verb,
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_two_hyphens_are_no_value_of_a_flag(verb, capsys):
+def test_two_hyphens_are_no_value_of_a_flag(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([verb, "--out=--"]) == UsageError.exit_code
     assert capsys.readouterr().err == "runner: --out=--: -- is no value. Name one after the =.\n"
 
 
-def test_a_missing_package_is_named_with_the_python_that_lacks_it(monkeypatch, capsys):
-    def without(arguments):
+def test_a_missing_package_is_named_with_the_python_that_lacks_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without(arguments: object) -> NoReturn:
         raise ModuleNotFoundError("No module named 'rich'", name="rich")
 
     monkeypatch.setattr(importlib.import_module("runner.host.verbs.claims"), "main", without)
@@ -66,7 +78,9 @@ def test_a_missing_package_is_named_with_the_python_that_lacks_it(monkeypatch, c
     assert capsys.readouterr().err.startswith(f"runner: the package rich is not installed for {sys.executable}. Run")
 
 
-def test_a_file_that_stands_before_a_library_is_named(monkeypatch, capsys, tmp_path):
+def test_a_file_that_stands_before_a_library_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     (tmp_path / "random.py").touch()
     command = [sys.executable, "-m", "runner", "claims"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -74,8 +88,8 @@ def test_a_file_that_stands_before_a_library_is_named(monkeypatch, capsys, tmp_p
     assert (done.returncode, "Traceback" in done.stderr) == (10, False)
     assert str(tmp_path / "random.py") in done.stderr
 
-    def main_of(path):
-        def main(arguments):
+    def main_of(path: str) -> Callable[[object], NoReturn]:
+        def main(arguments: object) -> NoReturn:
             raise ImportError("cannot import name 'x'", name="yaml", path=path)
 
         return main
@@ -90,7 +104,7 @@ def test_a_file_that_stands_before_a_library_is_named(monkeypatch, capsys, tmp_p
 
 @pytest.mark.parametrize("streams", ["", ">&- 2>&- <&-", "> /dev/full 2> /dev/full", ">&- 2>/dev/full"])
 @pytest.mark.parametrize("verb", ["claims", "request --list", "compare nothing-here", "no-such-verb"])
-def test_no_state_of_the_standard_streams_makes_a_traceback(verb, streams, tmp_path):
+def test_no_state_of_the_standard_streams_makes_a_traceback(verb: str, streams: str, tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONIOENCODING": "latin-1"}
     command = f"{sys.executable} -m runner {verb} {streams}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, env=environment)

@@ -1,5 +1,7 @@
 """The Makefile and the README say what there is."""
 
+from __future__ import annotations
+
 import importlib
 import json
 import os
@@ -8,16 +10,19 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.__main__ import VERBS
+from runner.contract.errors import InputError
 from runner.host import make_words as words
+from runner.host.readers import lockfile
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_help_is_made_from_the_targets_and_names_them_all():
+def test_help_is_made_from_the_targets_and_names_them_all() -> None:
     said = subprocess.run(["make", "help"], capture_output=True, encoding="utf-8", cwd=ROOT, check=True).stdout
     makefile = (ROOT / "Makefile").read_text()
     phony = " ".join(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE))
@@ -27,15 +32,16 @@ def test_help_is_made_from_the_targets_and_names_them_all():
         assert re.search(rf"^  {target} ", said, re.MULTILINE), target
 
 
-def test_no_target_is_named_that_does_not_exist():
+def test_no_target_is_named_that_does_not_exist() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for file in ("README.md", "CONTRIBUTING.md", "versions.lock", *map(str, (ROOT / "runner").rglob("*.py"))):
+    pages = ("README.md", "CONTRIBUTING.md", "SECURITY.md", ".github/pull_request_template.md", "versions.lock")
+    for file in (*pages, *map(str, (ROOT / "runner").rglob("*.py"))):
         named = set(re.findall(r"`make ([a-z0-9-]+)", (ROOT / file).read_text()))
         assert named <= targets, file
 
 
-def test_links_between_the_project_s_own_pages_lead_somewhere():
-    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+def test_links_between_the_project_s_own_pages_lead_somewhere() -> None:
+    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"):
         for link in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text()):
             assert (ROOT / link).exists(), f"{page}: {link}"
 
@@ -62,7 +68,8 @@ lists = [open(path).read() for flag, path in zip(given, given[1:]) if flag == "-
 with open({calls!r}, "a") as file:
     file.write(json.dumps([os.path.basename(me), given, lists]) + chr(10))
 plays = json.loads(os.environ.get("PLAYS", "{{}}"))
-said, code = plays.get(given[2] if given[1:2] == ["runner"] else None, ["", 0])
+program = given[2] if given[1:2] == ["runner"] else given[1] if given[:1] == ["-m"] else None
+said, code = plays.get(program, ["", 0])
 print(said, end="")
 if given[:2] == ["-m", "venv"]:
     os.makedirs(given[-1] + "/bin")
@@ -71,10 +78,14 @@ sys.exit(code)
 """
 
 
+# What a program prints, and its exit code, by its name: a verb, or a module.
+Plays = dict[str, list[Any]]
+
+
 class FrontDoor:
     """A folder with the Makefile's inputs and, in the place of the environment's programs, a recorder of their arguments."""
 
-    def __init__(self, folder, venv):
+    def __init__(self, folder: Path, venv: str) -> None:
         self.folder, self.venv, self.calls = folder, venv, folder / "calls"
         folder.mkdir()
         for name in ("requirements", "images", "versions.lock"):
@@ -87,7 +98,7 @@ class FrontDoor:
         )
         self.python.chmod(0o755)
 
-    def furnish(self):
+    def furnish(self) -> None:
         """Make the environment's programs and its stamps."""
         programs = ("bin/python", "bin/lint-imports", "bin/hadolint", "py38/bin/python", "mutation/bin/python")
         for program in programs:
@@ -97,12 +108,14 @@ class FrontDoor:
         for stamp in (".build", ".host", ".cpu", ".dev", ".py38", ".policy", ".mutation", "pyvenv.cfg"):
             (self.folder / self.venv / stamp).touch()
 
-    def make(self, *arguments, plays=None, **variables):
+    def make(
+        self, *arguments: str, plays: Plays | None = None, variables: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         command = ["make", "--no-print-directory", "-f", str(ROOT / "Makefile"), f"VENV={self.venv}", *arguments]
-        environment = {**os.environ, "PLAYS": json.dumps(plays or {}), **variables}
+        environment = {**os.environ, "PLAYS": json.dumps(plays or {}), **(variables or {})}
         return subprocess.run(command, capture_output=True, encoding="utf-8", cwd=self.folder, env=environment)
 
-    def called(self):
+    def called(self) -> list[list[str]]:
         """Return what each program was given; the path of a list is LIST."""
         if not self.calls.exists():
             return []
@@ -111,26 +124,26 @@ class FrontDoor:
             [re.sub(r"^build/lists/[a-z0-9-]+-[0-9]+/[a-z]+$", "LIST", word) for word in given] for _, given, _ in calls
         ]
 
-    def lists(self):
+    def lists(self) -> list[str]:
         return [content for line in self.calls.read_text().splitlines() for content in json.loads(line)[2]]
 
 
 @pytest.fixture
-def door(tmp_path):
+def door(tmp_path: Path) -> FrontDoor:
     made = FrontDoor(tmp_path / "a [b] $c 'd'", """my 'env' "$(touch ran)" `touch ran` $HOME & > {a}""")
     made.furnish()
     return made
 
 
-def value_of(name):
+def value_of(name: str) -> str:
     return WORDS if name in SEVERAL_WORDS else f"{name} {HOSTILE}"
 
 
-def runner(verb, *words):
+def runner(verb: str, *words: str) -> list[str]:
     return ["-m", "runner", verb, *words]
 
 
-def flag(name, variable):
+def flag(name: str, variable: str) -> str:
     return f"{name}={value_of(variable)}"
 
 
@@ -142,7 +155,7 @@ RESULTS, MODEL_DIR, DATASET = (
 OUT = flag("--out", "REQUESTS")
 
 
-def on_a_cluster(profile):
+def on_a_cluster(profile: str) -> list[list[str]]:
     return [
         runner("render", profile, *TAKEN_APART, "--out=build/manifests"),
         runner("submit", *TAKEN_APART, "--from", "LIST"),
@@ -176,27 +189,31 @@ GIVEN = {
     "images-check": [runner("image", *TAKEN_APART, "--check")],
     "lock": [runner("lock", *TAKEN_APART)],
     "lock-check": [runner("lock", "--check", *TAKEN_APART)],
+    "slips": [["-m", "tests.slips", *TAKEN_APART]],
+    "release": [["-m", "tools.release", flag("--version", "VERSION"), *TAKEN_APART]],
 }
 ONLY_NUMBERS_OR_NAMES = {"fuzz": "SECONDS", "test-images": "IMAGES"}
 
 
-def variables_of(target):
+def variables_of(target: str) -> list[str]:
     (line,) = re.findall(rf"^reads\.{target} := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     return variables_of(line[len("$(reads.") : -1]) if line.startswith("$") else line.split()
 
 
-def test_every_target_that_reads_variables_is_tried_with_hostile_ones():
+def test_every_target_that_reads_variables_is_tried_with_hostile_ones() -> None:
     named = re.findall(r"^reads\.([a-z0-9-]+) :=", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert sorted(named) == sorted([*GIVEN, *ONLY_NUMBERS_OR_NAMES])
 
 
 @pytest.mark.parametrize("target, given", GIVEN.items(), ids=GIVEN)
 @pytest.mark.parametrize("origin", ["make", "environment"])
-def test_a_value_reaches_programs_as_typed_and_is_never_run(door, target, given, origin):
+def test_a_value_reaches_programs_as_typed_and_is_never_run(
+    door: FrontDoor, target: str, given: list[list[str]], origin: str
+) -> None:
     values = {name: value_of(name) for name in variables_of(target)}
     before = sorted(door.folder.iterdir())
     done = (
-        door.make(target, **values)
+        door.make(target, variables=values)
         if origin == "environment"
         else door.make(target, *(f"{name}={value}" for name, value in values.items()))
     )
@@ -206,7 +223,7 @@ def test_a_value_reaches_programs_as_typed_and_is_never_run(door, target, given,
     assert new <= {"calls", "build"} and not list(ROOT.glob("ran"))
 
 
-def test_no_recipe_holds_a_value_as_text_of_the_shell():
+def test_no_recipe_holds_a_value_as_text_of_the_shell() -> None:
     makefile = (ROOT / "Makefile").read_text()
     names = {name for target in [*GIVEN, *ONLY_NUMBERS_OR_NAMES] for name in variables_of(target)}
     recipes = "\n".join(line for line in makefile.splitlines() if line.startswith("\t"))
@@ -214,7 +231,7 @@ def test_no_recipe_holds_a_value_as_text_of_the_shell():
 
 
 @pytest.mark.parametrize("target", sorted({*GIVEN, *ONLY_NUMBERS_OR_NAMES, "test", "setup", "help"}))
-def test_a_variable_that_a_target_does_not_read_is_named(door, target):
+def test_a_variable_that_a_target_does_not_read_is_named(door: FrontDoor, target: str) -> None:
     done = door.make(target, "MODEL=$(shell touch ran)")
     assert done.returncode == 2
     assert f"`make {target}` reads no MODEL." in done.stderr
@@ -234,20 +251,20 @@ def test_a_variable_that_a_target_does_not_read_is_named(door, target):
         *((["compare", f"VENV=a{sign}b"], f"VENV holds {sign}, which make cannot keep") for sign in ":;|*?[]%=~\\#"),
     ],
 )
-def test_what_cannot_be_is_said_before_anything_runs(door, arguments, told):
+def test_what_cannot_be_is_said_before_anything_runs(door: FrontDoor, arguments: list[str], told: str) -> None:
     done = door.make(*arguments)
     assert done.returncode == 2
     assert told in done.stderr
     assert door.called() == [] and not (door.folder / "ran").exists()
 
 
-def test_what_programs_read_from_the_environment_may_be_given_to_make(door):
+def test_what_programs_read_from_the_environment_may_be_given_to_make(door: FrontDoor) -> None:
     door.make("compare", "PIP_EXTRA_INDEX_URL=https://index/$(shell touch ran)", "KUBECONFIG=a:b")
     assert door.called() == [runner("compare", "--", "results")]
     assert not (door.folder / "ran").exists()
 
 
-def test_an_empty_value_is_none(door):
+def test_an_empty_value_is_none(door: FrontDoor) -> None:
     assert door.make("bench", "CASES=", "RESULTS=", "MODEL_DIR=", "REQUESTS=").returncode == 0
     assert door.called()[:2] == [
         runner("request", "cpu-1", "cpu-2", "--out=build/requests"),
@@ -255,7 +272,7 @@ def test_an_empty_value_is_none(door):
     ]
 
 
-def test_the_environment_is_made_by_the_python_that_is_named(door):
+def test_the_environment_is_made_by_the_python_that_is_named(door: FrontDoor) -> None:
     door.venv = "a new 'one'"
     done = door.make("setup", f"PYTHON={door.python}")
     assert done.returncode == 0, done.stderr
@@ -269,7 +286,7 @@ def test_the_environment_is_made_by_the_python_that_is_named(door):
     assert not (door.folder / "ran").exists() and not (door.folder / "third").exists()
 
 
-def test_clean_removes_an_environment_and_no_other_folder(door):
+def test_clean_removes_an_environment_and_no_other_folder(door: FrontDoor) -> None:
     (door.folder / "results").mkdir()
     assert door.make("clean", "VENV=results").returncode == 0
     assert (door.folder / "results").exists()
@@ -296,7 +313,9 @@ CLUSTER = ["render", "submit", "collect", "compare"]
         ("bench-cpu-cluster", "", {"submit": ["a.log\n", 0], "collect": ["", 8]}, CLUSTER[:3], 8),
     ],
 )
-def test_a_recipe_goes_on_with_what_its_own_run_printed(door, target, arguments, plays, verbs, code):
+def test_a_recipe_goes_on_with_what_its_own_run_printed(
+    door: FrontDoor, target: str, arguments: str, plays: Plays, verbs: list[str], code: int
+) -> None:
     """What one run of several lost keeps the others from nothing; a step that failed makes the recipe fail."""
     done = door.make(target, f"ARGS={arguments}", plays=plays)
     assert [call[2] for call in door.called()] == verbs
@@ -306,30 +325,40 @@ def test_a_recipe_goes_on_with_what_its_own_run_printed(door, target, arguments,
         assert done.stdout.endswith(plays["submit"][0])
 
 
-def test_names_reach_the_next_verb_line_by_line(door):
+def test_names_reach_the_next_verb_line_by_line(door: FrontDoor) -> None:
     names = "a folder/one 'and' $(touch ran).json\n"
     assert door.make("bench", plays={"request": [names, 0], "bench": [names, 0]}).returncode == 0
     assert door.lists() == [names, names]
     assert not list((door.folder / "build/lists").iterdir()), "the lists of a whole run are removed"
 
 
-def test_words_behind_two_dashes_stay_as_given():
+def test_words_behind_two_dashes_stay_as_given() -> None:
     assert words.command(["m", "@A", "--", "@A"], {"A": "x 'y z'"}) == ["m", "x", "y z", "--", "@A"]
     assert words.command(["m", "@B"], {}) == ["m"]
 
 
-def test_torch_s_version_in_the_makefile_is_the_lock_s():
-    from runner.host.readers import lockfile
-
-    (expression,) = re.findall(r"^TORCH = \$\$\((.*)\)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    said = subprocess.run(
-        ["sh", "-c", expression.replace("$$", "$")], capture_output=True, encoding="utf-8", cwd=ROOT, check=True
-    ).stdout
+def test_the_environment_gets_the_torch_that_the_lock_pins(door: FrontDoor) -> None:
+    door.venv = "new"
+    assert door.make("setup", f"PYTHON={door.python}", plays={"tools.pinned": ["9.8.7\n", 0]}).returncode == 0
+    assert door.called().count(["-m", "pip", "install", "--quiet", "torch==9.8.7"]) == 1
+    pinned = [sys.executable, "-m", "tools.pinned"]
+    said = subprocess.run([*pinned, "cpu", "torch"], capture_output=True, encoding="utf-8", cwd=ROOT, check=True).stdout
     assert said.strip() == lockfile.read().stacks["cpu"].packages["torch"].version
+    refused = subprocess.run([*pinned, "cpu", "tensor"], capture_output=True, encoding="utf-8", cwd=ROOT)
+    assert (refused.returncode, refused.stdout) == (InputError.exit_code, "")
+    assert refused.stderr == "make: versions.lock pins no tensor in a stack cpu.\n"
+
+
+def test_no_torch_is_installed_where_the_lock_names_none(door: FrontDoor) -> None:
+    door.venv = "new"
+    done = door.make("setup", f"PYTHON={door.python}", plays={"tools.pinned": ["", 3]})
+    assert done.returncode == 2 and "Error 3" in done.stderr
+    assert not [call for call in door.called() if any(word.startswith("torch==") for word in call)]
+    assert not (door.folder / door.venv / ".cpu").exists()
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_half_a_flag_is_none(verb, capsys):
+def test_half_a_flag_is_none(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A script that abbreviates would break, or mean another, once a flag is added."""
     parser = importlib.import_module(VERBS[verb][0]).parser()
     with pytest.raises(SystemExit):

@@ -3,9 +3,12 @@
 Where the system allows it the second host has a name of its own, and neither the folder of the launch nor that of the results.
 """
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,7 @@ pytestmark = pytest.mark.torch
 FIRST, SECOND = "127.0.0.2", "127.0.0.3"
 
 
-def _apart():
+def _apart() -> bool:
     try:
         command = ["unshare", "--map-root-user", "--mount", "--uts", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
         return subprocess.run(command, capture_output=True).returncode == 0
@@ -30,7 +33,7 @@ APART = _apart()
 
 
 @pytest.fixture
-def house(tmp_path):
+def house(tmp_path: Path) -> Iterator[House]:
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(
         0, {min(cores)}
@@ -39,7 +42,7 @@ def house(tmp_path):
     os.sched_setaffinity(0, cores)
 
 
-def _house(tmp_path, cores):
+def _house(tmp_path: Path, cores: set[int]) -> House:
     house = House(tmp_path)
     programs = tmp_path / "programs"
     for path in (programs, house.results):
@@ -58,7 +61,7 @@ def _house(tmp_path, cores):
     return house
 
 
-def test_two_hosts_give_the_tokens_of_one(house):
+def test_two_hosts_give_the_tokens_of_one(house: House) -> None:
     (path,) = house.requests("cpu-2")
     (result,) = house.bench(path, "--hostfile", house.folder / "hostfile")
     assert output_ids(result) == plain_tokens(29)
@@ -79,7 +82,7 @@ def test_two_hosts_give_the_tokens_of_one(house):
 
 
 @pytest.mark.skipif(not APART, reason="this system gives a user no mounts of his own")
-def test_what_only_the_other_host_lacks_is_told_as_if_it_were_here(house):
+def test_what_only_the_other_host_lacks_is_told_as_if_it_were_here(house: House) -> None:
     rows = house.folder / "tmp" / "rows.jsonl"
     rows.write_text('{"text": "a machine"}\n')
     (path,) = house.requests("cpu-dataset", "--devices", 2, "--dataset-file", rows, "--column", "text")

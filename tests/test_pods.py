@@ -4,12 +4,15 @@ A pod here is a network, a mount and a host name of its own, a user without righ
 root, and programs that not every machine has; the test says which are missing.
 """
 
+from __future__ import annotations
+
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -38,10 +41,13 @@ pytestmark = [
 class Pods:
     """Two pods, joined by a wire, that see this machine's software; ``start`` runs a shell line in one as the pods' user."""
 
-    def __init__(self, folder, spaces):
-        self.folder, self.spaces, self.running = folder, spaces, []
+    def __init__(self, folder: Path, spaces: Sequence[str]) -> None:
+        self.folder, self.spaces = folder, spaces
+        self.running: list[subprocess.Popen[str]] = []
 
-    def start(self, number, line, **streams):
+    def start(
+        self, number: int, line: str, stdout: int | None = None, stderr: int | None = None
+    ) -> subprocess.Popen[str]:
         """Start a line; every pod has a /tmp, a home and one core of its own."""
         (self.folder / f"tmp{number}").mkdir(mode=0o777)
         (self.folder / f"tmp{number}").chmod(0o1777)
@@ -84,16 +90,18 @@ class Pods:
         # the first process of a pod takes all others with it
         apart = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc"]
         command = ["ip", "netns", "exec", self.spaces[number - 1], *apart, "sh", "-ec", "\n".join(script)]
-        self.running.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, encoding="utf-8", **streams))
+        self.running.append(
+            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, encoding="utf-8")
+        )
         return self.running[-1]
 
-    def close(self):
+    def close(self) -> None:
         for process in self.running:
             process.kill()
             process.communicate()
 
 
-def reachable(interpreter, folder):
+def reachable(interpreter: Path, folder: Path) -> list[str]:
     """Return shell lines after which the pods' user reaches an interpreter that lies in root's home."""
     if not interpreter.is_relative_to("/root"):
         return []
@@ -104,7 +112,7 @@ def reachable(interpreter, folder):
 
 
 @pytest.fixture
-def pods():
+def pods() -> Iterator[Pods]:
     """Yield two pods. Their folder lies where another user comes to, which pytest's own does not."""
     with tempfile.TemporaryDirectory(prefix="bench-pods-") as name, wire.joined() as spaces:
         folder = Path(name)
@@ -117,7 +125,7 @@ def pods():
             made.close()
 
 
-def here(line, folder, request=None):
+def here(line: str, folder: Path, request: Path | str | None = None) -> str:
     """Return a pod's shell line with this machine's places instead of a container's."""
     line = line.replace("python3 -m runner", f"{sys.executable} -m runner")
     for container, ours in (
@@ -133,7 +141,7 @@ def here(line, folder, request=None):
     )
 
 
-def test_a_run_over_two_pods_gives_the_tokens_of_one_host(pods):
+def test_a_run_over_two_pods_gives_the_tokens_of_one_host(pods: Pods) -> None:
     folder = pods.folder
     wire.run(sys.executable, "-m", "runner", "request", "cpu-2", "--out", str(folder))
     (request,) = folder.glob("cpu-2-*.json")
@@ -153,7 +161,7 @@ def test_a_run_over_two_pods_gives_the_tokens_of_one_host(pods):
     assert (told["attempts"][0]["sha256"], told["error"]) == (result["sha256"], None)
 
 
-def test_another_pod_s_login_has_its_own_variables_and_no_rights(pods):
+def test_another_pod_s_login_has_its_own_variables_and_no_rights(pods: Pods) -> None:
     line = f"{sys.executable} -m runner sshd --keys {multinode.KEYS} & {sys.executable} -m runner reach"
     pods.start(2, here(commands()[1], pods.folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     ask = "ssh 10.77.0.2 'id -u; hostname; echo $PLUGIN; cat /proc/self/status | grep CapEff'"
@@ -162,7 +170,7 @@ def test_another_pod_s_login_has_its_own_variables_and_no_rights(pods):
     assert out.split("\n") == [str(pod.UID), "pod2", "of pod 2", "CapEff:\t0000000000000000", ""]
 
 
-def test_a_pod_that_never_comes_ends_the_first_with_the_code_for_what_cannot_be_reached(pods):
+def test_a_pod_that_never_comes_ends_the_first_with_the_code_for_what_cannot_be_reached(pods: Pods) -> None:
     first = here(commands()[0], pods.folder, "no-such-request").replace("--within-s 60", "--within-s 3")
     done = pods.start(1, first, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     _, err = done.communicate(timeout=HANG_S)

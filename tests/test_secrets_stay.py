@@ -50,7 +50,7 @@ GIVEN = {
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory):
+def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return the files that verbs are given: damaged, foreign or named after a secret, and each with one in it."""
     folder = tmp_path_factory.mktemp("given")
 
@@ -88,12 +88,12 @@ def given(tmp_path_factory):
     }
 
 
-def test_every_verb_is_tried():
+def test_every_verb_is_tried() -> None:
     assert set(GIVEN) == set(VERBS)
 
 
 @pytest.mark.parametrize("verb", GIVEN)
-def test_no_planted_secret_is_printed_or_written(verb, given, tmp_path):
+def test_no_planted_secret_is_printed_or_written(verb: str, given: dict[str, str], tmp_path: Path) -> None:
     folder, temporary = tmp_path / "made", tmp_path / "tmp"
     folder.mkdir()
     temporary.mkdir()

@@ -1,5 +1,7 @@
 """The tests see the same surroundings wherever somebody starts them; tests/conftest.py makes these."""
 
+from __future__ import annotations
+
 import locale
 import os
 import signal
@@ -27,7 +29,7 @@ HOSTILE |= {
 CHILD = "import signal; print([signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)])"
 
 
-def test_signals_variables_locale_and_umask_are_the_tests_own():
+def test_signals_variables_locale_and_umask_are_the_tests_own() -> None:
     assert not set(os.environ) & {*HOSTILE}
     assert locale.getpreferredencoding(False).lower() == "utf-8"
     assert Path.cwd() == ROOT
@@ -38,7 +40,7 @@ def test_signals_variables_locale_and_umask_are_the_tests_own():
     assert said.count("SIG_IGN") == 0 and said.count("SIG_DFL") == 2
 
 
-def test_they_are_so_in_the_background_of_a_script_with_foreign_variables(tmp_path):
+def test_they_are_so_in_the_background_of_a_script_with_foreign_variables(tmp_path: Path) -> None:
     tests = f"{Path(__file__).relative_to(ROOT)}::{test_signals_variables_locale_and_umask_are_the_tests_own.__name__}"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests]
     done = subprocess.run(

@@ -1,5 +1,7 @@
 """The whole path with the real software: catalog, lock, request, launcher, ranks, result, comparison."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
@@ -9,12 +11,14 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.bench.inputs import tokenizer, weights
 from runner.bench.rank import model
 from runner.contract.files import sha256_of_file
+from runner.contract.records import JsonObject
 from runner.contract.request import Request, read_request
 from tests.support import planted, samples
 from tests.support.house import House, output_ids
@@ -25,12 +29,12 @@ pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
 
 
-def shared_memory():
+def shared_memory() -> set[str]:
     return set(os.listdir("/dev/shm"))
 
 
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory):
+def walk(tmp_path_factory: pytest.TempPathFactory) -> JsonObject:
     """Run cpu-1 and cpu-2, and two ranks under torchrun with a batch of two and another seed; once for all tests."""
     house = House(tmp_path_factory.mktemp("walk"))
     before = shared_memory()
@@ -51,25 +55,27 @@ def walk(tmp_path_factory):
     }
 
 
-def _id(content):
+def _id(content: JsonObject) -> str:
     from runner.contract import strictjson
 
     return f"{content['case']}-{strictjson.sha256_of(content)[:12]}"
 
 
-def test_no_planted_secret_is_in_a_result_or_any_other_file(walk):
+def test_no_planted_secret_is_in_a_result_or_any_other_file(walk: JsonObject) -> None:
     assert planted.found_below(walk["house"].folder) == {}
     assert "NVIDIA_API_KEY" not in json.dumps(walk["one"])  # its name says nothing of a measurement
 
 
-def test_one_rank_two_ranks_and_plain_transformers_give_the_same_tokens(walk):
+def test_one_rank_two_ranks_and_plain_transformers_give_the_same_tokens(walk: JsonObject) -> None:
     plain = plain_tokens(seed=29)
     assert output_ids(walk["one"]) == plain
     assert output_ids(walk["two"]) == plain
     assert len(set(plain[0])) > 30  # not an echo: a vacuous equality would prove nothing
 
 
-def test_two_compiled_ranks_give_the_same_tokens_and_compile_nothing_while_timed(walk, tmp_path):
+def test_two_compiled_ranks_give_the_same_tokens_and_compile_nothing_while_timed(
+    walk: JsonObject, tmp_path: Path
+) -> None:
     """The engine of today's GPUs, by the same code, where no graphs are replayed."""
     house = House(tmp_path)
     (compiled,) = house.bench(*house.requests("cpu-2", "--engine", "compiled"))
@@ -81,11 +87,11 @@ def test_two_compiled_ranks_give_the_same_tokens_and_compile_nothing_while_timed
     assert {check["name"]: check["passed"] for check in launch["checks"]}["compilations"] is True
 
 
-def test_tokens_depend_on_the_seed(walk):
+def test_tokens_depend_on_the_seed(walk: JsonObject) -> None:
     assert plain_tokens(seed=71) != plain_tokens(seed=29)
 
 
-def test_a_batch_under_torchrun_that_stops_at_the_end_of_text_gives_the_same_tokens(walk):
+def test_a_batch_under_torchrun_that_stops_at_the_end_of_text_gives_the_same_tokens(walk: JsonObject) -> None:
     plain = plain_tokens(seed=71, batch_size=2, end_of_text=tokenizer.END)
     assert output_ids(walk["torchrun"]) == plain
     launch = walk["torchrun"]["launches"][0]
@@ -93,7 +99,7 @@ def test_a_batch_under_torchrun_that_stops_at_the_end_of_text_gives_the_same_tok
     assert launch["timed"]["output_tokens"] == [[len(row) for row in plain]] * 5
 
 
-def test_ranks_hold_shards_and_not_the_whole(walk):
+def test_ranks_hold_shards_and_not_the_whole(walk: JsonObject) -> None:
     whole = samples.TINY.weight_bytes("float32")
     (one,) = walk["one"]["launches"][0]["ranks"]
     two = walk["two"]["launches"][0]["ranks"]
@@ -103,7 +109,7 @@ def test_ranks_hold_shards_and_not_the_whole(walk):
     assert walk["two"]["launches"][0]["conditions"]["engine"] == "deepspeed-autotp"
 
 
-def test_every_duration_is_there_and_the_estimate_follows_from_them(walk):
+def test_every_duration_is_there_and_the_estimate_follows_from_them(walk: JsonObject) -> None:
     for result in (walk["one"], walk["two"]):
         launch = result["launches"][0]
         assert len(launch["untimed_s"]) == 3
@@ -118,7 +124,7 @@ def test_every_duration_is_there_and_the_estimate_follows_from_them(walk):
             assert ttft_s + sum(itl_s) <= e2e_s
 
 
-def test_the_checks_that_the_cpu_can_make_were_made(walk):
+def test_the_checks_that_the_cpu_can_make_were_made(walk: JsonObject) -> None:
     for result in (walk["one"], walk["two"]):
         outcome = {check["name"]: check["passed"] for check in result["launches"][0]["checks"]}
         for name in (
@@ -135,12 +141,12 @@ def test_the_checks_that_the_cpu_can_make_were_made(walk):
         assert all(rank["watched"]["major_faults"] is not None for rank in result["launches"][0]["ranks"])
 
 
-def test_the_command_is_that_of_the_stack_s_launcher(walk):
+def test_the_command_is_that_of_the_stack_s_launcher(walk: JsonObject) -> None:
     assert "deepspeed.launcher.runner" in walk["two"]["launches"][0]["command"]
     assert "torch.distributed.run" in walk["torchrun"]["launches"][0]["command"]
 
 
-def test_the_log_alone_carries_the_results(walk, tmp_path):
+def test_the_log_alone_carries_the_results(walk: JsonObject, tmp_path: Path) -> None:
     log = tmp_path / "pod.log"
     log.write_text(walk["house"].log)
     done = walk["house"].runner("collect", log, "--results", tmp_path / "results")
@@ -150,14 +156,14 @@ def test_the_log_alone_carries_the_results(walk, tmp_path):
     assert len(done.stdout.split()) == 3
 
 
-def test_nothing_is_left_behind(walk):
+def test_nothing_is_left_behind(walk: JsonObject) -> None:
     assert walk["new in shared memory"] == set()
     assert walk["house"].left_behind() == []
     assert sorted(path.suffix for path in walk["house"].results.rglob("*") if path.is_file()) == [".json"] * 3
     assert _processes_of(walk["house"]) == []
 
 
-def _processes_of(house):
+def _processes_of(house: House) -> list[str]:
     """Return the processes that still run with this test's own place for temporary files."""
     marker, found = str(house.folder / "tmp").encode(), []
     for environment in Path("/proc").glob("[0-9]*/environ"):
@@ -169,7 +175,7 @@ def _processes_of(house):
     return found
 
 
-def test_the_comparison_says_walk_through_on_every_row(walk):
+def test_the_comparison_says_walk_through_on_every_row(walk: JsonObject) -> None:
     house = walk["house"]
     done = house.runner("compare", house.results)
     assert done.returncode == 0, done.stderr
@@ -182,7 +188,7 @@ def test_the_comparison_says_walk_through_on_every_row(walk):
     assert {row["verdict"]["word"] for row in listed["rows"]} == {"NOT-COMPARABLE"}
 
 
-def test_an_interrupt_leaves_nothing_and_says_so(tmp_path):
+def test_an_interrupt_leaves_nothing_and_says_so(tmp_path: Path) -> None:
     house = House(tmp_path)
     before = shared_memory()
     (path,) = house.requests("cpu-2")
@@ -190,6 +196,7 @@ def test_an_interrupt_leaves_nothing_and_says_so(tmp_path):
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", env=house.environment
     )
+    assert process.stderr is not None, "a pipe"
     for line in process.stderr:
         if "untimed" in line:
             break
@@ -206,7 +213,7 @@ def test_an_interrupt_leaves_nothing_and_says_so(tmp_path):
     assert house.left_behind() == []
 
 
-def test_real_weights_of_a_hub_cache_give_the_tokens_of_plain_transformers(tmp_path):
+def test_real_weights_of_a_hub_cache_give_the_tokens_of_plain_transformers(tmp_path: Path) -> None:
     """A cache laid out as the hub's client does, at a pinned revision, with bigscience's keys, in bfloat16 shards."""
     from safetensors.torch import save_file
     from transformers import BloomForCausalLM
@@ -265,6 +272,6 @@ def test_real_weights_of_a_hub_cache_give_the_tokens_of_plain_transformers(tmp_p
     assert not canary.exists()
 
 
-def _with(request, **changes):
+def _with(request: Request, **changes: Any) -> Request:
     made = replace(request, **changes)
     return Request.from_json(made.to_json(), "a test")

@@ -38,7 +38,8 @@ def _words(name: str, environment: Mapping[str, str]) -> list[str]:
         ) from None
 
 
-def main(arguments: Sequence[str]) -> int:
+# os.execv at the end never returns, which ruff does not know
+def main(arguments: Sequence[str]) -> int:  # noqa: RET503
     """Become the module that the arguments name, or print the words; return the exit code if no module was run."""
     try:
         module, *words = command(arguments, os.environ)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from typing import Callable, Dict
+from typing import Callable, ClassVar
 
 import pytest
 
@@ -71,8 +71,8 @@ def test_what_is_wrong_is_named_with_its_place(read: Callable[[Fields], object],
     ],
 )
 def test_a_mapping_that_knows_its_lines_says_them(read: Callable[[Fields], object], value: object) -> None:
-    class Lined(Dict[str, object]):
-        lines = {"k": 7}
+    class Lined(dict):
+        lines: ClassVar[dict[str, int]] = {"k": 7}
 
     with pytest.raises(InputError, match=r"^file \(line 7\): "):
         read(Fields(Lined(k=value), "file"))

@@ -4,19 +4,27 @@ Gaudi stacks run over the stand-in of this folder, cuda-2023 over that of tests/
 runs on the CPU here, as it is.
 """
 
+from __future__ import annotations
+
 import itertools
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from runner.contract import strictjson
+from runner.contract.records import JsonObject
 from runner.host.results import result_files
 from tests.emulation import arithmetic, drive, reference, runs, table
 from tests.injection import runs as injected
 from tests.stacks import build
 
 # workload, precision, ranks, batch, graphs
+Cell = tuple[str, str, int, int, bool]
+# a line of the table, in the order of COLUMNS
+Row = tuple[str, str, str, str, int, int, str, str]
+
 CELLS = (
     *itertools.product(["latency"], ["float32"], [1, 2], [1, 8], [True, False]),
     *itertools.product(["latency"], ["bfloat16"], [1, 2], [1, 8], [True]),
@@ -27,12 +35,13 @@ NAMED = ("torch", "transformers", "optimum-habana", "deepspeed")
 OTHER = "OTHER TOKENS"
 EQUAL = {
     "float32": "equal: plain transformers",
-    "bfloat16": "equal: plain transformers with upstream's roundings",  # see arithmetic.py
+    # see arithmetic.py
+    "bfloat16": "equal: plain transformers with upstream's roundings",
     "float16": "equal: plain transformers in float32",
 }
 
 
-def main():
+def main() -> int:
     """Print what stood in on each stack, then a line for each cell; return 1 if any failed or gave other tokens."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
@@ -42,46 +51,48 @@ def main():
             _introduce(name, build.describe(folder))
             for cell in _cells(name):
                 _progress(f"{name}: {' '.join(map(str, cell))}")
-                told = _tokens(build.python(folder), name, dataset, *cell)
-                rows.append((name, "optimum-habana", *cell[:4], "yes" if cell[4] else "no", told))
+                tokens = _tokens(build.python(folder), name, dataset, *cell)
+                rows.append((name, "optimum-habana", *cell[:4], "yes" if cell[4] else "no", tokens))
     rows += [*_of_2023(), *_here()]
     print(table.aligned([COLUMNS, *rows]))
     print("Times are not told: something stands in for the device.")
     return 1 if any(row[-1] not in EQUAL.values() for row in rows) else 0
 
 
-def _cells(name):
+def _cells(name: str) -> list[Cell]:
     """Return a stack's cells: in bfloat16 only where its roundings are known, without which there is nothing to compare with."""
     return [cell for cell in CELLS if cell[1] != "bfloat16" or name in arithmetic.OF_OPTIMUM]
 
 
-def _introduce(name, noted):
-    versions = ", ".join(f"{one} {noted['packages'][one]}" for one in NAMED if one in noted["packages"])
+def _introduce(name: str, noted: JsonObject) -> None:
+    versions = ", ".join(f"{package} {noted['packages'][package]}" for package in NAMED if package in noted["packages"])
     print(f"{name}: Python {noted['python']}, {versions}")
     for part, stand_in in noted["stand_ins"].items():
         print(f"  stood in for: {part}: {stand_in}")
 
 
-def _tokens(interpreter, name, dataset, workload, precision, ranks, batch, graphs):
+def _tokens(
+    interpreter: Path, name: str, dataset: Path, workload: str, precision: str, ranks: int, batch: int, graphs: bool
+) -> str:
     """Run a cell; return the outcome of the token check in words."""
     file = dataset if workload == "dataset" else None
-    options = {"ranks": ranks, "batch": batch, "graphs": graphs, "precision": precision}
+    options: JsonObject = {"ranks": ranks, "batch": batch, "graphs": graphs, "precision": precision}
     done, result, _, _ = runs.run(interpreter, name, dataset_file=file, **options)
-    if done.returncode != 0:
+    if done.returncode != 0 or result is None:
         return f"failed with {done.returncode}: {done.stderr.strip().splitlines()[-1]}"
     (launch,) = result["launches"]
     if file is not None:
         right = launch["dataset"]["tokens_sha256"] == reference.completions_sha256(file)
     elif precision == "bfloat16":
-        told = drive.run(interpreter, "causes.py", ["runner", name, ranks])
-        right = launch["tokens"]["output_ids"] == told[str(batch)]["all"]
+        seen = drive.run(interpreter, "causes.py", ["runner", name, ranks])
+        right = launch["tokens"]["output_ids"] == seen[str(batch)]["all"]
     else:
-        found = {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]}
-        right = found == {reference.output_ids_sha256()}
+        hashes = {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]}
+        right = hashes == {reference.output_ids_sha256()}
     return EQUAL[precision] if right else OTHER
 
 
-def _of_2023():
+def _of_2023() -> Iterator[Row]:
     """Yield the rows of the GPU script's stack."""
     folder = build.make(injected.STACK, _progress)
     _introduce(injected.STACK, build.describe(folder))
@@ -89,11 +100,11 @@ def _of_2023():
         _progress(f"{injected.STACK}: latency float16 {ranks} {batch}")
         seen = injected.run(build.python(folder), ranks, batch)
         right = all(rank["raw"]["tokens"]["output_ids"] == rank["plain"] for rank in seen)
-        told = EQUAL["float16"] if right else OTHER
-        yield injected.STACK, "kernel-injection", "latency", "float16", ranks, batch, "no", told
+        tokens = EQUAL["float16"] if right else OTHER
+        yield injected.STACK, "kernel-injection", "latency", "float16", ranks, batch, "no", tokens
 
 
-def _here():
+def _here() -> Iterator[Row]:
     """Yield the rows of the CPU's own stack, by the commands that a user gives."""
     print("cpu: this Python, nothing stood in for; where no GPU is, what is compiled replays no graphs")
     for engine, ranks in itertools.product(("plain", "compiled"), (1, 2)):
@@ -101,10 +112,10 @@ def _here():
         yield "cpu", engine, "latency", "float32", ranks, 1, "no", _tokens_here(f"cpu-{ranks}", engine)
 
 
-def _tokens_here(case, engine):
+def _tokens_here(case: str, engine: str) -> str:
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as folder:
 
-        def runner(*arguments):
+        def runner(*arguments: str) -> subprocess.CompletedProcess[str]:
             command = [sys.executable, "-m", "runner", *arguments]
             return subprocess.run(command, capture_output=True, encoding="utf-8")
 
@@ -113,11 +124,11 @@ def _tokens_here(case, engine):
         if done.returncode != 0:
             return f"failed with {done.returncode}: {done.stderr.strip().splitlines()[-1]}"
         result, _ = result_files.read_one(Path(done.stdout.strip()))
-    found = {strictjson.sha256_of(row) for launch in result["launches"] for row in launch["tokens"]["output_ids"]}
-    return EQUAL["float32"] if found == {reference.output_ids_sha256()} else OTHER
+    hashes = {strictjson.sha256_of(row) for launch in result["launches"] for row in launch["tokens"]["output_ids"]}
+    return EQUAL["float32"] if hashes == {reference.output_ids_sha256()} else OTHER
 
 
-def _progress(text):
+def _progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 

@@ -5,7 +5,10 @@ stand for, token by token. Sources: huggingface/optimum-habana v1.5.0, v1.6.1 an
 deepspeed/module_inject/layers.py of 0.14.5, of 0.16.1 and of the vendor's fork.
 """
 
-from collections import namedtuple
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional
@@ -24,18 +27,35 @@ OF_OPTIMUM = {
     "gaudi-1.10": ("gelu", "slots", "width"),
     "gaudi-1.24": ("gelu", "slots", "width"),
 }
-OF_DEEPSPEED = {1: ("bias",), 2: ("bias", "shards")}  # by ranks
+# by ranks
+OF_DEEPSPEED = {1: ("bias",), 2: ("bias", "shards")}
 
 PADDING = 3
-Switches = namedtuple("Switches", sorted(CAUSES))
 
 
-def of_runner(stack, ranks):
+class Switches(NamedTuple):
+    """Which of the causes are on, by their names."""
+
+    gelu: bool
+    slots: bool
+    width: bool
+    write: bool
+    bias: bool
+    shards: bool
+
+
+def of_runner(stack: str, ranks: int) -> tuple[str, ...]:
     """Return the causes that are on when the runner measures: 1.5 runs under DeepSpeed with one rank too."""
     return OF_OPTIMUM[stack] + (OF_DEEPSPEED[ranks] if ranks > 1 or stack == "gaudi-1.9" else ())
 
 
-def generate(model, inputs, new_tokens, causes=(), ranks=1):
+def generate(
+    model: torch.nn.Module,
+    inputs: Mapping[str, torch.Tensor],
+    new_tokens: int,
+    causes: Collection[str] = (),
+    ranks: int = 1,
+) -> torch.Tensor:
     """Return ids [batch, input + new] that ``model`` (a ``BloomForCausalLM`` as transformers has it) decodes greedily.
 
     ``inputs`` are ids and mask [batch, input]; ``ranks`` is how many parts sums have under "shards".
@@ -57,13 +77,14 @@ def generate(model, inputs, new_tokens, causes=(), ranks=1):
 
 
 class _Decoder:
-    def __init__(self, model, on, ranks):
+    def __init__(self, model: torch.nn.Module, on: Switches, ranks: int) -> None:
         self.on, self.ranks = on, ranks
         self.body, self.head, self.heads = model.transformer, model.lm_head, model.config.n_head
         self.size = model.config.hidden_size // self.heads
-        self.cache = [None] * model.config.n_layer
+        # keys and values of each layer, None before the first token
+        self.cache: list[tuple[torch.Tensor, torch.Tensor] | None] = [None] * model.config.n_layer
 
-    def forward(self, ids, mask, place):
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor, place: int) -> torch.Tensor:
         """Return logits [batch, tokens, vocabulary]; ``place`` is where the next token goes."""
         state = self.body.word_embeddings_layernorm(self.body.word_embeddings(ids))
         alibi, hidden = self._alibi(mask, state.dtype), self._hidden(mask, ids.shape[1])
@@ -75,7 +96,7 @@ class _Decoder:
             state = self._by_rows(block.mlp.dense_4h_to_h, wide) + state
         return self.head(self.body.ln_f(state))
 
-    def _alibi(self, mask, dtype):
+    def _alibi(self, mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """Return [batch * heads, 1, held]; the slopes are powers of two, which no precision rounds."""
         assert self.heads & (self.heads - 1) == 0
         slopes = torch.tensor([2.0 ** (-8 * (head + 1) / self.heads) for head in range(self.heads)])
@@ -83,7 +104,7 @@ class _Decoder:
         places = torch.arange(mask.shape[1]).expand_as(mask) if self.on.slots else counted
         return (slopes[None, :, None] * places[:, None, :]).reshape(-1, 1, mask.shape[1]).to(dtype)
 
-    def _hidden(self, mask, tokens):
+    def _hidden(self, mask: torch.Tensor, tokens: int) -> torch.Tensor:
         """Return bool [batch, 1, tokens, held]: what a token does not see."""
         padding = (mask == 0)[:, None, None, :].expand(-1, 1, tokens, -1)
         if tokens == 1:
@@ -91,7 +112,15 @@ class _Decoder:
         later = torch.ones(tokens, tokens, dtype=torch.bool).triu(1)
         return padding | later
 
-    def _attention(self, number, layer, state, alibi, hidden, place):
+    def _attention(
+        self,
+        number: int,
+        layer: torch.nn.Module,
+        state: torch.Tensor,
+        alibi: torch.Tensor,
+        hidden: torch.Tensor,
+        place: int,
+    ) -> torch.Tensor:
         batch, tokens, _ = state.shape
         fused = self._by_columns(layer.query_key_value, state).view(batch, tokens, self.heads, 3, self.size)
         query, key, value = (fused[..., part, :].transpose(1, 2).reshape(-1, tokens, self.size) for part in range(3))
@@ -103,32 +132,35 @@ class _Decoder:
         merged = seen.view(batch, self.heads, tokens, self.size).transpose(1, 2).reshape(batch, tokens, -1)
         return self._by_rows(layer.dense, merged)
 
-    def _cached(self, number, key, value, place):
+    def _cached(
+        self, number: int, key: torch.Tensor, value: torch.Tensor, place: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return keys [batch * heads, size, held] and values [batch * heads, held, size], these among them."""
-        if self.cache[number] is None:
-            self.cache[number] = (key, value)
-            return self.cache[number]
-        keys, values = self.cache[number]
-        if not self.on.width:
-            self.cache[number] = torch.cat([keys, key], 2), torch.cat([values, value], 1)
-            return self.cache[number]
+        cached = self.cache[number]
+        if cached is None or not self.on.width:
+            grown = (
+                (key, value) if cached is None else (torch.cat([cached[0], key], 2), torch.cat([cached[1], value], 1))
+            )
+            self.cache[number] = grown
+            return grown
+        keys, values = cached
         for past, new in ((keys[:, :, place - 1 : place], key), (values[:, place - 1 : place], value)):
             past.copy_(past + (new - past) if self.on.write else new)
         return keys, values
 
-    def _gelu(self, x):
+    def _gelu(self, x: torch.Tensor) -> torch.Tensor:
         if self.on.gelu:
             return functional.gelu(x, approximate="tanh")
         return x * 0.5 * (1.0 + torch.tanh(0.79788456 * x * (1 + 0.044715 * x * x)))
 
-    def _by_columns(self, linear, x):
+    def _by_columns(self, linear: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
         """Multiply by a matrix whose outputs DeepSpeed deals out among the ranks."""
         if not self.on.bias:
             return linear(x)
         parts = zip(linear.weight.chunk(self.ranks), linear.bias.chunk(self.ranks))
         return torch.cat([torch.matmul(x, weight.t()) + bias for weight, bias in parts], -1)
 
-    def _by_rows(self, linear, x):
+    def _by_rows(self, linear: torch.nn.Linear, x: torch.Tensor) -> torch.Tensor:
         """Multiply by a matrix whose inputs DeepSpeed deals out, and add the ranks' parts."""
         if not self.on.bias:
             return linear(x)

@@ -1,5 +1,7 @@
 """One of two ranks over the stand-in's hccl; prints as JSON what it saw. Run by test_units.py."""
 
+from __future__ import annotations
+
 import json
 import os
 
@@ -15,9 +17,8 @@ seen = {"rank": rank, "backend": dist.get_backend(), "reduced": {}}
 trace.clear()
 for dtype in (torch.float32, torch.bfloat16, torch.int64):
     value = torch.full((2,), rank + 1, dtype=dtype, device="hpu")
-    handle = dist.all_reduce(
-        value, async_op=True
-    )  # never waited for, as the vendor's DeepSpeed leaves it to the stream
+    # never waited for, as the vendor's DeepSpeed leaves it to the stream
+    handle = dist.all_reduce(value, async_op=True)
     seen["reduced"][str(dtype)] = value.tolist()
     assert handle.wait() and handle.is_completed()
 module = torch.nn.Module()
@@ -34,4 +35,5 @@ dist.barrier()
 seen["events"] = [event for event in trace.events if event["event"] in ("collective", "capture", "replay")]
 print(json.dumps(seen), flush=True)
 dist.barrier()
-os._exit(0)  # on torch 2.0.1 one rank of about ten was seen to spin for ever in destroy_process_group
+# on torch 2.0.1 one rank of about ten was seen to spin for ever in destroy_process_group
+os._exit(0)

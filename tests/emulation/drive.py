@@ -1,5 +1,7 @@
 """Run a script of this folder in another Python, with the stand-in in reach, and read the JSON that it prints last."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -7,14 +9,16 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 LIMIT_S = 300
 
 
-def environment(python, folder):
+def environment(python: Path, folder: str) -> dict[str, str]:
     """Return the variables of a run: this stack's programs first, one thread, nothing of the network, all files in ``folder``."""
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "HPU_EMULATION"))},
@@ -33,7 +37,9 @@ def environment(python, folder):
     }
 
 
-def run(python, script, arguments=(), ranks=None):
+def run(
+    python: Path, script: str | Path, arguments: Iterable[object] = (), ranks: tuple[str, int] | None = None
+) -> Any:
     """Return what the script printed, read as JSON; with ``ranks`` a list of that, from ranks that the launcher started.
 
     ``ranks`` is (launcher, number): ``deepspeed`` with the flags of gaudi_spawn.py, ``python`` for one without a launcher, or
@@ -41,23 +47,23 @@ def run(python, script, arguments=(), ranks=None):
     """
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as folder:
         variables = environment(python, folder)
-        own = [str(FOLDER / script), *map(str, arguments)]
+        words = [str(FOLDER / script), *map(str, arguments)]
         if ranks is None:
-            return json.loads(_output([str(python), *own], variables).splitlines()[-1])
+            return json.loads(_output([str(python), *words], variables).splitlines()[-1])
         launcher, number = ranks
         if launcher == "processes":
-            return _processes([str(python), *own], variables, number)
+            return _processes([str(python), *words], variables, number)
         shape = (
             ["--num_gpus", "1"] if number == 1 else ["--num_nodes", "1", "--num_gpus", str(number), "--no_local_rank"]
         )
         start = [str(python), "-m", "deepspeed.launcher.runner", *shape, "--master_port", str(_free_port())]
         start = [str(python)] if launcher == "python" else start
         variables["LOCAL_SIZE"] = str(number)
-        _output([*start, *own, folder], variables)
+        _output([*start, *words, folder], variables)
         return [json.loads(path.read_text()) for path in sorted(Path(folder).glob("rank-*.json"))]
 
 
-def _output(command, variables):
+def _output(command: Sequence[str], variables: Mapping[str, str]) -> str:
     """Return what a command printed. However it ends, its whole group ends with it: a launcher's ranks outlive a killed launcher."""
     process = subprocess.Popen(
         command,
@@ -77,7 +83,7 @@ def _output(command, variables):
     return out
 
 
-def _processes(command, variables, number):
+def _processes(command: Sequence[str], variables: Mapping[str, str], number: int) -> list[Any]:
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(number)}
     running = [
         subprocess.Popen(
@@ -91,15 +97,15 @@ def _processes(command, variables, number):
         for rank in range(number)
     ]
     try:
-        told = [process.communicate(timeout=LIMIT_S) for process in running]
+        outputs = [process.communicate(timeout=LIMIT_S) for process in running]
     finally:
         for process in running:
             process.kill()
-    assert [process.returncode for process in running] == [0] * number, told
-    return [json.loads(out.splitlines()[-1]) for out, _ in told]
+    assert [process.returncode for process in running] == [0] * number, outputs
+    return [json.loads(out.splitlines()[-1]) for out, _ in outputs]
 
 
-def _free_port():
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

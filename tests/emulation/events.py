@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from runner.contract.records import JsonObject
+
 NEW_TOKENS = 100
 
 
@@ -16,16 +20,18 @@ VERSIONS = {
 NEWEST = "gaudi-1.24"
 
 
-def times(events, kind, **facts):
-    matching = [one for one in events if one["event"] == kind and all(one.get(key) == facts[key] for key in facts)]
-    return sum(one["times"] for one in matching)
+def times(events: Iterable[JsonObject], kind: str, **facts: object) -> int:
+    matching = [
+        event for event in events if event["event"] == kind and all(event.get(key) == facts[key] for key in facts)
+    ]
+    return sum(event["times"] for event in matching)
 
 
-def flat(events):
-    return [one for one in events for _ in range(one["times"])]
+def flat(events: Iterable[JsonObject]) -> list[JsonObject]:
+    return [event for event in events for _ in range(event["times"])]
 
 
-def before_the_loop(stack, batch, width):
+def before_the_loop(stack: str, batch: int, width: int) -> list[tuple[str, object]]:
     """Return the (event, shape or cause) that come before the first step.
 
     1.5.0 and 1.6.1: token_idx, ids and mask, and the number that ends a text. 1.21.2: ids and mask; the three special numbers,
@@ -33,6 +39,6 @@ def before_the_loop(stack, batch, width):
     """
     if stack != NEWEST:
         return [("h2d", []), ("h2d", [batch, width]), ("h2d", [batch, width]), ("h2d", [1])]
-    prompt = [batch, width - NEW_TOKENS]
+    prompt = ("h2d", [batch, width - NEW_TOKENS])
     compared = [("sync", "bool")] * (2 if batch == 1 else 3)
-    return [("h2d", prompt)] * 2 + [("h2d", [])] * 3 + compared + [("h2d", [])] + [("sync", "item")] * 2
+    return [*[prompt] * 2, *[("h2d", [])] * 3, *compared, ("h2d", []), *[("sync", "item")] * 2]

@@ -4,12 +4,16 @@ The arguments are the script, the arguments of the script after ``--``, and last
 precisions that it multiplied in. The model lies in the folder as the hub's cache would hold it, under a name that the script takes.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import runpy
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -21,19 +25,26 @@ COMMIT = "1" * 40
 class Precisions(TorchFunctionMode):
     """Note the precisions of what the device multiplies."""
 
-    found = set()
+    found: ClassVar[set[str]] = set()
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         result = function(*args, **(kwargs or {}))
         if getattr(function, "__name__", "") in ("matmul", "linear", "bmm"):
             self.found.add(str(result.dtype).replace("torch.", ""))
         return result
 
 
-def store(folder):
+def store(folder: str) -> Path:
     """Write the tiny model as a snapshot of the hub, and point transformers at it. Returns the snapshot's folder."""
     os.environ["TRANSFORMERS_CACHE"] = os.environ["HUGGINGFACE_HUB_CACHE"] = os.path.join(folder, "hub")
-    from tests.emulation import scenario  # transformers looks for its cache once, when it is imported
+    # transformers looks for its cache once, when it is imported
+    from tests.emulation import scenario
 
     place = Path(folder, "hub", f"models--{REPOSITORY.replace('/', '--')}")
     snapshot = place / "snapshots" / COMMIT
@@ -52,7 +63,7 @@ def store(folder):
     return snapshot
 
 
-def main(script, arguments, folder):
+def main(script: str, arguments: list[str], folder: str) -> None:
     rank = int(os.environ.get("RANK", "0"))
     os.environ.setdefault("_", "deepspeed" if "WORLD_SIZE" in os.environ else sys.executable)
     snapshot = store(os.path.join(folder, f"model-{rank}"))
@@ -62,11 +73,11 @@ def main(script, arguments, folder):
     sys.argv = [script, *arguments, "--model_name_or_path", str(snapshot) if asks_the_hub else REPOSITORY]
     sys.path.insert(0, os.path.dirname(script))
     with Precisions() as precisions:
-        told = runpy.run_path(script, run_name="__main__")
+        names = runpy.run_path(script, run_name="__main__")
     from habana_frameworks import trace
 
     if rank == 0:
-        assert told["__name__"] == "__main__"
+        assert names["__name__"] == "__main__"
         seen = {"events": trace.events, "precisions": sorted(precisions.found)}
         Path(folder, "rank-0.json").write_text(json.dumps(seen))
     sys.stdout.flush()

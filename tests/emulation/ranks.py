@@ -5,6 +5,8 @@ of the stacks' time can. The vendor's fork moves the model to the device and wra
 done here, behind it.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
@@ -18,7 +20,7 @@ from habana_frameworks.torch.distributed.hccl import initialize_distributed_hpu
 from tests.emulation import scenario
 
 
-def main(folder):
+def main(folder: str) -> None:
     size, rank, _ = initialize_distributed_hpu()
     # its shared-memory all-reduce is compiled on first use, and leaves 66 MiB per rank behind in /dev/shm
     getattr(deepspeed.ops, "__compatible_ops__", {})["deepspeed_shm_comm"] = False
@@ -37,10 +39,11 @@ def main(folder):
     with open(os.path.join(folder, f"rank-{rank}.json"), "w") as file:
         json.dump(seen, file)
     torch.distributed.barrier()
-    os._exit(0)  # the launcher's ranks sometimes die in the interpreter's teardown of gloo's threads
+    # the launcher's ranks sometimes die in the interpreter's teardown of gloo's threads
+    os._exit(0)
 
 
-def _sharded(size):
+def _sharded(size: int) -> torch.nn.Module:
     from transformers.models.bloom.modeling_bloom import BloomBlock
 
     engine = deepspeed.init_inference(
@@ -51,7 +54,8 @@ def _sharded(size):
         enable_cuda_graph=False,
     )
     made = engine.module.to("hpu")
-    if hasattr(made, "split_lm_head"):  # 1.5.0, as its script does
+    # 1.5.0, as its script does
+    if hasattr(made, "split_lm_head"):
         made.split_lm_head()
     return hpu_torch.hpu.wrap_in_hpu_graph(made)
 

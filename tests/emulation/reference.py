@@ -1,7 +1,10 @@
 """What the runner must give on the Gaudi stacks: the tokens of plain transformers, and a dataset that both complete."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -13,12 +16,12 @@ from tests.support import samples
 from tests.support.plain_transformers import plain_model
 
 
-def output_ids_sha256():
+def output_ids_sha256() -> str:
     """Return the hash of a row's 100 new ids in float32, of any rank, batch, torch and device that adds in another order."""
     return catalog.read().reference_outputs["bloom-tiny-cpu"].output_ids_sha256
 
 
-def write_rows(folder):
+def write_rows(folder: Path) -> Path:
     """Write six rows, some shorter and some longer than the 16 tokens that a prompt has; return the file."""
     sentences = (paths.ROOT / "examples" / "sentences.jsonl").read_text().splitlines()
     texts = [json.loads(line)["text"] for line in sentences[:3]]
@@ -28,7 +31,7 @@ def write_rows(folder):
     return path
 
 
-def completions_sha256(file):
+def completions_sha256(file: Path) -> str:
     """Return the hash that today's runner gives to the same rows on the CPU, one by one."""
     torch = pytest.importorskip("torch")
     from runner.bench.engines import plain

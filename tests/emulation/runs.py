@@ -1,14 +1,18 @@
 """Run the runner on an exact stack, the device emulated: the test's requests, and the folder they run in."""
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from runner.contract import strictjson
 from runner.contract.files import sha256_of_file
+from runner.contract.records import JsonObject, Launch, Result
 from runner.contract.request import Dataset, Expected, Request, Stack
 from runner.host.readers import catalog, lockfile
 from runner.host.results import result_files
@@ -19,15 +23,26 @@ from tests.support import samples
 PROTOCOLS = {"gaudi-1.9": "gaudi-1.9", "gaudi-1.10": "gaudi-1.10", "gaudi-1.24": "gaudi-1.23"}
 LIMIT_S = 300
 
+# What the runner printed, its result (None where there is none), its request, and the events of rank 0.
+Outcome = tuple["subprocess.CompletedProcess[str]", Result | None, Request, list[JsonObject]]
 
-def pinned(name, folder):
+
+def pinned(name: str, folder: Path) -> Stack:
     """Return a stack as it is pinned, with the versions that stand in for the vendor's where it cannot be had."""
     stack, installed = lockfile.read().stacks[name], build.describe(folder)["packages"]
     packages = {package: installed[package].split("+")[0] for package in stack.packages}
     return Stack(name, "hpu", stack.python, stack.launcher, packages, stack.requirements.sha256, None)
 
 
-def request(name, folder, ranks=1, graphs=True, batch=1, dataset=None, precision="float32"):
+def request(
+    name: str,
+    folder: Path,
+    ranks: int = 1,
+    graphs: bool = True,
+    batch: int = 1,
+    dataset: Dataset | None = None,
+    precision: str = "float32",
+) -> Request:
     tables = catalog.read()
     protocol = replace(tables.protocols[PROTOCOLS[name]], graphs=graphs)
     asked = samples.workload(batch_size=batch, precision=precision)
@@ -49,7 +64,7 @@ def request(name, folder, ranks=1, graphs=True, batch=1, dataset=None, precision
     return Request.from_json(made.to_json(), "a test's request")
 
 
-def run(interpreter, name, ranks=1, dataset_file=None, **options):
+def run(interpreter: Path, name: str, ranks: int = 1, dataset_file: Path | None = None, **options: Any) -> Outcome:
     """Run the runner's ``bench`` in a stack; return what it printed, the result, its request, and rank 0's events."""
     folder = interpreter.parents[1]
     if dataset_file is not None:
@@ -59,7 +74,8 @@ def run(interpreter, name, ranks=1, dataset_file=None, **options):
     shared_memory = _buffers()
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
         variables = {**drive.environment(interpreter, scratch), "LOCAL_SIZE": str(ranks)}
-        variables.pop("HF_HUB_OFFLINE")  # the runner sets it itself
+        # the runner sets it itself
+        variables.pop("HF_HUB_OFFLINE")
         path = Path(scratch, "request.json")
         path.write_text(strictjson.pretty(asked.to_json()))
         command = [str(interpreter), "-m", "runner", "bench", str(path), "--results", str(Path(scratch, "results"))]
@@ -69,20 +85,21 @@ def run(interpreter, name, ranks=1, dataset_file=None, **options):
         )
         written = sorted(Path(scratch, "results").rglob("*.json"))
         read = result_files.read_one(written[0]) if written else (None, asked)
-        assert _buffers() <= shared_memory  # what stays there stays in memory
+        # what stays there stays in memory
+        assert _buffers() <= shared_memory
         trace = Path(scratch, "trace.0")
         events = [json.loads(line) for line in trace.read_text().splitlines()] if trace.exists() else []
         return done, read[0], read[1], events
 
 
-def launch_of(outcome):
+def launch_of(outcome: Outcome) -> Launch:
     """Return the one launch of a run that went well."""
     done, result, _, _ = outcome
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.returncode == 0 and result is not None, done.stderr[-3000:]
     (launch,) = result["launches"]
     return launch
 
 
-def _buffers():
+def _buffers() -> set[str]:
     """Return what DeepSpeed's ranks leave in shared memory, 66 MiB each; other names there are other programs'."""
     return {name for name in os.listdir("/dev/shm") if name.startswith("deepspeed_")}

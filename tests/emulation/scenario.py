@@ -5,11 +5,15 @@ position in ``token_idx``, a fresh GenerationConfig, copied to the host. From 1.
 for the time of each token. Source: huggingface/optimum-habana@v1.5.0, v1.6.1 and v1.20.0, examples/text-generation/run_generation.py.
 """
 
+from __future__ import annotations
+
 import importlib.metadata as importlib_metadata
 import itertools
 import json
 import sys
 import warnings
+from collections.abc import Iterable
+from typing import Dict
 
 warnings.simplefilter("ignore")
 
@@ -19,6 +23,10 @@ from transformers.models.bloom import modeling_bloom  # noqa: E402
 
 from runner.bench.inputs import tokenizer, weights  # noqa: E402
 from runner.contract.architecture import Architecture  # noqa: E402
+from runner.contract.records import JsonObject  # noqa: E402
+
+# What a model is called with, by name. This module runs on Python 3.8, which has no dict[...] at run time.
+Inputs = Dict[str, torch.Tensor]
 
 TINY = Architecture(512, 128, 2, 4)
 NEW_TOKENS = 100
@@ -34,12 +42,12 @@ SENTENCES = [
 ]
 
 
-def config():
+def config() -> BloomConfig:
     sizes = {name: getattr(TINY, name) for name in ("vocab_size", "hidden_size", "n_layer", "n_head")}
     return BloomConfig(**sizes, unk_token_id=0, bos_token_id=1, eos_token_id=2, pad_token_id=3)
 
 
-def model():
+def model() -> torch.nn.Module:
     """Return a BLOOM with the kit's dummy weights. The class is asked for by its module, where upstream puts its own."""
     made = modeling_bloom.BloomForCausalLM(config()).eval()
     made.tie_weights()
@@ -47,11 +55,11 @@ def model():
     return made
 
 
-def encoded(batch):
+def encoded(batch: int) -> Inputs:
     return tokenizer.kit()(SENTENCES[:batch], return_tensors="pt", padding=True)
 
 
-def plain(batch):
+def plain(batch: int) -> list[list[int]]:
     """Return the tokens of plain transformers, which must not have been adapted yet; end of text is ignored, as in lazy mode."""
     made = model()
     # None would be filled in from the model's own configuration
@@ -59,13 +67,15 @@ def plain(batch):
     return made.generate(**encoded(batch), do_sample=False).tolist()
 
 
-def adapt():
+def adapt() -> None:
     from optimum.habana.transformers.modeling_utils import adapt_transformers_to_gaudi
 
     adapt_transformers_to_gaudi()
 
 
-def call(made, batch, graphs, padded=False, behind=0, unmasked=False):
+def call(
+    made: torch.nn.Module, batch: int, graphs: bool, padded: bool = False, behind: int = 0, unmasked: bool = False
+) -> JsonObject:
     """Make one call as upstream does; ``behind`` and ``unmasked`` make it wrong. Returns tokens and events.
 
     ``padded`` comes padded where upstream's ``generate`` would do it: then it can be wrong there too.
@@ -77,7 +87,8 @@ def call(made, batch, graphs, padded=False, behind=0, unmasked=False):
 
     inputs, events = encoded(batch), len(trace.events)
     settings = GenerationConfig(max_new_tokens=NEW_TOKENS, use_cache=True)
-    pads_itself, flags = hasattr(settings, "static_shapes"), {"lazy_mode": True, "hpu_graphs": graphs}
+    pads_itself = hasattr(settings, "static_shapes")
+    flags: JsonObject = {"lazy_mode": True, "hpu_graphs": graphs}
     if pads_itself:
         flags.update(ignore_eos=True, iteration_times=[])
         settings.static_shapes = not padded
@@ -92,13 +103,13 @@ def call(made, batch, graphs, padded=False, behind=0, unmasked=False):
     return {"tokens": ids.tolist(), "events": told(trace.events[events:])}
 
 
-def told(events):
+def told(events: Iterable[JsonObject]) -> list[JsonObject]:
     """Return events in order, equal neighbours as one with ``times``."""
     rows = [json.dumps({**event, "times": 1}, sort_keys=True) for event in events]
     return [{**json.loads(row), "times": len(list(same))} for row, same in itertools.groupby(rows)]
 
 
-def single():
+def single() -> JsonObject:
     """Plain tokens first, then three calls of each kind on one model, as the script's warm-up makes them."""
     import habana_frameworks.torch.hpu as hpu
 
@@ -123,7 +134,7 @@ def single():
     return seen
 
 
-def growing():
+def growing() -> JsonObject:
     """Plain transformers, whose shapes grow, under the same graphs: what the trace must show to be worth anything."""
     import habana_frameworks.torch.hpu as hpu
     from habana_frameworks import trace

@@ -3,11 +3,15 @@
 The arguments are the request's file and, last, a folder: rank 0 leaves there the tokens, and what was said of weights.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Dict
 
 import torch
 
@@ -15,33 +19,44 @@ from runner.bench import devices
 from runner.bench.inputs import weights
 from runner.bench.inputs.sharding import Shard
 from runner.bench.rank import model
+from runner.contract.architecture import Architecture
 from runner.contract.errors import KitError
 from runner.contract.request import read_request
 
+# What a model is called with, by name. This module runs on Python 3.8, which has no dict[...] at run time.
+Inputs = Dict[str, torch.Tensor]
 
-def main(request_path, folder):
+
+def main(request_path: str, folder: str) -> None:
     request = read_request(request_path)
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     module = devices.load(request.stack.device)
     loaded = model.load(request, module, module.open(rank), Shard(rank, ranks), None, lambda text: None)
     generate, prompt = loaded.model.generate, request.workload.input_tokens
+    prompt_text = request.workload.prompt
+    assert prompt_text is not None
 
-    def tokens(spoil):
+    def tokens(spoil: Callable[[Inputs], Inputs]) -> list[list[int]]:
         loaded.model.generate = lambda **arguments: generate(**spoil(arguments))
-        return model.generate(loaded, [request.workload.prompt], request.workload).ids[:, prompt:].tolist()
+        return model.generate(loaded, [prompt_text], request.workload).ids[:, prompt:].tolist()
 
-    def behind(arguments):
+    def behind(arguments: Inputs) -> Inputs:
         return {name: value - 1 if name == "token_idx" else value for name, value in arguments.items()}
 
-    def unmasked(arguments):
+    def unmasked(arguments: Inputs) -> Inputs:
         return {**arguments, "attention_mask": torch.ones_like(arguments["attention_mask"])}
 
-    def hidden(arguments):
+    def hidden(arguments: Inputs) -> Inputs:
         mask = arguments["attention_mask"].clone()
         mask[:, 0] = 0
         return {**arguments, "attention_mask": mask}
 
-    seen = {"right": tokens(dict), "behind": tokens(behind), "unmasked": tokens(unmasked), "hidden": tokens(hidden)}
+    seen: dict[str, object] = {
+        "right": tokens(dict),
+        "behind": tokens(behind),
+        "unmasked": tokens(unmasked),
+        "hidden": tokens(hidden),
+    }
     architecture = request.model.architecture
     names = [parameter.name for parameter in architecture.parameters()]
     with torch.no_grad():
@@ -59,10 +74,11 @@ def main(request_path, folder):
     seen["filled again"] = tokens(dict)
     if rank == 0:
         Path(folder, "rank-0.json").write_text(json.dumps(seen))
-    os._exit(0)  # as the worker ends: gloo's threads sometimes die in the interpreter's teardown
+    # as the worker ends: gloo's threads sometimes die in the interpreter's teardown
+    os._exit(0)
 
 
-def _whole(architecture):
+def _whole(architecture: Architecture) -> dict[str, torch.Tensor]:
     """Return the dummy weights as a checkpoint holds them: uncut."""
     parameters = {parameter.name: parameter for parameter in architecture.parameters()}
     stored = {name: torch.empty(parameter.shape) for name, parameter in parameters.items()}
@@ -70,7 +86,9 @@ def _whole(architecture):
     return stored
 
 
-def _said(made, architecture, stored, rank, ranks):
+def _said(
+    made: torch.nn.Module, architecture: Architecture, stored: dict[str, torch.Tensor], rank: int, ranks: int
+) -> str | None:
     """Return the error that filling a model from a checkpoint with these tensors ends with, None if it does not."""
     with tempfile.TemporaryDirectory() as folder:
         torch.save(stored, Path(folder, "pytorch_model.bin"))

@@ -4,9 +4,13 @@ Run with ``-s`` to read it. Sources: huggingface/optimum-habana v1.5.0 and v1.6.
 optimum/habana/transformers/models/bloom/modeling_bloom.py.
 """
 
+from __future__ import annotations
+
 import pytest
 
+from runner.contract.records import Launch
 from tests.emulation import table
+from tests.emulation.conftest import Loaded, Ran
 from tests.emulation.runs import launch_of
 
 STACKS = ("gaudi-1.9", "gaudi-1.10")
@@ -40,13 +44,13 @@ EXPECTED = {
 }
 
 
-def set_by_script(launch):
+def set_by_script(launch: Launch) -> str:
     return " ".join(
         f"{name}={value}" for name, value in sorted(launch["variables"].items()) if name.startswith("PT_HPU")
     )
 
 
-def observed(loaded, ran, stack):
+def observed(loaded: Loaded, ran: Ran, stack: str) -> dict[str, object]:
     """Return what a stack really does, in the words of the table."""
     seen = loaded("watched.py", stack, output_tokens=NEW, graphs=False)
     plain, graphs = (launch_of(ran(stack, graphs=on)) for on in (False, True))
@@ -73,7 +77,7 @@ def observed(loaded, ran, stack):
 
 @pytest.mark.stacks("gaudi-1.9")
 @pytest.mark.stacks("gaudi-1.10")
-def test_the_two_releases_differ_where_their_scripts_do(loaded, ran):
+def test_the_two_releases_differ_where_their_scripts_do(loaded: Loaded, ran: Ran) -> None:
     older, newer = (observed(loaded, ran, stack) for stack in STACKS)
     print("\n" + table.aligned([("what", "1.5", "1.6"), *((name, older[name], newer[name]) for name in EXPECTED)]))
     assert older == {name: values[0] for name, values in EXPECTED.items()}

@@ -1,26 +1,31 @@
 """Unmodified optimum-habana generates on the stacks, and makes the calls that its published script makes on the device."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+
 import pytest
 
-from tests.emulation.conftest import stacks
+from runner.contract.records import JsonObject
+from tests.emulation.conftest import Outcome, stacks
 from tests.emulation.events import NEW_TOKENS, NEWEST, VERSIONS, before_the_loop, flat, times
 
 BOTH = stacks(*VERSIONS)
 
 
-def run_of(outcome, stack, graphs, batch):
+def run_of(outcome: Outcome, stack: str, graphs: bool, batch: int) -> tuple[JsonObject, JsonObject]:
     seen = outcome(stack, "scenario.py", "single")
     (run,) = (run for run in seen["runs"] if (run["graphs"], run["batch"]) == (graphs, batch))
     return seen, run
 
 
-def short(events):
+def short(events: Iterable[JsonObject]) -> list[tuple[int, str, int | None, bool]]:
     """Return events without shapes: (times, event, graph or None, in_capture)."""
-    return [(one["times"], one["event"], one.get("graph"), one.get("in_capture", False)) for one in events]
+    return [(event["times"], event["event"], event.get("graph"), event.get("in_capture", False)) for event in events]
 
 
 @BOTH
-def test_the_stack_is_the_pinned_one(outcome, stack):
+def test_the_stack_is_the_pinned_one(outcome: Outcome, stack: str) -> None:
     seen = outcome(stack, "scenario.py", "single")
     assert seen["torch"].split("+")[0] == VERSIONS[stack][1]
     assert (seen["python"], seen["transformers"], seen["optimum-habana"]) == (VERSIONS[stack][0], *VERSIONS[stack][2:])
@@ -30,17 +35,18 @@ def test_the_stack_is_the_pinned_one(outcome, stack):
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("graphs", [False, True])
-def test_tokens_are_those_of_plain_transformers(outcome, stack, graphs, batch):
+def test_tokens_are_those_of_plain_transformers(outcome: Outcome, stack: str, graphs: bool, batch: int) -> None:
     seen, run = run_of(outcome, stack, graphs, batch)
     reference = seen["plain"][str(batch)]
     assert len(reference) == batch
-    assert len(set(reference[0])) > 40  # else equality would say little
+    # else equality would say little
+    assert len(set(reference[0])) > 40
     assert [call["tokens"] == reference for call in run["calls"]] == [True] * 3
 
 
 @BOTH
 @pytest.mark.parametrize("wrong", ["behind", "unmasked"])
-def test_a_wrong_position_and_a_wrong_mask_give_other_tokens(outcome, stack, wrong):
+def test_a_wrong_position_and_a_wrong_mask_give_other_tokens(outcome: Outcome, stack: str, wrong: str) -> None:
     seen = outcome(stack, "scenario.py", "single")
     assert seen["padded"]["right"] == seen["plain"]["1"]
     assert seen["padded"][wrong] != seen["plain"]["1"]
@@ -49,32 +55,33 @@ def test_a_wrong_position_and_a_wrong_mask_give_other_tokens(outcome, stack, wro
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
-def test_two_graphs_are_captured_once_and_replayed_ever_after(outcome, stack, batch):
+def test_two_graphs_are_captured_once_and_replayed_ever_after(outcome: Outcome, stack: str, batch: int) -> None:
     _, run = run_of(outcome, stack, True, batch)
     first, *later = (flat(call["events"]) for call in run["calls"])
     loops = [
-        [(one["event"], one.get("graph")) for one in events if not one.get("in_capture")] for events in (first, *later)
+        [(noted["event"], noted.get("graph")) for noted in events if not noted.get("in_capture")]
+        for events in (first, *later)
     ]
     step = ("mark_step", None)
     width = len(run["calls"][0]["tokens"][0])
     to_device, to_host = [(event, None) for event, _ in before_the_loop(stack, batch, width)], [("d2h", None)]
-    told = [("synchronize", None)] if stack == NEWEST else []  # the time of the first token was asked for
-    compiled = [step, ("capture", 0), *told, step, ("capture", 1)] + [step, ("replay", 1)] * (NEW_TOKENS - 2)
-    replayed = [step, ("replay", 0), *told] + [step, ("replay", 1)] * (NEW_TOKENS - 1)
+    # the time of the first token was asked for
+    short_calls = [("synchronize", None)] if stack == NEWEST else []
+    compiled = [step, ("capture", 0), *short_calls, step, ("capture", 1)] + [step, ("replay", 1)] * (NEW_TOKENS - 2)
+    replayed = [step, ("replay", 0), *short_calls] + [step, ("replay", 1)] * (NEW_TOKENS - 1)
     assert loops[0] == to_device + compiled + to_host
     assert loops[1:] == [to_device + replayed + to_host] * 2
 
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
-def test_shapes_are_static(outcome, stack, batch):
+def test_shapes_are_static(outcome: Outcome, stack: str, batch: int) -> None:
     _, run = run_of(outcome, stack, True, batch)
-    prompt, token = (one["shapes"] for one in run["calls"][0]["events"] if one["event"] == "capture")
+    prompt, token = (event["shapes"] for event in run["calls"][0]["events"] if event["event"] == "capture")
     width = len(run["calls"][0]["tokens"][0])
     cache = [[batch * 4, 32, width], [batch * 4, width, 32]] * 2
-    positions = (
-        [[[width]], [[1]]] if stack == NEWEST else [[], []]
-    )  # transformers' own, which BLOOM is handed and ignores
+    # transformers' own, which BLOOM is handed and ignores
+    positions = [[[width]], [[1]]] if stack == NEWEST else [[], []]
     assert prompt == [[batch, width], *positions[0], [batch, width], []]
     assert token == [[batch, 1], *positions[1], *cache, [batch, width], []]
 
@@ -82,14 +89,16 @@ def test_shapes_are_static(outcome, stack, batch):
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("graphs", [False, True])
-def test_the_loop_never_waits_and_copies_to_the_host_once(outcome, stack, graphs, batch):
+def test_the_loop_never_waits_and_copies_to_the_host_once(
+    outcome: Outcome, stack: str, graphs: bool, batch: int
+) -> None:
     _, run = run_of(outcome, stack, graphs, batch)
     for call in run["calls"]:
         width = len(call["tokens"][0])
         wanted = before_the_loop(stack, batch, width)
         before, events = flat(call["events"])[: len(wanted)], flat(call["events"])[len(wanted) :]
-        assert [(one["event"], one.get("shape", one.get("by"))) for one in before] == wanted
-        kinds = [one["event"] for one in events]
+        assert [(event["event"], event.get("shape", event.get("by"))) for event in before] == wanted
+        kinds = [event["event"] for event in events]
         assert kinds.count("sync") == kinds.count("mixed") == 0
         assert kinds.count("synchronize") == (1 if stack == NEWEST else 0)
         assert kinds.count("mark_step") == NEW_TOKENS
@@ -97,7 +106,7 @@ def test_the_loop_never_waits_and_copies_to_the_host_once(outcome, stack, graphs
 
 
 @BOTH
-def test_what_is_copied_to_the_device_inside_the_loop(outcome, stack):
+def test_what_is_copied_to_the_device_inside_the_loop(outcome: Outcome, stack: str) -> None:
     """Since 1.6 ALiBi is built in every forward pass, from a number of the host; 1.5.0 keeps its slopes on the device."""
     passes = 0 if stack == "gaudi-1.9" else 1
     _, eager = run_of(outcome, stack, False, 1)
@@ -108,7 +117,7 @@ def test_what_is_copied_to_the_device_inside_the_loop(outcome, stack):
 
 
 @BOTH
-def test_the_trace_tells_plain_transformers_from_upstream_s(outcome, stack):
+def test_the_trace_tells_plain_transformers_from_upstream_s(outcome: Outcome, stack: str) -> None:
     seen = outcome(stack, "scenario.py", "growing")
     assert times(seen["events"], "capture") == seen["new"] == 20
     assert times(seen["events"], "replay") == 0

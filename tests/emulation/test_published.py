@@ -5,32 +5,40 @@ at the commits that the protocols name; without it nothing is compared here. 1.5
 which BLOOMZ_BENCH_DEEPSPEED names.
 """
 
+from __future__ import annotations
+
 import os
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
+from runner.contract.records import JsonObject
 from runner.host.readers import catalog
 from tests.emulation import drive
-from tests.emulation.conftest import stacks
+from tests.emulation.conftest import PythonOf, Ran, stacks
 from tests.emulation.runs import PROTOCOLS
 from tests.stacks import build
 
 CLONE = "BLOOMZ_BENCH_OPTIMUM_HABANA"
 BOTH = stacks(*PROTOCOLS)
 WIDTH, NEW = 107, 100
-FLAGS = ["--use_hpu_graphs", "--use_kv_cache", "--max_new_tokens", str(NEW)]  # as in the post
+
+# From a stack to what published.py tells of its script.
+Published = Callable[[str], JsonObject]
+# as in the post
+FLAGS = ["--use_hpu_graphs", "--use_kv_cache", "--max_new_tokens", str(NEW)]
 # one card, without --bf16: 1.6 alone has the flag
 PRECISION = {"gaudi-1.9": "bfloat16", "gaudi-1.10": "float32", "gaudi-1.24": "float32"}
 LAUNCHER = {"gaudi-1.9": "deepspeed", "gaudi-1.10": "python", "gaudi-1.24": "python"}
 
 
 @pytest.fixture(scope="session")
-def published(python, tmp_path_factory):
+def published(python: PythonOf, tmp_path_factory: pytest.TempPathFactory) -> Published:
     """Return a function that runs a stack's published script once, and returns what published.py tells of it."""
-    known = {}
+    known: dict[str, JsonObject] = {}
 
-    def of(stack):
+    def of(stack: str) -> JsonObject:
         if CLONE not in os.environ:
             pytest.skip(f"{CLONE} names no clone of huggingface/optimum-habana")
         if stack not in known:
@@ -49,7 +57,7 @@ def published(python, tmp_path_factory):
     return of
 
 
-def window(events):
+def window(events: list[JsonObject]) -> tuple[list[JsonObject], int]:
     """Return the events from the first call's token_idx, or its ids, to the last call's copy to the host, and how many calls there were.
 
     Left out is what a device would have refused.
@@ -61,17 +69,19 @@ def window(events):
     return [event for event in events[first : ends[-1] + 1] if event["event"] != "mixed"], len(ends)
 
 
-def mixed(events):
+def mixed(events: list[JsonObject]) -> set[tuple[str, bool]]:
     return {(event["function"], event["in_capture"]) for event in events if event["event"] == "mixed"}
 
 
 @BOTH
-def test_on_one_card_the_script_computes_in_this_precision_unless_told_otherwise(published, stack):
+def test_on_one_card_the_script_computes_in_this_precision_unless_told_otherwise(
+    published: Published, stack: str
+) -> None:
     assert published(stack)["precisions"] == [PRECISION[stack]]
 
 
 @BOTH
-def test_the_runner_makes_the_calls_of_the_published_script(published, ran, stack):
+def test_the_runner_makes_the_calls_of_the_published_script(published: Published, ran: Ran, stack: str) -> None:
     if stack == "gaudi-1.9" and not os.environ.get(build.OVERRIDE):
         pytest.skip(f"{build.OVERRIDE} names no DeepSpeed of the vendor's, which alone makes graphs")
     wanted, calls = window(published(stack)["events"])
@@ -81,5 +91,5 @@ def test_the_runner_makes_the_calls_of_the_published_script(published, ran, stac
     # the vendor's fork of 1.10 leaves 1.5's ALiBi slopes on the host; 1.5 names the fork of 1.9
     assert mixed(published(stack)["events"]) == ({("mul", True)} if stack == "gaudi-1.9" else set())
     assert mixed(ran(stack, precision=PRECISION[stack])[3]) == set()
-    found, _ = window(ran(stack, precision=PRECISION[stack])[3])
-    assert found[: len(wanted)] == wanted
+    calls_of_runner, _ = window(ran(stack, precision=PRECISION[stack])[3])
+    assert calls_of_runner[: len(wanted)] == wanted

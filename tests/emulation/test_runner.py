@@ -4,17 +4,22 @@ Each launch is started by the command that the stack's launcher builds, on the s
 row prescribes are held against those that the stand-in for the device noted.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from runner.contract import strictjson
+from runner.contract.records import JsonObject
 from runner.host.judging import comparison
 from runner.host.judging.groups import Group
 from runner.host.readers import catalog
 from runner.host.results import attempts
 from tests.emulation import reference
-from tests.emulation.conftest import stacks
+from tests.emulation.conftest import Loaded, Ran, stacks
 from tests.emulation.events import NEWEST, before_the_loop
 from tests.emulation.runs import PROTOCOLS, launch_of
 
@@ -25,7 +30,7 @@ INSTRUMENTED = 3
 
 @BOTH
 @pytest.mark.parametrize("graphs, batch", [(True, 1), (False, 1), (True, 8)])
-def test_one_device_gives_the_tokens_of_plain_transformers(ran, stack, graphs, batch):
+def test_one_device_gives_the_tokens_of_plain_transformers(ran: Ran, stack: str, graphs: bool, batch: int) -> None:
     """Those that today's transformers gives on the CPU, too: the reference is one and the same."""
     launch = launch_of(ran(stack, graphs=graphs, batch=batch))
     assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference.output_ids_sha256()}
@@ -36,7 +41,7 @@ def test_one_device_gives_the_tokens_of_plain_transformers(ran, stack, graphs, b
 
 @BOTH
 @pytest.mark.parametrize("graphs, batch", [(True, 1), (False, 1), (True, 8)])
-def test_two_ranks_give_the_same_tokens(ran, stack, graphs, batch):
+def test_two_ranks_give_the_same_tokens(ran: Ran, stack: str, graphs: bool, batch: int) -> None:
     launch = launch_of(ran(stack, ranks=2, graphs=graphs, batch=batch))
     assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference.output_ids_sha256()}
     assert launch["conditions"]["engine"] == "optimum-habana-deepspeed"
@@ -46,16 +51,17 @@ def test_two_ranks_give_the_same_tokens(ran, stack, graphs, batch):
 
 @BOTH
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(loaded, stack, ranks):
+def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(
+    loaded: Loaded, stack: str, ranks: int
+) -> None:
     seen = loaded("spoiled.py", stack, ranks=ranks, graphs=False)
-    found = {how: {strictjson.sha256_of(row) for row in rows} for how, rows in seen.items() if how != "weights"}
+    hashes = {how: {strictjson.sha256_of(row) for row in rows} for how, rows in seen.items() if how != "weights"}
     # what the check output_ids compares with
-    assert found["right"] == found["filled again"] == {reference.output_ids_sha256()}
-    assert found["hidden"] != found["right"]
-    if (
-        stack != "gaudi-1.24"
-    ):  # where upstream pads by itself, a call tells neither the position nor the mask of padding
-        assert found["behind"] != found["right"] != found["unmasked"]
+    assert hashes["right"] == hashes["filled again"] == {reference.output_ids_sha256()}
+    assert hashes["hidden"] != hashes["right"]
+    # where upstream pads by itself, a call tells neither the position nor the mask of padding
+    if stack != "gaudi-1.24":
+        assert hashes["behind"] != hashes["right"] != hashes["unmasked"]
     said = seen["weights"]
     assert said["none"].startswith("FOLDER lacks ") and said["none"].endswith("Fetch it again, whole.")
     assert "which FOLDER's BLOOM has not. It is another model's file." in said["of another model"]
@@ -64,7 +70,7 @@ def test_a_wrong_position_a_wrong_mask_and_weights_that_load_nothing_are_caught(
 
 
 @BOTH
-def test_every_check_that_can_be_made_was_made(ran, stack):
+def test_every_check_that_can_be_made_was_made(ran: Ran, stack: str) -> None:
     checks = {check["name"]: check for check in launch_of(ran(stack))["checks"]}
     refused = [name for name, check in checks.items() if check["act"] == "refuse" and check["passed"] is False]
     assert refused == []
@@ -84,8 +90,9 @@ def test_every_check_that_can_be_made_was_made(ran, stack):
 
 
 @BOTH
-def test_a_stand_in_is_comparable_with_nothing(ran, stack):
+def test_a_stand_in_is_comparable_with_nothing(ran: Ran, stack: str) -> None:
     _, result, asked, _ = ran(stack)
+    assert result is not None
     asked = replace(asked, beside=["post-3-gaudi2-1-bloomz-7b1"])
     group = Group(asked)
     group.add(attempts.of_result(result), "")
@@ -94,74 +101,77 @@ def test_a_stand_in_is_comparable_with_nothing(ran, stack):
     assert "emulated" in [difference.condition for difference in row.differences]
 
 
-def calls_of(events, batch):
+def calls_of(events: Iterable[JsonObject], batch: int) -> tuple[list[str], list[list[JsonObject]]]:
     """Return what the host did to the device: "call" where a whole call ended, else "synchronize"; and each call's events.
 
     A synchronisation between the steps of a call is the call's own.
     """
-    told, calls, inside = [], [], []
+    kinds, calls, inside = [], [], []
     for event in events:
         inside.append(event)
         if event["event"] == "d2h" and event["shape"] == [batch, WIDTH]:
-            told.append("call")
+            kinds.append("call")
             calls.append(inside)
             inside = []
         elif event["event"] == "synchronize" and not count(inside, "mark_step"):
-            told.append("synchronize")
+            kinds.append("synchronize")
             inside = []
-    return told, calls
+    return kinds, calls
 
 
-def count(call, kind, **facts):
-    return sum(one["event"] == kind and all(one.get(key) == facts[key] for key in facts) for one in call)
+def count(call: Iterable[JsonObject], kind: str, **facts: object) -> int:
+    return sum(event["event"] == kind and all(event.get(key) == facts[key] for key in facts) for event in call)
 
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
-def test_calls_come_as_the_protocol_prescribes(ran, stack, batch):
+def test_calls_come_as_the_protocol_prescribes(ran: Ran, stack: str, batch: int) -> None:
     """Untimed calls, one synchronisation, timed calls and none after them; the second one here asks what was left to do."""
     protocol = catalog.read().protocols[PROTOCOLS[stack]]
-    told, _ = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
+    kinds, _ = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
     loading, untimed, timed = ["synchronize"], ["call"] * protocol.untimed_calls, ["call"] * protocol.timed_calls
     assert (protocol.untimed_calls, protocol.timed_calls) == (2 if stack == "gaudi-1.9" else 3, 5)
-    instrumented = ["call", "call"] * INSTRUMENTED  # upstream hands the padded prompt to a streamer first
-    assert told == loading + untimed + ["synchronize"] + timed + ["synchronize"] + instrumented
+    # upstream hands the padded prompt to a streamer first
+    instrumented = ["call", "call"] * INSTRUMENTED
+    assert kinds == loading + untimed + ["synchronize"] + timed + ["synchronize"] + instrumented
 
 
 @BOTH
 @pytest.mark.parametrize("batch", [1, 8])
-def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(ran, stack, batch):
+def test_the_timed_window_replays_what_the_first_call_captured_and_never_waits(
+    ran: Ran, stack: str, batch: int
+) -> None:
     """But once, with the script that asks when the first token was there; before that upstream's newest compares and reads."""
     first_token = 1 if stack == NEWEST else 0
     before = [by for event, by in before_the_loop(stack, batch, WIDTH) if event == "sync"]
     untimed = catalog.read().protocols[PROTOCOLS[stack]].untimed_calls
     _, calls = calls_of(ran(stack, graphs=True, batch=batch)[3], batch)
     first, window = calls[0], calls[untimed : untimed + 5]
-    assert [one["graph"] for one in first if one["event"] == "capture"] == [0, 1]
+    assert [noted["graph"] for noted in first if noted["event"] == "capture"] == [0, 1]
     assert count(first, "replay", graph=1) == NEW - 2
     for call in window:
         assert (count(call, "replay", graph=0), count(call, "replay", graph=1)) == (1, NEW - 1)
         assert count(call, "mark_step") == NEW
-        steps = call[[one["event"] for one in call].index("mark_step") :]
+        steps = call[[noted["event"] for noted in call].index("mark_step") :]
         assert [count(steps, kind) for kind in ("capture", "sync", "mixed", "synchronize")] == [0, 0, 0, first_token]
-        assert [one["by"] for one in call if one["event"] == "sync"] == before
+        assert [noted["by"] for noted in call if noted["event"] == "sync"] == before
         assert count(call, "d2h") == 1
-        shapes = [one["shape"] for one in call if one["event"] == "h2d"]
+        shapes = [noted["shape"] for noted in call if noted["event"] == "h2d"]
         given = [[batch, WIDTH - NEW]] * 2 if stack == NEWEST else [[], [batch, WIDTH], [batch, WIDTH]]
         assert shapes[: len(given)] == given
 
 
 @BOTH
-def test_shapes_never_change(ran, stack):
+def test_shapes_never_change(ran: Ran, stack: str) -> None:
     _, calls = calls_of(ran(stack)[3], 1)
-    prompt, token = (one["shapes"] for one in calls[0] if one["event"] == "capture")
+    prompt, token = (event["shapes"] for event in calls[0] if event["event"] == "capture")
     assert [shape for shape in prompt if len(shape) == 2] == [[1, WIDTH], [1, WIDTH]]
     assert token[0] == [1, 1]
     assert [4, 32, WIDTH] in token and [4, WIDTH, 32] in token
 
 
 @BOTH
-def test_the_command_and_the_variables_are_upstream_s(ran, stack):
+def test_the_command_and_the_variables_are_upstream_s(ran: Ran, stack: str) -> None:
     launch = launch_of(ran(stack))
     under_deepspeed = "deepspeed.launcher.runner" in launch["command"]
     assert under_deepspeed is (stack == "gaudi-1.9")
@@ -174,14 +184,16 @@ def test_the_command_and_the_variables_are_upstream_s(ran, stack):
 
 
 @pytest.fixture(scope="session")
-def rows(tmp_path_factory):
+def rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return reference.write_rows(tmp_path_factory.mktemp("rows"))
 
 
 @BOTH
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("batch", [1, 4])
-def test_a_dataset_is_completed_with_the_completions_of_plain_transformers(ran, rows, stack, ranks, batch):
+def test_a_dataset_is_completed_with_the_completions_of_plain_transformers(
+    ran: Ran, rows: Path, stack: str, ranks: int, batch: int
+) -> None:
     """16 tokens in, 50 out, as the post's second run; shorter rows are padded to 16 on the left."""
     launch = launch_of(ran(stack, ranks=ranks, dataset_file=str(rows), batch=batch, graphs=True))
     assert len(launch["ranks"]) == ranks

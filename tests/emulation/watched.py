@@ -4,11 +4,15 @@ The arguments are the request's file and, last, a folder: rank 0 leaves there wh
 that every operation of every token is seen.
 """
 
+from __future__ import annotations
+
 import collections
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -18,18 +22,28 @@ from runner.bench.inputs.sharding import Shard
 from runner.bench.rank import model
 from runner.contract.request import read_request
 
-UPDATES = ("index_add_", "index_copy_", "one_hot", "diag_embed")  # what writes into a cache of fixed length, or could
+# what writes into a cache of fixed length, or could
+UPDATES = ("index_add_", "index_copy_", "one_hot", "diag_embed")
 
 
 class Watch(TorchFunctionMode):
     """Count functions by name, and the products with the memory of ``weight`` by the shape of what they multiply with."""
 
-    def __init__(self, weight):
-        self.memory, self.counts, self.products = _memory(weight), collections.Counter(), collections.Counter()
+    def __init__(self, weight: torch.Tensor) -> None:
+        self.memory = _memory(weight)
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.products: collections.Counter[str] = collections.Counter()
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: object,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         name = getattr(function, "__name__", str(function))
-        if not (name.startswith("index_") and args and not args[0].is_floating_point()):  # ids are written too
+        # ids are written too
+        if not (name.startswith("index_") and args and not args[0].is_floating_point()):
             self.counts[name] += 1
         if name in ("matmul", "linear"):
             for given in args:
@@ -38,17 +52,19 @@ class Watch(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-def _memory(tensor):
+def _memory(tensor: torch.Tensor) -> int:
     return tensor.storage().data_ptr()
 
 
-def main(request_path, folder):
+def main(request_path: str, folder: str) -> None:
     request = read_request(request_path)
+    prompt_text = request.workload.prompt
+    assert prompt_text is not None
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     module = devices.load(request.stack.device)
     loaded = model.load(request, module, module.open(rank), Shard(rank, ranks), None, lambda text: None)
     with Watch(loaded.model.lm_head.weight) as watch:
-        model.generate(loaded, [request.workload.prompt], request.workload)
+        model.generate(loaded, [prompt_text], request.workload)
     seen = {
         "engine": loaded.engine_name,
         "precision": model.observed_precision(loaded),
@@ -61,7 +77,8 @@ def main(request_path, folder):
     }
     if rank == 0:
         Path(folder, "rank-0.json").write_text(json.dumps(seen))
-    os._exit(0)  # as the worker ends: gloo's threads sometimes die in the interpreter's teardown
+    # as the worker ends: gloo's threads sometimes die in the interpreter's teardown
+    os._exit(0)
 
 
 if __name__ == "__main__":

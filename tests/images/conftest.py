@@ -4,8 +4,11 @@ Needs root, buildah, podman, runc and mmdebstrap; `make test-images` installs th
 name that is a hash of their recipe.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,17 +17,20 @@ from runner.host.images import build
 from runner.host.readers import lockfile
 from tests.images import bases
 
+# From a stack to its image.
+Built = Callable[[str], build.BuiltImage]
+
 TOOLS = ("buildah", "podman", "runc", "mmdebstrap", "skopeo", "ip", "ssh-keygen")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents and item.get_closest_marker("offline") is None:
             item.add_marker(pytest.mark.images)
 
 
 @pytest.fixture(scope="session", autouse=True)
-def runtime():
+def runtime() -> Iterator[None]:
     """Use runc, which takes the limits of a confined machine as they are."""
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     assert not missing, f"not installed: {', '.join(missing)}. Run `make test-images`."
@@ -36,11 +42,11 @@ def runtime():
 
 
 @pytest.fixture(scope="session")
-def built():
+def built() -> Built:
     """Return a function from a stack to its image, built on a stand-in base, and the folder with what was written beside it."""
-    known = {}
+    known: dict[str, build.BuiltImage] = {}
 
-    def of(name):
+    def of(name: str) -> build.BuiltImage:
         if name not in known:
             planned = build.plan(lockfile.read(), name, bases.make(name), bases.interpreter_of(name))
             known[name] = build.execute(planned)

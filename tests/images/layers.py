@@ -1,22 +1,31 @@
 """Read the layers of an image in an OCI layout file by file, so that what differs between two builds can be named."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import tarfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
 class Entry:
+    """A file, folder or link of a layer; ``content`` is the sha256 of a file, and where a link leads."""
+
     kind: bytes
     mode: int
-    owner: tuple
+    owner: tuple[int, int]
     mtime: int
     content: str
 
 
-def read(layout):
+# The entries of a layer by path.
+Layer = dict[str, Entry]
+
+
+def read(layout: Path) -> tuple[str, list[Layer]]:
     """Return (digest of the manifest, list of layers); a layer maps path to ``Entry``."""
     layout = Path(layout)
     (manifest,) = json.loads((layout / "index.json").read_text())["manifests"]
@@ -27,41 +36,43 @@ def read(layout):
     return manifest["digest"], layers
 
 
-def differences(one, other):
+def differences(layers: Sequence[Layer], other_layers: Sequence[Layer]) -> list[str]:
     """Return a line per path whose entry differs between two lists of layers."""
-    told = []
-    for number, (here, there) in enumerate(zip(one, other, strict=True)):
-        for path in sorted({*here, *there}):
-            if here.get(path) != there.get(path):
-                told.append(f"layer {number}: {path}: {here.get(path)} and {there.get(path)}")
-    return told
+    lines = []
+    for number, (layer, other_layer) in enumerate(zip(layers, other_layers, strict=True)):
+        for path in sorted({*layer, *other_layer}):
+            if layer.get(path) != other_layer.get(path):
+                lines.append(f"layer {number}: {path}: {layer.get(path)} and {other_layer.get(path)}")
+    return lines
 
 
-def unclean(layer, epoch):
+def unclean(layer: Layer, epoch: int) -> list[str]:
     """Return a line for whatever in a layer could not be the same bytes in every build, or should not be there at all."""
-    told = []
+    lines = []
     for path, entry in layer.items():
         if entry.mtime != epoch:
-            told.append(f"{path}: its time is {entry.mtime}, not that of the commit, {epoch}")
+            lines.append(f"{path}: its time is {entry.mtime}, not that of the commit, {epoch}")
         if entry.owner != (0, 0) or (entry.kind != tarfile.SYMTYPE and entry.mode & 0o7022):
-            told.append(f"{path}: owner {entry.owner}, mode {entry.mode:o}")
+            lines.append(f"{path}: owner {entry.owner}, mode {entry.mode:o}")
         if path.endswith((".pyc", ".log")) or path.startswith(("var/", "root/", "tmp/", "run/")):
-            told.append(f"{path}: is a trace of building")
-    return told
+            lines.append(f"{path}: is a trace of building")
+    return lines
 
 
-def _blob(layout, digest):
+def _blob(layout: Path, digest: str) -> Path:
     return layout / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
 
-def _layer(path):
-    found = {}
+def _layer(path: Path) -> Layer:
+    entries = {}
     with tarfile.open(path) as archive:
         for member in archive:
             content = member.linkname
             if member.isfile():
-                content = hashlib.sha256(archive.extractfile(member).read()).hexdigest()
-            found[member.name] = Entry(
+                file = archive.extractfile(member)
+                assert file is not None, "a regular file"
+                content = hashlib.sha256(file.read()).hexdigest()
+            entries[member.name] = Entry(
                 member.type, member.mode & 0o7777, (member.uid, member.gid), int(member.mtime), content
             )
-    return found
+    return entries

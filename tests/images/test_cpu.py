@@ -1,10 +1,13 @@
 """The CPU image, built on a stand-in base: the same bytes twice, what is inside, and a measurement by a user without a name."""
 
+from __future__ import annotations
+
 import json
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,18 +19,19 @@ from runner.host.pins import requirements
 from runner.host.readers import lockfile
 from runner.host.verbs import request as requests
 from tests.images import bases, layers
-from tests.images.containers import Container, another_clock
+from tests.images.conftest import Built
+from tests.images.containers import Container, Ran, another_clock
 
 STACK = "cpu"
 
 
 @pytest.fixture(scope="module")
-def container(built, tmp_path_factory):
+def container(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Container:
     return Container(built(STACK).image, tmp_path_factory.mktemp("cpu"))
 
 
 @pytest.fixture(scope="module")
-def request_file(tmp_path_factory):
+def request_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("requests")
     assert requests.main(["cpu-2", "--model", "bloom-tiny", "--out", str(folder)]) == 0
     (path,) = folder.iterdir()
@@ -35,20 +39,21 @@ def request_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def measured(container, request_file):
+def measured(container: Container, request_file: Path) -> Ran:
     return container.bench(request_file)
 
 
-def test_a_user_without_a_name_measures_on_a_read_only_root(measured):
+def test_a_user_without_a_name_measures_on_a_read_only_root(measured: Ran) -> None:
     assert measured.status == 0, measured.errors
     (launch,) = measured.result["launches"]
     assert launch["status"] == "complete"
     assert len(launch["ranks"]) == 2
 
 
-def test_what_is_installed_is_what_is_locked(measured, built):
+def test_what_is_installed_is_what_is_locked(measured: Ran, built: Built) -> None:
     """Names, versions and the bytes of every file; the bill of materials has each with the hash of its locked file."""
     inventory = measured.result["environment"]["inventory"]
+    assert inventory is not None
     assert (inventory["missing"], inventory["changed"], inventory["altered_files"], inventory["added"]) == (
         {},
         {},
@@ -60,20 +65,23 @@ def test_what_is_installed_is_what_is_locked(measured, built):
     target = requirements.target_environment(measured.result["environment"]["python"])
     locked = {}
     for entry in (stack.requirements, stack.torch):
-        for one in requirements.read((paths.ROOT / entry.file).read_text()):
-            if requirements.serves(one, target):
-                locked[one.name] = one
-    assert installed == {name: one.version for name, one in locked.items()}
+        assert entry is not None, "the cpu stack has a file for torch"
+        for package in requirements.read((paths.ROOT / entry.file).read_text()):
+            if requirements.serves(package, target):
+                locked[package.name] = package
+    assert installed == {name: package.version for name, package in locked.items()}
     bill = json.loads((paths.ROOT / "build" / "images" / STACK / "sbom.json").read_text())
-    python = {one["name"]: one for one in bill["components"] if one["purl"].startswith("pkg:pypi/")}
-    assert {name: one["version"] for name, one in python.items()} == installed
-    for name, one in python.items():
-        (sha256,) = (entry["content"] for entry in one["hashes"])
+    python = {package["name"]: package for package in bill["components"] if package["purl"].startswith("pkg:pypi/")}
+    assert {name: package["version"] for name, package in python.items()} == installed
+    for name, package in python.items():
+        (sha256,) = (entry["content"] for entry in package["hashes"])
         assert sha256 in locked[name].hashes
-    assert any(one["purl"].startswith("pkg:deb/debian/libc6@") for one in bill["components"])
+    assert any(package["purl"].startswith("pkg:deb/debian/libc6@") for package in bill["components"])
 
 
-def test_a_file_that_was_changed_after_the_build_is_refused(container, built, request_file, tmp_path):
+def test_a_file_that_was_changed_after_the_build_is_refused(
+    container: Container, built: Built, request_file: Path, tmp_path: Path
+) -> None:
     (tmp_path / "Dockerfile").write_text(
         f"FROM {built(STACK).tag}\nUSER 0\n"
         "RUN echo '#' >> /opt/bench/lib/python3.11/site-packages/transformers/modeling_utils.py\nUSER 10001\n"
@@ -84,7 +92,7 @@ def test_a_file_that_was_changed_after_the_build_is_refused(container, built, re
     assert "transformers/modeling_utils.py was changed or lost" in ran.errors
 
 
-def test_nothing_of_it_can_be_written(container):
+def test_nothing_of_it_can_be_written(container: Container) -> None:
     """Not by its own user on a root that could be written, and not by root on the read-only one."""
     write = "import pathlib; pathlib.Path('/opt/{}/new').write_text('')"
     for place in ("kit", "bench"):
@@ -94,12 +102,12 @@ def test_nothing_of_it_can_be_written(container):
         assert by_root.status == 1 and "Read-only file system" in by_root.errors
 
 
-def test_results_that_cannot_be_written_are_refused_before_measuring(container, request_file):
+def test_results_that_cannot_be_written_are_refused_before_measuring(container: Container, request_file: Path) -> None:
     ran = container.bench(request_file, "--results", "/nowhere")
     assert ran.status == 7, ran.errors
 
 
-def test_it_holds_the_runner_without_its_host_side(container):
+def test_it_holds_the_runner_without_its_host_side(container: Container) -> None:
     code = "import pathlib; print(*sorted(str(p.relative_to('/opt/kit')) for p in pathlib.Path('/opt/kit').rglob('*') if p.is_file()))"
     stack = lockfile.read().stacks[STACK]
     assert container.python(code).output.split() == sorted(
@@ -110,7 +118,7 @@ def test_it_holds_the_runner_without_its_host_side(container):
     assert "this image holds only bench" in refused.errors
 
 
-def test_labels_say_what_it_was_built_from(built):
+def test_labels_say_what_it_was_built_from(built: Built) -> None:
     labels = buildah.config(built(STACK).image)["config"]["Labels"]
     assert labels["bloomz-bench.stack"] == STACK
     assert labels["bloomz-bench.lock"] == sha256_of_file(paths.LOCK)
@@ -123,7 +131,7 @@ def test_labels_say_what_it_was_built_from(built):
 
 
 @pytest.fixture(scope="module")
-def twins(built, tmp_path_factory):
+def twins(built: Built, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """Export the image, and a twin built from a copy: other path, umask, time zone, locale, and the clock of 2031 inside."""
     folder = tmp_path_factory.mktemp("twins")
     built(STACK)
@@ -154,40 +162,40 @@ def twins(built, tmp_path_factory):
     return folder, digests
 
 
-def test_two_cold_builds_are_the_same_bytes(twins):
+def test_two_cold_builds_are_the_same_bytes(twins: tuple[Path, list[str]]) -> None:
     folder, digests = twins
-    (one, first), (two, second) = layers.read(folder / "one"), layers.read(folder / "two")
+    (digest, first), (other_digest, second) = layers.read(folder / "one"), layers.read(folder / "two")
     assert layers.differences(first, second) == []
-    assert one == two == digests[0] == digests[1]
+    assert digest == other_digest == digests[0] == digests[1]
     assert (folder / "one.json").read_bytes() == (folder / "two.json").read_bytes()
 
 
-def test_layers_hold_no_time_and_no_trace_of_building(twins, built):
+def test_layers_hold_no_time_and_no_trace_of_building(twins: tuple[Path, list[str]], built: Built) -> None:
     folder, _ = twins
     _, all_layers = layers.read(folder / "one")
     epoch = int(subprocess.run(["git", "log", "-1", "--format=%ct"], capture_output=True, cwd=paths.ROOT).stdout)
     base = len(buildah.config(bases.make(STACK))["rootfs"]["diff_ids"])
-    own = all_layers[base:]
-    assert own
-    for layer in own:
+    added = all_layers[base:]
+    assert added
+    for layer in added:
         assert layers.unclean(layer, epoch) == []
 
 
-def test_a_planted_date_is_caught(tmp_path, built):
+def test_a_planted_date_is_caught(tmp_path: Path, built: Built) -> None:
     """What a build writes of its clock is another byte in every twin; a time, an owner or a trace is named in one layer alone."""
     (tmp_path / "Dockerfile").write_text(
         f"FROM {bases.make(STACK)}\nRUN date +%N > /opt/date && echo built > /var/log/build.log && chmod 666 /var/log/build.log\n"
     )
-    found = []
+    exported = []
     for name in ("one", "two"):
         tag = f"localhost/bloomz-bench/planted-{name}:latest"
         made = buildah.build(buildah.build_arguments(tmp_path, tag, {}, {}, 7))
         buildah.push(made, f"oci:{tmp_path / name}:image")
-        found.append(layers.read(tmp_path / name))
-    (one, first), (two, second) = found
-    assert one != two
-    (told,) = layers.differences(first, second)
-    assert "opt/date" in told
+        exported.append(layers.read(tmp_path / name))
+    (digest, first), (other_digest, second) = exported
+    assert digest != other_digest
+    (lines,) = layers.differences(first, second)
+    assert "opt/date" in lines
     unclean = layers.unclean(first[-1], 8)
     for problem in ("opt/date: its time is 7", "var/log/build.log: owner (0, 0), mode 666", "build.log: is a trace"):
         assert any(problem in line for line in unclean), problem

@@ -4,8 +4,11 @@ today, one image with both.
 No GPU is here, so nothing is measured: what is installed is held against the lock, and what needs a compiler finds it.
 """
 
+from __future__ import annotations
+
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -15,22 +18,24 @@ from runner.host.images import build, build_context, buildah, contents
 from runner.host.pins import requirements
 from runner.host.readers import lockfile
 from tests.images import bases
+from tests.images.conftest import Built
 from tests.images.containers import Container
 
-CUDA = {"cuda-2023": "11.7", "cuda": "13.0"}  # that torch is built for
+# that torch is built for
+CUDA = {"cuda-2023": "11.7", "cuda": "13.0"}
 
 
 @pytest.fixture(scope="module", params=CUDA)
-def stack(request):
+def stack(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture(scope="module")
-def container(stack, built, tmp_path_factory):
+def container(stack: str, built: Built, tmp_path_factory: pytest.TempPathFactory) -> Container:
     return Container(built(stack).image, tmp_path_factory.mktemp(stack))
 
 
-def test_what_is_installed_is_what_is_locked(stack, built):
+def test_what_is_installed_is_what_is_locked(stack: str, built: Built) -> None:
     """Names and versions of every package, torch and its CUDA libraries too, each with the hash of its locked file."""
     pinned = lockfile.read().stacks[stack]
     listed = contents.python_packages(built(stack).image, contents.PYTHON)
@@ -39,23 +44,24 @@ def test_what_is_installed_is_what_is_locked(stack, built):
     ).strip()
     target = requirements.target_environment(python)
     locked = {
-        one.name: one
+        package.name: package
         for entry in (pinned.requirements, pinned.torch)
-        for one in requirements.read((paths.ROOT / entry.file).read_text())
-        if requirements.serves(one, target)
+        if entry is not None
+        for package in requirements.read((paths.ROOT / entry.file).read_text())
+        if requirements.serves(package, target)
     }
-    assert {name: found["version"] for name, found in listed.items()} == {
-        name: one.version for name, one in locked.items()
+    assert {name: facts["version"] for name, facts in listed.items()} == {
+        name: package.version for name, package in locked.items()
     }
     bill = json.loads((paths.ROOT / "build" / "images" / stack / "sbom.json").read_text())
-    python_packages = [one for one in bill["components"] if one["purl"].startswith("pkg:pypi/")]
+    python_packages = [package for package in bill["components"] if package["purl"].startswith("pkg:pypi/")]
     assert len(python_packages) == len(locked)
-    for one in python_packages:
-        (sha256,) = (entry["content"] for entry in one["hashes"])
-        assert sha256 in locked[one["name"]].hashes
+    for package in python_packages:
+        (sha256,) = (entry["content"] for entry in package["hashes"])
+        assert sha256 in locked[package["name"]].hashes
 
 
-def test_torch_is_the_cuda_build_and_every_file_is_as_its_record_says(stack, container):
+def test_torch_is_the_cuda_build_and_every_file_is_as_its_record_says(stack: str, container: Container) -> None:
     code = (
         "import torch, deepspeed; from runner.bench.facts import distributions, inventory; found = distributions.installed();"
         "print(torch.__version__, torch.version.cuda, [f for one in found.values() for f in inventory.altered_files(one)])"
@@ -67,7 +73,7 @@ def test_torch_is_the_cuda_build_and_every_file_is_as_its_record_says(stack, con
     assert ran.output.strip().splitlines()[-1] == f"{version}{build} {CUDA[stack]} []"
 
 
-def test_a_compiler_is_there(stack, container):
+def test_a_compiler_is_there(stack: str, container: Container) -> None:
     """For DeepSpeed's kernels of 2023; today's torch compiles with it, and needs Python's headers too."""
     assert container.run("--version", entrypoint="g++").status == 0
     if lockfile.read().stacks[stack].engine == "compiled":
@@ -80,7 +86,7 @@ def test_a_compiler_is_there(stack, container):
         assert ran.output.strip() == "[0.0, 2.0, 4.0, 6.0] 1", ran.errors
 
 
-def test_nothing_of_it_can_be_written_and_it_holds_no_host_side(stack, container, built):
+def test_nothing_of_it_can_be_written_and_it_holds_no_host_side(stack: str, container: Container, built: Built) -> None:
     ran = container.python("open('/opt/kit/new', 'w')", user="10001:10001", options=["--read-only=false"])
     assert ran.status == 1 and "Permission denied" in ran.errors
     files = container.python(
@@ -92,14 +98,16 @@ def test_nothing_of_it_can_be_written_and_it_holds_no_host_side(stack, container
     assert bases.make(stack) == built(stack).base
 
 
-def test_building_leaves_nothing_behind_but_the_image(stack, built):
+def test_building_leaves_nothing_behind_but_the_image(stack: str, built: Built) -> None:
     assert built(stack).image
     said = subprocess.run(["buildah", "containers", "--json"], capture_output=True, check=True).stdout
     images = {bases.make(stack), bases.interpreter_of(stack)}
-    assert [one for one in json.loads(said) or [] if one["imagename"] in images] == []
+    assert [container for container in json.loads(said) or [] if container["imagename"] in images] == []
 
 
-def test_a_base_without_a_library_of_its_python_ends_the_build_with_what_it_lacks(runtime, tmp_path):
+def test_a_base_without_a_library_of_its_python_ends_the_build_with_what_it_lacks(
+    runtime: None, tmp_path: Path
+) -> None:
     """The Python of another image was linked on that image; of what it needs here, the base alone tells."""
     name = "cuda-2023"
     (tmp_path / "Dockerfile").write_text(f"FROM {bases.make(name)}\nRUN rm /usr/lib/x86_64-linux-gnu/libsqlite3.so*\n")

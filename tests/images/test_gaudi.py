@@ -4,10 +4,13 @@ The device is emulated; no time is looked at. The fork and pdsh come from local 
 BLOOMZ_BENCH_PDSH_GIT name, where GitHub cannot be reached.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,25 +25,27 @@ from runner.host.manifests import multinode, pod
 from runner.host.readers import lockfile
 from tests.emulation import reference, runs
 from tests.images import bases
-from tests.images.containers import RUN_S, Container, another_clock
+from tests.images.containers import RUN_S, Container, Ran, another_clock
 from tests.stacks import build
 from tests.support import wire
 from tests.support.pods import commands, furnish
 
 STACK = "gaudi-1.10"
 COPIES = {"deepspeed": "BLOOMZ_BENCH_DEEPSPEED_GIT", "pdsh": "BLOOMZ_BENCH_PDSH_GIT"}
-ARBITRARY = 1000650000  # a cluster that gives every namespace its own users takes one of these
-REQUEST = "/config/gaudi-16-bloomz.json"  # where the MPIJob has it
+# a cluster that gives every namespace its own users takes one of these
+ARBITRARY = 1000650000
+# where the MPIJob has it
+REQUEST = "/config/gaudi-16-bloomz.json"
 
 
-def copies():
+def copies() -> dict[str, Path]:
     """Return the local copies that were named, by the source that each is of."""
     sources = lockfile.read().stacks[STACK].sources
-    return {sources[name]: os.environ[variable] for name, variable in COPIES.items() if os.environ.get(variable)}
+    return {sources[name]: Path(os.environ[variable]) for name, variable in COPIES.items() if os.environ.get(variable)}
 
 
 @pytest.fixture(scope="module")
-def made(runtime):
+def made(runtime: None) -> image_builds.BuiltImage:
     """Build the image; sources are in lock's own place, or in the copies that were named."""
     try:
         return image_builds.execute(image_builds.plan(lockfile.read(), STACK, bases.make(STACK), checkouts=copies()))
@@ -51,16 +56,16 @@ def made(runtime):
 
 
 @pytest.fixture(scope="module")
-def container(made, tmp_path_factory):
+def container(made: image_builds.BuiltImage, tmp_path_factory: pytest.TempPathFactory) -> Container:
     return Container(made.image, tmp_path_factory.mktemp("gaudi"))
 
 
 @pytest.fixture(scope="module")
-def request_file(tmp_path_factory):
+def request_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return request(tmp_path_factory.mktemp("requests") / "request.json", ranks=1)
 
 
-def request(path, ranks):
+def request(path: Path, ranks: int) -> Path:
     """Write a request of the emulated device: the versions are those of the image, the vendor's stand-ins by their names."""
     folder = build.find(STACK)
     assert folder is not None
@@ -72,19 +77,20 @@ def request(path, ranks):
 
 
 @pytest.fixture(scope="module")
-def measured(container, request_file):
+def measured(container: Container, request_file: Path) -> Ran:
     return container.bench(request_file, options=["--env", "LOCAL_SIZE=1"])
 
 
-def test_a_user_without_a_name_runs_the_emulated_device(measured):
+def test_a_user_without_a_name_runs_the_emulated_device(measured: Ran) -> None:
     assert measured.status == 0, measured.errors
     (launch,) = measured.result["launches"]
     assert launch["status"] == "complete"
     assert measured.result["environment"]["python"].startswith("3.8.")
 
 
-def test_what_is_installed_is_the_lock_over_the_base(measured, made):
+def test_what_is_installed_is_the_lock_over_the_base(measured: Ran, made: image_builds.BuiltImage) -> None:
     inventory = measured.result["environment"]["inventory"]
+    assert inventory is not None
     assert (inventory["missing"], inventory["changed"], inventory["altered_files"], inventory["added"]) == (
         {},
         {},
@@ -93,23 +99,27 @@ def test_what_is_installed_is_the_lock_over_the_base(measured, made):
     )
     lock = lockfile.read().stacks[STACK]
     installed = measured.result["environment"]["packages"]
-    commit = lockfile.read().sources[lock.packages["deepspeed"].source].commit
+    source = lock.packages["deepspeed"].source
+    assert source is not None, "the fork is built from source"
+    commit = lockfile.read().sources[source].commit
     assert installed["deepspeed"] == f"{lock.packages['deepspeed'].version}+{commit[:7]}"
 
 
-def test_torch_and_the_plugin_are_the_base_s_own(container, made):
+def test_torch_and_the_plugin_are_the_base_s_own(container: Container, made: image_builds.BuiltImage) -> None:
     code = (
         "import importlib.metadata as m;"
         "print([str(m.distribution(n).locate_file('')) for n in ('torch', 'habana-torch-plugin', 'transformers')])"
     )
-    base, own = "/usr/local/lib/python3.8/site-packages", "/opt/bench/lib/python3.8/site-packages"
-    assert container.python(code).output.strip() == str([base, base, own])
+    base, added = "/usr/local/lib/python3.8/site-packages", "/opt/bench/lib/python3.8/site-packages"
+    assert container.python(code).output.strip() == str([base, base, added])
     before = contents.python_packages(made.base, "/usr/local/bin/python3", paths.ROOT)
     assert {"torch", "habana-torch-plugin"} <= set(before)
     assert contents.python_packages(made.image, "/usr/local/bin/python3") == before
 
 
-def test_a_base_package_that_changed_since_the_build_is_refused(made, request_file, tmp_path):
+def test_a_base_package_that_changed_since_the_build_is_refused(
+    made: image_builds.BuiltImage, request_file: Path, tmp_path: Path
+) -> None:
     (tmp_path / "Dockerfile").write_text(
         f"FROM {made.tag}\nUSER 0\nRUN echo '#' >> /usr/local/lib/python3.8/site-packages/torch/serialization.py\nUSER 10001\n"
     )
@@ -120,8 +130,8 @@ def test_a_base_package_that_changed_since_the_build_is_refused(made, request_fi
 
 
 def test_what_is_built_of_source_is_the_same_bytes_at_another_time_and_for_another_commit_of_the_kit(
-    made, monkeypatch, tmp_path
-):
+    made: image_builds.BuiltImage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The wheel's sha256 is in the image; once it is in the lock, pip refuses any other, so it may not hold the kit's own time."""
     first = buildah.ask(made.image, "cat", "/opt/bench/built.txt").split()
     assert first[0] == "deepspeed" and len(first[1]) == 64
@@ -138,7 +148,9 @@ def test_what_is_built_of_source_is_the_same_bytes_at_another_time_and_for_anoth
     assert contents.program_sha256(again.image, "pdsh") == pdsh
 
 
-def test_pdsh_is_the_locked_one_with_ssh_alone_its_licence_and_its_source(container, made):
+def test_pdsh_is_the_locked_one_with_ssh_alone_its_licence_and_its_source(
+    container: Container, made: image_builds.BuiltImage
+) -> None:
     pin = lockfile.read().stacks[STACK].programs["pdsh"]
     ran = container.run("-c", "command -v pdsh; pdsh -V; ldd $(command -v pdsh)", entrypoint="/bin/sh")
     path, version, modules, _, *needed = ran.output.splitlines()
@@ -150,11 +162,11 @@ def test_pdsh_is_the_locked_one_with_ssh_alone_its_licence_and_its_source(contai
         "ld-linux-x86-64.so.2",
     }
     bill = json.loads((paths.ROOT / "build" / "images" / STACK / "sbom.json").read_text())
-    (told,) = [one for one in bill["components"] if one["name"] == "pdsh"]
-    assert told["hashes"] == [{"alg": "SHA-256", "content": contents.program_sha256(made.image, "pdsh")}]
-    assert told["licenses"] == [{"license": {"id": pin.license}}]
-    assert lockfile.read().sources[pin.source].commit in told["purl"]
-    places = {one["name"]: one["value"] for one in told["properties"]}
+    (component,) = [entry for entry in bill["components"] if entry["name"] == "pdsh"]
+    assert component["hashes"] == [{"alg": "SHA-256", "content": contents.program_sha256(made.image, "pdsh")}]
+    assert component["licenses"] == [{"license": {"id": pin.license}}]
+    assert lockfile.read().sources[pin.source].commit in component["purl"]
+    places = {entry["name"]: entry["value"] for entry in component["properties"]}
     licence = container.run("-n", "2", places["bloomz-bench:license-file"], entrypoint="/usr/bin/head").output
     assert "GNU GENERAL PUBLIC LICENSE" in licence and "Version 2" in licence
     tree = paths.ROOT / "build" / "images" / STACK / "context" / "sources" / "pdsh"
@@ -169,14 +181,15 @@ def test_pdsh_is_the_locked_one_with_ssh_alone_its_licence_and_its_source(contai
 class Pods:
     """The image twice, each on its own network, with what the rendered MPIJob mounts; ``start`` runs a shell line in one."""
 
-    def __init__(self, container, folder, spaces):
-        self.container, self.folder, self.spaces, self.running = container, folder, spaces, []
+    def __init__(self, container: Container, folder: Path, spaces: Sequence[str]) -> None:
+        self.container, self.folder, self.spaces = container, folder, spaces
+        self.running: list[subprocess.Popen[str]] = []
 
-    def start(self, number, line, user=pod.UID):
+    def start(self, number: int, line: str, user: int = pod.UID) -> subprocess.Popen[str]:
         mounts = {self.folder / name: place for name, place in multinode.PATHS.items()}
         mounts |= {self.folder / "keys": multinode.KEYS, self.folder / "hostfile": "/etc/mpi/hostfile"}
         mounts |= {self.folder / "request.json": REQUEST, self.folder / "term" / "log": "/dev/termination-log"}
-        options = [part for here, there in mounts.items() for part in ("--volume", f"{here}:{there}")]
+        options = [part for source, destination in mounts.items() for part in ("--volume", f"{source}:{destination}")]
         for variable in ("HOME=/tmp", "LOCAL_SIZE=1", "GLOO_SOCKET_IFNAME=eth0"):
             options += ["--env", variable]
         cores = sorted(os.sched_getaffinity(0))
@@ -200,7 +213,7 @@ class Pods:
         )
         return self.running[-1]
 
-    def close(self):
+    def close(self) -> None:
         for name in self.spaces:
             subprocess.run(["podman", "rm", "--force", "--ignore", name], capture_output=True, check=True)
         for process in self.running:
@@ -208,7 +221,7 @@ class Pods:
 
 
 @pytest.fixture
-def pods(container):
+def pods(container: Container) -> Iterator[Pods]:
     with tempfile.TemporaryDirectory(prefix="bench-images-") as name, wire.joined() as spaces:
         folder = Path(name)
         folder.chmod(0o755)
@@ -216,23 +229,24 @@ def pods(container):
         (folder / "term" / "log").touch()
         (folder / "term" / "log").chmod(0o666)
         request(folder / "request.json", ranks=2)
-        found = Pods(container, folder, spaces)
+        both = Pods(container, folder, spaces)
         try:
-            yield found
+            yield both
         finally:
-            found.close()
+            both.close()
 
 
-def test_two_of_it_run_the_mpijob_s_commands_and_give_the_tokens_of_one(pods):
+def test_two_of_it_run_the_mpijob_s_commands_and_give_the_tokens_of_one(pods: Pods) -> None:
     """sshd, pdsh and the vendor's DeepSpeed as they are in the image: each pod holds one half of the model."""
     first, other = commands()
     before, _, after = first.partition(" --model-dir ")
-    first = f"{before} {after.partition(' ')[2]}"  # dummy weights lie nowhere
+    # dummy weights lie nowhere
+    first = f"{before} {after.partition(' ')[2]}"
     pods.start(2, other)
     out, err = pods.start(1, first).communicate(timeout=RUN_S)
-    found = list((pods.folder / "results").rglob("*.json"))
-    assert len(found) == 1, err
-    result = strictjson.read(str(found[0]))
+    files = list((pods.folder / "results").rglob("*.json"))
+    assert len(files) == 1, err
+    result = strictjson.read(str(files[0]))
     (launch,) = result["launches"]
     assert [rank["host"] for rank in launch["ranks"]] == ["pod1", "pod2"]
     assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference.output_ids_sha256()}
@@ -240,7 +254,7 @@ def test_two_of_it_run_the_mpijob_s_commands_and_give_the_tokens_of_one(pods):
     assert "@frame begin" in out
 
 
-def test_pdsh_logs_in_for_a_user_that_no_image_knows(pods):
+def test_pdsh_logs_in_for_a_user_that_no_image_knows(pods: Pods) -> None:
     """Through the kit's sshd, by the default of pdsh, as that user on both sides."""
     passwd = pods.folder / "passwd"
     passwd.write_text(passwd.read_text().replace(str(pod.UID), str(ARBITRARY)))

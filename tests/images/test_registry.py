@@ -1,5 +1,7 @@
 """Ask and fill a real registry on this machine: Debian's docker-registry, with a password, images of one and of two platforms."""
 
+from __future__ import annotations
+
 import json
 import socket
 import subprocess
@@ -7,6 +9,9 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -21,11 +26,19 @@ OCI = "application/vnd.oci.image.{}.v1+json"
 USER, PASSWORD = "bench", "a password"
 
 
+class Pinned(Protocol):
+    """Writes a lock whose cpu stack has this base."""
+
+    def __call__(self, reference: str, tag: str = ..., digest: str = ..., platform: str = ...) -> None: ...
+
+
 class Registry:
-    def __init__(self, folder, port):
+    """A registry that runs on this machine; ``folder`` holds its settings and data."""
+
+    def __init__(self, folder: Path, port: int) -> None:
         self.folder, self.address = folder, f"127.0.0.1:{port}"
 
-    def put(self, name, *architectures):
+    def put(self, name: str, *architectures: str) -> tuple[str, str, dict[str, str]]:
         """Push an image, of a list where there are several architectures; return (reference, its digest, each one's digest)."""
         reference = f"{self.address}/{name}"
         digests = {}
@@ -38,24 +51,26 @@ class Registry:
             (architecture,) = architectures
             _run("skopeo", "copy", "-q", f"docker://{reference}:{architecture}", f"docker://{reference}:latest")
             return reference, digests[architecture], digests
-        entries = [
-            {
-                "mediaType": OCI.format("manifest"),
-                "digest": digest,
-                "size": len(container_registry.manifest(f"{reference}@{digest}")),
-                "platform": {"os": "linux", "architecture": architecture},
-            }
-            for architecture, digest in digests.items()
-        ]
+        entries = []
+        for architecture, digest in digests.items():
+            manifest = container_registry.manifest(f"{reference}@{digest}")
+            assert manifest is not None, "the image was pushed just now"
+            platform = {"os": "linux", "architecture": architecture}
+            kind, size = OCI.format("manifest"), len(manifest)
+            entries.append({"mediaType": kind, "digest": digest, "size": size, "platform": platform})
         listed = {"schemaVersion": 2, "mediaType": OCI.format("index"), "manifests": entries}
         self._call("PUT", name, "latest", json.dumps(listed).encode(), OCI.format("index"))
-        return reference, container_registry.image_digest(reference, "latest"), digests
+        of_list = container_registry.image_digest(reference, "latest")
+        assert of_list is not None, "the list was put just now"
+        return reference, of_list, digests
 
-    def remove(self, name, digest):
+    def remove(self, name: str, digest: str) -> None:
         """Delete a manifest, as a registry's keeper does."""
         self._call("DELETE", name, digest)
 
-    def _call(self, method, name, manifest, content=None, kind=None):
+    def _call(
+        self, method: str, name: str, manifest: str, content: bytes | None = None, kind: str | None = None
+    ) -> None:
         address = f"http://{self.address}/v2/{name}/manifests/{manifest}"
         call = urllib.request.Request(address, content, {"Content-Type": kind} if kind else {}, method=method)
         call.add_header("Authorization", "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode())
@@ -64,7 +79,7 @@ class Registry:
 
 
 @pytest.fixture(scope="module")
-def registry(runtime, tmp_path_factory):
+def registry(runtime: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     folder = tmp_path_factory.mktemp("registry")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -86,7 +101,8 @@ def registry(runtime, tmp_path_factory):
     serve = ["docker-registry", "serve", str(folder / "config.yml")]
     process = subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HOME", str(folder))  # skopeo and buildah read their settings below it
+        # skopeo and buildah read their settings below it
+        patch.setenv("HOME", str(folder))
         patch.setenv("REGISTRY_AUTH_FILE", str(folder / "auth.json"))
         try:
             _wait(port)
@@ -96,7 +112,7 @@ def registry(runtime, tmp_path_factory):
             process.wait()
 
 
-def test_a_tag_s_digest_and_that_of_its_platform(registry):
+def test_a_tag_s_digest_and_that_of_its_platform(registry: Registry) -> None:
     reference, digest, digests = registry.put("two", "amd64", "arm64")
     assert container_registry.image_digest(reference, "latest") == digest
     assert digest not in digests.values()
@@ -105,26 +121,28 @@ def test_a_tag_s_digest_and_that_of_its_platform(registry):
     assert container_registry.platform_digest(reference, digest) == digest
 
 
-def test_an_image_without_this_platform_is_refused(registry):
+def test_an_image_without_this_platform_is_refused(registry: Registry) -> None:
     reference, digest, _ = registry.put("foreign", "arm64", "s390x")
     with pytest.raises(InputError, match="has no image for linux/amd64"):
         container_registry.platform_digest(reference, digest)
 
 
-def test_a_missing_tag_is_none_and_not_a_failure(registry):
+def test_a_missing_tag_is_none_and_not_a_failure(registry: Registry) -> None:
     reference, _, _ = registry.put("one", "amd64")
     assert container_registry.image_digest(reference, "2.0") is None
     assert container_registry.image_digest(f"{registry.address}/nobody", "latest") is None
 
 
-def test_without_the_password_the_registry_says_so(registry, tmp_path, monkeypatch):
+def test_without_the_password_the_registry_says_so(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reference, _, _ = registry.put("one", "amd64")
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
     with pytest.raises(Unreachable, match="authentication required"):
         container_registry.image_digest(reference, "latest")
 
 
-def test_a_registry_that_is_down_did_not_answer():
+def test_a_registry_that_is_down_did_not_answer() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -133,13 +151,15 @@ def test_a_registry_that_is_down_did_not_answer():
 
 
 @pytest.fixture
-def pinned(registry, tmp_path, monkeypatch):
+def pinned(registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pinned:
     """Return a function that lets the cpu stack's base be an image of this registry, in a lock of the test's own."""
     path = tmp_path / "versions.lock"
     monkeypatch.setattr(paths, "LOCK", path)
     monkeypatch.setattr(lockfile.read, "__defaults__", (path,))
 
-    def of(reference, tag="latest", digest=lockfile.UNRESOLVED, platform=lockfile.UNRESOLVED):
+    def of(
+        reference: str, tag: str = "latest", digest: str = lockfile.UNRESOLVED, platform: str = lockfile.UNRESOLVED
+    ) -> None:
         path.write_bytes((paths.ROOT / "versions.lock").read_bytes())
         pins = {"repository": reference, "tag": tag, "digest": digest, "platform": platform}
         lock_editor.edit(path, {("stacks", "cpu", "image", key): value for key, value in pins.items()})
@@ -148,28 +168,30 @@ def pinned(registry, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def only_cpu(monkeypatch):
+def only_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the lock hold the cpu stack alone, so that no other registry is asked."""
     read = lockfile.read
 
-    def one(*arguments):
-        found = read(*arguments)
-        for name in list(found.stacks):
+    def one(*arguments: Path) -> lockfile.Lock:
+        cut = read(*arguments)
+        for name in list(cut.stacks):
             if name != "cpu":
-                del found.stacks[name]
-        return found
+                del cut.stacks[name]
+        return cut
 
     monkeypatch.setattr(lockfile, "read", one)
 
 
-def test_the_lock_takes_both_digests_and_then_says_whether_they_are_still_there(registry, pinned, only_cpu, capsys):
+def test_the_lock_takes_both_digests_and_then_says_whether_they_are_still_there(
+    registry: Registry, pinned: Pinned, only_cpu: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     reference, digest, digests = registry.put("two", "amd64", "arm64")
     pinned(reference)
     for _ in ("digest", "platform"):
         assert lock.main(["--only", "images"]) == 0
-    found = lockfile.read().stacks["cpu"].image
-    assert (found.digest, found.platform) == (digest, digests["amd64"])
-    assert found.reference == f"{reference}@{digests['amd64']}"
+    base = lockfile.read().stacks["cpu"].image
+    assert (base.digest, base.platform) == (digest, digests["amd64"])
+    assert base.reference == f"{reference}@{digests['amd64']}"
 
     ask = ["--check", "--online", "--only", "images"]
     assert lock.main(ask) == 0
@@ -187,7 +209,9 @@ def test_the_lock_takes_both_digests_and_then_says_whether_they_are_still_there(
     assert "the registry has no such digest any more" in capsys.readouterr().out
 
 
-def test_a_tag_that_is_gone_is_said_and_stays_unresolved(registry, pinned, only_cpu, capsys):
+def test_a_tag_that_is_gone_is_said_and_stays_unresolved(
+    registry: Registry, pinned: Pinned, only_cpu: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     reference, _, _ = registry.put("one", "amd64")
     pinned(reference, tag="gone")
     assert lock.main(["--only", "images"]) == 0
@@ -195,7 +219,9 @@ def test_a_tag_that_is_gone_is_said_and_stays_unresolved(registry, pinned, only_
     assert lockfile.read().stacks["cpu"].image.digest == lockfile.UNRESOLVED
 
 
-def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(registry, pinned, monkeypatch):
+def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(
+    registry: Registry, pinned: Pinned, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pinned("docker.io/library/python", digest=f"sha256:{'1a' * 32}")
     container = _run("buildah", "from", "scratch")
     made = _run("buildah", "commit", "--quiet", "--rm", container)
@@ -216,17 +242,17 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(registry,
 
 
 @pytest.mark.parametrize("revision", ["unknown", f"{'0' * 40}-dirty"])
-def test_what_no_commit_holds_is_not_pushed(revision):
+def test_what_no_commit_holds_is_not_pushed(revision: str) -> None:
     built = build.BuiltImage("", "", "", True, revision, "", 0, 0)
     with pytest.raises(InputError, match="it holds changes that no commit has"):
         push.push("cpu", built, "127.0.0.1:1/team")
 
 
-def _run(*command):
+def _run(*command: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
 
 
-def _wait(port):
+def _wait(port: int) -> None:
     for _ in range(100):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/")

@@ -1,10 +1,13 @@
 """Run the runner's worker on cuda-2023, GPU and kernels stood in for: the test's request, and what each rank saw."""
 
+from __future__ import annotations
+
 import tempfile
 from pathlib import Path
 
 from runner.contract import strictjson
-from runner.contract.request import Model, Stack, Weights
+from runner.contract.records import JsonObject
+from runner.contract.request import Model, Request, Stack, Weights
 from runner.host.readers import catalog
 from tests.emulation import drive
 from tests.stacks import build
@@ -14,7 +17,7 @@ STACK = "cuda-2023"
 NEW = 12
 
 
-def asked(ranks, batch):
+def asked(ranks: int, batch: int) -> Request:
     return samples.request(
         devices=ranks,
         stack=Stack(STACK, "cpu", "3.10", "deepspeed", {"torch": "1.13.1", "deepspeed": "0.8.2"}, None, None),
@@ -26,7 +29,7 @@ def asked(ranks, batch):
     )
 
 
-def run(interpreter, ranks, batch):
+def run(interpreter: Path, ranks: int, batch: int) -> list[JsonObject]:
     """Return what each rank printed."""
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as folder:
         path = Path(folder, "request.json")

@@ -4,12 +4,15 @@ First the runner's worker measures real weights of a folder, under the protocol 
 published script has it loaded, and both models are held side by side.
 """
 
+from __future__ import annotations
+
 import importlib.metadata
 import json
 import os
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from types import SimpleNamespace
 
 from tests.injection import standin
@@ -25,13 +28,15 @@ from runner.bench.inputs import tokenizer, weights  # noqa: E402
 from runner.bench.parent import checks  # noqa: E402
 from runner.bench.processes import messages  # noqa: E402
 from runner.bench.rank import model, worker  # noqa: E402
-from runner.contract.request import read_request  # noqa: E402
+from runner.bench.rank.raw import RawLaunch  # noqa: E402
+from runner.contract.records import JsonObject  # noqa: E402
+from runner.contract.request import Request, Workload, read_request  # noqa: E402
 from tests.support import samples  # noqa: E402
 
 VERSIONS = ("torch", "transformers", "deepspeed", "accelerate")
 
 
-def main(path):
+def main(path: str) -> None:
     request = read_request(path)
     rank, ranks = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     _note(deepspeed, "init_inference", lambda model, **given: {name: str(value) for name, value in given.items()})
@@ -56,18 +61,18 @@ def main(path):
     print(json.dumps(seen))
 
 
-def _note(owner, name, told):
+def _note(owner: object, name: str, describe: Callable[..., object]) -> None:
     """Let each call of a function be noted among the stand-in's, before it is made."""
     function = getattr(owner, name)
 
-    def noted(*arguments, **keywords):
-        standin.calls.append((name, told(*arguments, **keywords)))
+    def noted(*arguments: object, **keywords: object) -> object:
+        standin.calls.append((name, describe(*arguments, **keywords)))
         return function(*arguments, **keywords)
 
     setattr(owner, name, noted)
 
 
-def _store(folder):
+def _store(folder: str) -> BloomForCausalLM:
     """Write a model folder as the hub has BLOOM's, in float16, and return the same model in float32."""
     config = model._config(samples.TINY, None)
     plain = BloomForCausalLM(config).eval()
@@ -81,29 +86,29 @@ def _store(folder):
     return plain
 
 
-def _measure(request, folder, rank, ranks):
+def _measure(request: Request, folder: str, rank: int, ranks: int) -> tuple[model.Loaded, RawLaunch]:
     """Run the worker as one rank; return the model that it measured and its raw data."""
     kept = {}
-    load = model.load
+    load: Callable[..., model.Loaded] = model.load
 
-    def keep(*arguments):
+    def keep(*arguments: object) -> model.Loaded:
         kept["loaded"] = load(*arguments)
         return kept["loaded"]
 
-    model.load = keep
+    vars(model)["load"] = keep
     device = {**vars(cpu), "prepare_collectives": lambda: None, "synchronize": _synchronize}
-    worker.devices = SimpleNamespace(load=lambda name: SimpleNamespace(**device))
+    vars(worker)["devices"] = SimpleNamespace(load=lambda name: SimpleNamespace(**device))
     packed = messages.pack({"request": request.to_json(), "variables": {}})
     options = worker._parser().parse_args(["--packed", packed, "--out", folder, "--model-dir", folder])
     raw = worker._run(options, rank, ranks)
     return kept["loaded"], raw
 
 
-def _synchronize():
+def _synchronize() -> None:
     standin.calls.append(("synchronize",))
 
 
-def _as_the_script_loads(folder, ranks):
+def _as_the_script_loads(folder: str, ranks: int) -> torch.nn.Module:
     """Load through DeepSpeed, as bloom-ds-inference.py does for a repository that is not cut for the ranks."""
     config = model._config(samples.TINY, folder)
     with deepspeed.OnDevice(dtype=torch.float16, device="meta"):
@@ -122,36 +127,38 @@ def _as_the_script_loads(folder, ranks):
     ).module
 
 
-def _differing(ours, theirs):
+def _differing(ours: torch.nn.Module, theirs: torch.nn.Module) -> list[object]:
     """Return what differs between two models: modules by class, parameters by value, type, layout and what hangs on them."""
-    found = []
+    differing: list[object] = []
     classes = [{name: type(module).__name__ for name, module in made.named_modules()} for made in (ours, theirs)]
     if classes[0] != classes[1]:
-        found.append(classes)
+        differing.append(classes)
     known = dict(theirs.named_parameters())
     for name, held in ours.named_parameters():
         other = known[name]
         same = held.dtype == other.dtype and held.stride() == other.stride() and torch.equal(held, other)
         if not same or hasattr(held, "scale") != hasattr(other, "scale"):
-            found.append(name)
-    return found
+            differing.append(name)
+    return differing
 
 
-def _kernels():
+def _kernels() -> dict[str, int]:
     """Return how often each kernel ran in the timed calls, which are the 4th to the 8th."""
     places = [place for place, call in enumerate(standin.calls) if call[0] == "generate"]
     names = [call[0] for call in standin.calls[places[3] : places[8]]]
     return {name: times for name, times in Counter(names).items() if name not in ("generate", "synchronize")}
 
 
-def _tokens(plain, loaded, workload):
+def _tokens(plain: BloomForCausalLM, loaded: model.Loaded, workload: Workload) -> list[list[int]]:
+    assert workload.prompt is not None, "a latency workload"
     inputs = model.encode(loaded, [workload.prompt] * workload.batch_size)
     made = plain.generate(**inputs, max_new_tokens=workload.output_tokens, do_sample=False, eos_token_id=-1)
     return made[:, inputs["input_ids"].shape[1] :].tolist()
 
 
-def _ended(plain, loaded, workload):
+def _ended(plain: BloomForCausalLM, loaded: model.Loaded, workload: Workload) -> JsonObject:
     """Say that a token which comes up is the end of text: return what came out, what plain gives, and the tokens seen."""
+    assert workload.prompt is not None, "a latency workload"
     inputs = model.encode(loaded, [workload.prompt])
     whole = plain.generate(**inputs, max_new_tokens=workload.output_tokens, do_sample=False, eos_token_id=-1)
     end = int(whole[0, -4])
@@ -165,4 +172,5 @@ def _ended(plain, loaded, workload):
 if __name__ == "__main__":
     main(sys.argv[1])
     sys.stdout.flush()
-    os._exit(0)  # ranks sometimes die in the interpreter's teardown of gloo's threads
+    # ranks sometimes die in the interpreter's teardown of gloo's threads
+    os._exit(0)

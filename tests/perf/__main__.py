@@ -1,6 +1,8 @@
 """``make perf``: what the runner adds to the timed window, what each engine brings, how near memory limits it,
 and what it takes to follow many runs in a cluster."""
 
+from __future__ import annotations
+
 import argparse
 import functools
 import json
@@ -8,7 +10,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from runner.bench.inputs import tokenizer, weights
 from runner.bench.rank import measure, model
 from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import DoesNotFit
+from runner.contract.records import JsonObject
 from runner.contract.request import PRECISIONS, Protocol, Workload
 from runner.host.readers import catalog
 from tests.perf import cluster, folder
@@ -29,7 +32,7 @@ PROTOCOL = "gaudi-1.10"
 ALLOWED_OVERHEAD = 0.01
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     tables = catalog.read()
     protocol = tables.protocols[PROTOCOL]
@@ -37,7 +40,8 @@ def main(arguments=None):
     if options.device == "cpu":
         report["cluster"] = many_runs(options.runs)
         report["results"] = many_results(options.results)
-    torch.set_num_threads(1)  # a tiny model gains nothing from more, and varies tenfold where they compete for cores
+    # a tiny model gains nothing from more, and varies tenfold where they compete for cores
+    torch.set_num_threads(1)
     device, cpu = torch.device(options.device), torch.device("cpu")
     small = _load(tables.models["bloom-tiny"], cpu)
     report["overhead"] = overhead(small, protocol, options.pairs)
@@ -57,7 +61,7 @@ def main(arguments=None):
     return 0
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(allow_abbrev=False, prog="python -m tests.perf", description=__doc__)
     parser.add_argument(
         "--pairs", type=int, default=250, help="pairs of windows for the overhead (default: %(default)s)"
@@ -92,32 +96,33 @@ def _parser():
     return parser
 
 
-def many_runs(count):
+def many_runs(count: int) -> JsonObject:
     """Set following ``count`` runs beside following a tenth: requests and memory of one client, for each run."""
     few, many = cluster.follow(max(1, count // 10)), cluster.follow(count)
-    each = [sum(told["requests"].values()) / told["runs"] for told in (few, many)]
+    of_few, of_many = (sum(report["requests"].values()) / report["runs"] for report in (few, many))
     ratio = many["peak_bytes"] / few["peak_bytes"]
+    peak_mb = many["peak_bytes"] / 1e6
     print(
-        f"cluster: one client followed {many['runs']} runs to {many['distinct_results']} results, with {each[1]:.2f} requests a run"
+        f"cluster: one client followed {many['runs']} runs to {many['distinct_results']} results, with {of_many:.2f} requests a run"
     )
     print(
-        f"         ({each[0]:.2f} with {few['runs']} runs); with the scripted server it held {many['peak_bytes'] / 1e6:.1f} MB at most,"
+        f"         ({of_few:.2f} with {few['runs']} runs); with the scripted server it held {peak_mb:.1f} MB at most,"
     )
     print(f"         {ratio:.2f} times as much as for {few['runs']} runs")
-    return {"few": few, "many": many, "requests_a_run": each, "peak_ratio": ratio}
+    return {"few": few, "many": many, "requests_a_run": [of_few, of_many], "peak_ratio": ratio}
 
 
 def many_results(count: int) -> dict[str, Any]:
     """Compare a folder of ``count`` results that nobody read before, and once more."""
-    told = folder.compared(count)
+    report = folder.compared(count)
     for name in ("unknown", "known"):
-        each_ms = 1e3 * (told[name]["processor_s"] - told["start"]["processor_s"]) / count
-        peak = told[name]["peak_bytes"] / 1e6
+        each_ms = 1e3 * (report[name]["processor_s"] - report["start"]["processor_s"]) / count
+        peak = report[name]["peak_bytes"] / 1e6
         print(f"results: {count:,} that were {name} took {each_ms:.3f} ms of processor each, {peak:.0f} MB at most")
-    return told
+    return report
 
 
-def overhead(loaded, protocol, pairs):
+def overhead(loaded: model.Loaded, protocol: Protocol, pairs: int) -> JsonObject:
     """Set windows of the runner beside a bare loop of the published script's shape, on the same model, in turn (ABBA).
 
     Windows hold one call each: a machine's speed drifts within seconds, and a pair of short windows shares its drift.
@@ -127,7 +132,7 @@ def overhead(loaded, protocol, pairs):
     quiet = Protocol(**{**vars(protocol), "untimed_calls": 0, "timed_calls": 1})
     call = functools.partial(model.generate, loaded, [_PROMPT], workload)
 
-    def runner():
+    def runner() -> float:
         durations, _ = measure.timed_pass(quiet, call, _nothing, time.perf_counter_ns)
         return durations["span_s"]
 
@@ -135,9 +140,10 @@ def overhead(loaded, protocol, pairs):
     for pair in range(-3, pairs):
         for name in sorted(ways, reverse=bool(pair % 2)):
             span_s = ways[name]()
-            if pair >= 0:  # the first pairs warm up
+            # the first pairs warm up
+            if pair >= 0:
                 spans[name].append(span_s)
-    ratios = [one / other for one, other in zip(spans["runner"], spans["bare"], strict=True)]
+    ratios = [runner_s / bare_s for runner_s, bare_s in zip(spans["runner"], spans["bare"], strict=True)]
     ratio, (low, high) = statistics.median(ratios), _median_interval(ratios)
     own_cost_ns = _own_cost_ns(quiet)
     share = own_cost_ns / 1e9 / statistics.median(spans["bare"])
@@ -148,13 +154,13 @@ def overhead(loaded, protocol, pairs):
     return {"ratio": ratio, "ratio_interval_95": [low, high], "own_cost_ns": own_cost_ns, "own_share": share}
 
 
-def _allowed(low, share):
+def _allowed(low: float, share: float) -> str:
     """Say whether the runner keeps its promise: above it only if the interval of the ratio, or its own cost, lies above."""
     above = low > 1 + ALLOWED_OVERHEAD or share > ALLOWED_OVERHEAD
     return f"{'ABOVE' if above else 'within'} the {ALLOWED_OVERHEAD:.0%} that is allowed"
 
 
-def _published_loop(loaded, calls):
+def _published_loop(loaded: model.Loaded, calls: int) -> float:
     """Time the loop of optimum-habana's run_generation.py in shape: one clock before, one after, nothing between calls."""
     start_s = time.perf_counter()
     for _ in range(calls):
@@ -167,7 +173,7 @@ def _published_loop(loaded, calls):
     return time.perf_counter() - start_s
 
 
-def _own_cost_ns(protocol, windows=2000):
+def _own_cost_ns(protocol: Protocol, windows: int = 2000) -> float:
     """Return what a call costs the runner when the call itself does nothing, in nanoseconds."""
     start_ns = time.perf_counter_ns()
     for _ in range(windows):
@@ -175,7 +181,7 @@ def _own_cost_ns(protocol, windows=2000):
     return (time.perf_counter_ns() - start_ns) / windows / protocol.timed_calls
 
 
-def engines(loaded, names, output_tokens, rounds):
+def engines(loaded: model.Loaded, names: Sequence[str], output_tokens: int, rounds: int) -> JsonObject:
     """Set engines beside each other on one model and its one set of weights, in turn; equal tokens, or it says so.
 
     A token's time is that of a whole call less that of a call for the first token alone: nothing waits in between. Set against
@@ -193,11 +199,12 @@ def engines(loaded, names, output_tokens, rounds):
             for asked, seen in spans[name].items():
                 started_s = time.perf_counter()
                 model.generate(ways[name], [_PROMPT], _workload(asked, loaded))
-                if number >= 0:  # the first rounds warm up
+                # the first rounds warm up
+                if number >= 0:
                     seen.append(time.perf_counter() - started_s)
     ceiling = memory_ceiling(loaded.device)
     read_bytes, _ = model.parameter_bytes(loaded)
-    report = {"weight_bytes": read_bytes, "ceiling_bytes_per_s": ceiling, "device": str(loaded.device)}
+    report: JsonObject = {"weight_bytes": read_bytes, "ceiling_bytes_per_s": ceiling, "device": str(loaded.device)}
     report["tokens_equal"] = len({str(ids) for ids in tokens.values()}) == 1
     for name in names:
         ttft_s, latency_s = (statistics.median(spans[name][asked]) for asked in (1, output_tokens))
@@ -218,7 +225,7 @@ def engines(loaded, names, output_tokens, rounds):
     return report
 
 
-def _with(loaded, name):
+def _with(loaded: model.Loaded, name: str) -> model.Loaded:
     engine = all_engines.load(name)
     # Neither plain nor compiled reads the request.
     request: Any = None
@@ -226,7 +233,7 @@ def _with(loaded, name):
     return loaded._replace(engine=engine, arguments=engine.arguments(request))
 
 
-def memory_ceiling(device, size_bytes=1 << 30, repeats=7):
+def memory_ceiling(device: torch.device, size_bytes: int = 1 << 30, repeats: int = 7) -> float:
     """Return the best bytes per second of reading a gibibyte: as a sum, and as the matrix-vector product that decoding is."""
     flat = torch.ones(size_bytes // 4, device=device)
     matrix, vector = flat.view(-1, 4096), torch.ones(4096, device=device)
@@ -241,7 +248,7 @@ def memory_ceiling(device, size_bytes=1 << 30, repeats=7):
     return best
 
 
-def _wait(device):
+def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
 
@@ -249,13 +256,13 @@ def _wait(device):
 _PROMPT = "DeepSpeed is a machine learning framework"
 
 
-def _workload(output_tokens, loaded=None):
+def _workload(output_tokens: int, loaded: model.Loaded | None = None) -> Workload:
     observed = "float32" if loaded is None else model.observed_precision(loaded)
     precision = next(word for word in PRECISIONS if word == observed)
     return Workload("latency", 1, 7, output_tokens, precision, _PROMPT, None)
 
 
-def _load(architecture: Architecture, device, precision="float32"):
+def _load(architecture: Architecture, device: torch.device, precision: str = "float32") -> model.Loaded:
     """Return a model with dummy weights as one rank holds it, without a launcher."""
     from transformers import BloomForCausalLM
 
@@ -269,14 +276,14 @@ def _load(architecture: Architecture, device, precision="float32"):
     return model.Loaded(built, tokenizer.kit(), device, source, plain, "transformers", {}, 0.0)
 
 
-def _median_interval(values):
+def _median_interval(values: Sequence[float]) -> tuple[float, float]:
     """Return a 95% interval of the median by the sign test's order statistics."""
     ordered, n = sorted(values), len(values)
     reach = int(1.96 * n**0.5 / 2 + 0.5)
     return ordered[max(0, n // 2 - reach)], ordered[min(n - 1, n // 2 + reach)]
 
 
-def _nothing():
+def _nothing() -> None:
     return None
 
 

@@ -19,7 +19,8 @@ from runner.contract.request import Request
 from runner.host.results import index
 
 KEPT = Path(__file__).parents[1] / "data" / "result-2.json"
-LAUNCHES = 2  # 61 kB a result
+# 61 kB a result
+LAUNCHES = 2
 
 
 def compared(count: int) -> dict[str, Any]:
@@ -31,7 +32,8 @@ def compared(count: int) -> dict[str, Any]:
         few, many = Path(place, "few"), Path(place, "many")
         write(few, 1)
         write(many, count)
-        time.sleep(index.SETTLED_S)  # what changed so lately is not remembered
+        # what changed so lately is not remembered
+        time.sleep(index.SETTLED_S)
         index.PATH.unlink(missing_ok=True)
         return {"start": _run(few), "unknown": _run(many), "known": _run(many)}
 

@@ -3,12 +3,15 @@
 One policy is left out: CKV_K8S_15 wants images pulled Always, which pinned digests make pointless and a closed network impossible.
 """
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from runner.contract.records import JsonObject
 from runner.host.manifests import text
 from runner.host.objects import walk
 from tests.support import manifests
@@ -17,20 +20,20 @@ LEFT_OUT = "CKV_K8S_15"
 
 # what is spoilt in one Job, and the policy that must notice
 SPOILT = {
-    "CKV_K8S_16": lambda container, spec: container["securityContext"].update(privileged=True),
-    "CKV_K8S_20": lambda container, spec: container["securityContext"].update(allowPrivilegeEscalation=True),
-    "CKV_K8S_22": lambda container, spec: container["securityContext"].update(readOnlyRootFilesystem=False),
-    "CKV_K8S_18": lambda container, spec: spec.update(hostIPC=True),
-    "CKV_K8S_38": lambda container, spec: spec.update(automountServiceAccountToken=True),
-    "CKV_K8S_43": lambda container, spec: container.update(image="registry.example/bench:latest"),
+    "CKV_K8S_16": lambda container, _: container["securityContext"].update(privileged=True),
+    "CKV_K8S_20": lambda container, _: container["securityContext"].update(allowPrivilegeEscalation=True),
+    "CKV_K8S_22": lambda container, _: container["securityContext"].update(readOnlyRootFilesystem=False),
+    "CKV_K8S_18": lambda _, spec: spec.update(hostIPC=True),
+    "CKV_K8S_38": lambda _, spec: spec.update(automountServiceAccountToken=True),
+    "CKV_K8S_43": lambda container, _: container.update(image="registry.example/bench:latest"),
 }
 
 
-def main(checkov):
+def main(checkov: str) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for name in manifests.names():
             _write(Path(folder, name), manifests.objects(name))
-        passed, failed = _run(checkov, folder)
+        passed, failed = _run(checkov, Path(folder))
     for check in failed:
         print(f"{check['check_id']} {check['check_name']}: {check['resource']}", file=sys.stderr)
     noticed = _noticed(checkov)
@@ -38,7 +41,7 @@ def main(checkov):
     return 1 if failed or noticed != set(SPOILT) or not passed else 0
 
 
-def _noticed(checkov):
+def _noticed(checkov: str) -> set[str]:
     """Return the policies that fail on the Job that is spoilt for them."""
     spoilt = []
     for policy, spoil in SPOILT.items():
@@ -49,23 +52,23 @@ def _noticed(checkov):
         spoilt.append(job)
     with tempfile.TemporaryDirectory() as folder:
         _write(Path(folder), spoilt)
-        failed = _run(checkov, folder)[1]
-    found = {(check["resource"].rpartition(".")[2], check["check_id"]) for check in failed}
-    return {policy for policy in SPOILT if (_name(policy), policy) in found}
+        failed = _run(checkov, Path(folder))[1]
+    failures = {(check["resource"].rpartition(".")[2], check["check_id"]) for check in failed}
+    return {policy for policy in SPOILT if (_name(policy), policy) in failures}
 
 
-def _name(policy):
+def _name(policy: str) -> str:
     return policy.lower().replace("_", "-")
 
 
-def _write(folder, objects):
+def _write(folder: Path, objects: list[JsonObject]) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "objects.yaml").write_text(text.dump(_known(objects)), encoding="utf-8")
 
 
-def _known(objects):
+def _known(objects: list[JsonObject]) -> list[JsonObject]:
     """Return objects of kinds that the linter knows; for the others Jobs with their pods, as their controllers make them."""
-    others = [thing for thing in objects if thing["kind"] in ("MPIJob", "JobSet")]
+    others = [manifest for manifest in objects if manifest["kind"] in ("MPIJob", "JobSet")]
     jobs = [
         {
             "apiVersion": "batch/v1",
@@ -75,10 +78,10 @@ def _known(objects):
         }
         for number, (_, template) in enumerate(walk.pods(others))
     ]
-    return [*(thing for thing in objects if thing not in others), *jobs]
+    return [*(manifest for manifest in objects if manifest not in others), *jobs]
 
 
-def _run(checkov, folder):
+def _run(checkov: str, folder: Path) -> tuple[int, list[JsonObject]]:
     """Return how many policies passed, and the failed ones."""
     options = [
         "--framework",
@@ -90,10 +93,10 @@ def _run(checkov, folder):
         "json",
         "--compact",
     ]
-    command = [checkov, "--directory", folder, *options]
+    command = [checkov, "--directory", str(folder), *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", timeout=300, check=False)
-    found = json.loads(done.stdout)
-    return found["summary"]["passed"], found["results"]["failed_checks"]
+    report = json.loads(done.stdout)
+    return report["summary"]["passed"], report["results"]["failed_checks"]
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """``python -m tests.stacks STACK``: build the exact stacks, less the chip, or say where they are."""
 
+from __future__ import annotations
+
 import argparse
 import sys
+from collections.abc import Sequence
 
 from runner.contract.errors import KitError
 from tests.stacks import build
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         for name in options.stacks or build.names():
@@ -21,7 +24,7 @@ def main(arguments=None):
     return 0
 
 
-def _parser():
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         allow_abbrev=False,
         prog="python -m tests.stacks",

@@ -7,6 +7,8 @@ of packages for habana-torch-plugin. The stand-in for ``habana_frameworks`` is n
 The stack of 2023 for GPUs is built as it is locked, DeepSpeed's kernels left uncompiled.
 """
 
+from __future__ import annotations
+
 import base64
 import contextlib
 import fcntl
@@ -19,9 +21,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runner.contract.errors import InputError, Unreachable, Unsupported
+from runner.contract.records import JsonObject
 from runner.host import paths
 from runner.host.pins import requirements, uv
 from runner.host.readers import lockfile
@@ -41,7 +45,7 @@ RECIPE = 2
 COMPILED_UP_TO = "2024-09-30"
 
 
-def names(device=None):
+def names(device: str | None = None) -> list[str]:
     """Return the stacks that can be built, of one kind of device if it is named: those of a Gaudi, and ``CUDA``."""
     able = {
         name: stack.device for name, stack in lockfile.read().stacks.items() if stack.device == "hpu" or name in CUDA
@@ -49,28 +53,28 @@ def names(device=None):
     return [name for name, its in able.items() if device in (None, its)]
 
 
-def find(name):
+def find(name: str) -> Path | None:
     """Return the folder of the finished environment of a stack as it is pinned now, or None."""
     folder = _folder(name)
     return folder if (folder / COMPLETE).exists() and python(folder).exists() else None
 
 
-def python(folder):
+def python(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def describe(folder):
+def describe(folder: Path) -> JsonObject:
     """Return what was noted when the environment was finished: its packages and what stands in for what."""
     return json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
 
 
-def make(name, show=lambda text: None):
+def make(name: str, show: Callable[[str], object] = lambda text: None) -> Path:
     """Return the folder of a stack's environment, built if it is not there. One process builds, others wait for it."""
     folder = _folder(name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _only_one(folder.with_name(folder.name + ".lock")):
-        found = find(name)
-        if found is None:
+        finished = find(name)
+        if finished is None:
             if folder.exists():
                 show(f"{name}: removing what an interrupted build left")
                 shutil.rmtree(folder)
@@ -78,7 +82,7 @@ def make(name, show=lambda text: None):
     return folder
 
 
-def compile_requirements(name):
+def compile_requirements(name: str) -> Path:
     """Write requirements-STACK.txt of this folder: what its kind needs, with hashes, bound to the versions that the stack has."""
     stack = _stack(name)
     target = _own_requirements(name)
@@ -98,22 +102,22 @@ def compile_requirements(name):
     return target
 
 
-def _stack(name):
+def _stack(name: str) -> lockfile.PinnedStack:
     if name not in names():
         raise InputError(f"{name} is no stack that is built here. Take one of {', '.join(names())}.")
     return lockfile.read().stacks[name]
 
 
-def _own_requirements(name):
+def _own_requirements(name: str) -> Path:
     return FOLDER / f"requirements-{name}.txt"
 
 
-def _folder(name):
+def _folder(name: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bloomz-bench" / "stacks"
     return cache / f"{name}-{_key(name)}"
 
 
-def _key(name):
+def _key(name: str) -> str:
     """Return a hash of everything that an environment is built from."""
     stack = _stack(name)
     hashed = hashlib.sha256()
@@ -125,18 +129,18 @@ def _key(name):
     return hashed.hexdigest()[:16]
 
 
-def _brought(stack):
+def _brought(stack: lockfile.PinnedStack) -> list[str]:
     """Return, as requirement lines, what the vendor's image brings that an index has too, beside torch."""
     brought = {name: pin.version for name, pin in stack.packages.items() if pin.origin == "base"}
     return [f"{name}=={version}" for name, version in brought.items() if name not in ("torch", "habana-torch-plugin")]
 
 
-def _release(stack):
+def _release(stack: lockfile.PinnedStack) -> str:
     """Return the vendor's release, as the image's tag names it."""
     return stack.image.tag.split("-")[0]
 
 
-def _override():
+def _override() -> Path | None:
     named = os.environ.get(OVERRIDE)
     if not named:
         return None
@@ -148,7 +152,7 @@ def _override():
     return path
 
 
-def _override_key():
+def _override_key() -> str:
     """Return a hash of the DeepSpeed that was named, file by file, or a dash."""
     path = _override()
     if path is None:
@@ -156,7 +160,7 @@ def _override_key():
     files = (
         [path]
         if path.is_file()
-        else sorted(one for one in path.rglob("*") if one.is_file() and ".git" not in one.parts)
+        else sorted(entry for entry in path.rglob("*") if entry.is_file() and ".git" not in entry.parts)
     )
     hashed = hashlib.sha256()
     for file in files:
@@ -164,12 +168,12 @@ def _override_key():
     return hashed.hexdigest()
 
 
-def _interpreter(version):
+def _interpreter(version: str) -> str:
     """Return a real Python of a version such as 3.8, looked for where the Makefile looks for its 3.8."""
     variable, name = f"PYTHON{version.replace('.', '')}", f"python{version}"
     roots = [Path.home() / ".pyenv", *(Path(root) for root in [os.environ.get("PYENV_ROOT")] if root)]
-    found = [match for root in roots for match in sorted(glob.glob(f"{root}/versions/{version}.*/bin/python"))]
-    for candidate in [os.environ.get(variable), shutil.which(name), *found]:
+    of_pyenv = [match for root in roots for match in sorted(glob.glob(f"{root}/versions/{version}.*/bin/python"))]
+    for candidate in [os.environ.get(variable), shutil.which(name), *of_pyenv]:
         if candidate and _is(candidate, version):
             return candidate
     raise InputError(
@@ -178,7 +182,7 @@ def _interpreter(version):
     )
 
 
-def _is(candidate, version):
+def _is(candidate: str, version: str) -> bool:
     test = f"import sys; sys.exit('{version}' != '%d.%d' % sys.version_info[:2])"
     with contextlib.suppress(OSError):
         return subprocess.run([candidate, "-c", test], capture_output=True).returncode == 0
@@ -186,29 +190,32 @@ def _is(candidate, version):
 
 
 @contextlib.contextmanager
-def _only_one(path):
+def _only_one(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _build(name, folder, show):
+def _build(name: str, folder: Path, show: Callable[[str], object]) -> None:
     stack = _stack(name)
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         raise Unsupported(f"{name} can only be built on x86-64 Linux: its torch and its wheels exist for nothing else.")
-    base, own, torch = paths.ROOT / stack.requirements.file, _own_requirements(name), stack.packages["torch"].version
+    base, added, torch = paths.ROOT / stack.requirements.file, _own_requirements(name), stack.packages["torch"].version
     interpreter = _interpreter(stack.python)
     show(f"{name}: building in {folder} (about 4 GB, one to a few minutes)")
     subprocess.run([interpreter, "-m", "venv", str(folder)], check=True)
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
         pip = _Pip(name, folder, Path(scratch))
-        show(f"{name}: 1/4 wheels of {paths.shown(base)} and {paths.shown(own)}")
-        pip.locked([base, own], leave=requirements.SOURCE_ONLY)
+        show(f"{name}: 1/4 wheels of {paths.shown(base)} and {paths.shown(added)}")
+        pip.locked([base, added], leave=requirements.SOURCE_ONLY)
         show(f"{name}: 2/4 torch {torch}, by its version alone, with the CUDA libraries that its wheel asks for")
-        pip.bounded([f"torch=={torch}", *_brought(stack)], {**_pins(base), **_pins(own)})
+        pip.bounded([f"torch=={torch}", *_brought(stack)], {**_pins(base), **_pins(added)})
         override = None if name in CUDA else _override()
         show(f"{name}: 3/4 what is a source distribution only")
-        pip.locked([base, own], only=[one for one in requirements.SOURCE_ONLY if not (override and one == "deepspeed")])
+        pip.locked(
+            [base, added],
+            only=[package for package in requirements.SOURCE_ONLY if not (override and package == "deepspeed")],
+        )
         if override:
             show(f"{name}: 3/4 DeepSpeed of {OVERRIDE}")
             pip.source(override)
@@ -222,15 +229,14 @@ def _build(name, folder, show):
 class _Pip:
     """The pip of one environment, in its few forms. Raises ``Unreachable`` with pip's last lines."""
 
-    def __init__(self, name, folder, scratch):
+    def __init__(self, name: str, folder: Path, scratch: Path) -> None:
         self.name, self.folder, self.scratch = name, folder, scratch
 
-    def locked(self, files, leave=(), only=None):
+    def locked(self, files: Sequence[Path], leave: Collection[str] = (), only: Collection[str] | None = None) -> None:
         """Install what files pin with hashes, without ``leave``, or ``only`` some packages of them, those from source."""
         chosen = self.scratch / "requirements.txt"
-        blocks = {
-            package: text for file in reversed(files) for package, text in _blocks(file)
-        }  # the stack's own word counts
+        # the stack's own word counts
+        blocks = {package: text for file in reversed(files) for package, text in _blocks(file)}
         wanted = [text for package, text in blocks.items() if (package in only if only else package not in leave)]
         chosen.write_text("".join(wanted), encoding="utf-8")
         form = ["--only-binary", ":all:"]
@@ -239,18 +245,18 @@ class _Pip:
             form += ["--no-binary", ",".join(only), "--no-build-isolation", "--use-pep517"]
         self._run(["--require-hashes", "--no-deps", *form, "-r", str(chosen)])
 
-    def bounded(self, wanted, pins):
+    def bounded(self, wanted: Sequence[str], pins: Mapping[str, str]) -> None:
         bounds = self.scratch / "constraints.txt"
         bounds.write_text("".join(f"{package}=={version}\n" for package, version in pins.items()), encoding="utf-8")
         self._run(["--only-binary", ":all:", "--constraint", str(bounds), *wanted])
 
-    def source(self, path):
+    def source(self, path: Path) -> None:
         """Install from a folder or source distribution; a folder is copied first, so that nothing is written into it."""
         if path.is_dir():
             path = Path(shutil.copytree(path, self.scratch / "deepspeed", ignore=shutil.ignore_patterns(".git")))
         self._run(["--no-deps", "--no-build-isolation", str(path)], PYTHONPATH=str(STAND_IN))
 
-    def _run(self, arguments, **variables):
+    def _run(self, arguments: Sequence[str], **variables: str) -> None:
         environment = {
             **{key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")},
             "PATH": os.pathsep.join([str(self.folder / "bin"), os.environ.get("PATH", "")]),
@@ -264,24 +270,34 @@ class _Pip:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", env=environment
         )
         if done.returncode != 0:
-            told = "\n".join(done.stdout.splitlines()[-8:])
-            raise Unreachable(f"{self.name} could not be built; pip says:\n{told}")
+            lines = "\n".join(done.stdout.splitlines()[-8:])
+            raise Unreachable(f"{self.name} could not be built; pip says:\n{lines}")
 
 
-def _blocks(file):
+def _blocks(file: Path) -> Iterator[tuple[str, str]]:
     """Yield (package, text) of each requirement of a compiled file."""
-    for requirement in requirements.read(file.read_text(encoding="utf-8"), file):
-        yield requirement.name, requirement.text
+    package: str | None = None
+    lines: list[str] = []
+    for line in file.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.startswith("#"):
+            continue
+        if not line.startswith(" "):
+            if package:
+                yield package, "".join(lines)
+            package, lines = line.split("==")[0], []
+        lines.append(line)
+    if package:
+        yield package, "".join(lines)
 
 
-def _pins(file):
+def _pins(file: Path) -> dict[str, str]:
     return {
         package: next(iter(versions))
         for package, versions in requirements.hashes_by_version(file.read_text(encoding="utf-8")).items()
     }
 
 
-def _name_the_plugin(folder, release):
+def _name_the_plugin(folder: Path, release: str) -> None:
     """Put the vendor's plugin on the list of packages: optimum-habana 1.6 asks pip for its version."""
     (packages,) = folder.glob("lib/python3.*/site-packages")
     info = packages / f"habana_torch_plugin-{release}.dist-info"
@@ -296,7 +312,7 @@ def _name_the_plugin(folder, release):
     (info / "RECORD").write_text("".join([*lines, f"{info.name}/RECORD,,\n"]), encoding="utf-8")
 
 
-def _finish(name, folder, stack, override):
+def _finish(name: str, folder: Path, stack: lockfile.PinnedStack, override: Path | None) -> None:
     """Note what is there, as the last act: without this file an environment does not count."""
     listed = _ask(folder, "list", "--format", "json")
     complaints = _ask(folder, "check").splitlines()
@@ -305,7 +321,7 @@ def _finish(name, folder, stack, override):
         "python": subprocess.run([python(folder), "--version"], capture_output=True, encoding="utf-8").stdout.split()[
             1
         ],
-        "packages": {one["name"].lower(): one["version"] for one in json.loads(listed)},
+        "packages": {package["name"].lower(): package["version"] for package in json.loads(listed)},
         "stand_ins": _stand_ins(name, stack, override),
         "pip_check": complaints,
     }
@@ -314,7 +330,7 @@ def _finish(name, folder, stack, override):
     temporary.replace(folder / COMPLETE)
 
 
-def _stand_ins(name, stack, override):
+def _stand_ins(name: str, stack: lockfile.PinnedStack, override: Path | None) -> dict[str, str]:
     """Return what of a stack is not itself, and what stands for it."""
     if name in CUDA:
         return {"GPU": "tests/injection, this host's processor", "DeepSpeed's kernels": "tests/injection, in torch"}
@@ -326,6 +342,6 @@ def _stand_ins(name, stack, override):
     }
 
 
-def _ask(folder, *arguments):
-    command = [python(folder), "-m", "pip", "--disable-pip-version-check", *arguments]
+def _ask(folder: Path, *arguments: str) -> str:
+    command = [str(python(folder)), "-m", "pip", "--disable-pip-version-check", *arguments]
     return subprocess.run(command, capture_output=True, encoding="utf-8").stdout

@@ -1,10 +1,13 @@
 """What an environment's name depends on, what counts as finished, and what is said when it cannot be built. Nothing is built."""
 
+from __future__ import annotations
+
 import json
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -19,18 +22,18 @@ STACK = "gaudi-1.10"
 
 
 @pytest.fixture(autouse=True)
-def cache(monkeypatch, tmp_path):
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv(build.OVERRIDE, raising=False)
     return tmp_path / "bloomz-bench" / "stacks"
 
 
 @pytest.fixture
-def pretend(monkeypatch):
+def pretend(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let an environment be made of its Python's name alone; returns the list of those made."""
-    made = []
+    made: list[str] = []
 
-    def fake(name, folder, show):
+    def fake(name: str, folder: Path, show: object) -> None:
         made.append(name)
         (folder / "bin").mkdir(parents=True)
         build.python(folder).write_text("")
@@ -40,19 +43,19 @@ def pretend(monkeypatch):
     return made
 
 
-def test_the_stacks_of_gaudi_can_be_built():
+def test_the_stacks_of_gaudi_can_be_built() -> None:
     assert build.names("hpu") == ["gaudi-1.9", "gaudi-1.10", "gaudi-1.24"]
 
 
-def test_the_gpu_s_stack_of_2023_can_be_built_and_needs_only_what_builds_deepspeed():
+def test_the_gpu_s_stack_of_2023_can_be_built_and_needs_only_what_builds_deepspeed() -> None:
     assert build.names() == [*build.names("hpu"), *build.names("cuda")]
     assert build.names("cuda") == ["cuda-2023"]
     assert [package for package, _ in build._blocks(build._own_requirements("cuda-2023"))] == ["wheel"]
     assert build._key("cuda-2023") != build._key(STACK)
-    assert set(build._stand_ins("cuda-2023", None, None)) == {"GPU", "DeepSpeed's kernels"}
+    assert set(build._stand_ins("cuda-2023", build._stack("cuda-2023"), None)) == {"GPU", "DeepSpeed's kernels"}
 
 
-def test_a_second_call_finds_what_the_first_made(cache, pretend):
+def test_a_second_call_finds_what_the_first_made(cache: Path, pretend: list[str]) -> None:
     assert build.find(STACK) is None
     folder = build.make(STACK)
     assert build.make(STACK) == build.find(STACK) == folder
@@ -61,26 +64,26 @@ def test_a_second_call_finds_what_the_first_made(cache, pretend):
     assert pretend == [STACK]
 
 
-def test_what_an_interrupted_build_left_does_not_count_and_is_removed(pretend):
+def test_what_an_interrupted_build_left_does_not_count_and_is_removed(pretend: list[str]) -> None:
     folder = build._folder(STACK)
     (folder / "bin").mkdir(parents=True)
     build.python(folder).write_text("")
     (folder / "half").write_text("")
     assert build.find(STACK) is None
-    said = []
+    said: list[str] = []
     assert build.make(STACK, said.append) == folder
     assert not (folder / "half").exists()
     assert said == [f"{STACK}: removing what an interrupted build left"]
 
 
-def test_an_environment_whose_python_is_gone_is_made_again(pretend):
+def test_an_environment_whose_python_is_gone_is_made_again(pretend: list[str]) -> None:
     build.python(build.make(STACK)).unlink()
     assert build.find(STACK) is None
     build.make(STACK)
     assert pretend == [STACK, STACK]
 
 
-def test_the_name_changes_with_what_the_stack_is_built_from(monkeypatch, tmp_path):
+def test_the_name_changes_with_what_the_stack_is_built_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     seen = {build._key(STACK), build._key("gaudi-1.9")}
     named = tmp_path / "deepspeed"
     (named / "deepspeed").mkdir(parents=True)
@@ -91,7 +94,8 @@ def test_the_name_changes_with_what_the_stack_is_built_from(monkeypatch, tmp_pat
     seen.add(build._key(STACK))
     (named / ".git").mkdir()
     (named / ".git" / "HEAD").write_text("where")
-    assert build._key(STACK) in seen  # a checkout's history is not what is built
+    # a checkout's history is not what is built
+    assert build._key(STACK) in seen
     monkeypatch.delenv(build.OVERRIDE)
     monkeypatch.setattr(build, "RECIPE", build.RECIPE + 1)
     seen.add(build._key(STACK))
@@ -102,48 +106,53 @@ def test_the_name_changes_with_what_the_stack_is_built_from(monkeypatch, tmp_pat
     assert len(seen) == 6
 
 
-def test_own_requirements_agree_with_the_stack_s_and_hold_hashes():
+def test_own_requirements_agree_with_the_stack_s_and_hold_hashes() -> None:
     for name in build.names():
-        own = build._own_requirements(name).read_text()
+        added = build._own_requirements(name).read_text()
         stack = (paths.ROOT / lockfile.read().stacks[name].requirements.file).read_text()
-        for package, versions in requirements.hashes_by_version(own).items():
+        for package, versions in requirements.hashes_by_version(added).items():
             assert all(versions.values()), package
             assert set(requirements.hashes_by_version(stack).get(package, versions)) == set(versions), package
-        assert "python -m tests.stacks --compile" in own.splitlines()[0]
+        assert "python -m tests.stacks --compile" in added.splitlines()[0]
 
 
-def test_blocks_put_together_are_the_file():
+def test_blocks_put_together_are_the_file() -> None:
     file = build._own_requirements(STACK)
     text = "".join(text for _, text in build._blocks(file))
     assert text == "".join(line for line in file.read_text().splitlines(keepends=True) if not line.startswith("#"))
 
 
-def test_an_unknown_stack_and_a_missing_deepspeed_are_refused(monkeypatch, capsys):
+def test_an_unknown_stack_and_a_missing_deepspeed_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert front.main(["cpu"]) == InputError.exit_code
-    told = "cpu is no stack that is built here. Take one of gaudi-1.9, gaudi-1.10, gaudi-1.24, cuda-2023."
-    assert told in capsys.readouterr().err
+    message = "cpu is no stack that is built here. Take one of gaudi-1.9, gaudi-1.10, gaudi-1.24, cuda-2023."
+    assert message in capsys.readouterr().err
     monkeypatch.setenv(build.OVERRIDE, "/nowhere/deepspeed")
     assert front.main([STACK]) == InputError.exit_code
     assert "BLOOMZ_BENCH_DEEPSPEED names /nowhere/deepspeed, which is not there" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("version, variable", [("3.8", "PYTHON38"), ("3.7", "PYTHON37")])
-def test_without_the_stack_s_python_it_says_what_to_install(monkeypatch, tmp_path, version, variable):
+def test_without_the_stack_s_python_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str, variable: str
+) -> None:
     monkeypatch.setattr(build.shutil, "which", lambda name: None)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("PYENV_ROOT", raising=False)
-    monkeypatch.setenv(variable, sys.executable)  # a Python, and another one
+    # a Python, and another one
+    monkeypatch.setenv(variable, sys.executable)
     with pytest.raises(InputError, match=f"No Python {version} was found.*pyenv install {version}.*in {variable}"):
         build._interpreter(version)
 
 
-def test_a_python_that_is_named_is_taken(monkeypatch):
+def test_a_python_that_is_named_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     version = "{}.{}".format(*sys.version_info[:2])
     monkeypatch.setenv(f"PYTHON{version.replace('.', '')}", sys.executable)
     assert build._interpreter(version) == sys.executable
 
 
-def test_a_pip_that_fails_is_quoted(monkeypatch, tmp_path):
+def test_a_pip_that_fails_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     program = build.python(tmp_path)
     program.write_text("#!/bin/sh\necho 'ERROR: no such hash'\nexit 1\n")
@@ -152,7 +161,7 @@ def test_a_pip_that_fails_is_quoted(monkeypatch, tmp_path):
         build._Pip(STACK, tmp_path, tmp_path).bounded(["torch==0"], {})
 
 
-def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
+def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
     """A build is killed while pip runs; the folder it leaves has no list of what is there."""
     try:
         build._interpreter(lockfile.read().stacks[STACK].python)
@@ -167,6 +176,7 @@ def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
         start_new_session=True,
         env={**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_RETRIES": "0"},
     )
+    assert process.stderr is not None, "a pipe"
     try:
         while "1/4" not in (line := process.stderr.readline()):
             assert line, "it ended before pip ran"

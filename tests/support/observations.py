@@ -25,7 +25,7 @@ GAUDI = {
 
 
 def job(*conditions: JsonObject, uid: str = "job-1", **spec: Any) -> JsonObject:
-    made = bench_job(NAME, **GAUDI)
+    made = bench_job(NAME, resources=GAUDI)
     made["metadata"].update(uid=uid, creationTimestamp="2026-11-22T10:00:00Z")
     made["spec"].update(spec)
     return {**made, "status": {"conditions": list(conditions)}}
@@ -41,7 +41,7 @@ def pod(
     asked: dict[str, str] = GAUDI,
     **status: Any,
 ) -> JsonObject:
-    spec = bench_job(NAME, **asked)["spec"]["template"]["spec"]
+    spec = bench_job(NAME, resources=asked)["spec"]["template"]["spec"]
     if node:
         spec["nodeName"] = node
     return {
@@ -201,7 +201,7 @@ def timeline() -> Observed:
     return seen(job=late, pods=(pod(at, node="node1", phase="Failed", containers=[ran]),), events=events)
 
 
-# name: what is seen
+# what is seen, by its name
 ALL = {
     # scheduling
     "device held": unschedulable(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from runner.bench.inputs import tokenizer, weights
 from tests.support import samples
 
 
-def plain_model(seed=29):
+def plain_model(seed: int = 29) -> Any:
     """Return bloom-tiny of transformers itself, with dummy weights, in one process."""
     from transformers import BloomConfig, BloomForCausalLM
 
@@ -18,7 +20,9 @@ def plain_model(seed=29):
     return plain
 
 
-def plain_tokens(seed, batch_size=1, output_tokens=100, end_of_text=None):
+def plain_tokens(
+    seed: int, batch_size: int = 1, output_tokens: int = 100, end_of_text: int | None = None
+) -> list[list[int]]:
     """Return what unmodified transformers generates greedily from the same weights, in one process, in float32."""
     from transformers import BloomConfig, BloomForCausalLM
 

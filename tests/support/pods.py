@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from runner.host.manifests import multinode
 from tests.support import manifests, wire
 
 
-def commands():
+def commands() -> list[str]:
     """Return the shell lines of the first and of the other pod, as the MPIJob has them."""
     replicas = manifests.one(manifests.objects("multinode"), "MPIJob")["spec"]["mpiReplicaSpecs"]
     return [replicas[role]["template"]["spec"]["containers"][0]["command"][-1] for role in ("Launcher", "Worker")]
 
 
-def furnish(folder):
+def furnish(folder: Path) -> None:
     """Put into a folder what the pods of the MPIJob mount: the files of ssh, the keys, and room for what they write."""
     for file, content in multinode.FILES.items():
         (folder / file).write_text(content)

@@ -71,7 +71,7 @@ def _cut(model: PreTrainedModel, mesh: DeviceMesh) -> None:
     whole = model.transformer.build_alibi_tensor
 
     def of_rank(attention_mask: torch.Tensor, num_heads: int, dtype: torch.dtype) -> torch.Tensor:
-        # [batch * heads, 1, positions]
+        # ALiBi has the shape [batch * heads, 1, positions]
         alibi = whole(attention_mask, num_heads, dtype)
         per_row = alibi.view(attention_mask.shape[0], num_heads, 1, -1)
         return per_row[:, rank * heads : (rank + 1) * heads].reshape(-1, 1, alibi.shape[-1])

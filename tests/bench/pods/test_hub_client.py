@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import namedtuple
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,7 +18,7 @@ MODEL = HubModel("bloomz", "bigscience/bloomz", "7" * 40, {})
 class Hub:
     """Stands for the hub's client: a repository with the given names."""
 
-    names: list[str] = []
+    names: ClassVar[list[str]] = []
 
     def model_info(self, *arguments: object, **keywords: object) -> Any:
         entry = namedtuple("entry", "rfilename size lfs blob_id")

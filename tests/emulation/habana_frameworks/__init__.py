@@ -5,4 +5,6 @@ device memory or the device's arithmetic, and reports none of them. ``EMULATED``
 anything a measurement. Needs torch 1.13 or newer, Python 3.8 or newer.
 """
 
+from __future__ import annotations
+
 EMULATED = True

@@ -5,6 +5,11 @@ computed from marked tensors is marked, and says ``hpu:0`` when asked for its de
 seen. Copies between host and device are real copies here too, so that neither side sees the other's later changes.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
 import torch
 from habana_frameworks import trace
 from torch.overrides import TorchFunctionMode
@@ -32,18 +37,18 @@ _BOTH_SIDES = {
 }
 
 
-def is_hpu(value):
+def is_hpu(value: object) -> bool:
     """Return whether ``value`` names the device: ``"hpu"``, ``"hpu:0"`` or a ``torch.device`` of that type."""
     if isinstance(value, str):
         return value == "hpu" or value.startswith("hpu:")
     return isinstance(value, torch.device) and value.type == "hpu"
 
 
-def on_hpu(tensor):
+def on_hpu(tensor: torch.Tensor) -> bool:
     return getattr(tensor, _MARK, False)
 
 
-def tensors(values):
+def tensors(values: object) -> Iterator[torch.Tensor]:
     """Yield the tensors in arguments or results, through lists, tuples and dicts."""
     if isinstance(values, torch.Tensor):
         yield values
@@ -56,7 +61,9 @@ def tensors(values):
 
 
 class Emulation(TorchFunctionMode):
-    def __torch_function__(self, func, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         if func == _DEVICE:
             return HPU if on_hpu(args[0]) else func(*args)
@@ -76,7 +83,7 @@ class Emulation(TorchFunctionMode):
                 raise TypeError("can't convert hpu:0 device type tensor to numpy. Use Tensor.cpu() first")
             # a device takes single numbers of the host
             if (
-                any(not on_hpu(one) and one.dim() and one.device.type == "cpu" for one in given)
+                any(not on_hpu(tensor) and tensor.dim() and tensor.device.type == "cpu" for tensor in given)
                 and func not in _BOTH_SIDES
             ):
                 trace.note("mixed", function=getattr(func, "__name__", str(func)))
@@ -90,14 +97,14 @@ class Emulation(TorchFunctionMode):
         return _mark(result, marked)
 
 
-def _mark(results, marked):
+def _mark(results: Any, marked: bool) -> Any:
     if marked:
         for tensor in tensors(results):
             setattr(tensor, _MARK, True)
     return results
 
 
-def _to(func, args, kwargs):
+def _to(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
     """Do ``to`` and ``cpu``; one that crosses copies, whatever torch thinks."""
     tensor, target = args[0], _CPU if func is torch.Tensor.cpu else kwargs.get("device")
     if target is None and len(args) > 1:
@@ -107,7 +114,8 @@ def _to(func, args, kwargs):
     elif isinstance(target, (str, torch.device)):
         to_hpu = is_hpu(target)
     else:
-        to_hpu = on_hpu(tensor)  # another dtype, on the same device
+        # another dtype, on the same device
+        to_hpu = on_hpu(tensor)
     if is_hpu(target):
         args = tuple(_CPU if is_hpu(value) else value for value in args)
         kwargs = {key: _CPU if is_hpu(value) else value for key, value in kwargs.items()}
@@ -118,18 +126,18 @@ def _to(func, args, kwargs):
     return _mark(result.clone(), to_hpu)
 
 
-def _copy(func, args, kwargs):
+def _copy(func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
     target, source = args[0], args[1] if len(args) > 1 else kwargs["src"]
     if on_hpu(target) != on_hpu(source):
         _crossed(source, on_hpu(target))
     return func(*args, **kwargs)
 
 
-def _crossed(tensor, to_hpu):
+def _crossed(tensor: torch.Tensor, to_hpu: bool) -> None:
     trace.note("h2d" if to_hpu else "d2h", shape=list(tensor.shape), bytes=tensor.numel() * tensor.element_size())
 
 
-def _getitem(tensor, index):
+def _getitem(tensor: torch.Tensor, index: Any) -> torch.Tensor:
     return _mark(_unmarked_getitem(tensor, index), on_hpu(tensor))
 
 
@@ -138,7 +146,9 @@ _unmarked_getitem, torch.Tensor.__getitem__ = torch.Tensor.__getitem__, _getitem
 _BOTH_SIDES.add(_getitem)
 
 
-def _parameter(cls, data=None, requires_grad=True):
+def _parameter(
+    cls: type[torch.nn.Parameter], data: torch.Tensor | None = None, requires_grad: bool = True
+) -> torch.Tensor:
     return _mark(_unmarked_parameter(cls, data, requires_grad), data is not None and on_hpu(data))
 
 
@@ -146,4 +156,5 @@ def _parameter(cls, data=None, requires_grad=True):
 _unmarked_parameter, torch.nn.Parameter.__new__ = torch.nn.Parameter.__new__, staticmethod(_parameter)
 
 MODE = Emulation()
-MODE.__enter__()  # for good: the device exists from the import on
+# for good: the device exists from the import on
+MODE.__enter__()

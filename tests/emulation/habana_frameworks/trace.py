@@ -16,15 +16,19 @@ Events inside a capture carry ``in_capture``: a device would refuse a sync or a 
 HPU_EMULATION_TRACE names a file to which rank R appends every event, as a line of JSON, under that name and ``.R``.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
+from collections.abc import Iterator
+from typing import Any, ContextManager
 
-events = []
+events: list[dict[str, Any]] = []
 _state = {"hidden": False, "capturing": False}
 
 
-def note(event, **facts):
+def note(event: str, **facts: Any) -> None:
     """Append an event, in memory and to this rank's file."""
     if _state["hidden"] and event != "collective":
         return
@@ -36,18 +40,18 @@ def note(event, **facts):
             file.write(json.dumps(facts) + "\n")
 
 
-def clear():
+def clear() -> None:
     """Forget what memory holds; files are left as they are."""
     del events[:]
 
 
-def count(event, **facts):
+def count(event: str, **facts: Any) -> int:
     """Return how many events of a kind have these facts."""
-    return sum(1 for one in events if one["event"] == event and all(one.get(key) == facts[key] for key in facts))
+    return sum(1 for noted in events if noted["event"] == event and all(noted.get(key) == facts[key] for key in facts))
 
 
 @contextlib.contextmanager
-def _set(key):
+def _set(key: str) -> Iterator[None]:
     before, _state[key] = _state[key], True
     try:
         yield
@@ -55,10 +59,10 @@ def _set(key):
         _state[key] = before
 
 
-def hidden():
+def hidden() -> ContextManager[None]:
     """Note nothing but collectives inside this block: what a replay does, the host does not do."""
     return _set("hidden")
 
 
-def capturing():
+def capturing() -> ContextManager[None]:
     return _set("capturing")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pytest
 
+from runner import __version__
 from runner.contract.errors import ClusterRefused, JobFailed, NotStarted
 from runner.contract.records import JsonObject
 from runner.host.diagnosis import requests
@@ -113,7 +114,7 @@ def test_a_run_on_several_nodes_goes_from_manifest_to_result(
     assert f"{run['metadata']['name']} | [cpu-1] launch 1/1: starting" in client.err
     assert "takes the results off the volume" not in client.err
     assert client.collected() == [FIRST]
-    assert run["metadata"]["name"].startswith("bench-gaudi-16-bloomz-v0-1-0-")
+    assert run["metadata"]["name"].startswith(f"bench-gaudi-16-bloomz-v{__version__.replace('.', '-')}-")
     verbs = {right.verb for right in cluster.used_rights if right.resource == RESOURCES[kind]}
     assert verbs >= {"create", "get", "list", "watch"}
     assert client.submit(things=things) == 0

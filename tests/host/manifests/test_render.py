@@ -254,15 +254,15 @@ def test_a_new_version_has_new_names_for_all_that_cannot_change(monkeypatch: pyt
         return {manifest["metadata"]["name"] for manifest in objects if manifest["kind"] in ("Job", "ConfigMap")}
 
     before = immutable(manifests.objects("gaudi2"))
-    monkeypatch.setattr(names, "__version__", "0.2.0")
+    monkeypatch.setattr(names, "__version__", "98.7.6")
     after = immutable(manifests.objects("gaudi2"))
     assert len(before) == len(after) == 5
     assert not before & after
-    assert {name.replace("v0-2-0", "v0-1-0") for name in after if not name.startswith("config")} <= before
+    today = f"v{__version__.replace('.', '-')}"
+    assert {name.replace("v98-7-6", today) for name in after if not name.startswith("config")} <= before
 
 
 def test_the_version_stands_in_one_place() -> None:
-    assert __version__ == "0.1.0"
     project = (paths.ROOT / "pyproject.toml").read_text()
     assert 'dynamic = ["version"]' in project
     assert __version__ not in project

@@ -4,8 +4,12 @@ Upstream's BLOOM calls none. Source: optimum/habana/transformers/integrations/ga
 models/xlm_roberta and models/minicpm of the wheel.
 """
 
+from __future__ import annotations
+
+from typing import NoReturn
+
 
 class FusedSDPA:
     @staticmethod
-    def apply(*arguments):
+    def apply(*arguments: object) -> NoReturn:
         raise NotImplementedError("FusedSDPA is a kernel of the device, and nothing stands in for it.")

@@ -1,5 +1,7 @@
 """What the vendor's DeepSpeed and optimum-habana ask of the device."""
 
+from __future__ import annotations
+
 import enum
 
 
@@ -12,10 +14,10 @@ class synDeviceType(enum.Enum):
     EMULATED = 0
 
 
-def _get_device_type():
+def _get_device_type() -> synDeviceType:
     """Return no product: optimum-habana 1.21.2 asks as it is imported, to choose a float8 range for another model."""
     return synDeviceType.EMULATED
 
 
-def _is_fp16_supported():
+def _is_fp16_supported() -> bool:
     return False
