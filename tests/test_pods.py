@@ -51,7 +51,7 @@ class Pods:
         """Start a line; every pod has a /tmp, a home and one core of its own."""
         (self.folder / f"tmp{number}").mkdir(mode=0o777)
         (self.folder / f"tmp{number}").chmod(0o1777)
-        mounts = {self.folder / name: place for name, place in multinode.PLACES.items()}
+        mounts = {self.folder / name: place for name, place in multinode.PATHS.items()}
         mounts[self.folder / "keys"] = multinode.KEYS
         script = [f"hostname pod{number}", *reachable(Path(sys.executable).resolve(), self.folder)]
         script += [

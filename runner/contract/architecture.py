@@ -4,13 +4,29 @@ Formula and published totals: bigscience/bloom holds 176,247,271,424 parameters 
 as its safetensors index says (huggingface_hub and huggingface.js assert both).
 """
 
-from collections import namedtuple
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Iterator, NamedTuple, Tuple
 
-BYTES_PER_ELEMENT = {"float32": 4, "bfloat16": 2, "float16": 2}
+from runner.contract.fields import Fields
+from runner.contract.words import Precision
 
-# split: the dimension that tensor parallelism cuts into equal parts, None for a parameter that every rank holds whole.
-Parameter = namedtuple("Parameter", "name shape split")
+BYTES_PER_ELEMENT: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+# The extents of a tensor, one a dimension.
+Dimensions = Tuple[int, ...]
+
+
+class Parameter(NamedTuple):
+    """One parameter of a checkpoint, by its name there.
+
+    ``split`` is the dimension that tensor parallelism cuts into equal parts, None for a parameter that every rank holds whole.
+    """
+
+    name: str
+    shape: Dimensions
+    split: int | None
 
 
 @dataclass(frozen=True)
@@ -22,7 +38,7 @@ class Architecture:
     n_layer: int
     n_head: int
 
-    def parameters(self):
+    def parameters(self) -> Iterator[Parameter]:
         """Yield every ``Parameter`` in checkpoint order; names are those of transformers' ``BloomForCausalLM``."""
         h = self.hidden_size
         yield Parameter("transformer.word_embeddings.weight", (self.vocab_size, h), None)
@@ -38,18 +54,20 @@ class Architecture:
             yield from _linear(f"{block}.mlp.dense_4h_to_h", h, 4 * h, split=1)
         yield from _norm("transformer.ln_f", h)
 
-    def head_shard(self):
+    def head_shard(self) -> Parameter:
         """Return the LM head as DeepSpeed holds it on more than one rank: a copy of the embeddings cut along its inputs."""
         return Parameter("lm_head.weight", (self.vocab_size, self.hidden_size), 1)
 
-    def parameter_count(self):
+    def parameter_count(self) -> int:
+        """Return the number of elements of all parameters."""
         return sum(_size(parameter.shape) for parameter in self.parameters())
 
-    def weight_bytes(self, precision):
+    def weight_bytes(self, precision: Precision) -> int:
+        """Return the bytes of all weights in a precision."""
         return self.parameter_count() * BYTES_PER_ELEMENT[precision]
 
-    def weight_bytes_per_rank(self, precision, ranks, head_cut=True):
-        """Return the bytes of weights that each of ``ranks`` devices holds: its shards, and all that is not split.
+    def weight_bytes_per_rank(self, precision: Precision, ranks: int, head_cut: bool = True) -> int:
+        """Return the bytes of weights that each of ``ranks`` devices holds: its shards, and every parameter that is not split.
 
         DeepSpeed's automatic tensor parallelism cuts the LM head; under an injection policy it stays tied and whole.
         """
@@ -57,13 +75,13 @@ class Architecture:
         elements = sum(_size(shard_shape(parameter, ranks)) for parameter in held)
         return elements * BYTES_PER_ELEMENT[precision]
 
-    def kv_cache_bytes(self, precision, batch_size, positions):
+    def kv_cache_bytes(self, precision: Precision, batch_size: int, positions: int) -> int:
         """Return the bytes of keys and values of the whole model for ``positions`` tokens in each row."""
         return 2 * self.n_layer * self.hidden_size * batch_size * positions * BYTES_PER_ELEMENT[precision]
 
     @classmethod
-    def from_fields(cls, fields):
-        """Read the four sizes; heads must divide the hidden size."""
+    def from_fields(cls, fields: Fields) -> Architecture:
+        """Read the four sizes. Raises the error of ``fields`` where the heads do not divide the hidden size."""
         names = ("vocab_size", "hidden_size", "n_layer", "n_head")
         sizes = cls(*(fields.count(name, least=1) for name in names))
         fields.done()
@@ -74,23 +92,24 @@ class Architecture:
         return sizes
 
 
-def shard_shape(parameter, ranks):
+def shard_shape(parameter: Parameter, ranks: int) -> Dimensions:
     """Return the shape that one of ``ranks`` equal shards of a parameter has."""
     if parameter.split is None or ranks == 1:
         return parameter.shape
     return tuple(size // ranks if axis == parameter.split else size for axis, size in enumerate(parameter.shape))
 
 
-def _norm(name, size):
+def _norm(name: str, size: int) -> list[Parameter]:
     return [Parameter(f"{name}.weight", (size,), None), Parameter(f"{name}.bias", (size,), None)]
 
 
-def _linear(name, rows, columns, split):
-    bias_split = 0 if split == 0 else None  # a bias behind an all-reduce is added once, by every rank in full
+def _linear(name: str, rows: int, columns: int, split: int) -> list[Parameter]:
+    # a bias behind an all-reduce is added once, by every rank in full
+    bias_split = 0 if split == 0 else None
     return [Parameter(f"{name}.weight", (rows, columns), split), Parameter(f"{name}.bias", (rows,), bias_split)]
 
 
-def _size(shape):
+def _size(shape: Dimensions) -> int:
     size = 1
     for extent in shape:
         size *= extent

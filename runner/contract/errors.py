@@ -3,6 +3,8 @@
 Each message finishes the sentence: what broke, where, and what to run next.
 """
 
+from __future__ import annotations
+
 
 class KitError(Exception):
     """An error that a user can act on. Raised with one sentence; ``exit_code`` is unique per class."""
@@ -12,41 +14,57 @@ class KitError(Exception):
 
 
 class UsageError(KitError):
+    """Raised for a command line that cannot be followed."""
+
     exit_code = 2
     meaning = "the command line is wrong: unknown verb, flag, case, model or value"
 
 
 class InputError(KitError):
+    """Raised for a given file that cannot be used."""
+
     exit_code = 3
     meaning = "a file that was given is missing or damaged: lock, catalog, request, dataset, weights"
 
 
 class UnresolvedPin(KitError):
+    """Raised by a step that needs a pin which is unresolved."""
+
     exit_code = 4
     meaning = "a pin that this step needs is unresolved in versions.lock"
 
 
 class DoesNotFit(KitError):
+    """Raised before loading a model that is larger than the memory."""
+
     exit_code = 5
     meaning = "the model does not fit the memory that is there; nothing was loaded"
 
 
 class LaunchFailed(KitError):
+    """Raised for a launch that gave no measurement."""
+
     exit_code = 6
     meaning = "a launch ended without a measurement: launcher missing, a rank died, tokens differ"
 
 
 class PublishFailed(KitError):
+    """Raised where a result cannot be written."""
+
     exit_code = 7
     meaning = "a result cannot be written; said before measuring where that can be known"
 
 
 class DamagedResult(KitError):
+    """Raised for a result that cannot be trusted."""
+
     exit_code = 8
     meaning = "a result cannot be trusted: torn, edited, foreign, doubled or of a newer schema"
 
 
 class Unreachable(KitError):
+    """Raised where a service of the network does not answer."""
+
     exit_code = 9
     meaning = (
         "an index, hub, registry or cluster could not be reached; what was there before stays, and what runs goes on"
@@ -54,45 +72,59 @@ class Unreachable(KitError):
 
 
 class Unsupported(KitError):
+    """Raised for a request that this version, stack or device cannot run."""
+
     exit_code = 10
     meaning = "the request asks for what this version, stack or device cannot do"
 
 
 class ClusterRefused(KitError):
+    """Raised where the cluster refuses a call of the client."""
+
     exit_code = 11
     meaning = "the cluster refused: credentials, rights, policy, quota, or something that it needs is not there"
 
 
 class NotStarted(KitError):
+    """Raised for a Job that did not start within its wait."""
+
     exit_code = 12
     meaning = "a Job waited as long as it may: for a node, volume, image, queue or its end; it stays in the cluster"
 
 
 class JobFailed(KitError):
+    """Raised for a Job that failed in the cluster."""
+
     exit_code = 13
     meaning = "a Job failed in the cluster; the reason is said, and its evidence is kept"
 
 
 class ResultLost(KitError):
+    """Raised for a Job that ended and left no result."""
+
     exit_code = 14
     meaning = "a Job ended, but its result could be taken neither from its log nor from its volume"
 
 
 class OutputLost(KitError):
+    """Raised where standard output or error does not take text."""
+
     exit_code = 15
     meaning = "the verb did its work, but standard output or error could not take what was printed: closed, full, or its reader gone"
 
 
 class Interrupted(KitError):
+    """Raised for a run that a signal stopped."""
+
     exit_code = 130
     meaning = "stopped by Ctrl-C, SIGTERM or SIGHUP; what was measured so far is kept"
 
 
-def all_errors():
+def all_errors() -> list[type[KitError]]:
     """Return every error class, the base first, in the order of their exit codes."""
     return sorted([KitError, *KitError.__subclasses__()], key=lambda kind: kind.exit_code)
 
 
-def by_exit_code(code):
+def by_exit_code(code: int) -> type[KitError]:
     """Return the error class with this exit code; ``KitError`` itself for a code that no class has."""
     return next((kind for kind in all_errors() if kind.exit_code == code), KitError)

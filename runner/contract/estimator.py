@@ -5,23 +5,39 @@ latency is 100 / throughput) and huggingface/transformers-bloom-inference bloom-
 produced, printed per token; the post's latency is 100 of them).
 """
 
+from __future__ import annotations
 
-def nominal(span_s, calls, batch_size, output_tokens, produced_tokens):
-    """Return seconds per call, as the Gaudi script: asked tokens are assumed, never counted."""
+from typing import TYPE_CHECKING, Callable
+
+from runner.contract.records import TimedPass
+from runner.contract.words import Estimator
+
+if TYPE_CHECKING:
+    from runner.contract.request import Protocol, Workload
+
+
+def nominal(span_s: float, calls: int, batch_size: int, output_tokens: int, produced_tokens: int) -> float:
+    """Return seconds per call, as the Gaudi script: the number of tokens that was asked for is assumed, never counted."""
     throughput = calls * batch_size * output_tokens / span_s
     return batch_size * output_tokens / throughput
 
 
-def produced(span_s, calls, batch_size, output_tokens, produced_tokens):
-    """Return seconds per call of full length, as the GPU script: the span is divided by the tokens that came out."""
+def produced(span_s: float, calls: int, batch_size: int, output_tokens: int, produced_tokens: int) -> float:
+    """Return seconds per call of full length, as the GPU script: the span is divided by the tokens that came out.
+
+    Raises ``ZeroDivisionError`` where no token came out.
+    """
     return span_s / produced_tokens * batch_size * output_tokens
 
 
-ESTIMATORS = {"nominal": nominal, "produced": produced}
+ESTIMATORS: dict[Estimator, Callable[[float, int, int, int, int], float]] = {"nominal": nominal, "produced": produced}
 
 
-def latency_s(protocol, workload, timed):
-    """Return the latency in seconds that the protocol's estimator gives for the ``timed`` block of a launch."""
+def latency_s(protocol: Protocol, workload: Workload, timed: TimedPass) -> float:
+    """Return the latency in seconds that the protocol's estimator gives for the timed pass of a launch.
+
+    Raises ``ZeroDivisionError`` where the estimator divides by a count of tokens or a span that is zero.
+    """
     return ESTIMATORS[protocol.estimator](
         timed["span_s"],
         len(timed["iterations_s"]),

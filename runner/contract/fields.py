@@ -6,7 +6,7 @@ Annotations are not reflected on: ``typing.get_type_hints`` fails on Python 3.8 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Callable, Iterator, Sequence, TypeVar, overload
 
 from runner.contract import patterns
 from runner.contract.errors import InputError
@@ -14,29 +14,38 @@ from runner.contract.patterns import Form, FreeText
 from runner.contract.strictjson import MAX_DIGITS
 from runner.contract.text import cut
 
-_MISSING = object()
+Value = TypeVar("Value")
+Default = TypeVar("Default")
+Word = TypeVar("Word", bound=str)
+
+# Typed Any: the getters compare a default with it by identity, and return a default as it is.
+_MISSING: Any = object()
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{0,40}\.?[0-9]{1,40}(?:[eE][+-]?[0-9]{1,4})?|nan|inf)")
 MAX_COUNT = 10**MAX_DIGITS - 1
 
 
 class Fields:
-    """One mapping being read. Every getter names the key it wants; ``done()`` refuses keys that nobody asked for.
+    """One mapping being read: every getter names the key that it reads, and ``done()`` refuses keys that no getter named.
 
-    A mapping may carry ``lines``, key to line number in its file; messages then say the line.
+    A mapping may carry ``lines``, key to line number in its file; messages then say the line. ``where`` names the mapping in
+    messages, and ``error`` is the class of every error. A getter raises ``error`` for a value of another kind, and for a missing
+    key without a default; a default is returned as it is.
     """
 
-    def __init__(self, mapping, where, error=InputError):
+    def __init__(self, mapping: object, where: str, error: type[Exception] = InputError) -> None:
+        """Begin to read ``mapping``. Raises ``error`` for what is no mapping."""
         self.where, self.error = where, error
         if not isinstance(mapping, dict):
             raise error(f"{where}: a mapping is expected, {_kind(mapping)} was found.")
-        self._mapping, self._asked = mapping, set()
+        self._mapping: dict[str, Any] = mapping
+        self._asked: set[str] = set()
 
-    def fail(self, key, problem):
+    def fail(self, key: str, problem: str) -> Exception:
         """Return the error for ``key``: the place, the line where it is known, and the problem."""
         line = getattr(self._mapping, "lines", {}).get(key)
         return self.error(f"{self.where}{f' (line {line})' if line else ''}: {problem}")
 
-    def take(self, key, kinds, default=_MISSING):
+    def take(self, key: str, kinds: type | tuple[type, ...], default: Any = _MISSING) -> Any:
         """Return the value under ``key``, which must be of one of the types ``kinds``; bool never passes for a number."""
         self._asked.add(key)
         value = self._mapping.get(key, default)
@@ -49,27 +58,45 @@ class Fields:
             raise self.fail(key, f"{key!r} must be {names}, {_kind(value)} was found.")
         return value
 
-    def optional(self, getter, key):
+    def optional(self, getter: Callable[[Fields, str], Value], key: str) -> Value | None:
         """Return what ``getter`` (``Fields.text``, say) reads under ``key``; None where null stands there."""
         self._asked.add(key)
         return None if key in self._mapping and self._mapping[key] is None else getter(self, key)
 
-    def text(self, key, default=_MISSING):
+    @overload
+    def text(self, key: str) -> str: ...
+    @overload
+    def text(self, key: str, default: Default) -> str | Default: ...
+    def text(self, key: str, default: Any = _MISSING) -> Any:
+        """Return text of any form."""
         return self.take(key, str, default)
 
-    def choice(self, key, options, default=_MISSING):
+    @overload
+    def choice(self, key: str, options: Sequence[Word]) -> Word: ...
+    @overload
+    def choice(self, key: str, options: Sequence[Word], default: Default) -> Word | Default: ...
+    def choice(self, key: str, options: Sequence[str], default: Any = _MISSING) -> Any:
+        """Return text that is one of the words ``options``."""
         value = self.take(key, str, default)
         if value is not default and value not in options:
             raise self.fail(key, f"{key!r} is {_shown(value)}; it must be one of {', '.join(sorted(options))}.")
         return value
 
-    def pattern(self, key, regex, what, default=_MISSING):
+    @overload
+    def pattern(self, key: str, regex: re.Pattern[str], what: str) -> str: ...
+    @overload
+    def pattern(self, key: str, regex: re.Pattern[str], what: str, default: Default) -> str | Default: ...
+    def pattern(self, key: str, regex: re.Pattern[str], what: str, default: Any = _MISSING) -> Any:
         """Return text that the compiled ``regex`` matches whole; ``what`` says in words what it must be."""
         value = self.take(key, str, default)
         if value is not default and not regex.fullmatch(value):
             raise self.fail(key, f"{key!r} must be {what}, {_shown(value)} was found.")
         return value
 
+    @overload
+    def form(self, key: str, form: Form | FreeText) -> str: ...
+    @overload
+    def form(self, key: str, form: Form | FreeText, default: Default) -> str | Default: ...
     def form(self, key: str, form: Form | FreeText, default: Any = _MISSING) -> Any:
         """Return text of a form of ``patterns``; the error says what is wanted and shows what was found."""
         value = self.take(key, str, default)
@@ -89,7 +116,11 @@ class Fields:
         if problem is not None:
             raise self.fail(key, f"{what} {problem}.")
 
-    def count(self, key, default=_MISSING, least=0, most=MAX_COUNT):
+    @overload
+    def count(self, key: str, *, least: int = 0, most: int = MAX_COUNT) -> int: ...
+    @overload
+    def count(self, key: str, default: Default, least: int = 0, most: int = MAX_COUNT) -> int | Default: ...
+    def count(self, key: str, default: Any = _MISSING, least: int = 0, most: int = MAX_COUNT) -> Any:
         """Return a whole number from ``least`` to ``most``; text of digits counts, since catalog and lock hold only text."""
         value = self.take(key, (int, str), default)
         if value is default:
@@ -102,7 +133,11 @@ class Fields:
             raise self.fail(key, f"{key!r} must be at most {most}, a greater number was found.")
         return int(value)
 
-    def number(self, key, default=_MISSING):
+    @overload
+    def number(self, key: str) -> float: ...
+    @overload
+    def number(self, key: str, default: Default) -> float | Default: ...
+    def number(self, key: str, default: Any = _MISSING) -> Any:
         """Return a finite positive number as float, from a number or its text in ASCII digits."""
         value = self.take(key, (int, float, str), default)
         if value is default:
@@ -120,50 +155,61 @@ class Fields:
 
     def fraction(self, key: str) -> float:
         """Return a number above 0 and below 1."""
-        number: float = self.number(key)
+        number = self.number(key)
         if number >= 1:
             raise self.fail(key, f"{key!r} must be a fraction below 1, {number:g} was found. Write 0.05 for 5%.")
         return number
 
-    def flag(self, key, default=_MISSING):
+    @overload
+    def flag(self, key: str) -> bool: ...
+    @overload
+    def flag(self, key: str, default: Default) -> bool | Default: ...
+    def flag(self, key: str, default: Any = _MISSING) -> Any:
         """Return a bool, from JSON's true and false or from the words ``yes`` and ``no``."""
         value = self.take(key, (bool, str), default)
         if value is not default and value not in (True, False, "yes", "no"):
             raise self.fail(key, f"{key!r} must be yes or no, {_shown(value)} was found.")
         return value == "yes" if isinstance(value, str) else value
 
-    def texts(self, key, default=_MISSING):
+    @overload
+    def texts(self, key: str) -> list[str]: ...
+    @overload
+    def texts(self, key: str, default: Default) -> list[str] | Default: ...
+    def texts(self, key: str, default: Any = _MISSING) -> Any:
+        """Return a list of texts of any form."""
         values = self.take(key, list, default)
         for value in values or ():
             if not isinstance(value, str):
                 raise self.fail(key, f"{key!r} must hold only text, {_kind(value)} was found.")
         return values
 
-    def fields(self, key):
+    def fields(self, key: str) -> Fields:
+        """Return the mapping under ``key`` as ``Fields`` of its own."""
         return Fields(self.take(key, dict), f"{self.where}.{key}", self.error)
 
-    def each(self, key, names=patterns.ROW):
+    def each(self, key: str, names: Form | FreeText = patterns.ROW) -> Iterator[tuple[str, Fields]]:
         """Yield name and ``Fields`` of every entry of the mapping under ``key``; ``names`` is the form of all its keys."""
         table = self.fields(key)
         for name in table.keys(names):
             yield name, table.fields(name)
 
-    def keys(self, names=None):
+    def keys(self, names: Form | FreeText | None = None) -> list[str]:
         """Return all keys, in order, each of the form ``names``; for mappings whose keys are names."""
         self._asked.update(self._mapping)
-        for name in self._mapping if names is not None else ():
-            self._refuse_unless(names, name, name, "a name")
+        if names is not None:
+            for name in self._mapping:
+                self._refuse_unless(names, name, name, "a name")
         return list(self._mapping)
 
-    def done(self):
-        """Refuse what was not asked for: a misspelt key must not be silently without effect."""
+    def done(self) -> None:
+        """Raise ``error`` for a key that no getter named: a misspelt key must not be silently without effect."""
         unknown = sorted(set(self._mapping) - self._asked, key=str)
         if unknown:
             known = ", ".join(sorted(self._asked))
             raise self.fail(unknown[0], f"the key {_shown(unknown[0])} is unknown; known are {known}.")
 
 
-_NAMES = {
+_NAMES: dict[type, str] = {
     str: "text",
     int: "a whole number",
     float: "a number",
@@ -179,11 +225,12 @@ def _shown(value: object) -> str:
     return cut(repr(value), 200, "...")
 
 
-def _tuple(kinds):
+def _tuple(kinds: type | tuple[type, ...]) -> tuple[type, ...]:
     return kinds if isinstance(kinds, tuple) else (kinds,)
 
 
-def _kind(value):
-    if isinstance(value, dict):  # the YAML reader's mappings are of a class of their own
+def _kind(value: object) -> str:
+    # the YAML reader's mappings are of a class of their own
+    if isinstance(value, dict):
         return _NAMES[dict]
     return _NAMES.get(type(value), type(value).__name__)

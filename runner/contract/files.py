@@ -1,7 +1,7 @@
-"""Open and hash files that others wrote; some hold hundreds of gigabytes, and some are no files at all.
+"""Open and hash files that others wrote; some hold hundreds of gigabytes, and some are no regular files.
 
-Opening a FIFO waits for a writer, and reading ``/dev/zero`` never ends. Everything that a person, a cluster or another
-program names is therefore opened here, and refused unless it is a regular file.
+Opening a FIFO waits for a writer, and reading ``/dev/zero`` never ends. Every path that a person, a cluster or another program names
+is therefore opened by this module, which refuses anything but a regular file.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import os
 import stat
 from typing import BinaryIO
 
-from runner.contract.errors import InputError, KitError
+from runner.contract.errors import InputError
 
 _BLOCK_BYTES = 1 << 20
 
-# How the file begins that git leaves in the place of a large file where git-lfs was not installed at the clone.
+# The beginning of the file that a clone without git-lfs has in the place of a large file.
 # Source: github.com/git-lfs/git-lfs docs/spec.md.
 POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -46,7 +46,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode):
         raise NotRegular(path, mode)
-    # the path may have been replaced since: O_NONBLOCK keeps the open from waiting, and fstat tells what was opened
+    # the path may have been replaced meanwhile: O_NONBLOCK keeps the open from waiting, and fstat looks at the opened file
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
@@ -59,7 +59,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 def read_bytes(
     path: str | os.PathLike[str],
     max_bytes: int,
-    error: type[KitError] = InputError,
+    error: type[Exception] = InputError,
     advice: str = "Check the path.",
 ) -> bytes:
     """Return the bytes of a regular file of at most ``max_bytes`` bytes.
@@ -88,7 +88,7 @@ def sha256_of_file(path: str | os.PathLike[str]) -> str:
 
 
 def reason(problem: OSError) -> str:
-    """Return in words why a file could not be opened: the system's reason, and what the path shows of its cause."""
+    """Return in words why a file could not be opened: the system's reason, and its cause where the path shows it."""
     words = problem.strerror or str(problem) or type(problem).__name__
     if not isinstance(problem.filename, (str, bytes)):
         return words

@@ -4,11 +4,11 @@
     @frame part ATTEMPT INDEX BASE64
     @frame end ATTEMPT
 
-A reader takes lines in any order, with anything before the mark (mpirun's rank tags, a log's timestamps) and anything
-between them, and repeated lines, as a log that is followed again gives them. What stands in a JSON text, a table or a web page
-is taken too: a frame's line ends where a character stands that no frame has.
+A reader takes the lines in any order. Before a mark and between lines any text may stand (mpirun's rank tags, a log's timestamps),
+and lines may be repeated, as a log that is followed again repeats them. Lines in a JSON text, a table or a web page are read too: a
+frame's line ends at the first character that no frame has.
 
-What was read lies in a temporary file and not in memory: a log may hold gigabytes, and a line of a log too.
+The parts that were read lie in a temporary file and not in memory: a log may hold gigabytes, and one line of a log may too.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import binascii
 import hashlib
 import re
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import IO, Dict, Iterable, Iterator, Mapping, NamedTuple, Tuple
 
 from runner.contract import result, strictjson
 from runner.contract.errors import DamagedResult, PublishFailed
 
 MARK = "@frame "
-PART_BYTES = 6000  # 8,000 characters of base64: container runtimes cut longer lines at 16 KiB
+# 8,000 characters of base64: container runtimes cut longer lines at 16 KiB.
+PART_BYTES = 6000
 
-# What one log may hold: the reader's memory, 1 kB a frame and 200 bytes a part of an unfinished one, ends there.
+# Bounds of one log, which bound the reader's memory: 1 kB a frame, and 200 bytes a part of an unfinished frame.
 MAX_FRAMES = 200_000
 MAX_PARTS = 500_000
 
@@ -37,24 +37,44 @@ _BEGIN = re.compile(
 _PART = re.compile(rf"part ({result.ATTEMPT.pattern}) ([0-9]{{1,7}}) ([A-Za-z0-9+/]{{2,8000}}={{0,2}})")
 
 _MARK = MARK.encode()
-# What follows the mark. JSON may write / as \/ and any character as \u00XX; no other backslash is a frame's.
-_TOLD = re.compile(rb"@frame ((?:[A-Za-z0-9+/= -]+|\\/|\\u00[0-9A-Fa-f]{2})*)")
+# The mark and the text behind it. JSON may write / as \/ and any character as \u00XX; a frame has no other backslash.
+_TEXT = re.compile(rb"@frame ((?:[A-Za-z0-9+/= -]+|\\/|\\u00[0-9A-Fa-f]{2})*)")
 _ESCAPED = re.compile(rb"\\(?:(/)|u00([0-9A-Fa-f]{2}))")
-# Where the line of a log ends, as a file, a JSON text or a web page has it.
+# The end of a log's line in a file, a JSON text or a web page.
 _LINE_ENDS = re.compile(rb'[\r\n"<]|\\[rn]')
-_MAX_LINE_BYTES = 6 * 8200  # a frame's longest line with every character escaped
-_IN_MEMORY_BYTES = 16 * 1024 * 1024  # what is kept in memory before the temporary file is made
+# A frame's longest line with every character escaped.
+_MAX_LINE_BYTES = 6 * 8200
+# Bytes that the spool keeps in memory before the temporary file is made.
+_IN_MEMORY_BYTES = 16 * 1024 * 1024
+
+# The contents of the whole frames by attempt, and what is wrong with the others by attempt.
+Contents = Tuple[Mapping[str, bytes], Dict[str, DamagedResult]]
 
 
-def write(attempt, content):
-    """Return the lines that carry ``content`` (bytes) of the attempt ``attempt``."""
+class _Span(NamedTuple):
+    """A place in the spool, in bytes."""
+
+    offset: int
+    length: int
+
+
+class _Begin(NamedTuple):
+    """What the first line of a frame says: the bytes and the number of the parts, and the sha256 of the content."""
+
+    length: int
+    parts: int
+    sha256: str
+
+
+def write(attempt: str, content: bytes) -> list[str]:
+    """Return the lines that carry the ``content`` of the attempt with the id ``attempt``."""
     parts = [content[start : start + PART_BYTES] for start in range(0, len(content), PART_BYTES)]
     begin = f"begin {attempt} bytes={len(content)} parts={len(parts)} sha256={hashlib.sha256(content).hexdigest()}"
-    told = [f"part {attempt} {index} {base64.b64encode(part).decode()}" for index, part in enumerate(parts)]
-    return [MARK + line for line in (begin, *told, f"end {attempt}")]
+    lines = [f"part {attempt} {index} {base64.b64encode(part).decode()}" for index, part in enumerate(parts)]
+    return [MARK + line for line in (begin, *lines, f"end {attempt}")]
 
 
-def read(lines: Iterable[str], where: str) -> tuple[Mapping[str, bytes], dict[str, DamagedResult]]:
+def read(lines: Iterable[str], where: str) -> Contents:
     """Return the contents in a log's lines, and a ``DamagedResult`` of each that is not whole there, both by attempt."""
     reader = Reader(where)
     for line in lines:
@@ -72,40 +92,47 @@ class Reader:
         self._where = where
         self._spool = _Spool(where)
         self._frames: dict[str, _Frame] = {}
-        self._rest = b""  # of the bytes that were fed: they may go on in the next piece
-        self._behind_frame = False  # the first mark of a line counts: the line's rest is passed over
-        self._parts = 0  # of unfinished frames
-        self._left_out: dict[str, int] = {}  # the first attempt whose lines were left out, and how many lines
+        # the end of the bytes that were fed, which may go on in the next piece
+        self._rest = b""
+        # the first mark of a line counts: the rest of the line is passed over
+        self._behind_frame = False
+        # the number of parts of unfinished frames
+        self._parts = 0
+        # the first attempt whose lines were left out, and how many lines were
+        self._left_out: dict[str, int] = {}
 
     def feed(self, piece: bytes) -> None:
-        """Read the next bytes of the log."""
-        text, place = self._rest + piece, 0
+        """Read the next bytes of the log. Raises ``PublishFailed`` where the temporary file cannot take them."""
+        text, position = self._rest + piece, 0
         while True:
             if self._behind_frame:
-                line_end = _LINE_ENDS.search(text, place)
+                line_end = _LINE_ENDS.search(text, position)
                 if line_end is None:
                     self._rest = text[-1:] if text.endswith(b"\\") else b""
                     return
-                place, self._behind_frame = line_end.end(), False
-            start = text.find(_MARK, place)
+                position, self._behind_frame = line_end.end(), False
+            start = text.find(_MARK, position)
             if start < 0:
-                self._rest = text[max(place, len(text) - len(_MARK) + 1) :]
+                self._rest = text[max(position, len(text) - len(_MARK) + 1) :]
                 return
-            found = _TOLD.match(text, start)
-            assert found is not None
+            line = _TEXT.match(text, start)
+            assert line is not None
             # the line, or an escape at its end, may go on in the next piece
-            if len(text) - found.end() < len(b"\\u00XX") and len(text) - start < _MAX_LINE_BYTES:
-                ended = text[found.end() : found.end() + 1]
-                if ended in (b"", b"\\"):
+            if len(text) - line.end() < len(b"\\u00XX") and len(text) - start < _MAX_LINE_BYTES:
+                next_byte = text[line.end() : line.end() + 1]
+                if next_byte in (b"", b"\\"):
                     self._rest = text[start:]
                     return
-            self._line(found[1])
-            place, self._behind_frame = found.end(), True
+            self._line(line[1])
+            position, self._behind_frame = line.end(), True
 
-    def close(self) -> tuple[Mapping[str, bytes], dict[str, DamagedResult]]:
-        """Return the whole contents and what is wrong with the others, both by attempt, in the order of attempts."""
+    def close(self) -> Contents:
+        """Return the whole contents and what is wrong with the others, both by attempt, in the order of attempts.
+
+        Raises ``PublishFailed`` where the temporary file cannot take the last bytes.
+        """
         self.feed(b"\n")
-        whole: dict[str, tuple[int, int]] = {}
+        whole: dict[str, _Span] = {}
         problems: dict[str, DamagedResult] = {}
         for attempt in sorted(self._frames):
             frame = self._frames[attempt]
@@ -123,20 +150,20 @@ class Reader:
             )
         return _Whole(self._spool, whole), problems
 
-    def _line(self, told: bytes) -> None:
-        """Note what one line of a frame says; another line that begins as a frame's is none."""
-        if len(told) > _MAX_LINE_BYTES:
+    def _line(self, text: bytes) -> None:
+        """Take the text behind a mark into its frame; a text that has not the form of a frame's line is passed over."""
+        if len(text) > _MAX_LINE_BYTES:
             return
-        if b"\\" in told:
-            told = _ESCAPED.sub(lambda found: found[1] or bytes([int(found[2], 16)]), told)
-        # an escape of JSON may be of a colour's end, behind the frame's text
-        line = told.decode("latin-1").partition("\x1b")[0].rstrip(" ")
+        if b"\\" in text:
+            text = _ESCAPED.sub(lambda escape: escape[1] or bytes([int(escape[2], 16)]), text)
+        # behind the frame's text an escape of JSON may stand for the end of a colour
+        line = text.decode("latin-1").partition("\x1b")[0].rstrip(" ")
         begin = _BEGIN.fullmatch(line)
         if begin:
             frame = self._frame(begin[1])
             if frame is not None:
                 self._parts -= len(frame.parts)
-                frame.begin(int(begin[2]), int(begin[3]), begin[4])
+                frame.begin(_Begin(int(begin[2]), int(begin[3]), begin[4]))
                 self._finish(frame)
             return
         part = _PART.fullmatch(line)
@@ -156,7 +183,7 @@ class Reader:
         self._parts += len(frame.parts)
 
     def _frame(self, attempt: str) -> _Frame | None:
-        """Return the frame of an attempt, None where the log has more of them than are kept."""
+        """Return the frame of an attempt, None where the log has more frames than ``MAX_FRAMES``."""
         frame = self._frames.get(attempt)
         if frame is None:
             if len(self._frames) >= MAX_FRAMES:
@@ -171,28 +198,34 @@ class Reader:
 
 
 class _Frame:
-    """What a log told of one attempt so far. ``parts`` are places in the spool by index, until the content is whole."""
+    """The frame of one attempt, as far as the log was read.
+
+    ``parts`` holds the parts by index until the content is whole, ``place`` the whole content, ``cut`` the indices of parts that
+    were cut. ``twice`` says that a part came with two contents, ``wrong`` that the content has another sha256.
+    """
 
     __slots__ = ("begins", "cut", "parts", "place", "twice", "wrong")
 
     def __init__(self) -> None:
-        # bytes, parts, sha256 of each first line; two that differ are enough to know that they do
-        self.begins: list[tuple[int, int, str]] = []
-        self.parts: dict[int, tuple[int, int]] = {}
-        self.place: tuple[int, int] | None = None
+        # the first lines that differ: two are enough to know that they do
+        self.begins: list[_Begin] = []
+        self.parts: dict[int, _Span] = {}
+        self.place: _Span | None = None
         self.cut: set[int] = set()
         self.twice = self.wrong = False
 
-    def begin(self, length: int, count: int, sha256: str) -> None:
-        if (length, count, sha256) not in self.begins and len(self.begins) < 2:
-            self.begins.append((length, count, sha256))
-            for index in [index for index, (_, size) in self.parts.items() if size != self._size(index)]:
+    def begin(self, begin: _Begin) -> None:
+        """Take a first line; parts that have not the size that it gives them are cut."""
+        if begin not in self.begins and len(self.begins) < 2:
+            self.begins.append(begin)
+            for index in [index for index, span in self.parts.items() if span.length != self._size(index)]:
                 del self.parts[index]
                 self.cut.add(index)
 
     def part(self, index: int, text: str, spool: _Spool) -> None:
+        """Take the part ``index``, whose base64 is ``text``."""
         try:
-            # the padding, which tells nothing, may be lost on the way
+            # the padding, which holds no data, may be lost on the way
             content = base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
         except binascii.Error:
             content = b""
@@ -200,7 +233,7 @@ class _Frame:
             self.cut.add(index)
             return
         if self.place is not None:
-            known: tuple[int, int] | None = (self.place[0] + index * PART_BYTES, len(content))
+            known: _Span | None = _Span(self.place.offset + index * PART_BYTES, len(content))
         else:
             known = self.parts.get(index)
         if known is None:
@@ -209,7 +242,7 @@ class _Frame:
             self.twice = True
 
     def finish(self, spool: _Spool) -> None:
-        """Put the content together as soon as all of it is there."""
+        """Put the content together as soon as all parts are there."""
         if self.place is not None or self.twice or self.wrong or len(self.begins) != 1 or self._impossible():
             return
         length, count, sha256 = self.begins[0]
@@ -222,14 +255,14 @@ class _Frame:
         if digest.hexdigest() != sha256:
             self.wrong = True
             return
-        first = places[0][0] if places else 0
-        if any(place[0] != first + index * PART_BYTES for index, place in enumerate(places)):
+        first = places[0].offset if places else 0
+        if any(place.offset != first + index * PART_BYTES for index, place in enumerate(places)):
             first = spool.join(places)
-        self.place, self.parts, self.cut = (first, length), {}, set()
+        self.place, self.parts, self.cut = _Span(first, length), {}, set()
 
     def _size(self, index: int) -> int:
         """Return how many bytes the part ``index`` has, by the first line."""
-        return max(0, min(PART_BYTES, self.begins[0][0] - index * PART_BYTES))
+        return max(0, min(PART_BYTES, self.begins[0].length - index * PART_BYTES))
 
     def _impossible(self) -> str | None:
         length, count, _ = self.begins[0]
@@ -240,7 +273,7 @@ class _Frame:
         return None
 
     def problem(self) -> str | None:
-        """Return in words what is wrong with the frame, None of a whole one."""
+        """Return in words what is wrong with the frame, None where it is whole."""
         if len(self.begins) != 1:
             return "lost its first line" if not self.begins else "begins twice with different content"
         impossible = self._impossible()
@@ -252,7 +285,7 @@ class _Frame:
             return "does not match its own sha256"
         if self.place is not None:
             return None
-        count = self.begins[0][1]
+        count = self.begins[0].parts
         lost = [index for index in range(count) if index not in self.parts]
         if self.cut.issuperset(lost):
             return "has a part that is cut"
@@ -260,18 +293,19 @@ class _Frame:
 
 
 class _Spool:
-    """A temporary file that takes what was read of a log; a place in it is an offset and a length in bytes."""
+    """A temporary file for the parts that were read of a log; ``where`` names the log in messages."""
 
     def __init__(self, where: str) -> None:
         self._where = where
-        self._file: Any = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)
         self._end = 0
 
     def __del__(self) -> None:
         self._file.close()
 
-    def add(self, content: bytes) -> tuple[int, int]:
-        place = (self._end, len(content))
+    def add(self, content: bytes) -> _Span:
+        """Write bytes behind the others. Raises ``PublishFailed`` where the temporary file cannot take them."""
+        place = _Span(self._end, len(content))
         try:
             self._file.seek(self._end)
             self._file.write(content)
@@ -283,22 +317,23 @@ class _Spool:
         self._end += len(content)
         return place
 
-    def read(self, place: tuple[int, int]) -> bytes:
-        self._file.seek(place[0])
-        return self._file.read(place[1])
+    def read(self, place: _Span) -> bytes:
+        """Return the bytes at a place."""
+        self._file.seek(place.offset)
+        return self._file.read(place.length)
 
-    def join(self, places: list[tuple[int, int]]) -> int:
-        """Write parts once more, one after the other, and return where they begin."""
+    def join(self, places: list[_Span]) -> int:
+        """Write parts once more, one after the other, and return the offset of the first. Raises as ``add`` does."""
         first = self._end
         for place in places:
             self.add(self.read(place))
         return first
 
 
-class _Whole(Mapping):
-    """Contents by attempt, read from the spool when they are asked for: one at a time is in memory."""
+class _Whole(Mapping[str, bytes]):
+    """Contents by attempt, each read from the spool when it is asked for: one content at a time is in memory."""
 
-    def __init__(self, spool: _Spool, places: dict[str, tuple[int, int]]) -> None:
+    def __init__(self, spool: _Spool, places: dict[str, _Span]) -> None:
         self._spool, self._places = spool, places
 
     def __getitem__(self, attempt: str) -> bytes:

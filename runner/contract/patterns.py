@@ -1,4 +1,4 @@
-"""What every text of lock, catalog and requests must look like, and the words that say so.
+"""Define the form of every text of lock, catalog and requests, with the words that describe the form in messages.
 
 Such texts become arguments of programs, addresses, paths, names of images and of objects in a cluster. A form therefore says what
 is allowed, never what is forbidden: names are ASCII, since other scripts have letters that look the same, and no form but
@@ -17,10 +17,11 @@ from typing import Pattern
 from runner.contract.text import UNSAFE, cut
 
 UNRESOLVED = "unresolved"
-MAX_LENGTH = 500  # of a name, path or address, in characters
+# In characters: of a name, path or address, and of a free text.
+MAX_LENGTH = 500
 MAX_TEXT = 4000
 
-# Letters and marks that show nothing, beside the categories of UNSAFE: Unicode's Default_Ignorable_Code_Point, and Braille's blank.
+# Invisible letters and marks, beside the categories of UNSAFE: Unicode's Default_Ignorable_Code_Point, and Braille's blank.
 _BLANK = {
     0x034F,
     0x115F,
@@ -53,7 +54,7 @@ class Form:
 
 @dataclass(frozen=True)
 class FreeText:
-    """Text for people, which is never a part of a command, path or name: any script, nothing that cannot be seen.
+    """Text for people, which is never a part of a command, path or name: any script, no invisible characters.
 
     ``kept`` are control characters that it may hold. Where ``composed``, the text is in Unicode's normal form C, so that two
     texts that look the same are the same.
@@ -94,9 +95,9 @@ def problem(form: Form | FreeText, text: str) -> str | None:
     return f"must be {form.words}, {shown} was found" + (", a placeholder" if placeholder else "")
 
 
-# Nobody has seen a hash of zeros: tools write it where they have none (git calls it the null id).
+# No content has a hash of zeros: tools write zeros where they have no hash (git calls them the null id).
 _NOT_ZERO = "(?!0+$)"
-# A hash whose digits are all the same was typed by a person; the lock takes none, since what it names is fetched.
+# A hash of a single digit repeated was typed by a person. The lock takes none: files are fetched by its hashes.
 _NOT_ONE_DIGIT = r"(?!(?P<{0}>.)(?P={0})*$)"
 
 _DOMAIN_PART = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]{0,61}[a-zA-Z0-9])"
@@ -113,6 +114,11 @@ _NAME_PART = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _SUBDOMAIN = rf"{_NAME_PART}(?:\.{_NAME_PART})*"
 _LABEL_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?"
 _HUB_PART = r"(?!.*(?:--|\.\.))[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
+
+# Of a device, as its driver's tool names it; * at the end stands for more letters.
+PRODUCT = _form(
+    r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,62}[A-Za-z0-9])?\*?", "the name of a product, or the beginning of names and *"
+)
 
 SHA256 = _form(rf"{_NOT_ZERO}[0-9a-f]{{64}}", "a sha256 in hex")
 COMMIT = _form(rf"{_NOT_ZERO}[0-9a-f]{{40}}", "40 hex digits")
@@ -140,7 +146,7 @@ IMAGE = _form(
     rf"{_REPOSITORY}(?::{_TAG})?@sha256:{_NOT_ZERO}[0-9a-f]{{64}}",
     "an image by digest: REPOSITORY@sha256:64 hex digits",
 )
-# What buildah has here is named by its id too.
+# Images in buildah's own storage are named by their ids too.
 LOCAL_IMAGE = _form(rf"{_REPOSITORY}(?::{_TAG})?(?:@sha256:[0-9a-f]{{64}})?", "the name or id of an image")
 
 GIT_URL = _form(
@@ -179,6 +185,6 @@ PCI = _form(r"[0-9a-f]{4}:[0-9a-f]{4}", "VENDOR:DEVICE ids of one vendor, such a
 VARIABLE = _form("[A-Za-z_][A-Za-z0-9_]{0,254}", "the name of a variable")
 
 TEXT = FreeText("text on one line in Unicode's normal form C, without characters that cannot be seen")
-# As its file has it: the name of a column or a file on a Mac is often not in normal form C, and could not be named otherwise.
+# Not composed: on a Mac the name of a column or file is often not in normal form C, and must be kept as it is.
 FOREIGN_NAME = FreeText("text on one line, without characters that cannot be seen", composed=False)
 PROMPT = FreeText("text, without characters that cannot be seen but the ends of lines", kept="\n\t", composed=False)

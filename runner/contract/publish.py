@@ -1,11 +1,11 @@
-"""Publish a file so that a reader sees all of it or none, and never another writer's under the same name.
+"""Publish a file so that a reader sees the whole file or none, and no writer replaces a file of another writer.
 
-A temporary file in the same folder is written and synced, then linked to its name: ``link`` fails where the name is
-taken (``rename`` would replace it silently), and is the exclusive operation that NFS has. A failed fsync is final: the
-kernel marks the pages clean, so that trying again proves nothing (Rebello et al., USENIX ATC 2020).
+A temporary file in the same folder is written and synced, then linked to its name: ``link`` fails where the name is taken (``rename``
+would replace the other file silently), and is the exclusive operation that NFS has. A failed fsync is final: the kernel marks the
+pages clean, so that a second fsync proves nothing (Rebello et al., USENIX ATC 2020).
 
-Some file systems (FUSE, SMB, mounts of object stores) lack links, renames or the sync of a folder. What they lack is done
-without, and the ``Manner`` that ``publish`` returns says so.
+Some file systems (FUSE, SMB, mounts of object stores) lack links, renames or the sync of a folder. There ``publish`` does without, and
+returns a ``Manner`` that says so.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ import errno
 import os
 import secrets
 import shutil
-from dataclasses import asdict, dataclass
-from typing import Any, Iterator
+from dataclasses import dataclass
+from typing import Callable, Iterator
 
 from runner.contract.errors import PublishFailed
+from runner.contract.records import Published
+from runner.contract.words import PublishedBy
 
-# How a file system says that it cannot do a thing at all; a full or broken disk says something else.
+# The errors of a file system that lacks an operation; a full or broken disk gives other errors.
 _CANNOT = {
     *(errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL),
     *(errno.EMLINK, errno.EXDEV, errno.EISDIR, errno.EBADF, errno.ENOTTY),
@@ -33,18 +35,19 @@ class Manner:
 
     - ``link``: the whole file got its name by a link, which never replaces another file.
     - ``rename``: the whole file was renamed while a claim beside the file, made with O_EXCL, kept other writers away.
-    - ``create``: the file was made with O_EXCL under its name and written there: a reader may meet half of the file while the
-      file is written, which the file's own sha256 shows.
+    - ``create``: the file was made with O_EXCL under its name and written there: meanwhile a reader may see half of the file, which
+      does not match the sha256 in it.
 
     ``file_synced`` and ``folder_synced`` say whether the file system took the sync of the file and of its folder.
     """
 
-    by: str = "link"
+    by: PublishedBy = "link"
     file_synced: bool = True
     folder_synced: bool = True
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+    def to_json(self) -> Published:
+        """Return the record that a result holds."""
+        return Published(by=self.by, file_synced=self.file_synced, folder_synced=self.folder_synced)
 
 
 USUAL = Manner()
@@ -61,14 +64,14 @@ def publish(path: str, content: bytes) -> Manner:
 
 
 def move(source: str, path: str) -> Manner:
-    """Give a file that is there already the name ``path`` in the same folder, without a second copy where that can be.
+    """Give an existing file the name ``path`` in the same folder, and return how; it is copied only where it cannot be linked or renamed.
 
-    Raises ``PublishFailed``; then ``source`` is as it was.
+    Raises ``PublishFailed``; then ``source`` is unchanged.
     """
     try:
         with open(source, "rb") as file:
             file_synced = synced(file.fileno())
-        manner = _named(source, path, file_synced)
+        manner = _name_and_sync(source, path, file_synced)
         _remove(source)
         return manner
     except OSError as problem:
@@ -78,9 +81,9 @@ def move(source: str, path: str) -> Manner:
 def probe(folder: str, size: int) -> Manner:
     """Publish a file of ``size`` bytes in a folder, remove the file again, and return how it was published.
 
-    Folders that were made for the trial are removed too. Raises ``PublishFailed`` with what the folder does not take.
+    Folders that were made for the trial are removed too. Raises ``PublishFailed`` with the reason why a file cannot be published.
     """
-    made = list(missing(folder))
+    new_folders = list(missing(folder))
     path = os.path.join(folder, f".probe-{secrets.token_hex(4)}")
     try:
         try:
@@ -88,9 +91,9 @@ def probe(folder: str, size: int) -> Manner:
             return _publish(path, os.urandom(size))
         finally:
             _remove(path)
-            for one in made:
+            for new_folder in new_folders:
                 with contextlib.suppress(OSError):
-                    os.rmdir(one)
+                    os.rmdir(new_folder)
     except OSError as problem:
         raise PublishFailed(
             f"{folder} is no folder that can be written to; nothing was measured: {_reason(problem)}."
@@ -100,10 +103,10 @@ def probe(folder: str, size: int) -> Manner:
 
 def missing(folder: str) -> Iterator[str]:
     """Yield the folders that ``os.makedirs`` would make, the innermost first."""
-    place = os.path.abspath(folder)
-    while not os.path.lexists(place):
-        yield place
-        place = os.path.dirname(place)
+    path = os.path.abspath(folder)
+    while not os.path.lexists(path):
+        yield path
+        path = os.path.dirname(path)
 
 
 def _publish(path: str, content: bytes) -> Manner:
@@ -115,14 +118,14 @@ def _publish(path: str, content: bytes) -> Manner:
             file.write(content)
             file.flush()
             file_synced = synced(file.fileno())
-        return _named(temporary, path, file_synced)
+        return _name_and_sync(temporary, path, file_synced)
     finally:
         _remove(temporary)
 
 
-def _named(source: str, path: str, file_synced: bool) -> Manner:
-    """Give a whole file its name, and sync the folder. Raises ``OSError``; then nothing has the name."""
-    by = _place(source, path)
+def _name_and_sync(source: str, path: str, file_synced: bool) -> Manner:
+    """Give a whole file its name, and sync the folder. Raises ``OSError``; then no file has the name."""
+    by = _name(source, path)
     try:
         folder_synced = sync_folder(os.path.dirname(path) or ".")
     except OSError:
@@ -134,11 +137,12 @@ def _named(source: str, path: str, file_synced: bool) -> Manner:
     return Manner(by, file_synced, folder_synced)
 
 
-def _place(source: str, path: str) -> str:
-    """Give a file its name in the first of the three ways that the file system knows, and return the way's name."""
-    for by, place in (("link", _link), ("rename", _rename)):
+def _name(source: str, path: str) -> PublishedBy:
+    """Give a file its name in the first of the three ways that the file system has, and return the way's word."""
+    ways: tuple[tuple[PublishedBy, Callable[[str, str], None]], ...] = (("link", _link), ("rename", _rename))
+    for by, give_name in ways:
         try:
-            place(source, path)
+            give_name(source, path)
         except OSError as problem:
             if problem.errno not in _CANNOT:
                 raise
@@ -152,14 +156,14 @@ def _link(source: str, path: str) -> None:
     try:
         os.link(source, path)
     except OSError as problem:
-        # over NFS the reply to a link that worked can be lost; two names on one file say that it did (open(2), O_EXCL)
+        # over NFS the reply to a successful link can be lost; a file with two names was linked (open(2), O_EXCL)
         if problem.errno == errno.EEXIST and os.stat(source).st_nlink == 2:
             return
         raise
 
 
 def _rename(source: str, path: str) -> None:
-    """Rename a file while no other writer may: ``rename`` alone would replace another writer's file silently."""
+    """Rename a file while a claim keeps other writers away: ``rename`` alone would replace another writer's file silently."""
     claim = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.claim")
     os.close(os.open(claim, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
     try:
@@ -171,7 +175,7 @@ def _rename(source: str, path: str) -> None:
 
 
 def _create(source: str, path: str) -> None:
-    """Copy a file to its name, for file systems that know neither links nor renames."""
+    """Copy a file to its name, for file systems without links and renames."""
     with open(source, "rb") as whole, open(path, "xb") as file:
         try:
             shutil.copyfileobj(whole, file)
@@ -183,7 +187,7 @@ def _create(source: str, path: str) -> None:
 
 
 def _reason(problem: OSError) -> str:
-    """Return why a file was not published; a claim that another writer holds, or left when it was killed, is named."""
+    """Return why a file was not published; the claim of another writer, which may have been killed, is named."""
     claim = str(problem.filename or "")
     if problem.errno == errno.EEXIST and claim.endswith(".claim"):
         return f"another writer holds {claim}, or was killed with it: remove it if none runs"
@@ -207,7 +211,7 @@ def synced(handle: int) -> bool:
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> bool:
-    """Make the names in a folder last through a crash; return False where the file system cannot. Raises ``OSError``."""
+    """Sync a folder, so that its names last through a crash; return False where the file system cannot. Raises ``OSError``."""
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as problem:

@@ -8,34 +8,30 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Literal, Optional, TypedDict, Union
 
+from runner.contract.words import (
+    Act,
+    AttemptStatus,
+    DeviceKind,
+    EndOfTextRule,
+    EngineObserved,
+    Estimator,
+    LaunchStatus,
+    PublishedBy,
+    ShapesObserved,
+    WeightsFormat,
+    WeightsKind,
+)
+
 # A value that JSON can hold, and an object of JSON with any keys, such as a Kubernetes object.
 Json = Union[None, bool, int, float, str, List[Any], Dict[str, Any]]
 JsonObject = Dict[str, Any]
-
-DeviceKind = Literal["hpu", "cuda", "cpu"]
-# The names that engines give themselves in ``Conditions``.
-EngineObserved = Literal[
-    "transformers",
-    "deepspeed",
-    "deepspeed-autotp",
-    "optimum-habana",
-    "optimum-habana-deepspeed",
-    "deepspeed-kernel-injection",
-    "transformers-compiled",
-    "transformers-compiled-tp",
-]
-Precision = Literal["float32", "bfloat16", "float16"]
-AttemptStatus = Literal["complete", "interrupted", "failed"]
-LaunchStatus = Literal["complete", "failed"]
-# What a failed check does to its launch.
-Act = Literal["refuse", "flag"]
 
 
 class Published(TypedDict):
     """How the folder of results takes files, as tried before anything was measured."""
 
     # Rename: under a claim made with O_EXCL; create: with O_EXCL, written under its own name.
-    by: Literal["link", "rename", "create"]
+    by: PublishedBy
     file_synced: bool
     folder_synced: bool
 
@@ -129,10 +125,10 @@ class WeightFile(TypedDict):
 class LoadedWeights(TypedDict):
     """The weights that a launch loaded: files of the hub, or dummy weights made from a seed."""
 
-    kind: Literal["hub", "dummy"]
+    kind: WeightsKind
     seed: Optional[int]
     std: Optional[float]
-    format: Optional[Literal["safetensors", "bin"]]
+    format: Optional[WeightsFormat]
     files: List[WeightFile]
     # As the files say it; null where they do not.
     revision: Optional[str]
@@ -147,8 +143,8 @@ class Conditions(TypedDict):
     precision: str
     kv_cache: bool
     graphs: bool
-    shapes: Literal["static", "dynamic", "static cache"]
-    end_of_text: Literal["ignore", "stop"]
+    shapes: ShapesObserved
+    end_of_text: EndOfTextRule
     # Something stood in for the device.
     emulated: bool
 
@@ -165,7 +161,7 @@ class TimedPass(TypedDict):
 class Estimate(TypedDict):
     """The latency by the protocol's own estimator."""
 
-    estimator: Literal["nominal", "produced"]
+    estimator: Estimator
     latency_s: float
 
 
@@ -338,7 +334,7 @@ class Launch(_Launch, total=False):
     clock: HostClock
     host_noise: HostNoise
     # The settings that generate() worked with; null in a result that was made under schema 1.
-    generation: Optional[Dict[str, Any]]
+    generation: Optional[JsonObject]
     # Checks that could not be made on this device, each with the reason.
     cannot_tell: Dict[str, str]
 
@@ -358,7 +354,7 @@ class Result(TypedDict):
     schema: Literal[2]
     sha256: str
     attempt: Attempt
-    request: Dict[str, Any]
+    request: JsonObject
     environment: Environment
     launches: List[Launch]
     outputs: Optional[Outputs]

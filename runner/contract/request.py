@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
+from typing import TypeVar, get_args
 
 from runner.contract import patterns, strictjson
-from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
+from runner.contract.architecture import Architecture
 from runner.contract.errors import InputError
 from runner.contract.estimator import ESTIMATORS
 from runner.contract.fields import Fields
+from runner.contract.records import JsonObject
+from runner.contract.words import (
+    Clock,
+    DatasetFormat,
+    DatasetSource,
+    DeviceKind,
+    EndOfTextRule,
+    Engine,
+    Estimator,
+    Launcher,
+    Precision,
+    Shapes,
+    TokenCount,
+    WeightsKind,
+    WorkloadName,
+)
 
 # History of the schema; a request of an older one keeps it, and so its id:
 #   1  first
@@ -16,29 +34,36 @@ from runner.contract.fields import Fields
 #   3  engine; the stack's firmware
 SCHEMA = 3
 
-DEVICES = ("hpu", "cuda", "cpu")  # the kinds of processor, as torch names them
-LAUNCHERS = ("deepspeed", "torchrun")
-ENGINES = ("plain", "optimum-habana", "kernel-injection", "compiled")  # ways to run a BLOOM, a module of bench each
-DATASET_FORMATS = ("json", "csv", "parquet")  # the builders of ``datasets`` that read data and run no code
+DEVICES: tuple[DeviceKind, ...] = get_args(DeviceKind)
+LAUNCHERS: tuple[Launcher, ...] = get_args(Launcher)
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+DATASET_FORMATS: tuple[DatasetFormat, ...] = get_args(DatasetFormat)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
-# Bounds of what a request may ask for, far above any run: a number with too many zeros is refused here and not by a loop.
+# Bounds of the numbers in a request, far above any run: a number with too many zeros is refused when it is read.
 MAX_DEVICES, MAX_CALLS, MAX_TOKENS, MAX_SEED = 10**5, 10**6, 10**6, 2**63 - 1
 
-# A draft, rendered before the lock holds all, says "unresolved".
+Record = TypeVar("Record")
+
+# A draft, rendered before every pin is resolved, says "unresolved".
 _VERSION, _SHA256 = patterns.VERSION.or_unresolved(), patterns.SHA256.or_unresolved()
 
 
 @dataclass(frozen=True)
 class Accelerator:
-    """A product that a claim names. ``memory_bytes`` is per device; null where the host's memory is the device's."""
+    """A product that a claim names. ``memory_bytes`` is per device; null where the host's memory is the device's.
+
+    ``hbm_bytes_per_s`` is the memory bandwidth of a device; null where its maker does not say it.
+    """
 
     name: str
-    device: str
+    device: DeviceKind
     memory_bytes: int | None
     hbm_bytes_per_s: float | None
 
     @classmethod
-    def from_fields(cls, fields):
+    def from_fields(cls, fields: Fields) -> Accelerator:
+        """Read an accelerator. Raises the error of ``fields``."""
         return _finish(
             fields,
             cls(
@@ -58,9 +83,9 @@ class Stack:
     """
 
     name: str
-    device: str
+    device: DeviceKind
     python: str
-    launcher: str
+    launcher: Launcher
     packages: dict[str, str]
     requirements_sha256: str | None
     image: str | None
@@ -68,7 +93,8 @@ class Stack:
     firmware: str | None = None
 
     @classmethod
-    def from_fields(cls, fields):
+    def from_fields(cls, fields: Fields) -> Stack:
+        """Read a stack. Raises the error of ``fields``."""
         packages = fields.fields("packages")
         return _finish(
             fields,
@@ -100,7 +126,8 @@ class Model:
     files: dict[str, str]
 
     @classmethod
-    def from_fields(cls, fields):
+    def from_fields(cls, fields: Fields) -> Model:
+        """Read a model. Raises the error of ``fields``."""
         files = fields.fields("files")
         return _finish(
             fields,
@@ -116,15 +143,19 @@ class Model:
 
 @dataclass(frozen=True)
 class Weights:
-    """``hub``: the model's own, at its revision. ``dummy``: a pure function of seed, name and place, with this spread."""
+    """The weights to load. ``hub``: the published ones, at the model's revision; ``seed`` and ``std`` are null then.
 
-    kind: str
+    ``dummy``: numbers computed from ``seed``, the parameter's name and the element's place, with the standard deviation ``std``.
+    """
+
+    kind: WeightsKind
     seed: int | None
     std: float | None
 
     @classmethod
-    def from_fields(cls, fields):
-        kind = fields.choice("kind", ("hub", "dummy"))
+    def from_fields(cls, fields: Fields) -> Weights:
+        """Read weights. Raises the error of ``fields``."""
+        kind: WeightsKind = fields.choice("kind", get_args(WeightsKind))
         if kind == "hub":
             fields.take("seed", type(None), None)
             fields.take("std", type(None), None)
@@ -136,19 +167,20 @@ class Weights:
 class Dataset:
     """Where prompts come from: a hub dataset at a revision, or a local file known by its sha256 and not by its path."""
 
-    source: str
+    source: DatasetSource
     name: str
     revision: str | None
     configuration: str | None
     split: str | None
-    format: str | None
+    format: DatasetFormat | None
     sha256: str | None
     column: str
     rows: int | None
 
     @classmethod
-    def from_fields(cls, fields):
-        source = fields.choice("source", ("hub", "file"))
+    def from_fields(cls, fields: Fields) -> Dataset:
+        """Read a dataset. Raises the error of ``fields``."""
+        source: DatasetSource = fields.choice("source", get_args(DatasetSource))
         value = cls(
             source=source,
             name=fields.form("name", patterns.HUB_REPOSITORY if source == "hub" else patterns.FOREIGN_NAME),
@@ -160,8 +192,7 @@ class Dataset:
             column=fields.form("column", patterns.FOREIGN_NAME),
             rows=fields.optional(Fields.count, "rows"),
         )
-        needed = ("revision",) if source == "hub" else ("format", "sha256")
-        for key in needed:
+        for key in ("revision",) if source == "hub" else ("format", "sha256"):
             if getattr(value, key) is None:
                 raise fields.error(f"{fields.where}: a dataset from {source} needs {key!r}.")
         return _finish(fields, value)
@@ -171,22 +202,23 @@ class Dataset:
 class Workload:
     """What is generated: ``prompt`` repeated for each row of the batch, or the rows of ``dataset``; never both."""
 
-    name: str
+    name: WorkloadName
     batch_size: int
     input_tokens: int
     output_tokens: int
-    precision: str
+    precision: Precision
     prompt: str | None
     dataset: Dataset | None
 
     @classmethod
-    def from_fields(cls, fields):
+    def from_fields(cls, fields: Fields) -> Workload:
+        """Read a workload. Raises the error of ``fields``."""
         value = cls(
-            name=fields.choice("name", ("latency", "dataset")),
+            name=fields.choice("name", get_args(WorkloadName)),
             batch_size=fields.count("batch_size", least=1, most=MAX_TOKENS),
             input_tokens=fields.count("input_tokens", least=1, most=MAX_TOKENS),
             output_tokens=fields.count("output_tokens", least=1, most=MAX_TOKENS),
-            precision=fields.choice("precision", tuple(BYTES_PER_ELEMENT)),
+            precision=fields.choice("precision", PRECISIONS),
             prompt=_optional(fields, "prompt", patterns.PROMPT),
             dataset=fields.optional(lambda part, key: Dataset.from_fields(part.fields(key)), "dataset"),
         )
@@ -201,8 +233,7 @@ class Workload:
 class Protocol:
     """How a workload is timed. The window always holds the whole call: tokenize, copy in, generate, copy out, detokenize.
 
-    ``shapes`` static pads ids and mask to input + output tokens; ``token_count`` nominal trusts the asked number,
-    produced counts what came out; ``graphs`` says that the published command replays device graphs.
+    ``graphs`` says that the published command replays device graphs; ``contract.words`` explains the words of the other fields.
     """
 
     name: str
@@ -211,16 +242,17 @@ class Protocol:
     timed_calls: int
     synchronize_before: bool
     synchronize_after: bool
-    end_of_text: str
-    token_count: str
-    shapes: str
+    end_of_text: EndOfTextRule
+    token_count: TokenCount
+    shapes: Shapes
     graphs: bool
-    estimator: str
-    clock: str
+    estimator: Estimator
+    clock: Clock
     source: str
 
     @classmethod
-    def from_fields(cls, fields):
+    def from_fields(cls, fields: Fields) -> Protocol:
+        """Read a protocol. Raises the error of ``fields``."""
         return _finish(
             fields,
             cls(
@@ -230,12 +262,12 @@ class Protocol:
                 timed_calls=fields.count("timed_calls", least=1, most=MAX_CALLS),
                 synchronize_before=fields.flag("synchronize_before"),
                 synchronize_after=fields.flag("synchronize_after"),
-                end_of_text=fields.choice("end_of_text", ("ignore", "stop")),
-                token_count=fields.choice("token_count", ("nominal", "produced")),
-                shapes=fields.choice("shapes", ("static", "dynamic")),
+                end_of_text=fields.choice("end_of_text", get_args(EndOfTextRule)),
+                token_count=fields.choice("token_count", get_args(TokenCount)),
+                shapes=fields.choice("shapes", get_args(Shapes)),
                 graphs=fields.flag("graphs"),
                 estimator=fields.choice("estimator", tuple(ESTIMATORS)),
-                clock=fields.choice("clock", ("perf_counter", "time")),
+                clock=fields.choice("clock", get_args(Clock)),
                 source=fields.form("source", patterns.TEXT),
             ),
         )
@@ -243,13 +275,14 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Expected:
-    """What is known beforehand of one row's ids: the sha256 of their canonical JSON, null where nobody has found it yet."""
+    """The ids that one row must have, as the sha256 of their canonical JSON; null where no reference is known yet."""
 
     input_ids_sha256: str | None
     output_ids_sha256: str | None
 
     @classmethod
-    def from_fields(cls, fields):
+    def from_fields(cls, fields: Fields) -> Expected:
+        """Read expected ids. Raises the error of ``fields``."""
         inputs, outputs = (_optional(fields, key, patterns.SHA256) for key in ("input_ids_sha256", "output_ids_sha256"))
         return _finish(fields, cls(inputs, outputs))
 
@@ -259,7 +292,7 @@ NOTHING_EXPECTED = Expected(None, None)
 
 @dataclass(frozen=True)
 class Request:
-    """One case to run ``launches`` times. ``beside`` names the claims that its result is set beside.
+    """One case to run ``launches`` times. ``beside`` names the claims that its result is compared with.
 
     ``engine`` is how the model is run. ``margin`` is the fraction within which a published number counts as reproduced: fixed
     here, before the run.
@@ -276,21 +309,21 @@ class Request:
     launches: int
     margin: float
     beside: list[str]
-    engine: str
+    engine: Engine
     expected: Expected = NOTHING_EXPECTED
     schema: int = field(default=SCHEMA)
 
     @property
-    def id(self):
+    def id(self) -> str:
         """Return the case's name and 12 hex digits of the sha256 of the content."""
         return f"{self.case}-{strictjson.sha256_of(self._content())[:12]}"
 
-    def to_json(self):
+    def to_json(self) -> JsonObject:
         """Return the JSON mapping, with the id that a reader checks."""
         return {**self._content(), "id": self.id}
 
-    def _content(self):
-        content = {"kind": "request", **asdict(self)}
+    def _content(self) -> JsonObject:
+        content: JsonObject = {"kind": "request", **asdict(self)}
         if self.schema < 2:
             content.pop("expected")
             content["stack"].pop("driver")
@@ -300,8 +333,8 @@ class Request:
         return content
 
     @classmethod
-    def from_json(cls, value, where, error=InputError):
-        """Read a request; raise ``error`` for a damaged one, a newer schema, or an id that is not its content's."""
+    def from_json(cls, value: object, where: str, error: type[Exception] = InputError) -> Request:
+        """Read a request. Raises ``error`` for a damaged one, a newer schema, or an id that is not its content's."""
         fields = Fields(value, where, error)
         fields.choice("kind", ("request",))
         schema = fields.count("schema", least=1)
@@ -320,7 +353,7 @@ class Request:
             launches=fields.count("launches", least=1, most=MAX_CALLS),
             margin=fields.fraction("margin"),
             beside=fields.forms("beside", patterns.ROW),
-            engine=fields.choice("engine", ENGINES) if schema > 2 else _engine_before_3(stack),
+            engine=fields.choice("engine", ENGINES) if schema > 2 else _engine_before_schema_3(stack),
             expected=Expected.from_fields(fields.fields("expected")) if schema > 1 else NOTHING_EXPECTED,
             schema=schema,
         )
@@ -330,21 +363,22 @@ class Request:
             )
         if request.weights.kind == "hub" and request.model.revision is None:
             raise error(f"{where}: model {request.model.name} has no published weights; ask for dummy ones.")
-        if fields.text("id") != request.id:
+        named = fields.text("id")
+        if named != request.id:
             raise error(
-                f"{where}: the id is {value['id']!r} but the content says {request.id!r}: it was edited. Make it again."
+                f"{where}: the id is {named!r} but the content says {request.id!r}: it was edited. Make it again."
             )
         fields.done()
         return request
 
 
-def read_request(path):
-    """Read one request file; a directory or a missing file is an ``InputError``."""
+def read_request(path: str | os.PathLike[str]) -> Request:
+    """Read one request file. Raises ``InputError``, for a folder or a missing file too."""
     return Request.from_json(strictjson.read(path), str(path))
 
 
-def _engine_before_3(stack):
-    """Return the engine of a request that names none: the stack's packages said it."""
+def _engine_before_schema_3(stack: Stack) -> Engine:
+    """Return the engine of a request of a schema without engines: the stack's packages said it."""
     return "optimum-habana" if "optimum-habana" in stack.packages else "plain"
 
 
@@ -353,6 +387,7 @@ def _optional(fields: Fields, key: str, form: patterns.Form | patterns.FreeText)
     return fields.optional(lambda part, name: part.form(name, form), key)
 
 
-def _finish(fields, value):
+def _finish(fields: Fields, value: Record) -> Record:
+    """Return a record that was read; raise the error of ``fields`` for a key that no field of the record has."""
     fields.done()
     return value

@@ -2,7 +2,7 @@
 
 History of the schema; files of every version stay readable, newer ones are refused:
   1  first: request, launches with raw iterations, environment as observed, checks
-  2  what each rank's device told while it was watched, the variables and settings that reached it, the inventory, emulated
+  2  observations of each rank's device, variables and settings as they reached the rank, the inventory, emulated
 The published JSON Schema of the newest version is ``schema/result-2.schema.json``.
 """
 
@@ -10,34 +10,35 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Any
+from typing import Callable, Mapping
 
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
+from runner.contract.records import JsonObject
 
 SCHEMA = 2
 
 ATTEMPT = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 
 
-def seal(body):
-    """Return the result with the sha256 of its canonical body under ``sha256``."""
+def seal(body: Mapping[str, object]) -> JsonObject:
+    """Return a result with the sha256 of its canonical body under ``sha256``. Raises ``ValueError`` for a sealed one."""
     if "sha256" in body:
         raise ValueError("a sealed result is never sealed again")
     return {**body, "sha256": strictjson.sha256_of(body)}
 
 
-def loads(raw: bytes, where: str) -> dict[str, Any]:
+def loads(raw: bytes, where: str) -> JsonObject:
     """Return a whole, unedited result of a known schema from its bytes. Raises ``DamagedResult`` for anything less."""
     result, body = strictjson.loads_and_canonical(raw, where, DamagedResult, without="sha256")
     check_seal(result, where, body)
     return result
 
 
-def check_seal(result, where, body=None):
-    """Refuse what is not a whole, unedited result of a known schema; ``body`` is its canonical body where that is known.
+def check_seal(result: object, where: str, body: bytes | None = None) -> None:
+    """Raise ``DamagedResult`` for anything but a whole, unedited result of a known schema.
 
-    Raises ``DamagedResult``.
+    ``body`` is the result's canonical body; it is computed where it is not given.
     """
     if not isinstance(result, dict) or result.get("kind") != "result":
         raise DamagedResult(f"{where} is not a result of this kit. Name files that `python -m runner bench` wrote.")
@@ -56,10 +57,10 @@ def check_seal(result, where, body=None):
         )
 
 
-def upgrade(result, where):
-    """Return a result of any known schema in the newest one's shape, one step for each version; its file stays as it is.
+def upgrade(result: JsonObject, where: str) -> JsonObject:
+    """Return a result of any known schema in the newest schema's shape, one step for each version; its file is not changed.
 
-    What an older version did not record is null. Raises ``DamagedResult`` where a sealed result has not its schema's shape.
+    A fact that an older version did not record is null. Raises ``DamagedResult`` where a sealed result has not its schema's shape.
     """
     try:
         for version in range(result["schema"], SCHEMA):
@@ -69,8 +70,8 @@ def upgrade(result, where):
     return result
 
 
-def _to_2(result):
-    def launch(old):
+def _to_2(result: JsonObject) -> JsonObject:
+    def launch(old: JsonObject) -> JsonObject:
         new = {**old, "runnable_before": None}
         if "ranks" in old:
             new["ranks"] = [{**rank, "variables": None, "watched": None} for rank in old["ranks"]]
@@ -84,9 +85,10 @@ def _to_2(result):
     return {**result, "schema": 2, "environment": environment, "launches": [launch(old) for old in result["launches"]]}
 
 
-_STEPS = {1: _to_2}
+# By the version that a step upgrades from.
+_STEPS: dict[int, Callable[[JsonObject], JsonObject]] = {1: _to_2}
 
 
-def file_name(request_id, attempt_id):
+def file_name(request_id: str, attempt_id: str) -> str:
     """Return the path of a result below the results folder."""
     return f"{request_id}/{attempt_id}.json"

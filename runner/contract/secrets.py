@@ -1,4 +1,4 @@
-"""Mask secrets in whatever leaves this process: results, logs, evidence, messages, commands.
+"""Mask secrets in everything that leaves this process: results, logs, evidence, messages, commands.
 
 A secret is known by where it stands (beside a name that says so, in the user part of an address, in a header), by its shape
 (the tokens of hubs, clouds and registries), or because the module that read it called ``remember``.
@@ -28,12 +28,12 @@ _SECRET_PAIRS |= {("key", "data"), ("auth", "data"), ("http", "auth")}
 # Words that say secret as the last of several: MYSQL_PWD, but not PWD; OPENAI_KEY as a variable is written, but not sort_key.
 _SECRET_LAST = {"pwd", "auth"}
 _PUBLIC_KEYS = {"public", "primary", "foreign", "sort", "label"}
-# What a name's last word says it is instead: where a secret lies, what it is called, or a number of tokens.
+# Last words of names that hold no secret, but say where a secret lies, what it is called, or how many tokens there are.
 _NO_SECRET_AT_THE_END = {
     *("path", "file", "dir", "folder", "name", "ref", "count", "counts", "id", "ids", "type", "sha256", "s", "seconds"),
     *("bytes", "url", "uri", "endpoint", "policy", "parallelism", "mode"),
 }
-# <eos>, <bos> and the like are tokens of text.
+# <eos>, <bos> and the like are tokens of text, not secrets.
 _TOKENS_OF_TEXT = {"eos", "bos", "pad", "unk", "sep", "cls", "mask", "special"}
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
@@ -56,13 +56,13 @@ _SHAPES = (
     r"\bAIza[\w-]{35}",
     r"\bya29\.[\w-]{20,}",
     r"\bk8s-aws-v1\.[\w-]{10,}",
-    # one that begins inside of another is not looked for: a long line of eyJ-eyJ- would be searched from each anew
+    # a token that begins inside another one is not looked for: a long line of eyJ-eyJ- would be searched from each eyJ anew
     r"\beyJ(?:\w|-(?!eyJ)){8,}\.[\w-]{8,}(?:\.[\w-]*)?",
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:[^-]|\n)*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
 )
 _SHAPE = re.compile("|".join(_SHAPES))
 
-# user:password@ of an address; a user without a password is masked too, since a token may stand there
+# user:password@ in an address; a user without a password is masked too, since it may be a token
 _USER_PART = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s/?#'\"]*@")
 # user:password@registry/team, without a scheme; NAME:TAG@sha256:... is an image
 _BARE_USER_PART = re.compile(r"(?<![\w./:@-])[\w.+-]{1,100}:[^\s/:@'\"]+@(?!sha256:)(?=[\w\[])")
@@ -72,27 +72,28 @@ _AUTHORIZATION = re.compile(
 )
 _SCHEME = re.compile(r"(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{12,}", re.I)
 _QUERY = re.compile(r"([?&](?:sig|x-amz-[\w-]+|x-goog-[\w-]+|key|token|access_token|auth|pass|pwd)=)[^&\s'\"#]+", re.I)
-# NAME=value, NAME: value, "NAME": "value", x['NAME'] = value, --name value, '--name', 'value'; in a JSON text that stands in another one
-# quotes have backslashes. A name begins where no letter, digit or dot stands before it: a line of 64 KiB of "a.a.a." took 151 s
+# NAME=value, NAME: value, "NAME": "value", x['NAME'] = value, --name value, '--name', 'value'; a JSON text inside another JSON text
+# has backslashes before its quotes. A name begins where no letter, digit or dot stands before it: a line of 64 KiB of "a.a.a." took 151 s
 # when each of its letters could begin one.
 _QUOTE = r"(?P<quote>[bBrRuU]?(?P<sign>\\{0,8}['\"]))?"
 _NAMED = re.compile(
     rf"(?P<name>(?<![\w.-])-{{0,2}}[\w.][\w.-]*)(?P<mark>(?:\\{{0,8}}['\"])?\]?\s*(?:=>|[=:])\s*){_QUOTE}"
 )
 _FLAG = re.compile(rf"(?P<name>(?<![\w.-])--[\w.][\w.-]*)(?P<mark>['\"],? *| +){_QUOTE}")
-# how Kubernetes writes a variable: {"name": NAME, "value": value}; what stands between is one step, quotes and all
+# Kubernetes writes a variable as {"name": NAME, "value": value}; quotes, blanks and comma between the two match in one step
 _BETWEEN = r"[\\'\"\s]{0,20}[=:][\\'\"\s]{0,20}"
 _VARIABLE = re.compile(
     rf"\bname{_BETWEEN}(?P<name>[A-Za-z_]\w{{0,99}})(?P<mark>[\\'\",\s]{{1,20}}value[\\'\"\s]{{0,20}}[=:]\s{{0,20}}){_QUOTE}"
 )
 _VALUE = re.compile(r"[^\s'\"&,;}\])\\]+")
-_QUOTED_LENGTH = 8192  # of a value, in characters
+# Of a quoted value, in characters.
+_QUOTED_LENGTH = 8192
 
 _remembered: set[str] = set()
 
 
 def is_secret_name(name: str) -> bool:
-    """Return whether what stands under a name is a secret, by the name alone: of a variable, a key, a flag."""
+    """Return whether the name of a variable, key or flag says that its value is a secret."""
     words = [word.lower() for word in _WORD.findall(name)]
     if words[-2:] == ["secret", "id"] or words == ["auth"]:
         return True
@@ -106,13 +107,13 @@ def is_secret_name(name: str) -> bool:
 
 
 def remember(value: str | None) -> None:
-    """Mask a value from now on, wherever it stands: a token that was read from a file or a kubeconfig, say."""
+    """Mask a value from now on wherever it occurs, such as a token that was read from a file or a kubeconfig."""
     if value and len(value.strip()) >= LEAST_LENGTH:
         _remembered.add(value.strip())
 
 
 def mask(text: str) -> str:
-    """Return ``text`` with every secret in it replaced by ``***``; what stands around a secret stays readable."""
+    """Return ``text`` with every secret in it replaced by ``***``; the text around a secret stays readable."""
     for value in _values(frozenset(_remembered), tuple(os.environ.items())):
         if value in text:
             text = text.replace(value, MASK)
@@ -121,7 +122,7 @@ def mask(text: str) -> str:
     if "@" in text:
         text = _BARE_USER_PART.sub(f"{MASK}@", text)
     text = _SHAPE.sub(MASK, text)
-    text = _AUTHORIZATION.sub(lambda found: f"{found[1]}{found[2] + ' ' if found[2] else ''}{MASK}", text)
+    text = _AUTHORIZATION.sub(lambda match: f"{match[1]}{match[2] + ' ' if match[2] else ''}{MASK}", text)
     text = _SCHEME.sub(rf"\1{MASK}", text)
     text = _QUERY.sub(rf"\1{MASK}", text)
     for pattern in (_NAMED, _FLAG, _VARIABLE):
@@ -130,9 +131,10 @@ def mask(text: str) -> str:
 
 
 def mask_json(value: Any, name: str = "") -> Any:
-    """Return a JSON value with every text in it masked, and with what stands under the name of a secret masked whole.
+    """Return a JSON value with every text in it masked; a text under the name of a secret is masked whole.
 
-    Kubernetes writes a variable as ``{"name": ..., "value": ...}``; that is a name and what stands under it too.
+    Kubernetes writes a variable as ``{"name": ..., "value": ...}``; there the text under ``value`` has that name. ``name`` is the name
+    that ``value`` itself stands under. Typed Any, since the masked value has the shape of the given one.
     """
     if isinstance(value, str):
         return MASK if value and is_secret_name(name) else mask(value)
@@ -148,26 +150,27 @@ def mask_json(value: Any, name: str = "") -> Any:
 
 
 def _without_values(text: str, pattern: Pattern[str]) -> str:
-    """Return ``NAME=***`` for each name that says secret; what stands after another name is looked at as well."""
+    """Return the text with ``NAME=***`` for each name that says secret; text after any other name is searched too."""
     pieces: list[str] = []
     done = at = 0
     while True:
-        found = pattern.search(text, at)
-        if found is None:
+        match = pattern.search(text, at)
+        if match is None:
             return "".join([*pieces, text[done:]])
-        at = found.end()
-        if not is_secret_name(found["name"].lstrip("-")):
+        at = match.end()
+        if not is_secret_name(match["name"].lstrip("-")):
             continue
-        end = _end_of_value(text, at, found["sign"])
-        if end > at and not _is_prose(found, text[at:end]):
+        end = _end_of_value(text, at, match["sign"])
+        if end > at and not _is_prose(match, text[at:end]):
             pieces += [text[done:at], MASK]
             done = at = end
 
 
 def _end_of_value(text: str, at: int, quote: str | None) -> int:
-    """Return where a value ends: at the quote that it began with, or at what ends a word where that quote is not on its line."""
+    """Return where a value ends: at the quote that it began with, or with its word where that quote is not on its line."""
     end = text.find(quote, at, at + _QUOTED_LENGTH) if quote else -1
-    while end > 0 and quote in ("'", '"') and text[end - 1] == "\\":  # a quote of the value itself
+    # a quote with a backslash belongs to the value
+    while end > 0 and quote in ("'", '"') and text[end - 1] == "\\":
         end = text.find(quote, end + 1, at + _QUOTED_LENGTH)
     if end >= 0 and "\n" not in text[at:end]:
         return end
@@ -175,13 +178,13 @@ def _end_of_value(text: str, at: int, quote: str | None) -> int:
     return value.end() if value is not None else at
 
 
-def _is_prose(found: Match[str], value: str) -> bool:
+def _is_prose(match: Match[str], value: str) -> bool:
     """Return whether the text after a name is prose and no secret, as in "the token: see below", or a word such as none."""
     if value.lower() in _NO_SECRETS:
         return True
-    mark = found["mark"]
+    mark = match["mark"]
     named_by_quotes = mark.startswith(("'", '"', "\\")) or "value" in mark
-    return ":" in mark and value.isalpha() and not found["quote"] and not named_by_quotes
+    return ":" in mark and value.isalpha() and not match["quote"] and not named_by_quotes
 
 
 _NO_SECRETS = {MASK, "none", "null", "true", "false", "yes", "no", "unresolved"}
@@ -189,16 +192,16 @@ _NO_SECRETS = {MASK, "none", "null", "true", "false", "yes", "no", "unresolved"}
 
 @functools.lru_cache(maxsize=4)
 def _values(remembered: frozenset[str], environment: tuple[tuple[str, str], ...]) -> list[str]:
-    """Return the values to mask wherever they stand, the longest first: one may hold another.
+    """Return the values to mask wherever they occur, the longest first, since one value may contain another.
 
-    They are what was remembered, the values of variables whose names say secret, and passwords in the addresses of all variables.
+    They are the remembered values, the values of variables whose names say secret, and passwords in addresses in any variable.
     """
-    found = set(remembered)
+    values = set(remembered)
     for name, value in environment:
         # GOOGLE_APPLICATION_CREDENTIALS and others name the file in which the secret lies
         if is_secret_name(name) and not os.path.isabs(value):
-            found.add(value.strip())
+            values.add(value.strip())
         for user_part in re.findall(r"://([^\s/?#]*)@", value):
             user, _, password = user_part.partition(":")
-            found.update((password or user, unquote(password or user)))
-    return sorted((value for value in found if len(value) >= LEAST_LENGTH), key=len, reverse=True)
+            values.update((password or user, unquote(password or user)))
+    return sorted((value for value in values if len(value) >= LEAST_LENGTH), key=len, reverse=True)

@@ -1,6 +1,6 @@
 """Let SIGTERM and SIGHUP end a verb as Ctrl-C does: what was measured is kept, and scratch folders go.
 
-A signal that was ignored when the process started stays ignored: that is how ``nohup`` and a shell's background jobs ask for it.
+A signal that was ignored when the process started stays ignored: ``nohup`` and a shell rely on that for jobs in the background.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ import contextlib
 import signal
 import threading
 from types import FrameType
-from typing import Any, Callable, ContextManager, Iterator, Optional, Sequence
+from typing import Callable, ContextManager, Iterator, Optional, Sequence
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-Handler = Callable[[int, Optional[FrameType]], Any]
+Handler = Callable[[int, Optional[FrameType]], object]
 
 
 @contextlib.contextmanager
 def handled(handler: Handler, numbers: Sequence[signal.Signals] = ENDING) -> Iterator[None]:
     """Have ``handler(number, frame)`` called for signals while the block runs; a signal that is ignored stays ignored.
 
-    In another thread than the main one, which no signal interrupts, nothing changes.
+    Changes nothing in any thread but the main thread: signals interrupt the main thread only.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -46,10 +46,10 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def held_back() -> Iterator[list[int]]:
-    """Hold back Ctrl-C, SIGTERM and SIGHUP while the block runs; the first that came acts when the block has ended well.
+    """Hold back Ctrl-C, SIGTERM and SIGHUP while the block runs; the first signal that came acts when the block has ended well.
 
-    For what must not be cut off: keeping a measurement, ending ranks. Yields the list of the signals that came; a block that stops
-    anyway clears the list.
+    For work that must not be cut off: keeping a measurement, ending ranks. Yields the list of the signals that came; a block that
+    stops anyway clears the list.
     """
     came: list[int] = []
     with handled(lambda number, frame: came.append(number)):

@@ -1,7 +1,7 @@
-"""What a verb prints: secrets masked, control characters made visible, and never an exception for a stream that cannot take it.
+"""Print the text of a verb: secrets masked, control characters made visible, and no exception for a stream that cannot take text.
 
 Standard output and error can be closed, full, a pipe whose reader has gone, or of a character set that lacks a letter. A
-measurement of hours must not end for that: what cannot be printed is dropped, and said at the end with an exit code.
+measurement of hours must not end for that: text that cannot be printed is dropped, and the exit code says so at the end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import io
 import os
 import re
 import sys
-from typing import Any, Callable, Iterator
+from typing import Callable, Iterator, TextIO
 
 from runner.contract.frame import MARK as FRAME
 from runner.contract.secrets import mask
@@ -25,12 +25,13 @@ _STYLE = re.compile(r"\x1b\[(?:0|1|4|1;4)?m")
 
 
 class Output(io.TextIOBase):
-    """A text stream over a standard one. ``problem`` is the ``OSError`` that ended it, None while it takes what is written.
+    """A text stream over a standard stream. ``problem`` is the ``OSError`` that ended the stream, None while it takes text.
 
-    Lines are written as they end: a secret that is written in two pieces is masked as one.
+    A line is written when it ends: a secret that comes in two pieces is masked as a whole.
     """
 
-    def __init__(self, stream: Any, name: str) -> None:
+    def __init__(self, stream: TextIO | None, name: str) -> None:
+        """``stream`` is None where the process was started without it; ``name`` names it in messages."""
         self._stream, self.name = stream, name
         self._pending = ""
         self._encoding = getattr(stream, "encoding", None) or "utf-8"
@@ -41,21 +42,26 @@ class Output(io.TextIOBase):
             self._terminal = False
 
     @property
-    def encoding(self) -> str:  # type: ignore[override]
+    def encoding(self) -> str:  # type: ignore[override]  # typeshed has a settable attribute
+        """The name of the stream's character set."""
         return self._encoding
 
     def isatty(self) -> bool:
+        """Return whether the stream is a terminal."""
         return self._terminal
 
     def fileno(self) -> int:
+        """Return the file descriptor. Raises ``io.UnsupportedOperation`` for a closed stream."""
         if self._stream is None:
             raise io.UnsupportedOperation("the stream is closed")
         return self._stream.fileno()
 
     def writable(self) -> bool:
+        """Return True."""
         return True
 
     def write(self, text: str) -> int:
+        """Take text, and write the lines of it that ended. Never raises ``OSError``."""
         whole, newline, rest = (self._pending + text).rpartition("\n")
         self._pending = rest
         if newline:
@@ -63,23 +69,26 @@ class Output(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
+        """Write the begun line too. Never raises ``OSError``."""
         if self._pending:
             pending, self._pending = self._pending, ""
             self._write(pending)
-        self._try(lambda: self._stream.flush())
+        if self._stream is not None:
+            self._try(self._stream.flush)
 
     def _write(self, text: str) -> None:
-        # a frame is base64 of what was masked before it was sealed: a byte of it changed would be a damaged result
+        # a frame is the base64 of a result that was masked before it was sealed: a changed byte would damage the result
         lines = [line if FRAME in line else safe(mask(line), self._terminal) for line in text.split("\n")]
-        if self._stream is None:
+        stream = self._stream
+        if stream is None:
             self.problem = self.problem or OSError(errno.EBADF, os.strerror(errno.EBADF))
             return
-        buffer = getattr(self._stream, "buffer", None)
+        buffer = getattr(stream, "buffer", None)
         encoded = _encoded("\n".join(lines), self._encoding, self._terminal)
         if buffer is None:
-            self._try(lambda: self._stream.write(encoded.decode(self._encoding, errors="replace")))
+            self._try(lambda: stream.write(encoded.decode(self._encoding, errors="replace")))
         else:
-            self._try(lambda: (self._stream.flush(), buffer.write(encoded), buffer.flush()))
+            self._try(lambda: (stream.flush(), buffer.write(encoded), buffer.flush()))
 
     def _try(self, write: Callable[[], object]) -> None:
         if self.problem is not None or self._stream is None:
@@ -88,7 +97,8 @@ class Output(io.TextIOBase):
             write()
         except OSError as problem:
             self.problem = problem
-        except ValueError as problem:  # the stream was closed by this process
+        # the stream was closed by this process
+        except ValueError as problem:
             self.problem = OSError(errno.EBADF, str(problem))
 
     def abandon(self) -> None:

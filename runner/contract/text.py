@@ -1,14 +1,16 @@
 """Make foreign text safe to print: control, escape and direction-changing characters become visible."""
 
+from __future__ import annotations
+
 import unicodedata
 
 from runner.contract.secrets import mask
 
-# Unicode's categories of what is not seen, or changes how other characters are shown.
+# Unicode's categories of characters that are not seen, or change how other characters are shown.
 UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
-def printable(text, limit=2000):
+def printable(text: str, limit: int = 2000) -> str:
     """Return ``text`` on one line, unsafe characters as ``\\xNN`` or ``\\uNNNN``, cut to ``limit`` characters."""
     return visible(cut(text, limit))
 
@@ -21,7 +23,7 @@ def cut(text: str, limit: int, sign: str = "…") -> str:
     return text if len(text) <= limit else mask(text[: limit + _LONGEST_TOKEN])[:limit] + sign
 
 
-# Characters beyond the cut that are looked at: JSON Web Tokens have a few thousand.
+# Characters beyond the cut in which a secret is looked for: JSON Web Tokens have a few thousand.
 _LONGEST_TOKEN = 8192
 
 
@@ -44,5 +46,5 @@ def visible(text: str, kept: str = "") -> str:
     )
 
 
-def _escaped(character):
+def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")

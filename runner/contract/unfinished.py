@@ -1,8 +1,9 @@
 """Keep every launch of an attempt as the launch ends, so that a kill loses the launch that runs and no other.
 
-Beside the result to come lies ``.ATTEMPT.unfinished``: a line for the attempt, and a line for each launch that ended, each with
-its own sha256 and synced. The writer holds a lock on the file, which the kernel releases however the writer ends. What a killed
-writer left behind makes a result with the status ``interrupted``: ``take_up`` publishes that result, ``left`` only reads it.
+The journal of an attempt is the file ``.ATTEMPT.unfinished`` beside the result to come: a line for the attempt, and a line for each
+launch that ended, each with its own sha256 and synced. The writer holds a lock on the journal, which the kernel releases however the
+writer ends. From the journal of a killed writer a result with the status ``interrupted`` can be made: ``take_up`` publishes that
+result, ``left`` only reads it.
 """
 
 from __future__ import annotations
@@ -14,21 +15,25 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Iterator
+from typing import BinaryIO, Iterator, Mapping
 
 from runner.contract import files, publish, result, strictjson
 from runner.contract.errors import DamagedResult, KitError, PublishFailed
+from runner.contract.records import JsonObject, Outputs
 
 NAME = re.compile(rf"\.({result.ATTEMPT.pattern})\.unfinished")
-# What flock raises where another process holds the lock; any other error says that the file system has no locks.
+# The errors of flock where another process holds the lock; any other error says that the file system has no locks.
 _HELD = (BlockingIOError, PermissionError)
 
 
 class Journal:
-    """The file of one attempt that runs. ``path`` is where the result will be; ``head`` holds all of it but its launches."""
+    """The journal of one attempt that runs."""
 
-    def __init__(self, path: str, head: dict[str, Any]) -> None:
-        """Make the file, and its folder. Raises ``OSError``."""
+    def __init__(self, path: str, head: Mapping[str, object]) -> None:
+        """Make the journal of the result that will be ``path``, and its folder. Raises ``OSError``.
+
+        ``head`` is the result without its launches, and ``rows``: whether ranks write rows of a dataset beside the result.
+        """
         os.makedirs(os.path.dirname(path), exist_ok=True)
         self._path = _journal_path(path)
         handle = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o666)
@@ -38,18 +43,22 @@ class Journal:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self.add(head)
 
-    def add(self, value: dict[str, Any]) -> None:
-        """Append one line and sync it. Raises ``OSError``; then a reader passes over the line."""
+    def add(self, value: Mapping[str, object]) -> None:
+        """Append one line and sync it. Raises ``OSError``; then a reader passes over the line.
+
+        The line of a launch holds the ``launch``, and the ``attempt`` as a result would hold it if the attempt ended now.
+        """
         text = strictjson.canonical(value)
         # the newline before the line parts it from a line that was cut by a full disk
         line = b"\n" + hashlib.sha256(text).hexdigest().encode() + b" " + text + b"\n"
         if self._file.write(line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._path)
-        with contextlib.suppress(OSError):  # a file system that cannot sync has kept the line all the same, or not
+        # a file system that cannot sync may have kept the line all the same
+        with contextlib.suppress(OSError):
             os.fsync(self._file.fileno())
 
     def close(self, discard: bool = True) -> None:
-        """Remove the file, since the result is published, or leave it for ``take_up``."""
+        """Remove the journal, since the result is published, or leave it for ``take_up``."""
         if discard:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)
@@ -61,7 +70,7 @@ class Journal:
 class Left:
     """What an attempt left whose process is gone: the bytes of a sealed result, and the rows that the attempt completed.
 
-    ``path`` is where the result belongs; ``published`` says that a whole result is there already.
+    ``path`` is where the result belongs, ``launches`` their number; ``published`` says that a whole result is at ``path`` already.
     """
 
     attempt: str
@@ -73,6 +82,7 @@ class Left:
 
     @property
     def measured(self) -> bool:
+        """Whether a launch or a row was completed."""
         return bool(self.launches or self.rows)
 
 
@@ -91,53 +101,55 @@ def whole_lines(content: bytes) -> bytes:
     return content[: content.rfind(b"\n") + 1]
 
 
-def outputs(path: str, rows: bytes) -> dict[str, Any]:
-    """Return what a result says of the rows that it completed."""
-    named = os.path.basename(rows_path(path)) if rows else None
-    return {"file": named, "rows": rows.count(b"\n"), "sha256": hashlib.sha256(rows).hexdigest()}
+def outputs(path: str, rows: bytes) -> Outputs:
+    """Return the record of the completed rows that the result at ``path`` holds; ``rows`` are the bytes of their file."""
+    name = os.path.basename(rows_path(path)) if rows else None
+    return {"file": name, "rows": rows.count(b"\n"), "sha256": hashlib.sha256(rows).hexdigest()}
 
 
 def left(folder: str) -> Iterator[Left | KitError]:
-    """Yield what attempts below ``folder`` left whose processes are gone, in the order of their files; nothing is changed.
+    """Yield what attempts below ``folder`` left whose processes are gone, in the order of their journals; nothing is changed.
 
-    Yields an error for a file that cannot be read, and for one on a file system without locks: its attempt may still run.
+    Yields an error for a journal that cannot be read, and for one on a file system without locks: its attempt may still run.
     """
-    for place in _files(folder):
+    for path in _journals(folder):
         try:
-            with files.open_regular(place) as file:
-                if _runs(file, place):
+            with files.open_regular(path) as file:
+                if _runs(file, path):
                     continue
                 content = file.read(strictjson.MAX_BYTES + 1)
-            if not content:  # its writer has made the file this very moment
+            # an empty journal was made by its writer this very moment
+            if not content:
                 continue
-            found = _read(place, content)
+            remains = _read(path, content)
         except OSError as problem:
             yield DamagedResult(
-                f"{place} holds the launches of an attempt that was cut off, and cannot be read: {files.reason(problem)}."
+                f"{path} holds the launches of an attempt that was cut off, and cannot be read: {files.reason(problem)}."
                 " Check its owner and mode."
             )
         except KitError as problem:
             yield problem
         else:
-            yield found
+            yield remains
 
 
 def take_up(folder: str) -> Iterator[Left | KitError]:
-    """Publish what ``left`` yields as interrupted results, remove the files that kept the launches, and yield the same.
+    """Publish what ``left`` yields as interrupted results, remove the journals, and yield what was published.
 
-    An attempt that measured nothing is removed without a word.
+    Yields the errors of ``left`` too, and a ``PublishFailed`` for a result that cannot be written, whose journal stays. The journal of
+    an attempt that measured nothing is removed without a word.
     """
-    for one in left(folder):
-        if not isinstance(one, Left):
-            yield one
+    for remains in left(folder):
+        if not isinstance(remains, Left):
+            yield remains
             continue
         try:
-            if one.measured and not one.published:
-                if one.rows and not os.path.exists(rows_path(one.path)):
-                    publish.publish(rows_path(one.path), one.rows)
-                publish.publish(one.path, one.content)
-                yield one
-            for path in (part_path(one.path), _journal_path(one.path)):
+            if remains.measured and not remains.published:
+                if remains.rows and not os.path.exists(rows_path(remains.path)):
+                    publish.publish(rows_path(remains.path), remains.rows)
+                publish.publish(remains.path, remains.content)
+                yield remains
+            for path in (part_path(remains.path), _journal_path(remains.path)):
                 with contextlib.suppress(OSError):
                     os.unlink(path)
         except PublishFailed as problem:
@@ -149,47 +161,47 @@ def _journal_path(path: str) -> str:
     return os.path.join(folder, f".{os.path.splitext(name)[0]}.unfinished")
 
 
-def _files(folder: str) -> list[str]:
-    """Return the files of unfinished attempts: results lie in a folder for each request."""
-    found = []
-    for place in sorted(_folders(folder)):
-        with contextlib.suppress(OSError), os.scandir(place) as entries:
-            found += sorted(entry.path for entry in entries if NAME.fullmatch(entry.name))
-    return found
+def _journals(folder: str) -> list[str]:
+    """Return the paths of journals: results lie in a folder for each request."""
+    paths = []
+    for subfolder in sorted(_folders(folder)):
+        with contextlib.suppress(OSError), os.scandir(subfolder) as entries:
+            paths += sorted(entry.path for entry in entries if NAME.fullmatch(entry.name))
+    return paths
 
 
 def _folders(folder: str) -> list[str]:
-    found = [folder]
+    folders = [folder]
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        found += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return found
+        folders += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    return folders
 
 
-def _runs(file: BinaryIO, place: str) -> bool:
-    """Return whether the attempt still runs. Raises ``DamagedResult`` where that cannot be known."""
+def _runs(file: BinaryIO, path: str) -> bool:
+    """Return whether the writer of a journal still runs. Raises ``DamagedResult`` where that cannot be known."""
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
     except _HELD:
         return True
     except OSError as problem:
         raise DamagedResult(
-            f"{place} holds the launches of an attempt that was cut off, or still runs: this file system has no locks"
+            f"{path} holds the launches of an attempt that was cut off, or still runs: this file system has no locks"
             f" ({problem.strerror}). When the attempt has ended, copy the folder to a local disk and name the copy."
         ) from None
     return False
 
 
-def _read(place: str, content: bytes) -> Left:
-    """Return what a file of this module holds. Raises ``DamagedResult`` for a file without its first line."""
+def _read(journal: str, content: bytes) -> Left:
+    """Return what the journal at a path holds. Raises ``DamagedResult`` for one that is too large, or lost its first line."""
     if len(content) > strictjson.MAX_BYTES:
-        raise DamagedResult(f"{place} holds more than {strictjson.MAX_BYTES} bytes, more than a result can have.")
-    lines = [line for line in (_value(line, place) for line in content.split(b"\n")[:-1]) if line is not None]
+        raise DamagedResult(f"{journal} holds more than {strictjson.MAX_BYTES} bytes, more than a result can have.")
+    lines = [line for line in (_value(line, journal) for line in content.split(b"\n")[:-1]) if line is not None]
     if not lines or "request" not in lines[0]:
-        raise DamagedResult(f"{place} lost its first line, and with it what was measured. Remove the file.")
+        raise DamagedResult(f"{journal} lost its first line, and with it what was measured. Remove the file.")
     head, launches = lines[0], [line["launch"] for line in lines[1:]]
-    named = NAME.fullmatch(os.path.basename(place))
-    assert named is not None
-    path = os.path.join(os.path.dirname(place), f"{named[1]}.json")
+    name = NAME.fullmatch(os.path.basename(journal))
+    assert name is not None
+    path = os.path.join(os.path.dirname(journal), f"{name[1]}.json")
     rows = _rows(path) if head["rows"] else None
     body = {key: value for key, value in head.items() if key != "rows"}
     sealed = result.seal(
@@ -200,7 +212,7 @@ def _read(place: str, content: bytes) -> Left:
             "outputs": None if rows is None else outputs(path, rows),
         }
     )
-    return Left(named[1], path, strictjson.pretty(sealed).encode(), len(launches), rows, _is_whole(path))
+    return Left(name[1], path, strictjson.pretty(sealed).encode(), len(launches), rows, _is_whole(path))
 
 
 def _is_whole(path: str) -> bool:
@@ -211,17 +223,18 @@ def _is_whole(path: str) -> bool:
     return True
 
 
-def _value(line: bytes, place: str) -> dict[str, Any] | None:
-    """Return the value of one line; None for a line that was not written to its end."""
+def _value(line: bytes, journal: str) -> JsonObject | None:
+    """Return the object of one line of a journal; None for a line that was not written to its end."""
     digest, _, text = line.partition(b" ")
     if hashlib.sha256(text).hexdigest().encode() != digest:
         return None
-    value: dict[str, Any] = strictjson.loads(text, place, DamagedResult)
+    value: JsonObject = strictjson.loads(text, journal, DamagedResult)
     return value
 
 
 def _rows(path: str) -> bytes:
-    for place in (part_path(path), rows_path(path)):
-        with contextlib.suppress(FileNotFoundError), files.open_regular(place) as file:
+    """Return the completed rows of the result at ``path``, from the ranks' file or from the published one."""
+    for candidate in (part_path(path), rows_path(path)):
+        with contextlib.suppress(FileNotFoundError), files.open_regular(candidate) as file:
             return whole_lines(file.read())
     return b""

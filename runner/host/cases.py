@@ -1,11 +1,15 @@
-"""Fill in every pin of a case: the one place where a row of the catalog and the lock become a request."""
+"""Make the request of a case: a row of the catalog with every pin of the lock filled in. Nothing else makes requests."""
+
+from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from runner.contract import patterns
+from runner.contract.architecture import Architecture
 from runner.contract.errors import InputError, Unsupported, UsageError
 from runner.contract.files import reason, sha256_of_file
 from runner.contract.request import (
@@ -16,32 +20,38 @@ from runner.contract.request import (
     Dataset,
     Expected,
     Model,
+    Protocol,
     Request,
     Stack,
     Weights,
     Workload,
 )
 from runner.contract.secrets import mask
+from runner.contract.words import DatasetFormat, Engine, Precision, WeightsKind
+from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
+from runner.host.readers.accelerators import AcceleratorRow
+from runner.host.readers.catalog import Catalog
+from runner.host.readers.lockfile import Lock
 
 Text = TypeVar("Text", bound=str | None)
+Value = TypeVar("Value")
 
-FIRMWARE_OF = "gaudi2"  # the lock's firmware is this accelerator's; first-generation Gaudi boots one of another series
-
-FORMATS = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+# The formats of a dataset's file, by the ending of its name.
+FORMATS: dict[str, DatasetFormat] = {".jsonl": "json", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What a user asks for instead of what the case says; None leaves it. The names are those of the flags of ``request``."""
+    """What a user asks for instead of the values of a case; None keeps the value. The names are those of the flags of ``request``."""
 
     model: str | None = None
-    weights: str | None = None
+    weights: WeightsKind | None = None
     seed: int | None = None
-    precision: str | None = None
+    precision: Precision | None = None
     devices: int | None = None
     protocol: str | None = None
-    engine: str | None = None
+    engine: Engine | None = None
     launches: int | None = None
     margin: str | None = None
     batch_size: int | None = None
@@ -58,49 +68,57 @@ class Changes:
 UNCHANGED = Changes()
 
 
-def make(catalog, lock, name, options=UNCHANGED, image=None, draft=False):
-    """Return the ``Request`` of the case ``name`` with the changes that ``options`` ask for.
+def make(
+    catalog: Catalog,
+    lock: Lock,
+    name: str,
+    changes: Changes = UNCHANGED,
+    image: str | None = None,
+    draft: bool = False,
+) -> Request:
+    """Return the ``Request`` of the case ``name`` with the changes of a user.
 
-    ``image`` is a reference by digest to run in instead of the lock's. A ``draft`` is made where the lock has no image of the
-    stack yet: it has none, and what is unresolved in the stack stays "unresolved", which no installed package equals, so that
-    a launch refuses it.
-    Raises ``UsageError`` for unknown names and ``UnresolvedPin`` for a pin that the case needs and the lock leaves open.
+    ``image`` is a reference by digest, in place of the image of the lock. A ``draft`` is made while the lock has no image of the
+    stack: the request has no image, and the open pins of the stack stay "unresolved". A launch refuses such a request, since no
+    installed package has that version.
+    Raises ``UsageError`` for unknown names and numbers out of bounds, ``Unsupported`` where the devices cannot share the model, and
+    ``UnresolvedPin`` for a pin that the case needs and the lock leaves open.
     """
     case = _known(catalog.cases, name, "case")
-    accelerator = catalog.accelerators[case.accelerator]
-    model_name = _or(options.model, case.model)
+    accelerator = catalog.accelerator_rows[case.accelerator]
+    model_name = _or(changes.model, case.model)
     architecture = _known(catalog.models, model_name, "model")
-    protocol = _known(catalog.protocols, _or(options.protocol, case.protocol), "protocol")
-    devices = _whole(options.devices, case.devices, "--devices", MAX_DEVICES)
+    protocol = _known(catalog.protocols, _or(changes.protocol, case.protocol), "protocol")
+    devices = _whole(changes.devices, case.devices, "--devices", MAX_DEVICES)
     if architecture.n_head % devices:
         raise Unsupported(
             f"{model_name} has {architecture.n_head} attention heads, which {devices} devices cannot share evenly. Take a divisor."
         )
-    weights = _weights(catalog, _or(options.weights, case.weights), options.seed)
-    workload = _workload(catalog, lock, case, options)
-    stack = _stack(lock, case.stack, accelerator.name, image, draft)
+    weights = _weights(catalog, _or(changes.weights, case.weights), changes.seed)
+    workload = _workload(catalog, lock, case, changes)
+    stack = _stack(lock, case.stack, accelerator, image, draft)
     request = Request(
         case=name,
-        accelerator=accelerator,
+        accelerator=accelerator.in_request,
         devices=devices,
         stack=stack,
         model=_model(lock, model_name, architecture, weights),
         weights=weights,
         workload=workload,
         protocol=protocol,
-        launches=_whole(options.launches, case.launches, "--launches", MAX_CALLS),
-        margin=_known(catalog.margins, _or(options.margin, case.margin), "margin"),
+        launches=_whole(changes.launches, case.launches, "--launches", MAX_CALLS),
+        margin=_known(catalog.margins, _or(changes.margin, case.margin), "margin"),
         beside=list(case.beside),
-        engine=_or(options.engine, _or(case.engine, lock.stacks[case.stack].engine)),
-        expected=_expected(catalog, model_name, accelerator.device, weights, workload, protocol),
+        engine=_or(changes.engine, _or(case.engine, lock.stacks[case.stack].engine)),
+        expected=_expected(catalog, model_name, accelerator.in_request.device, weights, workload, protocol),
     )
     return Request.from_json(request.to_json(), f"the request of {name}")
 
 
-def _stack(lock, name, accelerator, image, draft):
+def _stack(lock: Lock, name: str, accelerator: AcceleratorRow, image: str | None, draft: bool) -> Stack:
     stack = _known(lock.stacks, name, "stack")
 
-    def pin(value, what):
+    def pin(value: str, what: str) -> str:
         return value if draft else lockfile.need(value, what)
 
     image = image or (None if draft else _image(lock, name))
@@ -110,13 +128,13 @@ def _stack(lock, name, accelerator, image, draft):
     }
     sha256 = pin(stack.requirements.sha256, f"The hash of {stack.requirements.file}")
     driver = None if stack.driver == lockfile.UNRESOLVED else stack.driver
-    known = accelerator == FIRMWARE_OF and stack.firmware != lockfile.UNRESOLVED
+    known = accelerator.locked_firmware and stack.firmware != lockfile.UNRESOLVED
     firmware = stack.firmware if known else None
     return Stack(name, stack.device, stack.python, stack.launcher, packages, sha256, image, driver, firmware)
 
 
-def _image(lock, name):
-    """Return the image that the lock names for a stack; None for the CPU's, which runs in the environment that make set up."""
+def _image(lock: Lock, name: str) -> str | None:
+    """Return the image of a stack by digest; None for a stack of the CPU, which runs in the environment of `make setup`."""
     stack = lock.stacks[name]
     if stack.device == "cpu":
         return None
@@ -125,7 +143,7 @@ def _image(lock, name):
     return f"{stack.image.repository}@{lockfile.need(stack.image.digest, f'The image digest of stack {name}')}"
 
 
-def _model(lock, name, architecture, weights):
+def _model(lock: Lock, name: str, architecture: Architecture, weights: Weights) -> Model:
     pin = lock.models.get(name)
     if weights.kind == "dummy":
         return Model(name, architecture, None, None, {})
@@ -137,7 +155,7 @@ def _model(lock, name, architecture, weights):
     return Model(name, architecture, pin.repository, revision, pin.files or {})
 
 
-def _weights(catalog, kind, seed):
+def _weights(catalog: Catalog, kind: WeightsKind, seed: int | None) -> Weights:
     if kind == "hub":
         if seed is not None:
             raise UsageError("--seed is for dummy weights; leave it out with --weights hub.")
@@ -145,59 +163,64 @@ def _weights(catalog, kind, seed):
     return Weights("dummy", _whole(seed, catalog.dummy_seed, "--seed", MAX_SEED, least=0), catalog.dummy_std)
 
 
-def _workload(catalog, lock, case, options):
+def _workload(catalog: Catalog, lock: Lock, case: catalogs.Case, changes: Changes) -> Workload:
     defaults = catalog.workloads[case.workload]
     is_dataset = defaults.prompt is None
     for flag in ("dataset_file", "dataset", "configuration", "split", "column", "rows", "input_tokens"):
-        if getattr(options, flag) is not None and not is_dataset:
+        if getattr(changes, flag) is not None and not is_dataset:
             raise UsageError(f"--{flag.replace('_', '-')} is for dataset workloads. Take the case cpu-dataset.")
     return Workload(
         name=case.workload,
-        batch_size=_whole(options.batch_size, defaults.batch_size, "--batch-size", MAX_TOKENS),
-        input_tokens=_whole(options.input_tokens, defaults.input_tokens, "--input-tokens", MAX_TOKENS),
-        output_tokens=_whole(options.output_tokens, defaults.output_tokens, "--output-tokens", MAX_TOKENS),
-        precision=_or(options.precision, case.precision),
+        batch_size=_whole(changes.batch_size, defaults.batch_size, "--batch-size", MAX_TOKENS),
+        input_tokens=_whole(changes.input_tokens, defaults.input_tokens, "--input-tokens", MAX_TOKENS),
+        output_tokens=_whole(changes.output_tokens, defaults.output_tokens, "--output-tokens", MAX_TOKENS),
+        precision=_or(changes.precision, case.precision),
         prompt=defaults.prompt,
-        dataset=_dataset(lock, defaults, options) if is_dataset else None,
+        dataset=_dataset(lock, defaults, changes) if is_dataset else None,
     )
 
 
-def _expected(catalog, model, device, weights, workload, protocol):
-    """Return what the catalog knows beforehand of the ids of such a request; null for what it does not know."""
+def _expected(
+    catalog: Catalog, model: str, device: str, weights: Weights, workload: Workload, protocol: Protocol
+) -> Expected:
+    """Return the hashes of prompt and output ids that the catalog has for such a request, None where it has none."""
     tokenizer = "kit" if weights.kind == "dummy" else model
     inputs = {(row.tokenizer, row.prompt): row.input_ids_sha256 for row in catalog.reference_inputs.values()}
-    outputs = {
+    outputs: dict[tuple[object, ...], str] = {
         (row.model, row.seed, row.std, row.precision, row.device, row.prompt, row.output_tokens): row.output_ids_sha256
         for row in catalog.reference_outputs.values()
     }
-    made = (model, weights.seed, weights.std, workload.precision, device, workload.prompt, workload.output_tokens)
-    whole = protocol.end_of_text == "ignore"
-    return Expected(inputs.get((tokenizer, workload.prompt)), outputs.get(made) if whole else None)
+    conditions = (model, weights.seed, weights.std, workload.precision, device, workload.prompt, workload.output_tokens)
+    prompt_hash = None if workload.prompt is None else inputs.get((tokenizer, workload.prompt))
+    # The hash of an output is that of all tokens: an output that stops at the end of text has fewer.
+    return Expected(prompt_hash, outputs.get(conditions) if protocol.end_of_text == "ignore" else None)
 
 
-def _dataset(lock, defaults, options):
-    column = _of_form(patterns.FOREIGN_NAME, _or(options.column, defaults.column), "--column")
-    rows = None if options.rows is None else _whole(options.rows, 1, "--rows", MAX_SEED)
-    if options.dataset_file is not None:
-        if options.dataset is not None:
+def _dataset(lock: Lock, defaults: catalogs.WorkloadDefaults, changes: Changes) -> Dataset:
+    column = _of_form(patterns.FOREIGN_NAME, _or(changes.column, defaults.column), "--column")
+    # The reader of the catalog refuses a dataset workload without a dataset or without a column.
+    assert column is not None and defaults.dataset is not None
+    rows = None if changes.rows is None else _whole(changes.rows, 1, "--rows", MAX_SEED)
+    if changes.dataset_file is not None:
+        if changes.dataset is not None:
             raise UsageError("--dataset-file and --dataset exclude each other; give one.")
-        path = options.dataset_file
+        path = changes.dataset_file
         kind = FORMATS.get(path.suffix.lower())
         if kind is None:
             raise UsageError(f"{path} ends in none of {', '.join(FORMATS)}. Convert it to one of them.")
-        name = _of_form(patterns.FOREIGN_NAME, path.name, "the name of --dataset-file")
-        return Dataset("file", name, None, None, None, kind, _sha256(path), column, rows)
-    name = _or(options.dataset, defaults.dataset)
+        file_name = _of_form(patterns.FOREIGN_NAME, path.name, "the name of --dataset-file")
+        return Dataset("file", file_name, None, None, None, kind, _sha256(path), column, rows)
+    name = _or(changes.dataset, defaults.dataset)
     pin = _known(lock.datasets, name, "dataset")
     revision = lockfile.need(pin.revision, f"The revision of dataset {name}")
     configuration = _of_form(
-        patterns.HUB_CONFIGURATION, _or(options.configuration, defaults.configuration), "--configuration"
+        patterns.HUB_CONFIGURATION, _or(changes.configuration, defaults.configuration), "--configuration"
     )
-    split = _of_form(patterns.HUB_SPLIT, _or(options.split, defaults.split), "--split")
+    split = _of_form(patterns.HUB_SPLIT, _or(changes.split, defaults.split), "--split")
     return Dataset("hub", pin.repository, revision, configuration, split, None, None, column, rows)
 
 
-def _sha256(path):
+def _sha256(path: Path) -> str:
     try:
         return sha256_of_file(path)
     except OSError as problem:
@@ -205,7 +228,7 @@ def _sha256(path):
 
 
 def _of_form(form: patterns.Form | patterns.FreeText, value: Text, flag: str) -> Text:
-    """Return a value of a flag, or None, that has a form. Raises ``UsageError`` for another one, bytes that are not UTF-8 too."""
+    """Return the value of a flag, which has a form, or None where none was given. Raises ``UsageError`` for a value of another form."""
     problem = None if value is None else patterns.problem(form, value)
     if problem is not None:
         raise UsageError(f"{flag} {problem}. Name another one, or rename the file or column.")
@@ -216,7 +239,8 @@ def _of_form(form: patterns.Form | patterns.FreeText, value: Text, flag: str) ->
     return value
 
 
-def _known(table, name, kind):
+def _known(table: Mapping[str, Value], name: str, kind: str) -> Value:
+    """Return the row of a table by its name. Raises ``UsageError`` with the nearest name."""
     if name in table:
         return table[name]
     near = difflib.get_close_matches(name, table, n=1)
@@ -225,7 +249,7 @@ def _known(table, name, kind):
 
 
 def _whole(value: int | None, default: int, flag: str, most: int, least: int = 1) -> int:
-    """Return a flag's number within its bounds, or the default. Raises ``UsageError`` for another number."""
+    """Return the number of a flag, or the default. Raises ``UsageError`` for a number out of bounds."""
     if value is not None and value < least:
         raise UsageError(f"{flag} must be at least {least}, {value} was given.")
     if value is not None and value > most:
@@ -233,5 +257,5 @@ def _whole(value: int | None, default: int, flag: str, most: int, least: int = 1
     return default if value is None else value
 
 
-def _or(value, default):
+def _or(value: Value | None, default: Value) -> Value:
     return default if value is None else value

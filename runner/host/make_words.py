@@ -1,9 +1,9 @@
-"""Run a module with words that stand in variables of the environment: ``python -m runner.host.make_words runner request @CASES @ARGS``.
+"""Run a module with the words of environment variables: ``python -m runner.host.make_words runner request @CASES @ARGS``.
 
 The Makefile calls this module where a variable holds several words. An argument ``@NAME`` becomes the words of the variable NAME,
-split as a shell splits them: quotes group, a backslash keeps the next character. Nothing in a value is ever run or expanded: `;`,
-`$(...)`, `>` and `*` are characters of a word. Behind a lone ``--`` every argument stays as given. ``--lines`` in the module's
-place prints the words, one a line.
+split as a shell splits them: quotes group, a backslash keeps the next character. No part of a value is run or expanded: `;`, `$(...)`,
+`>` and `*` are characters of a word. Arguments behind a lone ``--`` stay as given. ``--lines`` instead of a module prints the words,
+one a line.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from runner.contract.errors import UsageError
 
 
 def command(arguments: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """Return the arguments with each ``@NAME`` replaced by the words of NAME, of none if the environment lacks NAME.
+    """Return the arguments with each ``@NAME`` replaced by the words of the variable NAME, which may be unset.
 
-    Raises ``UsageError`` if a value cannot be split, as where a quotation mark has no partner.
+    Raises ``UsageError`` for a value that cannot be split, such as one with an unclosed quotation mark.
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
     words: list[str] = []

@@ -1,4 +1,4 @@
-"""Where the project's own files lie, said once."""
+"""Name the places of the project's own files."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ CATALOG = PACKAGE / "catalog"
 # What the kit makes goes into the clone, or into the folder where an installed kit was started.
 K8S = ROOT / "k8s" if IS_CLONE else Path("k8s")
 BUILD = ROOT / "build" if IS_CLONE else Path("build")
+ACCELERATORS = PACKAGE / "contract" / "accelerators.json"
 RESULT_SCHEMA = PACKAGE / "contract" / "schema" / "result-2.schema.json"
 
 
@@ -29,15 +30,16 @@ def need_a_clone(verb: str) -> None:
         )
 
 
-def shown(path):
-    """Return a path as messages show it: relative to the repository where it lies inside."""
-    path = Path(path)
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+def shown(path: str | Path) -> str:
+    """Return a path as messages show it: relative to the repository if the path lies in it."""
+    full = Path(path)
+    return str(full.relative_to(ROOT)) if full.is_relative_to(ROOT) else str(full)
 
 
 def leads_outside(relative: str | Path, root: Path) -> bool:
-    """Return whether a path below ``root`` leads out of it, by ``..`` or by a link, or has links that lead in a circle."""
+    """Return whether a path below ``root`` leads out of ``root``, by ``..`` or by a link, or has links in a circle."""
     try:
         return not (root / relative).resolve().is_relative_to(root.resolve())
-    except (OSError, RuntimeError):  # a circle of links
+    # a circle of links
+    except (OSError, RuntimeError):
         return True

@@ -1,4 +1,4 @@
-"""Write files whole or not at all, into regular files alone, and let no two writers overwrite each other's change."""
+"""Write files whole or not at all, to regular files only, and keep two writers from overwriting each other's change."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from runner.contract.files import NotRegular, reason
 def write_text(path: Path, text: str, advice: str = "Check the path.") -> None:
     """Replace a file's content, or make the file and its folders. A link stays a link, and a file keeps its mode and owner.
 
-    Whoever reads the file meanwhile sees the old content or the new one. Raises ``InputError`` with one sentence, and
-    ``advice``, where the path names something that is no regular file (a FIFO, say), or cannot be written.
+    A concurrent reader sees the old content or the new content. Raises ``InputError`` with one sentence, and ``advice``, where the
+    path names something other than a regular file (a FIFO, say), or cannot be written.
     """
     try:
         _write(Path(os.path.realpath(path)), text.encode("utf-8"))
@@ -33,7 +33,8 @@ def write_text(path: Path, text: str, advice: str = "Check the path.") -> None:
 def _write(target: Path, content: bytes) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-    except FileExistsError:  # a file, a FIFO
+    # a parent is a file or a FIFO
+    except FileExistsError:
         raise NotADirectoryError(errno.ENOTDIR, f"{target.parent} is no folder") from None
     try:
         facts = os.lstat(target)
@@ -52,22 +53,25 @@ def _write(target: Path, content: bytes) -> None:
             file.flush()
             os.fchmod(file.fileno(), stat.S_IMODE(facts.st_mode) if facts else 0o666 & ~_umask())
             if facts and (facts.st_uid, facts.st_gid) != (os.geteuid(), os.getegid()):
-                with contextlib.suppress(OSError):  # root alone may give a file away
+                # only root may change the owner
+                with contextlib.suppress(OSError):
                     os.fchown(file.fileno(), facts.st_uid, facts.st_gid)
             publish.synced(file.fileno())
         Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    with contextlib.suppress(OSError):  # the file has its new content, whether or not its name lasts through a crash
+    # without the sync the file has its new content too, but its name may not last through a crash
+    with contextlib.suppress(OSError):
         publish.sync_folder(target.parent)
 
 
 @contextlib.contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Wait until no other writer of the same folder is between its reading and its writing.
+    """Keep other writers of the folder of ``path`` waiting while the block reads and writes; wait for them first.
 
-    The folder itself is locked: a lock file would stay behind. Where a file system has no such locks, nobody waits.
+    The folder itself is locked: a lock file would stay behind. On a file system without locks nothing waits. Raises ``OSError`` where
+    the folder cannot be opened.
     """
     folder = os.open(Path(os.path.realpath(path)).parent, os.O_RDONLY | os.O_DIRECTORY)
     try:

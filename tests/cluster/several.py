@@ -4,11 +4,11 @@ import subprocess
 
 from runner.host.manifests import jobset, plan, sets
 from runner.host.manifests.site import Site
-from runner.host.objects import jobs
+from runner.host.objects.walk import pod_specs
 from runner.host.readers import catalog, lockfile, profiles
 
 SETS = {"MPIJob": "multinode", "JobSet": "multinode-jobset"}
-ENGINES = {"MPIJob": "mpijob", "JobSet": "jobset"}
+JOB_KINDS = {"MPIJob": "mpijob", "JobSet": "jobset"}
 DEFINITIONS = {"MPIJob": "mpijobs.kubeflow.org", "JobSet": "jobsets.jobset.x-k8s.io"}
 ASKED = {"cpu": "200m", "memory": "512Mi", "ephemeral-storage": "1Gi"}
 LIMITS = {"cpu": "1", "memory": "2Gi", "ephemeral-storage": "2Gi"}
@@ -17,13 +17,13 @@ LIMITS = {"cpu": "1", "memory": "2Gi", "ephemeral-storage": "2Gi"}
 def objects(kind, image, namespace, queue=None):
     """Return the objects of a set of one such run, started by what makes an MPIJob or JobSet."""
     tables, lock = catalog.read(), lockfile.read()
-    row = profiles.Set(folder="several", engine=ENGINES[kind], nodes=2, cases=("cpu-2",))
+    row = profiles.Set(folder="several", job_kind=JOB_KINDS[kind], nodes=2, cases=("cpu-2",))
     one = plan.make(tables, lock, profiles.read(tables), "cpu-2", row.nodes, {"cpu": image}, None)
     site = Site(namespace=namespace, queue=queue)
     made = [thing for file in sets.files(site, "several", row, [one]).values() for thing in file.objects]
     for thing in made:
         if thing["kind"] == kind:
-            for spec in jobs.pod_specs(thing):
+            for spec in pod_specs(thing):
                 del spec["affinity"]
                 spec["containers"][0]["resources"] = {"requests": dict(ASKED), "limits": dict(LIMITS)}
     return made
@@ -31,7 +31,7 @@ def objects(kind, image, namespace, queue=None):
 
 def command_of(thing, index):
     """Return the command of a run's first pod (0), or of the others (1): its last word is a shell line."""
-    return jobs.pod_specs(thing)[index]["containers"][0]["command"]
+    return pod_specs(thing)[index]["containers"][0]["command"]
 
 
 def make_keys(real):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner.host.objects import jobs
+from runner.host.objects.names import SPEC_SHA256
 from runner.host.results import result_files
 from tests.cluster.conftest import GAUDI, pretend_node
 from tests.cluster.steps import ACCOUNT_AND_CLAIM, ROOT, furnish, moved, runner, submit, there
@@ -123,7 +123,7 @@ def test_the_immutable_template_and_the_digest(real):
     done = runner(*submit(real, person, clusterplay.CONFIG, restricted("bench-x-v0-1-0"), extra=["--detach"]))
     assert done.returncode == 0, done.stderr
     name = done.stdout.strip()
-    real.kubectl("annotate", "job", name, f"{jobs.SHA256}=other", "--overwrite")
+    real.kubectl("annotate", "job", name, f"{SPEC_SHA256}=other", "--overwrite")
     again = runner(*submit(real, person, clusterplay.CONFIG, restricted("bench-x-v0-1-0"), extra=["--detach"]))
     assert again.returncode == 11 and "is there with another content (spec-sha256 other, here" in again.stderr
     cancelled = runner(

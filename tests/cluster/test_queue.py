@@ -3,7 +3,7 @@
 import pytest
 
 from runner.host.manifests.site import Site
-from runner.host.objects import jobs
+from runner.host.objects.names import queue_of
 from tests.cluster import kueue
 from tests.cluster.conftest import GAUDI, pretend_node
 from tests.cluster.steps import furnish, runner, submit, there
@@ -42,7 +42,7 @@ def admitted(real):
     return [
         one["metadata"]["name"]
         for one in real.get("jobs")
-        if jobs.queue(one) and not one["spec"].get("suspend") and not one["status"].get("completionTime")
+        if queue_of(one) and not one["spec"].get("suspend") and not one["status"].get("completionTime")
     ]
 
 

@@ -12,7 +12,8 @@ import yaml
 
 from runner.contract.errors import ClusterRefused, JobFailed, NotStarted
 from runner.host.manifests.site import Site
-from runner.host.objects import jobs
+from runner.host.objects.names import COMPONENT
+from runner.host.objects.walk import pod_specs
 from runner.host.results import result_files
 from tests.cluster import kueue, several
 from tests.cluster.conftest import GAUDI, pretend_node
@@ -165,7 +166,7 @@ def test_another_pod_that_dies_is_told(real, kind, two, person):
 
 def test_pods_that_pod_security_refuses_are_told(real, kind, two, person):
     run = manifests.one(two, kind)
-    jobs.pod_specs(run)[1]["containers"][0]["securityContext"]["capabilities"]["add"] = ["SYS_NICE"]
+    pod_specs(run)[1]["containers"][0]["securityContext"]["capabilities"]["add"] = ["SYS_NICE"]
     several.command_of(run, 0)[-1] = WAITS
     done = runner(*submit(real, person, *two, extra=["--refused-s", "3"]))
     assert done.returncode == ClusterRefused.exit_code, done.stderr
@@ -185,7 +186,7 @@ def test_pods_wait_for_devices_and_start_together_once_there_are_enough(real, ki
         return [
             pod
             for pod in real.get("pods")
-            if pod["metadata"]["labels"][jobs.COMPONENT] == "bench" and pod["spec"].get("nodeName")
+            if pod["metadata"]["labels"][COMPONENT] == "bench" and pod["spec"].get("nodeName")
         ]
 
     with pretend_node(real, f"{where}-1", accelerator="gaudi"):
@@ -242,7 +243,7 @@ def running(real):
 
 def urgent(run, labels):
     """Return a Job of the pods of a run, which goes before it."""
-    spec = jobs.pod_specs(run)[1]
+    spec = pod_specs(run)[1]
     template = {"spec": {**spec, "restartPolicy": "Never", "volumes": []}}
     (container,) = spec["containers"]
     template["spec"]["containers"] = [{**container, "volumeMounts": []}]

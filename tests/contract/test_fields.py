@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from typing import ClassVar
+from typing import Callable, ClassVar, Dict
 
 import pytest
 
@@ -10,7 +10,7 @@ from runner.contract.errors import DamagedResult, InputError
 from runner.contract.fields import Fields
 
 
-def test_values_come_out_as_their_kind():
+def test_values_come_out_as_their_kind() -> None:
     fields = Fields({"text": "a", "count": "12", "number": "2.5", "flag": "yes", "texts": ["a"]}, "x")
     assert (fields.text("text"), fields.count("count"), fields.number("number")) == ("a", 12, 2.5)
     assert fields.flag("flag") is True
@@ -49,7 +49,7 @@ def test_values_come_out_as_their_kind():
         (lambda f: (f.text("b", None), f.text("a", None), f.done()), 1, "the key 'k' is unknown; known are a, b.$"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_place(read, value, problem):
+def test_what_is_wrong_is_named_with_its_place(read: Callable[[Fields], object], value: object, problem: str) -> None:
     with pytest.raises(InputError, match=problem) as caught:
         read(Fields({"k": value}, "file.row"))
     assert str(caught.value).startswith("file.row: ")
@@ -70,15 +70,15 @@ def test_what_is_wrong_is_named_with_its_place(read, value, problem):
         (lambda f: f.done(), 1),
     ],
 )
-def test_a_mapping_that_knows_its_lines_says_them(read, value):
-    class Lined(dict):
+def test_a_mapping_that_knows_its_lines_says_them(read: Callable[[Fields], object], value: object) -> None:
+    class Lined(Dict[str, object]):
         lines: ClassVar[dict[str, int]] = {"k": 7}
 
     with pytest.raises(InputError, match=r"^file \(line 7\): "):
         read(Fields(Lined(k=value), "file"))
 
 
-GETTERS = {
+GETTERS: dict[str, Callable[..., object]] = {
     "text": Fields.text,
     "choice": lambda fields, key, *default: fields.choice(key, ("a", "b"), *default),
     "pattern": lambda fields, key, *default: fields.pattern(key, re.compile("a+"), "some a", *default),
@@ -90,33 +90,33 @@ GETTERS = {
 
 
 @pytest.mark.parametrize("name", GETTERS)
-def test_what_may_be_left_out_has_a_default_and_all_else_is_missing(name):
+def test_what_may_be_left_out_has_a_default_and_all_else_is_missing(name: str) -> None:
     assert GETTERS[name](Fields({}, "x"), "k", None) is None
     with pytest.raises(InputError, match="^x: the key 'k' is missing.$"):
         GETTERS[name](Fields({}, "x"), "k")
 
 
-def test_what_is_no_mapping_is_refused_with_its_kind():
+def test_what_is_no_mapping_is_refused_with_its_kind() -> None:
     with pytest.raises(InputError, match="^x: a mapping is expected, a list was found.$"):
         Fields([], "x")
 
 
-def test_a_mapping_inside_fails_as_its_holder_does():
+def test_a_mapping_inside_fails_as_its_holder_does() -> None:
     inner = Fields({"k": {"unknown": 1}}, "x", DamagedResult).fields("k")
     with pytest.raises(DamagedResult, match="^x.k: the key 'unknown' is unknown"):
         inner.done()
 
 
-def test_keys_of_any_kind_may_be_unknown():
+def test_keys_of_any_kind_may_be_unknown() -> None:
     with pytest.raises(InputError, match="the key 1 is unknown"):
         Fields({"k": 1, 1: 1}, "x").done()
 
 
-def test_none_of_a_thing_is_a_count():
+def test_none_of_a_thing_is_a_count() -> None:
     assert Fields({"k": "0"}, "x").count("k") == 0
 
 
-def test_null_is_allowed_only_where_it_is_asked_for():
+def test_null_is_allowed_only_where_it_is_asked_for() -> None:
     assert Fields({"k": None}, "x").optional(Fields.text, "k") is None
     with pytest.raises(InputError, match="'k' must be text, nothing was found"):
         Fields({"k": None}, "x").text("k")

@@ -1,20 +1,25 @@
+from __future__ import annotations
+
 import errno
 import os
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from runner.contract import publish
 from runner.contract.errors import PublishFailed
+from runner.contract.words import PublishedBy
 
 
-def test_a_file_appears_whole_and_alone(tmp_path):
+def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "r.json"
     publish.publish(str(path), b"content")
     assert path.read_bytes() == b"content"
     assert os.listdir(path.parent) == ["r.json"]
 
 
-def test_a_name_that_is_taken_is_never_replaced(tmp_path):
+def test_a_name_that_is_taken_is_never_replaced(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     publish.publish(str(path), b"first")
     with pytest.raises(PublishFailed, match="File exists"):
@@ -25,8 +30,10 @@ def test_a_name_that_is_taken_is_never_replaced(tmp_path):
 
 @pytest.mark.parametrize("call", ["fsync", "link"])
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT, errno.ESTALE])
-def test_an_error_of_the_disk_is_said_and_leaves_no_file(tmp_path, monkeypatch, call, code):
-    def fail(*arguments, **keywords):
+def test_an_error_of_the_disk_is_said_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
+    def fail(*arguments: object, **keywords: object) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(os, call, fail)
@@ -35,11 +42,11 @@ def test_an_error_of_the_disk_is_said_and_leaves_no_file(tmp_path, monkeypatch, 
     assert os.listdir(tmp_path) == []
 
 
-def test_a_lost_reply_of_a_link_that_worked_is_a_success(tmp_path, monkeypatch):
+def test_a_lost_reply_of_a_link_that_worked_is_a_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """NFS: the server linked, the answer was lost, and the repeated call says that the name is taken."""
     link = os.link
 
-    def link_and_lose_the_reply(source, target):
+    def link_and_lose_the_reply(source: str, target: str) -> None:
         link(source, target)
         raise FileExistsError(errno.EEXIST, "File exists")
 
@@ -48,28 +55,34 @@ def test_a_lost_reply_of_a_link_that_worked_is_a_success(tmp_path, monkeypatch):
     assert (tmp_path / "r.json").read_bytes() == b"content"
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(PublishFailed, match="could not be written"):
         publish.publish(str(tmp_path / "file" / "r.json"), b"content")
 
 
-def test_a_bare_name_is_written_where_one_stands(tmp_path, monkeypatch):
+def test_a_bare_name_is_written_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     publish.publish("r.json", b"content")
     assert os.listdir(tmp_path) == ["r.json"]
 
 
-def test_the_temporary_file_lies_beside_its_name(tmp_path, monkeypatch):
+def test_the_temporary_file_lies_beside_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A link does not cross from one file system to another."""
-    linked, link = [], os.link
-    monkeypatch.setattr(os, "link", lambda source, target: (linked.append(source), link(source, target)))
+    linked: list[str] = []
+    link = os.link
+
+    def noted(source: str, target: str) -> None:
+        linked.append(source)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", noted)
     publish.publish(str(tmp_path / "r.json"), b"content")
     assert [os.path.dirname(source) for source in linked] == [str(tmp_path)]
 
 
-def test_a_folder_that_cannot_be_synced_leaves_no_file(tmp_path, monkeypatch):
-    def fail(folder):
+def test_a_folder_that_cannot_be_synced_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(folder: str) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     monkeypatch.setattr(publish, "sync_folder", fail)
@@ -78,8 +91,8 @@ def test_a_folder_that_cannot_be_synced_leaves_no_file(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_temporary_file_that_cannot_be_made_is_said(tmp_path, monkeypatch):
-    def fail(*arguments):
+def test_a_temporary_file_that_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(publish, "open", fail, raising=False)
@@ -88,8 +101,8 @@ def test_a_temporary_file_that_cannot_be_made_is_said(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def refuse(monkeypatch, module, name, code):
-    def fail(*arguments, **keywords):
+def refuse(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, code: int) -> None:
+    def fail(*arguments: object, **keywords: object) -> None:
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(module, name, fail)
@@ -97,7 +110,9 @@ def refuse(monkeypatch, module, name, code):
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EXDEV])
 @pytest.mark.parametrize("lacking, by", [(("link",), "rename"), (("link", "rename"), "create")])
-def test_a_file_system_without_links_or_renames_is_written_to_and_said(tmp_path, monkeypatch, code, lacking, by):
+def test_a_file_system_without_links_or_renames_is_written_to_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, lacking: tuple[str, ...], by: PublishedBy
+) -> None:
     for name in lacking:
         refuse(monkeypatch, os, name, code)
     path = tmp_path / "deep" / "r.json"
@@ -108,10 +123,12 @@ def test_a_file_system_without_links_or_renames_is_written_to_and_said(tmp_path,
 
 
 @pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF])
-def test_a_folder_that_cannot_be_synced_at_all_is_said_and_keeps_the_file(tmp_path, monkeypatch, code):
+def test_a_folder_that_cannot_be_synced_at_all_is_said_and_keeps_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     fsync = os.fsync
 
-    def only_files(handle):
+    def only_files(handle: int) -> None:
         if os.path.isdir(f"/proc/self/fd/{handle}"):
             raise OSError(code, os.strerror(code))
         fsync(handle)
@@ -121,7 +138,7 @@ def test_a_folder_that_cannot_be_synced_at_all_is_said_and_keeps_the_file(tmp_pa
     assert (tmp_path / "r.json").read_bytes() == b"content"
 
 
-def test_a_claim_that_is_held_is_named(tmp_path, monkeypatch):
+def test_a_claim_that_is_held_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(monkeypatch, os, "link", errno.EPERM)
     (tmp_path / ".r.json.claim").write_bytes(b"")
     with pytest.raises(PublishFailed, match=r"another writer holds .*\.r\.json\.claim, or was killed with it"):
@@ -129,7 +146,9 @@ def test_a_claim_that_is_held_is_named(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == [".r.json.claim"]
 
 
-def test_a_file_that_breaks_while_it_is_written_under_its_name_is_removed(tmp_path, monkeypatch):
+def test_a_file_that_breaks_while_it_is_written_under_its_name_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("link", "rename"):
         refuse(monkeypatch, os, name, errno.ENOSYS)
     refuse(monkeypatch, publish.shutil, "copyfileobj", errno.ENOSPC)
@@ -139,7 +158,9 @@ def test_a_file_that_breaks_while_it_is_written_under_its_name_is_removed(tmp_pa
 
 
 @pytest.mark.parametrize("lacking", [(), ("link",), ("link", "rename")])
-def test_a_file_that_is_there_gets_its_name_without_a_second_copy_where_that_can_be(tmp_path, monkeypatch, lacking):
+def test_a_file_that_is_there_gets_its_name_without_a_second_copy_where_that_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: tuple[str, ...]
+) -> None:
     for name in lacking:
         refuse(monkeypatch, os, name, errno.EPERM)
     (tmp_path / "rows.part").write_bytes(b"rows")
@@ -151,7 +172,7 @@ def test_a_file_that_is_there_gets_its_name_without_a_second_copy_where_that_can
     assert (tmp_path / "rows.part").read_bytes() == b"more"
 
 
-def test_a_trial_leaves_nothing_and_tells_how_files_are_taken(tmp_path, monkeypatch):
+def test_a_trial_leaves_nothing_and_tells_how_files_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert publish.probe(str(tmp_path / "new" / "deep"), 1000) == publish.USUAL
     refuse(monkeypatch, os, "link", errno.EPERM)
     assert publish.probe(str(tmp_path), 1000).by == "rename"
@@ -159,7 +180,9 @@ def test_a_trial_leaves_nothing_and_tells_how_files_are_taken(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("call", ["fsync", "link", "write"])
-def test_a_trial_of_a_folder_that_takes_nothing_is_refused_and_leaves_nothing(tmp_path, monkeypatch, call):
+def test_a_trial_of_a_folder_that_takes_nothing_is_refused_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
     """Whatever ``os.access`` says of the folder."""
     if call == "write":
         monkeypatch.setattr(publish, "open", lambda *_: open("/dev/full", "wb"), raising=False)

@@ -86,7 +86,7 @@ def of_value(schema: Dict[str, Any], hint: Any, where: str) -> List[str]:
     return lines
 
 
-def test_the_records_are_those_of_the_schema():
+def test_the_records_are_those_of_the_schema() -> None:
     assert differences(SCHEMA, records.Result) == []
 
 
@@ -105,10 +105,10 @@ LAUNCH = ("properties", "launches", "items", "properties")
         ((*LAUNCH, "untimed_s", "items", "type"), "integer", "Launch.untimed_s[]: "),
     ],
 )  # fmt: skip
-def test_a_schema_that_says_otherwise_is_told(path, value, line):
+def test_a_schema_that_says_otherwise_is_told(path: tuple[str, ...], value: object, line: str) -> None:
     changed = copy.deepcopy(SCHEMA)
     place = changed
     for key in path[:-1]:
         place = place[key]
     place[path[-1]] = value
-    assert any(told.startswith(line) for told in differences(changed, records.Result))
+    assert any(difference.startswith(line) for difference in differences(changed, records.Result))

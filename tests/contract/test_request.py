@@ -1,17 +1,22 @@
+from __future__ import annotations
+
 import copy
 import json
+from pathlib import Path
+from typing import Any, Iterator, cast
 
 import pytest
 
 from runner.contract import strictjson
 from runner.contract.errors import InputError
 from runner.contract.request import Dataset, Expected, Model, Request, Stack, Weights, read_request
+from runner.contract.words import DatasetFormat
 from tests.support import samples
 
 DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "1" * 64, "text", None)
 
 
-def requests():
+def requests() -> list[Request]:
     latency = samples.request()
     dataset = samples.request(
         case="cpu-dataset", workload=samples.workload(name="dataset", prompt=None, dataset=DATASET)
@@ -20,13 +25,13 @@ def requests():
 
 
 @pytest.mark.parametrize("request_", requests(), ids=lambda made: made.case)
-def test_a_request_survives_its_journey(request_, tmp_path):
+def test_a_request_survives_its_journey(request_: Request, tmp_path: Path) -> None:
     path = tmp_path / "request.json"
     path.write_text(strictjson.pretty(request_.to_json()))
     assert read_request(str(path)) == request_
 
 
-def leaves(value, path=()):
+def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from leaves(inner, (*path, key))
@@ -37,7 +42,7 @@ def leaves(value, path=()):
         yield path
 
 
-def changed(value, path):
+def changed(value: Any, path: tuple[str | int, ...]) -> Any:
     twin = copy.deepcopy(value)
     holder = twin
     for key in path[:-1]:
@@ -48,13 +53,13 @@ def changed(value, path):
 
 
 @pytest.mark.parametrize("path", [path for path in leaves(samples.request().to_json()) if path != ("id",)], ids=str)
-def test_no_leaf_can_change_without_being_noticed(path):
+def test_no_leaf_can_change_without_being_noticed(path: tuple[str | int, ...]) -> None:
     """Either the id no longer fits the content, or the value itself is refused; nothing passes."""
     with pytest.raises(InputError):
         Request.from_json(changed(samples.request().to_json(), path), "edited")
 
 
-def test_a_moved_pin_is_a_new_id():
+def test_a_moved_pin_is_a_new_id() -> None:
     stack = samples.request().stack
     moved = Stack(
         stack.name, stack.device, stack.python, stack.launcher, {**stack.packages, "torch": "2.14.0"}, None, None
@@ -63,7 +68,7 @@ def test_a_moved_pin_is_a_new_id():
     assert samples.request(stack=moved).id.startswith("cpu-1-")
 
 
-def nodes(value, path=()):
+def nodes(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     if isinstance(value, dict):
         yield path
         for key, inner in value.items():
@@ -73,9 +78,9 @@ def nodes(value, path=()):
 @pytest.mark.parametrize(
     "path", [path for path in nodes(samples.request().to_json()) if path != ("stack", "packages")], ids=str
 )
-def test_an_unknown_key_is_refused_at_every_level(path):
+def test_an_unknown_key_is_refused_at_every_level(path: tuple[str | int, ...]) -> None:
     value = samples.request().to_json()
-    holder = value
+    holder: Any = value
     for key in path:
         holder = holder[key]
     holder["surprise"] = 1
@@ -84,7 +89,7 @@ def test_an_unknown_key_is_refused_at_every_level(path):
         Request.from_json(value, "edited")
 
 
-def test_a_newer_schema_is_refused_with_one_sentence():
+def test_a_newer_schema_is_refused_with_one_sentence() -> None:
     with pytest.raises(InputError, match=r"has request schema 4; this version reads up to 3. Use a newer version"):
         Request.from_json({**samples.request().to_json(), "schema": 4}, "r.json")
     with pytest.raises(InputError, match="'schema' must be at least 1"):
@@ -93,7 +98,7 @@ def test_a_newer_schema_is_refused_with_one_sentence():
 
 @pytest.mark.parametrize("schema", [1, 2])
 @pytest.mark.parametrize("package, engine", [("transformers", "plain"), ("optimum-habana", "optimum-habana")])
-def test_a_request_of_an_older_schema_keeps_it_and_its_id(schema, package, engine):
+def test_a_request_of_an_older_schema_keeps_it_and_its_id(schema: int, package: str, engine: str) -> None:
     old = samples.request().to_json()
     old.update(schema=schema)
     for key in ("engine", "id", *(["expected"] if schema < 2 else [])):
@@ -108,13 +113,13 @@ def test_a_request_of_an_older_schema_keeps_it_and_its_id(schema, package, engin
     assert read.engine == engine
 
 
-def test_the_engine_is_part_of_the_id_and_one_of_those_that_are_known():
+def test_the_engine_is_part_of_the_id_and_one_of_those_that_are_known() -> None:
     assert samples.request(engine="compiled").id != samples.request().id
     with pytest.raises(InputError, match="'engine' is 'fast'; it must be one of compiled, kernel-injection"):
         samples.request(engine="fast")
 
 
-def test_what_is_expected_is_part_of_the_id():
+def test_what_is_expected_is_part_of_the_id() -> None:
     asked = samples.request(expected=Expected("1" * 64, None))
     assert asked.id != samples.request().id
     assert Request.from_json(asked.to_json(), "r.json").expected.input_ids_sha256 == "1" * 64
@@ -133,20 +138,21 @@ def test_what_is_expected_is_part_of_the_id():
         ({"launches": 0}, "'launches' must be at least 1"),
     ],
 )
-def test_what_contradicts_itself_is_refused(changes, problem):
+def test_what_contradicts_itself_is_refused(changes: dict[str, Any], problem: str) -> None:
     with pytest.raises(InputError, match=problem):
         samples.request(**changes)
 
 
-def test_a_dataset_s_format_is_never_the_name_of_something_else():
+def test_a_dataset_s_format_is_never_the_name_of_something_else() -> None:
     """The name goes to ``datasets.load_dataset``, which would take a folder or a repository too."""
     for name in ("somebody/scripts", "./folder", "text"):
-        dataset = Dataset("file", "a.jsonl", None, None, None, name, "0" * 64, "text", None)
+        # a format that no ``Literal`` has
+        dataset = Dataset("file", "a.jsonl", None, None, None, cast(DatasetFormat, name), "0" * 64, "text", None)
         with pytest.raises(InputError, match="'format' is .*; it must be one of csv, json, parquet"):
             samples.request(workload=samples.workload(name="dataset", prompt=None, dataset=dataset))
 
 
-def test_a_missing_file_says_so(tmp_path):
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: No such file or directory"):
         read_request(str(tmp_path / "none.json"))
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
@@ -157,14 +163,14 @@ HOSTILE = ["../x", "--x", "a;b", "a\n", "a\u200b", "\u0430", "a\x1b[2J", "", "0"
 FREE = {"prompt", "source", "column"}  # never a part of a command, a path or an object's name
 
 
-def _texts(value, where=()):
+def _texts(value: Any, where: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     if isinstance(value, str):
         yield where
     for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
         yield from _texts(part, (*where, key))
 
 
-def _whole():
+def _whole() -> Request:
     """Return a request in which every text that a request may have stands."""
     dataset = Dataset("hub", "somebody/news", "1a" * 20, "all", "test", None, None, "text", None)
     return samples.request(
@@ -186,11 +192,11 @@ def _whole():
     )
 
 
-def test_no_text_of_a_request_takes_what_an_object_a_path_or_a_program_would_read_otherwise():
+def test_no_text_of_a_request_takes_what_an_object_a_path_or_a_program_would_read_otherwise() -> None:
     whole = _whole().to_json()
-    found = [where for where in _texts(whole) if where != ("id",)]
-    assert len(found) > 30
-    for where in found:
+    text_paths = [where for where in _texts(whole) if where != ("id",)]
+    assert len(text_paths) > 30
+    for where in text_paths:
         for text in HOSTILE:
             if where[-1] in FREE and text in ("../x", "--x", "a;b", "\u0430"):
                 continue
@@ -213,7 +219,7 @@ def test_no_text_of_a_request_takes_what_an_object_a_path_or_a_program_would_rea
 
 @pytest.mark.parametrize("name", ["../x", "a b", "\u0430", "A\n", "-x", "/x.bin", "a@https://x"])
 @pytest.mark.parametrize("table", [("stack", "packages"), ("model", "files")])
-def test_no_name_in_a_request_leads_elsewhere(table, name):
+def test_no_name_in_a_request_leads_elsewhere(table: tuple[str, str], name: str) -> None:
     changed = _whole().to_json()
     part = changed[table[0]][table[1]]
     part[name] = next(iter(part.values()))
@@ -233,9 +239,9 @@ def test_no_name_in_a_request_leads_elsewhere(table, name):
         (("protocol", "timed_calls"), 10**8),
     ],
 )
-def test_no_number_of_a_request_is_beyond_any_run(where, number):
+def test_no_number_of_a_request_is_beyond_any_run(where: tuple[str | int, ...], number: float) -> None:
     changed = _whole().to_json()
-    part = changed
+    part: Any = changed
     for key in where[:-1]:
         part = part[key]
     part[where[-1]] = number

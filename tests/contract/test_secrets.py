@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import pytest
 
 from runner.contract import secrets
@@ -6,7 +8,7 @@ TOKEN = "hf_" + "aBcD" * 8
 
 
 @pytest.fixture(autouse=True)
-def nothing_remembered(monkeypatch):
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, "_remembered", set())
 
 
@@ -51,7 +53,7 @@ def nothing_remembered(monkeypatch):
         ("sha256~" + "aB3" * 14, "***"),
     ],
 )
-def test_a_secret_is_masked_where_it_stands(text, masked):
+def test_a_secret_is_masked_where_it_stands(text: str, masked: str) -> None:
     assert secrets.mask(text) == masked
     assert secrets.mask(masked) == masked
 
@@ -78,11 +80,11 @@ def test_a_secret_is_masked_where_it_stands(text, masked):
         "DeepSpeed is a machine learning framework",
     ],
 )
-def test_what_is_no_secret_stays(text):
+def test_what_is_no_secret_stays(text: str) -> None:
     assert secrets.mask(text) == text
 
 
-def test_values_of_secret_variables_are_masked_wherever_they_stand(monkeypatch):
+def test_values_of_secret_variables_are_masked_wherever_they_stand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_SECRET", "canary-one")
     monkeypatch.setenv("HTTPS_PROXY", "http://me:canary%2Dtwo@proxy:80")
     monkeypatch.setenv("A_TOKEN", "cpu")
@@ -92,14 +94,14 @@ def test_values_of_secret_variables_are_masked_wherever_they_stand(monkeypatch):
     assert text == "a *** b *** c *** d cpu e /home/me/folder f /run/key.json"
 
 
-def test_what_was_remembered_is_masked():
+def test_what_was_remembered_is_masked() -> None:
     secrets.remember("  canary-three\n")
     secrets.remember("short")
     secrets.remember(None)
     assert secrets.mask("x/canary-three/y short") == "x/***/y short"
 
 
-def test_a_json_value_is_masked_in_texts_keys_and_under_the_names_of_secrets():
+def test_a_json_value_is_masked_in_texts_keys_and_under_the_names_of_secrets() -> None:
     value = {
         "env": [{"name": "MY_TOKEN", "value": "z"}, {"name": "USER", "value": "bench"}],
         "client-key-data": "abc",
@@ -117,5 +119,5 @@ def test_a_json_value_is_masked_in_texts_keys_and_under_the_names_of_secrets():
 
 
 @pytest.mark.parametrize("piece", ["a.", "eyJ-", "a+", "token ", "://"])
-def test_a_secret_at_the_end_of_a_long_hostile_line_is_masked_at_once(piece):
+def test_a_secret_at_the_end_of_a_long_hostile_line_is_masked_at_once(piece: str) -> None:
     assert secrets.mask(f"{piece * 30_000} HUB_TOKEN=abc") == f"{piece * 30_000} HUB_TOKEN=***"

@@ -1,9 +1,13 @@
 """The writer of results under faults: killed at every system call, every call failing, many writers of one name."""
 
+from __future__ import annotations
+
 import errno
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Callable
 
 import pytest
 
@@ -18,8 +22,8 @@ CANNOT = [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL]
 needs_ptrace = pytest.mark.skipif(not faults.SUPPORTED, reason="stops system calls by ptrace on x86-64 Linux only")
 
 
-def writer(path):
-    def write():
+def writer(path: Path) -> Callable[[], int]:
+    def write() -> int:
         try:
             publish.publish(str(path), CONTENT)
         except PublishFailed:
@@ -29,16 +33,16 @@ def writer(path):
     return write
 
 
-def in_new_folder(folder):
+def in_new_folder(folder: Path) -> Path:
     return folder / "new" / "deep" / "r.json"
 
 
-def in_old_folder(folder):
+def in_old_folder(folder: Path) -> Path:
     folder.mkdir()
     return folder / "r.json"
 
 
-def beside_others(folder):
+def beside_others(folder: Path) -> Path:
     folder.mkdir()
     (folder / ".r.json.0.tmp").write_bytes(b"left by another writer")
     (folder / "other.json").write_bytes(b"whole")
@@ -48,30 +52,30 @@ def beside_others(folder):
 PLACES = [in_new_folder, in_old_folder, beside_others]
 
 
-def unbroken(path):
+def unbroken(path: Path) -> bool:
     """Return whether a reader sees all of the file or no file at all."""
     return not path.exists() or path.read_bytes() == CONTENT
 
 
 @pytest.fixture(params=["links", "no links"])
-def file_system(request, monkeypatch):
+def file_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system with links, and one without; forked writers inherit it."""
     if request.param == "no links":
 
-        def link(source, target):
+        def link(source: str, target: str) -> None:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
         monkeypatch.setattr(os, "link", link)
 
 
-def fresh(folder, name):
+def fresh(folder: Path, name: str) -> Path:
     folder = folder / str(name)
     folder.mkdir()
     return folder / "results"
 
 
 @needs_ptrace
-def test_a_writer_killed_at_any_system_call_leaves_no_torn_file(tmp_path, file_system):
+def test_a_writer_killed_at_any_system_call_leaves_no_torn_file(tmp_path: Path, file_system: None) -> None:
     killed = published = 0
     for place in PLACES:
         stops = 2 * faults.calls(writer(place(fresh(tmp_path, place.__name__))))
@@ -91,7 +95,7 @@ def test_a_writer_killed_at_any_system_call_leaves_no_torn_file(tmp_path, file_s
 
 @needs_ptrace
 @pytest.mark.parametrize("code", ERRORS + CANNOT, ids=[errno.errorcode[code] for code in ERRORS + CANNOT])
-def test_no_failing_system_call_loses_a_result_silently(tmp_path, code):
+def test_no_failing_system_call_loses_a_result_silently(tmp_path: Path, code: int) -> None:
     """Whatever call fails: a writer that says it is done has published all, and one that failed has left no torn file."""
     refused = tried = 0
     for place in PLACES:
@@ -108,11 +112,11 @@ def test_no_failing_system_call_loses_a_result_silently(tmp_path, code):
 
 
 @needs_ptrace
-def test_the_fault_is_really_there(tmp_path):
+def test_the_fault_is_really_there(tmp_path: Path) -> None:
     """A writer that opens and dumps is torn by the same sweep: the sweep can fail."""
 
-    def plain(path):
-        def write():
+    def plain(path: Path) -> Callable[[], int]:
+        def write() -> int:
             with open(path, "wb", buffering=0) as file:
                 file.write(CONTENT[:1000])
                 file.write(CONTENT[1000:])
@@ -128,11 +132,11 @@ def test_the_fault_is_really_there(tmp_path):
     assert torn > 0
 
 
-def test_of_many_writers_of_one_name_one_wins_and_all_others_know(tmp_path, file_system):
+def test_of_many_writers_of_one_name_one_wins_and_all_others_know(tmp_path: Path, file_system: None) -> None:
     for round_ in range(50):
         path = tmp_path / f"{round_}.json"
 
-        def write(number, path=path):
+        def write(number: int, path: Path = path) -> int | None:
             try:
                 publish.publish(str(path), b"%d" % number)
             except PublishFailed:

@@ -1,19 +1,23 @@
+from __future__ import annotations
+
 import json
+from typing import cast
 
 import pytest
 
 from runner.contract import termination
 from runner.contract.errors import DamagedResult, LaunchFailed
+from runner.contract.records import JsonObject, Result
 from tests.support import samples
 
 
-def one(number=0, launches=5):
-    result = samples.result(attempt_id=f"20261122T100000Z-{number:08x}")
+def summary(number: int = 0, launches: int = 5) -> termination.Summary:
+    result = cast(Result, samples.result(attempt_id=f"20261122T100000Z-{number:08x}"))
     return {**termination.summary(result), "latency_s": [3.103 + number] * launches, "launches": launches}
 
 
-def test_a_result_is_told_by_its_attempt_its_estimates_and_its_sha256():
-    result = samples.result()
+def test_a_result_is_told_by_its_attempt_its_estimates_and_its_sha256() -> None:
+    result = cast(Result, samples.result())
     assert termination.summary(result) == {
         "attempt": "20261122T100000Z-0123abcd",
         "request": samples.request().id,
@@ -24,19 +28,19 @@ def test_a_result_is_told_by_its_attempt_its_estimates_and_its_sha256():
     }
 
 
-def test_a_launch_without_an_estimate_counts_and_has_none():
+def test_a_launch_without_an_estimate_counts_and_has_none() -> None:
     body = samples.body(status="failed")
     del body["launches"][0]["estimate"]
-    told = termination.summary({**body, "sha256": "0" * 64})
-    assert (told["latency_s"], told["launches"], told["status"]) == ([], 1, "failed")
+    failed = termination.summary(cast(Result, {**body, "sha256": "0" * 64}))
+    assert (failed["latency_s"], failed["launches"], failed["status"]) == ([], 1, "failed")
 
 
-def test_what_is_written_is_read_again():
-    text = termination.write([one()], LaunchFailed("A rank died."))
+def test_what_is_written_is_read_again() -> None:
+    text = termination.write([summary()], LaunchFailed("A rank died."))
     assert termination.read(text, "here") == {
         "kind": "termination",
         "schema": 1,
-        "attempts": [one()],
+        "attempts": [summary()],
         "dropped": 0,
         "error": {"exit_code": 6, "message": "A rank died."},
     }
@@ -53,10 +57,10 @@ def test_what_is_written_is_read_again():
         {"error": {"message": 1}},
     ],
 )
-def test_what_no_bench_leaves_is_not_taken_for_last_words(given):
-    told = {**json.loads(termination.write([one()])), **given}
+def test_what_no_bench_leaves_is_not_taken_for_last_words(given: JsonObject) -> None:
+    spoiled = {**json.loads(termination.write([summary()])), **given}
     with pytest.raises(DamagedResult, match="holds what no bench leaves there"):
-        termination.read(json.dumps(told), "here")
+        termination.read(json.dumps(spoiled), "here")
 
 
 @pytest.mark.parametrize(
@@ -70,23 +74,26 @@ def test_what_no_bench_leaves_is_not_taken_for_last_words(given):
         (0, "\x00" * 9000, 0, 0, True, True),  # six bytes each, once escaped: nothing is left but the cut sentence
     ],
 )
-def test_it_is_never_longer_than_the_kubelet_keeps(summaries, message, kept, dropped, estimates, cut):
-    text = termination.write([one(number, launches=9) for number in range(summaries)], LaunchFailed(message))
+def test_it_is_never_longer_than_the_kubelet_keeps(
+    summaries: int, message: str, kept: int | None, dropped: int | None, estimates: bool | None, cut: bool
+) -> None:
+    text = termination.write([summary(number, launches=9) for number in range(summaries)], LaunchFailed(message))
     assert len(text.encode()) <= 4096
-    told = termination.read(text, "here")
-    assert (told["error"]["message"] != message) == cut
+    last = termination.read(text, "here")
+    assert last["error"] is not None
+    assert (last["error"]["message"] != message) == cut
     if kept is None:
-        assert told["attempts"]
-        assert len(told["attempts"]) + told["dropped"] == summaries
-        assert told["attempts"][-1]["attempt"].endswith(f"{summaries - 1:08x}")
+        assert last["attempts"]
+        assert len(last["attempts"]) + last["dropped"] == summaries
+        assert last["attempts"][-1]["attempt"].endswith(f"{summaries - 1:08x}")
     else:
-        assert (len(told["attempts"]), told["dropped"]) == (kept, dropped)
-        assert all((one["latency_s"] is not None) == estimates for one in told["attempts"])
+        assert (len(last["attempts"]), last["dropped"]) == (kept, dropped)
+        assert all((summary["latency_s"] is not None) == estimates for summary in last["attempts"])
 
 
 @pytest.mark.parametrize(
     "text", ["", "Traceback (most recent call last)", "{}", json.dumps({"kind": "termination", "schema": 2})]
 )
-def test_anything_else_is_not_taken_for_it(text):
+def test_anything_else_is_not_taken_for_it(text: str) -> None:
     with pytest.raises(DamagedResult, match="here"):
         termination.read(text, "here")

@@ -12,7 +12,7 @@ from typing import Any
 
 from runner.contract import strictjson
 from runner.contract.files import sha256_of_file
-from runner.contract.records import JsonObject
+from runner.contract.records import JsonObject, Launch, Result
 from runner.contract.request import Dataset, Expected, Request, Stack
 from runner.host.readers import catalog, lockfile
 from runner.host.results import result_files
@@ -24,7 +24,7 @@ PROTOCOLS = {"gaudi-1.9": "gaudi-1.9", "gaudi-1.10": "gaudi-1.10", "gaudi-1.24":
 LIMIT_S = 300
 
 # What the runner printed, its result (None where there is none), its request, and the events of rank 0.
-Outcome = tuple["subprocess.CompletedProcess[str]", JsonObject | None, Request, list[JsonObject]]
+Outcome = tuple["subprocess.CompletedProcess[str]", Result | None, Request, list[JsonObject]]
 
 
 def pinned(name: str, folder: Path) -> Stack:
@@ -92,7 +92,7 @@ def run(interpreter: Path, name: str, ranks: int = 1, dataset_file: Path | None 
         return done, read[0], read[1], events
 
 
-def launch_of(outcome: Outcome) -> JsonObject:
+def launch_of(outcome: Outcome) -> Launch:
     """Return the one launch of a run that went well."""
     done, result, _, _ = outcome
     assert done.returncode == 0 and result is not None, done.stderr[-3000:]

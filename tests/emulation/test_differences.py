@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.contract.records import JsonObject
+from runner.contract.records import Launch
 from tests.emulation import table
 from tests.emulation.conftest import Loaded, Ran
 from tests.emulation.runs import launch_of
@@ -44,7 +44,7 @@ EXPECTED = {
 }
 
 
-def set_by_script(launch: JsonObject) -> str:
+def set_by_script(launch: Launch) -> str:
     return " ".join(
         f"{name}={value}" for name, value in sorted(launch["variables"].items()) if name.startswith("PT_HPU")
     )

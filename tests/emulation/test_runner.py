@@ -14,9 +14,10 @@ import pytest
 
 from runner.contract import strictjson
 from runner.contract.records import JsonObject
+from runner.host.judging import comparison
+from runner.host.judging.groups import Group
 from runner.host.readers import catalog
 from runner.host.results import attempts
-from runner.host.verbs import compare
 from tests.emulation import reference
 from tests.emulation.conftest import Loaded, Ran, stacks
 from tests.emulation.events import NEWEST, before_the_loop
@@ -93,9 +94,9 @@ def test_a_stand_in_is_comparable_with_nothing(ran: Ran, stack: str) -> None:
     _, result, asked, _ = ran(stack)
     assert result is not None
     asked = replace(asked, beside=["post-3-gaudi2-1-bloomz-7b1"])
-    group = compare.Group(asked)
+    group = Group(asked)
     group.add(attempts.of_result(result), "")
-    (row,) = compare.against_claims(catalog.read(), group)
+    (row,) = comparison.against_claims(catalog.read(), group)
     assert row.verdict.word == "NOT-COMPARABLE"
     assert "emulated" in [difference.condition for difference in row.differences]
 

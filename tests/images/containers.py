@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.contract.records import JsonObject
+from runner.contract.records import Result
 from runner.host.results import result_files as results
 
 # a hang is a failure; two ranks import torch for about a minute on two busy cores
@@ -24,7 +24,7 @@ class Ran:
     results: Path
 
     @property
-    def result(self) -> JsonObject:
+    def result(self) -> Result:
         (path,) = self.results.rglob("*.json")
         return results.read_one(path)[0]
 

@@ -53,6 +53,7 @@ def test_a_user_without_a_name_measures_on_a_read_only_root(measured: Ran) -> No
 def test_what_is_installed_is_what_is_locked(measured: Ran, built: Built) -> None:
     """Names, versions and the bytes of every file; the bill of materials has each with the hash of its locked file."""
     inventory = measured.result["environment"]["inventory"]
+    assert inventory is not None
     assert (inventory["missing"], inventory["changed"], inventory["altered_files"], inventory["added"]) == (
         {},
         {},

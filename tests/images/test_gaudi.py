@@ -90,6 +90,7 @@ def test_a_user_without_a_name_runs_the_emulated_device(measured: Ran) -> None:
 
 def test_what_is_installed_is_the_lock_over_the_base(measured: Ran, made: image_builds.BuiltImage) -> None:
     inventory = measured.result["environment"]["inventory"]
+    assert inventory is not None
     assert (inventory["missing"], inventory["changed"], inventory["altered_files"], inventory["added"]) == (
         {},
         {},
@@ -185,7 +186,7 @@ class Pods:
         self.running: list[subprocess.Popen[str]] = []
 
     def start(self, number: int, line: str, user: int = pod.UID) -> subprocess.Popen[str]:
-        mounts = {self.folder / name: place for name, place in multinode.PLACES.items()}
+        mounts = {self.folder / name: place for name, place in multinode.PATHS.items()}
         mounts |= {self.folder / "keys": multinode.KEYS, self.folder / "hostfile": "/etc/mpi/hostfile"}
         mounts |= {self.folder / "request.json": REQUEST, self.folder / "term" / "log": "/dev/termination-log"}
         options = [part for source, destination in mounts.items() for part in ("--volume", f"{source}:{destination}")]

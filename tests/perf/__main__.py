@@ -24,7 +24,7 @@ from runner.bench.rank import measure, model
 from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import DoesNotFit
 from runner.contract.records import JsonObject
-from runner.contract.request import Protocol, Workload
+from runner.contract.request import PRECISIONS, Protocol, Workload
 from runner.host.readers import catalog
 from tests.perf import cluster, folder
 
@@ -257,7 +257,8 @@ _PROMPT = "DeepSpeed is a machine learning framework"
 
 
 def _workload(output_tokens: int, loaded: model.Loaded | None = None) -> Workload:
-    precision = "float32" if loaded is None else model.observed_precision(loaded)
+    observed = "float32" if loaded is None else model.observed_precision(loaded)
+    precision = next(word for word in PRECISIONS if word == observed)
     return Workload("latency", 1, 7, output_tokens, precision, _PROMPT, None)
 
 

@@ -11,7 +11,7 @@ from runner.host.cluster import follower, logs
 from runner.host.cluster.client import Cluster
 from runner.host.cluster.follower import Attendance
 from runner.host.cluster.runs import Run
-from runner.host.objects import jobs
+from runner.host.objects.submitted import to_submit
 from tests.support import apiserver, clusterplay
 
 
@@ -53,7 +53,7 @@ def follow(count, together=20):
 
 
 def _thing(number):
-    return jobs.to_submit(clusterplay.bench_job(f"bench-{number:03d}-v0-1-0"))
+    return to_submit(clusterplay.bench_job(f"bench-{number:03d}-v0-1-0"))
 
 
 def _create(scripted, things):

@@ -34,7 +34,7 @@ def compared(count: int) -> dict[str, Any]:
         write(many, count)
         # what changed so lately is not remembered
         time.sleep(index.SETTLED_S)
-        index.PLACE.unlink(missing_ok=True)
+        index.PATH.unlink(missing_ok=True)
         return {"start": _run(few), "unknown": _run(many), "known": _run(many)}
 
 

@@ -43,7 +43,7 @@ def bench_job(name="bench-cpu-1-v0-1-0", component="bench", volume=True, **resou
         "metadata": {
             "name": name,
             "namespace": "elsewhere",
-            "labels": {**labels, "bloomz-bench.dev/run-id": samples.request().id},
+            "labels": {**labels, "bloomz-bench.dev/request-id": samples.request().id},
             "annotations": {"bloomz-bench.dev/deadline-seconds": "1800"},
         },
         "spec": {

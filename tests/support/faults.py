@@ -3,10 +3,14 @@
 x86-64 Linux. Needs permission to trace one's own children, which containers give unless a profile forbids it.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import platform
 import signal
+from collections.abc import Callable
+from typing import NoReturn
 
 SUPPORTED = platform.system() == "Linux" and platform.machine() == "x86_64"
 
@@ -27,7 +31,7 @@ _libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c
 _libc.ptrace.restype = ctypes.c_long
 
 
-def _ptrace(request, pid, data=None):
+def _ptrace(request: int, pid: int, data: ctypes.c_void_p | int | None = None) -> None:
     if _libc.ptrace(request, pid, None, data) == -1:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
@@ -35,12 +39,12 @@ def _ptrace(request, pid, data=None):
 class Ended(Exception):
     """The child ended before the wanted stop; ``status`` is its exit status, negative for a signal."""
 
-    def __init__(self, status):
+    def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
 
 
-def calls(work):
+def calls(work: Callable[[], int]) -> int:
     """Fork, run ``work()`` in the child, and return how many system calls it made."""
     pid, stops = _traced(work), 0
     try:
@@ -51,7 +55,7 @@ def calls(work):
         return stops // 2  # the call that ends the process never returns
 
 
-def run_killed(work, stop):
+def run_killed(work: Callable[[], int], stop: int) -> int:
     """Fork, run ``work()``, and kill the child at a stop, counted from 1; return its exit status (negative: a signal).
 
     Each system call stops twice, before it is made and after it returned.
@@ -67,7 +71,7 @@ def run_killed(work, stop):
         return ended.status
 
 
-def run_failing(work, call, errno):
+def run_failing(work: Callable[[], int], call: int, errno: int) -> int:
     """Fork, run ``work()``, and let its system call number ``call`` (from 1) fail with ``errno``; return the exit status."""
     pid = _traced(work)
     try:
@@ -82,7 +86,7 @@ def run_failing(work, call, errno):
         return ended.status
 
 
-def _traced(work):
+def _traced(work: Callable[[], int]) -> int:
     pid = os.fork()
     if pid == 0:
         _child(work)
@@ -91,7 +95,7 @@ def _traced(work):
     return pid
 
 
-def _child(work):
+def _child(work: Callable[[], int]) -> NoReturn:
     status = 1
     try:
         _ptrace(_TRACEME, 0)
@@ -101,7 +105,7 @@ def _child(work):
         os._exit(status)
 
 
-def _next_stop(pid):
+def _next_stop(pid: int) -> bool:
     _, status = os.waitpid(pid, 0)
     if os.WIFEXITED(status):
         raise Ended(os.WEXITSTATUS(status))
@@ -110,7 +114,7 @@ def _next_stop(pid):
     return os.WSTOPSIG(status) == _STOPPED_AT_CALL
 
 
-def _advance(pid):
+def _advance(pid: int) -> None:
     """Let the child go to its next stop at a system call."""
     while True:
         _ptrace(_SYSCALL, pid)
@@ -118,7 +122,7 @@ def _advance(pid):
             return
 
 
-def _change(pid, **values):
+def _change(pid: int, **values: int) -> None:
     registers = _Registers()
     _ptrace(_GETREGS, pid, ctypes.addressof(registers))
     for name, value in values.items():

@@ -1,6 +1,10 @@
 """Texts that no name, path, version, hash or address may be, and a walk over all texts of a document."""
 
+from __future__ import annotations
+
 import copy
+from collections.abc import Iterator
+from typing import Any
 
 TEXTS = (
     "--upload-pack=touch PWN;",
@@ -24,7 +28,7 @@ TEXTS = (
 )
 
 
-def leaves(document, where=()):
+def leaves(document: Any, where: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     """Yield the path of every text, and of every key, of a document; entries that are alike are told by their first alone."""
     if isinstance(document, str):
         yield where
@@ -35,8 +39,8 @@ def leaves(document, where=()):
         yield from leaves(value, (*where, key))
 
 
-def with_text(document, where, text):
-    """Return a copy of a document that has ``text`` in one place."""
+def with_text(document: Any, where: tuple[str | int, ...], text: object) -> Any:
+    """Return a copy of a document that has ``text``, or another value, in one place."""
     changed = copy.deepcopy(document)
     part = changed
     for key in where[:-1]:
@@ -45,7 +49,7 @@ def with_text(document, where, text):
     return changed
 
 
-def with_key(document, where, text):
+def with_key(document: Any, where: tuple[str | int, ...], text: str) -> Any:
     """Return a copy of a document whose key at the end of ``where`` is ``text``, in the same place."""
     changed = copy.deepcopy(document)
     part = changed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from runner.contract import result as results
 from runner.contract import unfinished
 from tests.support import samples
@@ -9,7 +11,7 @@ from tests.support import samples
 ATTEMPT = "20261122T100000Z-0123abcd"
 
 
-def journal(folder, launches=1, rows=None):
+def journal(folder: Path, launches: int = 1, rows: bytes | None = None) -> tuple[unfinished.Journal, Path]:
     """Return the journal of an attempt that has ended so many launches, and the path of its result to be."""
     body = samples.body(status="interrupted")
     path = folder / results.file_name(body["request"]["id"], ATTEMPT)

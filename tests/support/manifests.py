@@ -1,18 +1,22 @@
 """Objects that tests of manifests start from: the sets as they are rendered, on a lock that has images."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
 
+from runner.contract.records import JsonObject
 from runner.host.manifests import plan, sets
-from runner.host.manifests.site import ANY
+from runner.host.manifests.site import ANY, Site
 from runner.host.readers import catalog, lockfile, profiles
 
 ROOT = Path(__file__).parents[2]
 IMAGE = f"registry.example/bench@sha256:{'5' * 64}"
 
 
-def objects(name, site=ANY, registry=None, image=IMAGE):
+def objects(name: str, site: Site = ANY, registry: str | None = None, image: str | None = IMAGE) -> list[JsonObject]:
     """Return all objects of a set, as if every stack had an image and no pin were open; with ``image`` None, as the lock is."""
     tables, lock = catalog.read(), lockfile.read()
     images = dict.fromkeys(lock.stacks, image) if image else {}
@@ -23,21 +27,24 @@ def objects(name, site=ANY, registry=None, image=IMAGE):
             stack.packages.update(resolved)
     table = profiles.read(tables)
     row = table.sets[name]
-    runs = [plan.make(tables, lock, table, case, row.nodes, images, registry) for case in row.cases]
-    return [thing for file in sets.files(site, name, row, runs).values() for thing in file.objects]
+    plans = [plan.make(tables, lock, table, case, row.nodes, images, registry) for case in row.cases]
+    return [manifest for file in sets.files(site, name, row, plans).values() for manifest in file.objects]
 
 
-def names():
+def names() -> tuple[str, ...]:
+    """Return the names of all sets."""
     return tuple(profiles.read(catalog.read()).sets)
 
 
-def read(folder):
+def read(folder: str | Path) -> list[JsonObject]:
     """Return the objects of all files of a folder, as `kubectl apply -f FOLDER` would read them."""
     paths = sorted(path for path in Path(folder).iterdir() if path.suffix in (".yaml", ".yml", ".json"))
-    return [thing for path in paths for thing in yaml.safe_load_all(path.read_text()) if thing]
+    return [document for path in paths for document in yaml.safe_load_all(path.read_text()) if document]
 
 
-def one(things, kind, name=""):
+def one(objects: Iterable[JsonObject], kind: str, name: str = "") -> JsonObject:
     """Return the only object of a kind whose name begins with ``name``."""
-    (found,) = [thing for thing in things if thing["kind"] == kind and thing["metadata"]["name"].startswith(name)]
-    return found
+    (matching,) = [
+        manifest for manifest in objects if manifest["kind"] == kind and manifest["metadata"]["name"].startswith(name)
+    ]
+    return matching

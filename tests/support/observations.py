@@ -4,6 +4,12 @@ Words are those of Kubernetes 1.31 to 1.36 (scheduler framework, kubelet, Job co
 Kueue 0.14 and newer, as their sources print them.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from runner.contract.records import JsonObject
 from runner.host.diagnosis import Observed
 from tests.support.clusterplay import IMAGE, bench_job, condition
 
@@ -18,14 +24,23 @@ GAUDI = {
 }
 
 
-def job(*conditions, uid="job-1", **spec):
+def job(*conditions: JsonObject, uid: str = "job-1", **spec: Any) -> JsonObject:
     made = bench_job(NAME, **GAUDI)
     made["metadata"].update(uid=uid, creationTimestamp="2026-11-22T10:00:00Z")
     made["spec"].update(spec)
     return {**made, "status": {"conditions": list(conditions)}}
 
 
-def pod(*conditions, name=POD, node=None, containers=(), init=(), phase="Pending", asked=GAUDI, **status):
+def pod(
+    *conditions: JsonObject,
+    name: str = POD,
+    node: str | None = None,
+    containers: Sequence[JsonObject] = (),
+    init: Sequence[JsonObject] = (),
+    phase: str = "Pending",
+    asked: dict[str, str] = GAUDI,
+    **status: Any,
+) -> JsonObject:
     spec = bench_job(NAME, **asked)["spec"]["template"]["spec"]
     if node:
         spec["nodeName"] = node
@@ -43,13 +58,19 @@ def pod(*conditions, name=POD, node=None, containers=(), init=(), phase="Pending
     }
 
 
-def node(name="node1", **allocatable):
-    own = {"cpu": "96", "memory": "760Gi", "hugepages-2Mi": "0", "ephemeral-storage": "400Gi", "habana.ai/gaudi": "8"}
-    own |= {key.replace("_", "-"): value for key, value in allocatable.items()}
-    return {"kind": "Node", "metadata": {"name": name}, "status": {"allocatable": own}}
+def node(name: str = "node1", **allocatable: str) -> JsonObject:
+    amounts = {
+        "cpu": "96",
+        "memory": "760Gi",
+        "hugepages-2Mi": "0",
+        "ephemeral-storage": "400Gi",
+        "habana.ai/gaudi": "8",
+    }
+    amounts |= {key.replace("_", "-"): value for key, value in allocatable.items()}
+    return {"kind": "Node", "metadata": {"name": name}, "status": {"allocatable": amounts}}
 
 
-def event(reason, message, about=POD, time="2026-11-22T10:01:00Z"):
+def event(reason: str, message: str, about: str = POD, time: str = "2026-11-22T10:01:00Z") -> JsonObject:
     return {
         "metadata": {"name": f"{about}.{reason}"},
         "reason": reason,
@@ -59,21 +80,21 @@ def event(reason, message, about=POD, time="2026-11-22T10:01:00Z"):
     }
 
 
-def claim(name, phase="Pending", storage_class=None):
+def claim(name: str, phase: str = "Pending", storage_class: str | None = None) -> JsonObject:
     spec = {"volumeName": f"pvc-of-{name}", **({"storageClassName": storage_class} if storage_class else {})}
     return {"metadata": {"name": name}, "spec": spec, "status": {"phase": phase}}
 
 
-def seen(**what):
+def seen(**what: Any) -> Observed:
     what.setdefault("job", job())
     return Observed(NAME, "bench", **what)
 
 
-def unschedulable(message, **what):
+def unschedulable(message: str, **what: Any) -> Observed:
     return seen(pods=(pod(condition("PodScheduled", "False", "Unschedulable", message)),), **what)
 
 
-def beside_a_mesh(own, other, phase="Pending", **what):
+def beside_a_mesh(own: JsonObject, other: JsonObject, phase: str = "Pending", **what: Any) -> Observed:
     """Return a run whose pod got another container before its own, as a mesh's webhook puts it there."""
     states = [{"name": "istio-proxy", "state": other}, {"name": "bench", "state": own}]
     where = pod(condition("PodScheduled"), node="node1", phase=phase, containerStatuses=states)
@@ -82,16 +103,29 @@ def beside_a_mesh(own, other, phase="Pending", **what):
     return seen(pods=(where,), log=("draining",), **what)
 
 
-def placed(*, events=(), log=(), the_job=None, **status):
+def placed(
+    *,
+    events: tuple[JsonObject, ...] = (),
+    log: Sequence[str] = (),
+    the_job: JsonObject | None = None,
+    **status: Any,
+) -> Observed:
     where = pod(condition("PodScheduled"), node="node1", **status)
     return seen(job=the_job or job(), pods=(where,), events=events, log=tuple(log))
 
 
-def waits(reason, message="", events=()):
+def waits(reason: str, message: str = "", events: tuple[JsonObject, ...] = ()) -> Observed:
     return placed(containers=[{"waiting": {"reason": reason, "message": message}}], events=events)
 
 
-def ended(code, reason="Error", message="", log=(), conditions=(), **job_spec):
+def ended(
+    code: int,
+    reason: str = "Error",
+    message: str = "",
+    log: Sequence[str] = (),
+    conditions: Sequence[JsonObject] = (),
+    **job_spec: Any,
+) -> Observed:
     failed = job(
         condition("Failed", reason="PodFailurePolicy", message=f"Container bench failed with exit code {code}"),
         **job_spec,
@@ -106,11 +140,11 @@ def ended(code, reason="Error", message="", log=(), conditions=(), **job_spec):
     )
 
 
-def refused(message):
+def refused(message: str) -> Observed:
     return seen(events=(event("FailedCreate", f"Error creating: {message}", NAME),))
 
 
-def kueue(*conditions, **what):
+def kueue(*conditions: JsonObject, **what: Any) -> Observed:
     return seen(
         job=job(suspend=True),
         workload={"metadata": {"name": "job-x"}, "status": {"conditions": list(conditions)}},
@@ -122,12 +156,17 @@ def kueue(*conditions, **what):
 MPI_SPEC = {"mpiReplicaSpecs": {"Launcher": {"replicas": 1}, "Worker": {"replicas": 1}}}
 
 
-def several(*pods, events=(), status=None, spec=None):
-    thing = {**job(), "spec": spec or MPI_SPEC, "status": status or {}}
-    return Observed(NAME, "bench", "MPIJob", thing, pods, events)
+def several(
+    *pods: JsonObject,
+    events: tuple[JsonObject, ...] = (),
+    status: JsonObject | None = None,
+    spec: JsonObject | None = None,
+) -> Observed:
+    run = {**job(), "spec": spec or MPI_SPEC, "status": status or {}}
+    return Observed(NAME, "bench", "MPIJob", run, pods, events)
 
 
-def pod_of(role, state):
+def pod_of(role: str, state: JsonObject) -> JsonObject:
     kind = next(iter(state))
     phase = {"running": "Running", "terminated": "Failed"}[kind]
     made = pod(condition("PodScheduled"), name=f"{NAME}-{role}-0", node="node1", phase=phase, containers=[state])
@@ -135,7 +174,7 @@ def pod_of(role, state):
     return made
 
 
-def dead(code, message="", reason="Error", finished="2026-11-22T10:09:00Z"):
+def dead(code: int, message: str = "", reason: str = "Error", finished: str = "2026-11-22T10:09:00Z") -> JsonObject:
     return {"terminated": {"exitCode": code, "reason": reason, "message": message, "finishedAt": finished}}
 
 
@@ -146,7 +185,7 @@ HELD = pod(condition("PodScheduled"), name="bench-gaudi2-8-bloomz-7b1-v0-1-0-99-
 TERM = {"exitCode": 143, "reason": "Error"}
 
 
-def timeline():
+def timeline() -> Observed:
     late = job(
         condition(
             "Failed",
@@ -526,7 +565,7 @@ ALL = {
 }
 
 
-def taken(reason, message="", failed=False):
+def taken(reason: str, message: str = "", failed: bool = False) -> Observed:
     target = condition("DisruptionTarget", reason=reason, message=message)
     conditions = (condition("Failed", reason="BackoffLimitExceeded"),) if failed else ()
     where = pod(condition("PodScheduled"), target, node="node1", phase="Failed", containers=[{"terminated": TERM}])

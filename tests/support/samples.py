@@ -1,20 +1,24 @@
 """Requests, raw data and results that tests start from. Python 3.8, no torch."""
 
+from __future__ import annotations
+
 import copy
 import dataclasses
 import hashlib
+from typing import Any
 
 from runner.bench.devices import cpu
 from runner.contract import result as results
 from runner.contract import strictjson
 from runner.contract.architecture import Architecture
+from runner.contract.records import JsonObject
 from runner.contract.request import Accelerator, Model, Protocol, Request, Stack, Weights, Workload
 
 TINY = Architecture(512, 128, 2, 4)
 PROMPT = "DeepSpeed is a machine learning framework"
 
 
-def protocol(**changes):
+def protocol(**changes: Any) -> Protocol:
     row = {
         "name": "gaudi-1.10",
         "version": "1",
@@ -33,7 +37,7 @@ def protocol(**changes):
     return Protocol(**{**row, **changes})
 
 
-def workload(**changes):
+def workload(**changes: Any) -> Workload:
     row = {
         "name": "latency",
         "batch_size": 1,
@@ -46,11 +50,11 @@ def workload(**changes):
     return Workload(**{**row, **changes})
 
 
-def hpu_stack(driver=None, firmware=None):
+def hpu_stack(driver: str | None = None, firmware: str | None = None) -> Stack:
     return Stack("gaudi-1.10", "hpu", "3.8", "deepspeed", {"torch": "2.0.1"}, None, None, driver, firmware)
 
 
-def request(**changes):
+def request(**changes: Any) -> Request:
     """Return a small request of the CPU; ``changes`` replace whole parts."""
     parts = {
         "case": "cpu-1",
@@ -70,9 +74,9 @@ def request(**changes):
     return Request.from_json(made.to_json(), "a test's request")
 
 
-def watched(**changes):
+def watched(**changes: Any) -> JsonObject:
     """Return what a rank of the CPU was seen to do: it tells nothing of itself."""
-    told = {
+    observed = {
         **dict.fromkeys(("memory_rise_bytes", "cached_kernels", "fallbacks")),
         **dict.fromkeys(("foreign_processes", "throttle_reasons", "control", "device_clock", "device_node")),
         "compilations": 0,
@@ -80,10 +84,10 @@ def watched(**changes):
         "cpu_nodes": [0],
         "major_faults": 0,
     }
-    return {**told, **changes}
+    return {**observed, **changes}
 
 
-def raw(asked):
+def raw(asked: Request) -> JsonObject:
     """Return what the ranks of one launch of a latency request would write, in seconds that are easy to add."""
     rows, new = asked.workload.batch_size, asked.workload.output_tokens
     calls = asked.protocol.timed_calls
@@ -150,7 +154,7 @@ def raw(asked):
     }
 
 
-def environment():
+def environment() -> JsonObject:
     return {
         "python": "3.11.7",
         "implementation": "CPython",
@@ -169,13 +173,15 @@ def environment():
     }
 
 
-def inventory(**changes):
-    found = {"requirements": "images/cpu/requirements-cpu.txt", "compared": 2, "missing": {}, "changed": {}}
+def inventory(**changes: Any) -> JsonObject:
+    comparison = {"requirements": "images/cpu/requirements-cpu.txt", "compared": 2, "missing": {}, "changed": {}}
     origins: dict = {"shadowed": {}, "unrecorded": [], "injected": [], "interpreter": {}, "variables": {}}
-    return {**found, "altered_files": [], "added": {}, **origins, **changes}
+    return {**comparison, "altered_files": [], "added": {}, **origins, **changes}
 
 
-def body(asked=None, status="complete", attempt_id="20261122T100000Z-0123abcd"):
+def body(
+    asked: Request | None = None, status: str = "complete", attempt_id: str = "20261122T100000Z-0123abcd"
+) -> JsonObject:
     """Return an unsealed result with one complete launch."""
     asked = asked or request()
     launch = {
@@ -207,5 +213,5 @@ def body(asked=None, status="complete", attempt_id="20261122T100000Z-0123abcd"):
     }
 
 
-def result(*arguments, **changes):
+def result(*arguments: Any, **changes: Any) -> JsonObject:
     return results.seal(body(*arguments, **changes))

@@ -1,13 +1,18 @@
 """Strategies for hypothesis: results of which one place was changed, deleted or doubled, and sealed again."""
 
+from __future__ import annotations
+
 import copy
+from collections.abc import Iterator
+from typing import Any
 
 from hypothesis import strategies as st
 
+from runner.contract.records import JsonObject
 from tests.support import samples
 
 # what JSON can hold and a program may not expect
-ODD = st.sampled_from(
+ODD: st.SearchStrategy[object] = st.sampled_from(
     [
         None,
         True,
@@ -35,7 +40,7 @@ ODD = st.sampled_from(
 ) | st.sampled_from(["complete", "failed", "refuse", "cpu", "produced", ["x"], {"a": 1}, [0.25] * 5, [None]])
 
 
-def small_body():
+def small_body() -> JsonObject:
     """Return a body of a result with two launches and few tokens: a change of it meets something that matters."""
     body = samples.body(samples.request(workload=samples.workload(output_tokens=3), launches=2))
     check = {"name": "device", "act": "refuse", "passed": True, "wanted": "cpu", "found": "cpu", "reason": None}
@@ -44,7 +49,7 @@ def small_body():
     return body
 
 
-def places(value, path=()):
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
     yield path
     if isinstance(value, dict):
         for key in value:
@@ -58,18 +63,20 @@ PLACES = [path for path in places(small_body()) if path]
 
 
 @st.composite
-def bodies(draw, changes=2):
+def bodies(draw: st.DrawFn, changes: int = 2) -> JsonObject:
     """Draw a body with one or more changes."""
     body = small_body()
     for _ in range(draw(st.integers(1, changes))):
-        *path, last = draw(st.sampled_from(PLACES))
-        holder = body
+        where = draw(st.sampled_from(PLACES))
+        last: Any = where[-1]
+        holder: Any = body
         try:
-            for key in path:
+            for key in where[:-1]:
                 holder = holder[key]
             holder[last]
         except (KeyError, IndexError, TypeError):
-            continue  # an earlier change took the place away
+            # an earlier change took the place away
+            continue
         if not isinstance(holder, (dict, list)):
             continue
         how = draw(st.sampled_from(["replace", "replace", "replace", "delete", "scale", "more"]))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from runner.bench.devices import compiling, fit
 from runner.bench.devices.observation import Observation
-from runner.bench.facts import host, nvidia, nvidia_smi
+from runner.bench.facts import host, nvidia, nvidia_smi, products
 from runner.contract.errors import DoesNotFit, LaunchFailed
 from runner.contract.records import RankDevice
 from runner.contract.request import Request
@@ -168,7 +168,7 @@ def describe() -> RankDevice:
     devices = nvidia.query() or {}
     return {
         "name": name,
-        "accelerator": nvidia_smi.accelerator(name),
+        "accelerator": products.accelerator("cuda", name),
         "driver": devices[bus_id]["driver"] if bus_id in devices else None,
         "bus_id": bus_id,
         "memory_bytes": torch.cuda.mem_get_info()[1],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from runner.bench.devices import cpu, fit
 from runner.bench.devices.observation import Observation
-from runner.bench.facts import gaudi, hl_smi
+from runner.bench.facts import gaudi, products
 from runner.contract.errors import DoesNotFit, LaunchFailed, Unsupported
 from runner.contract.records import RankDevice
 from runner.contract.request import Request
@@ -160,5 +160,5 @@ def describe() -> RankDevice:
     if devices is None:
         return {"name": None, "accelerator": None, "driver": None, "firmware": None}
     name = devices["names"][local_rank] if local_rank < len(devices["names"]) else None
-    product = hl_smi.accelerator(name) if name else None
+    product = products.accelerator("hpu", name) if name else None
     return {"name": name, "accelerator": product, "driver": devices["driver"], "firmware": devices["firmware"]}

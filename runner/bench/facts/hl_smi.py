@@ -34,10 +34,6 @@ class Gaudis(_Table):
     firmware: str | None
 
 
-# The vendor's product names, as public scripts and articles use them; letters behind them tell forms.
-ACCELERATORS = (("HL-205", "gaudi"), ("HL-225", "gaudi2"), ("HL-325", "gaudi3"), ("HL-328", "gaudi3"))
-
-
 def query(run: Run | None = None) -> Gaudis | None:
     """Return what the tool says of all devices; None where the tool is not there, or fails."""
     run = run or _run
@@ -63,11 +59,6 @@ def the_only(values: Sequence[str]) -> str | None:
     """Return the value that all ``values`` are equal to; None where there are none, or where they differ."""
     distinct = set(values)
     return distinct.pop() if len(distinct) == 1 else None
-
-
-def accelerator(name):
-    """Return the accelerator that a product name stands for, None for a name that is not known."""
-    return next((known for prefix, known in ACCELERATORS if name.startswith(prefix)), None)
 
 
 def _run(arguments: Sequence[str]) -> str | None:

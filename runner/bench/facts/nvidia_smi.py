@@ -44,15 +44,6 @@ _BITS = {
     0x100: "display_clock_setting",
 }
 
-# Products as torch and the tool name them. Other forms of a chip have other memory and clocks (an A100 PCIe, an H100 PCIe, a
-# slice of a GPU): they are none of these.
-_ACCELERATORS = {
-    "NVIDIA A100-SXM4-80GB": "a100-80gb",
-    "A100-SXM4-80GB": "a100-80gb",  # before the driver put the maker's name in front
-    "NVIDIA H100 80GB HBM3": "h100",
-    "NVIDIA H200": "h200",
-}
-
 
 def query(run: Run | None = None) -> Gpus | None:
     """Return what the tool says of all GPUs; None where the tool is not there, or fails."""
@@ -105,11 +96,6 @@ def bus_id(text: str) -> str:
     """Return a PCI bus id as the kernel writes it: 0000:07:00.0, where the tool has eight digits of domain and capitals."""
     domain, _, rest = text.partition(":")
     return f"{int(domain, 16):04x}:{rest.lower()}"
-
-
-def accelerator(name):
-    """Return the accelerator that a product name stands for, None for a name that is not known."""
-    return _ACCELERATORS.get(name)
 
 
 def _rows(text: str, fields: int) -> Iterator[list[str]]:

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple
 
 from runner.contract import files
 from runner.contract.errors import InputError, Unsupported
+from runner.contract.file_kinds import HEAD_BYTES, Encoding, FileKind, encoding_of, kind_of
 from runner.contract.request import Dataset
 from runner.contract.text import first_line, printable
 
@@ -29,18 +30,19 @@ _NAMED = 20
 # Python's csv refuses a cell of more than 128 KiB by default. The size of the file bounds a cell enough.
 _LARGEST_CELL = 2**31 - 1
 
-# The first bytes of files in other forms than JSON, CSV and Parquet, and what such a file is.
-_OTHER_FORMS = {
-    files.POINTER: "it is a pointer of git-lfs, not the file itself; run `git lfs pull` in its folder",
-    b"\x1f\x8b": "it is compressed by gzip; unpack it",
-    b"PK\x03\x04": "it is a zip archive, as spreadsheets are; export the column",
-    b"\x28\xb5\x2f\xfd": "it is compressed by zstd; unpack it",
-    b"\xfd7zXZ": "it is compressed by xz; unpack it",
-    b"BZh": "it is compressed by bzip2; unpack it",
-    b"PAR1": "it is Parquet; name it .parquet",
-    b"\xff\xfe\0\0": "it is UTF-32; save it as UTF-8",
-    b"\xff\xfe": "it is UTF-16; save it as UTF-8",
-    b"\xfe\xff": "it is UTF-16; save it as UTF-8",
+# What to do with a file of another kind or encoding than its name says.
+_OTHER_KINDS: dict[FileKind, str] = {
+    "git-lfs pointer": "it is a pointer of git-lfs, not the file itself; run `git lfs pull` in its folder",
+    "gzip": "it is compressed by gzip; unpack it",
+    "zip": "it is a zip archive, as spreadsheets are; export the column",
+    "zstd": "it is compressed by zstd; unpack it",
+    "xz": "it is compressed by xz; unpack it",
+    "bzip2": "it is compressed by bzip2; unpack it",
+    "parquet": "it is Parquet; name it .parquet",
+}
+_OTHER_ENCODINGS: dict[Encoding, str] = {
+    "UTF-32": "it is UTF-32; save it as UTF-8",
+    "UTF-16": "it is UTF-16; save it as UTF-8",
 }
 
 # The separators that spreadsheets write instead of commas.
@@ -170,11 +172,12 @@ def _damaged(path: str, form: str, problem: str) -> InputError:
 
 
 def _refuse_other_form(file: io.BufferedReader, path: str, form: str) -> None:
-    """Raise ``InputError`` for a file whose first bytes belong to another form than its name says."""
-    start = file.peek(len(files.POINTER))
-    for other, words in _OTHER_FORMS.items():
-        if start.startswith(other) and not (form == "parquet" and other == b"PAR1"):
-            raise _damaged(path, form, words)
+    head = file.peek(HEAD_BYTES)
+    kind, encoding = kind_of(head), encoding_of(head)
+    if kind in _OTHER_KINDS and kind != form:
+        raise _damaged(path, form, _OTHER_KINDS[kind])
+    if encoding in _OTHER_ENCODINGS:
+        raise _damaged(path, form, _OTHER_ENCODINGS[encoding])
 
 
 def _lines(file: io.BufferedReader, path: str, form: str) -> Iterator[tuple[int, str]]:

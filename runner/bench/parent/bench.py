@@ -11,7 +11,7 @@ from typing import Callable, Iterator, Sequence
 
 from runner.bench.parent import attempt
 from runner.bench.parent.attempt_record import Paths, print_frames
-from runner.contract import files, names, signals, strictjson, termination, unfinished
+from runner.contract import files, path_lists, signals, strictjson, termination, unfinished
 from runner.contract.arguments import verb_parser
 from runner.contract.errors import Interrupted, KitError, PublishFailed, UsageError
 from runner.contract.request import Request, read_request
@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         " nohup and a script's background jobs have it, stays ignored. Exit codes: see `python -m runner --help`.",
     )
     flags.add_argument("requests", nargs="*", metavar="REQUEST", help="a file that `python -m runner request` wrote")
-    names.add_from(flags, names.REQUESTS)
+    path_lists.add_from(flags, path_lists.REQUESTS)
     flags.add_argument("--results", default="results", metavar="FOLDER", help="where results go (default: %(default)s)")
     flags.add_argument(
         "--model-dir", metavar="FOLDER", help="folder of the model's real weights, instead of the hub cache"
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Run all requests in order and return 0. The first error ends the verb, and later requests do not run."""
     options = parser().parse_args(arguments)
-    names.refuse_unlistable(options.results, "--results")
+    path_lists.refuse_unlistable(options.results, "--results")
     paths = Paths(options.results, options.model_dir, options.dataset_file, options.hostfile)
     with signals.as_interrupt(), _termination_message(options.termination_message) as add_to_message:
         requests = _requests(options.requests, options.listed_in)
@@ -69,7 +69,7 @@ def _requests(named: Sequence[str], listed_in: str | None) -> list[Request]:
 
     Raises ``UsageError`` where no file is named, ``InputError`` for a file that is not a request.
     """
-    paths = names.given(named, listed_in, names.REQUESTS)
+    paths = path_lists.given(named, listed_in, path_lists.REQUESTS)
     if not paths:
         raise UsageError("No REQUEST is named. Name one, or the file that lists them with --from.")
     return [read_request(path) for path in paths]

@@ -7,7 +7,7 @@ import os
 import re
 from typing import NamedTuple, Sequence
 
-from runner.contract import files
+from runner.contract import file_kinds, files
 from runner.contract.errors import InputError
 from runner.contract.text import printable
 
@@ -44,11 +44,6 @@ _FOREIGN_FORMS = (
     ),
     (re.compile(r"[^\s\[]+\[|[^\s,]+,"), "a list of hosts as Slurm and pdsh write it: give each host a line"),
     (re.compile(r"\S+$"), "which says no slots"),
-)
-# Byte order marks of encodings that are not UTF-8.
-_ENCODINGS = (
-    *((mark, "UTF-32") for mark in (b"\xff\xfe\0\0", b"\0\0\xfe\xff")),
-    *((mark, "UTF-16") for mark in (b"\xff\xfe", b"\xfe\xff")),
 )
 
 
@@ -102,16 +97,14 @@ def _text(path: str) -> str:
     Raises ``InputError`` for a file that cannot be read, or that is not text in UTF-8.
     """
     content = files.read_bytes(path, MAX_BYTES, InputError, "Check the hostfile.")
-    # Latin letters in UTF-16 have a zero byte each, with or without a mark at the text's begin.
-    encoding = next(
-        (name for mark, name in _ENCODINGS if content.startswith(mark)), "UTF-16" if b"\0" in content else None
-    )
+    # Latin letters in UTF-16 have a zero byte each, with or without a mark at the begin of the text.
+    encoding = file_kinds.encoding_of(content) or ("UTF-16" if b"\0" in content else "UTF-8")
     try:
-        if encoding is None:
-            return content.decode("utf-8-sig")
+        if encoding == "UTF-8":
+            return file_kinds.decoded(content)
     except UnicodeDecodeError:
         pass
-    problem = f"it is not text in UTF-8{f', but in {encoding}' if encoding else ''}"
+    problem = f"it is not text in UTF-8{f', but in {encoding}' if encoding != 'UTF-8' else ''}"
     raise InputError(f"{path} cannot be read: {problem}. Save the hostfile as UTF-8.")
 
 

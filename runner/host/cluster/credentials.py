@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import IO, Any
 
-from runner.contract import files, secrets, signals, strictjson
+from runner.contract import file_kinds, files, secrets, signals, strictjson
 from runner.contract.errors import ClusterRefused
 from runner.contract.text import printable
 from runner.host.cluster.kubeconfig import Target, no_kubeconfig
@@ -129,10 +129,7 @@ def _read(path: str, what: str, who: str) -> bytes:
 
 def _text(raw: bytes) -> str:
     """Return the text of a token file; a byte order mark is one of its editor's, and no part of the token."""
-    for mark, encoding in ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
-        if raw.startswith(mark):
-            return raw.decode(encoding, "replace").strip()
-    return raw.decode("utf-8", "replace").strip()
+    return file_kinds.decoded(raw, "replace").strip()
 
 
 def _bearer(token: str, where: str) -> str:

@@ -31,8 +31,9 @@ from runner.host.cluster.logs import Log
 from runner.host.cluster.observer import Sight
 from runner.host.cluster.runs import Run
 from runner.host.diagnosis import Observed, ending, stages
-from runner.host.diagnosis.problem import name_of
-from runner.host.objects import jobs
+from runner.host.objects import pods
+from runner.host.objects.collect_job import collect_job, earliest_attempt
+from runner.host.objects.names import name_of
 
 SECOND_SIGNAL_S = 5.0
 EXPECTED_S = 30.0
@@ -42,9 +43,9 @@ LOOK_S = 60.0  # the longest time between two looks at a run
 
 @dataclass(frozen=True)
 class Manner:
-    """How runs are attended to: deadlines in seconds as in ``phases.DEADLINES``, and what a signal does."""
+    """How runs are attended to: deadlines in seconds as in ``stages.WAITS_S``, and what a signal does."""
 
-    deadlines: dict = field(default_factory=lambda: dict(stages.DEADLINES))
+    deadlines: dict = field(default_factory=lambda: dict(stages.WAITS_S))
     poll_s: float = 5.0
     drain_s: float = 60.0  # for logs, after the containers ended
     cancel_s: float = 120.0
@@ -151,7 +152,7 @@ class Attendance:
             return
         self._follow_logs(run, observed)
         stage = stages.stage(observed)
-        plain = (stage.word, stage.mark, stage.told)
+        plain = (stage.word, stage.mark, stage.text)
         if stage.problem is not None and stage.word in ("pending", "new", "creating"):
             if plain == run.plain and run.stage is not None:
                 stage = run.stage  # the same as at the last look
@@ -176,9 +177,9 @@ class Attendance:
             run.look_at_s = min(run.look_at_s, run.expected_until_s)
 
     def _tell(self, run, stage, now_s):
-        again = stage.deadline == "queue" and now_s - run.told_s >= QUEUE_LINE_S
-        if run.stage is None or run.stage.told != stage.told or again:
-            self._show(f"{run.name}: {stage.told}.")
+        again = stage.wait == "queue" and now_s - run.told_s >= QUEUE_LINE_S
+        if run.stage is None or run.stage.text != stage.text or again:
+            self._show(f"{run.name}: {stage.text}.")
             if stage.problem is not None and not stage.over:
                 self._show(f"{run.name}: {stage.problem.step}")
             run.told_s = now_s
@@ -189,7 +190,7 @@ class Attendance:
     def _follow_logs(self, run, observed):
         for pod in observed.pods:
             uid = pod["metadata"]["uid"]
-            for container in stages.containers_started(pod):
+            for container in pods.containers_started(pod):
                 log = run.logs.get((uid, container))
                 if log is None:
                     run.logs[uid, container] = log = self._log(run, pod, container)
@@ -202,7 +203,7 @@ class Attendance:
 
         def ended():
             newest = [one for one in self._sight.pods(run) if one["metadata"]["uid"] == uid]
-            return not newest or stages.container_ended(newest[-1], container)
+            return not newest or pods.container_ended(newest[-1], container)
 
         return Log(
             self._cluster,
@@ -223,7 +224,7 @@ class Attendance:
             self._collected(run)
             return
         evidence.keep(run, observed, problem)
-        refused = problem.patience is None and run.stage is not None and run.stage.deadline == "refused"
+        refused = problem.wait is None and run.stage is not None and run.stage.wait == "refused"
         kind = ClusterRefused if refused else NotStarted
         run.error = kind(
             f"{run.name}: {problem} It stays in the cluster: `{command('follow', self._cluster, [run])}` goes on,"
@@ -255,7 +256,7 @@ class Attendance:
         """Wait for the logs, then take what they lack from the volume, then say how it ended."""
         if run.over_since_s is None:
             run.over_since_s = now_s
-            if not observed.pods or not all(map(stages.pod_ended, observed.pods)):
+            if not observed.pods or not all(map(pods.pod_ended, observed.pods)):
                 self._sight.refresh_pods(run)
                 observed = self._sight.of(run)
             self._follow_logs(run, observed)
@@ -268,8 +269,8 @@ class Attendance:
                 self._conclude(run)
             return
         whole, broken = logs.frames(run.log_files)
-        published = stages.published(observed.pods)
-        ran = stages.started(observed.pods) or run.stage.word in (stages.GONE, stages.COMPLETE)  # pods may be gone
+        published = pods.published_summaries(observed.pods)
+        ran = pods.any_started(observed.pods) or run.stage.word in (stages.GONE, stages.COMPLETE)  # pods may be gone
         if run.stage.word == stages.FAILED and published == {}:
             ran = False  # its last words say that there is nothing
         if run.measures and ran and (broken or not whole or (published or {}).keys() - whole.keys()):
@@ -284,7 +285,9 @@ class Attendance:
     def _collect_from_volume(self, run, observed):
         """Submit the Job that prints what lies on the volume; return its run, None where there is no volume."""
         created = (observed.job or run.thing)["metadata"].get("creationTimestamp")
-        job = jobs.to_collect(run.thing, jobs.since(created, stages.started_at(observed.pods)) if created else None)
+        job = collect_job(
+            run.thing, earliest_attempt(created, pods.first_started_at(observed.pods)) if created else None
+        )
         if job is None:
             return None
         collecting = Run(name_of(job), "Job", job, run.folder, image_ids.asked(job), job_of=run)
@@ -325,7 +328,7 @@ class Attendance:
         self._tell_images(run, observed)
         self._forget(run)
         whole, _ = logs.frames(run.log_files)
-        published = stages.published(observed.pods) or {}
+        published = pods.published_summaries(observed.pods) or {}
         lacking = {attempt: told for attempt, told in published.items() if attempt not in whole}
         if run.stage.word == stages.FAILED:
             run.error = JobFailed(
@@ -347,14 +350,14 @@ class Attendance:
                 f"{run.name}: the image of {unknown.container} came from no registry ({printable(unknown.reported, 100)}), so that it"
                 " cannot be compared with the digest that was asked for."
             )
-        elif stages.started(observed.pods) and not found:
+        elif pods.any_started(observed.pods) and not found:
             self._show(
                 f"{run.name}: its node does not say which image ran; it cannot be compared with what was asked for."
             )
 
     def _lost(self, run, lacking):
         """Return the error of a run whose results are not all here; what its pod's last words tell of them is kept as partial."""
-        volume = jobs.to_collect(run.thing) is not None
+        volume = collect_job(run.thing) is not None
         how = "neither from the log nor from the volume" if volume else "not from the log, and there is no volume"
         again = f"`{command('follow', self._cluster, [run])}` tries once more"
         if not lacking:

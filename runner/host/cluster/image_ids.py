@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.contract import patterns
-from runner.host.diagnosis.problem import name_of
-from runner.host.objects import jobs
+from runner.host.objects import walk
+from runner.host.objects.names import name_of
 
 # as kubelets report an image that came from a registry: docker-pullable://REPOSITORY@sha256:..., REPOSITORY@sha256:...
 _REPORTED = re.compile(r".*@sha256:([0-9a-f]{64})")
@@ -37,14 +37,14 @@ class Started:
 
 def by_tag(thing: dict[str, Any]) -> list[str]:
     """Return the images of a run that are not named by digest: what a tag names can change between two runs."""
-    named = {one.get("image", "") for spec in jobs.pod_specs(thing) for one in _containers(spec)}
+    named = {one.get("image", "") for spec in walk.pod_specs(thing) for one in _containers(spec)}
     return sorted(image for image in named if not patterns.IMAGE.fullmatch(image))
 
 
 def asked(thing: dict[str, Any]) -> dict[str, str]:
     """Return the digests that a run asks for, by container; without those that it names by tag."""
     found = {}
-    for spec in jobs.pod_specs(thing):
+    for spec in walk.pod_specs(thing):
         for one in _containers(spec):
             image = one.get("image", "")
             if patterns.IMAGE.fullmatch(image):

@@ -7,8 +7,8 @@ from runner.host.cluster.client import Refused, Unanswered
 from runner.host.cluster.informer import Mirror
 from runner.host.cluster.runs import POD_LABELS
 from runner.host.diagnosis import Observed, stages
-from runner.host.diagnosis.problem import name_of
-from runner.host.objects import jobs
+from runner.host.objects import names, walk
+from runner.host.objects.names import name_of
 
 NODES_S = 60.0  # between two lists of the nodes
 OPTIONAL_S = 5.0  # that are waited for what says more, before a run is looked at without it
@@ -28,10 +28,10 @@ class Sight:
     def start(self, waiting):
         """Start to see; return when the first lists are here. ``waiting()`` is called now and then until then."""
         for kind in sorted({run.kind for run in self._runs.values()} | {"Job"}):
-            self._mirror(kind, lambda thing, kind=kind: self._known(name_of(thing), kind), selector=jobs.SELECTOR)
-        self._mirror("Pod", self._run_of_pod, selector=jobs.SELECTOR)
+            self._mirror(kind, lambda thing, kind=kind: self._known(name_of(thing), kind), selector=names.SELECTOR)
+        self._mirror("Pod", self._run_of_pod, selector=names.SELECTOR)
         self._mirror("Event", self._run_of_event, optional=True)
-        if any(jobs.queue(run.thing) for run in self._runs.values()):
+        if any(names.queue_of(run.thing) for run in self._runs.values()):
             self._mirror("Workload", self._run_of_workload, optional=True)
         until_s = self._clock() + OPTIONAL_S
         for mirror in self._mirrors.values():
@@ -65,7 +65,7 @@ class Sight:
             claims=self._claims(run) if closely else {},
             workload=(of.get("Workload") or [None])[-1],
             neighbours=self._neighbours() if closely else (),
-            place=self._cluster.place,
+            kubectl_flags=self._cluster.place,
         )
         return replace(seen, log=_last_lines(run, seen.pod))
 
@@ -77,7 +77,7 @@ class Sight:
         """Ask for a run's pods once it is over: what is told of Jobs may come before what is told of their pods."""
         key = POD_LABELS[run.kind][0]
         try:
-            found, _ = self._cluster.list("Pod", f"{jobs.SELECTOR},{key}={run.name}")
+            found, _ = self._cluster.list("Pod", f"{names.SELECTOR},{key}={run.name}")
         except (Refused, Unanswered):
             return  # the mirror will tell, or the log's deadline ends it
         self._mirrors["Pod"].take(found)
@@ -142,7 +142,7 @@ class Sight:
 
     def _claims(self, run):
         found = {}
-        for kind, name in jobs.needs(run.thing):
+        for kind, name in walk.needs(run.thing):
             if kind == "PersistentVolumeClaim":
                 try:
                     claim = self._cluster.get(kind, name)
@@ -155,7 +155,7 @@ class Sight:
     def _neighbours(self):
         """Return all pods of the kit in the namespace."""
         try:
-            return tuple(self._cluster.list("Pod", jobs.SELECTOR)[0])
+            return tuple(self._cluster.list("Pod", names.SELECTOR)[0])
         except (Refused, Unanswered):
             return ()
 

@@ -80,10 +80,14 @@ _PATIENCE = {
 
 def add_follow_flags(parser):
     waits = parser.add_argument_group("how long a run may stay where it is, without progress (0: for ever)")
-    for name, default in stages.DEADLINES.items():
+    for name, default in stages.WAITS_S.items():
         told = "for ever" if default is None else f"{default:g}"
         waits.add_argument(
-            f"--{name}-s", type=seconds, default=default, metavar="S", help=f"{stages.MEANING[name]} (default: {told})"
+            f"--{name}-s",
+            type=seconds,
+            default=default,
+            metavar="S",
+            help=f"{stages.WAITS_FOR[name]} (default: {told})",
         )
     manner = follower.Manner()
     waits.add_argument(
@@ -116,7 +120,7 @@ def connect(options):
 
 def manner(options):
     """Return the ``Manner`` that the flags ask for."""
-    deadlines = {name: getattr(options, f"{name}_s") or None for name in stages.DEADLINES}
+    deadlines = {name: getattr(options, f"{name}_s") or None for name in stages.WAITS_S}
     return dataclasses.replace(
         follower.Manner(),
         deadlines=deadlines,

@@ -7,8 +7,10 @@ from runner.contract.errors import ClusterRefused, InputError
 from runner.contract.text import printable
 from runner.host.cluster import errors, image_ids
 from runner.host.cluster.client import GROUPS, Refused, Unanswered
-from runner.host.diagnosis.problem import condition, quantity
-from runner.host.objects import jobs, names
+from runner.host.objects import names, submitted, walk
+from runner.host.objects.manifest_files import Manifest
+from runner.host.objects.quantities import quantity
+from runner.host.objects.status import condition
 
 # (group, resource, subresource, verbs): all that submitting, following, collecting and cancelling take. k8s/11-rbac-submitter.yaml
 # grants these and no more; the tests hold both to each other, and each to be needed.
@@ -39,7 +41,7 @@ def check_images(runs: list[dict[str, Any]]) -> None:
     """Refuse runs whose images cannot be pulled, or are not named by digest. No cluster is asked."""
     for thing in runs:
         name = thing["metadata"]["name"]
-        problem = thing["metadata"].get("annotations", {}).get(jobs.IMAGE_PROBLEM)
+        problem = thing["metadata"].get("annotations", {}).get(names.IMAGE_PROBLEM)
         if problem:
             raise ClusterRefused(f"The image of {name} cannot be pulled: {printable(problem, 600).rstrip('.')}.")
         tagged = image_ids.by_tag(thing)
@@ -69,16 +71,20 @@ def check(cluster, manifests, runs, show):
     return missing
 
 
-def settings(manifests: list[jobs.Manifest], runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def settings(manifests: list[Manifest], runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the ConfigMaps of the manifests that runs name."""
-    named = {need for thing in runs for need in jobs.needs(thing)}
-    return [jobs.anywhere(one.thing) for one in manifests if one.kind == "ConfigMap" and (one.kind, one.name) in named]
+    named = {need for thing in runs for need in walk.needs(thing)}
+    return [
+        submitted.without_namespace(one.content)
+        for one in manifests
+        if one.kind == "ConfigMap" and (one.kind, one.name) in named
+    ]
 
 
 def _check_rights(cluster, manifests, runs):
     lacking = [
         f"{verb} {resource}{f'/{sub}' if sub else ''}"
-        for group, resource, sub, verb in rights({thing["kind"] for thing in runs}, any(map(jobs.queue, runs)))
+        for group, resource, sub, verb in rights({thing["kind"] for thing in runs}, any(map(names.queue_of, runs)))
         if not cluster.may(verb, group, resource, sub)
     ]
     if lacking:
@@ -92,12 +98,12 @@ def _check_rights(cluster, manifests, runs):
 def _check_needs(cluster, manifests, runs):
     """Refuse what the runs name and nobody made; return the requests' own ConfigMaps that are missing."""
     missing = []
-    for kind, name in sorted({need for thing in runs for need in jobs.needs(thing)}):
+    for kind, name in sorted({need for thing in runs for need in walk.needs(thing)}):
         if cluster.get(kind, name) is not None:
             continue
         manifest = next((one for one in manifests if (one.kind, one.name) == (kind, name)), None)
         if kind == "ConfigMap" and manifest is not None:
-            missing.append(jobs.anywhere(manifest.thing))
+            missing.append(submitted.without_namespace(manifest.content))
             continue
         raise ClusterRefused(
             f"The {kind} {name}, which the Jobs name, does not exist in {cluster.namespace}. Whoever keeps the namespace creates it:"
@@ -109,7 +115,7 @@ def _check_needs(cluster, manifests, runs):
 def _how_to_create(cluster, manifest):
     """Return the commands that create an object in the namespace that is used, whichever one its manifest was rendered for."""
     apply = shlex.join(["kubectl", *cluster.place, "apply", "-f"])
-    rendered_for = manifest.thing["metadata"].get("namespace", cluster.namespace) if manifest else names.NAMESPACE
+    rendered_for = manifest.content["metadata"].get("namespace", cluster.namespace) if manifest else names.NAMESPACE
     if rendered_for == cluster.namespace:
         return f"`{apply} {shlex.quote(str(manifest.file)) if manifest else 'k8s/'}`"
     return f"`python -m runner render --namespace {cluster.namespace} --out FOLDER`, then `{apply} FOLDER`"
@@ -118,7 +124,7 @@ def _how_to_create(cluster, manifest):
 def _check_volumes(cluster, runs):
     """Refuse a volume that one node at a time can have where pods on several nodes mount it."""
     for thing in runs:
-        for name in jobs.shared_claims(thing):
+        for name in walk.shared_claims(thing):
             modes = cluster.get("PersistentVolumeClaim", name).get("spec", {}).get("accessModes") or []
             if not {"ReadWriteMany", "ReadOnlyMany"} & set(modes):
                 raise ClusterRefused(
@@ -130,7 +136,7 @@ def _check_volumes(cluster, runs):
 
 def _check_queues(cluster, runs, show):
     """Refuse runs that name a queue that nobody made, or that takes nothing: they would wait in it for ever."""
-    for name in sorted(filter(None, {jobs.queue(thing) for thing in runs})):
+    for name in sorted(filter(None, {names.queue_of(thing) for thing in runs})):
         try:
             found = cluster.get("LocalQueue", name)
         except Refused as refused:
@@ -172,6 +178,6 @@ def _tell_nodes(cluster, runs, show):
 
 def _devices(thing):
     """Return the extended resources that one pod of a run asks for."""
-    containers = [container for spec in jobs.pod_specs(thing) for container in spec["containers"]]
+    containers = [container for spec in walk.pod_specs(thing) for container in spec["containers"]]
     limits = [container.get("resources", {}).get("limits", {}) for container in containers]
     return {name: value for one in limits for name, value in one.items() if "/" in name}

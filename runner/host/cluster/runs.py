@@ -9,8 +9,8 @@ from runner.contract.errors import DamagedResult, KitError, NotStarted
 from runner.host.cluster import image_ids as images
 from runner.host.cluster.client import Refused, Unanswered
 from runner.host.diagnosis import Observed, stages
-from runner.host.diagnosis.problem import name_of
-from runner.host.objects import jobs
+from runner.host.objects import kinds, names, walk
+from runner.host.objects.names import name_of
 
 FOLDER = Path("build/runs")
 # The labels of a pod that name its run, by the run's kind.
@@ -54,7 +54,7 @@ class Run:
     @property
     def measures(self):
         """Return whether the run has a result: a prefetch has none, nor has what takes results off a volume."""
-        return self.job_of is None and jobs.component(self.thing) != "prefetch"
+        return self.job_of is None and names.component_of(self.thing) != "prefetch"
 
     @property
     def log_files(self):
@@ -74,7 +74,7 @@ def folder_of(folder, cluster, name):
 
 def find(cluster, name):
     """Return the object of a run, with its kind, of whichever kind has one of this name; None if none has."""
-    for kind in jobs.RUNS:
+    for kind in kinds.RUNS:
         try:
             there = cluster.get(kind, name)
         except Refused as refusal:
@@ -89,9 +89,9 @@ def find(cluster, name):
 def find_all(cluster):
     """Return all objects of this kit in the namespace that make pods, with their kinds."""
     found = []
-    for kind in jobs.RUNS:
+    for kind in kinds.RUNS:
         try:
-            found += [{**one, "kind": kind} for one in cluster.list(kind, jobs.SELECTOR)[0]]
+            found += [{**one, "kind": kind} for one in cluster.list(kind, names.SELECTOR)[0]]
         except Refused as refusal:
             if kind == "Job" or refusal.status not in (403, 404):
                 raise
@@ -103,15 +103,15 @@ def look(cluster, thing):
     name, kind = name_of(thing), thing["kind"]
     pods = [
         pod
-        for pod in cluster.list("Pod", jobs.SELECTOR)[0]
+        for pod in cluster.list("Pod", names.SELECTOR)[0]
         if any((pod["metadata"].get("labels") or {}).get(key) == name for key in POD_LABELS[kind])
     ]
-    about = {name, *jobs.made_for(thing), *map(name_of, pods)}
+    about = {name, *walk.operator_jobs(thing), *map(name_of, pods)}
     events = []
     with contextlib.suppress(Refused, Unanswered):  # they say more, and nothing depends on them
         events = [one for one in cluster.list("Event")[0] if one.get("involvedObject", {}).get("name") in about]
     pods.sort(key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
-    return Observed(name, cluster.namespace, kind, thing, tuple(pods), tuple(events), place=cluster.place)
+    return Observed(name, cluster.namespace, kind, thing, tuple(pods), tuple(events), kubectl_flags=cluster.place)
 
 
 def create(cluster, thing):

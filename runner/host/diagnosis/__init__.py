@@ -1,19 +1,37 @@
-"""Say what keeps a run from its result: objects of the cluster in, one sentence and one next step out. Pure.
+"""Say what keeps a run from its result: an ``Observed`` in, a sentence and a next step out. Pure.
 
-Each module holds the rows of one subject, most telling first; a row is a function of an ``Observed`` that returns a ``Problem``
-or None. What the API server itself answered is told by ``requests``. Messages are those of Kubernetes 1.31 to 1.37.
+Nothing here asks a cluster, reads a clock or decides what is done about a problem.
+
+observed     a run as it was last seen
+problem      what is said of it: a sentence and a next step
+stages       where a run stands, and how long it may stand there
+endings, pods, scheduling, admission     the rows: one module per subject, the most telling row first. A row is a function of an
+             ``Observed`` that returns a ``Problem`` or None. The messages of clusters are those of Kubernetes 1.31 to 1.37
+requests     what the API server itself answered, or that it did not answer
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 from runner.host.diagnosis import admission, endings, pods, scheduling
-from runner.host.diagnosis.problem import Observed, Problem, ending
+from runner.host.diagnosis.observed import Observed
+from runner.host.diagnosis.problem import Problem
+from runner.host.objects.status import ending
 
 __all__ = ["Observed", "Problem", "diagnose", "ending"]
 
-# An ending says more than what was waited for before it, a pod's own state more than the events around it, and what a
-# container or Job says of itself in general least.
-ROWS = (*endings.ROWS, *pods.ROWS, *scheduling.ROWS, *admission.ROWS, *endings.LAST_ROWS)
+# An ending says more than what the run waited for before. The state of the pod says more than the events around it. The exit code of
+# a container and the condition of the Job say least.
+ROWS: tuple[Callable[[Observed], Problem | None], ...] = (
+    *endings.ROWS,
+    *pods.ROWS,
+    *scheduling.ROWS,
+    *admission.ROWS,
+    *endings.LAST_ROWS,
+)
 
 
-def diagnose(observed):
-    """Return the most telling ``Problem`` of a run, or None where nothing is wrong that can be seen."""
+def diagnose(observed: Observed) -> Problem | None:
+    """Return the most telling ``Problem`` of a run, or None where nothing seems to be wrong."""
     return next((problem for row in ROWS if (problem := row(observed)) is not None), None)

@@ -1,27 +1,35 @@
-"""Rows for a Job that has no pod: what admission refused, what the queue holds back, and the operator of an MPIJob."""
+"""Rows for a run that has no pod: what admission refuses, what a queue holds back, and what an operator does not do."""
+
+from __future__ import annotations
 
 import re
 
-from runner.host.diagnosis.problem import Problem, condition, ending, events_of, name_of, pods_at_once, quoted, states
+from runner.host.diagnosis.observed import Observed
+from runner.host.diagnosis.problem import MessageRow, Problem, quoted
+from runner.host.objects.names import name_of
+from runner.host.objects.pods import states
+from runner.host.objects.status import condition, ending
+from runner.host.objects.walk import pods_at_once
 
 
-def no_pod(observed):
-    """Return the ``Problem`` of a run whose controller may not create a pod of it."""
+def no_pod(observed: Observed) -> Problem | None:
+    """Return the ``Problem`` of a run whose controller may not create its pods."""
     if observed.job is None or ending(observed.job) or len(observed.pods) >= pods_at_once(observed.job):
         return None
-    # of the run itself, of the Jobs that its operator makes for it, or mpi-operator's own word for a pod that it makes itself
+    # FailedCreate is an event of the run, or of a Job that an operator makes for the run. MPIJobFailed is what mpi-operator says of a
+    # pod that it makes itself.
     refusals = [
         event
-        for event in events_of(observed, "FailedCreate", "MPIJobFailed")
+        for event in observed.events_of("FailedCreate", "MPIJobFailed")
         if event["reason"] == "FailedCreate" or "created failed" in event.get("message", "")
     ]
     for event in refusals:
         message = event.get("message", "")
-        for row, pattern, sentence, step in _REFUSALS:
-            found = re.search(pattern, message)
-            if found:
-                words = {"namespace": observed.namespace, "kubectl": observed.kubectl, "told": quoted(found.group(1))}
-                return Problem(row, sentence.format(**words), step.format(**words), "refused")
+        for row in _REFUSALS:
+            match = re.search(row.pattern, message)
+            if match:
+                words = {"namespace": observed.namespace, "kubectl": observed.kubectl, "shown": quoted(match.group(1))}
+                return row.problem(words, "refused")
         return Problem(
             "pod-refused",
             f"The cluster refuses the pod of {observed.name}: {quoted(message)}.",
@@ -31,9 +39,10 @@ def no_pod(observed):
     return None
 
 
-def invalid(observed):
-    """Return the ``Problem`` of an MPIJob that its operator does not take: its definition lets through what it refuses."""
-    for event in events_of(observed, "ValidationError"):
+def invalid(observed: Observed) -> Problem | None:
+    """Return the ``Problem`` of an MPIJob that its operator does not take. The operator checks more than the API server does by the
+    definition of the kind."""
+    for event in observed.events_of("ValidationError"):
         if not observed.pods and not ending(observed.job):
             return Problem(
                 "mpi-invalid",
@@ -44,54 +53,54 @@ def invalid(observed):
 
 
 _REFUSALS = (
-    (
+    MessageRow(
         "pod-security",
         r"violates PodSecurity (.+)",
-        "Pod Security of the namespace {namespace} refuses the pod: {told}.",
+        "Pod Security of the namespace {namespace} refuses the pod: {shown}.",
         "The default manifests pass `restricted`. What the sys-nice overlay adds needs a namespace of its own with"
         " `kubectl label namespace {namespace} pod-security.kubernetes.io/enforce=privileged`.",
     ),
-    (
+    MessageRow(
         "quota",
         r"exceeded quota: (.+)",
-        "A quota of the namespace {namespace} is used up: {told}.",
+        "A quota of the namespace {namespace} is used up: {shown}.",
         "End what uses it, or ask for more: `{kubectl} describe resourcequota`.",
     ),
-    (
+    MessageRow(
         "quota-unset",
         r"failed quota: (.+)",
-        "A quota of the namespace {namespace} wants values that the pod does not name: {told}.",
+        "A quota of the namespace {namespace} wants values that the pod does not name: {shown}.",
         "Look which: `{kubectl} describe resourcequota`.",
     ),
-    (
+    MessageRow(
         "limit-range",
         r"((?:maximum|minimum) \S+ usage per (?:Container|Pod) is .+|\S+ max limit to request ratio per .+)",
-        "A LimitRange of the namespace {namespace} refuses the pod: {told}.",
+        "A LimitRange of the namespace {namespace} refuses the pod: {shown}.",
         "Ask for it to be raised, or lower the profile in runner/catalog/profiles.yaml: `{kubectl} describe limitrange`.",
     ),
-    (
+    MessageRow(
         "service-account",
         r'serviceaccount "?([\w./-]+)"? not found',
-        "The ServiceAccount {told} does not exist in {namespace}.",
+        "The ServiceAccount {shown} does not exist in {namespace}.",
         "Create it: `kubectl apply -f` the file of the manifests that holds it (10-*.yaml).",
     ),
-    (
+    MessageRow(
         "webhook",
         r"(admission webhook .+|failed calling webhook .+)",
-        "An admission webhook of the cluster refuses the pod: {told}.",
+        "An admission webhook of the cluster refuses the pod: {shown}.",
         "Its owner knows its rule; `kubectl get validatingwebhookconfigurations` lists them.",
     ),
-    (
+    MessageRow(
         "runtime-missing",
         r'(?:pod rejected: )?RuntimeClass "?([\w.-]+)"? not found',
-        "The RuntimeClass {told} does not exist in this cluster.",
+        "The RuntimeClass {shown} does not exist in this cluster.",
         "Render without `--runtime-class`, or install that runtime.",
     ),
 )
 
 
-def queue(observed):
-    """Return the ``Problem`` of a Job that Kueue holds back: its condition in its own words."""
+def queue(observed: Observed) -> Problem | None:
+    """Return the ``Problem`` of a Job that Kueue holds back, in the words of the Workload's conditions."""
     if observed.workload is None or ending(observed.job):
         return None
     evicted, reserved = condition(observed.workload, "Evicted"), condition(observed.workload, "QuotaReserved")
@@ -130,7 +139,7 @@ def queue(observed):
     )
 
 
-def launcher_waits(observed):
+def launcher_waits(observed: Observed) -> Problem | None:
     """Return the ``Problem`` of an MPIJob whose launcher waits for a worker."""
     if observed.kind != "MPIJob" or ending(observed.job):
         return None
@@ -149,8 +158,8 @@ def launcher_waits(observed):
     return None
 
 
-def no_operator(observed):
-    """Return the ``Problem`` of an MPIJob or JobSet that nothing has looked at."""
+def no_operator(observed: Observed) -> Problem | None:
+    """Return the ``Problem`` of an MPIJob or JobSet that no operator has looked at: the object has no status."""
     if ending(observed.job) or observed.job is None or observed.pods or observed.job.get("status"):
         return None
     if observed.kind == "MPIJob":

@@ -1,14 +1,20 @@
-"""Rows for a pod that has a node and does not start there: volumes, sandbox, image, configuration, and the kubelet's own no."""
+"""Rows for a pod that has a node and does not start there: volumes, sandbox, image, configuration, and refusals of the kubelet."""
+
+from __future__ import annotations
 
 import re
 import shlex
 
-from runner.host.diagnosis.problem import Problem, container_of, events_of, name_of, quoted, states
+from runner.contract.records import JsonObject
+from runner.host.diagnosis.observed import Observed
+from runner.host.diagnosis.problem import MessageRow, Problem, quoted
 from runner.host.diagnosis.scheduling import PROFILES
+from runner.host.objects.names import name_of
+from runner.host.objects.pods import container_of, states
 
 
-def refused_by_kubelet(observed):
-    """Return the ``Problem`` of a pod that its node turned away before any container ran."""
+def refused_by_kubelet(observed: Observed) -> Problem | None:
+    """Return the ``Problem`` of a pod that the kubelet of its node refused before any container ran."""
     pod = observed.pod or {}
     status = pod.get("status", {})
     reason, message = status.get("reason") or "", status.get("message", "")
@@ -34,18 +40,18 @@ def refused_by_kubelet(observed):
     )
 
 
-def mount(observed):
+def mount(observed: Observed) -> Problem | None:
     """Return the ``Problem`` of a volume that cannot be attached or mounted, while no container of the pod has run."""
     pod = observed.pod
     if pod is None or not _before_start(pod):
         return None
-    for event in events_of(observed, "FailedAttachVolume", "FailedMount", about=name_of(pod)):
+    for event in observed.events_of("FailedAttachVolume", "FailedMount", about=name_of(pod)):
         message = event.get("message", "")
         volume = re.search(r'volume "([^"]+)"', message)
-        shown = _claim(observed, pod, volume.group(1) if volume else "")
+        shown = _shown(observed, pod, volume.group(1) if volume else "")
         if "Multi-Attach" in message:
-            other = re.search(r"used by pod\(s\) (\S+)", message)
-            by = f"by the pod {other.group(1)}" if other else "on another node"
+            holder = re.search(r"used by pod\(s\) (\S+)", message)
+            by = f"by the pod {holder.group(1)}" if holder else "on another node"
             return Problem(
                 "volume-held",
                 f"{shown} can be attached to one node at a time and is still in use {by}.",
@@ -69,22 +75,25 @@ def mount(observed):
     return None
 
 
-def _claim(observed, pod, volume):
-    """Return how a sentence names a volume: by its claim where it has one; events name the pod's volume or the bound one."""
-    for one in pod.get("spec", {}).get("volumes") or []:
-        claim = (one.get("persistentVolumeClaim") or {}).get("claimName")
+def _shown(observed: Observed, pod: JsonObject, name: str) -> str:
+    """Return how a sentence names a volume: by its claim, where there is a claim.
+
+    ``name`` is what an event calls the volume: the name in the spec of the pod, or the name of the PersistentVolume.
+    """
+    for volume in pod.get("spec", {}).get("volumes") or []:
+        claim = (volume.get("persistentVolumeClaim") or {}).get("claimName", "")
         bound = observed.claims.get(claim, {}).get("spec", {}).get("volumeName")
-        if claim and volume in (one.get("name"), bound):
+        if claim and name in (volume.get("name"), bound):
             return f"The claim {claim}"
-    return f"The volume {volume}" if volume else "A volume"
+    return f"The volume {name}" if name else "A volume"
 
 
-def sandbox(observed):
-    """Return the ``Problem`` of a pod whose sandbox cannot be made: runtime or network of the node."""
+def sandbox(observed: Observed) -> Problem | None:
+    """Return the ``Problem`` of a pod whose sandbox cannot be made, by the runtime or the network of its node."""
     pod = observed.pod
     if pod is None or not _before_start(pod):
         return None
-    for event in events_of(observed, "FailedCreatePodSandBox", about=name_of(pod)):
+    for event in observed.events_of("FailedCreatePodSandBox", about=name_of(pod)):
         message = event.get("message", "")
         runtime = re.search(r'no runtime for "([^"]+)"|handler "?([\w-]+)"?|RuntimeClass "?([\w-]+)"?', message)
         if runtime:
@@ -104,7 +113,7 @@ def sandbox(observed):
     return None
 
 
-def image(observed):
+def image(observed: Observed) -> Problem | None:
     """Return the ``Problem`` of an image that cannot be pulled."""
     pod = observed.pod or {}
     for container, state, _ in states(pod, "waiting"):
@@ -113,8 +122,8 @@ def image(observed):
         reference = container_of(pod, container).get("image", "")
         message = state.get("message", "")
         if state["reason"] == "ImagePullBackOff" and "ErrImagePull" not in message:
-            failed = [one.get("message", "") for one in events_of(observed, "Failed", about=name_of(pod))]
-            message = next((one for one in failed if reference in one), message)
+            failures = [event.get("message", "") for event in observed.events_of("Failed", about=name_of(pod))]
+            message = next((failure for failure in failures if reference in failure), message)
         if state["reason"] == "InvalidImageName":
             return Problem(
                 "image-name",
@@ -128,9 +137,9 @@ def image(observed):
                 "Load it there, or render with a `--registry` that the node reaches.",
                 "image",
             )
-        for row, pattern, sentence, step in _PULLS:
-            if re.search(pattern, message, re.IGNORECASE):
-                return Problem(row, sentence.format(quoted(reference)), step, "image")
+        for row in _PULLS:
+            if re.search(row.pattern, message, re.IGNORECASE):
+                return row.problem({"image": quoted(reference)}, "image")
         return Problem(
             "image-pull",
             f"The image {quoted(reference)} cannot be pulled: {quoted(message)}.",
@@ -142,43 +151,43 @@ def image(observed):
 
 _IMAGE_REASONS = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError")
 
-# First match wins: registries answer "not found" inside of many words.
+# The first match wins: many messages of registries hold the words "not found".
 _PULLS = (
-    (
+    MessageRow(
         "image-rate",
         r"429|toomanyrequests|rate limit",
-        "The registry of {} limits how often it may be asked.",
+        "The registry of {image} limits how often it may be asked.",
         "Wait, mirror the image and render with `--registry`, or give the ServiceAccount bench-run an imagePullSecret.",
     ),
-    (
+    MessageRow(
         "image-architecture",
         r"no match(ing manifest)? for platform",
-        "The image {} is not built for the processor of this node.",
+        "The image {image} is not built for the processor of this node.",
         "Render with `--node-selector kubernetes.io/arch=amd64`, or build the image for this one.",
     ),
-    (
+    MessageRow(
         "image-auth",
         r"unauthorized|authorization failed|access denied|forbidden|401|403|no basic auth",
-        "The registry gives the image {} to nobody without credentials, or it does not exist there.",
+        "The registry gives the image {image} to nobody without credentials, or it does not exist there.",
         "Give the ServiceAccount bench-run an imagePullSecret, or check the name.",
     ),
-    (
+    MessageRow(
         "image-not-found",
         r"not found|manifest unknown|does not exist",
-        "The image {} does not exist at its registry: that digest was never pushed there, or deleted.",
+        "The image {image} does not exist at its registry: that digest was never pushed there, or deleted.",
         "Push it, or render with the `--registry` that has it.",
     ),
-    (
+    MessageRow(
         "image-network",
         r"no such host|i/o timeout|connection (refused|reset)|dial tcp|handshake timeout|x509|deadline exceeded|EOF",
-        "The node cannot reach the registry of the image {}.",
+        "The node cannot reach the registry of the image {image}.",
         "Open the way, or mirror the image into the cluster's own registry and render with `--registry`.",
     ),
 )
 
 
-def configuration(observed):
-    """Return the ``Problem`` of a container that cannot be created or started from what its pod names."""
+def configuration(observed: Observed) -> Problem | None:
+    """Return the ``Problem`` of a container that cannot be created or started: its configuration, its image or its command."""
     pod = observed.pod or {}
     waiting = [(name, state) for name, state, _ in states(pod, "waiting") if state.get("reason") in _CREATE_REASONS]
     started = [
@@ -189,9 +198,9 @@ def configuration(observed):
     for container, state in waiting + started:
         message = state.get("message", "")
         for pattern, problem in _CREATES:
-            found = re.search(pattern, message)
-            if found:
-                return problem(observed, container, found)
+            match = re.search(pattern, message)
+            if match:
+                return problem(observed, container, match)
         return Problem(
             "container-create",
             f"The container {container} cannot be created ({state.get('reason')}): {quoted(message)}.",
@@ -204,26 +213,26 @@ def configuration(observed):
 _CREATE_REASONS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "PreCreateHookError")
 
 
-def _missing(observed, container, found):
+def _missing(observed: Observed, container: str, match: re.Match[str]) -> Problem:
     return Problem(
         "configuration-missing",
-        f"The {found.group(1).lower()} {found.group(2)}, which the container {container} needs, does not exist in {observed.namespace}.",
+        f"The {match.group(1).lower()} {match.group(2)}, which the container {container} needs, does not exist in {observed.namespace}.",
         "Create it: `kubectl apply -f` the file of the manifests that holds it.",
         "creating",
     )
 
 
-def _key(observed, container, found):
-    kind, name = found.group(2).lower(), found.group(3).split("/")[-1]
+def _key(observed: Observed, container: str, match: re.Match[str]) -> Problem:
+    kind, name = match.group(2).lower(), match.group(3).split("/")[-1]
     return Problem(
         "configuration-missing",
-        f"The {kind} {name} has no key {found.group(1)}, which the container {container} needs.",
+        f"The {kind} {name} has no key {match.group(1)}, which the container {container} needs.",
         f"Look: `{observed.kubectl} get {kind} {shlex.quote(name)} -o yaml`; apply the manifests of this version.",
         "creating",
     )
 
 
-def _root(observed, container, found):
+def _root(observed: Observed, container: str, match: re.Match[str]) -> Problem:
     return Problem(
         "image-root",
         f"The image of the container {container} runs as root, and the pod forbids it.",
@@ -232,7 +241,7 @@ def _root(observed, container, found):
     )
 
 
-def _architecture(observed, container, found):
+def _architecture(observed: Observed, container: str, match: re.Match[str] | None) -> Problem:
     return Problem(
         "architecture",
         f"The image of the container {container} is built for another processor than that of the node (exec format error).",
@@ -240,10 +249,10 @@ def _architecture(observed, container, found):
     )
 
 
-def _entrypoint(observed, container, found):
+def _entrypoint(observed: Observed, container: str, match: re.Match[str]) -> Problem:
     return Problem(
         "entrypoint",
-        f"The image of the container {container} has no {found.group(1) or 'command'} to start.",
+        f"The image of the container {container} has no {match.group(1) or 'command'} to start.",
         "Check that the image is the kit's own and its digest that of versions.lock.",
     )
 
@@ -257,15 +266,15 @@ _CREATES = (
 )
 
 
-def format_error(observed):
-    """Return the ``Problem`` of a container that ended at once since its program is for another processor."""
+def format_error(observed: Observed) -> Problem | None:
+    """Return the ``Problem`` of a container that ended at once, because its program is built for another processor."""
     for container, _, _ in states(observed.pod or {}, "terminated"):
         if any("exec format error" in line for line in observed.log):
             return _architecture(observed, container, None)
     return None
 
 
-def _before_start(pod):
+def _before_start(pod: JsonObject) -> bool:
     return pod.get("status", {}).get("phase") == "Pending" and not any(states(pod, "running"))
 
 

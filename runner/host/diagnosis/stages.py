@@ -1,33 +1,36 @@
-"""Where a run stands, and how long it may stand there: a function of what was seen, and a clock that is handed in. Pure."""
+"""Where a run stands, and how long it may stand there: functions of what was seen and of a clock that is passed in. Pure."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from runner.host.diagnosis import Problem, diagnose, ending
-from runner.host.diagnosis.problem import (
-    beside,
-    deadline_s,
-    events_of,
-    holds,
-    last_words,
-    name_of,
-    own_container,
-    states,
-    suspended,
-)
+from runner.contract.records import JsonObject
+from runner.host.diagnosis import diagnose
+from runner.host.diagnosis.observed import Observed
+from runner.host.diagnosis.problem import Problem, Wait
+from runner.host.objects.names import name_of
+from runner.host.objects.pods import main_container, pod_ended, sidecars, states
+from runner.host.objects.status import ending, holds
+from runner.host.objects.walk import deadline_s, suspended
 
-# How long a run may stay where it is without progress, in seconds; None for ever. Each is a flag: --unschedulable-s and so on.
-DEADLINES = {
+# The longest times in seconds that a run may wait without progress; None for ever. Each is a flag: --unschedulable-s and so on.
+WAITS_S: dict[Wait, float | None] = {
     "queue": None,
     "unschedulable": 600.0,
     "volume": 900.0,
     "image": 1800.0,
     "creating": 600.0,
     "refused": 120.0,
-    "init": 22200.0,  # rendered Jobs wait up to six hours for the weights
+    # A rendered Job waits up to six hours for its weights.
+    "init": 22200.0,
     "node": 900.0,
-    "overrun": 300.0,  # after the Job's own deadline, which its controller should have enforced
+    # Counted from the Job's own deadline, at which the Job's controller should have ended the Job.
+    "overrun": 300.0,
 }
-MEANING = {
+# What a run waits for, as the help of a flag says it. A sentence takes the words before the semicolon.
+WAITS_FOR: dict[Wait, str] = {
     "queue": "for quota of a queue",
     "unschedulable": "for a node that takes the pod; an autoscaler's event starts it anew",
     "volume": "for a volume to be bound, attached or mounted",
@@ -38,48 +41,96 @@ MEANING = {
     "node": "for a node that does not answer",
     "overrun": "for a Job that is past its own deadline",
 }
-COMPLETE, FAILED, GONE = "complete", "failed", "gone"
+
+StageWord = Literal[
+    "complete", "failed", "gone", "queued", "new", "pending", "creating", "image", "init", "running", "ending"
+]
+COMPLETE: StageWord = "complete"
+FAILED: StageWord = "failed"
+GONE: StageWord = "gone"
 OVER = (COMPLETE, FAILED, GONE)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """``word`` names the stage and ``told`` says it in a line; ``deadline`` is its row of ``DEADLINES``; ``mark`` changes with
-    progress inside of it; ``problem`` is what is wrong, if anything."""
+    """Where a run stands. ``text`` says it in a line; ``wait`` is the row of ``WAITS_S`` that limits the stage, None where nothing
+    does; ``mark`` changes with every progress within the stage; ``problem`` is what is wrong, None where nothing seems wrong."""
 
-    word: str
-    told: str
-    deadline: str | None = None
+    word: StageWord
+    text: str
+    wait: Wait | None = None
     mark: str = ""
     problem: Problem | None = None
 
     @property
-    def over(self):
+    def over(self) -> bool:
+        """Return whether the run has ended."""
         return self.word in OVER
 
 
-def stage(observed):
-    """Return the ``Stage`` of a run."""
+def stage(observed: Observed) -> Stage:
+    """Return the ``Stage`` of a run, with the problem that a diagnosis finds."""
     seen = _seen(observed)
     problem = None if seen.word == COMPLETE else diagnose(observed)
     if problem is None or seen.over:
         return replace(seen, problem=problem)
-    deadline = problem.patience or seen.deadline
-    return replace(seen, deadline=deadline, problem=problem, told=f"{seen.told}: {problem.sentence.rstrip('.')}")
+    text = f"{seen.text}: {problem.sentence.rstrip('.')}"
+    return replace(seen, wait=problem.wait or seen.wait, problem=problem, text=text)
 
 
-def hopeless(stage):
+def hopeless(stage: Stage) -> bool:
     """Return whether waiting cannot help a run that is not over."""
-    return not stage.over and stage.problem is not None and stage.problem.patience is None and stage.word != "ending"
+    return not stage.over and stage.problem is not None and stage.problem.wait is None and stage.word != "ending"
 
 
-def _seen(observed):
+def overdue(observed: Observed, stage: Stage, waited_s: float) -> Problem:
+    """Return the ``Problem`` of a run that stayed in a stage for the longest time: what it waits for, or that the cause is unknown."""
+    meaning = WAITS_FOR[stage.wait].split(";")[0] if stage.wait else ""
+    waited = f"It waited {waited_s:.0f} s {meaning}, as long as it may."
+    if stage.problem is not None:
+        return replace(stage.problem, sentence=f"{stage.problem.sentence} {waited}", wait=None)
+    target = f"pod {name_of(observed.pod)}" if observed.pod else f"{observed.kind.lower()} {observed.name}"
+    return Problem(
+        f"overdue-{stage.wait}",
+        f"Nothing says why, but {stage.text}. {waited}",
+        f"Look: `{observed.kubectl} describe {target}`; --{stage.wait}-s allows more.",
+    )
+
+
+@dataclass(frozen=True)
+class Timer:
+    """Since when a run has stood where it is. ``since_s`` is a time on the clock that is passed in."""
+
+    key: tuple[StageWord, Wait | None, str] | None = None
+    since_s: float = 0.0
+
+    def at(self, stage: Stage, now_s: float) -> Timer:
+        """Return the timer after a look at ``now_s``: this timer while there is no progress, else a new one."""
+        key = (stage.word, stage.wait, stage.mark)
+        return self if key == self.key else Timer(key, now_s)
+
+    def left_s(
+        self, stage: Stage, observed: Observed, waits_s: Mapping[Wait, float | None], now_s: float
+    ) -> float | None:
+        """Return for how many seconds the run may still stand where it is, None for ever."""
+        allowed_s = waits_s.get(stage.wait) if stage.wait else None
+        if stage.over or allowed_s is None:
+            return None
+        if stage.word == "running" and stage.wait == "overrun":
+            run_deadline_s = deadline_s(observed.job)
+            if run_deadline_s is None:
+                return None
+            allowed_s += run_deadline_s
+        return self.since_s + allowed_s - now_s
+
+
+def _seen(observed: Observed) -> Stage:
     job = observed.job
     if job is None:
         return Stage(GONE, "the Job is not there (any more)")
     word = ending(job)
     if word:
-        return Stage(word, {COMPLETE: "the Job is complete", FAILED: "the Job failed"}[word])
+        return Stage(word, {"complete": "the Job is complete", "failed": "the Job failed"}[word])
     if suspended(job):
         return Stage("queued", "waits in the queue (suspended)", "queue")
     pod = observed.pod
@@ -88,118 +139,31 @@ def _seen(observed):
     return _of_pod(observed, pod)
 
 
-def _of_pod(observed, pod):
-    name, status = name_of(pod), pod.get("status", {})
+def _of_pod(observed: Observed, pod: JsonObject) -> Stage:
+    name, node = name_of(pod), pod.get("spec", {}).get("nodeName")
     mark = pod["metadata"].get("uid", name)
-    if not holds(pod, "PodScheduled") and not pod.get("spec", {}).get("nodeName"):
-        growing = events_of(observed, "TriggeredScaleUp", about=name)
-        grown = f" ({len(growing)} scale-up)" if growing else ""
-        return Stage("pending", f"{name} waits for a node{grown}", "unschedulable", f"{mark}{len(growing)}")
-    node = pod.get("spec", {}).get("nodeName", "its node")
-    ended = any(container == own_container(pod) for container, _, _ in states(pod, "terminated"))
-    if status.get("phase") in ("Succeeded", "Failed") or ended:
+    if not holds(pod, "PodScheduled") and not node:
+        scale_ups = len(observed.events_of("TriggeredScaleUp", about=name))
+        grown = f" ({scale_ups} scale-up)" if scale_ups else ""
+        return Stage("pending", f"{name} waits for a node{grown}", "unschedulable", f"{mark}{scale_ups}")
+    node = node or "its node"
+    main = main_container(pod)
+    if pod_ended(pod) or any(state.container == main for state in states(pod, "terminated")):
         return Stage("ending", f"{name} has ended; the Job's controller decides", "creating", mark)
-    if any(container == own_container(pod) for container, _, _ in states(pod, "running")):
+    running = [state.container for state in states(pod, "running")]
+    if main in running:
         return Stage("running", f"{name} runs on {node}", "overrun", mark)
-    passing = (container for container, _, _ in states(pod, "running") if container not in beside(pod))
-    running = next(passing, None)
-    if running:
-        return Stage("init", f"{name} runs {running} on {node}", "init", mark + running)
-    if _pulling(observed, pod):
+    init = next((container for container in running if container not in sidecars(pod)), None)
+    if init:
+        return Stage("init", f"{name} runs {init} on {node}", "init", mark + init)
+    if _pulls_image(observed, pod):
         return Stage("image", f"{name} pulls its image on {node}", "image", mark)
     return Stage("creating", f"{name} is made on {node}", "creating", mark)
 
 
-def _pulling(observed, pod):
-    """Return whether an image is being pulled: the newest of the events about it says so."""
-    told = events_of(observed, "Pulling", "Pulled", "Failed", about=name_of(pod))
-    waits = [state.get("reason") for _, state, _ in states(pod, "waiting")]
-    return bool(told and told[0].get("reason") == "Pulling") or any(
-        reason in ("ErrImagePull", "ImagePullBackOff") for reason in waits
-    )
-
-
-@dataclass(frozen=True)
-class Timer:
-    """When a run came to where it is, on the clock that is handed in."""
-
-    key: tuple = ()
-    since_s: float = 0.0
-
-    def at(self, stage, now_s):
-        """Return the timer after a look at ``now_s``: the same one while nothing progresses."""
-        key = (stage.word, stage.deadline, stage.mark)
-        return self if key == self.key else Timer(key, now_s)
-
-    def left_s(self, stage, observed, deadlines, now_s):
-        """Return how long the run may still stay, None for ever."""
-        allowed_s = deadlines.get(stage.deadline)
-        if stage.over or allowed_s is None:
-            return None
-        if stage.word == "running" and stage.deadline == "overrun":
-            own_s = deadline_s(observed.job)
-            if own_s is None:
-                return None
-            allowed_s += own_s
-        return self.since_s + allowed_s - now_s
-
-
-def overdue(observed, stage, allowed_s):
-    """Return the ``Problem`` of a run that stayed too long: what it waits for, or that nothing says what."""
-    waited = f"It waited {allowed_s:.0f} s {MEANING.get(stage.deadline, '').split(';')[0]}, as long as it may."
-    flag = f"--{stage.deadline}-s"
-    if stage.problem is not None:
-        return replace(stage.problem, sentence=f"{stage.problem.sentence} {waited}", patience=None)
-    look = name_of(observed.pod) if observed.pod else None
-    where = f"`{observed.kubectl} describe {f'pod {look}' if look else f'{observed.kind.lower()} {observed.name}'}`"
-    return Problem(
-        f"overdue-{stage.deadline}",
-        f"Nothing says why, but {stage.told}. {waited}",
-        f"Look: {where}; {flag} allows more.",
-    )
-
-
-def pod_ended(pod):
-    """Return whether all containers of a pod have ended, as last seen."""
-    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
-
-
-def container_ended(pod, container):
-    """Return whether a container of a pod has ended, as last seen; one that never started in a pod that ended has too."""
-    if any(name == container for name, _, _ in states(pod, "terminated")):
+def _pulls_image(observed: Observed, pod: JsonObject) -> bool:
+    """Return whether an image is being pulled, by the newest event about images or by the reason why a container waits."""
+    events = observed.events_of("Pulling", "Pulled", "Failed", about=name_of(pod))
+    if events and events[0].get("reason") == "Pulling":
         return True
-    return pod_ended(pod)
-
-
-def containers_started(pod):
-    """Return the names of the containers of a pod that have a log, init containers first; without what stands beside them."""
-    found = [(name, init) for kind in ("running", "terminated") for name, _, init in states(pod, kind)]
-    return [name for name, _ in sorted(found, key=lambda one: not one[1]) if name not in beside(pod)]
-
-
-def started(pods):
-    """Return whether some pod's own container has run at all."""
-    return any(own_container(pod) in containers_started(pod) for pod in pods)
-
-
-def started_at(pods):
-    """Return when the first of the pods' own containers started, by its node's clock; None where that is not known."""
-    found = [
-        state.get("startedAt")
-        for pod in pods
-        for kind in ("running", "terminated")
-        for name, state, _ in states(pod, kind)
-        if name == own_container(pod)
-    ]
-    return min(filter(None, found), default=None)
-
-
-def published(pods):
-    """Return what the pods' last words tell of the results that they published, by attempt; None where no pod left any."""
-    found = None
-    for pod in pods:
-        for name, state, init in states(pod, "terminated"):
-            told = last_words(state.get("message") or "") if not init and name == own_container(pod) else None
-            if told is not None:
-                found = {**(found or {}), **{one["attempt"]: one for one in told.get("attempts") or []}}
-    return found
+    return any(state.state.get("reason") in ("ErrImagePull", "ImagePullBackOff") for state in states(pod, "waiting"))

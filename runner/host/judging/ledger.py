@@ -1,6 +1,6 @@
-"""What is known for and against the published numbers, computed from the claims; and how near each is to what physics allows.
+"""Compute what is known for and against the published numbers, and how near each is to the limit that memory bandwidth sets.
 
-Nothing here is typed as a sentence about one number: when a row of the catalog changes, so does every finding.
+No sentence about a single number is typed here: every finding is computed from the rows of the catalog, and changes with them.
 """
 
 from __future__ import annotations
@@ -9,33 +9,53 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Literal
 
 from runner.contract.architecture import Architecture
-from runner.host.readers.catalog import CLAIMED_BYTES_PER_ELEMENT, Catalog
+from runner.host.readers.catalog import CLAIMED_BYTES_PER_ELEMENT, Catalog, Claim
 
-# What a share of the memory limit suggests: a judgement, drawn where the post's cells of 7B on 8 devices part from its others.
+# Shares of the memory limit from which on memory bounds a cell, or may bound it: a judgement. The post's cells of 7B on 8 devices lie
+# below both, its other cells above.
 MEMORY_BOUND, FAR_FROM_MEMORY = 0.40, 0.20
+
+# What bounds the latency of a cell; "an error": no device can be so fast.
+Bound = Literal["an error", "memory", "memory or host", "host or link", "host"]
+FindingKind = Literal[
+    "not found",
+    "faster than memory allows",
+    "text differs",
+    "equal digits",
+    "not measured again",
+    "slower later",
+    "ratio holds",
+    "ratio differs",
+    "ratio of unlike devices",
+    "price",
+    "unlike columns",
+    "replicates",
+]
+# What two claims of the same cell share: accelerator, devices, model, batch size.
+Cell = tuple[str, int, str, int]
 
 
 @dataclass(frozen=True)
 class Limit:
-    """The seconds that 100 tokens need at least, when each reads the weights once at the device's memory bandwidth.
+    """The least seconds of a cell, in which each token reads the weights once at the devices' memory bandwidth.
 
-    ``share`` is that over the measured seconds; ``bound`` is the class it suggests. The estimate reads all of the tied
-    embedding once, as LM head, and no cache; communication is free. A share above 1 cannot be: then a number or a condition
-    beside it is wrong.
+    ``share`` is ``floor_s`` over the measured seconds; ``bound`` is what the share suggests. The estimate reads the tied embedding once,
+    as LM head, and no cache; communication is free. A share above 1 is impossible: then the number, or one of its conditions, is wrong.
     """
 
     floor_s: float
     share: float
-    bound: str
+    bound: Bound
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that speaks for or against claims: its kind, the claims concerned, and what was computed, in words."""
+    """A fact that speaks for or against claims: its kind, the names of the claims, and the computed fact in words."""
 
-    kind: str
+    kind: FindingKind
     claims: list[str]
     text: str
 
@@ -43,7 +63,10 @@ class Finding:
 def floor_s(
     architecture: Architecture, precision: str, devices: int, bytes_per_s: float | None, output_tokens: int = 100
 ) -> float | None:
-    """Return the seconds that reading the weights once for each token takes, a batch of any size; None where a rate is unknown."""
+    """Return the seconds in which ``devices`` read the weights once for each token, for a batch of any size.
+
+    ``bytes_per_s`` is the memory bandwidth of one device. Returns None where it, or the size of the precision, is unknown.
+    """
     if bytes_per_s is None or precision not in CLAIMED_BYTES_PER_ELEMENT:
         return None
     weight_bytes = architecture.parameter_count() * CLAIMED_BYTES_PER_ELEMENT[precision]
@@ -58,11 +81,12 @@ def limit(
     latency_s: float,
     output_tokens: int = 100,
 ) -> Limit | None:
-    """Return the ``Limit`` of a cell of batch 1, None where the bandwidth is unknown."""
+    """Return the ``Limit`` of a cell of batch 1 that took ``latency_s``, None where ``floor_s`` is unknown."""
     least_s = floor_s(architecture, precision, devices, bytes_per_s, output_tokens)
     if least_s is None:
         return None
     share = least_s / latency_s
+    bound: Bound
     if share > 1:
         bound = "an error"
     elif share >= MEMORY_BOUND:
@@ -74,66 +98,67 @@ def limit(
     return Limit(least_s, share, bound)
 
 
-def limits(catalog):
-    """Return the ``Limit`` of every claim of batch 1, by name; None where the accelerator's bandwidth is unknown."""
-    found = {}
+def limits(catalog: Catalog) -> dict[str, Limit | None]:
+    """Return the ``Limit`` of every claim by name; None for a batch, and where the accelerator's bandwidth is unknown."""
+    by_claim: dict[str, Limit | None] = {}
     for name, claim in catalog.claims.items():
         bandwidth = catalog.accelerators[claim.accelerator].hbm_bytes_per_s
         model = catalog.models[claim.model]
         single = claim.batch_size == 1
-        found[name] = limit(model, claim.precision, claim.devices, bandwidth, claim.latency_s) if single else None
-    return found
+        by_claim[name] = limit(model, claim.precision, claim.devices, bandwidth, claim.latency_s) if single else None
+    return by_claim
 
 
-def findings(catalog):
+def findings(catalog: Catalog) -> list[Finding]:
     """Return all findings, in the order of their kinds; the same text about several claims is one finding."""
-    kinds = (
+    finders = (
         *(_not_found, _beyond_memory, _other_text, _equal_digits, _never_measured_again, _slower_later),
         *(_ratios, _prices, _unlike_columns, _replicates),
     )
-    found: dict[str, Finding] = {}
-    for finding in (finding for kind in kinds for finding in kind(catalog)):
-        if finding.text in found:
-            found[finding.text].claims.extend(finding.claims)
+    by_text: dict[str, Finding] = {}
+    for finding in (finding for find in finders for finding in find(catalog)):
+        if finding.text in by_text:
+            by_text[finding.text].claims.extend(finding.claims)
         else:
-            found[finding.text] = finding
-    return list(found.values())
+            by_text[finding.text] = finding
+    return list(by_text.values())
 
 
-def _cell(claim):
+def _cell(claim: Claim) -> Cell:
     return claim.accelerator, claim.devices, claim.model, claim.batch_size
 
 
-def _place(claim):
+def _cell_in_words(claim: Claim) -> str:
     return f"{claim.devices} x {claim.accelerator}, {claim.model}"
 
 
-def _revisions(catalog):
+def _revisions(catalog: Catalog) -> list[str]:
     """Return the sources that are revisions of the post, in order."""
     return [name for name in catalog.claim_sources if name.startswith("post-")]
 
 
-def _not_found(catalog):
+def _not_found(catalog: Catalog) -> Iterator[Finding]:
+    """Find sources that could not be found."""
     for name, source in catalog.claim_sources.items():
         if not source.found:
             yield Finding("not found", [], f"{name} ({source.date}): {source.note}")
 
 
 def _beyond_memory(catalog: Catalog) -> Iterator[Finding]:
-    """A number that is less than reading the weights takes: it, or a condition beside it, cannot be right."""
+    """Find claims of less time than reading the weights takes: the number, or one of its conditions, is wrong."""
     for name, claim in catalog.claims.items():
         bandwidth = catalog.accelerators[claim.accelerator].hbm_bytes_per_s
         least_s = floor_s(catalog.models[claim.model], claim.precision, claim.devices, bandwidth)
-        # a claim of a batch tells the seconds of one of its rows; the weights are read once for all rows
+        # the latency of a claim of a batch is that of one row; the weights are read once for all rows
         call_s = claim.latency_s * claim.batch_size
         if least_s is not None and call_s < least_s:
-            text = f"{_place(claim)}: {claim.value} {claim.unit} is {least_s / call_s:.0%} of what memory allows: reading the"
+            text = f"{_cell_in_words(claim)}: {claim.value} {claim.unit} is {least_s / call_s:.0%} of what memory allows: reading the"
             text += f" weights for 100 tokens takes {least_s:.3f} s"
             yield Finding("faster than memory allows", [name], text)
 
 
-def _other_text(catalog):
-    """The text of a source tells to use another stack than its table was measured on."""
+def _other_text(catalog: Catalog) -> Iterator[Finding]:
+    """Find sources whose text says to use another stack than their table was measured on."""
     for name, source in catalog.claim_sources.items():
         if source.table_stack != source.text_stack:
             claims = [claim for claim, row in catalog.claims.items() if row.source == name]
@@ -144,15 +169,15 @@ def _other_text(catalog):
             )
 
 
-def _equal_digits(catalog):
-    """A number that equals another source's to the last digit, on the same devices, though the models differ."""
+def _equal_digits(catalog: Catalog) -> Iterator[Finding]:
+    """Find claims that equal another source's number to the last digit, on the same devices, though the models differ."""
     for name, claim in catalog.claims.items():
         for other_name, other in catalog.claims.items():
-            same_place = (claim.accelerator, claim.devices) == (other.accelerator, other.devices)
+            same_devices = (claim.accelerator, claim.devices) == (other.accelerator, other.devices)
             if (
                 claim.unit != "s"
                 or other.unit == "s"
-                or not same_place
+                or not same_devices
                 or claim.model == other.model
                 or other.batch_size != 1
             ):
@@ -162,24 +187,25 @@ def _equal_digits(catalog):
                 yield Finding("equal digits", [name, other_name], text)
 
 
-def _never_measured_again(catalog):
-    """A cell that a later revision repeats digit for digit, though others moved."""
+def _never_measured_again(catalog: Catalog) -> Iterator[Finding]:
+    """Find cells that a later revision repeats digit for digit, though others moved."""
     for name, other_name, claim, other in _pairs_of_revisions(catalog):
         if claim.value == other.value:
-            text = f"{_place(claim)}: {claim.value} s in both revisions"
+            text = f"{_cell_in_words(claim)}: {claim.value} s in both revisions"
             yield Finding("not measured again", [name, other_name], text)
 
 
-def _slower_later(catalog):
+def _slower_later(catalog: Catalog) -> Iterator[Finding]:
+    """Find cells that a later revision says are slower."""
     for name, other_name, claim, other in _pairs_of_revisions(catalog):
         if other.latency_s > claim.latency_s:
             change = other.latency_s / claim.latency_s - 1
-            text = f"{_place(claim)}: {claim.value} s, later {other.value} s ({change:+.1%})"
+            text = f"{_cell_in_words(claim)}: {claim.value} s, later {other.value} s ({change:+.1%})"
             yield Finding("slower later", [name, other_name], text)
 
 
-def _pairs_of_revisions(catalog):
-    """Yield each cell of each pair of following revisions that both have."""
+def _pairs_of_revisions(catalog: Catalog) -> Iterator[tuple[str, str, Claim, Claim]]:
+    """Yield the names and the claims of each cell that two successive revisions have, the earlier revision first."""
     revisions = [name for name in _revisions(catalog) if catalog.claim_sources[name].found]
     for earlier, later in itertools.pairwise(revisions):
         cells = {_cell(claim): (name, claim) for name, claim in catalog.claims.items() if claim.source == later}
@@ -189,15 +215,15 @@ def _pairs_of_revisions(catalog):
                 yield name, other_name, claim, other
 
 
-def _ratios(catalog):
-    """Each factor claimed in words, computed again; where it sets unlike numbers of devices side by side, like for like too."""
+def _ratios(catalog: Catalog) -> Iterator[Finding]:
+    """Compute each factor that is claimed in words, and the factors of like numbers of devices where a claim's numbers are unlike."""
     for name, ratio in catalog.ratios.items():
         slower, faster = catalog.claims[ratio.slower], catalog.claims[ratio.faster]
         computed = slower.latency_s / faster.latency_s
         holds = _rounds_to(computed, ratio.says)
         text = f"{name} says {ratio.says}: {slower.value} / {faster.value} = {computed:.3f}, which "
         text += "rounds to it" if holds else "does not"
-        kind = "ratio holds" if holds else "ratio differs"
+        kind: FindingKind = "ratio holds" if holds else "ratio differs"
         if slower.devices != faster.devices:
             kind = "ratio of unlike devices"
             text += f"; it sets {slower.devices} x {slower.accelerator} against {faster.devices} x {faster.accelerator}"
@@ -205,22 +231,23 @@ def _ratios(catalog):
         yield Finding(kind, [ratio.slower, ratio.faster], text)
 
 
-def _like_for_like(catalog, source, slower, faster):
+def _like_for_like(catalog: Catalog, source: str, slower: Claim, faster: Claim) -> str:
     """Return the factors of the same source, model and accelerators on equal numbers of devices, in words."""
     cells = {
         (claim.accelerator, claim.devices): claim
         for claim in catalog.claims.values()
         if (claim.source, claim.model) == (source, slower.model)
     }
-    told = []
+    factors = []
     for accelerator, devices in sorted(cells):
         if accelerator == slower.accelerator and (faster.accelerator, devices) in cells:
             factor = cells[accelerator, devices].latency_s / cells[faster.accelerator, devices].latency_s
-            told.append(f"{factor:.2f} on {devices}")
-    return " and ".join(told) or "not published"
+            factors.append(f"{factor:.2f} on {devices}")
+    return " and ".join(factors) or "not published"
 
 
-def _prices(catalog):
+def _prices(catalog: Catalog) -> Iterator[Finding]:
+    """Compute the ratio of the costs of the same tokens for each pair of prices."""
     for name, price in catalog.prices.items():
         dearer, cheaper = catalog.claims[price.dearer], catalog.claims[price.cheaper]
         factor = dearer.latency_s * price.dearer_usd_per_h / (cheaper.latency_s * price.cheaper_usd_per_h)
@@ -229,8 +256,8 @@ def _prices(catalog):
         yield Finding("price", [price.dearer, price.cheaper], text)
 
 
-def _unlike_columns(catalog):
-    """Columns of one table whose conditions differ in more than the accelerator."""
+def _unlike_columns(catalog: Catalog) -> Iterator[Finding]:
+    """Find tables whose columns differ in more conditions than the accelerator."""
     for source in _revisions(catalog):
         rows = {name: claim for name, claim in catalog.claims.items() if claim.source == source}
         ways: dict[str, set[str]] = {}
@@ -241,30 +268,33 @@ def _unlike_columns(catalog):
             way += f", tokens {protocol.token_count}"
             ways.setdefault(way, set()).add(claim.accelerator)
         if len(ways) > 1:
-            told = "; ".join(f"{' and '.join(sorted(accelerators))}: {way}" for way, accelerators in ways.items())
-            yield Finding("unlike columns", list(rows), f"{source}: {told}")
+            columns = "; ".join(f"{' and '.join(sorted(accelerators))}: {way}" for way, accelerators in ways.items())
+            yield Finding("unlike columns", list(rows), f"{source}: {columns}")
 
 
-def _replicates(catalog):
-    """Other sources' numbers of a cell of the newest revision, and how far they lie from it."""
+def _replicates(catalog: Catalog) -> Iterator[Finding]:
+    """Find other sources' numbers of the cells of the newest revision, and how far they lie from them."""
     newest = [name for name in _revisions(catalog) if catalog.claim_sources[name].found][-1]
     for name, claim in catalog.claims.items():
         if claim.source == newest:
             others = {
-                n: c for n, c in catalog.claims.items() if _cell(c) == _cell(claim) and not c.source.startswith("post-")
+                other_name: other
+                for other_name, other in catalog.claims.items()
+                if _cell(other) == _cell(claim) and not other.source.startswith("post-")
             }
-            told = [
-                f"{c.latency_s:.3f} s ({c.latency_s / claim.latency_s - 1:+.1%}, {c.source})" for c in others.values()
-            ]
-            if told:
-                yield Finding("replicates", [name, *others], f"{_place(claim)}: {claim.value} s; {', '.join(told)}")
+            numbers = ", ".join(
+                f"{other.latency_s:.3f} s ({other.latency_s / claim.latency_s - 1:+.1%}, {other.source})"
+                for other in others.values()
+            )
+            if others:
+                yield Finding("replicates", [name, *others], f"{_cell_in_words(claim)}: {claim.value} s; {numbers}")
 
 
 def _rounds_to(number: float, printed: str) -> bool:
-    """Return whether a number, rounded to as many decimals, is the one that was printed."""
+    """Return whether a number, rounded to as many decimals as the printed one, is the printed one."""
     return Decimal(f"{number:.{_decimals(printed)}f}") == Decimal(printed)
 
 
 def _decimals(text: str) -> int:
-    """Return how many decimals a number has as printed; that of ``772e-3`` has three."""
+    """Return how many decimals a printed number has; ``772e-3`` has three."""
     return max(0, -int(Decimal(text).as_tuple().exponent))

@@ -1,34 +1,44 @@
 """Print results and comparisons as tables that fit 80 columns. The only module that draws."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from runner.contract.text import printable
+from runner.host.judging.comparison import Row
+from runner.host.judging.groups import Group
+from runner.host.judging.ledger import Finding, Limit
+from runner.host.judging.run_changes import RunChange
+from runner.host.readers.catalog import Catalog, Claim
+from runner.host.results.attempts import AttemptSummary, LaunchSummary
 
 WALK_THROUGH = "walk-through, not a reproduction"
 
 
-def show(groups, rows, slower):
-    """Print groups of results, and beside each the published cells with verdicts. ``rows`` are those of ``compare``.
+def show(groups: Iterable[tuple[Group, Sequence[AttemptSummary]]], rows: Sequence[Row], slower: Sequence[str]) -> None:
+    """Print groups of results, each with the published cells beside it and the verdicts on them.
 
-    ``groups`` holds each group with those of its attempts that are shown, the newest first.
+    ``groups`` holds each group with the attempts of it that are shown, the newest first; ``slower`` names the claims of the headline.
     """
     console = _console()
     for group, attempts in groups:
         _print_group(console, group, attempts)
-        own = [row for row in rows if row.request == group.request.id]
-        if own:
-            console.print("", _beside(own), "", sep="\n")
-            _print_reasons(console, own)
-        if any(row.differences for row in own):
-            console.print(_differences(own), "", sep="\n")
+        group_rows = [row for row in rows if row.request == group.request.id]
+        if group_rows:
+            console.print("", _beside(group_rows), "", sep="\n")
+            _print_reasons(console, group_rows)
+        if any(row.differences for row in group_rows):
+            console.print(_differences(group_rows), "", sep="\n")
     if slower:
         _say(console, f"Slower than published, corrected for looking at {len(rows)} cells: {', '.join(slower)}.")
 
 
-def show_claims(catalog, limits, findings):
-    """Print the ledger: a table for each source, then the findings."""
+def show_claims(catalog: Catalog, limits: Mapping[str, Limit | None], findings: Iterable[Finding]) -> None:
+    """Print the ledger: a table for each source, then the findings. ``limits`` holds the limit of each claim by name."""
     console = _console()
     for name, source in catalog.claim_sources.items():
         rows = {claim: row for claim, row in catalog.claims.items() if row.source == name}
@@ -42,18 +52,18 @@ def show_claims(catalog, limits, findings):
     console.print("limit: the share of the measured time that memory bandwidth alone would need. Its sources:")
     for name, accelerator in catalog.accelerators.items():
         rate = "unknown" if accelerator.hbm_bytes_per_s is None else f"{accelerator.hbm_bytes_per_s / 1e12:.2f} TB/s"
-        _say(console, f"  {name}: {rate}; {catalog.accelerator_sources[name]}")
+        _say(console, f"  {name}: {rate}; {catalog.accelerator_rows[name].source}")
     console.print()
     console.print("Findings, computed from the rows above:")
     for finding in findings:
         _say(console, f"  {finding.kind}: {finding.text}.")
 
 
-def _console():
-    """Return a console that takes text as it is: brackets in a foreign name are no markup.
+def _console() -> Console:
+    """Return a console that prints text as it is: brackets in a foreign name are no markup.
 
-    A file or pipe gets the same lines whatever COLUMNS says. 80 columns hold a row of latencies below 10 s; a longer one stays one
-    line there too, for programs that read it.
+    A file or pipe gets the same lines whatever COLUMNS says. 80 columns hold a row of latencies below 10 s; a longer row stays one line
+    in a file or pipe too, for programs that read it.
     """
     console = Console(markup=False, emoji=False, highlight=False)
     if not console.is_terminal:
@@ -62,7 +72,7 @@ def _console():
 
 
 def _say(console: Console, text: str) -> None:
-    """Print one line, however long; what a foreign name may hold beside letters is made visible."""
+    """Print one line of any length; control characters, which a foreign name may hold, are made visible."""
     console.print(Text(printable(text)), soft_wrap=True)
 
 
@@ -70,42 +80,43 @@ def _cell(text: str) -> Text:
     return Text(printable(text, 200))
 
 
-def _cells(rows, limits):
+def _cells(rows: Mapping[str, Claim], limits: Mapping[str, Limit | None]) -> Table:
+    """Return the table of the claims of one source."""
     table = _plain_table("cell", "as printed", "s", "limit", "suggests")
     for name, claim in rows.items():
         batch = f", batch {claim.batch_size}" if claim.batch_size > 1 else ""
         engine = f", {claim.engine}" if claim.engine else ""
-        reached = limits[name]
-        share, bound = ("-", "-") if reached is None else (f"{reached.share:.0%}", reached.bound)
+        limit = limits[name]
+        share, bound = ("-", "-") if limit is None else (f"{limit.share:.0%}", limit.bound)
         cell = f"{claim.devices} x {claim.accelerator}, {claim.model}, {claim.precision}{batch}{engine}"
         table.add_row(*map(_cell, (cell, f"{claim.value} {claim.unit}", f"{claim.latency_s:.3f}", share, bound)))
     return table
 
 
-def show_changes(changes):
-    """Print run against run, one line of numbers and one of reasons for each pair."""
+def show_changes(changes: Iterable[RunChange]) -> None:
+    """Print run against run: a line of numbers and a line of reasons for each pair of groups."""
     console = _console()
     for change in changes:
-        ratio = "-" if change["ratio"] is None else f"{change['ratio']:.3f}"
-        interval = "" if change["interval"] is None else " ({:.3f} to {:.3f})".format(*change["interval"])
-        _say(console, f"{change['before']} -> {change['after']}: {ratio}{interval}, {_word(change)}")
-        moved = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in change["moved"].items())
-        _say(console, f"  {change['reason']}; launches {change['launches']}; moved: {moved or 'nothing'}")
-        if change["confirmation"] is not None:
-            _say(console, f"  fresh launches: {change['confirmation']}")
+        ratio = "-" if change.ratio is None else f"{change.ratio:.3f}"
+        interval = "" if change.interval is None else " ({:.3f} to {:.3f})".format(*change.interval)
+        _say(console, f"{change.before} -> {change.after}: {ratio}{interval}, {_word(change)}")
+        moved = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in change.moved.items())
+        _say(console, f"  {change.reason}; launches {change.launches}; moved: {moved or 'nothing'}")
+        if change.confirmation is not None:
+            _say(console, f"  fresh launches: {change.confirmation}")
 
 
-def _word(change):
-    if not change["flagged"]:
+def _word(change: RunChange) -> str:
+    if not change.flagged:
         return "no change shown"
-    return {
-        None: "CHANGED, confirm it on fresh launches (--confirm)",
-        True: "CHANGED, confirmed on fresh launches",
-        False: "not confirmed on fresh launches, so no change shown",
-    }[change["confirmed"]]
+    if change.confirmed is None:
+        return "CHANGED, confirm it on fresh launches (--confirm)"
+    if change.confirmed:
+        return "CHANGED, confirmed on fresh launches"
+    return "not confirmed on fresh launches, so no change shown"
 
 
-def _beside(rows):
+def _beside(rows: Sequence[Row]) -> Table:
     """Return the table of published cells beside one group of results."""
     table = _plain_table("published", "s", "here", "ratio", "verdict")
     for row in rows:
@@ -116,24 +127,24 @@ def _beside(rows):
     return table
 
 
-def _print_reasons(console, rows):
-    """Print why, and how near, for every verdict; a walk-through on the CPU is near nothing."""
+def _print_reasons(console: Console, rows: Sequence[Row]) -> None:
+    """Print the reasons of every verdict, and how near the measured time was; nothing for a walk-through on the CPU."""
     for row in rows:
-        given = row.verdict
+        verdict = row.verdict
         if row.walk_through:
             continue
-        _say(console, f"{row.claim}: {given.word}: {'; '.join(given.reasons)}.")
-        if given.attained_margin is not None:
-            ahead = given.prediction_interval
+        _say(console, f"{row.claim}: {verdict.word}: {'; '.join(verdict.reasons)}.")
+        if verdict.attained_margin is not None:
+            ahead = verdict.prediction_interval
             one_more = f"; one more launch would lie within {ahead[0]:.3f} to {ahead[1]:.3f}" if ahead else ""
-            _say(console, f"  attained margin {given.attained_margin:.1%} on {given.launches} launch(es){one_more}")
+            _say(console, f"  attained margin {verdict.attained_margin:.1%} on {verdict.launches} launch(es){one_more}")
         if row.limit is not None:
             _say(console, f"  {row.limit.share:.0%} of the memory-bandwidth limit, which suggests: {row.limit.bound}")
         console.print()
 
 
-def _differences(rows):
-    """Return the table of what differs between one result and the cells beside it, one line for each condition."""
+def _differences(rows: Sequence[Row]) -> Table:
+    """Return the table of conditions that a result and the cells beside it do not share, one line for each condition."""
     table = _plain_table("what differs", "here", "there")
     found: dict[str, str] = {}
     wanted: dict[str, dict[str, None]] = {}
@@ -145,7 +156,7 @@ def _differences(rows):
     return table
 
 
-def _plain_table(*headings):
+def _plain_table(*headings: str) -> Table:
     """Return an empty table without lines, narrow enough for 80 columns."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold underline")
     for heading in headings:
@@ -155,25 +166,25 @@ def _plain_table(*headings):
 
 def show_left_out(requests: int, attempts: int) -> None:
     """Say how many requests, with how many attempts, are not shown."""
-    told = f"{requests:,} earlier request(s) with {attempts:,} attempt(s) are not shown; --all shows them."
-    _say(_console(), told)
+    _say(_console(), f"{requests:,} earlier request(s) with {attempts:,} attempt(s) are not shown; --all shows them.")
 
 
-def _print_group(console, group, attempts):
-    """Print what a request asked for, and what each attempt that is shown holds, in a few lines."""
-    request, cpu = group.request, None
+def _print_group(console: Console, group: Group, attempts: Sequence[AttemptSummary]) -> None:
+    """Print in a few lines what a request asked for, and what each of the ``attempts`` holds."""
+    request = group.request
+    first_host: str | None = None
     lines = [
         f"{request.case}: {request.devices} x {request.accelerator.name}, {request.model.name}, {request.weights.kind} weights,"
         f" {request.workload.precision}",
     ]
     for attempt in attempts:
-        own = f"{attempt.usable_cores} cores of {attempt.cpu}"
-        if cpu is None:
-            cpu = own
-            lines.append(f"  protocol {request.protocol.name}, stack {request.stack.name}; {cpu}")
+        host = f"{attempt.usable_cores} cores of {attempt.cpu}"
+        if first_host is None:
+            first_host = host
+            lines.append(f"  protocol {request.protocol.name}, stack {request.stack.name}; {host}")
         lines.append(
             f"  attempt {attempt.id}: {attempt.status}, {len(attempt.launches)} of {request.launches} launch(es),"
-            f" {attempt.duration_s:.1f} s{'' if own == cpu else f'; {own}'}"
+            f" {attempt.duration_s:.1f} s{'' if host == first_host else f'; {host}'}"
         )
         for launch in attempt.launches:
             lines += _launch_lines(launch)
@@ -186,15 +197,18 @@ def _print_group(console, group, attempts):
         _say(console, line)
 
 
-def _launch_lines(launch):
+def _launch_lines(launch: LaunchSummary) -> list[str]:
     if not launch.complete:
         return [f"  launch {launch.index + 1}: failed. {launch.error}"]
+    conditions = launch.conditions
+    # the schema of results wants them of a complete launch
+    assert conditions is not None
     lines = [
-        f"  launch {launch.index + 1}: {launch.conditions['engine']} on {launch.ranks} rank(s), loaded in {launch.load_s:.2f} s",
+        f"  launch {launch.index + 1}: {conditions['engine']} on {launch.ranks} rank(s), loaded in {launch.load_s:.2f} s",
         f"    {launch.passed} checks passed, {launch.unchecked} cannot be made here; flagged:"
         f" {', '.join(launch.flagged) or 'none'}",
     ]
-    if launch.conditions["emulated"]:
+    if conditions["emulated"]:
         lines.append("    times are not told: something stood in for the device")
     elif launch.timed is not None:
         timed = launch.timed
@@ -208,8 +222,9 @@ def _launch_lines(launch):
             + f"; tokens sha256 {timed.tokens_sha256[:12]}"
         )
     elif launch.completed is not None:
-        done = launch.completed
+        dataset = launch.completed
         lines.append(
-            f"    {done.rows} of {done.rows_total} rows in {done.batches_s:.2f} s; tokens sha256 {done.tokens_sha256[:12]}"
+            f"    {dataset.rows} of {dataset.rows_total} rows in {dataset.batches_s:.2f} s;"
+            f" tokens sha256 {dataset.tokens_sha256[:12]}"
         )
     return lines

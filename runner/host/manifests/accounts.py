@@ -1,33 +1,51 @@
-"""Who may do what: the namespace with its security level, the account that runs and has no rights, the role that submits."""
+"""Who may do what: the namespace with its security level, the account of the pods, which has no rights, and the role that submits."""
 
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from runner.contract.records import JsonObject
+from runner.host.manifests.site import Site
 from runner.host.objects import names
+from runner.host.readers.profiles import JobKind
 
-# Everything that following a Job to its end and collecting it takes, and nothing else: no exec, no secrets, no update.
+
+class Rule(NamedTuple):
+    """A rule of a Role."""
+
+    groups: list[str]
+    resources: list[str]
+    verbs: list[str]
+
+
+# The rights to follow a Job to its end and collect its results: no exec, no secrets, no update.
 SUBMITTER_RULES = (
-    (["batch"], ["jobs"], ["create", "get", "list", "watch", "delete"]),
-    ([""], ["pods"], ["list", "watch"]),
-    ([""], ["pods/log"], ["get"]),
-    ([""], ["events"], ["list", "watch"]),
-    ([""], ["persistentvolumeclaims"], ["get"]),
-    ([""], ["configmaps"], ["create", "get"]),
-    ([""], ["serviceaccounts"], ["get"]),
+    Rule(["batch"], ["jobs"], ["create", "get", "list", "watch", "delete"]),
+    Rule([""], ["pods"], ["list", "watch"]),
+    Rule([""], ["pods/log"], ["get"]),
+    Rule([""], ["events"], ["list", "watch"]),
+    Rule([""], ["persistentvolumeclaims"], ["get"]),
+    Rule([""], ["configmaps"], ["create", "get"]),
+    Rule([""], ["serviceaccounts"], ["get"]),
 )
-MULTINODE_RULES = {
-    "mpijob": (["kubeflow.org"], ["mpijobs"], ["create", "get", "list", "watch", "delete"]),
-    "jobset": (["jobset.x-k8s.io"], ["jobsets"], ["create", "get", "list", "watch", "delete"]),
+MULTINODE_RULES: dict[JobKind, Rule] = {
+    "mpijob": Rule(["kubeflow.org"], ["mpijobs"], ["create", "get", "list", "watch", "delete"]),
+    "jobset": Rule(["jobset.x-k8s.io"], ["jobsets"], ["create", "get", "list", "watch", "delete"]),
 }
-QUEUE_RULES = ((["kueue.x-k8s.io"], ["workloads", "localqueues"], ["get", "list"]),)
+QUEUE_RULES = (Rule(["kueue.x-k8s.io"], ["workloads", "localqueues"], ["get", "list"]),)
 
 BIND = "Bind the role to who may submit:\n  kubectl create rolebinding {role} --role={role} --user=NAME --namespace={namespace}"
 
 
-def namespace(level="restricted"):
-    enforced = {f"pod-security.kubernetes.io/{mode}": level for mode in ("enforce", "audit", "warn")}
+def namespace(level: str = "restricted") -> JsonObject:
+    """Return the kit's namespace; ``level`` is the profile of the Pod Security Standards that it enforces."""
+    enforced = {f"{names.POD_SECURITY_DOMAIN}{mode}": level for mode in ("enforce", "audit", "warn")}
     metadata = {"name": names.NAMESPACE, "labels": {**names.common_labels(), **enforced}}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def run_account(site):
+def run_account(site: Site) -> JsonObject:
+    """Return the ServiceAccount of all pods. It gets no token."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
@@ -36,18 +54,19 @@ def run_account(site):
     }
 
 
-def submitter_role(site, engine):
-    """Return the Role of who submits Jobs of one engine, with the queue's objects where there is one."""
-    rules = [*SUBMITTER_RULES, *([MULTINODE_RULES[engine]] if engine in MULTINODE_RULES else [])]
+def submitter_role(site: Site, job_kind: JobKind) -> JsonObject:
+    """Return the Role of a user who submits Jobs of one kind. With a queue, the user may read the objects of the queue."""
+    rules = [*SUBMITTER_RULES, *([MULTINODE_RULES[job_kind]] if job_kind in MULTINODE_RULES else [])]
     rules += QUEUE_RULES if site.queue else ()
-    name = names.SUBMITTER if engine == "job" else f"{names.SUBMITTER}-{engine}"
+    name = names.SUBMITTER if job_kind == "job" else f"{names.SUBMITTER}-{job_kind}"
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
         "metadata": {"name": name, "namespace": site.namespace, "labels": names.common_labels()},
-        "rules": [{"apiGroups": groups, "resources": kinds, "verbs": verbs} for groups, kinds, verbs in rules],
+        "rules": [{"apiGroups": rule.groups, "resources": rule.resources, "verbs": rule.verbs} for rule in rules],
     }
 
 
-def how_to_bind(role):
+def how_to_bind(role: JsonObject) -> str:
+    """Return the comment that says how to give a role to a user."""
     return BIND.format(role=role["metadata"]["name"], namespace=role["metadata"]["namespace"])

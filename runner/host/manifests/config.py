@@ -1,11 +1,20 @@
-"""The requests of a set in one immutable ConfigMap: a pod reads the very bytes that its name was made of."""
+"""The requests of a set in one immutable ConfigMap, whose name is made of its content: a pod reads the very bytes of the name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
 
 from runner.contract import strictjson
+from runner.contract.records import JsonObject
+from runner.contract.request import Request
+from runner.host.manifests.plan import JobPlan
+from runner.host.manifests.site import Site
 from runner.host.objects import names
 
 
-def requests(site, set_name, runs):
-    data = {file_name(run.request): strictjson.pretty(run.request.to_json()) for run in runs}
+def requests(site: Site, set_name: str, plans: Iterable[JobPlan]) -> JsonObject:
+    """Return the ConfigMap with the requests of the set. Raises ``InputError`` where its name would be too long."""
+    data = {file_name(plan.request): strictjson.pretty(plan.request.to_json()) for plan in plans}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -19,10 +28,11 @@ def requests(site, set_name, runs):
     }
 
 
-def file_name(request):
+def file_name(request: Request) -> str:
+    """Return the key of a request in the ConfigMap."""
     return f"{request.case}.json"
 
 
-def path(request):
+def path(request: Request) -> str:
     """Return where a pod finds the request."""
     return f"/config/{file_name(request)}"

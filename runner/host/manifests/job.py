@@ -1,43 +1,54 @@
-"""batch/v1 Jobs: one attempt and no more, unless the cluster itself took the node or the pod away."""
+"""batch/v1 Jobs: one attempt and no more, unless the cluster took the node or the pod away."""
 
-from runner.contract.errors import DoesNotFit, InputError, Interrupted, UsageError
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from runner.contract.errors import DoesNotFit, InputError, UsageError
+from runner.contract.records import JsonObject
 from runner.host.manifests import pod
+from runner.host.manifests.plan import JobPlan
+from runner.host.manifests.site import Site
 from runner.host.objects import names
+from runner.host.objects.pods import STOPPED
 
 A_DAY_S, A_WEEK_S = 86400, 604800
 SIX_HOURS_S = 6 * 3600
 
-# A pod that a queue takes back is deleted without the condition DisruptionTarget, and a Job whose pods are walked for a failing code
-# at that moment would fail (Kubernetes 1.36 pkg/controller/job): the codes of a stop are left out. The runner answers SIGTERM with
-# 130; 143 is what a process says that was not yet listening, 137 what was killed after the grace period.
-STOPPED = (Interrupted.exit_code, 137, 143)
-
-# Trying again cannot mend these; all else of a download is worth another try.
+# The exit codes of a prefetch that another attempt cannot mend. Any other failure of a download is worth another attempt.
 HOPELESS = (UsageError.exit_code, InputError.exit_code, DoesNotFit.exit_code)
 
 
-def bench(site, run, config_name, models):
-    """Return the objects of one run on one node: a Job."""
-    template = pod.bench(site, run, config_name, models=models)
-    name = names.bench(run.request.case)
+def bench(site: Site, plan: JobPlan, config_name: str, models: str) -> list[JsonObject]:
+    """Return the objects of one run on one node: a Job. ``models`` is the claim of the weights."""
+    template = pod.bench(site, plan, config_name, models=models)
+    name = names.bench(plan.request.case)
     return [named(site, "batch/v1", "Job", name, template["metadata"], one_attempt(template))]
 
 
-def prefetch(site, set_name, runs, config_name, models=names.MODELS):
-    """Return the Job that fetches the weights of a set; it resumes what an attempt before it left."""
-    template = pod.prefetch(site, set_name, runs, config_name, models)
+def prefetch(
+    site: Site, set_name: str, plans: Sequence[JobPlan], config_name: str, models: str = names.MODELS
+) -> JsonObject:
+    """Return the Job that fetches the weights of a set. An attempt resumes the download of the attempt before."""
+    template = pod.prefetch(site, set_name, plans, config_name, models)
     spec = _spec(template, 1, 6, SIX_HOURS_S, _fail_on("In", HOPELESS))
     return named(site, "batch/v1", "Job", names.prefetch(set_name), template["metadata"], spec, queued=False)
 
 
-def one_attempt(template, pods=1):
-    """Return the spec of a Job of so many pods, all at once, that is tried once."""
+def one_attempt(template: JsonObject, pods: int = 1) -> JsonObject:
+    """Return the spec of a Job of so many pods, all at once, that is tried once.
+
+    A stop from outside does not fail the Job by its exit code. A queue takes a pod back by deleting it, without the condition
+    DisruptionTarget; a Job that looks for failing codes at that moment would fail (Kubernetes 1.36 pkg/controller/job).
+    """
     return _spec(template, pods, 0, A_DAY_S, _fail_on("NotIn", (0, *STOPPED)))
 
 
-def named(site, version, kind, name, metadata, spec, queued=True):
+def named(
+    site: Site, version: str, kind: str, name: str, metadata: JsonObject, spec: JsonObject, queued: bool = True
+) -> JsonObject:
     """Return the sealed object around ``spec``, with the labels and annotations of its pods; ``queued`` where it asks for devices."""
-    queue = {"kueue.x-k8s.io/queue-name": site.queue} if site.queue and queued else {}
+    queue = {names.QUEUE: site.queue} if site.queue and queued else {}
     return names.seal(
         {
             "apiVersion": version,
@@ -53,7 +64,7 @@ def named(site, version, kind, name, metadata, spec, queued=True):
     )
 
 
-def _spec(template, pods, retries, deadline_s, failing):
+def _spec(template: JsonObject, pods: int, retries: int, deadline_s: int, failing: JsonObject) -> JsonObject:
     return {
         "backoffLimit": retries,
         "completions": pods,
@@ -66,9 +77,9 @@ def _spec(template, pods, retries, deadline_s, failing):
     }
 
 
-def _ignore_disruption():
+def _ignore_disruption() -> JsonObject:
     return {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
 
 
-def _fail_on(operator, codes):
-    return {"action": "FailJob", "onExitCodes": {"operator": operator, "values": sorted(codes)}}
+def _fail_on(operator: str, exit_codes: Iterable[int]) -> JsonObject:
+    return {"action": "FailJob", "onExitCodes": {"operator": operator, "values": sorted(exit_codes)}}

@@ -1,24 +1,32 @@
 """MPIJobs (kubeflow.org/v2beta1, mpi-operator 0.8): the operator makes keys, names and hostfile, and ends the workers.
 
-The operator's defaults would keep workers, and their devices, for ever, and start a failed launcher again
+By the operator's defaults, workers keep their devices for ever and a failed launcher starts again
 (kubeflow/mpi-operator@caa3c47 pkg/apis/kubeflow/v2beta1/default.go).
 """
 
+from __future__ import annotations
+
+from runner.contract.records import JsonObject
 from runner.host.manifests import job, multinode
+from runner.host.manifests.plan import JobPlan
+from runner.host.manifests.site import Site
 from runner.host.objects import names
 
-HOSTFILE = "/etc/mpi/hostfile"  # where the operator mounts it, the launcher's own pod first
+# Where the operator mounts the hostfile. The launcher's own pod is the first in it.
+HOSTFILE = "/etc/mpi/hostfile"
 
 
-def bench(site, run, config_name, models):
-    """Return the objects of one run on several nodes: what ssh needs, and an MPIJob."""
-    first = multinode.first(site, run, config_name, models, HOSTFILE)
-    other = multinode.other(site, run, config_name, models)
-    for template in (first, other):  # the operator warns of one here: the replica's is taken
+def bench(site: Site, plan: JobPlan, config_name: str, models: str) -> list[JsonObject]:
+    """Return the objects of one run on several nodes: the files of ssh, and an MPIJob."""
+    first = multinode.first(site, plan, config_name, models, HOSTFILE)
+    other = multinode.other(site, plan, config_name, models)
+    # The operator takes the restart policy of the replica, and warns of a policy in the template.
+    for template in (first, other):
         del template["spec"]["restartPolicy"]
     spec = {
-        "slotsPerWorker": run.devices_per_node,
-        "runLauncherAsWorker": True,  # its devices would else be hidden, or idle
+        "slotsPerWorker": plan.devices_per_node,
+        # Without this, the devices of the launcher's pod are hidden, or idle.
+        "runLauncherAsWorker": True,
         "sshAuthMountPath": multinode.KEYS,
         "runPolicy": {
             "cleanPodPolicy": "Running",
@@ -28,10 +36,10 @@ def bench(site, run, config_name, models):
         },
         "mpiReplicaSpecs": {
             "Launcher": {"replicas": 1, "restartPolicy": "Never", "template": first},
-            "Worker": {"replicas": run.nodes - 1, "restartPolicy": "Never", "template": other},
+            "Worker": {"replicas": plan.nodes - 1, "restartPolicy": "Never", "template": other},
         },
     }
     return [
         multinode.shell_files(site),
-        job.named(site, "kubeflow.org/v2beta1", "MPIJob", names.bench(run.request.case), first["metadata"], spec),
+        job.named(site, "kubeflow.org/v2beta1", "MPIJob", names.bench(plan.request.case), first["metadata"], spec),
     ]

@@ -1,21 +1,27 @@
-"""What pods on several nodes share, whatever starts them: the first runs bench, all let it start ranks over ssh.
+"""What MPIJobs and JobSets share: the pods on several nodes. The first pod runs `bench`, and every pod lets `bench` start ranks by ssh.
 
 The vendor starts ranks on several nodes by DeepSpeed's launcher, a hostfile and pdsh over ssh (optimum-habana's gaudi_spawn.py
---hostfile); so does this. The ssh is the pod's own user's, on a port that needs no privilege: the pods stay restricted.
+--hostfile); so does this kit. sshd runs as the user of the pod, on a port that needs no privilege: the pods stay restricted.
 """
+
+from __future__ import annotations
 
 import shlex
 
 from runner.contract.errors import Unsupported
+from runner.contract.records import JsonObject
 from runner.host.manifests import pod
 from runner.host.manifests.network import SSH_PORT
+from runner.host.manifests.plan import JobPlan
+from runner.host.manifests.site import Site
 from runner.host.objects import names
 
 HOME = "/home/bench"
 KEYS = f"{HOME}/.ssh"
-REACH_S = 600  # a worker's image may still be pulled when the first pod runs
+# How long the first pod waits for the others. The image of a worker may still be pulled when the first pod runs.
+REACH_S = 600
 
-# sshd and ssh look a user up, and the images have none of this number; ssh reads no options from a home that is a mounted Secret.
+# sshd and ssh look up the user, and the images have no user of this number. ssh reads no options from a home that is a mounted Secret.
 FILES = {
     "passwd": f"root:x:0:0:root:/root:/bin/sh\nbench:x:{pod.UID}:{pod.UID}:bench:{HOME}:/bin/sh\n",
     "ssh_config": f"""Host *
@@ -32,26 +38,32 @@ FILES = {
   ServerAliveCountMax 4
 """,
 }
-PLACES = {"passwd": "/etc/passwd", "ssh_config": "/etc/ssh/ssh_config"}
+PATHS = {"passwd": "/etc/passwd", "ssh_config": "/etc/ssh/ssh_config"}
 
 
-def shell_files(site):
-    """Return the ConfigMap with what ssh needs and the images lack."""
+def shell_files(site: Site) -> JsonObject:
+    """Return the ConfigMap with the files that ssh needs and the images lack."""
     metadata = {"name": names.config("ssh", FILES), "namespace": site.namespace, "labels": names.common_labels()}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "immutable": True, "data": FILES}
 
 
-def first(site, run, config_name, models, hostfile, before=None):
-    """Return the pod template that runs bench, once every host of ``hostfile`` answers; ``before`` is a shell line that makes it."""
-    bench = shlex.join([*pod.RUNNER, *pod.bench_arguments(run), "--hostfile", hostfile])
+def first(
+    site: Site, plan: JobPlan, config_name: str, models: str, hostfile: str, write_hostfile: str | None = None
+) -> JsonObject:
+    """Return the pod template that runs `bench` once every host of ``hostfile`` answers.
+
+    ``write_hostfile`` is the shell line that writes the hostfile, None where an operator does.
+    """
+    bench = shlex.join([*pod.RUNNER, *pod.bench_arguments(plan), "--hostfile", hostfile])
     reach = shlex.join([*pod.RUNNER, "reach", hostfile, "--port", str(SSH_PORT), "--within-s", str(REACH_S)])
     script = f"{_sshd()} & {reach} && exec {bench}"
-    return _template(site, run, config_name, models, f"{before}; {script}" if before else script)
+    script = f"{write_hostfile}; {script}" if write_hostfile else script
+    return _template(site, plan, config_name, models, script)
 
 
-def other(site, run, config_name, models):
-    """Return the pod template that lends its devices to the first; it needs no volume of results."""
-    template = _template(site, run, config_name, models, f"exec {_sshd()}")
+def other(site: Site, plan: JobPlan, config_name: str, models: str) -> JsonObject:
+    """Return the pod template that lends its devices to the first pod. It needs no volume of results."""
+    template = _template(site, plan, config_name, models, f"exec {_sshd()}")
     spec = template["spec"]
     spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] != "results"]
     for container in spec["containers"]:
@@ -59,22 +71,22 @@ def other(site, run, config_name, models):
     return template
 
 
-def _sshd():
+def _sshd() -> str:
     return shlex.join([*pod.RUNNER, "sshd", "--port", str(SSH_PORT), "--keys", KEYS])
 
 
-def _template(site, run, config_name, models, script):
+def _template(site: Site, plan: JobPlan, config_name: str, models: str, script: str) -> JsonObject:
     if site.platform_ids:
         raise Unsupported(
             "Pods on several nodes log in to each other as a user who is known beforehand. Leave --platform-ids out, or take"
             " the sets of one node."
         )
-    template = pod.bench(site, run, config_name, models=models)
+    template = pod.bench(site, plan, config_name, models=models)
     container = template["spec"]["containers"][0]
     container["command"] = ["/bin/sh", "-c", script]
     container["ports"] = [{"name": "ssh", "containerPort": SSH_PORT}]
     container["volumeMounts"] += [
-        {"name": "ssh-files", "mountPath": path, "subPath": name, "readOnly": True} for name, path in PLACES.items()
+        {"name": "ssh-files", "mountPath": path, "subPath": name, "readOnly": True} for name, path in PATHS.items()
     ]
     template["spec"]["volumes"].append({"name": "ssh-files", "configMap": {"name": names.config("ssh", FILES)}})
     return template

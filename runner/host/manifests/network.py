@@ -1,21 +1,28 @@
-"""Who may talk to whom: nobody, but what fetches weights and the ranks of one run.
+"""Network policies: no pod of this kit talks to anything, but a prefetch to the hub, and the ranks of one run to each other.
 
-A policy binds only where the cluster's network plugin enforces it, and never what goes past the kernel's network (RoCE). The pods
-are set offline by their variables too.
+A policy binds only where the cluster's network plugin enforces it, and never traffic that bypasses the kernel's network (RoCE).
+Variables keep the pods offline too.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
+from runner.contract.records import JsonObject
+from runner.host.manifests.site import Site
 from runner.host.objects import names
 
-SSH_PORT = 2222  # a port below 1024 would need a capability
+# A port below 1024 would need a capability.
+SSH_PORT = 2222
 DNS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
 
 
-def deny_all(site):
-    """Cut off every pod of this kit, and no other: the namespace may be shared."""
-    return _policy(site, "bench-deny-all", {"app.kubernetes.io/name": "bloomz-bench"}, egress=[], ingress=[])
+def deny_all(site: Site) -> JsonObject:
+    """Cut off every pod of this kit, and no other pod: the namespace may be shared."""
+    return _policy(site, "bench-deny-all", names.KIT, egress=[], ingress=[])
 
 
-def allow_prefetch(site):
+def allow_prefetch(site: Site) -> JsonObject:
     """Let a prefetch look up names and speak HTTPS."""
     return _policy(
         site,
@@ -25,22 +32,22 @@ def allow_prefetch(site):
     )
 
 
-def allow_ranks(site, case):
-    """Let the pods of one multi-node case talk to each other, on any port: collectives choose their own."""
-    peers = {**names.of_this_kit(names.BENCH), "app.kubernetes.io/instance": f"bench-{case.replace('.', '-')}"}
-    beside = [{"podSelector": {"matchLabels": peers}}]
+def allow_ranks(site: Site, case: str) -> JsonObject:
+    """Let the pods of one case on several nodes talk to each other, on any port: collectives choose their ports."""
+    labels = {**names.of_this_kit(names.BENCH), names.INSTANCE: names.instance(case)}
+    ranks = [{"podSelector": {"matchLabels": labels}}]
     return _policy(
-        site, f"bench-ranks-{case}", peers, egress=[{"ports": DNS}, {"to": beside}], ingress=[{"from": beside}]
+        site, f"bench-ranks-{case}", labels, egress=[{"ports": DNS}, {"to": ranks}], ingress=[{"from": ranks}]
     )
 
 
-def _policy(site, name, selected, **directions):
+def _policy(site: Site, name: str, labels: dict[str, str], **directions: list[dict[str, Any]]) -> JsonObject:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {"name": name, "namespace": site.namespace, "labels": names.common_labels()},
         "spec": {
-            "podSelector": {"matchLabels": selected},
+            "podSelector": {"matchLabels": dict(labels)},
             "policyTypes": [direction.capitalize() for direction in sorted(directions, reverse=True)],
             **directions,
         },

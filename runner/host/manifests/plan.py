@@ -1,51 +1,72 @@
-"""What one Job runs, with all that its objects are made of."""
+"""Plan a Job: its request, its image, and the share of a node that it asks for."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runner.contract.errors import Unsupported
 from runner.contract.request import Request
 from runner.host import cases
-from runner.host.readers.lockfile import UNRESOLVED
-from runner.host.readers.profiles import Place, Profile
+from runner.host.readers.accelerators import NodeSelection
+from runner.host.readers.catalog import Catalog
+from runner.host.readers.lockfile import UNRESOLVED, Lock
+from runner.host.readers.profiles import Profile, Profiles
 
-PLACEHOLDER = "bloomz-bench.invalid"  # RFC 6761: a name that never resolves
+# The registry of an image that nobody has built: a name that never resolves (RFC 6761).
+PLACEHOLDER = "bloomz-bench.invalid"
 
 
 @dataclass(frozen=True)
-class Run:
-    """``image`` is a reference by digest, or a placeholder that cannot be pulled and says why; ``draft`` says why, else None."""
+class JobPlan:
+    """What one Job runs. ``image`` is a reference by digest, or a placeholder that cannot be pulled. ``draft`` says what keeps the Job
+    from running and what to do next, None where nothing does. ``resource`` is what Kubernetes counts the devices by."""
 
     request: Request
     image: str
     draft: str | None
     resource: str
     profile: Profile
-    place: Place
+    node: NodeSelection
     deadline_s: int
     nodes: int
 
     @property
-    def devices_per_node(self):
+    def devices_per_node(self) -> int:
+        """Return how many devices each pod asks for."""
         return self.request.devices // self.nodes
 
     @property
-    def hub(self):
+    def hub(self) -> bool:
+        """Return whether the weights come from the hub, so that a prefetch must fetch them."""
         return self.request.weights.kind == "hub"
 
     @property
-    def model_dir(self):
-        """Return where the volume holds the model: the hub cache's own layout, whose folder names its revision."""
+    def model_dir(self) -> str:
+        """Return where the volume holds a model of the hub, in the layout of the hub's cache: the folder is named after the revision."""
         model = self.request.model
         assert model.repository is not None
         return f"/models/hub/models--{model.repository.replace('/', '--')}/snapshots/{model.revision}"
 
 
-def make(catalog, lock, table, case_name, nodes, images, registry):
-    """Return the ``Run`` of a case. ``images`` maps stacks to references of the user's, ``registry`` is where pods pull from.
+def make(
+    catalog: Catalog,
+    lock: Lock,
+    profiles: Profiles,
+    case_name: str,
+    nodes: int,
+    images: Mapping[str, str],
+    registry: str | None,
+) -> JobPlan:
+    """Return the ``JobPlan`` of a case on so many nodes.
 
-    The request names the image that the lock or the user names; where it is mirrored to changes no request, its digest stays.
+    ``images`` maps stacks to the user's references by digest. ``registry`` is where pods pull from, None for the registry of the
+    image. The request names the image of the lock or of the user: a mirror does not change the request, since the digest stays.
+    Raises ``Unsupported`` where the nodes cannot share the devices evenly, ``InputError`` where the catalog has no row that the Job
+    needs, and what ``cases.make`` raises.
     """
     case = catalog.cases[case_name]
+    accelerator = catalog.accelerator_rows[case.accelerator]
     image = images.get(case.stack) or (lock.built[case.stack].reference if case.stack in lock.built else None)
     draft = _draft(lock, case.stack, image)
     request = cases.make(catalog, lock, case_name, image=image, draft=draft is not None)
@@ -53,20 +74,20 @@ def make(catalog, lock, table, case_name, nodes, images, registry):
         raise Unsupported(
             f"{case_name} has {request.devices} devices, which {nodes} nodes cannot share evenly. Mend the set."
         )
-    return Run(
+    return JobPlan(
         request=request,
         image=_pulled(image, registry) if image else f"{PLACEHOLDER}/{case.stack}:run-make-images",
         draft=draft,
-        resource=catalog.resources[case.accelerator],
-        profile=table.of(case.accelerator, request.devices // nodes),
-        place=table.place_of(case.accelerator),
-        deadline_s=table.deadline_s_of(case.model),
+        resource=accelerator.resource,
+        profile=profiles.of(case.accelerator, request.devices // nodes),
+        node=accelerator.found_node(),
+        deadline_s=profiles.deadline_s_of(case.model),
         nodes=nodes,
     )
 
 
-def _draft(lock, stack, image):
-    """Return what keeps a stack's Job from running and what to do next; None where nothing does."""
+def _draft(lock: Lock, stack: str, image: str | None) -> str | None:
+    """Return what keeps the Job of a stack from running and what to do next, None where nothing does."""
     if image is None:
         return (
             "no image of this stack stands in versions.lock by digest. Run make images with PUSH=REGISTRY, or pass"
@@ -81,6 +102,6 @@ def _draft(lock, stack, image):
     return None
 
 
-def _pulled(image, registry):
-    """Return the reference that pods pull: the image's own, or the same name and digest in the user's registry."""
+def _pulled(image: str, registry: str | None) -> str:
+    """Return the reference that pods pull: the image itself, or the same name and digest in the user's registry."""
     return f"{registry.rstrip('/')}/{image.rpartition('/')[2]}" if registry else image

@@ -1,48 +1,60 @@
 """One folder of manifests: all objects of a set, by file, numbered in the order in which they are applied."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from runner.contract.records import JsonObject
 from runner.host.manifests import accounts, config, job, jobset, mpijob, network, storage
+from runner.host.manifests.plan import JobPlan
+from runner.host.manifests.site import Site
 from runner.host.objects import names
+from runner.host.readers.profiles import JobKind, Set
 
-ENGINES = {"job": job.bench, "mpijob": mpijob.bench, "jobset": jobset.bench}
+BENCH_OBJECTS: dict[JobKind, Callable[[Site, JobPlan, str, str], list[JsonObject]]] = {
+    "job": job.bench,
+    "mpijob": mpijob.bench,
+    "jobset": jobset.bench,
+}
 EXPERIMENTAL = "Experimental: the vendor calls inference on several nodes possible, and inconsistent."
-NOTES = {"mpijob": (EXPERIMENTAL,), "jobset": (EXPERIMENTAL, jobset.MAKE_KEYS)}
+NOTES: dict[JobKind, tuple[str, ...]] = {"mpijob": (EXPERIMENTAL,), "jobset": (EXPERIMENTAL, jobset.MAKE_KEYS)}
 
 
 @dataclass(frozen=True)
 class File:
-    """The objects of one file and what its first lines say of them."""
+    """The objects of one file, and the comment in its first lines."""
 
-    objects: list[dict]
+    objects: list[JsonObject]
     comment: str | None = None
 
 
-def files(site, name, table, runs):
-    """Return name to ``File`` of the set ``name``: ``table`` is its row, ``runs`` its cases in order."""
-    fetched = [run for run in runs if run.hub]
-    shared = table.nodes > 1
+def files(site: Site, name: str, row: Set, plans: Sequence[JobPlan]) -> dict[str, File]:
+    """Return the files of the set ``name`` by their names; ``plans`` are those of the row's cases, in order."""
+    fetching = [plan for plan in plans if plan.hub]
+    shared = row.nodes > 1
     models = storage.models(site, shared)
-    claimed = models["metadata"]["name"]
-    requests = config.requests(site, name, runs)
+    models_claim = models["metadata"]["name"]
+    requests = config.requests(site, name, plans)
     config_name = requests["metadata"]["name"]
-    role = accounts.submitter_role(site, table.engine)
+    role = accounts.submitter_role(site, row.job_kind)
     policies = [network.deny_all(site)]
-    policies += [network.allow_prefetch(site)] if fetched else []
-    policies += [network.allow_ranks(site, run.request.case) for run in runs] if shared else []
-    found = {
+    policies += [network.allow_prefetch(site)] if fetching else []
+    policies += [network.allow_ranks(site, plan.request.case) for plan in plans] if shared else []
+    by_name = {
         "10-serviceaccount.yaml": File([accounts.run_account(site)]),
         "11-rbac-submitter.yaml": File([role], accounts.how_to_bind(role)),
         "20-networkpolicy.yaml": File(policies),
-        "30-pvc.yaml": File([*([models] if fetched else []), storage.results(site)]),
+        "30-pvc.yaml": File([*([models] if fetching else []), storage.results(site)]),
         "40-config.yaml": File([requests]),
     }
     if site.namespace == names.NAMESPACE:
-        found = {"00-namespace.yaml": File([accounts.namespace()]), **found}
-    if fetched:
-        found["50-prefetch.yaml"] = File([job.prefetch(site, name, fetched, config_name, claimed)], fetched[0].draft)
-    for number, run in enumerate(runs, start=60):
-        objects = ENGINES[table.engine](site, run, config_name, claimed)
-        notes = [run.draft, *(note.format(namespace=site.namespace) for note in NOTES.get(table.engine, ()))]
-        found[f"{number}-bench-{run.request.case}.yaml"] = File(objects, "\n".join(filter(None, notes)))
-    return found
+        by_name = {"00-namespace.yaml": File([accounts.namespace()]), **by_name}
+    if fetching:
+        prefetch = job.prefetch(site, name, fetching, config_name, models_claim)
+        by_name["50-prefetch.yaml"] = File([prefetch], fetching[0].draft)
+    for number, plan in enumerate(plans, start=60):
+        objects = BENCH_OBJECTS[row.job_kind](site, plan, config_name, models_claim)
+        notes = [plan.draft, *(note.format(namespace=site.namespace) for note in NOTES.get(row.job_kind, ()))]
+        by_name[f"{number}-bench-{plan.request.case}.yaml"] = File(objects, "\n".join(filter(None, notes)))
+    return by_name

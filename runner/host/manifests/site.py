@@ -1,21 +1,26 @@
-"""What a user's cluster is like where it differs from any other: all that ``render`` can be told."""
+"""How a user's cluster differs from any other: all that ``render`` can be told of it."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from runner.contract.records import JsonObject
 from runner.host.objects import names
 
 
 @dataclass(frozen=True)
 class Site:
-    """``namespace`` other than the kit's own exists already. ``node_selector`` takes the place of the accelerators' labels.
-    ``resources`` and ``variables`` come to those that a bench has: a fabric's devices, say, and what its software reads."""
+    """A user's cluster. A ``namespace`` other than the kit's exists already. ``node_selector`` replaces the labels of accelerators.
+
+    ``resources`` and ``variables`` are added to those of every bench: the devices of a fabric, say, and what its software reads.
+    """
 
     namespace: str = names.NAMESPACE
     storage_class: str | None = None
     access_mode: str = "ReadWriteOnce"
     queue: str | None = None
     node_selector: dict[str, str] = field(default_factory=dict)
-    tolerations: tuple[dict, ...] = ()
+    tolerations: tuple[JsonObject, ...] = ()
     resources: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
     runtime_class: str | None = None

@@ -1,7 +1,8 @@
-"""What the kit reads of Kubernetes objects, and how it must look: in manifests, in a cluster's answers, in notes of earlier runs.
+"""The shape that an object of each kind must have, as far as the kit reads it: in manifests, in the answers of a cluster, in the
+saved objects of earlier runs.
 
-The API server checks far more. This here is what keeps a null or a text in the place of a list from ending a verb in the middle, and
-a name from leaving the folder that it names a file in.
+The API server checks far more. These checks keep a null or a text in the place of a list from ending a verb with a traceback, and a
+name from leading out of the folder of a run.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import re
 from typing import Any
 
 from runner.contract.patterns import DNS_LABEL, LABEL_VALUE, SUBDOMAIN, Form
+from runner.contract.records import JsonObject
 from runner.contract.text import printable
 from runner.host.readers.kubeyaml import kind_of
 
 UID = Form(re.compile("[A-Za-z0-9-]{1,63}"), "an identifier")
 
+# The kinds that make the pods of a run.
 RUNS = ("Job", "MPIJob", "JobSet")
 
 _TYPES = {str: "text", int: "a whole number", bool: "true or false", dict: "a mapping", list: "a list"}
@@ -24,11 +27,14 @@ class Malformed(ValueError):
     """An object is not as Kubernetes makes it; the message says where, without a full stop."""
 
 
-# --- shapes: a type, a form, [shape] of a list, a mapping of members ---
-# A member with "!" must be there, one with "+" must be there and hold something, "*" is any other.
+# --- shapes ---
+# A shape is a type, a tuple of types, a ``Form``, [shape of the items] of a list, or a mapping of members to their shapes. The member
+# "name!" must be there, "name+" must be there and not be empty, and "*" is the shape of every member that has no other.
+# Python has no recursive type for this that mypy takes as the dictionaries below: a shape is Any.
+Shape = Any
 
 _AMOUNTS = {"*": (str, int, float)}
-_METADATA: dict[str, Any] = {
+_METADATA: dict[str, Shape] = {
     "name!": SUBDOMAIN,
     "namespace": DNS_LABEL,
     "uid": UID,
@@ -39,7 +45,8 @@ _METADATA: dict[str, Any] = {
     "deletionTimestamp": str,
     "ownerReferences": [{"name!": str}],
 }
-_KEPT = {"metadata!": {**_METADATA, "uid!": UID}}  # as a cluster keeps it
+# Any object as a cluster keeps it.
+_KEPT = {"metadata!": {**_METADATA, "uid!": UID}}
 _CONTAINER = {
     "name!": DNS_LABEL,
     "image": str,
@@ -70,7 +77,7 @@ _POD_SPEC = {
 }
 _TEMPLATE = {"metadata": {"labels": {"*": LABEL_VALUE}}, "spec!": _POD_SPEC}
 _JOB_SPEC = {"template!": _TEMPLATE, "parallelism": int, "activeDeadlineSeconds": int}
-_SPECS: dict[str, Any] = {
+_SPECS: dict[str, Shape] = {
     "Job": _JOB_SPEC,
     "MPIJob": {
         "mpiReplicaSpecs!": {
@@ -90,7 +97,7 @@ _STATE = {
 _STATUSES = [
     {"name!": DNS_LABEL, "image": str, "imageID": str, "state": _STATE, "lastState": _STATE, "restartCount": int}
 ]
-_OBJECTS: dict[str, Any] = {
+_OBJECTS: dict[str, Shape] = {
     **{kind: {**_KEPT, "spec!": spec, "status": _CONDITIONS} for kind, spec in _SPECS.items()},
     "Pod": {
         **_KEPT,
@@ -125,19 +132,21 @@ _OBJECTS: dict[str, Any] = {
 }
 
 
-def check_manifest(thing: Any) -> None:
-    """Raise ``Malformed`` for a document that is no object with kind and name, and for a run that lacks what makes its pods."""
-    _check(thing, {"kind!": str, "metadata!": _METADATA}, "")
-    if thing["kind"] in RUNS:
-        _check(thing, {"spec!": _SPECS[thing["kind"]]}, "")
+def check_manifest(document: object) -> JsonObject:
+    """Return a document that is an object with kind and name; a run must have what makes its pods too. Raises ``Malformed``."""
+    _check(document, {"kind!": str, "metadata!": _METADATA}, "")
+    assert isinstance(document, dict)
+    if document["kind"] in RUNS:
+        _check(document, {"spec!": _SPECS[document["kind"]]}, "")
+    return document
 
 
-def check_kept(kind: str, thing: Any) -> None:
+def check_kept(kind: str, manifest: object) -> None:
     """Raise ``Malformed`` for an object that no API server keeps as one of this kind."""
-    _check(thing, _OBJECTS.get(kind, _KEPT), "")
+    _check(manifest, _OBJECTS.get(kind, _KEPT), "")
 
 
-def _check(value: Any, shape: Any, where: str) -> None:
+def _check(value: object, shape: Shape, where: str) -> None:
     if isinstance(shape, Form):
         if not isinstance(value, str) or not shape.fullmatch(value):
             raise Malformed(f"{_here(where)} is {kind_of(value)}, and must be {shape.words}")
@@ -145,30 +154,33 @@ def _check(value: Any, shape: Any, where: str) -> None:
         _check_members(value, shape, where)
     elif isinstance(shape, list):
         _check_type(value, list, where)
-        for number, one in enumerate(value):
-            _check(one, shape[0], f"{where}[{number}]")
+        assert isinstance(value, list)
+        for index, item in enumerate(value):
+            _check(item, shape[0], f"{where}[{index}]")
     else:
         _check_type(value, shape, where)
 
 
-def _check_members(value: Any, shape: dict[str, Any], where: str) -> None:
+def _check_members(value: object, shape: dict[str, Shape], where: str) -> None:
     _check_type(value, dict, where)
+    assert isinstance(value, dict)
     known = {key.rstrip("!+"): (key, of_member) for key, of_member in shape.items()}
     for name, (key, _) in known.items():
         if key != name and name not in value:
             raise Malformed(f"{_below(where, name)} is missing")
         if key.endswith("+") and not value[name]:
             raise Malformed(f"{_below(where, name)} is empty")
-    for name, one in value.items():
+    for name, member in value.items():
         _, of_member = known.get(name, known.get("*", (name, None)))
         if of_member is not None:
-            _check(one, of_member, _below(where, name))
+            _check(member, of_member, _below(where, name))
 
 
-def _check_type(value: Any, wanted: Any, where: str) -> None:
-    kinds = wanted if isinstance(wanted, tuple) else (wanted,)
-    if type(value) not in kinds:  # true is no number here
-        raise Malformed(f"{_here(where)} is {kind_of(value)}, not {_TYPES[kinds[0]]}")
+def _check_type(value: object, wanted: type | tuple[type, ...], where: str) -> None:
+    types = wanted if isinstance(wanted, tuple) else (wanted,)
+    # The exact type: True is an int to isinstance, and no number here.
+    if type(value) not in types:
+        raise Malformed(f"{_here(where)} is {kind_of(value)}, not {_TYPES[types[0]]}")
 
 
 def _below(where: str, name: str) -> str:

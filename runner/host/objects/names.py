@@ -1,81 +1,176 @@
-"""Names, labels and annotations of all objects. A Job's template cannot change, so that a new version has new names.
+"""Names, labels, annotations and selectors of Kubernetes objects. A Job's template cannot change, so each version has new names.
 
-The name of a case is the stem of everything made for it: a pod is found from a row of the table and back.
+The name of a case is the stem of every name that is made for the case: a row of the table leads to its pod, and the pod to its row.
 """
 
+from __future__ import annotations
+
 import hashlib
+from collections.abc import Mapping
 
 from runner import __version__
 from runner.contract import strictjson
 from runner.contract.errors import InputError
+from runner.contract.records import JsonObject
 
-NAMESPACE = "bloomz-bench"
-DOMAIN = "bloomz-bench.dev"
+# --- names ---
+
+KIT_NAME = NAMESPACE = "bloomz-bench"
 ACCOUNT = "bench-run"
 SUBMITTER = "bench-submitter"
 MODELS, RESULTS = "bench-models", "bench-results"
-BENCH, PREFETCH = "bench", "prefetch"
 
-# A mesh's proxy beside a pod's own container goes on when that has ended, and with it the Job (istio/istio#11045); these pods talk to
-# nobody through it.
-NO_MESH = {"sidecar.istio.io/inject": "false"}
-
-# room below 63 for what others append: -launcher, -worker-N, a Job's index, a pod's suffix, a client's hash and repetition
+# Leaves room within the 63 characters of a label for what others append: -launcher, -worker-N, the index of a Job, the suffix of a
+# pod, the digest and the repetition that `submit` appends.
 MAX_NAME = 45
 
+# --- components: what a pod of this kit is there for ---
 
-def bench(case):
-    """Return the name of a case's Job. Raises ``InputError`` where it would be too long for the names derived from it."""
-    return _versioned(f"bench-{case.replace('.', '-')}")
+BENCH, PREFETCH, COLLECT = "bench", "prefetch", "collect"
+
+# --- labels of every object (kubernetes.io/docs/concepts/overview/working-with-objects/common-labels) ---
+
+COMMON_DOMAIN = "app.kubernetes.io/"
+NAME, INSTANCE, VERSION, COMPONENT, PART_OF, MANAGED_BY = (
+    f"{COMMON_DOMAIN}{word}" for word in ("name", "instance", "version", "component", "part-of", "managed-by")
+)
+# The label by which every object of this kit is found, and the same as a selector of the API.
+KIT = {NAME: KIT_NAME}
+SELECTOR = f"{NAME}={KIT_NAME}"
+# What applied an object: kubectl, or the verb `submit`.
+BY_KUBECTL, BY_SUBMIT = "kubectl", KIT_NAME
+
+# --- labels and annotations of this kit ---
+
+DOMAIN = "bloomz-bench.dev"
+# A label: the id of the request, which is also the name of the folder of its results on the volume.
+REQUEST_ID = f"{DOMAIN}/request-id"
+# The name of that label in manifests that were rendered before it was called request-id.
+REQUEST_ID_BEFORE = f"{DOMAIN}/run-id"
+MODEL, ACCELERATOR, NODES = (f"{DOMAIN}/{word}" for word in ("model", "accelerator", "nodes"))
+# Annotations: their values may be longer than the 63 characters of a label.
+SPEC_SHA256 = f"{DOMAIN}/spec-sha256"
+DEADLINE = f"{DOMAIN}/deadline-seconds"
+IMAGE = f"{DOMAIN}/image"
+IMAGE_PROBLEM = f"{DOMAIN}/image-problem"
+MODEL_REVISION = f"{DOMAIN}/model-revision"
+EXPERIMENTAL = f"{DOMAIN}/experimental"
+
+# --- labels of others ---
+
+# A LocalQueue of Kueue.
+QUEUE = "kueue.x-k8s.io/queue-name"
+HOST_NAME = "kubernetes.io/hostname"
+POD_SECURITY_DOMAIN = "pod-security.kubernetes.io/"
+POD_SECURITY_ENFORCE = f"{POD_SECURITY_DOMAIN}enforce"
+
+# The proxy that a service mesh puts beside a container goes on when the container has ended, and the Job goes on with the proxy
+# (istio/istio#11045). No pod of this kit needs the proxy.
+MESH_DOMAIN = "sidecar.istio.io/"
+NO_MESH = {f"{MESH_DOMAIN}inject": "false"}
+
+JOBSET_NAME = "jobset.sigs.k8s.io/jobset-name"
+# The labels of a pod that name its run, by the kind of the run. Kubernetes before 1.27 knows the label without a domain only.
+POD_LABELS = {
+    "Job": ("batch.kubernetes.io/job-name", "job-name"),
+    "MPIJob": ("training.kubeflow.org/job-name",),
+    "JobSet": (JOBSET_NAME,),
+}
+# The replicated Job of a JobSet whose pod runs `bench`, and the one whose pods lend it their devices.
+FIRST, OTHER = "first", "other"
+# The label and its value that an operator puts on the pod that prints results.
+PRINTING_POD = {"training.kubeflow.org/job-role": "launcher", "jobset.sigs.k8s.io/replicatedjob-name": FIRST}
+# The labels that tell apart the pods of a run which exist at the same time.
+POD_INDEX = (*PRINTING_POD, "training.kubeflow.org/replica-index", "batch.kubernetes.io/job-completion-index")
 
 
-def prefetch(set_name):
+def instance(case: str) -> str:
+    """Return the value of the label ``INSTANCE`` of all objects that are made for a case."""
+    return f"bench-{case.replace('.', '-')}"
+
+
+def bench(case: str) -> str:
+    """Return the name of a case's Job. Raises ``InputError`` where the names derived from it would be too long."""
+    return _versioned(instance(case))
+
+
+def prefetch(set_name: str) -> str:
+    """Return the name of the Job that fetches the weights of a set. Raises ``InputError`` where the name is too long."""
     return _versioned(f"prefetch-{set_name}")
 
 
-def config(set_name, data):
-    """Return the name of a ConfigMap that holds ``data``: other content has another name, so that it can be immutable."""
-    digest = hashlib.sha256(strictjson.canonical(data)).hexdigest()[:8]
+def config(set_name: str, data: Mapping[str, str]) -> str:
+    """Return the name of a ConfigMap that holds ``data``. Other data has another name, so the ConfigMap can be immutable.
+
+    Raises ``InputError`` where the name is too long.
+    """
+    digest = hashlib.sha256(strictjson.canonical(dict(data))).hexdigest()[:8]
     return f"{_versioned(f'config-{set_name}')}-{digest}"
 
 
-def labels(component, instance, **more):
-    """Return the labels of an object and of its pods; ``more`` are the kit's own, such as accelerator and model."""
+def labels(component: str, instance: str, of_case: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of an object and of its pods; ``of_case`` are further labels, by their full keys."""
     return {
-        "app.kubernetes.io/name": "bloomz-bench",
-        "app.kubernetes.io/instance": instance,
-        "app.kubernetes.io/version": __version__,
-        "app.kubernetes.io/component": component,
-        "app.kubernetes.io/part-of": "bloomz-bench",
-        "app.kubernetes.io/managed-by": "kubectl",
+        NAME: KIT_NAME,
+        INSTANCE: instance,
+        VERSION: __version__,
+        COMPONENT: component,
+        PART_OF: KIT_NAME,
+        MANAGED_BY: BY_KUBECTL,
         **NO_MESH,
-        **{f"{DOMAIN}/{key}": value for key, value in more.items()},
+        **of_case,
     }
 
 
-def common_labels():
-    """Return the labels of what all Jobs share."""
-    return {"app.kubernetes.io/name": "bloomz-bench", "app.kubernetes.io/part-of": "bloomz-bench"}
+def common_labels() -> dict[str, str]:
+    """Return the labels of an object that all Jobs share."""
+    return {**KIT, PART_OF: KIT_NAME}
 
 
-def annotations(**values):
-    """Return the kit's annotations; a sha256 is too long for a label."""
-    return {f"{DOMAIN}/{key.replace('_', '-')}": value for key, value in values.items() if value is not None}
+def annotations_of(values: Mapping[str, str | None]) -> dict[str, str]:
+    """Return annotations without those whose value is None."""
+    return {key: value for key, value in values.items() if value is not None}
 
 
-def of_this_kit(component):
-    """Return the selector of this kit's pods of one component."""
-    return {"app.kubernetes.io/name": "bloomz-bench", "app.kubernetes.io/component": component}
+def of_this_kit(component: str) -> dict[str, str]:
+    """Return the labels that select this kit's pods of one component."""
+    return {**KIT, COMPONENT: component}
 
 
-def seal(job):
-    """Return the object with the sha256 of its ``spec``, which tells a running Job from one that would differ."""
+def labels_of(manifest: JsonObject) -> JsonObject:
+    """Return the labels of an object or of a pod template, which may have none."""
+    return manifest.get("metadata", {}).get("labels") or {}
+
+
+def name_of(manifest: JsonObject) -> str:
+    """Return the name of an object, the empty text where the object has none."""
+    return str(manifest.get("metadata", {}).get("name", ""))
+
+
+def component_of(manifest: JsonObject) -> str | None:
+    """Return what an object is there for: ``BENCH``, ``PREFETCH`` or ``COLLECT``; None where its labels do not say."""
+    return labels_of(manifest).get(COMPONENT)
+
+
+def queue_of(run: JsonObject) -> str | None:
+    """Return the name of the queue that a run waits in, None where the run waits in no queue."""
+    return labels_of(run).get(QUEUE)
+
+
+def request_id_of(run: JsonObject) -> str | None:
+    """Return the id of the request that a run measures, by either name of the label; None where its labels do not say."""
+    labels = labels_of(run)
+    return labels.get(REQUEST_ID) or labels.get(REQUEST_ID_BEFORE)
+
+
+def seal(job: JsonObject) -> JsonObject:
+    """Return the object with the sha256 of its ``spec``, by which `submit` tells whether a Job in the cluster is the same one."""
     metadata = job["metadata"]
-    marked = {**metadata["annotations"], **annotations(spec_sha256=strictjson.sha256_of(job["spec"]))}
-    return {**job, "metadata": {**metadata, "annotations": marked}}
+    sealed = {**metadata["annotations"], SPEC_SHA256: strictjson.sha256_of(job["spec"])}
+    return {**job, "metadata": {**metadata, "annotations": sealed}}
 
 
-def _versioned(stem):
+def _versioned(stem: str) -> str:
     name = f"{stem}-v{__version__.replace('.', '-')}"
     if len(name) > MAX_NAME:
         raise InputError(

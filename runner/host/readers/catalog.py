@@ -1,31 +1,44 @@
 """Read the tables that people edit into values; a row that cannot be right is named with its file and line."""
 
+from __future__ import annotations
+
 import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
 
 from runner.contract import patterns
 from runner.contract.architecture import BYTES_PER_ELEMENT, Architecture
 from runner.contract.errors import InputError
 from runner.contract.fields import Fields
 from runner.contract.request import DEVICES, ENGINES, MAX_CALLS, MAX_DEVICES, MAX_TOKENS, Accelerator, Protocol
+from runner.contract.words import DeviceKind, Engine, Precision, WeightsKind, WorkloadName
 from runner.host import paths
-from runner.host.readers import strictyaml
+from runner.host.readers import accelerators, strictyaml
 
+# The word of a table for a number that nobody published.
 UNKNOWN = "unknown"
 
 # Claims name one precision that the kit does not run.
-CLAIMED_BYTES_PER_ELEMENT = {**BYTES_PER_ELEMENT, "int8": 1}
+ClaimedPrecision = Literal[Precision, "int8"]
+CLAIMED_BYTES_PER_ELEMENT: dict[str, int] = {**{str(word): size for word, size in BYTES_PER_ELEMENT.items()}, "int8": 1}
 
-# What a source prints. The bounds are far from any number of seconds, milliseconds or tokens, and from what floats overflow at.
+# A number as a source prints it. The bounds are far from any number of seconds, milliseconds or tokens, and from overflows of floats.
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?([eE][+-]?[0-9]{1,2})?")
 _LEAST, _MOST = 1e-6, 1e6
 
-# From each unit of a claim to the seconds of 100 new tokens.
-UNITS = {"s": lambda value: value, "tokens/s": lambda value: 100 / value, "ms/token": lambda value: value * 100 / 1000}
+ClaimUnit = Literal["s", "tokens/s", "ms/token"]
+# From a number in each unit of a claim to the seconds of 100 new tokens.
+UNITS: dict[ClaimUnit, Callable[[float], float]] = {
+    "s": lambda seconds: seconds,
+    "tokens/s": lambda rate: 100 / rate,
+    "ms/token": lambda milliseconds: milliseconds * 100 / 1000,
+}
 
 
 @dataclass(frozen=True)
-class Workload:
+class WorkloadDefaults:
     """The defaults of a workload; a dataset workload names a dataset of the lock, its configuration, split and column."""
 
     prompt: str | None
@@ -40,27 +53,31 @@ class Workload:
 
 @dataclass(frozen=True)
 class Case:
-    """``engine`` is None where the stack's own is meant."""
+    """A row of measurements that the kit can make; its names are those of other tables, its stack's that of the lock.
+
+    ``margin`` names a margin, ``beside`` the claims that a result is compared with. ``engine`` is None for the stack's own engine.
+    """
 
     accelerator: str
     devices: int
     stack: str
     model: str
-    weights: str
-    workload: str
+    weights: WeightsKind
+    workload: WorkloadName
     protocol: str
-    precision: str
+    precision: Precision
     launches: int
     margin: str
     beside: tuple[str, ...]
-    engine: str | None
+    engine: Engine | None
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A published number and its conditions; ``value`` is its text, whose digits tell how it was rounded.
+    """A published number and its conditions; ``value`` is the number as printed, whose digits tell how it was rounded.
 
-    ``prior_cv`` is the variation between launches to assume for such a cell where one launch cannot tell.
+    ``engine`` names in words how the model was run, None where the source does not say it. ``prior_cv`` is the variation between
+    launches that is assumed for a single launch of such a cell.
     """
 
     source: str
@@ -70,22 +87,25 @@ class Claim:
     stack: str
     protocol: str
     workload: str
-    precision: str
+    precision: ClaimedPrecision
     engine: str | None
     batch_size: int
     value: str
-    unit: str
+    unit: ClaimUnit
     prior_cv: float
 
     @property
-    def latency_s(self):
+    def latency_s(self) -> float:
         """Return the seconds of 100 new tokens, per row of the batch."""
         return UNITS[self.unit](float(self.value))
 
 
 @dataclass(frozen=True)
 class ClaimSource:
-    """Where claims were published; ``table_stack`` is what the table was measured on, ``text_stack`` what the text tells to use."""
+    """A publication of claims; its table was measured on ``table_stack``, its text says to use ``text_stack``.
+
+    ``found`` says whether the publication could be found.
+    """
 
     title: str
     place: str
@@ -132,8 +152,8 @@ class ReferenceOutput:
     model: str
     seed: int
     std: float
-    precision: str
-    device: str
+    precision: Precision
+    device: DeviceKind
     prompt: str
     output_tokens: int
     output_ids_sha256: str
@@ -141,13 +161,11 @@ class ReferenceOutput:
 
 @dataclass(frozen=True)
 class Catalog:
-    """``resources`` maps an accelerator to the name under which Kubernetes counts it."""
+    """All tables, each by the names of its rows."""
 
-    accelerators: dict[str, Accelerator]
-    accelerator_sources: dict[str, str]
-    resources: dict[str, str]
+    accelerator_rows: dict[str, accelerators.AcceleratorRow]
     models: dict[str, Architecture]
-    workloads: dict[str, Workload]
+    workloads: dict[str, WorkloadDefaults]
     protocols: dict[str, Protocol]
     cases: dict[str, Case]
     claims: dict[str, Claim]
@@ -160,20 +178,22 @@ class Catalog:
     dummy_seed: int
     dummy_std: float
 
+    @property
+    def accelerators(self) -> dict[str, Accelerator]:
+        """Return the accelerators as requests name them."""
+        return {name: row.in_request for name, row in self.accelerator_rows.items()}
 
-def read(folder=paths.CATALOG):
-    """Read all tables. Raises ``InputError`` for a damaged one, and for a row that names what no table has."""
+
+def read(folder: Path = paths.CATALOG) -> Catalog:
+    """Read all tables. Raises ``InputError`` for a damaged table, and for a row that names a row which no table has."""
     workloads_table = _table(folder, "workloads.yaml")
     claims_table = _table(folder, "claims.yaml")
     cases_table = _table(folder, "cases.yaml")
     references_table = _table(folder, "references.yaml")
     margins = cases_table.fields("margins")
     dummy = workloads_table.fields("dummy")
-    accelerators = {name: _accelerator(name, row) for name, row in _only(folder, "accelerators")}
     catalog = Catalog(
-        accelerators={name: accelerator for name, (accelerator, _, _) in accelerators.items()},
-        accelerator_sources={name: source for name, (_, source, _) in accelerators.items()},
-        resources={name: resource for name, (_, _, resource) in accelerators.items()},
+        accelerator_rows=accelerators.read(folder),
         models={name: Architecture.from_fields(row) for name, row in _only(folder, "models")},
         workloads={name: _workload(row) for name, row in workloads_table.each("workloads")},
         protocols={name: _protocol(name, row) for name, row in _only(folder, "protocols")},
@@ -190,15 +210,15 @@ def read(folder=paths.CATALOG):
     )
     for table in (workloads_table, claims_table, cases_table, references_table, dummy):
         table.done()
-    _check_names(catalog, folder)
+    _refuse_unknown_names(catalog, folder)
     return catalog
 
 
-def _table(folder, name):
+def _table(folder: Path, name: str) -> Fields:
     return Fields(strictyaml.read(folder / name), paths.shown(folder / name))
 
 
-def _only(folder, key):
+def _only(folder: Path, key: str) -> list[tuple[str, Fields]]:
     """Return the rows of a file that holds one table of the file's own name."""
     table = _table(folder, f"{key}.yaml")
     rows = list(table.each(key, patterns.NAME))
@@ -206,24 +226,12 @@ def _only(folder, key):
     return rows
 
 
-def _accelerator(name, row):
-    resource, source = row.form("resource", patterns.RESOURCE), row.form("source", patterns.TEXT)
-    memory, bandwidth = (
-        None if row.text(key) == UNKNOWN else row.count(key, least=1) for key in ("memory_bytes", "hbm_bytes_per_s")
-    )
-    accelerator = Accelerator(
-        name, row.choice("device", DEVICES), memory, None if bandwidth is None else float(bandwidth)
-    )
-    row.done()
-    return accelerator, source, resource
-
-
-def _protocol(name, row):
+def _protocol(name: str, row: Fields) -> Protocol:
     return Protocol.from_fields(Fields({"name": name, **{key: row.text(key) for key in row.keys()}}, row.where))
 
 
-def _workload(row):
-    workload = Workload(
+def _workload(row: Fields) -> WorkloadDefaults:
+    workload = WorkloadDefaults(
         prompt=row.form("prompt", patterns.PROMPT, None),
         batch_size=row.count("batch_size", least=1, most=MAX_TOKENS),
         input_tokens=row.count("input_tokens", least=1, most=MAX_TOKENS),
@@ -239,16 +247,16 @@ def _workload(row):
     return workload
 
 
-def _case(row):
+def _case(row: Fields) -> Case:
     case = Case(
         accelerator=row.form("accelerator", patterns.ROW),
         devices=row.count("devices", least=1, most=MAX_DEVICES),
         stack=row.form("stack", patterns.NAME),
         model=row.form("model", patterns.ROW),
-        weights=row.choice("weights", ("hub", "dummy")),
-        workload=row.form("workload", patterns.ROW),
+        weights=row.choice("weights", get_args(WeightsKind)),
+        workload=row.choice("workload", get_args(WorkloadName)),
         protocol=row.form("protocol", patterns.ROW),
-        precision=row.choice("precision", tuple(BYTES_PER_ELEMENT)),
+        precision=row.choice("precision", get_args(Precision)),
         launches=row.count("launches", least=1, most=MAX_CALLS),
         margin=row.form("margin", patterns.ROW),
         beside=tuple(row.forms("beside", patterns.ROW)),
@@ -259,14 +267,14 @@ def _case(row):
 
 
 def _printed(row: Fields, key: str) -> None:
-    """Refuse what is no number as somebody prints it; its digits tell how it was rounded, so it is kept as text."""
+    """Refuse text that is no printed number; the catalog keeps the text, since the digits tell how the number was rounded."""
     row.pattern(key, _NUMBER, "a number as it was printed, such as 3.103 or 772e-3")
     number = row.number(key)
     if not _LEAST <= number <= _MOST:
         raise row.fail(key, f"{key!r} is {number:g}; no time, rate or factor is below {_LEAST:g} or above {_MOST:g}.")
 
 
-def _claim(row):
+def _claim(row: Fields) -> Claim:
     _printed(row, "value")
     claim = Claim(
         source=row.form("source", patterns.ROW),
@@ -275,8 +283,8 @@ def _claim(row):
         model=row.form("model", patterns.ROW),
         stack=row.form("stack", patterns.NAME),
         protocol=row.form("protocol", patterns.ROW),
-        workload=row.form("workload", patterns.ROW),
-        precision=row.choice("precision", tuple(CLAIMED_BYTES_PER_ELEMENT)),
+        workload=row.choice("workload", get_args(WorkloadName)),
+        precision=row.choice("precision", get_args(ClaimedPrecision)),
         engine=row.form("engine", patterns.TEXT, None),
         batch_size=row.count("batch_size", 1, least=1, most=MAX_TOKENS),
         value=row.text("value"),
@@ -287,7 +295,7 @@ def _claim(row):
     return claim
 
 
-def _claim_source(row):
+def _claim_source(row: Fields) -> ClaimSource:
     source = ClaimSource(
         title=row.form("title", patterns.TEXT),
         place=row.form("place", patterns.TEXT),
@@ -301,7 +309,7 @@ def _claim_source(row):
     return source
 
 
-def _ratio(row):
+def _ratio(row: Fields) -> Ratio:
     _printed(row, "says")
     ratio = Ratio(
         row.form("source", patterns.ROW),
@@ -313,28 +321,30 @@ def _ratio(row):
     return ratio
 
 
-def _price(row):
-    dearer, dearer_usd, cheaper, cheaper_usd = "dearer", "dearer_usd_per_h", "cheaper", "cheaper_usd_per_h"
+def _price(row: Fields) -> Price:
     price = Price(
-        row.form(dearer, patterns.ROW), row.number(dearer_usd), row.form(cheaper, patterns.ROW), row.number(cheaper_usd)
+        dearer=row.form("dearer", patterns.ROW),
+        dearer_usd_per_h=row.number("dearer_usd_per_h"),
+        cheaper=row.form("cheaper", patterns.ROW),
+        cheaper_usd_per_h=row.number("cheaper_usd_per_h"),
     )
     row.done()
     return price
 
 
-def _reference_input(row):
+def _reference_input(row: Fields) -> ReferenceInput:
     sha256 = row.form("input_ids_sha256", patterns.LOCKED_SHA256)
     reference = ReferenceInput(row.form("tokenizer", patterns.NAME), row.form("prompt", patterns.PROMPT), sha256)
     row.done()
     return reference
 
 
-def _reference_output(row):
+def _reference_output(row: Fields) -> ReferenceOutput:
     reference = ReferenceOutput(
         model=row.form("model", patterns.ROW),
         seed=row.count("seed"),
         std=row.number("std"),
-        precision=row.choice("precision", tuple(BYTES_PER_ELEMENT)),
+        precision=row.choice("precision", get_args(Precision)),
         device=row.choice("device", DEVICES),
         prompt=row.form("prompt", patterns.PROMPT),
         output_tokens=row.count("output_tokens", least=1, most=MAX_TOKENS),
@@ -344,32 +354,33 @@ def _reference_output(row):
     return reference
 
 
-def _check_names(catalog, folder):
-    """Refuse a row that names what no table has; stacks stand in the lock and are checked when a request is made."""
-    shared = {
+def _refuse_unknown_names(catalog: Catalog, folder: Path) -> None:
+    """Refuse a row that names a row which no table has; stacks are rows of the lock, and are checked when a request is made."""
+    shared: dict[str, Collection[str]] = {
         "accelerator": catalog.accelerators,
         "model": catalog.models,
         "workload": catalog.workloads,
         "protocol": catalog.protocols,
     }
     in_seconds = {name for name, claim in catalog.claims.items() if claim.unit == "s"}
-    sources, cells = {"source": catalog.claim_sources}, catalog.claims
-    tables = [
+    sources, cells = catalog.claim_sources, catalog.claims
+    # file, rows, and by column the table that holds the names in the column
+    tables: list[tuple[str, Mapping[str, object], Mapping[str, Collection[str]]]] = [
         ("cases.yaml", catalog.cases, {**shared, "margin": catalog.margins}),
-        ("claims.yaml", catalog.claims, {**shared, **sources}),
-        ("claims.yaml", catalog.ratios, {**sources, "slower": cells, "faster": cells}),
+        ("claims.yaml", catalog.claims, {**shared, "source": sources}),
+        ("claims.yaml", catalog.ratios, {"source": sources, "slower": cells, "faster": cells}),
         ("claims.yaml", catalog.prices, {"dearer": cells, "cheaper": cells}),
         ("references.yaml", catalog.reference_outputs, {"model": catalog.models}),
     ]
     for file, rows, columns in tables:
         for name, row in rows.items():
-            for key, known in columns.items():
-                _check_name(folder / file, name, key, getattr(row, key), known)
+            for column, known in columns.items():
+                _refuse_unknown_name(folder / file, name, column, getattr(row, column), known)
     for name, case in catalog.cases.items():
         for claim in case.beside:
-            _check_name(folder / "cases.yaml", name, "beside", claim, in_seconds)
+            _refuse_unknown_name(folder / "cases.yaml", name, "beside", claim, in_seconds)
 
 
-def _check_name(path, name, key, value, known):
+def _refuse_unknown_name(path: Path, name: str, key: str, value: str, known: Collection[str]) -> None:
     if value not in known:
         raise InputError(f"{paths.shown(path)}: {name}: {key} is {value!r}; known are {', '.join(sorted(known))}.")

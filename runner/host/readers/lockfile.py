@@ -12,6 +12,7 @@ from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.fields import Fields
 from runner.contract.records import DeviceKind
 from runner.contract.request import DEVICES, ENGINES, LAUNCHERS
+from runner.contract.words import Engine, Launcher
 from runner.host import paths
 from runner.host.readers import strictyaml
 
@@ -94,8 +95,8 @@ class PinnedStack:
 
     device: DeviceKind
     python: str
-    launcher: str
-    engine: str
+    launcher: Launcher
+    engine: Engine
     image: PinnedImage
     interpreter: PinnedImage | None
     requirements: RequirementsFile

@@ -1,45 +1,40 @@
-"""Read profiles.yaml: what a Job asks of a node, where it finds one, and which cases are applied together."""
+"""Read profiles.yaml: what a Job asks of a node, and which cases are applied together."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from pathlib import Path
+from typing import Literal, get_args
 
-from runner.contract import patterns, secrets
+from runner.contract import patterns
 from runner.contract.errors import InputError
 from runner.contract.fields import Fields
 from runner.contract.request import MAX_DEVICES
 from runner.host import paths
 from runner.host.readers import strictyaml
+from runner.host.readers.catalog import Catalog
 
+# How the table says that a pod asks for no hugepages.
 NONE = "none"
-T = TypeVar("T")
+# What makes the pods of a case: a Job, an MPIJob or a JobSet.
+JobKind = Literal["job", "mpijob", "jobset"]
 MAX_DEADLINE_S = 366 * 86400
 
 
 @dataclass(frozen=True)
 class Set:
-    """Cases that are applied together, from ``folder`` below k8s/; ``engine`` is what starts the pods: job, mpijob or jobset."""
+    """Cases that are applied together, from ``folder`` below k8s/, each on so many ``nodes``."""
 
     folder: str
-    engine: str
+    job_kind: JobKind
     nodes: int
     cases: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an accelerator is found: labels with the values that serve, taints to tolerate, variables that its software needs.
-
-    ``pci`` are the VENDOR:DEVICE ids of one vendor that tell such a node, where the labels are the kit's own to set."""
-
-    labels: dict[str, list[str]]
-    pci: tuple[str, ...]
-    tolerations: tuple[str, ...]
-    variables: dict[str, str]
-
-
-@dataclass(frozen=True)
 class Profile:
-    """What one pod asks for; requests are limits. Quantities are Kubernetes' own text, ``hugepages`` (of 2 MiB) may be None."""
+    """What one pod asks for. Requests are limits. ``cpu`` is in cores; the other amounts are quantities as Kubernetes writes them;
+    ``hugepages`` are of 2 MiB, None where the pod asks for none."""
 
     accelerator: str
     devices: int
@@ -53,12 +48,13 @@ class Profile:
 
 @dataclass(frozen=True)
 class Profiles:
+    """The tables of profiles.yaml by the names of their rows; ``deadlines_s`` are by model."""
+
     sets: dict[str, Set]
-    places: dict[str, Place]
     profiles: dict[str, Profile]
     deadlines_s: dict[str, int]
 
-    def of(self, accelerator, devices):
+    def of(self, accelerator: str, devices: int) -> Profile:
         """Return the profile of a pod with so many devices. Raises ``InputError`` where the table has none."""
         for profile in self.profiles.values():
             if (profile.accelerator, profile.devices) == (accelerator, devices):
@@ -67,75 +63,46 @@ class Profiles:
             f"runner/catalog/profiles.yaml has no profile of {devices} x {accelerator}. Add a row to profiles."
         )
 
-    def place_of(self, accelerator: str) -> Place:
-        """Return where an accelerator is found. Raises ``InputError`` where the table has no row of it."""
-        return _row(self.places, "nodes", accelerator)
-
     def deadline_s_of(self, model: str) -> int:
         """Return how many seconds a model's Job may take. Raises ``InputError`` where the table has no row of it."""
-        return _row(self.deadlines_s, "deadlines_s", model)
+        if model not in self.deadlines_s:
+            raise InputError(f"runner/catalog/profiles.yaml has no row {model} in deadlines_s. Add one.")
+        return self.deadlines_s[model]
 
 
-def _row(table: dict[str, T], name: str, key: str) -> T:
-    if key not in table:
-        raise InputError(f"runner/catalog/profiles.yaml has no row {key} in {name}. Add one.")
-    return table[key]
-
-
-def read(catalog, folder=paths.CATALOG):
-    """Read the table; every name in it must be one of ``catalog``'s. Raises ``InputError`` naming file and line."""
+def read(catalog: Catalog, folder: Path = paths.CATALOG) -> Profiles:
+    """Read the tables, whose names of cases and accelerators must be those of ``catalog``. Raises ``InputError`` with file and line."""
     path = folder / "profiles.yaml"
     table = Fields(strictyaml.read(path), paths.shown(path))
     deadlines = table.fields("deadlines_s")
-    found = Profiles(
+    profiles = Profiles(
         sets={name: _set(row, catalog) for name, row in table.each("sets", patterns.DNS_LABEL)},
-        places={name: _place(row) for name, row in table.each("nodes", patterns.NAME)},
         profiles={name: _profile(row, catalog) for name, row in table.each("profiles", patterns.ROW)},
         deadlines_s={
             name: deadlines.count(name, least=1, most=MAX_DEADLINE_S) for name in deadlines.keys(patterns.NAME)
         },
     )
     table.done()
-    return found
+    return profiles
 
 
-def _set(row, catalog):
-    found = Set(
+def _set(row: Fields, catalog: Catalog) -> Set:
+    manifest_set = Set(
         folder=row.form("folder", patterns.MANIFESTS_FOLDER),
-        engine=row.choice("engine", ("job", "mpijob", "jobset"), "job"),
+        job_kind=row.choice("job_kind", get_args(JobKind), "job"),
         nodes=row.count("nodes", 1, least=1, most=MAX_DEVICES),
         cases=tuple(row.forms("cases", patterns.NAME)),
     )
-    for name in found.cases:
+    for name in manifest_set.cases:
         if name not in catalog.cases:
             raise row.fail("cases", f"{name!r} is no case of cases.yaml.")
     row.done()
-    return found
+    return manifest_set
 
 
-def _place(row):
-    labels, variables = row.fields("labels"), row.fields("variables")
-    place = Place(
-        labels={name: labels.forms(name, patterns.LABEL_VALUE) for name in labels.keys(patterns.LABEL_KEY)},
-        pci=tuple(row.forms("pci", patterns.PCI)),
-        tolerations=tuple(row.forms("tolerations", patterns.LABEL_KEY)),
-        variables={name: variables.form(name, patterns.TEXT) for name in variables.keys(patterns.VARIABLE)},
-    )
-    for label, values in place.labels.items():
-        if not values:
-            raise labels.fail(label, f"{label!r} has no value. Name those that serve, or remove the label.")
-    if len({ids[:4] for ids in place.pci}) > 1:
-        raise row.fail("pci", "pci must be VENDOR:DEVICE ids of one vendor, such as 1da3:1020.")
-    for name, value in place.variables.items():
-        if secrets.is_secret_name(name) or secrets.mask(value) != value:
-            raise variables.fail(name, f"{name!r} looks like a secret, and manifests are files that anyone can read.")
-    row.done()
-    return place
-
-
-def _profile(row, catalog):
-    def quantity(key):
-        return row.form(key, patterns.QUANTITY)
+def _profile(row: Fields, catalog: Catalog) -> Profile:
+    def quantity(key: str) -> str:
+        return str(row.form(key, patterns.QUANTITY))
 
     profile = Profile(
         accelerator=row.choice("accelerator", tuple(catalog.accelerators)),

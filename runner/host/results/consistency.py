@@ -1,36 +1,36 @@
-"""Hold the numbers of a result against each other: a seal says that nobody changed a result since, not that it can be true.
+"""Compare the numbers of a result with each other: a seal shows that a result was not changed later, not that it can be true.
 
-Whoever edits a result can seal it again. What the schema cannot say is said here: durations of one clock that contradict each
-other, lists that have not the lengths that the request asks for, an estimate that does not follow from its raw durations.
+An edited result can be sealed again. This module finds the contradictions that a schema cannot express: durations of one clock that
+contradict each other, lists of other lengths than the request asks for, an estimate that does not follow from its raw durations.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
 from runner.contract.estimator import latency_s
+from runner.contract.records import InstrumentedPass, Launch, Result
 from runner.contract.request import Request
 
-# A span and the iterations in it are differences of the same stamps (bench.measure), whole nanoseconds that were divided by
-# 1e9: their sums differ by what floats round.
+# A span and its iterations are differences of the same time stamps (bench.rank.measure), whole nanoseconds that were divided by 1e9:
+# their sums differ by the rounding of floats.
 ROUNDING_S = ROUNDING = 1e-9
 # The clock's unit, and three years.
 SHORTEST_S, LONGEST_S = 1e-9, 1e8
-# Two clocks of one host that both count monotonic time, read one after the other.
+# The fraction by which two monotonic clocks of one host may differ that are read one after the other.
 CLOCKS = 0.01
 
 
-def check(result: dict[str, Any], request: Request, where: str) -> None:
-    """Raise ``DamagedResult`` with the first contradiction in a result of the newest schema's shape."""
+def refuse_contradiction(result: Result, request: Request, where: str) -> None:
+    """Raise ``DamagedResult`` with the first contradiction in a result of the newest schema's shape; ``where`` names the result."""
     for contradiction in _contradictions(result, request):
         raise DamagedResult(f"{where}: {contradiction}. Measure again.")
 
 
-def _contradictions(result: dict[str, Any], request: Request) -> Iterator[str]:
-    """Yield what cannot be, in words, the most general first."""
+def _contradictions(result: Result, request: Request) -> Iterator[str]:
+    """Yield every contradiction in words, the most general first."""
     launches, attempt = result["launches"], result["attempt"]
     if len(launches) > request.launches:
         yield f"it holds {len(launches)} launches, and its request asks for {request.launches}"
@@ -40,7 +40,7 @@ def _contradictions(result: dict[str, Any], request: Request) -> Iterator[str]:
         yield f"its attempt took {attempt['duration_s']:g} s"
     for launch in launches:
         if launch["status"] == "complete":
-            yield from (f"launch {launch['index']} {what}" for what in _in_launch(launch, request))
+            yield from (f"launch {launch['index']} {words}" for words in _in_launch(launch, request))
             if "timed" in launch and not _estimated(launch, request):
                 yield f"the estimate of launch {launch['index']} is not what its raw durations give"
     parts_s = sum(map(_parts_s, launches))
@@ -48,19 +48,19 @@ def _contradictions(result: dict[str, Any], request: Request) -> Iterator[str]:
         yield f"the parts of its launches took {parts_s:g} s, its whole attempt {attempt['duration_s']:g} s"
 
 
-def _parts_s(launch: dict[str, Any]) -> float:
-    """Return what loading, the untimed calls, the measured window and the instrumented calls took: one came after the other."""
+def _parts_s(launch: Launch) -> float:
+    """Return the sum of the parts of a launch that follow one another: loading, untimed calls, measured window, instrumented calls."""
     window_s = launch["clock"]["elapsed_s"] if "clock" in launch else 0.0
-    traced_s = sum(launch["instrumented"]["e2e_s"]) if "instrumented" in launch else 0.0
-    return (launch.get("load_s") or 0.0) + sum(launch.get("untimed_s") or ()) + window_s + traced_s
+    instrumented_s = sum(launch["instrumented"]["e2e_s"]) if "instrumented" in launch else 0.0
+    return (launch.get("load_s") or 0.0) + sum(launch.get("untimed_s") or ()) + window_s + instrumented_s
 
 
-def _in_launch(launch: dict[str, Any], request: Request) -> Iterator[str]:
+def _in_launch(launch: Launch, request: Request) -> Iterator[str]:
     devices, ranks = launch["conditions"]["devices"], launch["ranks"]
     for check in launch["checks"]:
         if check["passed"] is False and check["act"] == "refuse":
             yield f"is complete, and failed the check {check['name']}, which refuses a launch"
-    if any(launch["weights"][key] != wanted for key, wanted in _asked_weights(request)):
+    if not _loaded_asked_weights(launch, request):
         yield "measured other weights than its request asks for"
     if [rank["rank"] for rank in ranks] != list(range(devices)):
         yield f"ran on {devices} device(s) and tells of {len(ranks)} rank(s), which are not numbered from 0 on"
@@ -77,13 +77,14 @@ def _in_launch(launch: dict[str, Any], request: Request) -> Iterator[str]:
         yield from _within_clock(launch, sum(dataset["batches_s"]), "batches")
 
 
-def _asked_weights(request: Request) -> Iterator[tuple[str, Any]]:
-    yield "kind", request.weights.kind
-    if request.weights.kind == "dummy":
-        yield from (("seed", request.weights.seed), ("std", request.weights.std))
+def _loaded_asked_weights(launch: Launch, request: Request) -> bool:
+    loaded, asked = launch["weights"], request.weights
+    if loaded["kind"] != asked.kind:
+        return False
+    return asked.kind != "dummy" or (loaded["seed"], loaded["std"]) == (asked.seed, asked.std)
 
 
-def _in_window(launch: dict[str, Any], request: Request) -> Iterator[str]:
+def _in_window(launch: Launch, request: Request) -> Iterator[str]:
     iterations_s, span_s = launch["timed"]["iterations_s"], launch["timed"]["span_s"]
     if len(iterations_s) != request.protocol.timed_calls:
         yield f"timed {len(iterations_s)} calls, and its protocol asks for {request.protocol.timed_calls}"
@@ -94,14 +95,14 @@ def _in_window(launch: dict[str, Any], request: Request) -> Iterator[str]:
     yield from _within_clock(launch, span_s, "timed calls")
 
 
-def _within_clock(launch: dict[str, Any], seconds: float, what: str) -> Iterator[str]:
+def _within_clock(launch: Launch, part_s: float, part: str) -> Iterator[str]:
     """Yield a contradiction where a part of the measured window took longer than the window."""
     elapsed_s = launch["clock"]["elapsed_s"] if "clock" in launch else None
-    if elapsed_s is not None and seconds > elapsed_s * (1 + CLOCKS) + ROUNDING_S:
-        yield f"took {seconds:g} s for its {what}, and {elapsed_s:g} s for the window around them"
+    if elapsed_s is not None and part_s > elapsed_s * (1 + CLOCKS) + ROUNDING_S:
+        yield f"took {part_s:g} s for its {part}, and {elapsed_s:g} s for the window around them"
 
 
-def _in_tokens(launch: dict[str, Any], request: Request) -> Iterator[str]:
+def _in_tokens(launch: Launch, request: Request) -> Iterator[str]:
     rows, most = request.workload.batch_size, request.workload.output_tokens
     produced, tokens = launch["timed"]["output_tokens"], launch["tokens"]
     calls = len(launch["timed"]["iterations_s"])
@@ -117,22 +118,31 @@ def _in_tokens(launch: dict[str, Any], request: Request) -> Iterator[str]:
         yield "has other token ids than those whose sha256 it tells"
 
 
-def _estimated(launch: dict[str, Any], request: Request) -> bool:
-    """Return whether an estimate follows from the raw durations beside it, by the estimator that the protocol names."""
+def _estimated(launch: Launch, request: Request) -> bool:
+    """Return whether the estimate follows from the raw durations beside it, by the estimator that the protocol names."""
     estimate = launch["estimate"]
     try:
-        again_s = latency_s(request.protocol, request.workload, launch["timed"])
-    except ZeroDivisionError:  # no token came out
+        computed_s = latency_s(request.protocol, request.workload, launch["timed"])
+    # no token came out
+    except ZeroDivisionError:
         return False
-    near = abs(again_s - estimate["latency_s"]) <= 1e-9 * again_s
-    return near and 0 < again_s < float("inf") and estimate["estimator"] == request.protocol.estimator
+    near = abs(computed_s - estimate["latency_s"]) <= 1e-9 * computed_s
+    return near and 0 < computed_s < float("inf") and estimate["estimator"] == request.protocol.estimator
 
 
-def _in_instrumented(traced: dict[str, Any]) -> Iterator[str]:
-    lengths = {name: len(values) for name, values in traced.items()}
+def _in_instrumented(instrumented: InstrumentedPass) -> Iterator[str]:
+    lengths = {
+        "e2e_s": len(instrumented["e2e_s"]),
+        "forward_calls": len(instrumented["forward_calls"]),
+        "itl_s": len(instrumented["itl_s"]),
+        "tpot_s": len(instrumented["tpot_s"]),
+        "ttft_s": len(instrumented["ttft_s"]),
+    }
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
         yield f"tells of unlike numbers of instrumented calls, or of none: {lengths}"
-    calls = zip(traced["ttft_s"], traced["e2e_s"], traced["itl_s"], traced["tpot_s"], strict=False)
+    calls = zip(
+        instrumented["ttft_s"], instrumented["e2e_s"], instrumented["itl_s"], instrumented["tpot_s"], strict=False
+    )
     for first_s, whole_s, gaps_s, per_token_s in calls:
         rounding_s = ROUNDING_S + ROUNDING * whole_s
         if first_s + sum(gaps_s) > whole_s + rounding_s:
@@ -143,5 +153,5 @@ def _in_instrumented(traced: dict[str, Any]) -> Iterator[str]:
             )
         elif (per_token_s is None) != (not gaps_s):
             yield "tells a time per token of calls without a second token, or none of others"
-        elif gaps_s and abs(per_token_s * len(gaps_s) - (whole_s - first_s)) > rounding_s:
+        elif per_token_s is not None and abs(per_token_s * len(gaps_s) - (whole_s - first_s)) > rounding_s:
             yield "tells a time per token that its instrumented calls do not give"

@@ -1,8 +1,8 @@
-"""Remember what was read of results, so that a folder of a hundred thousand is read once and not at every comparison.
+"""Remember the summaries of results, so that a folder of a hundred thousand results is read once and not at every comparison.
 
-The index is an SQLite file below ``build``. It is a memory and no source: an entry counts only for a file whose place, size,
-inode and times are what they were when the file was read, and only for the version of the kit that read it. The file can be
-deleted at any time; a damaged or foreign one is made again, and where none can be written everything is read as without it.
+The index is an SQLite file below ``build``, and only a cache: an entry counts for a file whose path, size, inode and times have not
+changed since the file was read, and only for the version of the kit that read it. The index can be deleted at any time; a damaged or
+foreign one is made again, and where no index can be written all results are read.
 """
 
 from __future__ import annotations
@@ -17,18 +17,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
 from runner.host import paths
 
-PLACE = paths.BUILD / "results.index"
+if TYPE_CHECKING:
+    import sqlite3
 
-# Two changes of a file within one tick of the file system's clock leave the same times: what changed so lately is not
-# remembered. Ticks are 10 ms on Linux's own file systems, 2 s on FAT and some network's.
+PATH = paths.BUILD / "results.index"
+
+# Two changes of a file within one tick of the file system's clock leave the same times: a file that changed so lately is not
+# remembered. Ticks are 10 ms on Linux's own file systems, 2 s on FAT and some network file systems.
 SETTLED_S = 2.0
-MAX_ENTRIES = 1_000_000  # of about 1 kB; beyond, the index begins anew
-_TOGETHER = 1000  # entries that are written at once
-_HERE = "\0"  # stands for the path in a refusal: the same file may be named in another way next time
+# Of about 1 kB each; a larger index begins anew.
+MAX_ENTRIES = 1_000_000
+# Entries that are written in one transaction.
+_TOGETHER = 1000
+# Stands for the path in a refusal: the same file may be named by another path next time.
+_HERE = "\0"
 
 _TABLES = """
 create table if not exists kit (version text primary key);
@@ -39,17 +45,20 @@ create table if not exists results (path blob primary key, facts text, text text
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of one file: an attempt as text, or the refusal."""
+    """The entry of one file: a summary as text, or the refusal."""
 
     text: str
     refusal: str | None
 
 
 class Index:
-    """The index in the file ``place``; with None, one that knows nothing and keeps nothing. Used as a context manager."""
+    """The index in the file ``path``; with None an index without entries that keeps none. Used as a context manager.
 
-    def __init__(self, place: Path | None) -> None:
-        self._database = _open(place) if place is not None else None
+    No method fails where the index cannot be used: there it has no entries.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._database = _open(path) if path is not None else None
         self._waiting = 0
         self._kept: set[str] = set()
 
@@ -63,42 +72,47 @@ class Index:
                 self._database.close()
 
     def get(self, path: str) -> Entry | None:
-        """Return what is known of a file that is as it was when it was read; None of any other."""
+        """Return the entry of a file that has not changed since it was read; None for any other file."""
         if self._database is None:
             return None
         with self._forgiving():
-            place = _place(path)
+            key = _key(path)
             row = self._database.execute(
-                "select facts, text, refusal, sum from results where path = ?", (place,)
+                "select facts, text, refusal, sum from results where path = ?", (key,)
             ).fetchone()
-            # a file that was replaced, written to or linked anew since has other facts; stat follows links, as reading does
-            if row is not None and row[0] == _facts(os.stat(path)) and row[3] == _sum(place, *row[:3]):
+            # a file that was replaced, written to or linked anew has other facts; stat follows links, as reading does
+            if row is not None and row[0] == _facts(os.stat(path)) and row[3] == _sum(key, *row[:3]):
                 refusal = None if row[2] is None else row[2].decode("utf-8", "surrogatepass").replace(_HERE, path)
                 return Entry(row[1], refusal)
         return None
 
-    def request(self, name: str) -> bytes:
-        """Return the canonical bytes of a request. Raises ``LookupError`` where they are not known."""
+    def request(self, request_id: str) -> bytes:
+        """Return the canonical bytes of a request. Raises ``LookupError`` where the index does not hold them."""
         if self._database is not None:
             with self._forgiving():
-                row = self._database.execute("select content, sum from requests where id = ?", (name,)).fetchone()
-                if row is not None and row[1] == _sum(name, row[0]):
-                    return row[0]
-        raise LookupError(name)
+                row = self._database.execute("select content, sum from requests where id = ?", (request_id,)).fetchone()
+                if row is not None and row[1] == _sum(request_id, row[0]):
+                    content: bytes = row[0]
+                    return content
+        raise LookupError(request_id)
 
-    def put(self, path: str, facts: os.stat_result, text: str, request: str, content: Callable[[], bytes]) -> None:
-        """Remember an attempt that was read of ``path``; ``facts`` are those of the file before it was read."""
-        if self._database is not None and request not in self._kept:
+    def put(self, path: str, facts: os.stat_result, text: str, request_id: str, request: Callable[[], bytes]) -> None:
+        """Remember the summary ``text`` of the result in the file ``path``; ``facts`` are those of the file before it was read.
+
+        ``request`` returns the canonical bytes of the result's request; it is called once for each request.
+        """
+        if self._database is not None and request_id not in self._kept:
             with self._forgiving():
-                told = content()
+                content = request()
                 self._database.execute(
-                    "insert or replace into requests values (?, ?, ?)", (request, told, _sum(request, told))
+                    "insert or replace into requests values (?, ?, ?)",
+                    (request_id, content, _sum(request_id, content)),
                 )
-                self._kept.add(request)
+                self._kept.add(request_id)
         self._put(path, facts, text, None)
 
     def put_refusal(self, path: str, facts: os.stat_result, refusal: str) -> None:
-        """Remember that what ``path`` held was refused, and why."""
+        """Remember that the file ``path`` was refused, and why; ``facts`` are those of the file before it was read."""
         self._put(path, facts, "", refusal.replace(path, _HERE).encode("utf-8", "surrogatepass"))
 
     def _put(self, path: str, before: os.stat_result, text: str, refusal: bytes | None) -> None:
@@ -108,8 +122,8 @@ class Index:
             facts = _facts(before)
             if abs(time.time() - before.st_ctime) < SETTLED_S or _facts(os.stat(path)) != facts:
                 return
-            place = _place(path)
-            row = (place, facts, text, refusal, _sum(place, facts, text, refusal))
+            key = _key(path)
+            row = (key, facts, text, refusal, _sum(key, facts, text, refusal))
             self._database.execute("insert or replace into results values (?, ?, ?, ?, ?)", row)
             self._waiting += 1
             if self._waiting % _TOGETHER == 0:
@@ -120,7 +134,8 @@ class Index:
         """Go on without an index where the index cannot be used: it is full, locked by another comparison, damaged."""
         try:
             yield
-        except OSError:  # of the file of a result: who reads the file says so
+        # of the file of a result: the reader of the file reports it
+        except OSError:
             pass
         except _sqlite().Error:
             database, self._database = self._database, None
@@ -129,58 +144,62 @@ class Index:
                     database.close()
 
 
-def _open(place: Path) -> Any:
-    """Return a connection to the index of this version of the kit, made anew where it is not one; None where it cannot be made."""
+def _open(path: Path) -> sqlite3.Connection | None:
+    """Return a connection to the index of this version of the kit; None where there is none and none can be made."""
     sqlite = _sqlite_or_none()
     if sqlite is None:
         return None
     for _ in range(2):
         try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if place.exists() and not stat.S_ISREG(place.lstat().st_mode):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists() and not stat.S_ISREG(path.lstat().st_mode):
                 return None
-            database = sqlite.connect(place, timeout=0, isolation_level="DEFERRED")
+            database: sqlite3.Connection = sqlite.connect(path, timeout=0, isolation_level="DEFERRED")
             try:
-                return _ours(database)
-            except sqlite.OperationalError:  # locked or read-only
+                _prepare(database)
+                return database
+            # locked or read-only
+            except sqlite.OperationalError:
                 database.close()
                 return None
-            except sqlite.DatabaseError:  # damaged, or another program's
+            # damaged, or another program's
+            except sqlite.DatabaseError:
                 database.close()
-                place.unlink()
+                path.unlink()
         except (OSError, sqlite.Error):
             return None
     return None
 
 
-def _ours(database: Any) -> Any:
-    # what a loss of power damages is read again, and each row carries its own checksum
+def _prepare(database: sqlite3.Connection) -> None:
+    """Make the tables, and empty them where they are too large or another version's. Raises an error of ``sqlite3``."""
+    # no syncing: a row that a loss of power damages fails its checksum, and its file is read again
     database.execute("pragma synchronous = off")
     database.executescript(_TABLES)
     (rows,) = database.execute("select count(*) from results").fetchone()
     if database.execute("select version from kit").fetchall() != [(_version(),)] or rows > MAX_ENTRIES:
         for table in ("kit", "requests", "results"):
-            database.execute(f"delete from {table}")  # noqa: S608 - names of this module
+            # the names are this module's
+            database.execute(f"delete from {table}")  # noqa: S608
         database.execute("insert into kit values (?)", (_version(),))
         database.commit()
-    return database
 
 
 def _facts(facts: os.stat_result) -> str:
     return f"{facts.st_dev} {facts.st_ino} {facts.st_size} {facts.st_mtime_ns} {facts.st_ctime_ns}"
 
 
-def _place(path: str) -> bytes:
+def _key(path: str) -> bytes:
     return os.fsencode(os.path.abspath(path))
 
 
-def _sum(*parts: Any) -> bytes:
+def _sum(*parts: object) -> bytes:
     return hashlib.blake2b(repr(parts).encode("utf-8", "surrogateescape"), digest_size=16).digest()
 
 
 @functools.cache
 def _version() -> str:
-    """Return the sha256 of the kit's own files: what one version took another may refuse."""
+    """Return the sha256 of the kit's own files: a result that one version accepted another may refuse."""
     digest = hashlib.sha256()
     for path in sorted(paths.PACKAGE.rglob("*")):
         if path.suffix in (".py", ".json") and path.is_file():
@@ -192,10 +211,14 @@ def _version() -> str:
 def _sqlite_or_none() -> ModuleType | None:
     try:
         import sqlite3
-    except ImportError:  # a Python that was built without it
+    # a Python that was built without it
+    except ImportError:
         return None
     return sqlite3
 
 
-def _sqlite() -> Any:
-    return _sqlite_or_none()
+def _sqlite() -> ModuleType:
+    """Return ``sqlite3`` where a connection was opened before."""
+    sqlite = _sqlite_or_none()
+    assert sqlite is not None
+    return sqlite

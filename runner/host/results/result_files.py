@@ -1,4 +1,4 @@
-"""Read results: whole, unedited, of a known schema, each once. What is refused is said, and the rest is read."""
+"""Read result files: whole, unedited, of a known schema, each attempt once. A refused file does not keep the others from being read."""
 
 from __future__ import annotations
 
@@ -6,47 +6,46 @@ import functools
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeGuard
 
 from runner.contract import files, strictjson
 from runner.contract import result as contract
 from runner.contract.errors import DamagedResult, InputError, KitError
+from runner.contract.records import JsonObject, Result
 from runner.contract.request import Request
 from runner.contract.text import cut, printable
-from runner.host import paths
+from runner.host import paths as project_paths
 from runner.host.results import attempts, consistency, schema
-from runner.host.results.attempts import Attempt
+from runner.host.results.attempts import AttemptSummary
 from runner.host.results.index import Index
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A result that was read: its file, what the comparison needs of it (also as text), and its request."""
+class ReadResult:
+    """A result that was read: its file, its summary, the summary as text (``attempts.to_text``), and its request."""
 
     path: str
-    attempt: Attempt
+    attempt: AttemptSummary
     text: str
     request: Request
 
 
-def find(places: Iterable[str | os.PathLike[str]]) -> Iterator[str | DamagedResult]:
-    """Yield the result files among ``places``: files as they are, folders searched for ``*.json`` not beginning with a dot.
+def find(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str | DamagedResult]:
+    """Yield the result files that ``paths`` name: files as they are, folders searched for ``*.json`` not beginning with a dot.
 
-    Links to folders are followed, each folder once. A folder that may not be searched is yielded as a ``DamagedResult``: what
-    is in it is not read. Raises ``InputError`` for a place that does not exist.
+    Links to folders are followed, each folder once. A folder that may not be searched is yielded as a ``DamagedResult``: its files are
+    not read. Raises ``InputError`` for a path that does not exist.
     """
-    named = [os.fspath(place) for place in places]
-    for place in named:
-        if not os.path.lexists(place):
-            raise InputError(
-                f"{place} does not exist. Run `make bench` first, or name a result or a folder of results."
-            )
+    named = [os.fspath(path) for path in paths]
+    for path in named:
+        if not os.path.lexists(path):
+            raise InputError(f"{path} does not exist. Run `make bench` first, or name a result or a folder of results.")
     searched: set[tuple[int, int]] = set()
-    for place in named:
-        if os.path.isdir(place):
-            yield from _inside(place, searched)
+    for path in named:
+        if os.path.isdir(path):
+            yield from _inside(path, searched)
         else:
-            yield place
+            yield path
 
 
 def _inside(folder: str, searched: set[tuple[int, int]]) -> Iterator[str | DamagedResult]:
@@ -70,31 +69,31 @@ def _inside(folder: str, searched: set[tuple[int, int]]) -> Iterator[str | Damag
             yield path
 
 
-def read_all(places: Iterable[str | os.PathLike[str]], index: Index) -> Iterator[Found | DamagedResult]:
-    """Yield every result in ``places`` once, and a ``DamagedResult`` for each that is refused; no result stays in memory.
+def read_all(paths: Iterable[str | os.PathLike[str]], index: Index) -> Iterator[ReadResult | DamagedResult]:
+    """Yield every result in files and folders once, and a ``DamagedResult`` for each refused file; no result stays in memory.
 
-    What ``index`` knows of a file that did not change since is not read again.
+    A file that has not changed since ``index`` remembered it is not read again. Raises ``InputError`` as ``find`` does.
     """
     seen: dict[str, str] = {}
     requests: dict[str, Request] = {}
-    for path in find(places):
+    for path in find(paths):
         if isinstance(path, DamagedResult):
             yield path
             continue
-        found = _known(path, index, requests) or _new(path, index, requests)
-        if isinstance(found, DamagedResult):
-            yield found
+        result = _remembered(path, index, requests) or _read_anew(path, index, requests)
+        if isinstance(result, DamagedResult):
+            yield result
             continue
-        earlier = seen.get(found.attempt.id)
+        earlier = seen.get(result.attempt.id)
         if earlier is None:
-            seen[found.attempt.id] = path
-            yield found
+            seen[result.attempt.id] = path
+            yield result
         elif not _same_file(earlier, path):
             yield DamagedResult(f"{path} repeats the attempt of {earlier}. It is counted once.")
 
 
-def _known(path: str, index: Index, requests: dict[str, Request]) -> Found | DamagedResult | None:
-    """Return what the index knows of a file; None where it knows nothing, or what it says cannot be read."""
+def _remembered(path: str, index: Index, requests: dict[str, Request]) -> ReadResult | DamagedResult | None:
+    """Return the index's entry of a file; None where the index has no entry, or an entry that cannot be read."""
     entry = index.get(path)
     if entry is None:
         return None
@@ -104,18 +103,20 @@ def _known(path: str, index: Index, requests: dict[str, Request]) -> Found | Dam
         attempt = attempts.of_text(entry.text)
         request = requests.get(attempt.request)
         if request is None:
-            told = index.request(attempt.request)
-            request = Request.from_json(strictjson.loads(told, "the index", DamagedResult), "the index", DamagedResult)
+            content = index.request(attempt.request)
+            request = Request.from_json(
+                strictjson.loads(content, "the index", DamagedResult), "the index", DamagedResult
+            )
             if request.id != attempt.request:
                 return None
             requests[request.id] = request
     except (ValueError, TypeError, LookupError, DamagedResult):
         return None
-    return Found(path, attempt, entry.text, request)
+    return ReadResult(path, attempt, entry.text, request)
 
 
-def _new(path: str, index: Index, requests: dict[str, Request]) -> Found | DamagedResult:
-    """Read a file whole, and tell the index what it holds."""
+def _read_anew(path: str, index: Index, requests: dict[str, Request]) -> ReadResult | DamagedResult:
+    """Read a file whole, and let the index remember the result or the refusal."""
     try:
         with files.open_regular(path) as file:
             before = os.fstat(file.fileno())
@@ -132,55 +133,61 @@ def _new(path: str, index: Index, requests: dict[str, Request]) -> Found | Damag
     except Exception as problem:
         return _not_understood(path, problem)
     index.put(path, before, text, attempt.request, lambda: strictjson.canonical(result["request"]))
-    return Found(path, attempt, text, requests.setdefault(attempt.request, request))
+    return ReadResult(path, attempt, text, requests.setdefault(attempt.request, request))
 
 
-def _same_file(one: str, other: str) -> bool:
+def _same_file(first: str, second: str) -> bool:
     try:
-        return os.path.samefile(one, other)
+        return os.path.samefile(first, second)
     except OSError:
         return False
 
 
-def read_one(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Request]:
+def read_one(path: str | os.PathLike[str]) -> tuple[Result, Request]:
     """Return one result, in the newest schema's shape, and its ``Request``.
 
-    Raises ``DamagedResult`` with one sentence for anything less than whole.
+    Raises ``DamagedResult`` with one sentence for anything but a whole, unedited result.
     """
     raw = files.read_bytes(path, strictjson.MAX_BYTES, DamagedResult, "Name files that can be read.")
     return of_bytes(raw, os.fspath(path))
 
 
-def of_bytes(raw: bytes, where: str) -> tuple[dict[str, Any], Request]:
-    """Return one result from its bytes, as ``read_one`` does; ``where`` names the source in messages."""
-    wanted = _shape()
+def of_bytes(raw: bytes, where: str) -> tuple[Result, Request]:
+    """Return one result from its bytes, as ``read_one`` does; ``where`` names the source in messages. Raises ``DamagedResult``."""
+    shape = _shape()
     try:
-        return _checked(contract.loads(raw, where), where, wanted)
+        return _checked(contract.loads(raw, where), where, shape)
     except KitError:
         raise
-    except Exception as problem:  # whatever a foreign result brings about is that result's refusal: the others are read
+    # any exception that a foreign result causes becomes the refusal of that result: the others are read
+    except Exception as problem:
         raise _not_understood(where, problem) from None
 
 
 def _not_understood(where: str, problem: Exception) -> DamagedResult:
-    told = printable(str(problem), 200)
-    return DamagedResult(f"{where} cannot be understood: {type(problem).__name__}: {told}. Measure again.")
+    words = printable(str(problem), 200)
+    return DamagedResult(f"{where} cannot be understood: {type(problem).__name__}: {words}. Measure again.")
 
 
-def _checked(result: dict[str, Any], where: str, wanted: schema.Shape) -> tuple[dict[str, Any], Request]:
-    result = contract.upgrade(result, where)
-    if not wanted.follows(result):
-        place, problem = wanted.problem(result)
+def _checked(sealed: JsonObject, where: str, shape: schema.Shape) -> tuple[Result, Request]:
+    """Return a sealed result of any schema in the newest one's shape, and its request. Raises ``DamagedResult``."""
+    result = contract.upgrade(sealed, where)
+    if not _is_result(result, shape):
+        place, problem = shape.violation(result)
         raise DamagedResult(
             f"{where} does not follow the result schema at {place}: {cut(problem, 200, '')}. Measure again."
         )
     request = _request(strictjson.canonical(result["request"]), f"{where}: request")
-    consistency.check(result, request, where)
+    consistency.refuse_contradiction(result, request, where)
     return result, request
 
 
+def _is_result(value: JsonObject, shape: schema.Shape) -> TypeGuard[Result]:
+    return shape.follows(value)
+
+
 def _request(content: bytes, where: str) -> Request:
-    """Return a request from its canonical bytes; many results have the same."""
+    """Return a request from its canonical bytes; many results have the same request, and it is parsed once."""
     request = _requests.get(content)
     if request is None:
         request = Request.from_json(strictjson.loads(content, where, DamagedResult), where, DamagedResult)
@@ -196,4 +203,4 @@ _MOST_REQUESTS = 100
 
 @functools.cache
 def _shape() -> schema.Shape:
-    return schema.Shape(paths.RESULT_SCHEMA)
+    return schema.Shape(project_paths.RESULT_SCHEMA)

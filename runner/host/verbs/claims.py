@@ -1,14 +1,22 @@
 """The verb ``claims``: print every published number, how near it is to the physical limit, and what is known against it."""
 
+from __future__ import annotations
+
+import argparse
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from runner.contract.arguments import verb_parser
+from runner.contract.records import JsonObject
 from runner.host.judging import ledger, terminal
+from runner.host.judging.ledger import Finding, Limit
 from runner.host.readers import catalog as catalogs
+from runner.host.readers.catalog import Catalog
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's command line."""
     described = verb_parser(
         "claims",
         description="Print the ledger: every published number with its source, the share of the limit that memory bandwidth sets,"
@@ -18,7 +26,8 @@ def parser():
     return described
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
+    """Print the ledger, and return the exit code. Raises ``InputError`` for a damaged catalog."""
     options = parser().parse_args(arguments)
     catalog = catalogs.read()
     limits, findings = ledger.limits(catalog), ledger.findings(catalog)
@@ -29,16 +38,24 @@ def main(arguments):
     return 0
 
 
-def as_json(catalog, limits, findings):
-    """Return the whole ledger as JSON values; seconds are those of 100 new tokens."""
+def as_json(catalog: Catalog, limits: Mapping[str, Limit | None], findings: Sequence[Finding]) -> JsonObject:
+    """Return the whole ledger as a JSON object; seconds are those of 100 new tokens."""
     claims = {
-        name: {**asdict(claim), "latency_s": claim.latency_s, "limit": asdict(limits[name]) if limits[name] else None}
+        name: {**asdict(claim), "latency_s": claim.latency_s, "limit": _limit_as_json(limits[name])}
         for name, claim in catalog.claims.items()
     }
     sources = {name: asdict(source) for name, source in catalog.claim_sources.items()}
     bandwidths = {
-        name: {"hbm_bytes_per_s": accelerator.hbm_bytes_per_s, "source": catalog.accelerator_sources[name]}
+        name: {"hbm_bytes_per_s": accelerator.hbm_bytes_per_s, "source": catalog.accelerator_rows[name].source}
         for name, accelerator in catalog.accelerators.items()
     }
-    told = [asdict(finding) for finding in findings]
-    return {"sources": sources, "claims": claims, "accelerators": bandwidths, "findings": told}
+    return {
+        "sources": sources,
+        "claims": claims,
+        "accelerators": bandwidths,
+        "findings": [asdict(finding) for finding in findings],
+    }
+
+
+def _limit_as_json(limit: Limit | None) -> JsonObject | None:
+    return None if limit is None else asdict(limit)

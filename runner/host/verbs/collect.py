@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from runner.contract import files, names, publish, strictjson
+from runner.contract import files, path_lists, publish, strictjson
 from runner.contract import result as contract
 from runner.contract.arguments import verb_parser
 from runner.contract.errors import DamagedResult, InputError, UsageError
@@ -14,7 +16,8 @@ from runner.host.readers import saved_logs
 from runner.host.results import result_files
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's command line."""
     described = verb_parser(
         "collect",
         description="Find the results that `bench --frames` wrote into each LOG and write them as files, as if they had been"
@@ -24,36 +27,42 @@ def parser():
         epilog="Exit codes: 8 if a result was refused; see `python -m runner --help`.",
     )
     described.add_argument("logs", nargs="*", metavar="LOG", help="a file with a log, or - for standard input")
-    names.add_from(described, names.LOGS)
+    path_lists.add_from(described, path_lists.LOGS)
     described.add_argument(
         "--results", default="results", metavar="FOLDER", type=Path, help="where results go (default: %(default)s)"
     )
     return described
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
+    """Write the results in the named logs as files, and print their paths. Returns the exit code.
+
+    Raises ``UsageError``; ``InputError`` for a log that cannot be read, after the other logs, and where no log holds a result;
+    ``PublishFailed`` where a result cannot be written.
+    """
     options = parser().parse_args(arguments)
-    names.refuse_unlistable(options.results, "--results")
+    path_lists.refuse_unlistable(options.results, "--results")
     # a log that is named twice is read once; standard input has nothing left the second time
-    named = list(dict.fromkeys(names.given(options.logs, options.listed_in, names.LOGS)))
-    if not named:
+    logs = list(dict.fromkeys(path_lists.given(options.logs, options.listed_in, path_lists.LOGS)))
+    if not logs:
         raise UsageError("No LOG is named. Name one, or the file that lists them with --from.")
     refused: list[DamagedResult] = []
-    missing: list[InputError] = []
+    unreadable: list[InputError] = []
     taken: set[str] = set()
-    broken: dict[str, DamagedResult] = {}
+    damaged: dict[str, DamagedResult] = {}
     empty: list[str] = []
-    for log in named:
+    for log in logs:
         try:
-            whole, problems, rest = saved_logs.read(log)
-        except InputError as unread:  # the other logs are read all the same
-            missing.append(unread)
+            saved = saved_logs.read(log)
+        # the other logs are read all the same
+        except InputError as problem:
+            unreadable.append(problem)
             continue
-        broken |= problems
-        refused += [rest] if rest is not None else []
-        if not whole and not problems and rest is None:
+        damaged |= saved.damaged
+        refused += [saved.unread] if saved.unread is not None else []
+        if not saved.whole and not saved.damaged and saved.unread is None:
             empty.append(printable(saved_logs.shown(log)))
-        for attempt, content in whole.items():
+        for attempt, content in saved.whole.items():
             try:
                 path = _keep(content, f"{printable(saved_logs.shown(log))}: attempt {attempt}", options.results)
             except DamagedResult as refusal:
@@ -62,29 +71,32 @@ def main(arguments):
                 if attempt not in taken:
                     print(path)
                 taken.add(attempt)
-    # what one log lost another may have whole: that of the Job which takes results off the volume
-    refused += [problem for attempt, problem in broken.items() if attempt not in taken]
-    for problem in refused:
-        print(f"refused: {printable(str(problem))}", file=sys.stderr)
-    if missing:
-        for gone in missing[:-1]:
-            print(f"runner: {gone}", file=sys.stderr)
-        raise missing[-1]
+    # a result that one log lost another log may hold whole: that of the Job which takes results off the volume
+    refused += [damage for attempt, damage in damaged.items() if attempt not in taken]
+    for reason in refused:
+        print(f"refused: {printable(str(reason))}", file=sys.stderr)
+    if unreadable:
+        for earlier in unreadable[:-1]:
+            print(f"runner: {earlier}", file=sys.stderr)
+        raise unreadable[-1]
     if not taken and not refused:
         raise InputError(f"No result is in {', '.join(empty)}. Was it the log of `python -m runner bench --frames`?")
-    # the log of a run whose result was taken off the volume has none, so that this is no error
+    # no error: the log of a run whose result was taken off the volume holds no result
     for log in empty:
         print(f"no result is in {log}", file=sys.stderr)
     return DamagedResult.exit_code if refused else 0
 
 
 def _keep(content: bytes, where: str, folder: Path) -> Path:
-    """Write one result under its own name and return the path; the same result twice is one."""
+    """Write one result under its own name and return the path; the same result a second time changes nothing.
+
+    Raises ``DamagedResult`` for a damaged result, and for another one of an attempt that is in the folder; ``PublishFailed``.
+    """
     result, request = result_files.of_bytes(content, where)
     path = folder / contract.file_name(request.id, result["attempt"]["id"])
     if path.exists():
-        there = files.read_bytes(path, strictjson.MAX_BYTES, DamagedResult, "Remove it, and collect again.")
-        if there != content:
+        existing = files.read_bytes(path, strictjson.MAX_BYTES, DamagedResult, "Remove it, and collect again.")
+        if existing != content:
             raise DamagedResult(
                 f"{where} is another result than {path}, of the same attempt. Keep both apart and look."
             )

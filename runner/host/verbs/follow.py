@@ -6,7 +6,7 @@ from runner.host.cluster import errors, evidence, follower, runs
 from runner.host.cluster import options as connection
 from runner.host.cluster.client import Refused, Unanswered
 from runner.host.cluster.runs import Run
-from runner.host.objects import jobs
+from runner.host.objects.names import component_of
 
 
 def parser():
@@ -47,7 +47,7 @@ def main(arguments):
 
 
 def _all(cluster, options):
-    things = [one for one in runs.find_all(cluster) if jobs.component(one) == "bench"]
+    things = [one for one in runs.find_all(cluster) if component_of(one) == "bench"]
     if not things:
         raise InputError(f"No benchmark is in {cluster.namespace}. Start one: `python -m runner submit k8s/`.")
     return [Run.of(one, cluster, options.runs) for one in things]

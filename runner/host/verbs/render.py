@@ -1,29 +1,41 @@
-"""The verb ``render``: write the Kubernetes manifests of every set below k8s/, or for one cluster into a folder of yours."""
+"""The verb ``render``: write the Kubernetes manifests of every set below k8s/, or those for one cluster into a folder of the user.
 
+With the manifests below k8s/ it writes runner/contract/accelerators.json, which the containers read.
+"""
+
+from __future__ import annotations
+
+import argparse
 import re
 import sys
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from runner.contract import patterns, secrets
 from runner.contract.arguments import verb_parser
 from runner.contract.errors import InputError, UsageError
 from runner.contract.files import NotRegular, open_regular, reason
-from runner.contract.names import refuse_unlistable
+from runner.contract.path_lists import refuse_unlistable
 from runner.contract.patterns import Form
+from runner.contract.records import JsonObject
 from runner.contract.text import printable
 from runner.host import paths, writing
-from runner.host.manifests import check, nodefeatures, plan, sets, text
+from runner.host.manifests import check, nodefeatures, plan, products, sets, text
+from runner.host.manifests.plan import JobPlan
 from runner.host.manifests.site import Site
 from runner.host.objects import names
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile, profiles
+from runner.host.readers.lockfile import Lock
+from runner.host.readers.profiles import Set
 
 MAX_BYTES = 64 * 1024 * 1024
 NUMBER = Form(re.compile("[1-9][0-9]{0,8}"), "a whole number above 0")
 EFFECT = Form(re.compile("NoSchedule|PreferNoSchedule|NoExecute"), "NoSchedule, PreferNoSchedule or NoExecute")
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's flags."""
     described = verb_parser(
         "render",
         description="Write the manifests of all sets of runner/catalog/profiles.yaml, made from the catalog and the lock alone. A stack"
@@ -75,12 +87,14 @@ def parser():
     return described
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
+    """Write the files that the arguments ask for, or compare them with those that are there, and return the exit code."""
     options = parser().parse_args(arguments)
     refuse_unlistable(options.out, "--out")
     site = _site(options)
     of_a_cluster = site != _site(parser().parse_args([])) or options.registry is not None
-    if of_a_cluster and not options.check and options.out.resolve() == paths.K8S.resolve():
+    checked_in = options.out.resolve() == paths.K8S.resolve()
+    if of_a_cluster and not options.check and checked_in:
         raise UsageError(
             f"{paths.shown(options.out)} holds the set that is the same for everybody. Name a folder of yours with --out."
         )
@@ -92,30 +106,37 @@ def main(arguments):
         raise UsageError(f"There is no set {unknown[0]!r}. Known are {', '.join(known)}.")
     images = _images(options, lock)
     chosen = {name: table.sets[name] for name in table.sets if not options.sets or name in options.sets}
-    made = {
+    plans = {
         name: [plan.make(catalog, lock, table, case, row.nodes, images, options.registry) for case in row.cases]
         for name, row in chosen.items()
     }
-    files = {}
+    files: dict[Path, str] = {}
     for name, row in chosen.items():
-        found = sets.files(site, name, row, made[name])
-        check.refuse([value for file in found.values() for value in file.objects])
-        files.update({Path(row.folder, path): text.dump(file.objects, file.comment) for path, file in found.items()})
-        files[Path(row.folder, "Kustomization")] = text.base(found)
+        files |= _files_of_set(site, name, row, plans[name])
     if not options.sets or nodefeatures.FOLDER in options.sets:
-        rule = text.dump([nodefeatures.rule(table.places)], nodefeatures.NOTE)
+        rule = text.dump([nodefeatures.rule(catalog.accelerator_rows)], nodefeatures.NOTE)
         files[Path(nodefeatures.FOLDER, nodefeatures.FILE)] = rule
+    # The containers' table of products has one place, whatever folder the manifests go to.
+    table_of_products = products.text(catalog.accelerator_rows) if checked_in and not options.sets else None
     if options.check:
-        _compare(options.out, files)
+        _compare(options.out, files, table_of_products)
     else:
-        _write(options.out, files)
-    drafts = {one.request.stack.name: one.draft for runs in made.values() for one in runs if one.draft}
+        _write(options.out, files, table_of_products)
+    drafts = {job.request.stack.name: job.draft for jobs in plans.values() for job in jobs if job.draft}
     for stack, problem in sorted(drafts.items()):
         print(f"{stack}: {problem}", file=sys.stderr)
     return 0
 
 
-def _site(options):
+def _files_of_set(site: Site, name: str, row: Set, plans: Sequence[JobPlan]) -> dict[Path, str]:
+    """Return the content of the files of a set by their paths. Raises ``InputError`` where an API server would refuse an object."""
+    files = sets.files(site, name, row, plans)
+    check.refuse([manifest for file in files.values() for manifest in file.objects])
+    content = {Path(row.folder, path): text.dump(file.objects, file.comment) for path, file in files.items()}
+    return {**content, Path(row.folder, "Kustomization"): text.base(files)}
+
+
+def _site(options: argparse.Namespace) -> Site:
     def name(flag: str) -> str | None:
         value = getattr(options, flag)
         return value if value is None else _of_form(patterns.SUBDOMAIN, value, f"--{flag.replace('_', '-')}")
@@ -141,7 +162,8 @@ def _site(options):
     )
 
 
-def _images(options, lock):
+def _images(options: argparse.Namespace, lock: Lock) -> dict[str, str]:
+    """Return the user's images by their stacks."""
     if options.registry is not None:
         _of_form(patterns.REPOSITORY, options.registry.rstrip("/"), "--registry")
     form = "STACK=REFERENCE@sha256:64 hex digits"
@@ -155,8 +177,9 @@ def _images(options, lock):
 def _pairs(
     given: list[str], flag: str, form: str, key_form: Form, value_form: Form | patterns.FreeText
 ) -> dict[str, str]:
-    """Return what was given as KEY=VALUE, once each. A secret is refused: manifests are files that others read."""
-    found = {}
+    """Return the values that a flag gave as KEY=VALUE. Raises ``UsageError`` for another form, a key that is given twice, and a value
+    that looks like a secret: others read manifests."""
+    pairs: dict[str, str] = {}
     for pair in given:
         key, mark, value = pair.partition("=")
         if mark and (secrets.is_secret_name(key) or secrets.mask(value) != value):
@@ -166,10 +189,10 @@ def _pairs(
             )
         if not mark or not key_form.fullmatch(key) or not value_form.fullmatch(value):
             raise UsageError(f"{flag} must be {form}, {secrets.mask(pair)!a} was given.")
-        if key in found:
+        if key in pairs:
             raise UsageError(f"{flag} names {key} twice. Give it once.")
-        found[key] = value
-    return found
+        pairs[key] = value
+    return pairs
 
 
 def _of_form(form: Form | patterns.FreeText, value: str, flag: str) -> str:
@@ -179,23 +202,25 @@ def _of_form(form: Form | patterns.FreeText, value: str, flag: str) -> str:
     return value
 
 
-def _toleration(given):
+def _toleration(given: str) -> JsonObject:
     key, marked, effect = given.partition(":")
     key, equals, value = key.partition("=")
     whole = patterns.LABEL_KEY.fullmatch(key) and (not equals or (value and patterns.LABEL_VALUE.fullmatch(value)))
     if not whole or (marked and not EFFECT.fullmatch(effect)):
         raise UsageError(f"--toleration must be KEY[=VALUE][:EFFECT], {secrets.mask(given)!a} was given.")
-    known = {"key": key, "operator": "Equal", "value": value} if value else {"key": key, "operator": "Exists"}
-    return {**known, **({"effect": effect} if effect else {})}
+    toleration = {"key": key, "operator": "Equal", "value": value} if value else {"key": key, "operator": "Exists"}
+    return {**toleration, **({"effect": effect} if effect else {})}
 
 
-def _write(folder, files):
-    """Write all files, and remove those that an earlier version of a set left: they would be applied too."""
+def _write(folder: Path, files: Mapping[Path, str], table_of_products: str | None) -> None:
+    """Write all files, and remove the files that an earlier version of a set left: kubectl would apply them too."""
     for path in files:
         if paths.leads_outside(path, folder):
             raise InputError(f"{folder / path} is a link that leads out of {folder}. Remove it, or name another --out.")
     for path, content in files.items():
         writing.write_text(folder / path, content, "Name another folder with --out.")
+    if table_of_products is not None:
+        writing.write_text(paths.ACCELERATORS, table_of_products)
     try:
         for path in _stale(folder, files):
             path.unlink()
@@ -207,25 +232,27 @@ def _write(folder, files):
         print(folder / parent)
 
 
-def _compare(folder, files):
-    """Raise ``InputError`` with the files that are not what would be written."""
-    different = [path for path, content in files.items() if _read(folder / path) != content]
-    different += [path.relative_to(folder) for path in _stale(folder, files)]
+def _compare(folder: Path, files: Mapping[Path, str], table_of_products: str | None) -> None:
+    """Raise ``InputError`` with the files whose content is not what would be written."""
+    different = [folder / path for path, content in files.items() if _read(folder / path) != content]
+    different += _stale(folder, files)
+    if table_of_products is not None and _read(paths.ACCELERATORS) != table_of_products:
+        different.append(paths.ACCELERATORS)
     if different:
-        told = ", ".join(str(paths.shown(folder / path)) for path in sorted(different))
+        listed = ", ".join(paths.shown(path) for path in sorted(different))
         raise InputError(
-            f"{told}: not what catalog and lock make. Run `python -m runner render` and commit what it writes."
+            f"{listed}: not what catalog and lock make. Run `python -m runner render` and commit what it writes."
         )
 
 
-def _stale(folder, files):
-    """Return the rendered files beside ``files`` that are none of them."""
-    beside = {found for path in files for found in (folder / path.parent).glob("*.yaml")}
+def _stale(folder: Path, files: Collection[Path]) -> list[Path]:
+    """Return the files in the folders of ``files`` that this verb wrote and would not write now."""
+    beside = {neighbour for path in files for neighbour in (folder / path.parent).glob("*.yaml")}
     return sorted(path for path in beside if path.relative_to(folder) not in files and text.is_rendered(_read(path)))
 
 
-def _read(path):
-    """Return the text of a file; None where there is none, or one that this verb has not written."""
+def _read(path: Path) -> str | None:
+    """Return the text of a file, None where there is no file, or no regular file of UTF-8."""
     try:
         with open_regular(path) as file:
             return file.read(MAX_BYTES).decode("utf-8")

@@ -7,7 +7,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from runner.contract import names, strictjson
+from runner.contract import path_lists, strictjson
 from runner.contract.architecture import BYTES_PER_ELEMENT
 from runner.contract.arguments import verb_parser
 from runner.contract.errors import UsageError
@@ -16,16 +16,18 @@ from runner.contract.strictjson import MAX_DIGITS
 from runner.host import cases, writing
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
+from runner.host.readers.catalog import Catalog
 
 
 def _whole(text: str) -> int:
-    """Read a flag's whole number, for argparse; what the number may be is said where the request is made."""
+    """Return the whole number of a flag, for argparse. ``cases.make`` checks its bounds."""
     if not re.fullmatch(rf"-?[0-9]{{1,{MAX_DIGITS}}}", text):
         raise argparse.ArgumentTypeError(f"{text[:60]!a} is no whole number of at most {MAX_DIGITS} digits")
     return int(text)
 
 
-def parser():
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's flags."""
     described = verb_parser(
         "request",
         description="Write the request of each CASE: the case with every pin of versions.lock filled in. The paths of the"
@@ -67,9 +69,10 @@ def parser():
     return described
 
 
-def main(arguments):
+def main(arguments: list[str]) -> int:
+    """Write the requests that the arguments ask for, print their paths, and return the exit code."""
     options = parser().parse_args(arguments)
-    names.refuse_unlistable(options.out, "--out")
+    path_lists.refuse_unlistable(options.out, "--out")
     catalog, lock = catalogs.read(), lockfile.read()
     if options.list:
         print(listing(catalog))
@@ -85,8 +88,8 @@ def main(arguments):
     return 0
 
 
-def listing(catalog):
-    """Return the cases with their cells and the models with their sizes, as text."""
+def listing(catalog: Catalog) -> str:
+    """Return the cases with their cells, and the models with their sizes, as lines of text."""
     width = max(map(len, (*catalog.cases, *catalog.models)))
     lines = ["cases:"]
     for name, case in catalog.cases.items():
@@ -94,6 +97,6 @@ def listing(catalog):
         lines.append(f"  {name:<{width}} {cell}, protocol {case.protocol}, stack {case.stack}")
     lines.append("models:")
     for name, architecture in catalog.models.items():
-        parameters, held = architecture.parameter_count(), architecture.weight_bytes("bfloat16")
-        lines.append(f"  {name:<{width}} {parameters:>15,} parameters, {held:>15,} bytes at 16 bit")
+        parameters, size_bytes = architecture.parameter_count(), architecture.weight_bytes("bfloat16")
+        lines.append(f"  {name:<{width}} {parameters:>15,} parameters, {size_bytes:>15,} bytes at 16 bit")
     return "\n".join(lines)

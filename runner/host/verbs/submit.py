@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from runner.contract import names, secrets
+from runner.contract import path_lists, secrets
 from runner.contract.arguments import verb_parser
 from runner.contract.errors import (
     ClusterRefused,
@@ -24,8 +24,9 @@ from runner.host.cluster.client import Refused, Unanswered
 from runner.host.cluster.kubeconfig import NoCluster
 from runner.host.cluster.runs import Run
 from runner.host.diagnosis import diagnose, ending
-from runner.host.diagnosis.problem import name_of
-from runner.host.objects import jobs
+from runner.host.objects import manifest_files
+from runner.host.objects.names import BENCH, COMPONENT, PREFETCH, SPEC_SHA256, component_of, name_of
+from runner.host.objects.submitted import to_submit
 
 
 def parser():
@@ -40,7 +41,7 @@ def parser():
     described.add_argument(
         "manifests", nargs="*", metavar="MANIFESTS", help="files or folders that `python -m runner render` wrote"
     )
-    names.add_from(described, names.MANIFESTS)
+    path_lists.add_from(described, path_lists.MANIFESTS)
     described.add_argument(
         "--only", action="append", metavar="PART", help="only the Jobs with this in their name; may be given again"
     )
@@ -68,20 +69,20 @@ def parser():
 
 def main(arguments):
     options = parser().parse_args(arguments)
-    places = names.given(options.manifests, options.listed_in, names.MANIFESTS)
+    places = path_lists.given(options.manifests, options.listed_in, path_lists.MANIFESTS)
     if not places:
         raise UsageError("No MANIFESTS are named. Name a folder, or the file that lists folders with --from.")
-    manifests = jobs.read(places)
+    manifests = manifest_files.read(places)
     wanted = [
-        jobs.to_submit(one.thing, options.deadline_s, alone=not options.detach)
-        for one in jobs.of_component(manifests, "bench", options.only)
+        to_submit(one.content, options.deadline_s, alone=not options.detach)
+        for one in manifest_files.runs_of(manifests, BENCH, options.only)
     ]
     if not wanted:
         raise UsageError(
-            f"No Job in {', '.join(places)} is labelled {jobs.COMPONENT}=bench. Name a folder that `python -m runner render`"
+            f"No Job in {', '.join(places)} is labelled {COMPONENT}=bench. Name a folder that `python -m runner render`"
             " wrote."
         )
-    before = [jobs.to_submit(one.thing) for one in jobs.of_component(manifests, "prefetch")]
+    before = [to_submit(one.content) for one in manifest_files.runs_of(manifests, PREFETCH)]
     preflight.check_images(before + wanted)
     try:
         cluster = connection.connect(options)
@@ -154,7 +155,7 @@ def _run(cluster, thing, options):
 
 def _submitted(cluster, thing, options):
     """Return the ``Run`` to follow, the newest of its repetitions: created now, met in the cluster, or gone from it and known here."""
-    prefetch, newest = jobs.component(thing) == "prefetch", None
+    prefetch, newest = component_of(thing) == PREFETCH, None
     for repeat in itertools.count(1):
         run = Run.of(_repeated(thing, repeat), cluster, options.runs)
         there, noted = cluster.get(run.kind, run.name), evidence.noted(run.folder)
@@ -197,8 +198,8 @@ def _created(cluster, run, options):
 
 def _met(cluster, there, run, options):
     """Return the ``Run`` of a Job that is there already: followed, collected, or refused with the reason."""
-    own = run.thing["metadata"]["annotations"][jobs.SHA256]
-    digest = there["metadata"].get("annotations", {}).get(jobs.SHA256)
+    own = run.thing["metadata"]["annotations"][SPEC_SHA256]
+    digest = there["metadata"].get("annotations", {}).get(SPEC_SHA256)
     if digest != own:
         raise ClusterRefused(
             f"{run.name} is there with another content (spec-sha256 {digest or 'none'}, here {own}). Delete it, if it is nobody's:"

@@ -50,13 +50,6 @@ def test_firmware_of_every_form_that_was_seen(text, firmware):
     assert hl_smi.parse_firmware(text) == firmware
 
 
-@pytest.mark.parametrize(
-    "name, known", [("HL-225", "gaudi2"), ("HL-205", "gaudi"), ("HL-325L", "gaudi3"), ("HL-328", "gaudi3"), ("X", None)]
-)
-def test_product_names_stand_for_accelerators(name, known):
-    assert hl_smi.accelerator(name) == known
-
-
 def test_the_program_is_asked_on_the_path(tmp_path, monkeypatch):
     program = tmp_path / "hl-smi"
     program.write_text('#!/bin/sh\n[ "$1" = -L ] && echo "none" || echo "HL-205, 1.9.0, 0"\n')

@@ -80,23 +80,6 @@ def test_a_domain_beyond_four_digits_keeps_its_digits():
     assert nvidia_smi.bus_id("00010000:0F:00.0") == "10000:0f:00.0"
 
 
-@pytest.mark.parametrize(
-    "name, known",
-    [
-        ("NVIDIA A100-SXM4-80GB", "a100-80gb"),
-        ("A100-SXM4-80GB", "a100-80gb"),
-        ("NVIDIA A100-SXM4-40GB", None),
-        ("NVIDIA A100 80GB PCIe", None),
-        ("NVIDIA A100-SXM4-80GB MIG 3g.40gb", None),
-        ("NVIDIA H100 80GB HBM3", "h100"),
-        ("NVIDIA H100 PCIe", None),
-        ("NVIDIA H200", "h200"),
-    ],
-)
-def test_product_names_stand_for_accelerators(name, known):
-    assert nvidia_smi.accelerator(name) == known
-
-
 def test_the_program_is_asked_on_the_path(tmp_path, monkeypatch):
     program = tmp_path / "nvidia-smi"
     program.write_text(

@@ -8,7 +8,8 @@ import pytest
 from runner import __version__
 from runner.contract.errors import ClusterRefused, JobFailed, NotStarted
 from runner.host.diagnosis import requests
-from runner.host.objects import jobs
+from runner.host.objects.submitted import to_submit
+from runner.host.objects.walk import pod_specs
 from tests.support import clusterplay, manifests
 from tests.support.clusterplay import FIRST, Play, condition, framed
 
@@ -113,13 +114,13 @@ def test_a_run_on_several_nodes_goes_from_manifest_to_result(client, cluster, ki
 
 def test_it_gets_its_own_deadline_where_its_kind_has_one(kind, things):
     rendered = manifests.one(things, kind)
-    spec = jobs.to_submit(rendered)["spec"]
+    spec = to_submit(rendered)["spec"]
     if kind == "MPIJob":
         assert spec["runPolicy"]["activeDeadlineSeconds"] == 14400
     else:
         limits = [one["template"]["spec"]["activeDeadlineSeconds"] for one in spec["replicatedJobs"]]
         assert limits == [14400, 14400]
-    for pod in jobs.pod_specs(jobs.to_submit(rendered)):
+    for pod in pod_specs(to_submit(rendered)):
         assert pod["initContainers"][0]["command"][-1] == "60"
 
 
@@ -166,7 +167,7 @@ def test_a_log_that_lost_its_frame_is_made_good_from_the_volume(client, cluster,
     assert client.collected() == [FIRST]
     (collect,) = [one for one in made if one["kind"] == "Job" and clusterplay.component(one) == "collect"]
     (container,) = collect["spec"]["template"]["spec"]["containers"]
-    request = manifests.one(things, kind)["metadata"]["labels"]["bloomz-bench.dev/run-id"]
+    request = manifests.one(things, kind)["metadata"]["labels"]["bloomz-bench.dev/request-id"]
     assert container["command"][:5] == ["python3", "-m", "runner", "frames", f"/results/{request}"]
     assert "args" not in container
 

@@ -24,7 +24,9 @@ from runner.contract.errors import (
     UsageError,
 )
 from runner.host.cluster import evidence, follower, logs
-from runner.host.objects import jobs
+from runner.host.objects import names
+from runner.host.objects.collect_job import collect_job
+from runner.host.objects.submitted import to_submit
 from runner.host.readers import kubeyaml
 from tests.support import apiserver, clusterplay
 from tests.support.clusterplay import FIRST, SECOND, Play, bench_job, condition, framed, stands
@@ -188,7 +190,7 @@ def test_a_job_of_the_same_name_and_another_content_is_refused(client, cluster):
     Play(cluster, stands)
     assert client.submit("--detach") == 0
     job = cluster.get("Job", client.name)
-    job["metadata"]["annotations"][jobs.SHA256] = "0" * 64
+    job["metadata"]["annotations"][names.SPEC_SHA256] = "0" * 64
     cluster.put(job)
     assert client.submit() == ClusterRefused.exit_code
     assert f"is there with another content (spec-sha256 {'0' * 64}, here " in client.err
@@ -303,14 +305,14 @@ def queued(cluster, active="True", message="Can submit new workloads to ClusterQ
     state = condition("Active", active, "ClusterQueueIsInactive" if active == "False" else "Ready", message)
     cluster.put({"kind": "LocalQueue", "metadata": {"name": "accelerators"}}, {"conditions": [state]})
     job = bench_job()
-    job["metadata"]["labels"][jobs.QUEUE] = "accelerators"
+    job["metadata"]["labels"][names.QUEUE] = "accelerators"
     return job
 
 
 def test_a_queue_that_takes_something_is_submitted_to(client, cluster):
     Play(cluster, clusterplay.runs_well)
     assert client.submit(things=[queued(cluster)]) == 0, client.err
-    assert client.jobs()[0]["metadata"]["labels"][jobs.QUEUE] == "accelerators"
+    assert client.jobs()[0]["metadata"]["labels"][names.QUEUE] == "accelerators"
     assert ("kueue.x-k8s.io", "localqueues", "get") in cluster.used_rights
 
 
@@ -356,7 +358,7 @@ def test_what_admission_refuses_is_told_before_anything_is_created(client, clust
 
 def test_an_image_that_cannot_be_pulled_is_refused_before_the_cluster_is_asked(client, cluster):
     draft = bench_job()
-    draft["metadata"]["annotations"][jobs.IMAGE_PROBLEM] = (
+    draft["metadata"]["annotations"][names.IMAGE_PROBLEM] = (
         "no image of this stack stands in versions.lock. Run make images"
     )
     assert client.submit(things=[draft]) == ClusterRefused.exit_code
@@ -507,9 +509,9 @@ POD = ("spec", "template", "spec")
         (("metadata", "name"), 5, "metadata.name is the number 5, and must be at most 253 "),
         (("metadata", "namespace"), "Mine", "metadata.namespace is the text 'Mine'"),
         (("metadata", "labels"), ["x"], "metadata.labels is a list, not a mapping"),
-        (("metadata", "labels", jobs.REQUEST), "../x", f"labels.{jobs.REQUEST} is the text '../x', and must be the value of a label"),
-        (("metadata", "annotations", jobs.DEADLINE), 7, f"metadata.annotations.{jobs.DEADLINE} is the number 7, not text"),
-        (("metadata", "annotations", jobs.DEADLINE), "9" * 5000, "no number of seconds"),
+        (("metadata", "labels", names.REQUEST_ID), "../x", f"{names.REQUEST_ID} is the text '../x', and must be the value of a label"),
+        (("metadata", "annotations", names.DEADLINE), 7, f"metadata.annotations.{names.DEADLINE} is the number 7, not text"),
+        (("metadata", "annotations", names.DEADLINE), "9" * 5000, "no number of seconds"),
         (("spec",), [], "spec is a list, not a mapping"),
         (("spec", "template"), None, "spec.template is missing"),
         (POD, None, "spec.template.spec is missing"),
@@ -867,12 +869,12 @@ def test_a_log_that_lost_its_frame_is_made_good_from_the_volume(client, cluster)
 
 def test_the_job_that_takes_results_off_the_volume_changes_nothing_and_asks_for_no_device():
     rendered = bench_job(**{"habana.ai/gaudi": "8", "hugepages-2Mi": "42000Mi"})
-    job = jobs.to_collect(jobs.to_submit(rendered), "20261122T095000Z")
+    job = collect_job(to_submit(rendered), "20261122T095000Z")
     pod, own = job["spec"]["template"]["spec"], rendered["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["command"] == [
         *("python3", "-m", "runner", "frames"),
-        f"/results/{rendered['metadata']['labels']['bloomz-bench.dev/run-id']}",
+        f"/results/{rendered['metadata']['labels']['bloomz-bench.dev/request-id']}",
         "--since",
         "20261122T095000Z",
     ]
@@ -885,8 +887,8 @@ def test_the_job_that_takes_results_off_the_volume_changes_nothing_and_asks_for_
     assert pod["nodeSelector"] == own["nodeSelector"] and pod["tolerations"] == own["tolerations"]
     assert "podAntiAffinity" not in str(job) and "initContainers" not in pod
     assert container["securityContext"] == own["containers"][0]["securityContext"]
-    assert jobs.component(job) == "collect" and len(job["metadata"]["name"]) <= 63
-    assert jobs.to_collect(bench_job(volume=False)) is None
+    assert names.component_of(job) == "collect" and len(job["metadata"]["name"]) <= 63
+    assert collect_job(bench_job(volume=False)) is None
 
 
 def test_a_result_that_is_nowhere_leaves_the_pod_s_last_words_as_partial(client, cluster):
@@ -976,7 +978,7 @@ def test_a_job_for_the_volume_that_comes_to_nothing_says_why_and_is_removed(clie
 
 def test_a_job_for_the_volume_that_another_client_waits_for_is_left_to_both(client, cluster, monkeypatch):
     def other_client_s(play, job):
-        own = jobs.to_collect(job)
+        own = collect_job(job)
         cluster.put({**own, "spec": {**own["spec"], "of": "another"}}, {})
         ends_without_a_log(play, job)
 

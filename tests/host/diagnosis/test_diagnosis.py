@@ -1,22 +1,25 @@
+from __future__ import annotations
+
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from runner.host import diagnosis
 from runner.host.diagnosis import diagnose, requests
-from runner.host.diagnosis.problem import Problem, quantity
+from runner.host.diagnosis.problem import Problem
 from tests.support import observations
 
 ROOT = Path(__file__).parents[3]
 SENTENCES = ROOT / "tests" / "data" / "problems.txt"
 
 
-def answers():
+def answers() -> Iterator[tuple[str, Problem]]:
     """Yield (name, problem) of what the API server itself can say."""
     kinds = 'Internal error occurred: resource "mpijobs"'
-    told = {
+    responses = {
         "302": (302, ""),
         "401": (401, "Unauthorized"),
         "403": (403, 'jobs.batch is forbidden: User "someone" cannot create resource "jobs"'),
@@ -48,7 +51,7 @@ def answers():
         "500": (500, kinds),
         "503": (503, "the server is currently unable to handle the request"),
     }
-    for name, (status, message) in told.items():
+    for name, (status, message) in responses.items():
         yield (
             f"HTTP {name}",
             requests.refused(status, message, "create the Job x", "bench", 3.0 if status == 429 else None),
@@ -72,60 +75,63 @@ def answers():
         "no Kubernetes": "the answer is an HTML page, of a login or a proxy perhaps",
         "unreachable": "Failed to establish a new connection: [Errno 111] Connection refused",
     }
-    for name, told_by_transport in words.items():
-        yield name, requests.unreachable(told_by_transport, "list Pods", "https://api:6443")
+    for name, message in words.items():
+        yield name, requests.unreachable(message, "list Pods", "https://api:6443")
 
 
-def every_problem():
-    return [*((name, diagnose(seen)) for name, seen in observations.ALL.items()), *answers()]
+def every_problem() -> list[tuple[str, Problem]]:
+    """Return (name, problem) of every observation and of every answer of an API server."""
+    diagnoses = [(name, diagnose(observed)) for name, observed in observations.ALL.items()]
+    without = [name for name, problem in diagnoses if problem is None]
+    assert without == []
+    return [*((name, problem) for name, problem in diagnoses if problem is not None), *answers()]
 
 
-def as_text(name, problem):
-    passes = f", may pass within {problem.patience}" if problem.patience else ""
+def as_text(name: str, problem: Problem) -> str:
+    passes = f", may pass within {problem.wait}" if problem.wait else ""
     return f"{name} [{problem.row}{passes}]\n  {problem.sentence}\n  {problem.step}\n"
 
 
-def test_every_observation_is_told_in_the_sentence_that_was_agreed():
-    assert "\n".join(as_text(*one) for one in every_problem()) == SENTENCES.read_text(encoding="utf-8")
+def test_every_observation_is_told_in_the_sentence_that_was_agreed() -> None:
+    assert "\n".join(as_text(name, problem) for name, problem in every_problem()) == SENTENCES.read_text(
+        encoding="utf-8"
+    )
 
 
-def rows_written():
+def rows_written() -> set[str]:
     """Return the names of all rows in the source: the first text of a ``Problem``, and that of a table's line of texts."""
-    found = set()
+    rows: set[str] = set()
     for path in Path(diagnosis.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Problem":
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("Problem", "MessageRow"):
                 texts = [node.args[0], *node.args[1:]]
             elif isinstance(node, ast.Tuple):
                 texts = node.elts
             else:
                 continue
-            words = [one.value for one in texts if isinstance(one, ast.Constant) and isinstance(one.value, str)]
-            first = isinstance(texts[0], ast.Constant) if texts else False
-            if (
-                first
-                and re.fullmatch("[a-z0-9-]+", str(texts[0].value))
-                and (isinstance(node, ast.Call) or any(" " in one for one in words))
-            ):
-                found.add(texts[0].value)
-    return found
+            words = [text.value for text in texts if isinstance(text, ast.Constant) and isinstance(text.value, str)]
+            first = texts[0].value if texts and isinstance(texts[0], ast.Constant) else ""
+            is_row = isinstance(first, str) and re.fullmatch("[a-z0-9-]+", first) is not None
+            if is_row and (isinstance(node, ast.Call) or any(" " in word for word in words)):
+                rows.add(str(first))
+    return rows
 
 
-def test_every_row_has_an_observation_that_it_tells():
-    told = {problem.row for _, problem in every_problem()}
-    assert rows_written() - told == set()
-    assert len(told) > 60
+def test_every_row_has_an_observation_that_it_tells() -> None:
+    rows = {problem.row for _, problem in every_problem()}
+    assert rows_written() - rows == set()
+    assert len(rows) > 60
 
 
-@pytest.mark.parametrize("name, problem", every_problem(), ids=lambda one: one if isinstance(one, str) else "")
-def test_a_problem_is_one_sentence_and_a_next_step(name, problem):
+@pytest.mark.parametrize("name, problem", every_problem(), ids=lambda value: value if isinstance(value, str) else "")
+def test_a_problem_is_one_sentence_and_a_next_step(name: str, problem: Problem) -> None:
     assert isinstance(problem, Problem), name
     assert problem.sentence.endswith(".") and problem.step.endswith(".")
     assert "\n" not in str(problem) and len(str(problem)) < 600
     assert "None" not in str(problem) and "{" not in problem.step
 
 
-def test_what_goes_well_is_no_problem():
+def test_what_goes_well_is_no_problem() -> None:
     from tests.support.observations import condition, job, pod, seen
 
     running = pod(condition("PodScheduled"), node="node1", phase="Running", containers=[{"running": {}}])
@@ -142,7 +148,7 @@ def test_what_goes_well_is_no_problem():
         assert diagnose(observed) is None
 
 
-def test_a_pod_that_was_replaced_is_forgotten():
+def test_a_pod_that_was_replaced_is_forgotten() -> None:
     evicted = observations.ALL["evicted"].pods[0]
     running = observations.pod(
         observations.condition("PodScheduled"),
@@ -154,14 +160,6 @@ def test_a_pod_that_was_replaced_is_forgotten():
     assert diagnose(observations.seen(pods=(evicted, running))) is None
 
 
-def test_foreign_words_are_shown_on_one_line_and_cannot_move_the_cursor():
-    told = str(diagnose(observations.refused("bad\n\x1b[2Jthing " + "x" * 5000)))
-    assert "\x1b" not in told and "\n" not in told and len(told) < 700
-
-
-@pytest.mark.parametrize(
-    "text, number",
-    [("8", 8), ("690Gi", 690 * 2**30), ("500m", 0.5), ("42000Mi", 42000 * 2**20), ("1k", 1000), ("x", 0)],
-)
-def test_quantities(text, number):
-    assert quantity(text) == number
+def test_foreign_words_are_shown_on_one_line_and_cannot_move_the_cursor() -> None:
+    text = str(diagnose(observations.refused("bad\n\x1b[2Jthing " + "x" * 5000)))
+    assert "\x1b" not in text and "\n" not in text and len(text) < 700

@@ -1,28 +1,38 @@
+from __future__ import annotations
+
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from runner.host.judging import ledger
 from runner.host.readers import catalog as catalogs
+from runner.host.readers.catalog import Catalog
 from runner.host.verbs import claims
 
 
 @pytest.fixture(scope="module")
-def catalog():
+def catalog() -> Catalog:
     return catalogs.read()
 
 
-def found(catalog, kind):
+def findings_of(catalog: Catalog, kind: str) -> list[ledger.Finding]:
     return [finding for finding in ledger.findings(catalog) if finding.kind == kind]
 
 
-def changed(catalog, name, **values):
+def known(limit: ledger.Limit | None) -> ledger.Limit:
+    """Return a limit that a claim must have."""
+    assert limit is not None
+    return limit
+
+
+def changed(catalog: Catalog, name: str, **values: Any) -> Catalog:
     """Return the catalog with one claim's row changed."""
     return replace(catalog, claims={**catalog.claims, name: replace(catalog.claims[name], **values)})
 
 
-def test_units_come_out_as_the_seconds_of_100_tokens(catalog):
+def test_units_come_out_as_the_seconds_of_100_tokens(catalog: Catalog) -> None:
     assert catalog.claims["post-3-gaudi2-8-bloomz"].latency_s == 3.103
     assert catalog.claims["ci-1.9.0-gaudi2-8-bloomz"].latency_s == pytest.approx(3.025, abs=5e-4)
     assert catalog.claims["bloom-2022-ds-fp16-1"].latency_s == pytest.approx(4.402)
@@ -42,80 +52,85 @@ def test_units_come_out_as_the_seconds_of_100_tokens(catalog):
         ("post-3-a100-8-bloomz-7b1", 0.037, "host or link"),
     ],
 )
-def test_each_cell_reaches_its_share_of_the_physical_limit(catalog, name, share, bound):
-    reached = ledger.limits(catalog)[name]
+def test_each_cell_reaches_its_share_of_the_physical_limit(
+    catalog: Catalog, name: str, share: float, bound: str
+) -> None:
+    reached = known(ledger.limits(catalog)[name])
     assert reached.share == pytest.approx(share, abs=6e-4)
     assert reached.bound == bound
 
 
-def test_an_unknown_bandwidth_and_a_batch_have_no_share(catalog):
+def test_an_unknown_bandwidth_and_a_batch_have_no_share(catalog: Catalog) -> None:
     limits = ledger.limits(catalog)
     assert limits["post-3-gaudi-1-bloomz-7b1"] is None
     assert limits["bloom-2022-ds-fp16-8"] is None
     assert set(limits) == set(catalog.claims)
 
 
-def test_the_limit_is_bytes_over_bandwidth_and_devices(catalog):
+def test_the_limit_is_bytes_over_bandwidth_and_devices(catalog: Catalog) -> None:
     model = catalog.models["bloomz-7b1"]
-    reached = ledger.limit(model, "float16", 1, 2e12, 1.0)
+    reached = known(ledger.limit(model, "float16", 1, 2e12, 1.0))
     assert reached.floor_s == pytest.approx(100 * 14_138_032_128 / 2e12)
-    assert ledger.limit(model, "float16", 8, 2e12, 1.0).floor_s == pytest.approx(reached.floor_s / 8)
-    assert ledger.limit(model, "float32", 1, 2e12, 1.0).floor_s == pytest.approx(reached.floor_s * 2)
-    assert ledger.limit(model, "float16", 1, 2e12, 100.0).bound == "host"
+    assert known(ledger.limit(model, "float16", 8, 2e12, 1.0)).floor_s == pytest.approx(reached.floor_s / 8)
+    assert known(ledger.limit(model, "float32", 1, 2e12, 1.0)).floor_s == pytest.approx(reached.floor_s * 2)
+    assert known(ledger.limit(model, "float16", 1, 2e12, 100.0)).bound == "host"
 
 
-def test_the_second_revision_is_said_to_be_not_found(catalog):
-    (finding,) = found(catalog, "not found")
+def test_the_second_revision_is_said_to_be_not_found(catalog: Catalog) -> None:
+    (finding,) = findings_of(catalog, "not found")
     assert finding.text.startswith("post-2 (2023-04-28)")
 
 
-def test_the_third_revision_s_text_names_another_stack_than_its_table(catalog):
-    (finding,) = found(catalog, "text differs")
+def test_the_third_revision_s_text_names_another_stack_than_its_table(catalog: Catalog) -> None:
+    (finding,) = findings_of(catalog, "text differs")
     assert "post-3: the table is of SynapseAI 1.10" in finding.text
     assert "post-3-gaudi2-8-bloomz" in finding.claims
     same = replace(catalog.claim_sources["post-3"], text_stack=catalog.claim_sources["post-3"].table_stack)
-    assert found(replace(catalog, claim_sources={**catalog.claim_sources, "post-3": same}), "text differs") == []
+    assert findings_of(replace(catalog, claim_sources={**catalog.claim_sources, "post-3": same}), "text differs") == []
 
 
-def test_an_older_number_of_another_model_is_recognised_by_its_digits(catalog):
-    (finding,) = found(catalog, "equal digits")
+def test_an_older_number_of_another_model_is_recognised_by_its_digits(catalog: Catalog) -> None:
+    (finding,) = findings_of(catalog, "equal digits")
     assert finding.text == "4.402 s of bloomz equals 100 tokens of 44.02 ms/token of bloom (bloom-2022-ds-fp16-1)"
     assert {"post-1-a100-8-bloomz", "post-3-a100-8-bloomz", "bloom-2022-ds-fp16-1"} == set(finding.claims)
-    assert found(changed(catalog, "bloom-2022-ds-fp16-1", value="44.03"), "equal digits") == []
+    assert findings_of(changed(catalog, "bloom-2022-ds-fp16-1", value="44.03"), "equal digits") == []
 
 
-def test_the_a100_cells_were_not_measured_again(catalog):
+def test_the_a100_cells_were_not_measured_again(catalog: Catalog) -> None:
     repeated = {
-        name for finding in found(catalog, "not measured again") for name in finding.claims if name.startswith("post-3")
+        name
+        for finding in findings_of(catalog, "not measured again")
+        for name in finding.claims
+        if name.startswith("post-3")
     }
     assert repeated == {"post-3-a100-8-bloomz", "post-3-a100-8-bloomz-7b1", "post-3-a100-1-bloomz-7b1"}
 
 
-def test_first_generation_gaudi_on_eight_devices_got_slower(catalog):
-    (finding,) = found(catalog, "slower later")
+def test_first_generation_gaudi_on_eight_devices_got_slower(catalog: Catalog) -> None:
+    (finding,) = findings_of(catalog, "slower later")
     assert finding.text == "8 x gaudi, bloomz-7b1: 3.029 s, later 3.321 s (+9.6%)"
-    assert found(changed(catalog, "post-3-gaudi-8-bloomz-7b1", value="3.000"), "slower later") == []
+    assert findings_of(changed(catalog, "post-3-gaudi-8-bloomz-7b1", value="3.000"), "slower later") == []
 
 
-def test_every_factor_in_words_is_computed_again(catalog):
-    holds = [finding.text for finding in found(catalog, "ratio holds")]
+def test_every_factor_in_words_is_computed_again(catalog: Catalog) -> None:
+    holds = [finding.text for finding in findings_of(catalog, "ratio holds")]
     assert holds == [
         "post-1-176b says 1.2: 4.402 / 3.717 = 1.184, which rounds to it",
         "post-3-176b says 1.42: 4.402 / 3.103 = 1.419, which rounds to it",
     ]
-    (differs,) = found(changed(catalog, "post-3-gaudi2-8-bloomz", value="3.200"), "ratio differs")
+    (differs,) = findings_of(changed(catalog, "post-3-gaudi2-8-bloomz", value="3.200"), "ratio differs")
     assert "4.402 / 3.200 = 1.376, which does not" in differs.text
 
 
-def test_a_factor_of_unlike_devices_is_told_like_for_like(catalog):
-    first, third = found(catalog, "ratio of unlike devices")
+def test_a_factor_of_unlike_devices_is_told_like_for_like(catalog: Catalog) -> None:
+    first, third = findings_of(catalog, "ratio of unlike devices")
     assert "it sets 1 x a100-80gb against 8 x gaudi2, like for like it is 1.99 on 1 and 3.28 on 8" in first.text
     assert "2.119 / 0.734 = 2.887" in third.text
     assert "like for like it is 2.74 on 1 and 3.29 on 8" in third.text
 
 
 @pytest.mark.parametrize(
-    "name, value, told",
+    "name, value, words",
     [
         (
             "post-3-gaudi2-8-bloomz",
@@ -127,49 +142,58 @@ def test_a_factor_of_unlike_devices_is_told_like_for_like(catalog):
         ("bloom-2022-ds-fp16-8", "2.7", "2.7 ms/token is 102% of what memory allows"),
     ],
 )
-def test_a_number_that_memory_does_not_allow_is_a_finding(catalog, name, value, told):
-    assert found(catalog, "faster than memory allows") == []
-    (finding,) = found(changed(catalog, name, value=value), "faster than memory allows")
+def test_a_number_that_memory_does_not_allow_is_a_finding(catalog: Catalog, name: str, value: str, words: str) -> None:
+    assert findings_of(catalog, "faster than memory allows") == []
+    (finding,) = findings_of(changed(catalog, name, value=value), "faster than memory allows")
     assert finding.claims == [name]
-    assert told in finding.text
+    assert words in finding.text
 
 
-def test_a_cell_above_its_limit_suggests_an_error(catalog):
-    reached = ledger.limits(changed(catalog, "post-3-gaudi2-8-bloomz", value="1.7"))["post-3-gaudi2-8-bloomz"]
+def test_a_cell_above_its_limit_suggests_an_error(catalog: Catalog) -> None:
+    limits = ledger.limits(changed(catalog, "post-3-gaudi2-8-bloomz", value="1.7"))
+    reached = known(limits["post-3-gaudi2-8-bloomz"])
     assert (reached.share > 1, reached.bound) == (True, "an error")
 
 
-def test_digits_after_an_exponent_count_as_decimals(catalog):
+def test_digits_after_an_exponent_count_as_decimals(catalog: Catalog) -> None:
     name = next(iter(catalog.ratios))
-    plain = found(catalog, "ratio holds") + found(catalog, "ratio differs") + found(catalog, "ratio of unlike devices")
+    plain = (
+        findings_of(catalog, "ratio holds")
+        + findings_of(catalog, "ratio differs")
+        + findings_of(catalog, "ratio of unlike devices")
+    )
     says = catalog.ratios[name].says
     scaled = f"{says.replace('.', '')}e-{len(says.partition('.')[2])}"
     other = replace(catalog, ratios={**catalog.ratios, name: replace(catalog.ratios[name], says=scaled)})
-    again = found(other, "ratio holds") + found(other, "ratio differs") + found(other, "ratio of unlike devices")
+    again = (
+        findings_of(other, "ratio holds")
+        + findings_of(other, "ratio differs")
+        + findings_of(other, "ratio of unlike devices")
+    )
     assert [finding.kind for finding in again] == [finding.kind for finding in plain]
 
 
-def test_prices_are_computed_again(catalog):
-    assert [finding.text.split(" costs ")[1].split(" for")[0] for finding in found(catalog, "price")] == [
+def test_prices_are_computed_again(catalog: Catalog) -> None:
+    assert [finding.text.split(" costs ")[1].split(" for")[0] for finding in findings_of(catalog, "price")] == [
         "1.71 times gaudi",
         "2.05 times gaudi",
     ]
 
 
-def test_columns_that_differ_in_more_than_the_accelerator_are_told(catalog):
-    (_, third) = found(catalog, "unlike columns")
+def test_columns_that_differ_in_more_than_the_accelerator_are_told(catalog: Catalog) -> None:
+    (_, third) = findings_of(catalog, "unlike columns")
     assert "gaudi and gaudi2: bfloat16, end of text ignore" in third.text
     assert "a100-80gb: float16, end of text stop" in third.text
 
 
-def test_free_replications_stand_beside_the_newest_revision(catalog):
-    told = {finding.claims[0]: finding.text for finding in found(catalog, "replicates")}
-    assert "0.770 s (-0.2%, ci-1.9.0)" in told["post-3-gaudi2-1-bloomz-7b1"]
-    assert "3.657 s (+10.1%, ci-1.7.5)" in told["post-3-gaudi-8-bloomz-7b1"]
-    assert not any("a100" in name for name in told)
+def test_free_replications_stand_beside_the_newest_revision(catalog: Catalog) -> None:
+    texts = {finding.claims[0]: finding.text for finding in findings_of(catalog, "replicates")}
+    assert "0.770 s (-0.2%, ci-1.9.0)" in texts["post-3-gaudi2-1-bloomz-7b1"]
+    assert "3.657 s (+10.1%, ci-1.7.5)" in texts["post-3-gaudi-8-bloomz-7b1"]
+    assert not any("a100" in name for name in texts)
 
 
-def test_the_verb_prints_every_claim_and_finding(catalog, capsys):
+def test_the_verb_prints_every_claim_and_finding(catalog: Catalog, capsys: pytest.CaptureFixture[str]) -> None:
     assert claims.main([]) == 0
     out = capsys.readouterr().out
     for claim in catalog.claims.values():
@@ -179,10 +203,10 @@ def test_the_verb_prints_every_claim_and_finding(catalog, capsys):
     assert "gaudi: unknown" in out
 
 
-def test_programs_get_the_same(catalog, capsys):
+def test_programs_get_the_same(catalog: Catalog, capsys: pytest.CaptureFixture[str]) -> None:
     assert claims.main(["--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert set(told["claims"]) == set(catalog.claims)
-    assert told["claims"]["post-3-gaudi2-8-bloomz"]["limit"]["bound"] == "memory"
-    assert len(told["findings"]) == len(ledger.findings(catalog))
-    assert told["sources"]["post-2"]["found"] is False
+    output = json.loads(capsys.readouterr().out)
+    assert set(output["claims"]) == set(catalog.claims)
+    assert output["claims"]["post-3-gaudi2-8-bloomz"]["limit"]["bound"] == "memory"
+    assert len(output["findings"]) == len(ledger.findings(catalog))
+    assert output["sources"]["post-2"]["found"] is False

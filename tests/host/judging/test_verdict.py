@@ -1,14 +1,29 @@
+from __future__ import annotations
+
 import math
 import statistics
+from collections.abc import Sequence
 
 import pytest
 
 from runner.host.judging import verdict
-from runner.host.judging.verdict import against_claim, between_runs, confirmed, holm
+from runner.host.judging.verdict import Verdict, against_claim, between_runs, confirmed, holm
 
 
-def judge(latencies_s, published="1.000", margin=0.05, prior_cv=0.01, **more):
+def judge(
+    latencies_s: Sequence[float],
+    published: str = "1.000",
+    margin: float = 0.05,
+    prior_cv: float = 0.01,
+    **more: Sequence[str],
+) -> Verdict:
     return against_claim(latencies_s, published, margin, prior_cv, **more)
+
+
+def known(number: float | None) -> float:
+    """Return a number that the verdict must have."""
+    assert number is not None
+    return number
 
 
 @pytest.mark.parametrize(
@@ -23,80 +38,79 @@ def judge(latencies_s, published="1.000", margin=0.05, prior_cv=0.01, **more):
         ([], "NO-RESULT"),
     ],
 )
-def test_each_word_has_its_launches(latencies_s, word):
-    told = judge(latencies_s)
-    assert told.word == word
-    assert told.reasons
+def test_each_word_has_its_launches(latencies_s: Sequence[float], word: str) -> None:
+    judged = judge(latencies_s)
+    assert judged.word == word
+    assert judged.reasons
 
 
-def test_the_interval_is_student_s_on_the_logarithms_of_launches():
-    told = judge([1.0, 1.02, 1.04], published="1")
+def test_the_interval_is_student_s_on_the_logarithms_of_launches() -> None:
+    judged = judge([1.0, 1.02, 1.04], published="1")
     logs = [math.log(value) for value in (1.0, 1.02, 1.04)]
     mean = sum(logs) / 3
     spread = math.sqrt(sum((value - mean) ** 2 for value in logs) / 2)
     reach = 2.919986 * spread / math.sqrt(3)  # t of 2 degrees of freedom at 95%
-    assert told.interval[0] == pytest.approx(math.exp(mean - reach) / 1.5, rel=1e-5)
-    assert told.interval[1] == pytest.approx(math.exp(mean + reach) / 0.5, rel=1e-5)
-    assert told.ratio == pytest.approx(math.exp(mean))
+    assert judged.interval == pytest.approx((math.exp(mean - reach) / 1.5, math.exp(mean + reach) / 0.5), rel=1e-5)
+    assert judged.ratio == pytest.approx(math.exp(mean))
 
 
-def test_the_published_digits_widen_the_interval():
+def test_the_published_digits_widen_the_interval() -> None:
     same = [1.0, 1.0, 1.0]
     coarse, fine = judge(same, published="1.0"), judge(same, published="1.000")
-    assert fine.interval == (pytest.approx(1 / 1.0005), pytest.approx(1 / 0.9995))
-    assert coarse.interval == (pytest.approx(1 / 1.05), pytest.approx(1 / 0.95))
-    assert verdict.rounding("4.402") == (pytest.approx(4.4015), pytest.approx(4.4025))
+    assert fine.interval == pytest.approx((1 / 1.0005, 1 / 0.9995))
+    assert coarse.interval == pytest.approx((1 / 1.05, 1 / 0.95))
+    assert verdict.rounding("4.402") == pytest.approx((4.4015, 4.4025))
     assert verdict.rounding("3") == (2.5, 3.5)
     assert verdict.rounding("772e-3") == verdict.rounding("0.772") == (0.7715, 0.7725)
     assert verdict.rounding("5e-1") == verdict.rounding("0.5") == (0.45, 0.55)
     assert verdict.rounding("31E2") == (3050, 3150)
 
 
-def test_the_attained_margin_is_the_least_that_passes():
+def test_the_attained_margin_is_the_least_that_passes() -> None:
     launches = [1.02, 1.03, 1.01, 1.02]
-    attained = judge(launches).attained_margin
+    attained = known(judge(launches).attained_margin)
     assert judge(launches, margin=attained * 1.0001).word == "REPRODUCED"
     assert judge(launches, margin=attained * 0.9999).word != "REPRODUCED"
 
 
-def test_one_launch_takes_the_stated_prior_and_says_so():
+def test_one_launch_takes_the_stated_prior_and_says_so() -> None:
     tight, wide = judge([1.0], prior_cv=0.005), judge([1.0], prior_cv=0.05)
-    assert tight.attained_margin < wide.attained_margin
+    assert known(tight.attained_margin) < known(wide.attained_margin)
     assert "a variation of 0.5% between launches is assumed" in tight.reasons[0]
     assert tight.prediction_interval is None
 
 
-def test_unlike_conditions_come_first_and_the_ratio_is_still_told():
-    told = judge([1.0, 1.0, 1.01], differences=["precision", "stack"])
-    assert (told.word, told.reasons) == ("NOT-COMPARABLE", ["precision differs", "stack differs"])
-    assert told.ratio == pytest.approx(1.0033, abs=1e-3)
+def test_unlike_conditions_come_first_and_the_ratio_is_still_told() -> None:
+    judged = judge([1.0, 1.0, 1.01], differences=["precision", "stack"])
+    assert (judged.word, judged.reasons) == ("NOT-COMPARABLE", ["precision differs", "stack differs"])
+    assert judged.ratio == pytest.approx(1.0033, abs=1e-3)
 
 
-def test_a_failed_check_comes_before_everything():
-    told = judge([1.0, 1.0, 1.0], differences=["stack"], failed_checks=["output_tokens"])
-    assert (told.word, told.reasons, told.ratio) == ("INVALID", ["the check output_tokens failed"], None)
-    assert told.launches == 3
+def test_a_failed_check_comes_before_everything() -> None:
+    judged = judge([1.0, 1.0, 1.0], differences=["stack"], failed_checks=["output_tokens"])
+    assert (judged.word, judged.reasons, judged.ratio) == ("INVALID", ["the check output_tokens failed"], None)
+    assert judged.launches == 3
 
 
-def test_the_scale_does_not_matter():
-    one, other = judge([1.01, 1.03, 0.98]), judge([10.1, 10.3, 9.8], published="10.00")
-    assert one.word == other.word
-    assert one.ratio == pytest.approx(other.ratio)
+def test_the_scale_does_not_matter() -> None:
+    small, large = judge([1.01, 1.03, 0.98]), judge([10.1, 10.3, 9.8], published="10.00")
+    assert small.word == large.word
+    assert small.ratio == pytest.approx(large.ratio)
 
 
-def test_the_order_of_launches_does_not_matter():
+def test_the_order_of_launches_does_not_matter() -> None:
     assert judge([1.0, 1.03, 0.97]).interval == pytest.approx(judge([0.97, 1.0, 1.03]).interval)
 
 
-def test_holm_adjusts_as_in_the_book():
+def test_holm_adjusts_as_in_the_book() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
 
 
-def test_a_slower_cell_has_a_small_p_and_a_faithful_one_a_large():
-    assert judge([1.20, 1.21, 1.19]).p_slower < 0.001
-    assert judge([1.0, 1.01, 0.99]).p_slower > 0.5
+def test_a_slower_cell_has_a_small_p_and_a_faithful_one_a_large() -> None:
+    assert known(judge([1.20, 1.21, 1.19]).p_slower) < 0.001
+    assert known(judge([1.0, 1.01, 0.99]).p_slower) > 0.5
     assert judge([2.0, 2.0, 2.0]).p_slower == 0.0
 
 
@@ -104,7 +118,7 @@ BEFORE = [1.00, 1.01, 0.99, 1.00, 1.005]
 
 
 @pytest.mark.parametrize(
-    "factor, flagged, told",
+    "factor, flagged, words",
     [
         (1.0, False, " >= 0.05, change +0.0% within 2%"),
         (1.015, False, " < 0.05, change +1.5% within 2%"),
@@ -112,36 +126,36 @@ BEFORE = [1.00, 1.01, 0.99, 1.00, 1.005]
         (0.95, True, " < 0.05, change -5.0% beyond 2%"),
     ],
 )
-def test_a_change_is_flagged_only_if_significant_and_large(factor, flagged, told):
+def test_a_change_is_flagged_only_if_significant_and_large(factor: float, flagged: bool, words: str) -> None:
     change = between_runs(BEFORE, [value * factor for value in reversed(BEFORE)])
     assert change.flagged is flagged
-    assert told in change.reason
+    assert words in change.reason
     assert change.ratio == pytest.approx(factor)
     assert change.interval[0] < factor < change.interval[1]
 
 
-def test_a_change_at_its_limits_is_not_flagged(monkeypatch):
+def test_a_change_at_its_limits_is_not_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
     after = [value * factor for value, factor in zip(BEFORE, (1.04, 1.05, 1.06, 1.05, 1.05), strict=True)]
     change = statistics.fmean(map(math.log, after)) - statistics.fmean(map(math.log, BEFORE))
-    for name, limit in (("SIGNIFICANCE", between_runs(BEFORE, after).p), ("WORTH_TELLING", math.expm1(change))):
+    for name, limit in (("SIGNIFICANCE", between_runs(BEFORE, after).p), ("LEAST_CHANGE", math.expm1(change))):
         with monkeypatch.context() as patched:
             patched.setattr(verdict, name, limit)
             assert not between_runs(BEFORE, after).flagged
-            patched.setattr(verdict, name, math.nextafter(limit, {"SIGNIFICANCE": 1.0, "WORTH_TELLING": 0.0}[name]))
+            patched.setattr(verdict, name, math.nextafter(limit, {"SIGNIFICANCE": 1.0, "LEAST_CHANGE": 0.0}[name]))
             assert between_runs(BEFORE, after).flagged
 
 
-def test_a_large_change_of_noisy_launches_is_not_significant():
+def test_a_large_change_of_noisy_launches_is_not_significant() -> None:
     assert not between_runs([1.0, 2.0, 0.5], [1.5, 0.7, 2.2]).flagged
 
 
-def test_sides_may_differ_in_number_but_one_launch_tells_nothing():
+def test_sides_may_differ_in_number_but_one_launch_tells_nothing() -> None:
     assert between_runs(BEFORE, [1.2, 1.21]).flagged
     with pytest.raises(ValueError, match="^run against run needs at least two launches on each side$"):
         between_runs(BEFORE, [1.2])
 
 
-def test_a_change_is_confirmed_only_by_another_in_the_same_direction():
+def test_a_change_is_confirmed_only_by_another_in_the_same_direction() -> None:
     up, down, none = (between_runs(BEFORE, [value * factor for value in BEFORE]) for factor in (1.1, 0.9, 1.0))
     assert confirmed(up, up)
     assert not confirmed(up, down)
@@ -149,22 +163,22 @@ def test_a_change_is_confirmed_only_by_another_in_the_same_direction():
     assert not confirmed(none, up)
 
 
-def test_one_launch_reaches_as_far_as_a_normal_with_the_assumed_variation():
-    told = judge([1.0], prior_cv=0.01)
+def test_one_launch_reaches_as_far_as_a_normal_with_the_assumed_variation() -> None:
+    judged = judge([1.0], prior_cv=0.01)
     reach = 1.644854 * 0.01  # the normal quantile of 95%
-    assert told.interval == pytest.approx((math.exp(-reach) / 1.0005, math.exp(reach) / 0.9995), rel=1e-6)
+    assert judged.interval == pytest.approx((math.exp(-reach) / 1.0005, math.exp(reach) / 0.9995), rel=1e-6)
 
 
-def test_one_more_launch_lies_in_the_prediction_interval_of_student():
-    told = judge([1.0, 1.02, 1.04], published="1")
+def test_one_more_launch_lies_in_the_prediction_interval_of_student() -> None:
+    judged = judge([1.0, 1.02, 1.04], published="1")
     logs = [math.log(value) for value in (1.0, 1.02, 1.04)]
     mean = sum(logs) / 3
     far = 4.302653 * math.sqrt(sum((value - mean) ** 2 for value in logs) / 2) * math.sqrt(1 + 1 / 3)
-    assert told.prediction_interval == pytest.approx((math.exp(mean - far), math.exp(mean + far)), rel=1e-6)
+    assert judged.prediction_interval == pytest.approx((math.exp(mean - far), math.exp(mean + far)), rel=1e-6)
 
 
 @pytest.mark.parametrize(
-    "bottom, top, word, told",
+    "bottom, top, word, words",
     [
         (-0.05, 0.05, "REPRODUCED", "the interval 0.951 to 1.051 of the ratio lies within the margin of 5%"),
         (-0.05, 0.0501, "INCONCLUSIVE", "the interval 0.951 to 1.051 of the ratio straddles the margin of 5%; "),
@@ -176,34 +190,38 @@ def test_one_more_launch_lies_in_the_prediction_interval_of_student():
         (-0.0501, -0.04, "INCONCLUSIVE", "the interval 0.951 to 0.961 of the ratio straddles the margin of 5%; "),
     ],
 )
-def test_the_margin_itself_is_within(bottom, top, word, told):
-    given, reason = verdict._decide(bottom, top, math.expm1(0.05))
-    assert given == word
-    assert reason.startswith(told)
+def test_the_margin_itself_is_within(bottom: float, top: float, word: str, words: str) -> None:
+    decided, reason = verdict._decide(bottom, top, math.expm1(0.05))
+    assert decided == word
+    assert reason.startswith(words)
 
 
-def test_no_launch_gives_no_number():
-    told = vars(judge([]))
-    assert (told.pop("word"), told.pop("reasons"), told.pop("launches")) == ("NO-RESULT", ["no launch is complete"], 0)
-    assert set(told.values()) == {None}
+def test_no_launch_gives_no_number() -> None:
+    numbers = dict(vars(judge([])))
+    assert (numbers.pop("word"), numbers.pop("reasons"), numbers.pop("launches")) == (
+        "NO-RESULT",
+        ["no launch is complete"],
+        0,
+    )
+    assert set(numbers.values()) == {None}
 
 
-def test_a_verdict_says_the_margin_that_it_was_given_by():
+def test_a_verdict_says_the_margin_that_it_was_given_by() -> None:
     assert judge([1.0, 1.01, 0.99], margin=0.07).margin == 0.07
 
 
-def test_the_p_of_a_slower_cell_is_student_s_against_the_margin():
+def test_the_p_of_a_slower_cell_is_student_s_against_the_margin() -> None:
     step = 0.01
     mean = math.log1p(0.05) + 2.919986 * step / math.sqrt(3)  # t of 2 degrees of freedom at 95%
     assert judge([math.exp(mean + off) for off in (-step, 0, step)]).p_slower == pytest.approx(0.05, rel=1e-5)
 
 
 @pytest.mark.parametrize("value, margin, p", [(1.0, 0.05, 1.0), (1.0, 0.0, 1.0), (1.06, 0.05, 0.0)])
-def test_launches_without_any_variation_are_above_the_margin_or_not(value, margin, p):
+def test_launches_without_any_variation_are_above_the_margin_or_not(value: float, margin: float, p: float) -> None:
     assert judge([value] * 3, margin=margin).p_slower == p
 
 
-def test_runs_that_vary_unlike_are_compared_by_welch():
+def test_runs_that_vary_unlike_are_compared_by_welch() -> None:
     """Student's pooled test of these gives 0.004; Welch's has one degree of freedom, that of the two launches."""
     steady = [1.0 + 0.001 * number for number in range(-4, 5)]
     change = between_runs(steady, [1.0, 1.1])

@@ -1,97 +1,106 @@
 """Every rule for manifests, with what must trip it. Nothing else may: an example that trips two rules proves neither."""
 
+from __future__ import annotations
+
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from runner.contract.errors import InputError
+from runner.contract.records import JsonObject
 from runner.host.manifests import check
 from runner.host.objects import names
 from tests.support import manifests
 
 GAUDI2 = manifests.objects("gaudi2")
 
+# What spoils the objects of a set.
+Break = Callable[[list[JsonObject]], object]
 
-def test_what_is_rendered_trips_no_rule():
+
+def test_what_is_rendered_trips_no_rule() -> None:
     for name in manifests.names():
         assert check.problems(manifests.objects(name)) == [], name
         assert check.problems(manifests.objects(name, image=None)) == [], name
 
 
-def bench(things):
-    return manifests.one(things, "Job", "bench-gaudi2-8-bloomz-v")
+def bench(objects: list[JsonObject]) -> JsonObject:
+    return manifests.one(objects, "Job", "bench-gaudi2-8-bloomz-v")
 
 
-def spec(things):
-    return bench(things)["spec"]["template"]["spec"]
+def spec(objects: list[JsonObject]) -> JsonObject:
+    return bench(objects)["spec"]["template"]["spec"]
 
 
-def container(things):
-    return spec(things)["containers"][0]
+def container(objects: list[JsonObject]) -> JsonObject:
+    return spec(objects)["containers"][0]
 
 
-def waiting(things):
-    return spec(things)["initContainers"][0]
+def waiting(objects: list[JsonObject]) -> JsonObject:
+    return spec(objects)["initContainers"][0]
 
 
-def security(things):
-    return container(things)["securityContext"]
+def security(objects: list[JsonObject]) -> JsonObject:
+    return container(objects)["securityContext"]
 
 
-def limits(things, **changes):
-    for part in container(things)["resources"].values():
+def limits(objects: list[JsonObject], **changes: Any) -> None:
+    for part in container(objects)["resources"].values():
         part.update({key.replace("_", "-"): value for key, value in changes.items()})
 
 
-def rule(things, kind, action):
-    (found,) = [rule for rule in bench(things)["spec"]["podFailurePolicy"]["rules"] if rule["action"] == action]
-    return found[kind]
+def rule(objects: list[JsonObject], kind: str, action: str) -> JsonObject:
+    rules = bench(objects)["spec"]["podFailurePolicy"]["rules"]
+    (matching,) = [rule for rule in rules if rule["action"] == action]
+    return matching[kind]
 
 
-def every_policy(things, **changes):
-    for thing in things:
-        if thing["kind"] == "NetworkPolicy":
-            thing["spec"].update(changes)
+def every_policy(objects: list[JsonObject], **changes: Any) -> None:
+    for manifest in objects:
+        if manifest["kind"] == "NetworkPolicy":
+            manifest["spec"].update(changes)
 
 
-def rename(things, kind, name):
-    manifests.one(things, kind)["metadata"]["name"] = name
+def rename(objects: list[JsonObject], kind: str, name: str) -> None:
+    manifests.one(objects, kind)["metadata"]["name"] = name
 
 
-def another_volume(things, **source):
-    spec(things)["volumes"].append({"name": "more", **source})
-    container(things)["volumeMounts"].append({"name": "more", "mountPath": "/more"})
+def another_volume(objects: list[JsonObject], **source: Any) -> None:
+    spec(objects)["volumes"].append({"name": "more", **source})
+    container(objects)["volumeMounts"].append({"name": "more", "mountPath": "/more"})
 
 
-def remove_variable(things, name):
-    container(things)["env"] = [variable for variable in container(things)["env"] if variable["name"] != name]
+def remove_variable(objects: list[JsonObject], name: str) -> None:
+    container(objects)["env"] = [variable for variable in container(objects)["env"] if variable["name"] != name]
 
 
-def add_variable(things, **variable):
-    container(things)["env"].append(variable)
+def add_variable(objects: list[JsonObject], **variable: Any) -> None:
+    container(objects)["env"].append(variable)
 
 
-def select(things, labels):
-    manifests.one(things, "NetworkPolicy", "bench-prefetch")["spec"]["podSelector"] = {"matchLabels": labels}
+def select(objects: list[JsonObject], labels: dict[str, str]) -> None:
+    manifests.one(objects, "NetworkPolicy", "bench-prefetch")["spec"]["podSelector"] = {"matchLabels": labels}
 
 
-def enforce(things, level):
-    manifests.one(things, "Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = level
+def enforce(objects: list[JsonObject], level: str) -> None:
+    manifests.one(objects, "Namespace")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] = level
 
 
-def role_rule(things, **changes):
-    manifests.one(things, "Role")["rules"][0].update(changes)
+def role_rule(objects: list[JsonObject], **changes: Any) -> None:
+    manifests.one(objects, "Role")["rules"][0].update(changes)
 
 
 PSS, KIT = "pods_are_restricted", "benches_have_one_attempt"
 
-# rule, how to break it, what is said of it
-BROKEN = [
+# Rule, how to break it, words of its sentence.
+BROKEN: list[tuple[str, Break, str]] = [
     ("names_are_valid", lambda o: bench(o)["metadata"].update(name="bench.gaudi2"), "a label of at most 45"),
     ("names_are_valid", lambda o: bench(o)["metadata"].update(name="b" * 46), "a label of at most 45"),
     ("names_are_valid", lambda o: bench(o)["metadata"].update(name="8-bench"), "starts with a letter"),
     ("names_are_valid", lambda o: rename(o, "Role", "Bench_Submitter"), "Role Bench_Submitter is no valid name"),
-    ("names_are_valid", lambda o: [thing["metadata"].update(namespace="Team_A") for thing in o[1:]] + [o.pop(0)], "in Team_A"),
+    ("names_are_valid", lambda o: [manifest["metadata"].update(namespace="Team_A") for manifest in o[1:]] + [o.pop(0)], "in Team_A"),
     ("names_are_valid", lambda o: container(o).update(name="the.bench"), "container the.bench is no valid name"),
     ("objects_are_named_once", lambda o: o.append(copy.deepcopy(manifests.one(o, "Role"))), "stands twice"),
     ("labels_are_valid", lambda o: bench(o)["metadata"]["labels"].update(sha="0" * 64), "the label sha="),
@@ -149,7 +158,7 @@ BROKEN = [
     ("roles_are_least", lambda o: role_rule(o, resources=["secrets"]), "reaches secrets"),
     ("roles_are_least", lambda o: role_rule(o, verbs=["get", "patch"]), "may get, patch"),
     ("roles_are_least", lambda o: manifests.one(o, "Role").update(kind="ClusterRole"), "is not for this kit to apply"),
-    # the controls of the restricted Pod Security Standard, in the order of its page
+    # The controls of the restricted Pod Security Standard, in the order of its page.
     (PSS, lambda o: spec(o).update(hostNetwork=True), "hostNetwork is set"),
     (PSS, lambda o: spec(o).update(hostPID=True), "hostPID is set"),
     (PSS, lambda o: spec(o).update(hostIPC=True), "hostIPC is set"),
@@ -168,7 +177,7 @@ BROKEN = [
     (PSS, lambda o: spec(o)["securityContext"].pop("runAsNonRoot"), "it may run as root"),
     (PSS, lambda o: spec(o)["securityContext"].update(runAsUser=0), "it runs as root"),
     (PSS, lambda o: waiting(o)["securityContext"].update(runAsUser=0), "container wait-for-weights: it may run as root"),
-    # and the kit's own
+    # The controls of this kit.
     (PSS, lambda o: security(o).update(readOnlyRootFilesystem=False), "its root can be written"),
     (PSS, lambda o: spec(o).pop("automountServiceAccountToken"), "gets a token"),
     (PSS, lambda o: spec(o).update(enableServiceLinks=True), "the addresses of services"),
@@ -178,25 +187,26 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("name, broken, said", BROKEN, ids=[f"{number}-{row[0]}" for number, row in enumerate(BROKEN)])
-def test_a_broken_promise_trips_its_rule_and_no_other(name, broken, said):
-    things = copy.deepcopy(GAUDI2)
-    broken(things)
-    if name != "content_names_what_cannot_change":  # the seal breaks with whatever it seals
-        things = [names.seal(thing) if thing["kind"] == "Job" else thing for thing in things]
-    found = check.problems(things)
-    assert any(said in problem for problem in found), found
-    assert {problem.partition(":")[0] for problem in found} == {name}
+def test_a_broken_promise_trips_its_rule_and_no_other(name: str, broken: Break, said: str) -> None:
+    objects = copy.deepcopy(GAUDI2)
+    broken(objects)
+    # The seal breaks with any change of what it seals.
+    if name != "content_names_what_cannot_change":
+        objects = [names.seal(manifest) if manifest["kind"] == "Job" else manifest for manifest in objects]
+    problems = check.problems(objects)
+    assert any(said in problem for problem in problems), problems
+    assert {problem.partition(":")[0] for problem in problems} == {name}
 
 
-def mpijob(things):
-    return manifests.one(things, "MPIJob")["spec"]
+def mpijob(objects: list[JsonObject]) -> JsonObject:
+    return manifests.one(objects, "MPIJob")["spec"]
 
 
-def jobset(things):
-    return manifests.one(things, "JobSet")["spec"]
+def jobset(objects: list[JsonObject]) -> JsonObject:
+    return manifests.one(objects, "JobSet")["spec"]
 
 
-MULTINODE = [
+MULTINODE: list[tuple[str, str, Break, str]] = [
     ("multinode", KIT, lambda o: mpijob(o)["runPolicy"].pop("cleanPodPolicy"), "keep their devices for ever"),
     ("multinode", KIT, lambda o: mpijob(o)["runPolicy"].update(backoffLimit=6), "a launcher is started again"),
     ("multinode", KIT, lambda o: mpijob(o)["mpiReplicaSpecs"]["Worker"].pop("restartPolicy"), "what failed is started again"),
@@ -214,38 +224,38 @@ MULTINODE = [
 
 
 @pytest.mark.parametrize("name, rule, broken, said", MULTINODE)
-def test_several_nodes_are_under_the_same_rules(name, rule, broken, said):
-    things = manifests.objects(name)
-    broken(things)
-    things = [names.seal(thing) if thing["kind"] in ("MPIJob", "JobSet") else thing for thing in things]
-    found = check.problems(things)
-    assert any(said in problem for problem in found), found
-    assert {problem.partition(":")[0] for problem in found} == {rule}
+def test_several_nodes_are_under_the_same_rules(name: str, rule: str, broken: Break, said: str) -> None:
+    objects = manifests.objects(name)
+    broken(objects)
+    objects = [names.seal(manifest) if manifest["kind"] in ("MPIJob", "JobSet") else manifest for manifest in objects]
+    problems = check.problems(objects)
+    assert any(said in problem for problem in problems), problems
+    assert {problem.partition(":")[0] for problem in problems} == {rule}
 
 
-def test_every_rule_has_an_example_that_trips_it():
+def test_every_rule_has_an_example_that_trips_it() -> None:
     assert {name for name, _, _ in BROKEN} == {rule.__name__ for rule in check.RULES}
 
 
-def test_a_policy_that_is_not_there_denies_nothing():
-    things = [thing for thing in GAUDI2 if thing["kind"] != "NetworkPolicy"]
-    assert {problem.partition(":")[0] for problem in check.problems(things)} == {"measuring_is_alone_and_offline"}
+def test_a_policy_that_is_not_there_denies_nothing() -> None:
+    objects = [manifest for manifest in GAUDI2 if manifest["kind"] != "NetworkPolicy"]
+    assert {problem.partition(":")[0] for problem in check.problems(objects)} == {"measuring_is_alone_and_offline"}
 
 
-def test_no_anti_affinity_is_to_pods_that_are_not_there():
-    things = copy.deepcopy(GAUDI2)
-    (rule,) = spec(things)["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+def test_no_anti_affinity_is_to_pods_that_are_not_there() -> None:
+    objects = copy.deepcopy(GAUDI2)
+    (rule,) = spec(objects)["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     rule["labelSelector"] = {"matchLabels": {"app": "x"}}
-    found = check.problems(things)
-    assert any("the anti-affinity is to no pod" in problem for problem in found)
-    assert any("another bench may share its node" in problem for problem in found)
+    problems = check.problems(objects)
+    assert any("the anti-affinity is to no pod" in problem for problem in problems)
+    assert any("another bench may share its node" in problem for problem in problems)
 
 
-def test_the_first_problem_is_told_to_the_user():
-    things = copy.deepcopy(GAUDI2)
-    bench(things)["metadata"].update(name="bench.gaudi2", namespace="other")
-    told = (
+def test_the_first_problem_is_told_to_the_user() -> None:
+    objects = copy.deepcopy(GAUDI2)
+    bench(objects)["metadata"].update(name="bench.gaudi2", namespace="other")
+    message = (
         r"would be refused: names_are_valid: Job bench\.gaudi2 must be a label of .* \(1 more\)\. Mend runner/catalog"
     )
-    with pytest.raises(InputError, match=told):
-        check.refuse(things)
+    with pytest.raises(InputError, match=message):
+        check.refuse(objects)

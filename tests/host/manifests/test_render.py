@@ -1,21 +1,25 @@
+from __future__ import annotations
+
 import copy
 import json
 import os
 import shutil
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
 
 from runner import __version__
 from runner.contract.errors import InputError, Unsupported, UsageError
+from runner.contract.records import JsonObject
 from runner.contract.request import Request
 from runner.host import paths
 from runner.host.manifests import check, plan, text
 from runner.host.manifests.site import Site
-from runner.host.objects import jobs as client
-from runner.host.objects import names, walk
+from runner.host.objects import kinds, names, walk
+from runner.host.objects.collect_job import collect_job
 from runner.host.readers import catalog, lockfile, profiles
 from runner.host.verbs import render as verb
 from tests.support import manifests
@@ -23,29 +27,33 @@ from tests.support import manifests
 IMAGES = [f"--image={stack}={manifests.IMAGE}" for stack in ("cpu", "cuda-2023", "gaudi-1.10")]
 
 
-def rendered(folder, *arguments):
+def rendered(folder: Path, *arguments: str) -> list[JsonObject]:
     assert verb.main(["--out", str(folder), *arguments]) == 0
     return manifests.read(folder)
 
 
-def jobs(things, component=names.BENCH):
+def jobs(objects: list[JsonObject], component: str = names.BENCH) -> list[JsonObject]:
     wanted = {"app.kubernetes.io/component": component}.items()
-    return [thing for thing in things if thing["kind"] == "Job" and wanted <= thing["metadata"]["labels"].items()]
+    return [
+        manifest
+        for manifest in objects
+        if manifest["kind"] == "Job" and wanted <= manifest["metadata"]["labels"].items()
+    ]
 
 
-def pod(thing):
-    return thing["spec"]["template"]["spec"]
+def pod(manifest: JsonObject) -> JsonObject:
+    return manifest["spec"]["template"]["spec"]
 
 
 # --- what is checked in ---
 
 
-def test_what_is_checked_in_is_what_catalog_and_lock_make():
+def test_what_is_checked_in_is_what_catalog_and_lock_make() -> None:
     """Mend it with `python -m runner render`, and commit what that writes."""
     assert verb.main(["--check"]) == 0
 
 
-def test_rendering_again_gives_the_same_bytes(tmp_path):
+def test_rendering_again_gives_the_same_bytes(tmp_path: Path) -> None:
     rendered(tmp_path / "a")
     rendered(tmp_path / "b")
     files = [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file()]
@@ -59,7 +67,7 @@ def test_rendering_again_gives_the_same_bytes(tmp_path):
 
 
 @pytest.mark.parametrize("spoil", ["edited", "missing", "left over"])
-def test_drift_is_refused_and_named(tmp_path, spoil):
+def test_drift_is_refused_and_named(tmp_path: Path, spoil: str) -> None:
     rendered(tmp_path)
     if spoil == "edited":
         path = tmp_path / "cpu" / "60-bench-cpu-1.yaml"
@@ -76,93 +84,117 @@ def test_drift_is_refused_and_named(tmp_path, spoil):
     assert verb.main(["--out", str(tmp_path), "--check"]) == 0
 
 
-def test_a_file_of_yours_beside_them_stays(tmp_path):
+@pytest.mark.parametrize("spoil", ["edited", "missing"])
+def test_drift_of_the_containers_table_of_products_is_refused_and_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: str
+) -> None:
+    table, rendered_table = tmp_path / "accelerators.json", paths.ACCELERATORS.read_text()
+    if spoil == "edited":
+        table.write_text(rendered_table.replace("HL-225*", "HL-226*"))
+    monkeypatch.setattr(paths, "ACCELERATORS", table)
+    with pytest.raises(InputError, match="accelerators.json: not what catalog and lock make"):
+        verb.main(["--check"])
+    rendered(tmp_path / "elsewhere")
+    assert not table.exists() or table.read_text() != rendered_table
+    shutil.copytree(paths.K8S, tmp_path / "k8s")
+    monkeypatch.setattr(paths, "K8S", tmp_path / "k8s")
+    rendered(tmp_path / "k8s")
+    assert table.read_text() == rendered_table
+
+
+def test_a_file_of_yours_beside_them_stays(tmp_path: Path) -> None:
     (tmp_path / "70-mine.yaml").write_text("kind: List\n")
     rendered(tmp_path)
     assert (tmp_path / "70-mine.yaml").exists()
 
 
-def test_kubectl_apply_reads_the_whole_gaudi2_set_and_nothing_else():
-    things = manifests.read(paths.K8S)
-    assert [thing["metadata"]["labels"]["app.kubernetes.io/instance"] for thing in jobs(things)] == [
+def test_kubectl_apply_reads_the_whole_gaudi2_set_and_nothing_else() -> None:
+    objects = manifests.read(paths.K8S)
+    assert [manifest["metadata"]["labels"]["app.kubernetes.io/instance"] for manifest in jobs(objects)] == [
         "bench-gaudi2-8-bloomz",
         "bench-gaudi2-8-bloomz-7b1",
         "bench-gaudi2-1-bloomz-7b1",
     ]
-    kinds = {thing["kind"] for thing in things}
+    kinds = {manifest["kind"] for manifest in objects}
     assert kinds == {
         *("Namespace", "ServiceAccount", "Role", "NetworkPolicy", "PersistentVolumeClaim", "ConfigMap", "Job")
     }
-    assert things[0]["kind"] == "Namespace"
-    assert len(jobs(things, names.PREFETCH)) == 1
+    assert objects[0]["kind"] == "Namespace"
+    assert len(jobs(objects, names.PREFETCH)) == 1
 
 
 @pytest.mark.parametrize("name", manifests.names())
-def test_every_set_has_its_cases_as_requests_that_a_pod_can_read(name):
+def test_every_set_has_its_cases_as_requests_that_a_pod_can_read(name: str) -> None:
     row = profiles.read(catalog.read()).sets[name]
-    things = manifests.read(paths.K8S / row.folder)
-    data = manifests.one(things, "ConfigMap", f"config-{name}-v")["data"]
+    objects = manifests.read(paths.K8S / row.folder)
+    data = manifests.one(objects, "ConfigMap", f"config-{name}-v")["data"]
     assert sorted(data) == sorted(f"{case}.json" for case in row.cases)
     for file, content in data.items():
         request = Request.from_json(json.loads(content), file)
-        (thing,) = [one for one in things if one["metadata"]["labels"].get("bloomz-bench.dev/run-id") == request.id]
-        assert f"/config/{file}" in json.dumps(thing)
+        (manifest,) = [run for run in objects if names.labels_of(run).get("bloomz-bench.dev/request-id") == request.id]
+        assert f"/config/{file}" in json.dumps(manifest)
 
 
 @pytest.mark.parametrize("name", manifests.names())
-def test_every_pod_keeps_a_mesh_s_proxy_out_and_so_does_what_reads_the_volume(name):
-    things = manifests.read(paths.K8S / profiles.read(catalog.read()).sets[name].folder)
-    templates = [template for _, template in walk.pods(things)]
-    bench = [one for one in things if one["kind"] in client.RUNS and client.component(one) == names.BENCH]
-    templates += [client.to_collect(one)["spec"]["template"] for one in bench]
-    assert bench and all(names.NO_MESH.items() <= one["metadata"]["labels"].items() for one in templates)
+def test_every_pod_keeps_a_mesh_s_proxy_out_and_so_does_what_reads_the_volume(name: str) -> None:
+    objects = manifests.read(paths.K8S / profiles.read(catalog.read()).sets[name].folder)
+    templates = [template for _, template in walk.pods(objects)]
+    benches = [run for run in objects if run["kind"] in kinds.RUNS and names.component_of(run) == names.BENCH]
+    collecting = [collect_job(run) for run in benches]
+    templates += [job["spec"]["template"] for job in collecting if job is not None]
+    assert benches and None not in collecting
+    assert all(names.NO_MESH.items() <= names.labels_of(template).items() for template in templates)
 
 
-def test_what_needs_nothing_from_a_hub_gets_no_network_and_no_volume_of_weights():
-    things = manifests.read(paths.K8S / "cpu")
-    assert len([thing for thing in things if thing["kind"] == "NetworkPolicy"]) == 1
-    assert manifests.one(things, "PersistentVolumeClaim")["metadata"]["name"] == "bench-results"
-    assert all("initContainers" not in pod(thing) for thing in jobs(things))
+def test_what_needs_nothing_from_a_hub_gets_no_network_and_no_volume_of_weights() -> None:
+    objects = manifests.read(paths.K8S / "cpu")
+    assert len([manifest for manifest in objects if manifest["kind"] == "NetworkPolicy"]) == 1
+    assert manifests.one(objects, "PersistentVolumeClaim")["metadata"]["name"] == "bench-results"
+    assert all("initContainers" not in pod(manifest) for manifest in jobs(objects))
 
 
-def test_eight_devices_get_the_whole_node():
-    (asked, _, one) = [pod(thing)["containers"][0]["resources"]["limits"] for thing in jobs(manifests.read(paths.K8S))]
-    assert (asked["habana.ai/gaudi"], asked["hugepages-2Mi"], asked["memory"], asked["cpu"]) == (
+def test_eight_devices_get_the_whole_node() -> None:
+    (eight, _, single) = [
+        pod(manifest)["containers"][0]["resources"]["limits"] for manifest in jobs(manifests.read(paths.K8S))
+    ]
+    assert (eight["habana.ai/gaudi"], eight["hugepages-2Mi"], eight["memory"], eight["cpu"]) == (
         "8",
         "42000Mi",
         "690Gi",
         "88",
     )
-    assert (one["habana.ai/gaudi"], one["hugepages-2Mi"]) == ("1", "5250Mi")
+    assert (single["habana.ai/gaudi"], single["hugepages-2Mi"]) == ("1", "5250Mi")
 
 
 @pytest.mark.parametrize("name", manifests.names())
-def test_no_autoscaler_moves_a_measurement(name):
-    things = manifests.objects(name)
-    templates = [one for thing in things if client.component(thing) == names.BENCH for one in client.templates(thing)]
+def test_no_autoscaler_moves_a_measurement(name: str) -> None:
+    objects = manifests.objects(name)
+    templates = [
+        template for run in objects if names.component_of(run) == names.BENCH for template in walk.templates(run)
+    ]
     assert templates
-    for told in [template["metadata"]["annotations"] for template in templates]:
-        assert told["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
-        assert told["karpenter.sh/do-not-disrupt"] == "true"
-    (fetching,) = [one for one in things if client.component(one) == names.PREFETCH] or [None]
-    if fetching:  # goes on where it was
-        assert "karpenter.sh/do-not-disrupt" not in client.templates(fetching)[0]["metadata"]["annotations"]
+    for metadata in [template["metadata"] for template in templates]:
+        assert metadata["annotations"]["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+        assert metadata["annotations"]["karpenter.sh/do-not-disrupt"] == "true"
+    # A prefetch that moves to another node goes on where it was.
+    for prefetch in [run for run in objects if names.component_of(run) == names.PREFETCH]:
+        assert "karpenter.sh/do-not-disrupt" not in walk.templates(prefetch)[0]["metadata"]["annotations"]
 
 
-def replicas(things):
-    return manifests.one(things, "MPIJob")["spec"]["mpiReplicaSpecs"]
+def replicas(objects: list[JsonObject]) -> JsonObject:
+    return manifests.one(objects, "MPIJob")["spec"]["mpiReplicaSpecs"]
 
 
-def test_an_mpijob_runs_bench_in_its_first_pod_and_lends_the_devices_of_the_others():
-    things = manifests.read(paths.K8S / "multinode")
-    spec = manifests.one(things, "MPIJob")["spec"]
+def test_an_mpijob_runs_bench_in_its_first_pod_and_lends_the_devices_of_the_others() -> None:
+    objects = manifests.read(paths.K8S / "multinode")
+    spec = manifests.one(objects, "MPIJob")["spec"]
     assert (spec["slotsPerWorker"], spec["runLauncherAsWorker"], spec["sshAuthMountPath"]) == (
         8,
         True,
         "/home/bench/.ssh",
     )
-    assert (replicas(things)["Launcher"]["replicas"], replicas(things)["Worker"]["replicas"]) == (1, 1)
-    first, other = (replicas(things)[role]["template"]["spec"]["containers"][0] for role in ("Launcher", "Worker"))
+    assert (replicas(objects)["Launcher"]["replicas"], replicas(objects)["Worker"]["replicas"]) == (1, 1)
+    first, other = (replicas(objects)[role]["template"]["spec"]["containers"][0] for role in ("Launcher", "Worker"))
     assert "reach /etc/mpi/hostfile --port 2222" in first["command"][-1]
     assert first["command"][-1].endswith("--hostfile /etc/mpi/hostfile")
     assert other["command"][-1] == "exec python3 -m runner sshd --port 2222 --keys /home/bench/.ssh"
@@ -170,20 +202,21 @@ def test_an_mpijob_runs_bench_in_its_first_pod_and_lends_the_devices_of_the_othe
         "results"
     }
     assert first["resources"] == other["resources"]
-    claim = manifests.one(things, "PersistentVolumeClaim", "bench-models")
+    claim = manifests.one(objects, "PersistentVolumeClaim", "bench-models")
     assert (claim["metadata"]["name"], claim["spec"]["accessModes"]) == ("bench-models-shared", ["ReadWriteMany"])
 
 
-def test_a_jobset_has_the_same_pods_and_its_first_writes_a_hostfile_of_their_names(tmp_path):
-    things = manifests.read(paths.K8S / "multinode-jobset")
-    spec, mpi = manifests.one(things, "JobSet")["spec"], replicas(manifests.read(paths.K8S / "multinode"))
+def test_a_jobset_has_the_same_pods_and_its_first_writes_a_hostfile_of_their_names(tmp_path: Path) -> None:
+    objects = manifests.read(paths.K8S / "multinode-jobset")
+    spec, mpi = manifests.one(objects, "JobSet")["spec"], replicas(manifests.read(paths.K8S / "multinode"))
     first = spec["replicatedJobs"][0]["template"]["spec"]["template"]["spec"]["containers"][0]
     write, _, script = first["command"][-1].partition("; ")
     hostfile = tmp_path / "hostfile"
     subprocess.run(["sh", "-c", write.replace("/tmp/hostfile", str(hostfile))], env={"JOBSET": "set-r2"}, check=True)
     assert hostfile.read_text() == "set-r2-first-0-0.set-r2 slots=8\nset-r2-other-0-0.set-r2 slots=8\n"
     assert first["env"][-1]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.labels['jobset.sigs.k8s.io/jobset-name']"
-    assert "subdomain" not in spec["network"]  # the set's own name, whatever it is
+    # The subdomain is then the name of the JobSet, also where it is submitted under another name.
+    assert "subdomain" not in spec["network"]
     first["command"][-1] = script
     for part, role in zip(spec["replicatedJobs"], ("Launcher", "Worker"), strict=True):
         container = part["template"]["spec"]["template"]["spec"]["containers"][0]
@@ -194,20 +227,21 @@ def test_a_jobset_has_the_same_pods_and_its_first_writes_a_hostfile_of_their_nam
 
 
 @pytest.mark.parametrize("name", ["multinode", "multinode-jobset"])
-def test_several_nodes_say_that_they_are_experimental(name):
+def test_several_nodes_say_that_they_are_experimental(name: str) -> None:
     folder = paths.K8S / name
-    (thing,) = [one for one in manifests.read(folder) if one["kind"] in ("MPIJob", "JobSet")]
-    assert thing["metadata"]["annotations"]["bloomz-bench.dev/experimental"] == "true"
+    (run,) = [manifest for manifest in manifests.read(folder) if manifest["kind"] in ("MPIJob", "JobSet")]
+    assert run["metadata"]["annotations"]["bloomz-bench.dev/experimental"] == "true"
     assert "# Experimental: the vendor calls" in (folder / "60-bench-gaudi-16-bloomz.yaml").read_text()
 
 
 @pytest.mark.parametrize("name, kind", [("multinode", "MPIJob"), ("multinode-jobset", "JobSet")])
-def test_a_queue_is_one_label_on_whatever_asks_for_devices(name, kind):
-    (thing,) = [one for one in manifests.objects(name, Site(queue="accelerators")) if one["kind"] == kind]
-    assert thing["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "accelerators"
+def test_a_queue_is_one_label_on_whatever_asks_for_devices(name: str, kind: str) -> None:
+    objects = manifests.objects(name, Site(queue="accelerators"))
+    (run,) = [manifest for manifest in objects if manifest["kind"] == kind]
+    assert run["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "accelerators"
 
 
-def test_pods_that_log_in_to_each_other_need_a_user_known_beforehand(tmp_path):
+def test_pods_that_log_in_to_each_other_need_a_user_known_beforehand(tmp_path: Path) -> None:
     with pytest.raises(Unsupported, match="Leave --platform-ids out"):
         verb.main(["multinode", "--platform-ids", "--out", str(tmp_path)])
 
@@ -215,9 +249,9 @@ def test_pods_that_log_in_to_each_other_need_a_user_known_beforehand(tmp_path):
 # --- versions and images ---
 
 
-def test_a_new_version_has_new_names_for_all_that_cannot_change(monkeypatch):
-    def immutable(things):
-        return {thing["metadata"]["name"] for thing in things if thing["kind"] in ("Job", "ConfigMap")}
+def test_a_new_version_has_new_names_for_all_that_cannot_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    def immutable(objects: list[JsonObject]) -> set[str]:
+        return {manifest["metadata"]["name"] for manifest in objects if manifest["kind"] in ("Job", "ConfigMap")}
 
     before = immutable(manifests.objects("gaudi2"))
     monkeypatch.setattr(names, "__version__", "98.7.6")
@@ -228,21 +262,23 @@ def test_a_new_version_has_new_names_for_all_that_cannot_change(monkeypatch):
     assert {name.replace("v98-7-6", today) for name in after if not name.startswith("config")} <= before
 
 
-def test_the_version_stands_in_one_place():
+def test_the_version_stands_in_one_place() -> None:
     project = (paths.ROOT / "pyproject.toml").read_text()
     assert 'dynamic = ["version"]' in project
     assert __version__ not in project
 
 
-def test_a_stack_without_an_image_is_told_and_named_so_that_the_failed_pull_tells_it(capsys):
-    things = manifests.objects("gaudi2", image=None)
-    for thing in jobs(things):
-        assert pod(thing)["containers"][0]["image"] == "bloomz-bench.invalid/gaudi-1.10:run-make-images"
+def test_a_stack_without_an_image_is_told_and_named_so_that_the_failed_pull_tells_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    objects = manifests.objects("gaudi2", image=None)
+    for manifest in jobs(objects):
+        assert pod(manifest)["containers"][0]["image"] == "bloomz-bench.invalid/gaudi-1.10:run-make-images"
         assert (
             "no image of this stack stands in versions.lock"
-            in thing["metadata"]["annotations"]["bloomz-bench.dev/image-problem"]
+            in manifest["metadata"]["annotations"]["bloomz-bench.dev/image-problem"]
         )
-    request = json.loads(manifests.one(things, "ConfigMap")["data"]["gaudi2-8-bloomz.json"])
+    request = json.loads(manifests.one(objects, "ConfigMap")["data"]["gaudi2-8-bloomz.json"])
     assert request["stack"]["image"] is None
     assert request["stack"]["packages"]["habana-torch-plugin"] == "unresolved"
     assert verb.main(["gaudi2", "--check"]) == 0
@@ -251,7 +287,7 @@ def test_a_stack_without_an_image_is_told_and_named_so_that_the_failed_pull_tell
     )
 
 
-def test_an_image_of_the_lock_is_pulled_by_digest_and_carried_by_the_request():
+def test_an_image_of_the_lock_is_pulled_by_digest_and_carried_by_the_request() -> None:
     tables, lock = catalog.read(), lockfile.read()
     digest = f"sha256:{'7' * 64}"
     lock = replace(lock, built={"cpu": lockfile.PushedImage("registry.example/kit/cpu", digest, "0" * 64)})
@@ -266,7 +302,9 @@ def test_an_image_of_the_lock_is_pulled_by_digest_and_carried_by_the_request():
     assert (given.image, given.request.stack.image) == (manifests.IMAGE, manifests.IMAGE)
 
 
-def test_an_image_on_a_stack_with_an_open_pin_stays_a_draft_and_says_which(tmp_path, capsys):
+def test_an_image_on_a_stack_with_an_open_pin_stays_a_draft_and_says_which(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (first, *_) = jobs(rendered(tmp_path, "gaudi2", f"--image=gaudi-1.10={manifests.IMAGE}"))
     assert pod(first)["containers"][0]["image"] == manifests.IMAGE
     assert "gaudi-1.10: the version of habana-torch-plugin is unresolved in versions.lock" in capsys.readouterr().err
@@ -275,7 +313,7 @@ def test_an_image_on_a_stack_with_an_open_pin_stays_a_draft_and_says_which(tmp_p
 # --- a user's cluster ---
 
 
-def test_a_cluster_of_yours_is_rendered_for(tmp_path):
+def test_a_cluster_of_yours_is_rendered_for(tmp_path: Path) -> None:
     options = [
         "--namespace=team",
         "--registry=mirror.example/kit",
@@ -289,18 +327,18 @@ def test_a_cluster_of_yours_is_rendered_for(tmp_path):
         "--runtime-class=habana",
         "--priority-class=low",
     ]
-    things = rendered(tmp_path, *IMAGES, *options, "gaudi")
-    things = manifests.read(tmp_path / "gaudi")
-    assert check.problems(things) == []
-    assert {thing["metadata"]["namespace"] for thing in things} == {"team"}
-    assert all(thing["kind"] != "Namespace" for thing in things)
-    claims = [thing["spec"] for thing in things if thing["kind"] == "PersistentVolumeClaim"]
+    objects = rendered(tmp_path, *IMAGES, *options, "gaudi")
+    objects = manifests.read(tmp_path / "gaudi")
+    assert check.problems(objects) == []
+    assert {manifest["metadata"]["namespace"] for manifest in objects} == {"team"}
+    assert all(manifest["kind"] != "Namespace" for manifest in objects)
+    claims = [manifest["spec"] for manifest in objects if manifest["kind"] == "PersistentVolumeClaim"]
     assert {claim["storageClassName"] for claim in claims} == {"fast"}
     assert {tuple(claim["accessModes"]) for claim in claims} == {("ReadWriteMany",)}
-    for thing in jobs(things):
-        assert thing["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "accelerators"
-        assert "suspend" not in thing["spec"]
-        spec = pod(thing)
+    for manifest in jobs(objects):
+        assert manifest["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "accelerators"
+        assert "suspend" not in manifest["spec"]
+        spec = pod(manifest)
         assert spec["nodeSelector"] == {"node.kubernetes.io/instance-type": "dl1.24xlarge"}
         assert "nodeAffinity" not in spec["affinity"]
         assert spec["tolerations"] == [
@@ -310,10 +348,10 @@ def test_a_cluster_of_yours_is_rendered_for(tmp_path):
         ]
         assert (spec["runtimeClassName"], spec["priorityClassName"]) == ("habana", "low")
         assert spec["containers"][0]["image"] == f"mirror.example/kit/{manifests.IMAGE.rpartition('/')[2]}"
-    (prefetch,) = jobs(things, names.PREFETCH)
+    (prefetch,) = jobs(objects, names.PREFETCH)
     assert "kueue.x-k8s.io/queue-name" not in prefetch["metadata"]["labels"]
-    assert pod(prefetch)["nodeSelector"] == pod(jobs(things)[0])["nodeSelector"]
-    rules = manifests.one(things, "Role")["rules"]
+    assert pod(prefetch)["nodeSelector"] == pod(jobs(objects)[0])["nodeSelector"]
+    rules = manifests.one(objects, "Role")["rules"]
     assert {
         "apiGroups": ["kueue.x-k8s.io"],
         "resources": ["workloads", "localqueues"],
@@ -322,40 +360,42 @@ def test_a_cluster_of_yours_is_rendered_for(tmp_path):
 
 
 @pytest.mark.parametrize("name, kind", [("gaudi", "Job"), ("multinode", "MPIJob"), ("multinode-jobset", "JobSet")])
-def test_what_a_fabric_takes_comes_to_every_bench_pod_and_to_no_prefetch(name, kind):
+def test_what_a_fabric_takes_comes_to_every_bench_pod_and_to_no_prefetch(name: str, kind: str) -> None:
     site = Site(resources={"vpc.amazonaws.com/efa": "4"}, variables={"HCCL_SOCKET_IFNAME": "eth0"})
-    things = manifests.objects(name, site)
-    assert check.problems(things) == []
-    for thing in things:
-        if thing["kind"] not in ("Job", "MPIJob", "JobSet"):
+    objects = manifests.objects(name, site)
+    assert check.problems(objects) == []
+    for manifest in objects:
+        if manifest["kind"] not in ("Job", "MPIJob", "JobSet"):
             continue
-        bench = thing["kind"] == kind and thing["metadata"]["labels"]["app.kubernetes.io/component"] == names.BENCH
-        for container in [spec["containers"][0] for spec in client.pod_specs(thing)]:
+        bench = (
+            manifest["kind"] == kind and manifest["metadata"]["labels"]["app.kubernetes.io/component"] == names.BENCH
+        )
+        for container in [spec["containers"][0] for spec in walk.pod_specs(manifest)]:
             asked = container["resources"]
             assert asked["limits"] == asked["requests"]
             assert asked["limits"].get("vpc.amazonaws.com/efa") == ("4" if bench else None)
             assert ({"name": "HCCL_SOCKET_IFNAME", "value": "eth0"} in container["env"]) == bench
 
 
-def test_nodes_are_labelled_by_what_is_plugged_into_them():
+def test_nodes_are_labelled_by_what_is_plugged_into_them() -> None:
     (rule,) = yaml.safe_load_all((paths.K8S / "nfd" / "10-accelerators.yaml").read_text())
-    told = {one["name"]: one for one in rule["spec"]["rules"]}
-    assert told.keys() == {"gaudi2", "gaudi"}
-    for name, one in told.items():
-        assert one["labels"] == {"bloomz-bench.dev/accelerator": name}
-    ids = {name: set(one["matchFeatures"][0]["matchExpressions"]["device"]["value"]) for name, one in told.items()}
+    rules = {entry["name"]: entry for entry in rule["spec"]["rules"]}
+    assert rules.keys() == {"gaudi2", "gaudi"}
+    for name, entry in rules.items():
+        assert entry["labels"] == {"bloomz-bench.dev/accelerator": name}
+    ids = {name: set(entry["matchFeatures"][0]["matchExpressions"]["device"]["value"]) for name, entry in rules.items()}
     assert ids["gaudi2"] == {"1020"} and not ids["gaudi2"] & ids["gaudi"]
-    for things in (manifests.read(paths.K8S), manifests.read(paths.K8S / "gaudi")):
-        terms = pod(jobs(things)[0])["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    for objects in (manifests.read(paths.K8S), manifests.read(paths.K8S / "gaudi")):
+        terms = pod(jobs(objects)[0])["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         (wanted,) = terms["nodeSelectorTerms"][0]["matchExpressions"]
-        assert any({wanted["key"]: value} == one["labels"] for value in wanted["values"] for one in told.values())
+        assert any({wanted["key"]: value} == entry["labels"] for value in wanted["values"] for entry in rules.values())
 
 
-def test_a_platform_that_chooses_users_is_left_the_choice(tmp_path):
-    things = rendered(tmp_path, "gaudi2", "--platform-ids")
-    assert check.problems(things) == []
-    for thing in jobs(things):
-        assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(pod(thing)["securityContext"])
+def test_a_platform_that_chooses_users_is_left_the_choice(tmp_path: Path) -> None:
+    objects = rendered(tmp_path, "gaudi2", "--platform-ids")
+    assert check.problems(objects) == []
+    for manifest in jobs(objects):
+        assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(pod(manifest)["securityContext"])
 
 
 @pytest.mark.parametrize(
@@ -388,7 +428,7 @@ def test_a_platform_that_chooses_users_is_left_the_choice(tmp_path):
         (["--variable", "HF_HUB_OFFLINE=0"], "--variable HF_HUB_OFFLINE: the kit sets it itself"),
     ],
 )
-def test_a_mistake_is_one_sentence(tmp_path, arguments, told):
+def test_a_mistake_is_one_sentence(tmp_path: Path, arguments: list[str], told: str) -> None:
     with pytest.raises(UsageError) as caught:
         verb.main(["--out", str(tmp_path / "out"), *arguments])
     assert told in str(caught.value)
@@ -406,17 +446,19 @@ def test_a_mistake_is_one_sentence(tmp_path, arguments, told):
         ("--registry", "https://user:hunter2@registry.example/x"),
     ],
 )
-def test_a_secret_comes_into_no_manifest_and_into_no_message(tmp_path, capsys, flag, given):
+def test_a_secret_comes_into_no_manifest_and_into_no_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flag: str, given: str
+) -> None:
     with pytest.raises(UsageError) as caught:
         verb.main(["cpu", "--out", str(tmp_path / "out"), flag, given])
-    told = str(caught.value) + capsys.readouterr().err
-    assert not any(secret in told for secret in ("short", "aaaa", "bbbb", "hunter2"))
-    assert flag == "--registry" or "looks like a secret" in told
+    output = str(caught.value) + capsys.readouterr().err
+    assert not any(secret in output for secret in ("short", "aaaa", "bbbb", "hunter2"))
+    assert flag == "--registry" or "looks like a secret" in output
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("kind", ["fifo", "file is a fifo", "link outside"])
-def test_a_place_that_is_no_folder_of_files_is_one_sentence(tmp_path, kind):
+def test_a_place_that_is_no_folder_of_files_is_one_sentence(tmp_path: Path, kind: str) -> None:
     out = tmp_path / "out"
     if kind == "fifo":
         os.mkfifo(out)
@@ -432,13 +474,13 @@ def test_a_place_that_is_no_folder_of_files_is_one_sentence(tmp_path, kind):
         verb.main(["cpu", "--out", str(out), "--check"])
 
 
-def test_what_an_api_server_would_refuse_is_refused_before_anything_is_written(tmp_path):
+def test_what_an_api_server_would_refuse_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="The manifests would be refused: "):
         verb.main(["--out", str(tmp_path / "out"), "--namespace", "Team_A"])
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written: .* Name another folder with --out"):
         verb.main(["--out", str(tmp_path / "file")])
@@ -450,56 +492,59 @@ KUBECTL = shutil.which("kubectl")
 needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not on the path")
 
 
-def kustomized(folder):
+def kustomized(folder: Path) -> list[JsonObject]:
+    assert KUBECTL is not None
     done = subprocess.run([KUBECTL, "kustomize", str(folder)], capture_output=True, encoding="utf-8", check=True)
     return list(yaml.safe_load_all(done.stdout))
 
 
-def by_name(things):
-    return {(thing["kind"], thing["metadata"]["name"]): thing for thing in things}
+def by_name(objects: list[JsonObject]) -> dict[tuple[str, str], JsonObject]:
+    return {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in objects}
 
 
 @needs_kubectl
 @pytest.mark.parametrize("name", manifests.names())
-def test_every_set_is_a_base_for_kustomize_and_still_a_folder_for_apply(name):
+def test_every_set_is_a_base_for_kustomize_and_still_a_folder_for_apply(name: str) -> None:
     folder = paths.K8S / profiles.read(catalog.read()).sets[name].folder
     assert by_name(kustomized(folder)) == by_name(manifests.read(folder))
 
 
 @needs_kubectl
-def test_the_example_of_an_overlay_changes_what_it_says_and_breaks_no_rule():
+def test_the_example_of_an_overlay_changes_what_it_says_and_breaks_no_rule() -> None:
     base, yours = manifests.read(paths.K8S), kustomized(paths.ROOT / "examples" / "kustomize" / "yours")
     assert by_name(base).keys() == by_name(yours).keys()
     assert check.problems(yours, without=("content_names_what_cannot_change", "images_are_pinned")) == []
-    for thing in jobs(yours):
-        assert pod(thing)["nodeSelector"] == {"node.kubernetes.io/instance-type": "hls-gaudi2"}
-        assert pod(thing)["tolerations"][-1]["key"] == "team"
-        assert thing["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "accelerators"
+    for manifest in jobs(yours):
+        assert pod(manifest)["nodeSelector"] == {"node.kubernetes.io/instance-type": "hls-gaudi2"}
+        assert pod(manifest)["tolerations"][-1]["key"] == "team"
+        assert manifest["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "accelerators"
         if "bloomz-bench.invalid" in json.dumps(base):
-            assert pod(thing)["containers"][0]["image"].startswith("registry.example/mirror/gaudi-1.10:")
-    assert {thing["spec"]["storageClassName"] for thing in yours if thing["kind"] == "PersistentVolumeClaim"} == {
-        "fast"
-    }
+            assert pod(manifest)["containers"][0]["image"].startswith("registry.example/mirror/gaudi-1.10:")
+    assert {
+        manifest["spec"]["storageClassName"] for manifest in yours if manifest["kind"] == "PersistentVolumeClaim"
+    } == {"fast"}
 
 
 @needs_kubectl
-def test_sys_nice_is_opt_in_and_goes_beyond_the_restricted_standard_in_one_capability_a_pod():
+def test_sys_nice_is_opt_in_and_goes_beyond_the_restricted_standard_in_one_capability_a_pod() -> None:
     """The list of exceptions, counted: one capability in each bench, and the namespace that admits it."""
     base, more = manifests.read(paths.K8S), kustomized(paths.ROOT / "examples" / "kustomize" / "sys-nice")
-    found = [problem for problem in check.problems(more) if not problem.startswith("content_names_what_cannot_change")]
-    assert len(found) == 4
-    assert sum("its capabilities are not all dropped" in problem for problem in found) == len(jobs(base)) == 3
-    assert sum("does not enforce the restricted standard" in problem for problem in found) == 1
+    problems = [
+        problem for problem in check.problems(more) if not problem.startswith("content_names_what_cannot_change")
+    ]
+    assert len(problems) == 4
+    assert sum("its capabilities are not all dropped" in problem for problem in problems) == len(jobs(base)) == 3
+    assert sum("does not enforce the restricted standard" in problem for problem in problems) == 1
     stripped = copy.deepcopy(more)
-    for thing in jobs(stripped):
-        assert pod(thing)["containers"][0]["securityContext"]["capabilities"].pop("add") == ["SYS_NICE"]
+    for manifest in jobs(stripped):
+        assert pod(manifest)["containers"][0]["securityContext"]["capabilities"].pop("add") == ["SYS_NICE"]
     labels = manifests.one(stripped, "Namespace")["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "privileged"
     labels["pod-security.kubernetes.io/enforce"] = "restricted"
     assert by_name(stripped) == by_name(base)
 
 
-def test_text_with_lines_stays_readable_and_words_stay_words():
+def test_text_with_lines_stays_readable_and_words_stay_words() -> None:
     written = text.dump([{"a": "x\ny\n", "b": "yes", "c": "1", "d": "12:30", "e": 1, "f": "0o17", "g": "null"}])
     assert "a: |\n  x\n  y\n" in written
     (read,) = yaml.safe_load_all(written)
@@ -507,7 +552,7 @@ def test_text_with_lines_stays_readable_and_words_stay_words():
 
 
 @pytest.mark.parametrize("given", [("--namespace", "mine"), ("--registry", "registry/team"), ("--variable", "A=b")])
-def test_what_is_of_one_cluster_never_replaces_what_is_checked_in(given):
+def test_what_is_of_one_cluster_never_replaces_what_is_checked_in(given: tuple[str, str]) -> None:
     before = {path: path.read_bytes() for path in paths.K8S.rglob("*") if path.is_file()}
     with pytest.raises(UsageError, match="k8s holds the set that is the same for everybody. Name a folder of yours"):
         verb.main(["cpu", *given])

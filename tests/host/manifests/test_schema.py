@@ -1,10 +1,14 @@
 """Every rendered object against Kubernetes' own schemas, of the oldest and the newest version that the kit supports."""
 
+from __future__ import annotations
+
 import copy
+from typing import Any
 
 import kubernetes_validate
 import pytest
 
+from runner.contract.records import Json, JsonObject
 from runner.host.objects import walk
 from tests.support import manifests
 
@@ -14,37 +18,37 @@ OLDEST, NEWEST = "1.31", "1.37"
 VERSIONS = pytest.mark.parametrize("version", [OLDEST, NEWEST])
 
 
-def in_core(thing):
+def in_core(manifest: JsonObject) -> bool:
     """Return whether Kubernetes itself has a schema; MPIJob and JobSet come with their operators."""
-    return thing["kind"] not in ("MPIJob", "JobSet", "NodeFeatureRule")
+    return manifest["kind"] not in ("MPIJob", "JobSet", "NodeFeatureRule")
 
 
 @VERSIONS
 @pytest.mark.parametrize("name", manifests.names())
-def test_rendered_objects_have_only_fields_that_exist(name, version):
+def test_rendered_objects_have_only_fields_that_exist(name: str, version: str) -> None:
     checked = 0
-    for thing in manifests.objects(name):
-        if in_core(thing):
-            kubernetes_validate.validate(thing, version, strict=True)
+    for manifest in manifests.objects(name):
+        if in_core(manifest):
+            kubernetes_validate.validate(manifest, version, strict=True)
             checked += 1
     assert checked >= 6
 
 
 @VERSIONS
 @pytest.mark.parametrize("name", manifests.names())
-def test_pods_have_only_fields_that_exist_whatever_starts_them(name, version):
+def test_pods_have_only_fields_that_exist_whatever_starts_them(name: str, version: str) -> None:
     for where, template in walk.pods(manifests.objects(name)):
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]}
         kubernetes_validate.validate(pod, version, strict=True)
         assert where
 
 
-def broken(path, value):
+def broken(path: tuple[str | int, ...], value: Json) -> JsonObject:
     job = copy.deepcopy(manifests.one(manifests.objects("gaudi2"), "Job", "bench-gaudi2-8-bloomz-v"))
-    place = job
+    parent: Any = job
     for key in path[:-1]:
-        place = place[key]
-    place[path[-1]] = value
+        parent = parent[key]
+    parent[path[-1]] = value
     return job
 
 
@@ -60,11 +64,13 @@ def broken(path, value):
         (("spec", "podFailurePolicy", "rules", 0, "on"), []),
     ],
 )
-def test_a_field_that_does_not_exist_or_is_of_another_kind_is_found(version, path, value):
+def test_a_field_that_does_not_exist_or_is_of_another_kind_is_found(
+    version: str, path: tuple[str | int, ...], value: Json
+) -> None:
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(broken(path, value), version, strict=True)
 
 
-def test_the_package_has_schemas_of_both_versions():
+def test_the_package_has_schemas_of_both_versions() -> None:
     assert kubernetes_validate.latest_version().startswith(NEWEST)
     assert any(version.startswith(OLDEST) for version in kubernetes_validate.utils.all_versions())

@@ -1,14 +1,18 @@
+from __future__ import annotations
+
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.contract.errors import InputError
 from runner.host import paths
-from runner.host.readers import catalog, lockfile, profiles, strictyaml
+from runner.host.readers import accelerators, catalog, lockfile, profiles, strictyaml
 from tests.support import hostile
 
 
-def test_the_tables_agree_with_each_other_and_with_the_lock():
+def test_the_tables_agree_with_each_other_and_with_the_lock() -> None:
     tables, lock = catalog.read(), lockfile.read()
     assert {case.stack for case in tables.cases.values()} <= set(lock.stacks)
     third = [claim for claim in tables.claims.values() if claim.source == "post-3"]
@@ -18,7 +22,7 @@ def test_the_tables_agree_with_each_other_and_with_the_lock():
         assert lock.stacks[case.stack].device == tables.accelerators[case.accelerator].device
 
 
-def test_the_published_table_is_complete():
+def test_the_published_table_is_complete() -> None:
     """Both revisions that were found, 8 cells each; seconds as the post prints them."""
     claims = catalog.read().claims
     third = {(c.accelerator, c.devices, c.model): c.value for c in claims.values() if c.source == "post-3"}
@@ -38,7 +42,7 @@ def test_the_published_table_is_complete():
     assert first["gaudi", 8, "bloomz-7b1"] == "3.029"
 
 
-def test_every_case_on_published_software_stands_beside_the_cell_that_it_repeats():
+def test_every_case_on_published_software_stands_beside_the_cell_that_it_repeats() -> None:
     tables = catalog.read()
     published = {claim.stack for claim in tables.claims.values()}
     repeats = [case for case in tables.cases.values() if case.stack in published]
@@ -54,7 +58,7 @@ def test_every_case_on_published_software_stands_beside_the_cell_that_it_repeats
             assert getattr(case, condition) == getattr(claim, condition)
 
 
-def test_every_case_on_other_software_stands_beside_the_same_model_on_as_many_devices():
+def test_every_case_on_other_software_stands_beside_the_same_model_on_as_many_devices() -> None:
     tables = catalog.read()
     published = {claim.stack for claim in tables.claims.values()}
     others = [case for case in tables.cases.values() if case.stack not in published and case.accelerator != "cpu"]
@@ -64,13 +68,13 @@ def test_every_case_on_other_software_stands_beside_the_same_model_on_as_many_de
         assert {(claim.model, claim.devices) for claim in claims} == {(case.model, case.devices)}
 
 
-def test_the_protocols_differ_as_the_scripts_do():
+def test_the_protocols_differ_as_the_scripts_do() -> None:
     rows = catalog.read().protocols
-    told = {
+    values = {
         name: (row.untimed_calls, row.timed_calls, row.synchronize_after, row.end_of_text, row.estimator)
         for name, row in rows.items()
     }
-    assert told == {
+    assert values == {
         "gaudi-1.8": (2, 5, False, "ignore", "nominal"),
         "gaudi-1.9": (2, 5, False, "ignore", "nominal"),
         "gaudi-1.10": (3, 5, False, "ignore", "nominal"),
@@ -113,7 +117,7 @@ def test_the_protocols_differ_as_the_scripts_do():
         ("accelerators.yaml", "device: hpu", "devise: hpu", "'device' is missing"),
     ],
 )
-def test_a_wrong_row_is_named_with_its_file(tmp_path, file, old, new, problem):
+def test_a_wrong_row_is_named_with_its_file(tmp_path: Path, file: str, old: str, new: str, problem: str) -> None:
     folder = tmp_path / "catalog"
     shutil.copytree(paths.CATALOG, folder)
     text = (folder / file).read_text()
@@ -129,29 +133,31 @@ def test_a_wrong_row_is_named_with_its_file(tmp_path, file, old, new, problem):
 FREE = {"source", "title", "place", "note", "table_stack", "text_stack", "engine", "prompt", "column"}
 
 
-def _may_hold(file, where, text):
+def _may_hold(file: str, where: tuple[str | int, ...], text: str) -> bool:
     """Return whether a text is free, or a label's value, and may be this one."""
-    if file == "profiles.yaml" and "labels" in where:
+    if file == "accelerators.yaml" and "labels" in where:
         return text == ""
-    free = not FREE.isdisjoint(where) or (file == "profiles.yaml" and "variables" in where)
+    free = not FREE.isdisjoint(where) or (file == "accelerators.yaml" and "variables" in where)
     return free and (
         text in ("--x", "../x", "a;touch PWN", "g\u0430udi") or (where[-1] == "prompt" and text == "1.0\n")
     )
 
 
 @pytest.fixture(scope="module")
-def tables():
+def tables() -> dict[Path, Any]:
     return {path: strictyaml.read(path) for path in sorted(paths.CATALOG.glob("*.yaml"))}
 
 
 @pytest.mark.parametrize(
     "text", ["--x", "../x", "a;touch PWN", "gaudi-1.9\u200b", "g\u0430udi", "1.0\n", "gaudi\x1b[2J", ""]
 )
-def test_no_text_of_a_table_takes_hostile_text(tables, monkeypatch, text):
+def test_no_text_of_a_table_takes_hostile_text(
+    tables: dict[Path, Any], monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     whole = catalog.read()
     for path, document in tables.items():
-        found = {(where[0], len(where), str(where[-1])): where for where in hostile.leaves(document)}
-        for where in found.values():
+        paths_by_shape = {(where[0], len(where), str(where[-1])): where for where in hostile.leaves(document)}
+        for where in paths_by_shape.values():
             if _may_hold(path.name, where, text):
                 continue
             changed = {**tables, path: hostile.with_text(document, where, text)}
@@ -161,12 +167,11 @@ def test_no_text_of_a_table_takes_hostile_text(tables, monkeypatch, text):
                 pytest.fail(f"{path.name}: {where} took {text!r}")
 
 
-def test_a_variable_of_a_place_is_no_secret(tables, monkeypatch):
-    whole = catalog.read()
+def test_a_variable_of_a_place_is_no_secret(tables: dict[Path, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("HF_TOKEN", "x"), ("PLAIN", "hf_" + "a" * 34), ("INDEX", "https://user:secret@host/simple")):
-        path = paths.CATALOG / "profiles.yaml"
-        changed = hostile.with_text(tables[path], ("nodes", "gaudi2", "variables"), {name: value})
+        path = paths.CATALOG / "accelerators.yaml"
+        changed = hostile.with_text(tables[path], ("accelerators", "gaudi2", "node", "variables"), {name: value})
         monkeypatch.setattr(strictyaml, "read", lambda path, changed=changed: changed)
         with pytest.raises(InputError, match="looks like a secret") as caught:
-            profiles.read(whole)
+            accelerators.read()
         assert value not in str(caught.value) or value == "x"

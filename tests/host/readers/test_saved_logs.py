@@ -1,8 +1,12 @@
+from __future__ import annotations
+
 import bz2
 import gzip
 import json
 import lzma
 import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,12 +21,12 @@ TEXT = "\n".join(LINES) + "\n"
 TIME = "2026-11-22T10:00:00.123456789Z"
 
 
-def docker(line, ends=True, stream="stdout"):
+def docker(line: str, ends: bool = True, stream: str = "stdout") -> str:
     return json.dumps({"log": line + "\n" * ends, "stream": stream, "time": TIME}) + "\n"
 
 
-def cut_lines(write):
-    """Return a log in which every line is cut in three, other streams' lines between, as a runtime of short lines writes it."""
+def cut_lines(write: Callable[..., str]) -> Iterator[str]:
+    """Yield a log in which every line is cut in three, with lines of another stream between the parts."""
     for line in LINES:
         yield write("x" * 9000 + line[:3000], False)
         yield write("a warning", True, stream="stderr")
@@ -30,7 +34,7 @@ def cut_lines(write):
         yield write(line[6000:], True)
 
 
-def cri(line, ends=True, stream="stdout"):
+def cri(line: str, ends: bool = True, stream: str = "stdout") -> str:
     return f"{TIME} {stream} {'F' if ends else 'P'} {line}\n"
 
 
@@ -67,20 +71,20 @@ FORMS = {
 }
 
 
-def read(tmp_path, content):
+def read(tmp_path: Path, content: bytes) -> saved_logs.SavedLog:
     path = tmp_path / "pod.log"
     path.write_bytes(content)
     return saved_logs.read(str(path))
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_log_is_taken_in_every_form_that_people_save_it_in(tmp_path, form):
-    whole, problems, broken = read(tmp_path, FORMS[form])
-    assert (dict(whole), problems, broken) == ({ATTEMPT: CONTENT}, {}, None)
+def test_a_log_is_taken_in_every_form_that_people_save_it_in(tmp_path: Path, form: str) -> None:
+    log = read(tmp_path, FORMS[form])
+    assert (dict(log.whole), log.damaged, log.unread) == ({ATTEMPT: CONTENT}, {}, None)
 
 
 @pytest.mark.parametrize(
-    "content, told",
+    "content, words",
     [
         (b"PK\x03\x04" + bytes(100), "is a zip archive; unpack it (unzip)"),
         (b"(\xb5/\xfd" + bytes(100), "is compressed by Zstandard; unpack it (zstd -d)"),
@@ -88,31 +92,32 @@ def test_a_log_is_taken_in_every_form_that_people_save_it_in(tmp_path, form):
         (gzip.compress(gzip.compress(gzip.compress(gzip.compress(b"x")))), "is packed more than 3 times"),
     ],
 )
-def test_a_form_that_cannot_be_taken_is_named(tmp_path, content, told):
-    whole, problems, broken = read(tmp_path, content)
-    assert (dict(whole), problems) == ({}, {})
-    assert str(broken).startswith(f"{tmp_path}/pod.log {told}")
+def test_a_form_that_cannot_be_taken_is_named(tmp_path: Path, content: bytes, words: str) -> None:
+    log = read(tmp_path, content)
+    assert (dict(log.whole), log.damaged) == ({}, {})
+    assert str(log.unread).startswith(f"{tmp_path}/pod.log {words}")
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
-def test_what_stands_before_the_damage_of_a_packed_log_is_taken(tmp_path, pack):
+def test_what_stands_before_the_damage_of_a_packed_log_is_taken(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     packed = pack((TEXT + random.Random(3).randbytes(400_000).hex()).encode())
     for damaged in (packed[:-2000], packed[:-2000] + bytes(2000)):
-        whole, problems, broken = read(tmp_path, damaged)
-        assert "file that is cut or damaged" in str(broken) and "what stands before is taken" in str(broken)
-        assert problems == {}
-        assert dict(whole) in ({ATTEMPT: CONTENT}, {})
-        assert pack is bz2.compress or dict(whole)  # bzip2 gives its blocks of 900 kB whole or not at all
+        log = read(tmp_path, damaged)
+        assert "file that is cut or damaged" in str(log.unread) and "what stands before is taken" in str(log.unread)
+        assert log.damaged == {}
+        assert dict(log.whole) in ({ATTEMPT: CONTENT}, {})
+        # bzip2 gives its blocks of 900 kB whole or not at all
+        assert pack is bz2.compress or dict(log.whole)
 
 
-def test_a_bomb_is_read_to_its_bound_and_no_further(tmp_path, monkeypatch):
+def test_a_bomb_is_read_to_its_bound_and_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saved_logs, "MAX_UNPACKED_BYTES", 1 << 20)
-    whole, _, broken = read(tmp_path, gzip.compress(TEXT.encode() + bytes(4 << 20)))
-    assert dict(whole) == {ATTEMPT: CONTENT}
-    assert "unpacks to more than 1,048,576 bytes" in str(broken)
+    log = read(tmp_path, gzip.compress(TEXT.encode() + bytes(4 << 20)))
+    assert dict(log.whole) == {ATTEMPT: CONTENT}
+    assert "unpacks to more than 1,048,576 bytes" in str(log.unread)
 
 
-def test_no_piece_of_a_log_grows_with_its_lines():
+def test_no_piece_of_a_log_grows_with_its_lines() -> None:
     pieces = iter([b'{"log":"' + b"x" * 200_000] + [b"x" * 200_000] * 20 + [b"\n" + TEXT.encode()])
     reader = frame.Reader("a log")
     for piece in saved_logs._lines_joined(pieces):
@@ -125,6 +130,6 @@ def test_no_piece_of_a_log_grows_with_its_lines():
     assert max(map(len, joiner._begun.values())) <= 1 << 16
 
 
-def test_what_is_no_file_is_refused_with_its_kind(tmp_path):
+def test_what_is_no_file_is_refused_with_its_kind(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
         saved_logs.read(str(tmp_path))

@@ -1,4 +1,8 @@
+from __future__ import annotations
+
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -6,15 +10,20 @@ from hypothesis import given, settings
 from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
+from runner.contract.records import JsonObject
+from runner.host.judging import comparison
+from runner.host.judging.groups import Group
 from runner.host.readers import catalog
 from runner.host.results import attempts, result_files
-from runner.host.verbs import compare
 from tests.support import spoiled
+
+# A change of the body of a result, in place.
+Change = Callable[[JsonObject], None]
 
 TABLES = catalog.read()
 
 
-def refusal(change):
+def refusal(change: Change) -> str | None:
     """Return why a result is refused that was changed and sealed again, None where it is taken."""
     body = spoiled.small_body()
     change(body)
@@ -26,11 +35,11 @@ def refusal(change):
     return None
 
 
-def launch(**changes):
-    def change(body):
+def launch(**changes: object) -> Change:
+    def change(body: JsonObject) -> None:
         for path, value in changes.items():
             *keys, last = path.split("__")
-            holder = body["launches"][0]
+            holder: Any = body["launches"][0]
             for key in keys:
                 holder = holder[key]
             holder[last] = value
@@ -38,12 +47,12 @@ def launch(**changes):
     return change
 
 
-def test_a_whole_result_agrees_with_itself():
+def test_a_whole_result_agrees_with_itself() -> None:
     assert refusal(lambda body: None) is None
 
 
 @pytest.mark.parametrize(
-    "change, told",
+    "change, words",
     [
         (launch(timed__span_s=1250.0), "launch 0 took 1250 s for calls that took 1.25 s"),
         (launch(timed__span_s=1.25 * (1 + 1e-8)), "launch 0 took 1.25 s for calls that took 1.25 s"),
@@ -94,13 +103,13 @@ def test_a_whole_result_agrees_with_itself():
         ),
     ],
 )
-def test_a_sealed_result_whose_numbers_contradict_each_other_is_refused(change, told):
-    assert told in (refusal(change) or "it was taken")
+def test_a_sealed_result_whose_numbers_contradict_each_other_is_refused(change: Change, words: str) -> None:
+    assert words in (refusal(change) or "it was taken")
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)
 @given(spoiled.bodies())
-def test_no_sealed_result_ends_the_comparison(body):
+def test_no_sealed_result_ends_the_comparison(body: JsonObject) -> None:
     """Whatever a result holds is that result's refusal, and what is taken can be judged."""
     raw = strictjson.pretty(contract.seal(body)).encode()
     try:
@@ -108,8 +117,8 @@ def test_no_sealed_result_ends_the_comparison(body):
     except DamagedResult as problem:
         assert str(problem).startswith("r.json")
         return
-    group = compare.Group(request)
+    group = Group(request)
     attempt = attempts.of_result(result)
     group.add(attempt, attempts.to_text(attempt))
     assert group.shown(1) == [attempt]
-    assert [row.verdict.launches for row in compare.against_claims(TABLES, group)] == [len(group.latencies_s)]
+    assert [row.verdict.launches for row in comparison.against_claims(TABLES, group)] == [len(group.latencies_s)]

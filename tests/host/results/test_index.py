@@ -1,12 +1,19 @@
+from __future__ import annotations
+
 import os
 import sqlite3
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
+from runner.contract.records import Result
+from runner.contract.request import Request
 from runner.host.results import index as indexes
 from runner.host.results import result_files
+from runner.host.results.attempts import AttemptSummary
 from runner.host.results.index import Index
 from tests.support import samples
 
@@ -14,13 +21,13 @@ FIRST, SECOND = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
 
 
 @pytest.fixture(autouse=True)
-def settled(monkeypatch):
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let files count as settled at once: those of a test are younger than a file system's clock can tell apart."""
     monkeypatch.setattr(indexes, "SETTLED_S", 0.0)
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "results"
     folder.mkdir()
     for attempt in (FIRST, SECOND):
@@ -30,11 +37,11 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def parsed(monkeypatch):
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list to which the name of each file is added that is read and parsed."""
     names, of_bytes = [], result_files.of_bytes
 
-    def counted(raw, where):
+    def counted(raw: bytes, where: str) -> tuple[Result, Request]:
         names.append(os.path.basename(where))
         return of_bytes(raw, where)
 
@@ -42,16 +49,17 @@ def parsed(monkeypatch):
     return names
 
 
-def read(folder, place):
+def read(folder: str | Path, place: Path | None) -> list[str | tuple[str, AttemptSummary, str, Request]]:
     """Return all that a comparison gets to see of a folder."""
     with Index(place) as index:
-        found = list(result_files.read_all([folder], index))
+        results = list(result_files.read_all([folder], index))
     return [
-        str(one) if isinstance(one, DamagedResult) else (one.path, one.attempt, one.text, one.request) for one in found
+        str(result) if isinstance(result, DamagedResult) else (result.path, result.attempt, result.text, result.request)
+        for result in results
     ]
 
 
-def test_what_was_read_once_is_not_read_again(folder, tmp_path, parsed):
+def test_what_was_read_once_is_not_read_again(folder: Path, tmp_path: Path, parsed: list[str]) -> None:
     place = tmp_path / "index"
     first = read(folder, place)
     assert len(parsed) == 3
@@ -59,16 +67,18 @@ def test_what_was_read_once_is_not_read_again(folder, tmp_path, parsed):
     assert parsed[3:] == parsed[:3]  # by the last, which had no index
 
 
-def test_a_refusal_is_remembered_and_names_the_file_as_it_is_named_now(folder, tmp_path, monkeypatch):
+def test_a_refusal_is_remembered_and_names_the_file_as_it_is_named_now(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "index"
     assert f"{folder}/bad.json is not usable JSON" in str(read(folder, place))
     monkeypatch.chdir(tmp_path)
-    told = str(read("results", place))
-    assert "'results/bad.json is not usable JSON" in told
+    refusals = str(read("results", place))
+    assert "'results/bad.json is not usable JSON" in refusals
 
 
 @pytest.mark.parametrize("how", ["written", "replaced", "renamed", "linked"])
-def test_a_file_that_changed_is_read_again(folder, tmp_path, parsed, how):
+def test_a_file_that_changed_is_read_again(folder: Path, tmp_path: Path, parsed: list[str], how: str) -> None:
     """Its size and time are what they were: whoever edits a result can set them back."""
     place, path = tmp_path / "index", folder / f"{FIRST}.json"
     read(folder, place)
@@ -92,7 +102,9 @@ def test_a_file_that_changed_is_read_again(folder, tmp_path, parsed, how):
     assert parsed == [f"{FIRST}.json"]
 
 
-def test_a_file_that_changed_a_moment_ago_is_not_remembered(folder, tmp_path, parsed, monkeypatch):
+def test_a_file_that_changed_a_moment_ago_is_not_remembered(
+    folder: Path, tmp_path: Path, parsed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two changes within one tick of the clock leave the same times."""
     monkeypatch.setattr(indexes, "SETTLED_S", 3600.0)
     for _ in range(2):
@@ -100,7 +112,7 @@ def test_a_file_that_changed_a_moment_ago_is_not_remembered(folder, tmp_path, pa
     assert len(parsed) == 6
 
 
-def tampered(place, statement):
+def tampered(place: Path, statement: str) -> None:
     with sqlite3.connect(place) as database:
         database.execute(statement)
     database.close()
@@ -124,8 +136,8 @@ def tampered(place, statement):
     ids=range(11),
 )
 def test_an_index_that_is_damaged_gone_or_another_version_s_says_nothing_wrong_and_is_made_again(
-    folder, tmp_path, parsed, spoil
-):
+    folder: Path, tmp_path: Path, parsed: list[str], spoil: Callable[[Path], object]
+) -> None:
     place = tmp_path / "index"
     first = read(folder, place)
     spoil(place)
@@ -137,7 +149,9 @@ def test_an_index_that_is_damaged_gone_or_another_version_s_says_nothing_wrong_a
 
 
 @pytest.mark.parametrize("kind", ["in no folder", "a folder", "a FIFO", "locked", "full"])
-def test_where_no_index_can_be_written_all_is_read_as_without(folder, tmp_path, parsed, kind, monkeypatch):
+def test_where_no_index_can_be_written_all_is_read_as_without(
+    folder: Path, tmp_path: Path, parsed: list[str], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "index"
     if kind == "in no folder":
         (tmp_path / "file").write_text("")
@@ -158,7 +172,9 @@ def test_where_no_index_can_be_written_all_is_read_as_without(folder, tmp_path, 
         other.close()
 
 
-def test_an_index_of_too_many_entries_begins_anew(folder, tmp_path, parsed, monkeypatch):
+def test_an_index_of_too_many_entries_begins_anew(
+    folder: Path, tmp_path: Path, parsed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = tmp_path / "index"
     read(folder, place)
     monkeypatch.setattr(indexes, "MAX_ENTRIES", 2)
@@ -166,11 +182,11 @@ def test_an_index_of_too_many_entries_begins_anew(folder, tmp_path, parsed, monk
     assert len(parsed) == 6
 
 
-def test_a_path_that_is_no_text_is_remembered_too(tmp_path, parsed):
+def test_a_path_that_is_no_text_is_remembered_too(tmp_path: Path, parsed: list[str]) -> None:
     folder = os.fsdecode(os.fsencode(tmp_path) + b"/\xff")
     os.mkdir(folder)
     with open(os.path.join(folder, "bad.json"), "w") as file:
         file.write("{")
-    told = read(folder, tmp_path / "index")
-    assert read(folder, tmp_path / "index") == told
+    first = read(folder, tmp_path / "index")
+    assert read(folder, tmp_path / "index") == first
     assert len(parsed) == 1

@@ -1,51 +1,58 @@
+from __future__ import annotations
+
 import json
 import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult, InputError
+from runner.contract.records import JsonObject, Result
 from runner.host.results import attempts, result_files
+from runner.host.results.attempts import AttemptSummary
 from runner.host.results.index import Index
+from runner.host.results.result_files import ReadResult
 from tests.support import samples
 
 DATA = Path(__file__).parents[2] / "data"
 
 
-def write(folder, value, name="r.json"):
+def write(folder: Path, value: object, name: str = "r.json") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
     path.write_text(strictjson.pretty(value), encoding="utf-8")
     return path
 
 
-def test_a_whole_result_is_read(tmp_path):
+def test_a_whole_result_is_read(tmp_path: Path) -> None:
     result, request = result_files.read_one(write(tmp_path, samples.result()))
     assert request == samples.request()
     assert result["launches"][0]["timed"]["span_s"] == 1.25
 
 
 @pytest.mark.parametrize("path", sorted(DATA.glob("result-*.json")), ids=lambda path: path.name)
-def test_results_of_every_schema_version_stay_readable(path):
+def test_results_of_every_schema_version_stay_readable(path: Path) -> None:
     result, _ = result_files.read_one(path)
     assert result["attempt"]["status"] == "complete"
 
 
-def test_there_is_a_kept_result_of_every_schema_version():
+def test_there_is_a_kept_result_of_every_schema_version() -> None:
     kept = {json.loads(path.read_text())["schema"] for path in DATA.glob("result-*.json")}
     assert kept == set(range(1, contract.SCHEMA + 1))
 
 
-def everything(places, index=None):
+def everything(places: Iterable[Path], index: Index | None = None) -> tuple[list[ReadResult], list[DamagedResult]]:
     """Return what was read of ``places``, and the refusals."""
-    found = list(result_files.read_all(places, index or Index(None)))
-    refused = [one for one in found if isinstance(one, DamagedResult)]
-    return [one for one in found if one not in refused], refused
+    results = list(result_files.read_all(places, index or Index(None)))
+    refused = [result for result in results if isinstance(result, DamagedResult)]
+    return [result for result in results if not isinstance(result, DamagedResult)], refused
 
 
-def _changed(change):
+def _changed(change: Callable[[JsonObject], object]) -> JsonObject:
     body = samples.body()
     change(body)
     return contract.seal(body)
@@ -72,14 +79,16 @@ def _changed(change):
         (lambda body: body.update(schema=1, launches=7), " does not follow result schema 1"),
     ],
 )
-def test_a_sealed_result_that_breaks_the_schema_or_itself_is_refused(tmp_path, change, problem):
+def test_a_sealed_result_that_breaks_the_schema_or_itself_is_refused(
+    tmp_path: Path, change: Callable[[JsonObject], object], problem: str
+) -> None:
     with pytest.raises(DamagedResult) as caught:
         result_files.read_one(write(tmp_path, _changed(change)))
     assert problem in str(caught.value)
     assert str(caught.value).startswith(str(tmp_path / "r.json"))
 
 
-def test_a_long_value_is_not_told_whole(tmp_path):
+def test_a_long_value_is_not_told_whole(tmp_path: Path) -> None:
     path = write(tmp_path, _changed(lambda body: body["attempt"].update(status="x" * 1000)))
     with pytest.raises(DamagedResult) as caught:
         result_files.read_one(path)
@@ -88,7 +97,7 @@ def test_a_long_value_is_not_told_whole(tmp_path):
     )
 
 
-def test_every_truncation_and_every_flipped_byte_is_noticed(tmp_path):
+def test_every_truncation_and_every_flipped_byte_is_noticed(tmp_path: Path) -> None:
     whole = strictjson.pretty(samples.result()).encode()
     path = tmp_path / "r.json"
     for place in range(0, len(whole) - 1, 97):
@@ -101,7 +110,7 @@ def test_every_truncation_and_every_flipped_byte_is_noticed(tmp_path):
             assert result == samples.result()  # white space between values may change, nothing else
 
 
-def test_the_rest_is_read_when_some_are_refused(tmp_path):
+def test_the_rest_is_read_when_some_are_refused(tmp_path: Path) -> None:
     good = write(tmp_path, samples.result(), "a.json")
     write(tmp_path, samples.result(), "b.json")
     write(tmp_path, {"kind": "result", "schema": 7}, "c.json")
@@ -109,28 +118,28 @@ def test_the_rest_is_read_when_some_are_refused(tmp_path):
     write(tmp_path, samples.result(attempt_id="20261122T110000Z-0123abce"), "e.json")
     (tmp_path / ".hidden.json").write_text("{")
     read, refused = everything([tmp_path])
-    assert [found.attempt.id for found in read] == ["20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"]
-    assert [found.request for found in read] == [samples.request()] * 2
-    told = " ".join(map(str, refused))
+    assert [result.attempt.id for result in read] == ["20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"]
+    assert [result.request for result in read] == [samples.request()] * 2
+    refusals = " ".join(map(str, refused))
     assert len(refused) == 3
-    assert f"b.json repeats the attempt of {good}" in told
-    assert f"{tmp_path / 'c.json'} has result schema 7; this version reads up to 2" in told
-    assert "d.json is not usable JSON" in told
+    assert f"b.json repeats the attempt of {good}" in refusals
+    assert f"{tmp_path / 'c.json'} has result schema 7; this version reads up to 2" in refusals
+    assert "d.json is not usable JSON" in refusals
 
 
-def test_files_are_taken_as_they_are_and_folders_searched(tmp_path):
+def test_files_are_taken_as_they_are_and_folders_searched(tmp_path: Path) -> None:
     inside = [write(tmp_path / "one", {}, "b.json"), write(tmp_path / "one" / "deep", {}, "a.json")]
     write(tmp_path / "one", {}, ".hidden.json")
     named = write(tmp_path, {}, ".named.txt")
     assert list(result_files.find([named, tmp_path / "one"])) == [str(path) for path in (named, *inside)]
 
 
-def test_a_place_that_is_not_there_is_said(tmp_path):
+def test_a_place_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist. Run `make bench` first"):
         everything([tmp_path / "none"])
 
 
-def test_the_published_schema_is_valid_and_closed():
+def test_the_published_schema_is_valid_and_closed() -> None:
     import jsonschema
 
     from runner.host import paths
@@ -138,7 +147,7 @@ def test_the_published_schema_is_valid_and_closed():
     schema = json.loads(paths.RESULT_SCHEMA.read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
 
-    def objects(node):
+    def objects(node: Any) -> Iterator[JsonObject]:
         if isinstance(node, dict):
             if node.get("type") == "object":
                 yield node
@@ -151,43 +160,45 @@ def test_the_published_schema_is_valid_and_closed():
     assert all("additionalProperties" in node for node in objects(schema))
 
 
-def test_bytes_are_read_as_a_file_is_and_named_as_they_are():
+def test_bytes_are_read_as_a_file_is_and_named_as_they_are() -> None:
     raw = strictjson.pretty(samples.result()).encode()
     result, request = result_files.of_bytes(raw, "pod.log: attempt 1")
     assert (result, request) == (samples.result(), samples.request())
-    for damaged, told in (
+    for damaged, refusals in (
         (raw[:-9], "pod.log: attempt 1 is not usable JSON"),
         (raw.replace(b'"duration_s": 20.0', b'"duration_s": 21.0'), "pod.log: attempt 1 does not match its own sha256"),
     ):
-        with pytest.raises(DamagedResult, match=told):
+        with pytest.raises(DamagedResult, match=refusals):
             result_files.of_bytes(damaged, "pod.log: attempt 1")
 
 
-def test_a_folder_that_may_not_be_searched_is_said_and_the_rest_is_read(tmp_path, monkeypatch):
+def test_a_folder_that_may_not_be_searched_is_said_and_the_rest_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(tmp_path / "closed", samples.result(), "a.json")
     good = write(tmp_path / "open", samples.result())
     scandir = os.scandir
 
-    def closed(path):
+    def closed(path: str) -> Any:
         if os.path.basename(path) == "closed":
             raise PermissionError(13, "Permission denied", path)
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", closed)
     read, (refused,) = everything([tmp_path])
-    assert [found.path for found in read] == [str(good)]
+    assert [result.path for result in read] == [str(good)]
     assert str(refused).startswith(f"{tmp_path}/closed cannot be searched: Permission denied")
 
 
-def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.json")
     (tmp_path / "b.json").symlink_to("/dev/zero")
     (tmp_path / "c.json").symlink_to("gone")
     write(tmp_path / "d.json", samples.result())  # a folder of this name
     read, refused = everything([tmp_path, tmp_path / "a.json"])
     assert len(read) == 1
-    told = [str(problem).partition(" cannot be read: ")[2] for problem in refused]
-    assert [words.partition(",")[0].partition(";")[0] for words in told] == [
+    refusals = [str(problem).partition(" cannot be read: ")[2] for problem in refused]
+    assert [words.partition(",")[0].partition(";")[0] for words in refusals] == [
         "it is a FIFO (a named pipe)",
         "it is a character device",
         "No such file or directory",
@@ -195,7 +206,7 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path):
     ]
 
 
-def test_linked_folders_are_searched_once_and_one_file_of_two_names_is_one_result(tmp_path):
+def test_linked_folders_are_searched_once_and_one_file_of_two_names_is_one_result(tmp_path: Path) -> None:
     path = write(tmp_path / "one", samples.result())
     (tmp_path / "one" / "loop").symlink_to(tmp_path, target_is_directory=True)
     outside = write(
@@ -205,20 +216,20 @@ def test_linked_folders_are_searched_once_and_one_file_of_two_names_is_one_resul
     (tmp_path / "same.json").symlink_to(path)
     read, refused = everything([tmp_path, path, path])
     assert refused == []
-    assert sorted(found.attempt.id for found in read) == ["20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"]
+    assert sorted(result.attempt.id for result in read) == ["20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"]
 
 
-def test_whatever_a_result_raises_is_that_result_s_refusal(tmp_path, monkeypatch):
+def test_whatever_a_result_raises_is_that_result_s_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     good = write(tmp_path, samples.result(attempt_id="20261122T110000Z-0123abce"), "b.json")
     write(tmp_path, samples.result(), "a.json")
     of_result = attempts.of_result
 
-    def fails(result):
+    def fails(result: Result) -> AttemptSummary:
         if result["attempt"]["id"] == "20261122T100000Z-0123abcd":
             raise OverflowError("int too large")
         return of_result(result)
 
     monkeypatch.setattr(attempts, "of_result", fails)
     read, (refused,) = everything([tmp_path])
-    assert [found.path for found in read] == [str(good)]
+    assert [result.path for result in read] == [str(good)]
     assert str(refused) == f"{tmp_path}/a.json cannot be understood: OverflowError: int too large. Measure again."

@@ -1,8 +1,11 @@
+from __future__ import annotations
+
 import json
 
 import pytest
 from hypothesis import given, settings
 
+from runner.contract.records import JsonObject
 from runner.host import paths
 from runner.host.results.schema import Shape, compiled
 from tests.support import spoiled
@@ -12,7 +15,7 @@ SHAPE = Shape(paths.RESULT_SCHEMA)
 
 @settings(deadline=None, derandomize=True, max_examples=100)
 @given(spoiled.bodies())
-def test_the_compiled_schema_says_what_jsonschema_says(body):
+def test_the_compiled_schema_says_what_jsonschema_says(body: JsonObject) -> None:
     value = {**body, "sha256": "0" * 64}
     assert SHAPE.follows(value) == SHAPE._interpreter.is_valid(value)
 
@@ -43,13 +46,15 @@ def test_the_compiled_schema_says_what_jsonschema_says(body):
     ],
     ids=lambda value: json.dumps(value)[:40],
 )
-def test_each_keyword_means_what_the_standard_says(schema, right, wrong):
+def test_each_keyword_means_what_the_standard_says(
+    schema: JsonObject, right: list[object], wrong: list[object]
+) -> None:
     follows = compiled(schema)
     assert [value for value in right if not follows(value)] == []
     assert [value for value in wrong if follows(value)] == []
 
 
 @pytest.mark.parametrize("schema", [{"maximum": 1}, {"then": {}}, {"enum": [[1]]}, {"items": {"$ref": "#"}}])
-def test_a_keyword_that_is_not_known_is_no_keyword_that_is_passed_over(schema):
+def test_a_keyword_that_is_not_known_is_no_keyword_that_is_passed_over(schema: JsonObject) -> None:
     with pytest.raises(ValueError, match="known"):
         compiled(schema)

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import json
 import os
 from dataclasses import replace
@@ -5,21 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from runner.contract.errors import InputError, UnresolvedPin, Unsupported, UsageError
+from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
 from runner.contract.files import sha256_of_file
-from runner.contract.request import read_request
+from runner.contract.request import Request, read_request
 from runner.host import cases
-from runner.host.readers import catalog, lockfile
+from runner.host.readers import accelerators, catalog, lockfile
 from runner.host.verbs import request as verb
 
 
-def made(tmp_path, *arguments):
+def made(tmp_path: Path, *arguments: object) -> Request:
     assert verb.main([*map(str, arguments), "--out", str(tmp_path)]) == 0
     (path,) = tmp_path.glob("*.json")
     return read_request(str(path))
 
 
-def test_a_case_gets_every_pin_of_the_lock(tmp_path, capsys):
+def test_a_case_gets_every_pin_of_the_lock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     request = made(tmp_path, "cpu-2")
     pins = lockfile.read().stacks["cpu"]
     assert capsys.readouterr().out == f"{tmp_path}/{request.id}.json\n"
@@ -32,11 +34,11 @@ def test_a_case_gets_every_pin_of_the_lock(tmp_path, capsys):
     )
 
 
-def test_the_same_case_is_the_same_request(tmp_path):
+def test_the_same_case_is_the_same_request(tmp_path: Path) -> None:
     assert made(tmp_path / "a", "cpu-1") == made(tmp_path / "b", "cpu-1")
 
 
-def test_changes_make_another_request(tmp_path):
+def test_changes_make_another_request(tmp_path: Path) -> None:
     changed = made(
         tmp_path / "a", "cpu-1", "--model", "bloom-560m", "--weights", "hub", "--precision", "bfloat16", "--launches", 3
     )
@@ -55,7 +57,7 @@ def test_changes_make_another_request(tmp_path):
         ("cuda", "gaudi2", None),
     ],
 )
-def test_firmware_is_asked_of_the_accelerator_whose_it_is(name, accelerator, firmware):
+def test_firmware_is_asked_of_the_accelerator_whose_it_is(name: str, accelerator: str, firmware: str | None) -> None:
     lock = lockfile.read()
     image = replace(lock.stacks[name].image, digest="sha256:" + "0" * 64)
     packages = {
@@ -64,12 +66,15 @@ def test_firmware_is_asked_of_the_accelerator_whose_it_is(name, accelerator, fir
     }
     sha256 = replace(lock.stacks[name].requirements, sha256="0" * 64)
     whole = replace(lock.stacks[name], image=image, packages=packages, requirements=sha256)
-    found = cases._stack(replace(lock, stacks={name: whole}, built={}), name, accelerator, None, False)
-    assert found.firmware == firmware
-    assert found.driver == (None if name == "cuda" else whole.driver)
+    row = accelerators.read()[accelerator]
+    stack = cases._stack(replace(lock, stacks={name: whole}, built={}), name, row, None, False)
+    assert stack.firmware == firmware
+    assert stack.driver == (None if name == "cuda" else whole.driver)
 
 
-def test_the_engine_is_the_user_s_else_the_case_s_else_the_stack_s(tmp_path, monkeypatch):
+def test_the_engine_is_the_user_s_else_the_case_s_else_the_stack_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert made(tmp_path / "a", "cpu-1").engine == lockfile.read().stacks["cpu"].engine == "plain"
     assert made(tmp_path / "b", "cpu-1", "--engine", "compiled").engine == "compiled"
     tables = catalog.read()
@@ -79,18 +84,19 @@ def test_the_engine_is_the_user_s_else_the_case_s_else_the_stack_s(tmp_path, mon
     assert made(tmp_path / "d", "cpu-1", "--engine", "plain").engine == "plain"
 
 
-def test_dummy_weights_are_of_no_revision(tmp_path):
+def test_dummy_weights_are_of_no_revision(tmp_path: Path) -> None:
     request = made(tmp_path, "cpu-1", "--model", "bloomz", "--seed", 5)
     assert (request.model.revision, request.weights.seed) == (None, 5)
     assert request.model.architecture.parameter_count() == 176_247_271_424
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "LOUD.CSV", "news[1].Csv"])
-def test_a_local_dataset_is_known_by_its_content(tmp_path, name):
+def test_a_local_dataset_is_known_by_its_content(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text("text\na\n")
     request = made(tmp_path / "out", "cpu-dataset", "--dataset-file", path, "--column", "text", "--batch-size", 4)
     dataset = request.workload.dataset
+    assert dataset is not None
     assert (dataset.source, dataset.name, dataset.format, dataset.sha256) == (
         "file",
         name,
@@ -101,8 +107,9 @@ def test_a_local_dataset_is_known_by_its_content(tmp_path, name):
     assert str(tmp_path) not in json.dumps(request.to_json())
 
 
-def test_a_hub_dataset_comes_with_its_pinned_revision(tmp_path):
+def test_a_hub_dataset_comes_with_its_pinned_revision(tmp_path: Path) -> None:
     dataset = made(tmp_path, "cpu-dataset").workload.dataset
+    assert dataset is not None and dataset.revision is not None
     assert (dataset.name, dataset.revision[:8], dataset.column) == ("JulesBelveze/tldr_news", "92eb2941", "content")
 
 
@@ -139,20 +146,22 @@ def test_a_hub_dataset_comes_with_its_pinned_revision(tmp_path):
         (["gaudi2-8-bloomz"], UnresolvedPin, "The image digest of stack gaudi-1.10 is unresolved in versions.lock"),
     ],
 )
-def test_a_mistake_is_one_sentence_that_says_what_to_do(tmp_path, arguments, error, problem):
+def test_a_mistake_is_one_sentence_that_says_what_to_do(
+    tmp_path: Path, arguments: list[str], error: type[KitError], problem: str
+) -> None:
     with pytest.raises(error) as caught:
         verb.main([*arguments, "--out", str(tmp_path / "out")])
     assert problem in str(caught.value)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path):
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written: .* Name another folder with --out"):
         verb.main(["cpu-1", "--out", str(tmp_path / "file")])
 
 
-def test_a_revision_that_nobody_resolved_is_refused(tmp_path, monkeypatch):
+def test_a_revision_that_nobody_resolved_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = lockfile.read()
     lock.models["bloom-560m"] = lockfile.PinnedRepository("bigscience/bloom-560m", "unresolved", None, None)
     monkeypatch.setattr(lockfile, "read", lambda: lock)
@@ -160,7 +169,7 @@ def test_a_revision_that_nobody_resolved_is_refused(tmp_path, monkeypatch):
         made(tmp_path, "cpu-1", "--model", "bloom-560m", "--weights", "hub")
 
 
-def test_the_list_names_every_case_and_the_exact_size_of_every_model(capsys):
+def test_the_list_names_every_case_and_the_exact_size_of_every_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert verb.main(["--list"]) == 0
     out, tables = capsys.readouterr().out, catalog.read()
     assert all(name in out for name in [*tables.cases, *tables.models])
@@ -169,14 +178,14 @@ def test_the_list_names_every_case_and_the_exact_size_of_every_model(capsys):
 
 
 @pytest.mark.parametrize("number", ["1" + "0" * 30, "9" * 5000, "1.5", "1_0", "\u0663", ""])
-def test_what_is_no_number_is_said_short(number, capsys):
+def test_what_is_no_number_is_said_short(number: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         verb.main(["cpu-1", "--launches", number])
     assert len(capsys.readouterr().err.splitlines()[-1]) < 200
 
 
 @pytest.mark.parametrize("kind", ["file", "fifo", "target is a fifo", "/proc"])
-def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path, kind):
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path, kind: str) -> None:
     out = tmp_path / "out"
     if kind == "file":
         out.write_text("")
@@ -194,9 +203,10 @@ def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path, kind):
 
 
 @pytest.mark.parametrize("name", ["LOUD.CSV", "data.JsonL", "Comments [2024].csv", "e\u0301.csv"])
-def test_a_data_file_may_have_any_name_that_can_be_seen(tmp_path, name):
+def test_a_data_file_may_have_any_name_that_can_be_seen(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("text\na\n", encoding="utf-8")
     dataset = made(
         tmp_path / "out", "cpu-dataset", "--dataset-file", tmp_path / name, "--column", "te xt\u00a0"
     ).workload.dataset
+    assert dataset is not None
     assert (dataset.name, dataset.format) == (name, "csv" if name.lower().endswith("csv") else "json")

@@ -1,44 +1,52 @@
-"""Rules of the kit's own: how a measurement is kept single, alone, offline and traceable, and what nobody needs is not given."""
+"""Rules of this kit: a measurement is made once, alone on its node, offline and traceable, and nobody has a right without need."""
+
+from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 
 from runner.contract import strictjson
+from runner.contract.records import JsonObject
 from runner.host.manifests.plan import PLACEHOLDER
 from runner.host.objects import names
+from runner.host.objects.kinds import RUNS
+from runner.host.objects.names import component_of, labels_of
+from runner.host.objects.pods import STOPPED
 from runner.host.objects.walk import containers, jobs, pods, title
 
 DIGEST = re.compile(r"[^@]+@sha256:[0-9a-f]{64}")
 
 
-def benches_have_one_attempt(objects):
-    """A silent retry changes what the run was; what the cluster took away is no failure. Every Job ends, and goes some time."""
+def benches_have_one_attempt(objects: Sequence[JsonObject]) -> Iterator[str]:
+    """A retry would measure a warm cache and say nothing. A pod that the cluster took away is no failure. Every Job ends some time, and
+    is deleted some time."""
     for where, spec in jobs(objects):
         policy = spec.get("podFailurePolicy", {}).get("rules", [])
         conditions = [condition for rule in policy for condition in rule.get("onPodConditions", ())]
         if not any(condition["type"] == "DisruptionTarget" for condition in conditions):
             yield f"{where}: a pod that the cluster took away would count as failed"
-        component = spec["template"]["metadata"]["labels"].get("app.kubernetes.io/component")
+        component = component_of(spec["template"])
         if component == names.BENCH and spec.get("backoffLimit") != 0:
             yield f"{where}: a bench has one attempt, backoffLimit must be 0"
         if component == names.BENCH and _fails_on_stop(policy):
             yield f"{where}: a bench that was stopped by SIGTERM (130, 143) or killed (137) must not fail the Job by its code"
         if not spec.get("activeDeadlineSeconds") or not spec.get("ttlSecondsAfterFinished"):
             yield f"{where}: activeDeadlineSeconds and ttlSecondsAfterFinished must be set"
-    for thing in objects:
-        if thing["kind"] == "MPIJob":
-            policy = thing["spec"]["runPolicy"]
+    for manifest in objects:
+        if manifest["kind"] == "MPIJob":
+            policy = manifest["spec"]["runPolicy"]
             if policy.get("cleanPodPolicy") != "Running" or policy.get("backoffLimit") != 0:
-                yield f"{title(thing)}: by default workers keep their devices for ever, and a launcher is started again"
-            if any(replica.get("restartPolicy") != "Never" for replica in thing["spec"]["mpiReplicaSpecs"].values()):
-                yield f"{title(thing)}: by default what failed is started again"
+                yield f"{title(manifest)}: by default workers keep their devices for ever, and a launcher is started again"
+            if any(replica.get("restartPolicy") != "Never" for replica in manifest["spec"]["mpiReplicaSpecs"].values()):
+                yield f"{title(manifest)}: by default what failed is started again"
             if not policy.get("activeDeadlineSeconds") or not policy.get("ttlSecondsAfterFinished"):
-                yield f"{title(thing)}: activeDeadlineSeconds and ttlSecondsAfterFinished must be set"
-        if thing["kind"] == "JobSet" and thing["spec"].get("failurePolicy", {}).get("maxRestarts") != 0:
-            yield f"{title(thing)}: a bench has one attempt, maxRestarts must be 0"
+                yield f"{title(manifest)}: activeDeadlineSeconds and ttlSecondsAfterFinished must be set"
+        if manifest["kind"] == "JobSet" and manifest["spec"].get("failurePolicy", {}).get("maxRestarts") != 0:
+            yield f"{title(manifest)}: a bench has one attempt, maxRestarts must be 0"
 
 
-def pods_are_guaranteed(objects):
-    """K8S core/v1/helper/qos: requests equal limits of cpu and memory in every container, init containers too."""
+def pods_are_guaranteed(objects: Sequence[JsonObject]) -> Iterator[str]:
+    """Kubernetes 1.36 pkg/apis/core/v1/helper/qos: requests equal limits of cpu and memory in every container, init containers too."""
     for where, _, container in containers(objects):
         resources = container.get("resources", {})
         requests, limits = resources.get("requests", {}), resources.get("limits", {})
@@ -49,14 +57,14 @@ def pods_are_guaranteed(objects):
                 yield f"{where}: {kind} is not limited"
 
 
-def images_are_pinned(objects):
-    """An image is named by digest; one that nobody has built cannot be pulled, and the pod says what to run."""
+def images_are_pinned(objects: Sequence[JsonObject]) -> Iterator[str]:
+    """An image is named by digest. Where nobody has built the image, the name cannot be pulled and an annotation says what to run."""
     by_pod = {where: template["metadata"].get("annotations", {}) for where, template in pods(objects)}
     for where, _, container in containers(objects):
         image = container["image"]
         if image.startswith(f"{PLACEHOLDER}/"):
-            noted = by_pod[where.rpartition(", container ")[0]]
-            if not noted.get(f"{names.DOMAIN}/image-problem"):
+            annotations = by_pod[where.rpartition(", container ")[0]]
+            if not annotations.get(names.IMAGE_PROBLEM):
                 yield f"{where}: {image} cannot be pulled, and no annotation says why"
         elif not DIGEST.fullmatch(image):
             yield f"{where}: {image} is not named by digest"
@@ -64,48 +72,48 @@ def images_are_pinned(objects):
             yield f"{where}: a pinned image is pulled IfNotPresent, also where no registry is reached"
 
 
-def content_names_what_cannot_change(objects):
-    """A ConfigMap is immutable and named after its content; a Job carries the sha256 of its spec."""
-    for thing in objects:
-        name = thing["metadata"]["name"]
-        if thing["kind"] == "ConfigMap":
+def content_names_what_cannot_change(objects: Sequence[JsonObject]) -> Iterator[str]:
+    """A ConfigMap is immutable and named after its content. A run carries the sha256 of its spec."""
+    for manifest in objects:
+        name = manifest["metadata"]["name"]
+        if manifest["kind"] == "ConfigMap":
             stem = name.rpartition("-v")[0][len("config-") :]
-            if not thing.get("immutable") or name != names.config(stem, thing["data"]):
-                yield f"{title(thing)} must be immutable and named after its content"
-        elif thing["kind"] in ("Job", "MPIJob", "JobSet"):
-            noted = thing["metadata"].get("annotations", {}).get(f"{names.DOMAIN}/spec-sha256")
-            if noted != strictjson.sha256_of(thing["spec"]):
-                yield f"{title(thing)}: the annotation spec-sha256 is not that of its spec"
+            if not manifest.get("immutable") or name != names.config(stem, manifest["data"]):
+                yield f"{title(manifest)} must be immutable and named after its content"
+        elif manifest["kind"] in RUNS:
+            digest = manifest["metadata"].get("annotations", {}).get(names.SPEC_SHA256)
+            if digest != strictjson.sha256_of(manifest["spec"]):
+                yield f"{title(manifest)}: the annotation spec-sha256 is not that of its spec"
 
 
-def measuring_is_alone_and_offline(objects):
-    """No other bench of the kit on the node, no look-up in a hub, and no way out where policies are enforced."""
-    policies = [thing["spec"] for thing in objects if thing["kind"] == "NetworkPolicy"]
+def measuring_is_alone_and_offline(objects: Sequence[JsonObject]) -> Iterator[str]:
+    """A bench shares its node with no other bench of the kit, looks nothing up in the hub, and reaches nothing where the cluster
+    enforces network policies."""
+    policies = [manifest["spec"] for manifest in objects if manifest["kind"] == "NetworkPolicy"]
     for where, template in pods(objects):
-        labels = template["metadata"]["labels"]
+        labels = labels_of(template)
         selecting = [spec for spec in policies if spec["podSelector"]["matchLabels"].items() <= labels.items()]
         if not any({"Ingress", "Egress"} <= set(spec["policyTypes"]) for spec in selecting):
             yield f"{where}: no policy denies what is not allowed"
-        if labels.get("app.kubernetes.io/component") != names.BENCH:
+        if component_of(template) != names.BENCH:
             continue
         if any("to" not in rule and not _only_dns(rule) for spec in selecting for rule in spec.get("egress", ())):
             yield f"{where}: a policy lets it out while it measures"
-        told = {
-            variable["name"]: variable.get("value") for variable in template["spec"]["containers"][0].get("env", ())
-        }
-        if any(told.get(name) != "1" for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")):
+        env = template["spec"]["containers"][0].get("env", ())
+        variables = {variable["name"]: variable.get("value") for variable in env}
+        if any(variables.get(name) != "1" for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")):
             yield f"{where}: the variables that keep it offline are not set"
         anti = template["spec"].get("affinity", {}).get("podAntiAffinity", {})
         if not any(
             rule["labelSelector"].get("matchLabels", {}).items() <= labels.items()
-            and rule["topologyKey"] == "kubernetes.io/hostname"
+            and rule["topologyKey"] == names.HOST_NAME
             for rule in anti.get("requiredDuringSchedulingIgnoredDuringExecution", ())
         ):
             yield f"{where}: another bench may share its node"
 
 
-def variables_are_nobody_elses(objects):
-    """The device plugin and the runtime set what is visible (HabanaAI's and NVIDIA's); a secret is a file and never a variable."""
+def variables_are_nobody_elses(objects: Sequence[JsonObject]) -> Iterator[str]:
+    """Device plugin and container runtime of HabanaAI and NVIDIA set which devices are visible. A secret is a file, never a variable."""
     for where, _, container in containers(objects):
         for variable in container.get("env", ()):
             if re.fullmatch(r"(HABANA|HL|NVIDIA|CUDA)_VISIBLE_.*", variable["name"]):
@@ -116,7 +124,7 @@ def variables_are_nobody_elses(objects):
                 yield f"{where}: {variable['name']} would hold a secret"
 
 
-def no_privileged_port(objects):
+def no_privileged_port(objects: Sequence[JsonObject]) -> Iterator[str]:
     """A port below 1024 needs a capability, and 22 is taken for remote access (kube-linter ssh-port)."""
     for where, _, container in containers(objects):
         for port in container.get("ports", ()):
@@ -124,34 +132,34 @@ def no_privileged_port(objects):
                 yield f"{where}: port {port['containerPort']} is privileged or the host's"
 
 
-def roles_are_least(objects):
+def roles_are_least(objects: Sequence[JsonObject]) -> Iterator[str]:
     """kubescape C-0002, polaris rolePodExecAttach: no exec, no secrets, no wildcard, nothing beyond the namespace."""
-    for thing in objects:
-        if thing["kind"] in ("ClusterRole", "ClusterRoleBinding", "RoleBinding"):
-            yield f"{title(thing)} is not for this kit to apply"
-        for rule in thing.get("rules", ()) if thing["kind"] == "Role" else ():
+    for manifest in objects:
+        if manifest["kind"] in ("ClusterRole", "ClusterRoleBinding", "RoleBinding"):
+            yield f"{title(manifest)} is not for this kit to apply"
+        for rule in manifest.get("rules", ()) if manifest["kind"] == "Role" else ():
             if "*" in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]:
-                yield f"{title(thing)} has a wildcard"
+                yield f"{title(manifest)} has a wildcard"
             if {"pods/exec", "pods/attach", "secrets", "roles", "rolebindings", "serviceaccounts/token"} & set(
                 rule["resources"]
             ):
-                yield f"{title(thing)} reaches {', '.join(rule['resources'])}"
+                yield f"{title(manifest)} reaches {', '.join(rule['resources'])}"
             if {"update", "patch", "deletecollection", "impersonate", "escalate", "bind"} & set(rule["verbs"]):
-                yield f"{title(thing)} may {', '.join(rule['verbs'])}"
+                yield f"{title(manifest)} may {', '.join(rule['verbs'])}"
 
 
-def _fails_on_stop(policy):
-    """Return whether a FailJob rule would take a stop from outside for a failure."""
+def _fails_on_stop(policy: Sequence[JsonObject]) -> bool:
+    """Return whether a FailJob rule would count a stop from outside as a failure."""
     for rule in policy:
         codes = rule.get("onExitCodes")
         if rule["action"] == "FailJob" and codes:
-            stops, values = {130, 137, 143}, set(codes["values"])
+            stops, values = set(STOPPED), set(codes["values"])
             if (codes["operator"] == "NotIn" and stops - values) or (codes["operator"] == "In" and stops & values):
                 return True
     return False
 
 
-def _only_dns(rule):
+def _only_dns(rule: JsonObject) -> bool:
     return bool(rule.get("ports")) and all(port.get("port") == 53 for port in rule["ports"])
 
 

@@ -1,12 +1,18 @@
-"""The Pod Security Standards, profile restricted, control by control, and the kit's own beyond it.
+"""The profile restricted of the Pod Security Standards, control by control, and this kit's stricter controls.
 
 Source: kubernetes.io/docs/concepts/security/pod-security-standards; as code, Kubernetes 1.36
 staging/src/k8s.io/pod-security-admission/policy, a file for each control.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from runner.contract.records import JsonObject
+from runner.host.objects import names
 from runner.host.objects.walk import containers, pods, title
 
-ALLOWED_SELINUX_TYPES = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
+ALLOWED_SELINUX_TYPES = (None, "container_t", "container_init_t", "container_kvm_t")
 ALLOWED_VOLUMES = {
     *(
         "configMap",
@@ -22,22 +28,22 @@ ALLOWED_VOLUMES = {
 }
 
 
-def pods_are_restricted(objects):
-    """PSS restricted, control by control, and the kit's own: a read-only root, no token, no service variables."""
+def pods_are_restricted(objects: Sequence[JsonObject]) -> Iterator[str]:
+    """Pods keep the profile restricted; the kit's controls beyond it are a read-only root, no token and no service variables."""
     for where, template in pods(objects):
         yield from (f"{where}: {problem}" for problem in _pod_beyond_restricted(template["spec"]))
     for where, spec, container in containers(objects):
         yield from (f"{where}: {problem}" for problem in _container_beyond_restricted(spec, container))
-    for thing in objects:
-        if thing["kind"] == "ServiceAccount" and thing.get("automountServiceAccountToken") is not False:
-            yield f"{title(thing)} mounts a token"
-        if thing["kind"] == "Namespace":
-            labels = thing["metadata"]["labels"]
-            if labels.get("pod-security.kubernetes.io/enforce") != "restricted":
-                yield f"{title(thing)} does not enforce the restricted standard"
+    for manifest in objects:
+        if manifest["kind"] == "ServiceAccount" and manifest.get("automountServiceAccountToken") is not False:
+            yield f"{title(manifest)} mounts a token"
+        if manifest["kind"] == "Namespace":
+            labels = manifest["metadata"]["labels"]
+            if labels.get(names.POD_SECURITY_ENFORCE) != "restricted":
+                yield f"{title(manifest)} does not enforce the restricted standard"
 
 
-def _pod_beyond_restricted(spec):
+def _pod_beyond_restricted(spec: JsonObject) -> Iterator[str]:
     context = spec.get("securityContext", {})
     for key in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(key):
@@ -54,7 +60,7 @@ def _pod_beyond_restricted(spec):
         yield "it gets a token or the addresses of services"
 
 
-def _container_beyond_restricted(spec, container):
+def _container_beyond_restricted(spec: JsonObject, container: JsonObject) -> Iterator[str]:
     pod_context, context = spec.get("securityContext", {}), container.get("securityContext", {})
     effective = {**pod_context, **context}
     capabilities = context.get("capabilities", {})
@@ -73,11 +79,7 @@ def _container_beyond_restricted(spec, container):
     if context.get("procMount", "Default") != "Default":
         yield "/proc is unmasked"
     options = effective.get("seLinuxOptions", {})
-    if (
-        options.get("user")
-        or options.get("role")
-        or options.get("type") not in (None, "container_t", "container_init_t", "container_kvm_t")
-    ):
+    if options.get("user") or options.get("role") or options.get("type") not in ALLOWED_SELINUX_TYPES:
         yield "SELinux options are set"
     if context.get("readOnlyRootFilesystem") is not True:
         yield "its root can be written"

@@ -1,0 +1,183 @@
+"""Compare a group of results with the published cells that its case names. Pure: a row with a verdict for each cell comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from runner.contract.request import Request
+from runner.host.judging import ledger, verdict
+from runner.host.judging.groups import Group
+from runner.host.judging.ledger import Limit
+from runner.host.judging.verdict import Verdict
+from runner.host.readers.catalog import Catalog, Claim
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A condition of a claim that a result does not share: what was found in the result, and what the claim wants."""
+
+    condition: str
+    found: str
+    wanted: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One published cell beside one group of results. ``published_s`` is the number as printed, ``claim`` its name.
+
+    ``published`` and ``measured`` name devices and model of the cell and of the request. ``walk_through`` says that the request is
+    for the CPU, which reproduces no cell. ``limit`` is None where the distance to the memory's limit is unknown.
+    """
+
+    claim: str
+    published: str
+    published_s: str
+    request: str
+    measured: str
+    walk_through: bool
+    verdict: Verdict
+    limit: Limit | None
+    differences: list[Difference]
+
+
+class Condition(NamedTuple):
+    """A condition of a claim: what the claim wants, and what a request asked for or a launch was observed under."""
+
+    name: str
+    wanted: object
+    found: object
+
+
+def against_claims(catalog: Catalog, group: Group) -> list[Row]:
+    """Return a ``Row`` for every claim that the group's case names; a claim that the catalog no longer has is passed over."""
+    rows, impossible = [], _beyond_memory(group)
+    for name in group.request.beside:
+        claim = catalog.claims.get(name)
+        if claim is None:
+            continue
+        differences = conditions_that_differ(catalog, claim, group)
+        judged = _verdict(claim, group, differences, impossible)
+        rows.append(
+            Row(
+                claim=name,
+                published=f"{claim.devices} x {claim.accelerator}, {claim.model}",
+                published_s=claim.value,
+                request=group.request.id,
+                measured=f"{group.request.devices} x {group.request.accelerator.name}, {group.request.model.name}",
+                walk_through=group.request.accelerator.device == "cpu",
+                verdict=judged,
+                limit=_limit(group.request, judged, float(claim.value)),
+                differences=differences,
+            )
+        )
+    return rows
+
+
+def _verdict(claim: Claim, group: Group, differences: Sequence[Difference], impossible: str | None) -> Verdict:
+    judged = verdict.against_claim(
+        group.latencies_s,
+        claim.value,
+        group.request.margin,
+        claim.prior_cv,
+        [difference.condition for difference in differences],
+        # a launch that failed is no sample, and makes the group invalid only if there is no other launch
+        () if group.latencies_s else sorted(group.refused_checks),
+    )
+    if group.emulated:
+        return Verdict(judged.word, judged.reasons, judged.launches)
+    if impossible:
+        return Verdict(verdict.INVALID, [impossible], len(group.latencies_s))
+    return judged
+
+
+def _beyond_memory(group: Group) -> str | None:
+    """Return in words that a launch took less time than reading the weights takes; None where no launch did."""
+    request = group.request
+    floors_s = [
+        ledger.floor_s(
+            request.model.architecture,
+            observed["precision"],
+            observed["devices"],
+            request.accelerator.hbm_bytes_per_s,
+            request.workload.output_tokens,
+        )
+        for observed in group.observed.values()
+    ]
+    known_s = [floor_s for floor_s in floors_s if floor_s is not None]
+    if not group.latencies_s or not known_s or len(known_s) < len(floors_s):
+        return None
+    least_s, floor_s = min(group.latencies_s), min(known_s)
+    if least_s >= floor_s:
+        return None
+    return (
+        f"a launch of {least_s:.4g} s took less than the {floor_s:.4g} s in which the memory of {request.accelerator.name} can give"
+        " the weights once for each token"
+    )
+
+
+def _limit(request: Request, judged: Verdict, published_s: float) -> Limit | None:
+    """Return how near the measured time is to the limit that memory bandwidth sets, None where either is unknown."""
+    if judged.ratio is None or request.workload.batch_size > 1:
+        return None
+    return ledger.limit(
+        request.model.architecture,
+        request.workload.precision,
+        request.devices,
+        request.accelerator.hbm_bytes_per_s,
+        judged.ratio * published_s,
+        request.workload.output_tokens,
+    )
+
+
+def conditions(catalog: Catalog, claim: Claim, group: Group) -> Iterator[Condition]:
+    """Yield every condition of a claim: once by what the request asks for, or once for each set that launches were observed under."""
+    protocol, workload, request = catalog.protocols[claim.protocol], catalog.workloads[claim.workload], group.request
+    yield Condition("accelerator", claim.accelerator, request.accelerator.name)
+    yield Condition("model", claim.model, request.model.name)
+    yield Condition("weights", "hub", request.weights.kind)
+    yield Condition("stack", claim.stack, request.stack.name)
+    yield Condition("protocol", claim.protocol, request.protocol.name)
+    yield Condition("protocol version", protocol.version, request.protocol.version)
+    yield Condition("batch", claim.batch_size, request.workload.batch_size)
+    yield Condition("prompt", workload.prompt, request.workload.prompt)
+    yield Condition("input tokens", workload.input_tokens, request.workload.input_tokens)
+    yield Condition("output tokens", workload.output_tokens, request.workload.output_tokens)
+    for observed in group.observed.values():
+        yield Condition("emulated", False, observed["emulated"])
+        yield Condition("devices", claim.devices, observed["devices"])
+        yield Condition("precision", claim.precision, observed["precision"])
+        yield Condition("graphs", protocol.graphs, observed["graphs"])
+        yield Condition("shapes", protocol.shapes, observed["shapes"])
+        yield Condition("end of text", protocol.end_of_text, observed["end_of_text"])
+        yield Condition("KV cache", True, observed["kv_cache"])
+
+
+def conditions_that_differ(catalog: Catalog, claim: Claim, group: Group) -> list[Difference]:
+    """Return every condition of the claim that some launch of the group does not share, each value once."""
+    differences = {}
+    for condition in conditions(catalog, claim, group):
+        if condition.wanted != condition.found:
+            difference = Difference(condition.name, _word(condition.found), _word(condition.wanted))
+            differences[condition.name, str(condition.found)] = difference
+    return list(differences.values())
+
+
+def _word(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def headline(rows: Sequence[Row]) -> list[str]:
+    """Return the claims that may be called slower together, by Holm's rule over all cells that were decided."""
+    decided = [
+        (row, row.verdict.p_slower)
+        for row in rows
+        if row.verdict.word in verdict.DECIDED and row.verdict.p_slower is not None
+    ]
+    adjusted = verdict.holm([p_slower for _, p_slower in decided])
+    return [
+        row.claim
+        for (row, _), p in zip(decided, adjusted, strict=True)
+        if row.verdict.word == verdict.SLOWER and p < verdict.SIGNIFICANCE
+    ]

@@ -1,0 +1,47 @@
+"""Collect the attempts of one request into a ``Group``, whose launches are samples of the same thing. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runner.contract.records import Conditions
+from runner.contract.request import Request
+from runner.host.results.attempts import AttemptSummary, of_text
+
+
+@dataclass
+class Group:
+    """All results of one request: none is left out, those of interrupted attempts neither.
+
+    The latencies of all launches, the conditions under which complete launches were observed and the names of checks that refused
+    a launch are added up as the attempts are read. ``observed`` holds each set of conditions once. Of the attempts themselves only
+    the newest are kept, as (id, text), where the text is that of ``attempts.to_text``.
+    """
+
+    request: Request
+    attempts: list[str] = field(default_factory=list)
+    latencies_s: list[float] = field(default_factory=list)
+    observed: dict[tuple[tuple[str, object], ...], Conditions] = field(default_factory=dict)
+    refused_checks: set[str] = field(default_factory=set)
+    emulated: bool = False
+    newest: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, attempt: AttemptSummary, text: str, kept: int | None = None) -> None:
+        """Add one attempt, which is also given as text; ``kept`` is how many of the newest are kept, None for all."""
+        self.attempts.append(attempt.id)
+        for launch in attempt.launches:
+            self.refused_checks.update(launch.refused)
+            if launch.timed is not None:
+                self.latencies_s.append(launch.timed.latency_s)
+            if launch.conditions is not None:
+                self.emulated = self.emulated or launch.conditions["emulated"]
+                if launch.complete:
+                    self.observed.setdefault(tuple(sorted(launch.conditions.items())), launch.conditions)
+        self.newest.append((attempt.id, text))
+        # twice as many may gather before they are sorted, so that not every attempt sorts them anew
+        if kept is not None and len(self.newest) > 2 * kept:
+            self.newest = sorted(self.newest, reverse=True)[:kept]
+
+    def shown(self, kept: int | None) -> list[AttemptSummary]:
+        """Return the ``kept`` newest attempts, None for all that are kept; the newest is the first."""
+        return [of_text(text) for _, text in sorted(self.newest, reverse=True)[:kept]]

@@ -1,0 +1,112 @@
+"""Compare run with run: what changed between two groups of results of the same cell. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from runner.contract.errors import InputError
+from runner.host.judging import verdict
+from runner.host.judging.groups import Group
+from runner.host.judging.verdict import Change
+
+
+@dataclass(frozen=True)
+class RunChange:
+    """The change between two groups, ``before`` and ``after`` by the ids of their requests.
+
+    ``launches`` holds the number of launches of each side. ``moved`` maps a package, or ``engine``, to what it was and is; None where
+    a side has no such package. ``ratio`` is after over before, ``interval`` its 95% interval, and ``flagged`` says that the change is
+    significant and large: None where nothing can be said, and ``reason`` says why. ``confirmed`` says that fresh launches show the
+    change too, and ``confirmation`` gives the reason; both are None without fresh launches.
+    """
+
+    before: str
+    after: str
+    launches: list[int]
+    moved: dict[str, list[str | None]]
+    ratio: float | None
+    interval: tuple[float, float] | None
+    flagged: bool | None
+    reason: str
+    confirmed: bool | None
+    confirmation: str | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two groups of the same cell."""
+
+    before: Group
+    after: Group
+
+
+def cell(group: Group) -> str:
+    """Return what two groups must share to be compared, as one text; a moved pin makes another request, not another cell."""
+    request = group.request
+    shared = (request.case, request.devices, request.model.name, request.weights.kind, request.workload)
+    return repr((*shared, request.protocol.name))
+
+
+def pairs(before: Iterable[Group], after: Iterable[Group]) -> list[Pair]:
+    """Return the groups of the cells that both sides have. Raises ``InputError`` where the sides share no cell."""
+    earlier = {cell(group): group for group in before}
+    shared = [Pair(earlier[cell(group)], group) for group in after if cell(group) in earlier]
+    if not shared:
+        raise InputError("The two sides share no case. Name results of the same case, model, workload and protocol.")
+    return shared
+
+
+def between(pair: Pair, fresh: Pair | None = None) -> RunChange:
+    """Return the change between two groups.
+
+    ``fresh`` holds groups of the same cell that were measured once more: a flagged change is confirmed only if they show it too.
+    """
+    before, after = pair.before, pair.after
+    change, reason = _change(pair)
+    confirmed, confirmation = None, None
+    if change is not None and fresh is not None:
+        second, confirmation = _change(fresh)
+        confirmed = second is not None and verdict.confirmed(change, second)
+    return RunChange(
+        before=before.request.id,
+        after=after.request.id,
+        launches=[len(before.latencies_s), len(after.latencies_s)],
+        moved=_moved(pair),
+        ratio=None if change is None else change.ratio,
+        interval=None if change is None else change.interval,
+        flagged=None if change is None else change.flagged,
+        reason=reason,
+        confirmed=confirmed,
+        confirmation=confirmation,
+    )
+
+
+def _moved(pair: Pair) -> dict[str, list[str | None]]:
+    """Return the packages of the stack that differ, and the engine if it differs, each with its two values."""
+    before, after = pair.before.request, pair.after.request
+    old, new = before.stack.packages, after.stack.packages
+    moved = {name: [old.get(name), new.get(name)] for name in sorted({*old, *new}) if old.get(name) != new.get(name)}
+    if before.engine != after.engine:
+        moved["engine"] = [before.engine, after.engine]
+    return moved
+
+
+def _change(pair: Pair) -> tuple[Change | None, str]:
+    """Return the ``Change`` between two groups and its reason; None and why not, where nothing can be said."""
+    if pair.before.emulated or pair.after.emulated:
+        return None, "something stood in for the device: its times say nothing"
+    if min(len(pair.before.latencies_s), len(pair.after.latencies_s)) < 2:
+        return None, "at least two launches are needed on each side"
+    change = verdict.between_runs(pair.before.latencies_s, pair.after.latencies_s)
+    return change, change.reason
+
+
+def refuse_counted(groups: Iterable[Group], fresh: Iterable[Group]) -> None:
+    """Raise ``InputError`` if a fresh attempt is one of those that were compared: no attempt can confirm itself."""
+    counted = {attempt for group in groups for attempt in group.attempts}
+    again = sorted({attempt for group in fresh for attempt in group.attempts} & counted)
+    if again:
+        raise InputError(
+            f"Attempt {again[0]} is part of the comparison already; it cannot confirm it. Measure both sides once more."
+        )
