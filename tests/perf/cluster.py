@@ -1,68 +1,89 @@
-"""Many runs followed by one client: requests to the API server and memory, for each run and against fewer."""
+"""Measure what it takes to follow many runs: requests to the API server, and memory."""
+
+from __future__ import annotations
 
 import gc
 import tempfile
 import threading
 import tracemalloc
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
-from runner.host.cluster import follower, logs
+from runner.contract.records import JsonObject
+from runner.host.cluster import logs
 from runner.host.cluster.client import Cluster
-from runner.host.cluster.follower import Attendance
-from runner.host.cluster.runs import Run
+from runner.host.cluster.follower import Follower, FollowOptions
+from runner.host.cluster.runs import FollowedRun
 from runner.host.objects.submitted import to_submit
 from tests.support import apiserver, clusterplay
+from tests.support.clusterplay import Play, Script
 
 
-def follow(count, together=20):
-    """Follow ``count`` runs to their results, ``together`` of which run at a time; return requests, peak memory and results.
+class Load(TypedDict):
+    """What following ``runs`` runs took.
 
-    ``requests`` are by "verb resource" and ``peak_bytes`` is what the client and the scripted server allocate in Python beyond
-    what they hold before the first run: an upper bound of the client's own.
+    ``requests`` counts by "verb resource". ``peak_bytes`` is what the client and the scripted server allocate in Python beyond what
+    they hold before the first run: an upper bound of the client's own. ``served_bytes`` is the content of all answers.
     """
+
+    runs: int
+    results: int
+    distinct_results: int
+    failed: int
+    requests: dict[str, int]
+    peak_bytes: int
+    served_bytes: int
+
+
+def follow(count: int, together: int = 20) -> Load:
+    """Follow ``count`` runs to their results, ``together`` of which run at a time."""
     with tempfile.TemporaryDirectory() as folder:
         scripted = apiserver.Cluster(rules=clusterplay.role())
         with apiserver.Server(scripted) as server:
             cluster = Cluster(server.kubeconfig(Path(folder) / "kubeconfig"))
             play = clusterplay.Play(scripted, _script(threading.BoundedSemaphore(together)))
-            things = [_thing(number) for number in range(count)]
-            runs = [Run.of(one, cluster, Path(folder)) for one in things]
+            manifests = [_manifest(number) for number in range(count)]
+            runs = [
+                replace(FollowedRun.of(manifest, cluster, Path(folder)), expected_until_s=float("inf"))
+                for manifest in manifests
+            ]
             before = Counter(scripted.requests)
             gc.collect()
             tracemalloc.start()
-            creating = threading.Thread(target=_create, args=(scripted, things))
+            creating = threading.Thread(target=_create, args=(scripted, manifests))
             creating.start()
-            for run in runs:
-                run.expected_until_s = float("inf")
-            Attendance(cluster, runs, follower.Manner(drain_s=30.0), _nothing).until_done()
+            outcomes = Follower(cluster, runs, FollowOptions(drain_s=30.0), _nothing).follow()
             peak_bytes = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()
             creating.join()
-            found = [attempt for run in runs for attempt in _attempts(run)]
+            attempts = [attempt for run in runs for attempt in logs.read_frames(run.log_files).whole]
             assert not play.errors
             return {
                 "runs": count,
-                "results": len(found),
-                "distinct_results": len(set(found)),
-                "failed": sum(run.error is not None for run in runs),
+                "results": len(attempts),
+                "distinct_results": len(set(attempts)),
+                "failed": sum(outcome.error is not None for outcome in outcomes),
                 "requests": {" ".join(key): number for key, number in (scripted.requests - before).items()},
                 "peak_bytes": peak_bytes,
                 "served_bytes": scripted.bytes_sent,
             }
 
 
-def _thing(number):
-    return to_submit(clusterplay.bench_job(f"bench-{number:03d}-v0-1-0"))
+def _manifest(number: int) -> JsonObject:
+    manifest: JsonObject = to_submit(clusterplay.bench_job(f"bench-{number:03d}-v0-1-0"))
+    return manifest
 
 
-def _create(scripted, things):
-    for thing in things:
-        scripted.put(thing, {})
+def _create(scripted: apiserver.Cluster, manifests: Iterable[JsonObject]) -> None:
+    for manifest in manifests:
+        scripted.put(manifest, {})
 
 
-def _script(slots):
-    def script(play, job):
+def _script(slots: threading.BoundedSemaphore) -> Script:
+    def script(play: Play, job: JsonObject) -> None:
         with slots:
             number = int(job["metadata"]["name"].split("-")[1])
             clusterplay.runs_well(play, job, attempt=f"20261122T100000Z-{number:08x}")
@@ -70,9 +91,5 @@ def _script(slots):
     return script
 
 
-def _attempts(run):
-    return list(logs.frames(run.log_files)[0])
-
-
-def _nothing(text):
+def _nothing(line: str) -> None:
     return None

@@ -1,40 +1,47 @@
-"""Stands in for pdsh and ssh: commands for any host run here. Copied into a folder of programs under both names.
+"""Stand in for pdsh and ssh: run the commands for any host on this machine. A test copies this file under both names.
 
-As from a login over the network, a command starts in the home, with nothing of the caller's variables; its lines are told with the
-host's name before them, and the worst status is handed on. CORES are dealt out among the hosts. HIDDEN names folders that only the
-first host has: where APART is yes, another one gets mounts and a name of its own.
+As after a login over the network, a command starts in the home folder, without the caller's variables. Each line of its output gets
+the host's name in front, and the greatest exit status becomes that of this program. Variables: CORES lists the cores that the hosts
+share. HIDDEN lists folders that only the first host has; where APART is yes, every other host gets mounts and a name of its own.
 """
+
+from __future__ import annotations
 
 import os
 import shlex
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 
 
-def main(program, arguments):
-    if os.path.basename(program) == "ssh":  # DeepSpeed asks whether the first host answers
+def main(program: str, arguments: Sequence[str]) -> int:
+    # DeepSpeed asks by ssh whether the first host answers
+    if os.path.basename(program) == "ssh":
         return 0
-    hosts, command = arguments[arguments.index("-w") + 1].split(","), arguments[arguments.index("-w") + 2 :]
-    running = [start(number, host, " ".join(command).replace("%n", str(number))) for number, host in enumerate(hosts)]
-    told = [threading.Thread(target=tell, args=pair) for pair in zip(hosts, running)]  # noqa: B905 - its Python may be any
-    for thread in told:
+    hosts, words = arguments[arguments.index("-w") + 1].split(","), arguments[arguments.index("-w") + 2 :]
+    processes = [start(number, host, " ".join(words).replace("%n", str(number))) for number, host in enumerate(hosts)]
+    # the Python that runs this may be 3.8, whose zip knows no strict
+    pairs = zip(hosts, processes)  # noqa: B905
+    threads = [threading.Thread(target=print_output, args=pair) for pair in pairs]
+    for thread in threads:
         thread.start()
-    for thread in told:
+    for thread in threads:
         thread.join()
-    return max(process.wait() for process in running)
+    return max(process.wait() for process in processes)
 
 
-def start(number, host, command):
+def start(number: int, host: str, command: str) -> subprocess.Popen[str]:
+    """Start the command of one host; hosts are numbered from 0."""
     apart = os.environ.get("APART") == "yes"
     if apart and number:
         hidden = " && ".join(f"mount -t tmpfs tmpfs {shlex.quote(path)}" for path in os.environ["HIDDEN"].split(":"))
         command = f"hostname {host} && {hidden} && {{ {command}; }}"
-    start = ["unshare", "--map-root-user", "--mount", "--uts"] if apart else []
+    unshare = ["unshare", "--map-root-user", "--mount", "--uts"] if apart else []
     variables = {name: os.environ[name] for name in ("HOME", "PATH")}
     cores = [int(core) for core in os.environ["CORES"].split(",")]
     return subprocess.Popen(
-        [*start, "sh", "-c", command],
+        [*unshare, "sh", "-c", command],
         env=variables,
         cwd=variables["HOME"],
         stdin=subprocess.DEVNULL,
@@ -45,7 +52,9 @@ def start(number, host, command):
     )
 
 
-def tell(host, process):
+def print_output(host: str, process: subprocess.Popen[str]) -> None:
+    """Print the output of a host's command, and its status as pdsh does where the command fails."""
+    assert process.stdout is not None
     for line in process.stdout:
         print(f"{host}: {line}", end="", flush=True)
     status = process.wait()

@@ -1,1 +1,4 @@
-"""Everything that talks to a cluster, follows runs there and keeps what is learnt of them here. No verdicts; ``client`` is the door."""
+"""All that talks to a cluster: requests, the following of runs, and the files that are kept of each run.
+
+No module here gives verdicts on results or makes manifests.
+"""

@@ -1,12 +1,18 @@
-"""The commands that bring a person back to runs: the same cluster, the same folder, whatever flags named them."""
+"""Write the shell commands that lead back to runs: the same cluster and the same folder, whatever flags named them."""
+
+from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 
-from runner.host.cluster.runs import FOLDER
+from runner.host.cluster.client import Cluster
+from runner.host.cluster.runs import FOLDER, FollowedRun
 
 
-def command(verb, cluster, runs):
-    """Return the shell command that does ``verb`` with some runs."""
+def shell_command(verb: str, cluster: Cluster, runs: Iterable[FollowedRun]) -> str:
+    """Return the shell command of a verb of this kit for some runs, all of which have their folders below the same one."""
+    runs = list(runs)
     (folder,) = {run.folder.parent.parent for run in runs} or {FOLDER}
-    words = [*cluster.place, "--namespace", cluster.namespace, *(["--runs", str(folder)] if folder != FOLDER else [])]
-    return shlex.join(["python", "-m", "runner", verb, *words, *(run.name for run in runs)])
+    flags = [*cluster.kubectl_flags, "--namespace", cluster.namespace]
+    flags += ["--runs", str(folder)] if folder != FOLDER else []
+    return shlex.join(["python", "-m", "runner", verb, *flags, *(run.name for run in runs)])

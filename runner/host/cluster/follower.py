@@ -1,443 +1,363 @@
-"""Attend to runs until each has ended and its result lies here: one loop over what mirrors and logs tell, and over time.
+"""Follow runs until each has ended and its results lie here: one loop over messages of informers, logs and signals, and over time.
 
-What is decided lies in ``phases`` and ``diagnosis``; here is only what is done about it. Everything that is learnt lies in a
-folder of the run (logs, ``evidence.json``, ``job.json``), so that another process can go on from there.
+``diagnosis`` and ``ending`` decide what is said of a run; this module acts on their decisions. All that is learnt of a run lies in
+its folder (logs, ``evidence.json``, ``job.json``), so that another process can go on from there.
 """
 
+from __future__ import annotations
+
 import contextlib
-import itertools
-import queue
-import signal
-import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
 
 from runner.contract import signals
-from runner.contract.errors import (
-    ClusterRefused,
-    DamagedResult,
-    Interrupted,
-    JobFailed,
-    KitError,
-    NotStarted,
-    ResultLost,
-)
+from runner.contract.errors import ClusterRefused, KitError, NotStarted, Unreachable
+from runner.contract.records import JsonObject
 from runner.contract.text import printable
-from runner.host.cluster import errors, evidence, image_ids, logs, runs
-from runner.host.cluster.client import Refused, Unanswered
-from runner.host.cluster.commands import command
-from runner.host.cluster.credentials import at_a_terminal
-from runner.host.cluster.logs import Log
-from runner.host.cluster.observer import Sight
-from runner.host.cluster.runs import Run
-from runner.host.diagnosis import Observed, ending, stages
-from runner.host.objects import pods
-from runner.host.objects.collect_job import collect_job, earliest_attempt
+from runner.host.cluster import collection, ending, evidence, interruption, logs
+from runner.host.cluster.answers import Refused, Unanswered
+from runner.host.cluster.client import Cluster
+from runner.host.cluster.commands import shell_command
+from runner.host.cluster.image_ids import StartedImage
+from runner.host.cluster.logs import LogReader, Slots
+from runner.host.cluster.messages import Changed, Failed, Inbox, LogLine, Message, Signalled
+from runner.host.cluster.observer import Observer
+from runner.host.cluster.progress import Outcome, Progress
+from runner.host.cluster.runs import FollowedRun, Show
+from runner.host.diagnosis import Observed, Problem, stages
+from runner.host.diagnosis.problem import Wait
+from runner.host.diagnosis.stages import Stage
 from runner.host.objects.names import name_of
+from runner.host.objects.pods import container_ended, containers_started, pod_ended
 
-SECOND_SIGNAL_S = 5.0
-EXPECTED_S = 30.0
+# How often a run that waits in a queue is told of.
 QUEUE_LINE_S = 60.0
-LOOK_S = 60.0  # the longest time between two looks at a run
+# The longest time between two looks at a run.
+LOOK_S = 60.0
 
 
 @dataclass(frozen=True)
-class Manner:
-    """How runs are attended to: deadlines in seconds as in ``stages.WAITS_S``, and what a signal does."""
+class FollowOptions:
+    """How runs are followed: times in seconds, and what a signal does.
 
-    deadlines: dict = field(default_factory=lambda: dict(stages.WAITS_S))
+    ``waits_s`` are the longest waits by row of ``stages.WAITS_S``, None for ever; ``poll_s`` passes between lists where watches
+    fail; ``drain_s`` is for the logs after the containers ended, and ``cancel_s`` for the deletion of a run.
+    """
+
+    waits_s: Mapping[Wait, float | None] = field(default_factory=lambda: dict(stages.WAITS_S))
     poll_s: float = 5.0
-    drain_s: float = 60.0  # for logs, after the containers ended
+    drain_s: float = 60.0
     cancel_s: float = 120.0
     detach_on_signal: bool = False
 
 
-class Attendance:
-    """Attends to ``attended``, some ``Run``s. ``show(text)`` prints a line of progress; ``clock`` is monotonic, in seconds."""
+class Follower:
+    """Follows ``followed`` to their ends. ``show(line)`` prints a line of progress; ``clock`` is monotonic, in seconds."""
 
-    def __init__(self, cluster, attended, manner, show, clock=time.monotonic):
-        self._cluster, self._manner, self._show, self._clock = cluster, manner, show, clock
-        self._runs = {run.name: run for run in attended}
-        self._queue: queue.SimpleQueue = queue.SimpleQueue()
-        self._slots = [threading.BoundedSemaphore(logs.STREAMS) for _ in (False, True)]
-        self._sight = Sight(cluster, self._runs, manner.poll_s, self._putter("changed"), self._putter("failed"), clock)
+    def __init__(
+        self,
+        cluster: Cluster,
+        followed: Sequence[FollowedRun],
+        options: FollowOptions,
+        show: Show,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._cluster, self._options, self._show, self._clock = cluster, options, show, clock
+        # a run that is named twice is followed once
+        self._followed = list({run.name: Progress.of(run) for run in followed}.values())
+        # with the Jobs that collect for others
+        self._runs = {progress.name: progress for progress in self._followed}
+        self._inbox = Inbox()
+        self._slots = Slots(logs.STREAMS)
+        self._observer = Observer(cluster, self._runs, options.poll_s, self._changed, self._failed, clock)
 
-    def _putter(self, what):
-        return lambda told: self._queue.put((what, told))
+    # --- what other threads, and signals, call ---
+
+    def _changed(self, run: str) -> None:
+        self._inbox.put(Changed(run))
+
+    def _failed(self, problem: Exception) -> None:
+        self._inbox.put(Failed(problem))
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        self._inbox.put(Signalled(number))
+        self._cluster.hurry()
 
     # --- the loop ---
 
-    def until_done(self):
-        """Attend until every run is done; then ``run.error`` says for each what went wrong, if anything did.
+    def follow(self) -> list[Outcome]:
+        """Follow every run to its end; return how each ended, in the order in which the runs were given.
 
-        Raises ``Interrupted`` after a signal, and what the cluster itself refused.
+        Raises ``Interrupted`` after a signal, and the ``KitError`` of a cluster that refuses for good or of a full disk.
         """
-        with signals.handled(self._noted):
+        with signals.handled(self._signalled):
             try:
-                self._sight.start(self._only_urgent)
-                while not all(run.done for run in self._runs.values()):
+                self._observer.start(self._take_urgent)
+                while not all(progress.done for progress in self._runs.values()):
                     self._take(self._next_wait_s())
-                self._only_signals()
+                self._check_for_late_signal()
             finally:
-                self._sight.stop()
-                for run in self._runs.values():
-                    for log in run.logs.values():
-                        log.stop()
+                self._observer.stop()
+                for progress in self._runs.values():
+                    for reader in progress.logs.values():
+                        reader.stop()
+        return [Outcome(progress.run, progress.error) for progress in self._followed]
 
-    def _noted(self, number, _):
-        self._queue.put(("signal", number))
-        self._cluster.hurry()
-
-    def _take(self, wait_s):
-        """Take all news that there are, waiting ``wait_s`` for the first, then look at every run that they touch."""
+    def _take(self, wait_s: float) -> None:
+        """Take all messages that there are, waiting ``wait_s`` for the first, then look at every run that they concern."""
         touched = set()
-        try:
-            first = self._queue.get(timeout=max(0.01, wait_s))
-            for what, told in itertools.chain([first], self._waiting()):
-                if what == "signal":
-                    self._interrupt(told)
-                elif what == "failed":
-                    raise self._come_back(told)
-                elif what == "line":
-                    self._show_line(*told)
-                else:
-                    touched.add(told)
-        except queue.Empty:
-            pass
-        now_s = self._clock()
-        for run in list(self._runs.values()):
-            if not run.done and (run.name in touched or run.look_at_s <= now_s):
-                self._look(run, now_s)
-
-    def _waiting(self):
-        while not self._queue.empty():
-            yield self._queue.get()
-
-    def _next_wait_s(self):
-        return min([run.look_at_s for run in self._runs.values() if not run.done]) - self._clock()
-
-    def _signalled(self):
-        return any(what == "signal" for what, _ in self._waiting())
-
-    def _only_signals(self):
-        """Take a signal that came while the last run was concluded: whoever follows more runs must not go on to the next."""
-        if self._signalled():
-            self._cluster.resume()
-            followed = [run for run in self._runs.values() if run.job_of is None]
-            raise Interrupted(
-                f"Stopped after the end of {', '.join(run.name for run in followed)}. Collect: {self._way_back(followed)}."
-            )
-
-    def _only_urgent(self):
-        """Take signals and failures while the first lists are on their way."""
-        kept = []
-        for what, told in self._waiting():
-            if what == "signal":
-                self._interrupt(told)
-            elif what == "failed":
-                raise self._come_back(told)
+        for message in self._inbox.take(max(0.01, wait_s)):
+            if isinstance(message, Changed):
+                touched.add(message.run)
+            elif isinstance(message, LogLine):
+                self._show(f"{message.run} | {printable(message.text)}")
             else:
-                kept.append((what, told))
-        for one in kept:
-            self._queue.put(one)
+                self._stop_for(message)
+        now_s = self._clock()
+        for progress in list(self._runs.values()):
+            if not progress.done and (progress.name in touched or progress.look_at_s <= now_s):
+                self._look(progress, now_s)
+
+    def _take_urgent(self) -> None:
+        """Take signals and failures while the first lists are on their way; all other messages wait."""
+        others: list[Message] = []
+        for message in self._inbox.take_waiting():
+            if isinstance(message, Signalled | Failed):
+                self._stop_for(message)
+            else:
+                others.append(message)
+        for message in others:
+            self._inbox.put(message)
+
+    def _next_wait_s(self) -> float:
+        return min(progress.look_at_s for progress in self._runs.values() if not progress.done) - self._clock()
+
+    def _stop_for(self, message: Signalled | Failed) -> None:
+        """End following. Raises ``Interrupted`` for a signal, and the error of a failure with the way back."""
+        if isinstance(message, Failed):
+            raise self._failure(message.problem)
+        self._cluster.resume()
+        open_runs = self._open_runs()
+        if interruption.asks_to_detach(message.number, self._options.detach_on_signal, self._inbox, self._show):
+            raise interruption.detached(self._cluster, [progress.run for progress in open_runs])
+        try:
+            raise interruption.cancel(
+                self._cluster, open_runs, self._observer.observe, self._options.cancel_s, self._inbox, self._show
+            )
+        except (Refused, Unanswered) as problem:
+            raise self._failure(problem) from None
+
+    def _check_for_late_signal(self) -> None:
+        """Raise ``Interrupted`` for a signal that came while the last run was concluded: the verb must not go on to further runs."""
+        if self._inbox.has_signal():
+            self._cluster.resume()
+            raise interruption.stopped_after(self._cluster, [progress.run for progress in self._followed])
+
+    def _failure(self, problem: Exception) -> KitError:
+        open_runs = [progress.run for progress in self._open_runs()]
+        return interruption.failure(problem, self._cluster, open_runs, self._runs_folder())
+
+    def _runs_folder(self) -> Path:
+        (folder,) = {progress.run.folder.parent for progress in self._runs.values()}
+        return folder
+
+    def _open_runs(self) -> list[Progress]:
+        return [progress for progress in self._followed if not progress.done]
 
     # --- one run ---
 
-    def _look(self, run, now_s):
-        """Look at a run: follow its logs, say what changed, and act on an end or on a deadline."""
-        observed = self._sight.of(run)
-        other = next((one for one in image_ids.started(run.images, observed.pods) if one.foreign), None)
-        if other is not None:
-            self._refuse(run, observed, other)
+    def _look(self, progress: Progress, now_s: float) -> None:
+        """Look at a run: follow its logs, say what changed, and act on its end or on a wait that is too long."""
+        observed = self._observer.observe(progress)
+        foreign = ending.foreign_image(progress.run, observed.pods)
+        if foreign is not None:
+            self._refuse_image(progress, observed, foreign)
             return
-        self._follow_logs(run, observed)
-        stage = stages.stage(observed)
-        plain = (stage.word, stage.mark, stage.text)
-        if stage.problem is not None and stage.word in ("pending", "new", "creating"):
-            if plain == run.plain and run.stage is not None:
-                stage = run.stage  # the same as at the last look
-            else:
-                observed = self._sight.of(run, closely=True)  # what nodes and claims say makes these clearer
-                stage = stages.stage(observed)
-        run.plain = plain
-        self._tell(run, stage, now_s)
-        run.timer, run.stage = run.timer.at(stage, now_s), stage
-        run.look_at_s = now_s + LOOK_S
+        self._follow_logs(progress, observed)
+        stage, observed = self._stage(progress, observed)
+        self._tell(progress, stage, now_s)
+        progress.timer, progress.stage = progress.timer.at(stage, now_s), stage
+        progress.look_at_s = now_s + LOOK_S
         if stage.over:
-            self._finish(run, observed, now_s)
+            self._finish(progress, stage, observed, now_s)
             return
-        left_s = run.timer.left_s(stage, observed, self._manner.deadlines, now_s)
-        if stages.hopeless(stage):
-            self._give_up(run, observed, stage.problem)
+        left_s = progress.timer.left_s(stage, observed, self._options.waits_s, now_s)
+        if stage.problem is not None and stages.hopeless(stage):
+            self._give_up(progress, stage, observed, stage.problem)
         elif left_s is not None and left_s <= 0:
-            self._give_up(run, observed, stages.overdue(observed, stage, now_s - run.timer.since_s))
+            waited_s = now_s - progress.timer.since_s
+            self._give_up(progress, stage, observed, stages.overdue(observed, stage, waited_s))
         elif left_s is not None:
-            run.look_at_s = now_s + min(LOOK_S, left_s)
-        if run.expected_until_s is not None:
-            run.look_at_s = min(run.look_at_s, run.expected_until_s)
+            progress.look_at_s = now_s + min(LOOK_S, left_s)
+        if progress.expected_until_s is not None:
+            progress.look_at_s = min(progress.look_at_s, progress.expected_until_s)
 
-    def _tell(self, run, stage, now_s):
-        again = stage.wait == "queue" and now_s - run.told_s >= QUEUE_LINE_S
-        if run.stage is None or run.stage.text != stage.text or again:
-            self._show(f"{run.name}: {stage.text}.")
+    def _stage(self, progress: Progress, observed: Observed) -> tuple[Stage, Observed]:
+        """Return the stage of a run and what the stage was told from: with nodes and claims where the run waits for a new reason."""
+        stage: Stage = stages.stage(observed)
+        plain_before = progress.plain_stage
+        progress.plain_stage = (stage.word, stage.mark, stage.text)
+        if stage.problem is None or stage.word not in ("pending", "new", "creating"):
+            return stage, observed
+        if progress.plain_stage == plain_before and progress.stage is not None:
+            return progress.stage, observed
+        observed = self._observer.observe(progress, with_nodes=True)
+        return stages.stage(observed), observed
+
+    def _tell(self, progress: Progress, stage: Stage, now_s: float) -> None:
+        """Show a run's stage where it is new, and now and then while the run waits in a queue."""
+        again = stage.wait == "queue" and now_s - progress.shown_at_s >= QUEUE_LINE_S
+        if progress.stage is None or progress.stage.text != stage.text or again:
+            self._show(f"{progress.name}: {stage.text}.")
             if stage.problem is not None and not stage.over:
-                self._show(f"{run.name}: {stage.problem.step}")
-            run.told_s = now_s
+                self._show(f"{progress.name}: {stage.problem.step}")
+            progress.shown_at_s = now_s
 
-    def _show_line(self, run, text):
-        self._show(f"{run} | {printable(text)}")
-
-    def _follow_logs(self, run, observed):
+    def _follow_logs(self, progress: Progress, observed: Observed) -> None:
         for pod in observed.pods:
             uid = pod["metadata"]["uid"]
-            for container in pods.containers_started(pod):
-                log = run.logs.get((uid, container))
-                if log is None:
-                    run.logs[uid, container] = log = self._log(run, pod, container)
-                    log.start()
+            for container in containers_started(pod):
+                reader = progress.logs.get((uid, container))
+                if reader is None:
+                    progress.logs[uid, container] = reader = self._log_reader(progress, pod, container)
+                    reader.start()
                 else:
-                    log.look()
+                    reader.look()
 
-    def _log(self, run, pod, container):
-        uid, name = pod["metadata"]["uid"], name_of(pod)
+    def _log_reader(self, progress: Progress, pod: JsonObject, container: str) -> LogReader:
+        uid, name = pod["metadata"]["uid"], progress.name
 
-        def ended():
-            newest = [one for one in self._sight.pods(run) if one["metadata"]["uid"] == uid]
-            return not newest or pods.container_ended(newest[-1], container)
+        def ended() -> bool:
+            pods = [known for known in self._observer.pods(name) if known["metadata"]["uid"] == uid]
+            return not pods or bool(container_ended(pods[-1], container))
 
-        return Log(
+        return LogReader(
             self._cluster,
-            name,
+            name_of(pod),
             container,
-            run.folder / f"{uid}.{container}.log",
+            progress.run.folder / f"{uid}.{container}.log",
             ended,
-            lambda text: self._queue.put(("line", (run.name, text))),
-            lambda: self._queue.put(("changed", run.name)),
-            self._putter("failed"),
+            lambda text: self._inbox.put(LogLine(name, text)),
+            lambda: self._changed(name),
+            self._failed,
             self._slots,
         )
 
-    def _give_up(self, run, observed, problem):
-        """End following a run that does not start: it stays in the cluster, and how to end it is said."""
-        if run.job_of is not None:
-            self._show(f"{run.name}: {problem}")
-            self._collected(run)
-            return
-        evidence.keep(run, observed, problem)
-        refused = problem.wait is None and run.stage is not None and run.stage.wait == "refused"
-        kind = ClusterRefused if refused else NotStarted
-        run.error = kind(
-            f"{run.name}: {problem} It stays in the cluster: `{command('follow', self._cluster, [run])}` goes on,"
-            f" `{command('cancel', self._cluster, [run])}` ends it."
-        )
-        run.done = True
-
-    def _refuse(self, run: Run, observed: Observed, other: image_ids.Started) -> None:
-        """End following a run of which a container has another image than the one that was asked for; its logs are not kept."""
-        told = (
-            f"the container {other.container} of {other.pod} runs the image {printable(other.reported, 300)}, and sha256:{other.asked}"
-            " was asked for"
-        )
-        if run.job_of is not None:
-            self._show(f"{run.name}: {told}.")
-            self._collected(run)
-            return
-        evidence.keep(run, observed, None)
-        self._forget(run)
-        run.error = DamagedResult(
-            f"{run.name}: {told}: what it measures is not taken. Find out what puts another image in its place, a registry's mirror or an"
-            f" admission rule; `{command('cancel', self._cluster, [run])}` ends it."
-        )
-        run.done = True
-
     # --- the end of a run ---
 
-    def _finish(self, run, observed, now_s):
-        """Wait for the logs, then take what they lack from the volume, then say how it ended."""
-        if run.over_since_s is None:
-            run.over_since_s = now_s
-            if not observed.pods or not all(map(pods.pod_ended, observed.pods)):
-                self._sight.refresh_pods(run)
-                observed = self._sight.of(run)
-            self._follow_logs(run, observed)
-        waiting = [log for log in run.logs.values() if log.reading]
-        if waiting and now_s - run.over_since_s < self._manner.drain_s:
-            run.look_at_s = run.over_since_s + self._manner.drain_s
+    def _give_up(self, progress: Progress, stage: Stage, observed: Observed, problem: Problem) -> None:
+        """End following a run that does not start. The run stays in the cluster; the error says how to end it."""
+        if progress.collects_for is not None:
+            self._show(f"{progress.name}: {problem}")
+            self._end_collection(progress, progress.collects_for)
             return
-        if run.collecting is not None:
-            if run.collecting.done:
-                self._conclude(run)
-            return
-        whole, broken = logs.frames(run.log_files)
-        published = pods.published_summaries(observed.pods)
-        ran = pods.any_started(observed.pods) or run.stage.word in (stages.GONE, stages.COMPLETE)  # pods may be gone
-        if run.stage.word == stages.FAILED and published == {}:
-            ran = False  # its last words say that there is nothing
-        if run.measures and ran and (broken or not whole or (published or {}).keys() - whole.keys()):
-            if broken:
-                self._show(f"{run.name}: the log was rotated or cut, and a part of the result is missing in it.")
-            collecting = self._collect_from_volume(run, observed)
-            if collecting is not None:
-                run.collecting = collecting
-                return
-        self._conclude(run)
-
-    def _collect_from_volume(self, run, observed):
-        """Submit the Job that prints what lies on the volume; return its run, None where there is no volume."""
-        created = (observed.job or run.thing)["metadata"].get("creationTimestamp")
-        job = collect_job(
-            run.thing, earliest_attempt(created, pods.first_started_at(observed.pods)) if created else None
+        run = progress.run
+        evidence.save_evidence(run, observed, stage, problem)
+        progress.error = ending.given_up(
+            run, stage, problem, self._command("follow", run), self._command("cancel", run)
         )
-        if job is None:
+        progress.done = True
+
+    def _refuse_image(self, progress: Progress, observed: Observed, image: StartedImage) -> None:
+        """End following a run with a container of another image than the one that was asked for; the run's logs are not kept."""
+        if progress.collects_for is not None:
+            self._show(f"{progress.name}: {ending.foreign_image_sentence(image)}.")
+            self._end_collection(progress, progress.collects_for)
+            return
+        run = progress.run
+        evidence.save_evidence(run, observed, progress.stage, None)
+        self._forget(progress)
+        progress.error = ending.refused_for_image(run, image, self._command("cancel", run))
+        progress.done = True
+
+    def _finish(self, progress: Progress, stage: Stage, observed: Observed, now_s: float) -> None:
+        """Wait for the logs of a run that ended, then take from the volume what the logs lack, then conclude."""
+        if progress.over_since_s is None:
+            progress.over_since_s = now_s
+            if not observed.pods or not all(map(pod_ended, observed.pods)):
+                self._observer.refresh_pods(progress)
+                observed = self._observer.observe(progress)
+            self._follow_logs(progress, observed)
+        drained_at_s = progress.over_since_s + self._options.drain_s
+        if now_s < drained_at_s and any(reader.reading for reader in progress.logs.values()):
+            progress.look_at_s = drained_at_s
+            return
+        if progress.collecting is None:
+            frames = logs.read_frames(progress.run.log_files)
+            if progress.measures and ending.lacks_results(stage, observed, frames):
+                if frames.broken:
+                    line = "the log was rotated or cut, and a part of the result is missing in it"
+                    self._show(f"{progress.name}: {line}.")
+                progress.collecting = self._start_collection(progress, observed)
+        if progress.collecting is None or progress.collecting.done:
+            self._conclude(progress, stage)
+
+    def _start_collection(self, progress: Progress, observed: Observed) -> Progress | None:
+        """Submit the Job that prints the results on a run's volume; return None where there is no volume, or the Job is refused."""
+        planned = collection.plan(progress.run, observed)
+        if planned is None:
             return None
-        collecting = Run(name_of(job), "Job", job, run.folder, image_ids.asked(job), job_of=run)
-        self._runs[collecting.name] = collecting  # before it exists, so that nothing of it is overlooked
+        collecting = Progress.of(planned, collects_for=progress)
+        # the observer knows the run before the Job exists, and so overlooks nothing of it
+        self._runs[collecting.name] = collecting
         try:
-            there = self._cluster.get("Job", collecting.name)
-            if there is not None and ending(there) is not None:  # an earlier process's, which may have seen less
-                runs.delete(self._cluster, [collecting], self._manner.cancel_s)
-            collecting.thing, _ = runs.create(self._cluster, job)
-        except (Refused, Unanswered, NotStarted) as problem:
+            manifest = collection.submit(self._cluster, planned, self._options.cancel_s)
+        except (ClusterRefused, NotStarted, Unreachable) as error:
             del self._runs[collecting.name]
-            error = problem if isinstance(problem, KitError) else errors.as_error(problem, self._cluster)
-            self._show(f"{run.name}: {error}")
+            self._show(f"{progress.name}: {error}")
             return None
-        self._show(f"{run.name}: {collecting.name} takes the results off the volume.")
-        collecting.expected_until_s = self._clock() + EXPECTED_S
+        self._show(f"{progress.name}: {collecting.name} takes the results off the volume.")
+        collecting.run = planned.created(manifest, self._clock())
+        collecting.expected_until_s = collecting.run.expected_until_s
         return collecting
 
-    def _collected(self, run):
-        """End with the Job that took results off a volume, and go on with the run that it did that for."""
-        run.done = True
-        with contextlib.suppress(Refused, Unanswered):  # its own time to live removes it
-            self._cluster.delete(run.kind, run.name)
-        self._forget(run)
-        self._queue.put(("changed", run.job_of.name))
+    def _end_collection(self, collecting: Progress, collects_for: Progress) -> None:
+        """End following a Job that took results off a volume, and look again at the run that the Job collected for."""
+        collecting.done = True
+        # a Job that cannot be deleted is removed by its own time to live
+        with contextlib.suppress(Refused, Unanswered):
+            self._cluster.delete(collecting.run.kind, collecting.name)
+        self._forget(collecting)
+        self._changed(collects_for.name)
 
-    def _conclude(self, run):
-        """Say how a run ended: its result whole here, lost, only a summary of it, or a failure with its reason."""
-        observed = self._sight.of(run)  # once more: the logs tell more now
-        problem = stages.stage(observed).problem
-        if run.job_of is not None:
-            if run.stage.word == stages.FAILED:
+    def _conclude(self, progress: Progress, stage: Stage) -> None:
+        """Say how a run ended, and follow the run no more."""
+        run = progress.run
+        # once more: the logs hold more lines by now
+        observed = self._observer.observe(progress)
+        problem: Problem | None = stages.stage(observed).problem
+        if progress.collects_for is not None:
+            if stage.word == stages.FAILED:
                 self._show(f"{run.name}: {problem or 'nothing says why.'}")
-            self._collected(run)
+            self._end_collection(progress, progress.collects_for)
             return
-        run.done = True
-        evidence.keep(run, observed, problem)
-        self._tell_images(run, observed)
-        self._forget(run)
-        whole, _ = logs.frames(run.log_files)
-        published = pods.published_summaries(observed.pods) or {}
-        lacking = {attempt: told for attempt, told in published.items() if attempt not in whole}
-        if run.stage.word == stages.FAILED:
-            run.error = JobFailed(
-                f"{run.name}: {problem or 'the Job failed and nothing says why.'} Evidence: {run.folder}."
-            )
-        elif run.measures and (not whole or lacking):
-            run.error = self._lost(run, lacking)
-        if whole:
-            self._show(
-                f"{run.name}: {len(whole)} whole result{'s' if len(whole) > 1 else ''} in its log: {', '.join(sorted(whole))}."
-            )
-
-    def _tell_images(self, run: Run, observed: Observed) -> None:
-        """Say where the image that ran cannot be held beside the one that was asked for."""
-        found = image_ids.started(run.images, observed.pods)
-        unknown = next((one for one in found if one.digest is None), None)
-        if unknown is not None:
-            self._show(
-                f"{run.name}: the image of {unknown.container} came from no registry ({printable(unknown.reported, 100)}), so that it"
-                " cannot be compared with the digest that was asked for."
-            )
-        elif pods.any_started(observed.pods) and not found:
-            self._show(
-                f"{run.name}: its node does not say which image ran; it cannot be compared with what was asked for."
-            )
-
-    def _lost(self, run, lacking):
-        """Return the error of a run whose results are not all here; what its pod's last words tell of them is kept as partial."""
-        volume = collect_job(run.thing) is not None
-        how = "neither from the log nor from the volume" if volume else "not from the log, and there is no volume"
-        again = f"`{command('follow', self._cluster, [run])}` tries once more"
-        if not lacking:
-            return ResultLost(f"{run.name}: its result could be taken {how}; {again}.")
-        path = evidence.keep_partial(run, lacking)
-        return ResultLost(
-            f"{run.name}: {', '.join(sorted(lacking))} could be taken {how}; the pod's last words, a summary and no result, are in {path};"
-            f" {again}."
+        progress.done = True
+        evidence.save_evidence(run, observed, stage, problem)
+        self._forget(progress)
+        conclusion = ending.conclude(
+            run,
+            stage,
+            problem,
+            observed,
+            logs.read_frames(run.log_files),
+            self._command("follow", run),
+            evidence.partial_path(run),
         )
+        if conclusion.lost:
+            evidence.save_partial(run, conclusion.lost)
+        progress.error = conclusion.error
+        for line in conclusion.lines:
+            self._show(line)
 
-    def _forget(self, run):
-        self._sight.forget(run)
-        for log in run.logs.values():
-            log.stop()  # one that said nothing for so long would keep its place among those that are read
-        run.logs.clear()
+    def _command(self, verb: str, run: FollowedRun) -> str:
+        return shell_command(verb, self._cluster, [run])
 
-    # --- signals ---
-
-    def _interrupt(self, number):
-        """Detach or cancel. On a terminal the first Ctrl-C detaches and a second within seconds cancels; else a signal cancels."""
-        self._cluster.resume()
-        open_runs = self._open_runs()
-        if number == signal.SIGINT and at_a_terminal():
-            self._show(f"Detaching; Ctrl-C again within {SECOND_SIGNAL_S:.0f} s cancels the runs.")
-            if not self._second_signal():
-                raise self._detached(open_runs)
-        elif self._manner.detach_on_signal:
-            raise self._detached(open_runs)
-        raise self._cancelled(open_runs)
-
-    def _second_signal(self):
-        until_s = time.monotonic() + SECOND_SIGNAL_S
-        while (left_s := until_s - time.monotonic()) > 0:
-            try:
-                what, _ = self._queue.get(timeout=left_s)
-            except queue.Empty:
-                return False
-            if what == "signal":
-                return True
-        return False
-
-    def _detached(self, open_runs):
-        return Interrupted(
-            f"Detached; the runs go on in the cluster. Come back and collect: {self._way_back(open_runs)};"
-            f" end them: `{command('cancel', self._cluster, open_runs)}`."
-        )
-
-    def _way_back(self, wanted: list[Run]) -> str:
-        """Return the commands that take the results of runs: a shell's $(...) would split names of logs at their blanks."""
-        return (
-            f"`{command('follow', self._cluster, wanted)} > logs.txt`, then `python -m runner collect --from logs.txt`"
-        )
-
-    def _cancelled(self, open_runs):
-        self._cluster.resume()  # what the second signal ended must not end the deletion's own tries
-        for run in open_runs:
-            evidence.keep(run, self._sight.of(run), run.stage.problem if run.stage else None)
-        try:
-            runs.delete(self._cluster, open_runs, self._manner.cancel_s, self._show, self._signalled)
-        except (Refused, Unanswered) as problem:
-            raise self._come_back(problem) from None
-        for run in open_runs:
-            evidence.forget(run)
-        where = ", ".join(str(run.folder) for run in open_runs)
-        return Interrupted(
-            f"Cancelled {len(open_runs)} run(s); evidence and logs so far: {where}. Submit again to measure."
-        )
-
-    def _come_back(self, problem):
-        """Return the error of a cluster that said no for good while runs were followed, with the way back."""
-        if isinstance(problem, OSError):
-            (folder,) = {run.folder.parent for run in self._runs.values()}
-            error: KitError = evidence.unwritable(problem, folder)
-        elif isinstance(problem, Refused | Unanswered):
-            error = errors.as_error(problem, self._cluster)
-        elif isinstance(problem, KitError):
-            error = problem
-        else:
-            raise problem
-        return type(error)(f"{error} Come back: `{command('follow', self._cluster, self._open_runs())}`.")
-
-    def _open_runs(self):
-        return [run for run in self._runs.values() if not run.done and run.job_of is None]
+    def _forget(self, progress: Progress) -> None:
+        """Drop what only following needs of a run. A log that is silent would keep its slot from the logs that wait."""
+        self._observer.forget(progress.name)
+        for reader in progress.logs.values():
+            reader.stop()
+        progress.logs.clear()

@@ -1,23 +1,23 @@
-"""Hold the image that a kubelet started beside the one that was asked for: a result of other software is no result of this run."""
+"""Compare the image that a kubelet started with the image that was asked for: a result of other software is no result of the run."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from runner.contract import patterns
-from runner.host.objects import walk
+from runner.contract.records import JsonObject
 from runner.host.objects.names import name_of
+from runner.host.objects.walk import pod_specs
 
-# as kubelets report an image that came from a registry: docker-pullable://REPOSITORY@sha256:..., REPOSITORY@sha256:...
+# How kubelets report an image from a registry: docker-pullable://REPOSITORY@sha256:..., or REPOSITORY@sha256:...
 _REPORTED = re.compile(r".*@sha256:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
-class Started:
-    """A container that a kubelet started: the digest that was asked for, and the image that the kubelet reports (``imageID``)."""
+class StartedImage:
+    """The image of a container that a kubelet started: the digest that was asked for, and what the kubelet reports (``imageID``)."""
 
     pod: str
     container: str
@@ -27,41 +27,45 @@ class Started:
     @property
     def digest(self) -> str | None:
         """Return the digest that the kubelet reports, None for an image that came from no registry."""
-        found = _REPORTED.fullmatch(self.reported)
-        return found.group(1) if found else None
+        match = _REPORTED.fullmatch(self.reported)
+        return match.group(1) if match else None
 
     @property
     def foreign(self) -> bool:
+        """Return whether the kubelet reports another digest than the one that was asked for."""
         return self.digest not in (None, self.asked)
 
 
-def by_tag(thing: dict[str, Any]) -> list[str]:
-    """Return the images of a run that are not named by digest: what a tag names can change between two runs."""
-    named = {one.get("image", "") for spec in walk.pod_specs(thing) for one in _containers(spec)}
-    return sorted(image for image in named if not patterns.IMAGE.fullmatch(image))
+def without_digest(manifest: JsonObject) -> list[str]:
+    """Return the images of a run that are not named by digest: the image behind a tag can change between two runs."""
+    images = {container.get("image", "") for container in _containers_of_run(manifest)}
+    return sorted(image for image in images if not patterns.IMAGE.fullmatch(image))
 
 
-def asked(thing: dict[str, Any]) -> dict[str, str]:
-    """Return the digests that a run asks for, by container; without those that it names by tag."""
-    found = {}
-    for spec in walk.pod_specs(thing):
-        for one in _containers(spec):
-            image = one.get("image", "")
-            if patterns.IMAGE.fullmatch(image):
-                found[one["name"]] = image.rpartition(":")[2]
-    return found
+def asked_digests(manifest: JsonObject) -> dict[str, str]:
+    """Return the digest that a run asks for, by container; containers whose image has only a tag are left out."""
+    return {
+        container["name"]: container["image"].rpartition(":")[2]
+        for container in _containers_of_run(manifest)
+        if patterns.IMAGE.fullmatch(container.get("image", ""))
+    }
 
 
-def started(digests: dict[str, str], pods: Iterable[dict[str, Any]]) -> list[Started]:
-    """Return the containers of some pods that were started and whose digest is known, as ``asked`` returns ``digests``."""
-    found = []
+def started_images(digests: Mapping[str, str], pods: Iterable[JsonObject]) -> list[StartedImage]:
+    """Return the images of those containers of some pods that were started and whose digest ``asked_digests`` knows."""
+    images = []
     for pod in pods:
         status = pod.get("status", {})
-        for one in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-            if one["name"] in digests and one.get("imageID"):
-                found.append(Started(name_of(pod), one["name"], digests[one["name"]], one["imageID"]))
-    return found
+        for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
+            name, reported = container["name"], container.get("imageID")
+            if name in digests and reported:
+                images.append(StartedImage(name_of(pod), name, digests[name], reported))
+    return images
 
 
-def _containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*spec.get("initContainers", []), *spec["containers"]]
+def _containers_of_run(manifest: JsonObject) -> list[JsonObject]:
+    return [
+        container
+        for spec in pod_specs(manifest)
+        for container in [*spec.get("initContainers", []), *spec["containers"]]
+    ]

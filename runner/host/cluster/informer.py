@@ -1,63 +1,89 @@
-"""Keep a copy of what the cluster says of some runs: list, then watch, and list again whenever a watch breaks off.
+"""Keep a copy of the cluster's objects of one kind: list, then watch, and list again whenever the watch breaks off.
 
-The copy holds only objects of the runs that are followed, so that its size is theirs. An object that is said twice is one; an
-object that a list no longer has is gone, and kept as last seen, since a Job's controller deletes pods at a deadline.
+The copy holds objects of the followed runs only, so that its size is theirs. An object that is reported twice is kept once. An
+object that a list no longer has is kept as last seen, apart from those that exist: a Job's controller deletes pods at a deadline.
 """
+
+from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterable, Mapping
 
-from runner.host.cluster.client import Refused, Unanswered, jittered
+from runner.contract.records import JsonObject
+from runner.host.cluster import answers
+from runner.host.cluster.answers import Refused, Stream, Unanswered
+from runner.host.cluster.client import Cluster, jittered
 
-MAX_EVENTS = 40  # of each run: the newest tell what it waits for
+# The newest events of a run; they tell what the run waits for.
+MAX_EVENTS = 40
 WATCHES_THAT_FAIL = 3
 POLLS_BEFORE_WATCHING_AGAIN = 12
+_FIRST_PAUSE_S = 0.2
+# A watch that ends sooner and reports nothing counts as broken.
+_SHORTEST_WATCH_S = 1.0
+# After a round of this length, the pauses begin again at the shortest.
+_GOOD_ROUND_S = 60.0
 
 
-class Mirror(threading.Thread):
-    """The objects of one kind that belong to runs.
+class Informer(threading.Thread):
+    """Keeps the objects of one kind that belong to runs.
 
-    ``owner(object)`` returns the name of an object's run, None for those that are nobody's; ``changed(run)`` is called after its
-    objects changed; ``failed(problem)`` once, when the cluster's last word is no. ``optional`` kinds may be forbidden, unknown or
-    out of order (events may have an etcd of their own): they say more, and nothing depends on them.
+    ``owner(object)`` returns the name of an object's run, None for an object of no run. ``changed(name)`` is called after the
+    objects of a run changed, and ``failed(problem)`` once, when the cluster refuses for good; both in this thread.
+    A kind is ``optional`` if it only adds detail: it may be forbidden or unknown, or fail for a time (a cluster may keep events in
+    an etcd of their own). ``listed`` is set after the first list.
     """
 
-    def __init__(self, cluster, kind, owner, changed, failed, selector=None, poll_s=5.0, optional=False):
-        super().__init__(daemon=True, name=f"mirror of {kind}")
+    def __init__(
+        self,
+        cluster: Cluster,
+        kind: str,
+        owner: Callable[[JsonObject], str | None],
+        changed: Callable[[str], None],
+        failed: Callable[[Exception], None],
+        selector: str | None = None,
+        poll_s: float = 5.0,
+        optional: bool = False,
+    ) -> None:
+        super().__init__(daemon=True, name=f"informer of {kind}")
         self._cluster, self._kind, self._owner, self._selector = cluster, kind, owner, selector
         self._changed, self._failed, self._poll_s, self.optional = changed, failed, poll_s, optional
-        self._lock, self._stopped, self._stream = threading.Lock(), threading.Event(), None
-        self._objects: dict[str, dict[str, dict]] = {}  # by run, then by uid
-        self._gone: dict[str, dict[str, dict]] = {}
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+        self._stream: Stream | None = None
+        # by run, then by uid
+        self._existing: dict[str, dict[str, JsonObject]] = {}
+        self._gone: dict[str, dict[str, JsonObject]] = {}
         self.listed = threading.Event()
 
-    def of(self, run, gone=False):
-        """Return the objects of a run, oldest first; with ``gone`` those too that are not there any more."""
+    def objects(self, run: str, with_gone: bool = False) -> list[JsonObject]:
+        """Return the objects of a run, oldest first; ``with_gone`` adds those that exist no more, as last seen."""
         with self._lock:
-            found = [*self._objects.get(run, {}).values(), *(self._gone.get(run, {}).values() if gone else ())]
-        return sorted(found, key=_age)
+            gone = self._gone.get(run, {}).values() if with_gone else ()
+            objects = [*self._existing.get(run, {}).values(), *gone]
+        return sorted(objects, key=_age)
 
-    def take(self, found):
-        """Note objects that were listed apart from the mirror's own lists, where they are newer."""
-        for one in found:
-            run = self._owner(one)
-            known = {} if run is None else self._objects.get(run, {}).get(one["metadata"]["uid"], {})
-            if _number(one) > _number(known):
-                self._take("MODIFIED", one)
+    def merge(self, listed: Iterable[JsonObject]) -> None:
+        """Take objects of a list that somebody else asked for, where they are newer than the copy."""
+        for item in listed:
+            run = self._owner(item)
+            known = {} if run is None else self._existing.get(run, {}).get(item["metadata"]["uid"], {})
+            if _version_number(item) > _version_number(known):
+                self._take("MODIFIED", item)
 
-    def stop(self):
+    def stop(self) -> None:
         self._stopped.set()
         stream = self._stream
         if stream is not None:
-            _shut(stream)
+            answers.shut(stream)
 
-    def forget(self, run):
-        """Drop what is kept of a run that ended."""
+    def forget(self, run: str) -> None:
+        """Drop the objects of a run that ended."""
         with self._lock:
-            self._objects.pop(run, None)
+            self._existing.pop(run, None)
             self._gone.pop(run, None)
 
-    def run(self):
+    def run(self) -> None:
         while not self._stopped.is_set():
             try:
                 self._follow()
@@ -71,12 +97,14 @@ class Mirror(threading.Thread):
                 if isinstance(problem, Refused) and problem.status in (403, 404):
                     return
                 self._stopped.wait(jittered(self._poll_s))
-            except Exception as problem:  # a defect ends the whole, not this thread alone
+            # a defect must end the whole process, and not this thread alone
+            except Exception as problem:
                 self._failed(problem)
                 return
 
-    def _follow(self):
-        failures, wait_s = 0, 0.2
+    def _follow(self) -> None:
+        """List and watch until stopped. After several watches that fail, list again and again for a while instead."""
+        failures, pause_s = 0, _FIRST_PAUSE_S
         while not self._stopped.is_set():
             version = self._list()
             if failures >= WATCHES_THAT_FAIL:
@@ -87,107 +115,102 @@ class Mirror(threading.Thread):
             began_s = time.monotonic()
             try:
                 while not self._stopped.is_set():
-                    opened_s, seen = time.monotonic(), version
+                    opened_s, version_before = time.monotonic(), version
                     version = self._watch(version)
-                    failures, wait_s = 0, 0.2
-                    if version == seen and time.monotonic() - opened_s < 1.0:
-                        break  # ended at once and told nothing: as good as broken
+                    failures, pause_s = 0, _FIRST_PAUSE_S
+                    if version == version_before and time.monotonic() - opened_s < _SHORTEST_WATCH_S:
+                        break
             except Refused as refusal:
+                # 410 asks for a new list, and is no failure
                 failures += refusal.status != 410
             except Unanswered:
                 failures += 1
-            if time.monotonic() - began_s > 60.0:
-                wait_s = 0.2
-            self._stopped.wait(jittered(wait_s))
-            wait_s = min(wait_s * 2, self._poll_s)
+            if time.monotonic() - began_s > _GOOD_ROUND_S:
+                pause_s = _FIRST_PAUSE_S
+            self._stopped.wait(jittered(pause_s))
+            pause_s = min(pause_s * 2, self._poll_s)
 
-    def _list(self):
-        found, version = self._cluster.list(self._kind, self._selector)
-        objects: dict[str, dict[str, dict]] = {}
-        for one in found:
-            run = self._owner(one)
+    def _list(self) -> str:
+        """Replace the copy by a list of the cluster; return the list's resourceVersion."""
+        listing = self._cluster.list(self._kind, self._selector)
+        listed: dict[str, dict[str, JsonObject]] = {}
+        for item in listing.objects:
+            run = self._owner(item)
             if run is not None:
-                objects.setdefault(run, {})[one["metadata"]["uid"]] = _slim(one)
+                listed.setdefault(run, {})[item["metadata"]["uid"]] = _without_managed_fields(item)
         with self._lock:
-            before = self._objects
+            before = self._existing
             for run, known in before.items():
-                for uid, one in known.items():
-                    if uid not in objects.get(run, {}):
-                        self._note_gone(run, uid, one)
-            self._objects = objects
-            touched = [run for run in {*before, *objects} if _versions(before.get(run)) != _versions(objects.get(run))]
-            for run in objects:
-                self._cut(run)
+                for uid, item in known.items():
+                    if uid not in listed.get(run, {}):
+                        self._keep_gone(run, uid, item)
+            self._existing = listed
+            touched = [run for run in {*before, *listed} if _versions(before.get(run)) != _versions(listed.get(run))]
+            for run in listed:
+                self._drop_old_events(run)
         self.listed.set()
         for run in touched:
             self._changed(run)
-        return version
+        return listing.version
 
-    def _watch(self, version):
+    def _watch(self, version: str) -> str:
+        """Take the changes after a resourceVersion until the watch ends; return the newest resourceVersion."""
         try:
-            for kind, one in self._cluster.watch(self._kind, version, self._selector, self._opened):
-                version = one.get("metadata", {}).get("resourceVersion", version)
-                if kind != "BOOKMARK":
-                    self._take(kind, one)
+            for event_type, item in self._cluster.watch(self._kind, version, self._selector, self._opened):
+                version = item.get("metadata", {}).get("resourceVersion", version)
+                if event_type != "BOOKMARK":
+                    self._take(event_type, item)
                 if self._stopped.is_set():
                     break
         finally:
             self._stream = None
         return version
 
-    def _opened(self, stream):
+    def _opened(self, stream: Stream) -> None:
         self._stream = stream
         if self._stopped.is_set():
-            _shut(stream)
+            answers.shut(stream)
 
-    def _take(self, kind, one):
-        run = self._owner(one)
+    def _take(self, event_type: str | None, item: JsonObject) -> None:
+        run = self._owner(item)
         if run is None:
             return
-        uid = one["metadata"]["uid"]
+        uid = item["metadata"]["uid"]
         with self._lock:
-            objects = self._objects.setdefault(run, {})
-            if kind == "DELETED":
-                objects.pop(uid, None)
-                self._note_gone(run, uid, _slim(one))
-            elif kind in ("ADDED", "MODIFIED"):
-                objects[uid] = _slim(one)
-                self._cut(run)
+            existing = self._existing.setdefault(run, {})
+            if event_type == "DELETED":
+                existing.pop(uid, None)
+                self._keep_gone(run, uid, _without_managed_fields(item))
+            elif event_type in ("ADDED", "MODIFIED"):
+                existing[uid] = _without_managed_fields(item)
+                self._drop_old_events(run)
         self._changed(run)
 
-    def _note_gone(self, run, uid, one):
+    def _keep_gone(self, run: str, uid: str, item: JsonObject) -> None:
         if self._kind != "Event":
-            self._gone.setdefault(run, {})[uid] = one
+            self._gone.setdefault(run, {})[uid] = item
 
-    def _cut(self, run):
-        if self._kind == "Event" and len(self._objects[run]) > MAX_EVENTS:
-            newest = sorted(self._objects[run].items(), key=lambda item: _age(item[1]))[-MAX_EVENTS:]
-            self._objects[run] = dict(newest)
-
-
-def _slim(one):
-    """Return an object without what only its managers need, which is half of it."""
-    metadata = {key: value for key, value in one["metadata"].items() if key != "managedFields"}
-    return {**one, "metadata": metadata}
+    def _drop_old_events(self, run: str) -> None:
+        if self._kind == "Event" and len(self._existing[run]) > MAX_EVENTS:
+            newest = sorted(self._existing[run].items(), key=lambda item: _age(item[1]))[-MAX_EVENTS:]
+            self._existing[run] = dict(newest)
 
 
-def _versions(objects):
-    return {uid: one["metadata"].get("resourceVersion") for uid, one in (objects or {}).items()}
+def _without_managed_fields(item: JsonObject) -> JsonObject:
+    """Return an object without ``managedFields``, which are half of it and serve only the objects' managers."""
+    metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
+    return {**item, "metadata": metadata}
 
 
-def _number(one):
-    """Return a resourceVersion as a number, to be compared with others of the same kind (KEP-5504)."""
-    version = one.get("metadata", {}).get("resourceVersion", "")
+def _versions(objects: Mapping[str, JsonObject] | None) -> dict[str, str | None]:
+    return {uid: item["metadata"].get("resourceVersion") for uid, item in (objects or {}).items()}
+
+
+def _version_number(item: JsonObject) -> int:
+    """Return a resourceVersion as a number, which can be compared within one kind (KEP-5504)."""
+    version = item.get("metadata", {}).get("resourceVersion", "")
     return int(version) if version.isdecimal() else 0
 
 
-def _age(one):
-    return one["metadata"].get("creationTimestamp") or "", one["metadata"].get("name", "")
-
-
-def _shut(stream):
-    """Wake a thread that waits for a stream's next byte."""
-    try:
-        stream.shutdown()
-    except (AttributeError, OSError, RuntimeError, ValueError):
-        stream.close()
+def _age(item: JsonObject) -> tuple[str, str]:
+    return item["metadata"].get("creationTimestamp") or "", item["metadata"].get("name", "")

@@ -1,7 +1,7 @@
-"""Find, read and merge kubeconfig files as kubectl does, and say which cluster and which user they lead to.
+"""Find, read and merge kubeconfig files as kubectl does, and return the cluster and the user that they lead to.
 
-Rules: client-go's tools/clientcmd (loader.go, client_config.go). Nothing is asked of the cluster here, and no plugin is run; what
-the files hold for a secret is masked from then on wherever it would be written.
+Rules: client-go's tools/clientcmd (loader.go, client_config.go). This module asks nothing of the cluster and runs no plugin. The
+secrets in the files are remembered, so that they are masked wherever they would be written.
 """
 
 from __future__ import annotations
@@ -16,11 +16,17 @@ from urllib.parse import urlsplit
 
 from runner.contract import files, patterns, secrets
 from runner.contract.errors import ClusterRefused
+from runner.contract.records import Json, JsonObject
 from runner.contract.text import printable
 from runner.host.readers import kubeyaml
 
-MOUNTED = Path("/var/run/secrets/kubernetes.io/serviceaccount")  # where a kubelet puts a pod's own credentials
+# Where a kubelet puts a pod's own credentials.
+MOUNTED = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+# Of a token, certificate or key, and of the output of a plugin.
+MAX_FILE_BYTES = 1024 * 1024
+# The lists of a kubeconfig, and the key that holds the content of their entries.
 _LISTS = {"clusters": "cluster", "contexts": "context", "users": "user"}
+# The keys of an entry that hold a path, by list.
 _PATHS = {
     "clusters": ("certificate-authority",),
     "users": ("client-certificate", "client-key", "tokenFile"),
@@ -29,14 +35,15 @@ _PATHS = {
 
 @dataclass(frozen=True)
 class Target:
-    """One cluster and one user of it, as the files name them: ``cluster`` and ``user`` are their entries, paths made absolute.
+    """One cluster and one user, as the files name them.
 
-    ``namespace`` is None where the context names none; ``where`` says in words where this stands.
+    ``cluster`` and ``user`` are the entries of the files, their paths made absolute; ``namespace`` is None where the context names
+    none; ``where`` names in words the place in the files.
     """
 
     server: str
-    cluster: dict[str, Any]
-    user: dict[str, Any] = field(repr=False)
+    cluster: JsonObject
+    user: JsonObject = field(repr=False)
     user_name: str
     namespace: str | None
     where: str
@@ -44,32 +51,32 @@ class Target:
 
 @dataclass(frozen=True)
 class _Entry:
-    """A named entry of a kubeconfig, and the file that it stands in."""
+    """A named entry of a kubeconfig, and the file that holds the entry."""
 
-    content: dict[str, Any]
+    content: JsonObject
     file: Path
 
 
 def find(given: str | os.PathLike[str] | None, context: str | None) -> Target:
-    """Return what ``--kubeconfig`` and ``--context`` lead to: the file given, else those of $KUBECONFIG, else ~/.kube/config, else
-    the credentials of the pod that this runs in.
+    """Return the target of ``--kubeconfig`` and ``--context``: from the file ``given``, else from the files of $KUBECONFIG, else from
+    ~/.kube/config, else from the credentials of the pod that this process runs in.
 
-    Raises ``NoCluster`` where none of these is there, and ``ClusterRefused`` for what cannot be used.
+    Raises ``NoCluster`` where none of them exists, and ``ClusterRefused`` for a kubeconfig that cannot be used.
     """
-    places, words = _places(given)
-    merged, current = _merged(places, given is not None)
+    paths, words = _paths(given)
+    merged, current = _merged(paths, given is not None)
     if merged is not None:
         return _target(merged, context or current, words)
     if context:
         raise no_kubeconfig(f"there is none in {words}, and so no context {printable(context, 60)}", NoCluster)
-    own = _of_this_pod()
-    if own is None:
+    target = _of_this_pod()
+    if target is None:
         raise no_kubeconfig(f"there is none in {words}, and this is no pod of a cluster", NoCluster)
-    return own
+    return target
 
 
 class NoCluster(ClusterRefused):
-    """No kubeconfig is there at all, and this is no pod."""
+    """No kubeconfig exists, and this process runs in no pod."""
 
 
 def no_kubeconfig(reason: str, kind: type[ClusterRefused] = ClusterRefused) -> ClusterRefused:
@@ -80,53 +87,69 @@ def no_kubeconfig(reason: str, kind: type[ClusterRefused] = ClusterRefused) -> C
     )
 
 
-def _places(given: str | os.PathLike[str] | None) -> tuple[list[Path], str]:
+def read_named_file(path: str | os.PathLike[str], words: str = "", max_bytes: int = MAX_FILE_BYTES) -> bytes:
+    """Return the bytes of a kubeconfig, or of a file that a kubeconfig names; ``words`` begin the reason of an error.
+
+    Raises ``ClusterRefused`` for a file that cannot be read, is no regular file, or has more than ``max_bytes`` bytes.
+    """
+    try:
+        return files.read_bytes(path, max_bytes, ClusterRefused, "")
+    except ClusterRefused as problem:
+        raise no_kubeconfig(f"{words}{str(problem).rstrip('. ')}") from None
+
+
+def checked_texts(values: Json, what: str) -> list[str]:
+    """Return a list of texts. Raises ``ClusterRefused``, with the words of ``what``, for any other value."""
+    if not isinstance(values, list) or not all(isinstance(text, str) and "\0" not in text for text in values):
+        raise no_kubeconfig(f"{what} are no list of texts; quote them")
+    return values
+
+
+def _paths(given: str | os.PathLike[str] | None) -> tuple[list[Path], str]:
     """Return the files to read, and words for them."""
     if given is not None:
         return [Path(given).expanduser()], os.fspath(given)
     listed = os.environ.get("KUBECONFIG")
     if listed:
-        found = list(dict.fromkeys(Path(one).expanduser() for one in listed.split(os.pathsep) if one))
-        return found, f"KUBECONFIG ({printable(listed, 200)})"
+        paths = list(dict.fromkeys(Path(path).expanduser() for path in listed.split(os.pathsep) if path))
+        return paths, f"KUBECONFIG ({printable(listed, 200)})"
     try:
         return [Path.home() / ".kube" / "config"], "~/.kube/config"
-    except RuntimeError:  # no home is known
+    except RuntimeError:
+        # this user has no home that Python knows
         return [], "~/.kube/config"
 
 
-def _merged(places: list[Path], must_be_there: bool) -> tuple[dict[str, dict[str, _Entry]] | None, str]:
-    """Return the entries of all files by list and name, the first of a name, and the first current context.
+def _merged(paths: list[Path], must_exist: bool) -> tuple[dict[str, dict[str, _Entry]] | None, str]:
+    """Return the entries of all files by list and name, and the current context; the first file that has a value decides.
 
-    The entries are None where no file is there, or none of them holds any.
+    The entries are None where no file exists, or no file holds entries.
     """
     merged: dict[str, dict[str, _Entry]] = {key: {} for key in _LISTS}
     current = ""
-    for place in places:
-        if not must_be_there and not os.path.lexists(place):
+    for path in paths:
+        if not must_exist and not os.path.lexists(path):
             continue
-        content = _read(place)
+        content = _read(path)
         current = current or content.pop("current-context", "")
         for key in _LISTS:
             for name, entry in content.get(key, {}).items():
-                merged[key].setdefault(name, _Entry(_absolute(entry, key, place), place))
+                merged[key].setdefault(name, _Entry(_absolute(entry, key, path), path))
     if not any(merged.values()):
-        if must_be_there:
-            raise no_kubeconfig(f"{places[0]} names no cluster")
+        if must_exist:
+            raise no_kubeconfig(f"{paths[0]} names no cluster")
         return None, ""
     return merged, current
 
 
-def _read(place: Path) -> dict[str, Any]:
-    """Return one file's ``current-context`` and entries by name."""
+def _read(path: Path) -> dict[str, Any]:
+    """Return the ``current-context`` of one file, a text, and under the name of each list its entries by name."""
+    raw = read_named_file(path, max_bytes=kubeyaml.MAX_BYTES)
     try:
-        raw = files.read_bytes(place, kubeyaml.MAX_BYTES, ClusterRefused, "")
-    except ClusterRefused as problem:
-        raise no_kubeconfig(str(problem).rstrip(". ")) from None
-    try:
-        found = [one for one in kubeyaml.documents(raw) if one is not None]
-        if len(found) > 1:
-            raise kubeyaml.NotKubernetes(f"it holds {len(found)} documents")
-        content = found[0] if found else {}
+        documents = [document for document in kubeyaml.documents(raw) if document is not None]
+        if len(documents) > 1:
+            raise kubeyaml.NotKubernetes(f"it holds {len(documents)} documents")
+        content = documents[0] if documents else {}
         if not isinstance(content, dict):
             raise kubeyaml.NotKubernetes(f"it is {kubeyaml.kind_of(content)}")
         if content.get("kind", "Config") != "Config":
@@ -136,43 +159,46 @@ def _read(place: Path) -> dict[str, Any]:
             raise kubeyaml.NotKubernetes(f"its current-context is {kubeyaml.kind_of(current)}; quote it")
         return {"current-context": current, **{key: _entries(content, key) for key in _LISTS}}
     except kubeyaml.NotKubernetes as problem:
-        raise no_kubeconfig(f"{place} is no kubeconfig: {problem}") from None
+        raise no_kubeconfig(f"{path} is no kubeconfig: {problem}") from None
 
 
-def _entries(content: dict[str, Any], key: str) -> dict[str, dict[str, Any]]:
+def _entries(content: JsonObject, key: str) -> dict[str, JsonObject]:
+    """Return the entries of one list of a kubeconfig, by name. Raises ``NotKubernetes`` for any other value."""
     listed = content.get(key, [])
     if not isinstance(listed, list):
         raise kubeyaml.NotKubernetes(f"its {key} are {kubeyaml.kind_of(listed)} and no list")
-    found: dict[str, dict[str, Any]] = {}
-    for one in listed:
-        name = one.get("name") if isinstance(one, dict) else None
+    entries: dict[str, JsonObject] = {}
+    for item in listed:
+        name = item.get("name") if isinstance(item, dict) else None
         if not isinstance(name, str):
             raise kubeyaml.NotKubernetes(f"one of its {key} has no name that is text")
-        entry = one.get(_LISTS[key], {})
+        entry = item.get(_LISTS[key], {})
         if not isinstance(entry, dict):
             raise kubeyaml.NotKubernetes(
                 f"the {_LISTS[key]} of {printable(name, 60)} is {kubeyaml.kind_of(entry)} and no mapping"
             )
-        if name in found:
+        if name in entries:
             raise kubeyaml.NotKubernetes(f"two of its {key} are called {printable(name, 60)}")
-        found[name] = entry
-    return found
+        entries[name] = entry
+    return entries
 
 
-def _absolute(entry: dict[str, Any], key: str, place: Path) -> dict[str, Any]:
-    """Return an entry with its paths made absolute: they are relative to the file that they stand in."""
-    folder = place.absolute().parent
-    made = dict(entry)
+def _absolute(entry: JsonObject, key: str, path: Path) -> JsonObject:
+    """Return an entry with its paths made absolute: the paths are relative to the folder of the kubeconfig."""
+    folder = path.absolute().parent
+    absolute = dict(entry)
     for name in _PATHS.get(key, ()):
-        if isinstance(made.get(name), str) and made[name]:
-            made[name] = str(folder / made[name])
-    plugin = made.get("exec")
-    if isinstance(plugin, dict) and "/" in str(plugin.get("command", "")):  # others are looked for on the path
-        made["exec"] = {**plugin, "command": str(folder / str(plugin["command"]))}
-    return made
+        if isinstance(absolute.get(name), str) and absolute[name]:
+            absolute[name] = str(folder / absolute[name])
+    plugin = absolute.get("exec")
+    # a command without a slash is looked for on the path
+    if isinstance(plugin, dict) and "/" in str(plugin.get("command", "")):
+        absolute["exec"] = {**plugin, "command": str(folder / str(plugin["command"]))}
+    return absolute
 
 
 def _target(merged: dict[str, dict[str, _Entry]], context: str, words: str) -> Target:
+    """Return the target of a context; ``words`` name the files. Raises ``ClusterRefused`` for entries that cannot be used."""
     contexts = ", ".join(printable(name, 60) for name in sorted(merged["contexts"])) or "none"
     if not context:
         raise no_kubeconfig(f"{words} sets no current context; name one with --context: {contexts}")
@@ -185,25 +211,27 @@ def _target(merged: dict[str, dict[str, _Entry]], context: str, words: str) -> T
     cluster, user = merged["clusters"].get(cluster_name), merged["users"].get(user_name)
     if cluster is None:
         raise no_kubeconfig(f"{where} names the cluster {printable(cluster_name, 60)!r}, which is in no file")
-    if user is None and user_name:  # without a user's name kubectl goes on without credentials
+    # a context without a user's name makes kubectl go on without credentials
+    if user is None and user_name:
         raise no_kubeconfig(f"{where} names the user {printable(user_name, 60)}, who is in no file")
-    of_cluster = f"the cluster {printable(cluster_name, 60)} of {cluster.file}"
-    _check_texts(cluster.content, ("server", *_CLUSTER_TEXTS), of_cluster)
-    _check_insecure(cluster.content, of_cluster)
-    own = user.content if user else {}
+    cluster_words = f"the cluster {printable(cluster_name, 60)} of {cluster.file}"
+    _check_texts(cluster.content, ("server", *_CLUSTER_TEXTS), cluster_words)
+    _check_insecure(cluster.content, cluster_words)
+    user_entry = user.content if user else {}
     if user:
-        _check_texts(own, _USER_TEXTS, f"the user {printable(user_name, 60)} of {user.file}")
-    _remember(own)
+        _check_texts(user_entry, _USER_TEXTS, f"the user {printable(user_name, 60)} of {user.file}")
+    _remember_secrets(user_entry)
     return Target(
-        server=_server(cluster, of_cluster),
+        server=_server(cluster, cluster_words),
         cluster=cluster.content,
-        user=own,
+        user=user_entry,
         user_name=printable(user_name, 60),
         namespace=_namespace(chosen.content.get("namespace"), where),
         where=where,
     )
 
 
+# What `kubectl config view` writes in the place of a secret.
 _LEFT_OUT = ("REDACTED", "DATA+OMITTED")
 _CLUSTER_TEXTS = ("certificate-authority", "certificate-authority-data", "tls-server-name", "proxy-url")
 _USER_TEXTS = (
@@ -213,7 +241,7 @@ _USER_TEXTS = (
 )
 
 
-def _check_texts(entry: dict[str, Any], keys: tuple[str, ...], where: str) -> None:
+def _check_texts(entry: JsonObject, keys: tuple[str, ...], where: str) -> None:
     for key in keys:
         if not isinstance(entry.get(key, ""), str):
             raise no_kubeconfig(f"the {key} of {where} is {kubeyaml.kind_of(entry[key])} and no text; quote it")
@@ -223,7 +251,7 @@ def _check_texts(entry: dict[str, Any], keys: tuple[str, ...], where: str) -> No
             )
 
 
-def _check_insecure(cluster: dict[str, Any], where: str) -> None:
+def _check_insecure(cluster: JsonObject, where: str) -> None:
     insecure = cluster.get("insecure-skip-tls-verify", False)
     if not isinstance(insecure, bool):
         raise no_kubeconfig(
@@ -240,7 +268,8 @@ def _server(cluster: _Entry, where: str) -> str:
     server = cluster.content.get("server", "").strip()
     if not server:
         raise no_kubeconfig(f"{cluster.file} is no kubeconfig: {where} names no server")
-    if "://" not in server:  # as client-go completes it
+    # client-go completes an address without a scheme in this way
+    if "://" not in server:
         secured = any(key in cluster.content for key in ("insecure-skip-tls-verify", *_CLUSTER_TEXTS[:3]))
         server = f"{'https' if secured else 'http'}://{server}"
     if not _is_address(server):
@@ -266,8 +295,8 @@ def _namespace(name: str | None, where: str) -> str | None:
     return name
 
 
-def _remember(user: dict[str, Any]) -> None:
-    """Mask what a user's entry holds for a secret, wherever it would be written from now on."""
+def _remember_secrets(user: JsonObject) -> None:
+    """Remember the secrets in a user's entry, so that they are masked from now on."""
     for key in ("token", "password", "client-key-data"):
         secrets.remember(user.get(key))
     if user.get("client-key-data"):
@@ -278,33 +307,31 @@ def _remember(user: dict[str, Any]) -> None:
         for line in key.splitlines()[1:-1]:
             secrets.remember(line)
     for part in (user.get("exec"), user.get("auth-provider")):
-        _remember_named(part)
+        _remember_named_secrets(part)
 
 
-def _remember_named(value: Any) -> None:
-    """Mask the texts that stand under the name of a secret in an entry of a plugin."""
+def _remember_named_secrets(value: Json) -> None:
+    """Remember the texts in an entry of a plugin that stand under the name of a secret."""
     if isinstance(value, dict):
-        for key, one in value.items():
-            if isinstance(one, str) and (secrets.is_secret_name(key) or secrets.is_secret_name(str(value.get("name")))):
-                secrets.remember(one)
-            _remember_named(one)
+        for key, member in value.items():
+            secret = secrets.is_secret_name(key) or secrets.is_secret_name(str(value.get("name")))
+            if secret and isinstance(member, str):
+                secrets.remember(member)
+            _remember_named_secrets(member)
     elif isinstance(value, list):
-        for one in value:
-            _remember_named(one)
+        for item in value:
+            _remember_named_secrets(item)
 
 
 def _of_this_pod() -> Target | None:
-    """Return what leads from a pod to its own cluster, None where this is no pod."""
+    """Return the target that a pod's own credentials lead to, None where this process runs in no pod."""
     host, port = os.environ.get("KUBERNETES_SERVICE_HOST"), os.environ.get("KUBERNETES_SERVICE_PORT")
     if not host or not port or not (MOUNTED / "token").exists():
         return None
-    namespace = MOUNTED / "namespace"
-    named = ""
-    if namespace.exists():
-        try:
-            named = files.read_bytes(namespace, 1000, ClusterRefused, "").decode("utf-8", "replace").strip()
-        except ClusterRefused as problem:
-            raise no_kubeconfig(str(problem).rstrip(". ")) from None
+    namespace_file = MOUNTED / "namespace"
+    namespace = ""
+    if namespace_file.exists():
+        namespace = read_named_file(namespace_file, max_bytes=1000).decode("utf-8", "replace").strip()
     cluster = {"certificate-authority": str(MOUNTED / "ca.crt")}
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     return Target(
@@ -312,6 +339,6 @@ def _of_this_pod() -> Target | None:
         cluster=cluster,
         user={"tokenFile": str(MOUNTED / "token")},
         user_name="of this pod",
-        namespace=_namespace(named, f"{namespace}"),
+        namespace=_namespace(namespace, str(namespace_file)),
         where=f"the pod's own credentials in {MOUNTED}",
     )

@@ -1,137 +1,174 @@
-"""What is seen of runs: mirrors of the cluster's objects, each object given to the run that it belongs to."""
+"""Observe runs: informers keep the cluster's objects, and each object is assigned to the run that it belongs to."""
+
+from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from runner.host.cluster.client import Refused, Unanswered
-from runner.host.cluster.informer import Mirror
-from runner.host.cluster.runs import POD_LABELS
-from runner.host.diagnosis import Observed, stages
-from runner.host.objects import names, walk
-from runner.host.objects.names import name_of
+from runner.contract.records import JsonObject
+from runner.host.cluster.answers import Refused, Unanswered
+from runner.host.cluster.client import Cluster
+from runner.host.cluster.informer import Informer
+from runner.host.cluster.progress import Progress
+from runner.host.diagnosis import Observed
+from runner.host.objects.names import POD_LABELS, SELECTOR, name_of, queue_of
+from runner.host.objects.status import ending
+from runner.host.objects.walk import needs
 
-NODES_S = 60.0  # between two lists of the nodes
-OPTIONAL_S = 5.0  # that are waited for what says more, before a run is looked at without it
-_OF_CLAIMS = ""  # the owner of claims' events, in place of a run: several runs may wait for one claim
+# Between two lists of the nodes.
+NODES_S = 60.0
+# How long the first lists of optional kinds are waited for.
+OPTIONAL_S = 5.0
+# The owner of claims' events, in the place of a run: several runs may wait for one claim.
+_CLAIMS = ""
 
 
-class Sight:
-    """Sees ``runs``, a mapping by name that may grow. ``changed(name)`` is called after something changed of one, ``failed(problem)``
-    when the cluster's last word is no; both from other threads."""
+class Observer:
+    """Observes the runs of ``runs``, a mapping by name that may grow.
 
-    def __init__(self, cluster, runs, poll_s, changed, failed, clock=time.monotonic):
+    ``changed(name)`` is called after something of a run changed, and ``failed(problem)`` when the cluster refuses for good; both
+    from other threads. ``clock`` is monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        runs: Mapping[str, Progress],
+        poll_s: float,
+        changed: Callable[[str], None],
+        failed: Callable[[Exception], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._cluster, self._runs, self._poll_s, self._clock = cluster, runs, poll_s, clock
         self._changed, self._failed = changed, failed
-        self._mirrors: dict[str, Mirror] = {}
-        self._nodes, self._nodes_at_s = None, None
+        self._informers: dict[str, Informer] = {}
+        self._nodes: tuple[JsonObject, ...] | None = None
+        self._nodes_at_s: float | None = None
 
-    def start(self, waiting):
-        """Start to see; return when the first lists are here. ``waiting()`` is called now and then until then."""
-        for kind in sorted({run.kind for run in self._runs.values()} | {"Job"}):
-            self._mirror(kind, lambda thing, kind=kind: self._known(name_of(thing), kind), selector=names.SELECTOR)
-        self._mirror("Pod", self._run_of_pod, selector=names.SELECTOR)
-        self._mirror("Event", self._run_of_event, optional=True)
-        if any(names.queue_of(run.thing) for run in self._runs.values()):
-            self._mirror("Workload", self._run_of_workload, optional=True)
+    def start(self, waiting: Callable[[], None]) -> None:
+        """Start to observe; return when the first lists have come. ``waiting()`` is called again and again until then."""
+        runs = [progress.run for progress in self._runs.values()]
+        for kind in sorted({run.kind for run in runs} | {"Job"}):
+            self._inform(kind, self._owner_by_name(kind), SELECTOR)
+        self._inform("Pod", self._run_of_pod, SELECTOR)
+        self._inform("Event", self._run_of_event, optional=True)
+        if any(queue_of(run.manifest) for run in runs):
+            self._inform("Workload", self._run_of_workload, optional=True)
         until_s = self._clock() + OPTIONAL_S
-        for mirror in self._mirrors.values():
-            while not mirror.listed.wait(0.05) and mirror.is_alive():
+        for informer in self._informers.values():
+            while not informer.listed.wait(0.05) and informer.is_alive():
                 waiting()
-                if mirror.optional and self._clock() > until_s:
+                if informer.optional and self._clock() > until_s:
                     break
         waiting()
 
-    def stop(self):
-        for mirror in self._mirrors.values():
-            mirror.stop()
+    def stop(self) -> None:
+        for informer in self._informers.values():
+            informer.stop()
 
-    def of(self, run, closely=False):
-        """Return the ``Observed`` of a run; ``closely`` with nodes, claims and neighbours, which are asked for."""
-        of = {kind: mirror.of(run.name) for kind, mirror in self._mirrors.items()}
-        job = of[run.kind][-1] if of[run.kind] else None
+    def observe(self, progress: Progress, with_nodes: bool = False) -> Observed:
+        """Return what is known of a run; ``with_nodes`` asks the cluster for nodes, claims and neighbours too."""
+        run = progress.run
+        objects = {kind: informer.objects(run.name) for kind, informer in self._informers.items()}
+        job = objects[run.kind][-1] if objects[run.kind] else None
         if job is not None:
-            run.expected_until_s = None
-        elif run.expected_until_s is not None and self._clock() < run.expected_until_s:
-            job = run.thing
-        pods = of["Pod"] if job is not None and not stages.ending(job) else self.pods(run)
-        seen = Observed(
+            progress.expected_until_s = None
+        elif progress.expected_until_s is not None and self._clock() < progress.expected_until_s:
+            job = run.manifest
+        pods = objects["Pod"] if job is not None and not ending(job) else self.pods(run.name)
+        observed = Observed(
             name=run.name,
             namespace=self._cluster.namespace,
             kind=run.kind,
             job=job,
             pods=tuple(pods),
-            events=(*of["Event"], *self._mirrors["Event"].of(_OF_CLAIMS)),
-            nodes=self._seen_nodes() if closely else self._nodes,
-            claims=self._claims(run) if closely else {},
-            workload=(of.get("Workload") or [None])[-1],
-            neighbours=self._neighbours() if closely else (),
-            kubectl_flags=self._cluster.place,
+            events=(*objects["Event"], *self._informers["Event"].objects(_CLAIMS)),
+            nodes=self._listed_nodes() if with_nodes else self._nodes,
+            claims=self._claims(run.manifest) if with_nodes else {},
+            workload=objects["Workload"][-1] if objects.get("Workload") else None,
+            neighbours=self._neighbours() if with_nodes else (),
+            kubectl_flags=self._cluster.kubectl_flags,
         )
-        return replace(seen, log=_last_lines(run, seen.pod))
+        return replace(observed, log=_last_lines(progress, observed.pod))
 
-    def pods(self, run):
-        """Return the pods of a run, oldest first, those too that are gone, as last seen."""
-        return self._mirrors["Pod"].of(run.name, gone=True)
+    def pods(self, run: str) -> list[JsonObject]:
+        """Return the pods of a run, oldest first; pods that exist no more are among them, as last seen."""
+        return self._informers["Pod"].objects(run, with_gone=True)
 
-    def refresh_pods(self, run):
-        """Ask for a run's pods once it is over: what is told of Jobs may come before what is told of their pods."""
-        key = POD_LABELS[run.kind][0]
+    def refresh_pods(self, progress: Progress) -> None:
+        """Ask for a run's pods after its end: the end of a Job may be reported before the ends of its pods."""
+        key = POD_LABELS[progress.run.kind][0]
         try:
-            found, _ = self._cluster.list("Pod", f"{names.SELECTOR},{key}={run.name}")
+            listed = self._cluster.list("Pod", f"{SELECTOR},{key}={progress.name}").objects
         except (Refused, Unanswered):
-            return  # the mirror will tell, or the log's deadline ends it
-        self._mirrors["Pod"].take(found)
+            # the informer will report the pods, or the time for the logs runs out
+            return
+        self._informers["Pod"].merge(listed)
 
-    def forget(self, run):
-        """Drop what is kept of a run that is done, so that many runs take no more memory than those that go on."""
-        for mirror in self._mirrors.values():
-            mirror.forget(run.name)
+    def forget(self, run: str) -> None:
+        """Drop the objects of a run that is done: memory is for the runs that go on."""
+        for informer in self._informers.values():
+            informer.forget(run)
 
-    # --- whose an object is ---
+    # --- the run of an object ---
 
-    def _mirror(self, kind, owner, selector=None, optional=False):
-        mirror = Mirror(
+    def _inform(
+        self,
+        kind: str,
+        owner: Callable[[JsonObject], str | None],
+        selector: str | None = None,
+        optional: bool = False,
+    ) -> None:
+        informer = Informer(
             self._cluster, kind, owner, self._changed, self._failed, selector, self._poll_s, optional=optional
         )
-        self._mirrors[kind] = mirror
-        mirror.start()
+        self._informers[kind] = informer
+        informer.start()
 
-    def _known(self, name, kind):
-        run = self._runs.get(name)
-        return name if run is not None and run.kind == kind and not run.done else None
+    def _owner_by_name(self, kind: str) -> Callable[[JsonObject], str | None]:
+        return lambda item: self._followed(name_of(item), kind)
 
-    def _run_of_pod(self, pod):
-        labels = pod["metadata"].get("labels") or {}
+    def _followed(self, name: str, kind: str) -> str | None:
+        """Return the name of a run of this kind that is still followed, None if no such run has the name."""
+        progress = self._runs.get(name)
+        return name if progress is not None and progress.run.kind == kind and not progress.done else None
+
+    def _run_of_pod(self, pod: JsonObject) -> str | None:
+        labels: dict[str, str] = pod["metadata"].get("labels") or {}
         for kind, keys in POD_LABELS.items():
             for key in keys:
-                if labels.get(key) and self._known(labels[key], kind):
-                    return labels[key]
+                name = labels.get(key)
+                if name and self._followed(name, kind):
+                    return name
         return None
 
-    def _run_of_event(self, event):
-        about = event.get("involvedObject", {})
-        name = about.get("name", "")
+    def _run_of_event(self, event: JsonObject) -> str | None:
+        subject = event.get("involvedObject", {})
+        name: str = subject.get("name", "")
         if name in self._runs:
             return name
-        if about.get("kind") == "PersistentVolumeClaim":
-            return _OF_CLAIMS
-        stem, of_pod = name, about.get("kind") == "Pod"
-        while "-" in stem:  # a pod's name is its run's with something after it
+        if subject.get("kind") == "PersistentVolumeClaim":
+            return _CLAIMS
+        # A pod's name is its run's name and more parts. The pod of a Job has one part more: with two parts more, the pod belongs to
+        # another Job with a longer name.
+        stem, one_part_more = name, subject.get("kind") == "Pod"
+        while "-" in stem:
             stem = stem.rpartition("-")[0]
-            run = self._runs.get(stem)
-            if run is not None and (run.kind != "Job" or of_pod):
+            progress = self._runs.get(stem)
+            if progress is not None and (progress.run.kind != "Job" or one_part_more):
                 return stem
-            of_pod = False  # that of a Job has one part more: with two it is of another Job, whose name is longer
+            one_part_more = False
         return None
 
-    def _run_of_workload(self, workload):
+    def _run_of_workload(self, workload: JsonObject) -> str | None:
         owners = workload["metadata"].get("ownerReferences") or []
-        return next((one["name"] for one in owners if one["name"] in self._runs), None)
+        return next((owner["name"] for owner in owners if owner["name"] in self._runs), None)
 
-    # --- what nodes, claims and neighbours say ---
+    # --- nodes, claims and neighbours, asked for when a run waits ---
 
-    def _seen_nodes(self):
-        """Return the nodes, asked for now and then; None where they may not be listed."""
+    def _listed_nodes(self) -> tuple[JsonObject, ...] | None:
+        """Return the nodes as listed at most ``NODES_S`` seconds ago; None where they may not be listed."""
         if self._nodes_at_s is None or self._clock() - self._nodes_at_s > NODES_S:
             self._nodes_at_s = self._clock()
             try:
@@ -140,28 +177,30 @@ class Sight:
                 self._nodes = None
         return self._nodes
 
-    def _claims(self, run):
-        found = {}
-        for kind, name in walk.needs(run.thing):
+    def _claims(self, manifest: JsonObject) -> dict[str, JsonObject]:
+        """Return the PersistentVolumeClaims that a run names, by name, as far as the cluster gives them."""
+        claims = {}
+        for kind, name in needs(manifest):
             if kind == "PersistentVolumeClaim":
                 try:
                     claim = self._cluster.get(kind, name)
                 except (Refused, Unanswered):
                     continue
                 if claim is not None:
-                    found[name] = claim
-        return found
+                    claims[name] = claim
+        return claims
 
-    def _neighbours(self):
+    def _neighbours(self) -> tuple[JsonObject, ...]:
         """Return all pods of the kit in the namespace."""
         try:
-            return tuple(self._cluster.list("Pod", names.SELECTOR)[0])
+            return tuple(self._cluster.list("Pod", SELECTOR).objects)
         except (Refused, Unanswered):
             return ()
 
 
-def _last_lines(run, pod):
-    """Return the last lines of the newest container of a pod, or of a run's where the pod has none that was read."""
+def _last_lines(progress: Progress, pod: JsonObject | None) -> tuple[str, ...]:
+    """Return the last lines of the newest log of a pod, or of the run's newest log where none of the pod is read."""
     uid = pod["metadata"]["uid"] if pod else None
-    own = [log for (of, _), log in run.logs.items() if of == uid] or list(run.logs.values())
-    return tuple(own[-1].tail) if own else ()
+    readers = [reader for (pod_uid, _), reader in progress.logs.items() if pod_uid == uid]
+    readers = readers or list(progress.logs.values())
+    return tuple(readers[-1].tail) if readers else ()

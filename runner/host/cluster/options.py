@@ -1,20 +1,25 @@
-"""The flags that every verb with a cluster has, and what they make: the connection, and how runs are attended to."""
+"""Define the flags that all verbs with a cluster have, and make of them the cluster and the options of the follower."""
+
+from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
 
 from runner.contract import patterns
 from runner.contract.arguments import seconds
 from runner.contract.text import printable
-from runner.host.cluster import follower, runs
-from runner.host.cluster.client import Cluster, Patience
+from runner.host.cluster import runs
+from runner.host.cluster.client import Cluster, Timeouts
+from runner.host.cluster.follower import FollowOptions
 from runner.host.diagnosis import stages
 
 
 def some_seconds(text: str) -> float:
-    """Return a time in seconds that is not 0: what nothing can be done in would always be too short."""
+    """Return a time in seconds that is not 0: nothing can be done within 0 s.
+
+    Raises ``argparse.ArgumentTypeError``, as all types of arguments here do.
+    """
     value = seconds(text)
     if not value:
         raise argparse.ArgumentTypeError("0 seconds are too short for this")
@@ -22,7 +27,7 @@ def some_seconds(text: str) -> float:
 
 
 def whole_seconds(text: str) -> int:
-    """Return a time in whole seconds, at least one, as a Job's deadline is given."""
+    """Return a time in whole seconds, at least 1 s, as a Job's deadline is given."""
     value = some_seconds(text)
     if value != int(value):
         raise argparse.ArgumentTypeError(f"{printable(text, 60)} is no whole number of seconds")
@@ -30,7 +35,7 @@ def whole_seconds(text: str) -> int:
 
 
 def run_name(text: str) -> str:
-    """Return the name of a run. One with a slash or a dot before another would lead out of the folder of the runs."""
+    """Return the name of a run. A name with a slash or with two dots would lead out of the folder of the runs."""
     if not patterns.SUBDOMAIN.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{printable(text, 80)!r} is no name of a Job: {patterns.SUBDOMAIN.words}")
     return text
@@ -44,21 +49,43 @@ def namespace_name(text: str) -> str:
     return text
 
 
-def add_flags(parser):
-    place = parser.add_argument_group("the cluster")
-    place.add_argument(
+# By field of Timeouts without its unit, the help of the flag.
+_TIMEOUT_HELP = {
+    "request": "seconds to wait for an answer, and for a credential plugin without a terminal",
+    "passing": "seconds to try again after a refusal that may pass (429, 5xx) or no answer; 15 s if the server never answered",
+    "watch": "seconds that a watch is asked to last",
+    "silence": "seconds without a byte after which a watch counts as dead; keep it above --watch-timeout-s",
+    "log": "seconds without a byte after which a log is opened again",
+}
+# By row of stages.WAITS_S, the help of the flag.
+_WAIT_HELP = {
+    "queue": "how long to wait for quota of a queue",
+    "unschedulable": "how long to wait for a node that takes the pod; an autoscaler's event starts the wait again",
+    "volume": "how long to wait for a volume to be bound, attached or mounted",
+    "image": "how long to wait for the image to be pulled",
+    "creating": "how long to wait for pod and containers to be made, and for the end of a container to be noticed",
+    "refused": "how long to wait for a refused pod (quota, Pod Security, webhook) to be accepted",
+    "init": "how long to wait for the init container, which waits for the weights",
+    "node": "how long to wait for a node that does not answer",
+    "overrun": "how long to wait for a Job that is past its own deadline to be ended",
+}
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that name the cluster, its timeouts, and the folder of the runs."""
+    group = parser.add_argument_group("the cluster")
+    group.add_argument(
         "--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config, then the pod's own"
     )
-    place.add_argument("--context", help="a context of the kubeconfig (default: its current one)")
-    place.add_argument("--namespace", type=namespace_name, help="default: that of the context, then bloomz-bench")
-    for name, what in _PATIENCE.items():
-        default = getattr(Patience(), f"{name}_s")
-        place.add_argument(
+    group.add_argument("--context", help="a context of the kubeconfig (default: its current one)")
+    group.add_argument("--namespace", type=namespace_name, help="default: that of the context, then bloomz-bench")
+    for name, words in _TIMEOUT_HELP.items():
+        group.add_argument(
             f"--{name}-timeout-s",
             type=seconds if name == "passing" else some_seconds,
-            default=default,
+            default=getattr(Timeouts(), f"{name}_s"),
             metavar="S",
-            help=f"{what} (default: %(default)g)",
+            help=f"{words} (default: %(default)g)",
         )
     parser.add_argument(
         "--runs",
@@ -69,40 +96,32 @@ def add_flags(parser):
     )
 
 
-_PATIENCE = {
-    "request": "how long an answer may take, and a credential plugin where there is no terminal",
-    "passing": "how long to try again what a server says passes (429, 5xx), or does not answer; 15 s where it never has",
-    "watch": "how long a watch is asked to last",
-    "silence": "seconds without a byte after which a watch counts as dead; keep it above --watch-timeout-s",
-    "log": "how long a log may say nothing before it is opened again",
-}
-
-
-def add_follow_flags(parser):
-    waits = parser.add_argument_group("how long a run may stay where it is, without progress (0: for ever)")
-    for name, default in stages.WAITS_S.items():
-        told = "for ever" if default is None else f"{default:g}"
-        waits.add_argument(
+def add_follow_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that say how runs are followed."""
+    group = parser.add_argument_group("the longest waits without progress, in seconds (0: for ever)")
+    for name, default_s in stages.WAITS_S.items():
+        default_words = "for ever" if default_s is None else f"{default_s:g}"
+        group.add_argument(
             f"--{name}-s",
             type=seconds,
-            default=default,
+            default=default_s,
             metavar="S",
-            help=f"{stages.WAITS_FOR[name]} (default: {told})",
+            help=f"{_WAIT_HELP[name]} (default: {default_words})",
         )
-    manner = follower.Manner()
-    waits.add_argument(
+    defaults = FollowOptions()
+    group.add_argument(
         "--poll-s",
         type=some_seconds,
-        default=manner.poll_s,
+        default=defaults.poll_s,
         metavar="S",
-        help="between lists where watches fail (default: %(default)g)",
+        help="seconds between two lists where watches fail (default: %(default)g)",
     )
-    waits.add_argument(
+    group.add_argument(
         "--drain-s",
         type=seconds,
-        default=manner.drain_s,
+        default=defaults.drain_s,
         metavar="S",
-        help="for logs, after a run's end (default: %(default)g)",
+        help="how long to wait for the logs after a run's end (default: %(default)g)",
     )
     parser.add_argument(
         "--detach-on-signal",
@@ -111,24 +130,23 @@ def add_follow_flags(parser):
     )
 
 
-def connect(options):
-    """Return the ``Cluster`` that the flags name. Raises ``ClusterRefused`` where no kubeconfig can be used, ``NoCluster`` where
-    there is none at all."""
-    patience = Patience(**{f"{name}_s": getattr(options, f"{name}_timeout_s") for name in _PATIENCE})
-    return Cluster(options.kubeconfig, options.context, options.namespace, patience)
+def connect(arguments: argparse.Namespace) -> Cluster:
+    """Return the cluster that the flags name. Raises ``ClusterRefused`` where no kubeconfig can be used, ``NoCluster`` where there
+    is none at all."""
+    timeouts = Timeouts(**{f"{name}_s": getattr(arguments, f"{name}_timeout_s") for name in _TIMEOUT_HELP})
+    return Cluster(arguments.kubeconfig, arguments.context, arguments.namespace, timeouts)
 
 
-def manner(options):
-    """Return the ``Manner`` that the flags ask for."""
-    deadlines = {name: getattr(options, f"{name}_s") or None for name in stages.WAITS_S}
-    return dataclasses.replace(
-        follower.Manner(),
-        deadlines=deadlines,
-        poll_s=options.poll_s,
-        drain_s=options.drain_s,
-        detach_on_signal=options.detach_on_signal,
+def follow_options(arguments: argparse.Namespace) -> FollowOptions:
+    """Return the options of the follower that the flags ask for."""
+    return FollowOptions(
+        waits_s={name: getattr(arguments, f"{name}_s") or None for name in stages.WAITS_S},
+        poll_s=arguments.poll_s,
+        drain_s=arguments.drain_s,
+        detach_on_signal=arguments.detach_on_signal,
     )
 
 
-def show(text):
-    print(text, file=sys.stderr, flush=True)
+def show(line: str) -> None:
+    """Print a line of progress to standard error."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,50 +1,41 @@
-"""Ask the cluster before anything is created: rights, what the runs name, what its admission says, and what its nodes have."""
+"""Check before anything is created: rights, the objects that runs name, volumes, queues, the cluster's admission, and its nodes."""
+
+from __future__ import annotations
 
 import shlex
-from typing import Any
+from collections.abc import Sequence
 
 from runner.contract.errors import ClusterRefused, InputError
+from runner.contract.records import JsonObject
 from runner.contract.text import printable
 from runner.host.cluster import errors, image_ids
-from runner.host.cluster.client import GROUPS, Refused, Unanswered
-from runner.host.objects import names, submitted, walk
+from runner.host.cluster.answers import Refused, Unanswered
+from runner.host.cluster.client import Cluster
+from runner.host.cluster.connection import CUSTOM_KINDS
+from runner.host.cluster.runs import Show
+from runner.host.objects import names, rights
 from runner.host.objects.manifest_files import Manifest
+from runner.host.objects.names import IMAGE_PROBLEM, queue_of
 from runner.host.objects.quantities import quantity
 from runner.host.objects.status import condition
+from runner.host.objects.submitted import without_namespace
+from runner.host.objects.walk import needs, pod_specs, shared_claims
 
-# (group, resource, subresource, verbs): all that submitting, following, collecting and cancelling take. k8s/11-rbac-submitter.yaml
-# grants these and no more; the tests hold both to each other, and each to be needed.
-RIGHTS = (
-    ("batch", "jobs", "", ("create", "get", "list", "watch", "delete")),
-    ("", "pods", "", ("list", "watch")),
-    ("", "pods", "log", ("get",)),
-    ("", "events", "", ("list", "watch")),
-    ("", "configmaps", "", ("create", "get")),
-    ("", "persistentvolumeclaims", "", ("get",)),
-    ("", "serviceaccounts", "", ("get",)),
-)
-VERBS = ("create", "get", "list", "watch", "delete")
-# What a queue is looked up with, where the runs name one; a watch of Workloads, which is not granted, is made up for by lists.
-QUEUE_RIGHTS = tuple(
-    (GROUPS[kind][0], GROUPS[kind][2], "", (verb,)) for kind, verb in (("LocalQueue", "get"), ("Workload", "list"))
-)
+# The file that has the Role, where the manifests at hand hold none.
+_ROLE_FILE = "k8s/11-rbac-submitter.yaml"
 
 
-def rights(kinds, queued=False):
-    """Return the rights that runs of these kinds take, ``queued`` ones or others, as (group, resource, subresource, verb)."""
-    own = [(GROUPS[kind][0], GROUPS[kind][2], "", VERBS) for kind in sorted(set(kinds) - {"Job"})]
-    every = (*RIGHTS, *own, *(QUEUE_RIGHTS if queued else ()))
-    return [(group, resource, sub, verb) for group, resource, sub, verbs in every for verb in verbs]
+def check_images(runs: Sequence[JsonObject]) -> None:
+    """Refuse runs whose images cannot be pulled, or are not named by digest. No cluster is asked.
 
-
-def check_images(runs: list[dict[str, Any]]) -> None:
-    """Refuse runs whose images cannot be pulled, or are not named by digest. No cluster is asked."""
-    for thing in runs:
-        name = thing["metadata"]["name"]
-        problem = thing["metadata"].get("annotations", {}).get(names.IMAGE_PROBLEM)
+    Raises ``ClusterRefused`` and ``InputError``.
+    """
+    for manifest in runs:
+        name = manifest["metadata"]["name"]
+        problem = manifest["metadata"].get("annotations", {}).get(IMAGE_PROBLEM)
         if problem:
             raise ClusterRefused(f"The image of {name} cannot be pulled: {printable(problem, 600).rstrip('.')}.")
-        tagged = image_ids.by_tag(thing)
+        tagged = image_ids.without_digest(manifest)
         if tagged:
             raise InputError(
                 f"{name} takes the image {printable(tagged[0], 300) or 'without a name'}, which is not named by digest"
@@ -53,131 +44,136 @@ def check_images(runs: list[dict[str, Any]]) -> None:
             )
 
 
-def check(cluster, manifests, runs, show):
-    """Raise ``ClusterRefused`` with the first thing that would keep ``runs`` (objects as submitted) from running.
+def check(cluster: Cluster, manifests: Sequence[Manifest], runs: Sequence[JsonObject], show: Show) -> list[JsonObject]:
+    """Return the ConfigMaps of the manifests that runs name and that the cluster lacks; ``runs`` are objects as submitted.
 
-    Returns the ConfigMaps of the manifests that they name and that are not there yet.
+    Raises ``ClusterRefused`` with the first thing that would keep the runs from running, and ``Unreachable``.
     """
     try:
         _check_rights(cluster, manifests, runs)
-        missing = _check_needs(cluster, manifests, runs)
+        missing = _check_named_objects(cluster, manifests, runs)
         _check_volumes(cluster, runs)
         _check_queues(cluster, runs, show)
-        for thing in [*missing, *runs]:
-            create_once(cluster, thing, dry_run=True)
-        _tell_nodes(cluster, runs, show)
+        for manifest in [*missing, *runs]:
+            create_once(cluster, manifest, dry_run=True)
+        _show_nodes(cluster, runs, show)
     except (Refused, Unanswered) as problem:
-        raise errors.as_error(problem, cluster) from None
+        raise errors.as_kit_error(problem, cluster) from None
     return missing
 
 
-def settings(manifests: list[Manifest], runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the ConfigMaps of the manifests that runs name."""
-    named = {need for thing in runs for need in walk.needs(thing)}
+def config_maps(manifests: Sequence[Manifest], runs: Sequence[JsonObject]) -> list[JsonObject]:
+    """Return the ConfigMaps of the manifests that runs name, without a namespace. No cluster is asked."""
+    named = {need for run in runs for need in needs(run)}
     return [
-        submitted.without_namespace(one.content)
-        for one in manifests
-        if one.kind == "ConfigMap" and (one.kind, one.name) in named
+        without_namespace(manifest.content)
+        for manifest in manifests
+        if manifest.kind == "ConfigMap" and (manifest.kind, manifest.name) in named
     ]
 
 
-def _check_rights(cluster, manifests, runs):
-    lacking = [
-        f"{verb} {resource}{f'/{sub}' if sub else ''}"
-        for group, resource, sub, verb in rights({thing["kind"] for thing in runs}, any(map(names.queue_of, runs)))
-        if not cluster.may(verb, group, resource, sub)
-    ]
+def create_once(cluster: Cluster, manifest: JsonObject, dry_run: bool = False) -> None:
+    """Create an object, or leave the one of its name that exists. Raises ``Refused`` and ``Unanswered``.
+
+    A ConfigMap's name holds a digest of its content; a run that exists is decided on when its turn comes.
+    """
+    try:
+        cluster.create(manifest, dry_run)
+    except Refused as refusal:
+        if refusal.status != 409:
+            raise
+
+
+def _check_rights(cluster: Cluster, manifests: Sequence[Manifest], runs: Sequence[JsonObject]) -> None:
+    needed = rights.needed({run["kind"] for run in runs}, queued=any(map(queue_of, runs)))
+    lacking = [str(right) for right in needed if not cluster.may(right)]
     if lacking:
-        role = next((one.file for one in manifests if one.kind == "Role"), "k8s/11-rbac-submitter.yaml")
+        role = next((manifest.file for manifest in manifests if manifest.kind == "Role"), _ROLE_FILE)
         raise ClusterRefused(
             f"These credentials lack rights in {cluster.namespace}: {', '.join(lacking)}. Ask for the Role in {role} to be bound"
             " to you."
         )
 
 
-def _check_needs(cluster, manifests, runs):
-    """Refuse what the runs name and nobody made; return the requests' own ConfigMaps that are missing."""
+def _check_named_objects(
+    cluster: Cluster, manifests: Sequence[Manifest], runs: Sequence[JsonObject]
+) -> list[JsonObject]:
+    """Refuse runs that name an object that neither the cluster nor the manifests have; return the ConfigMaps to create."""
     missing = []
-    for kind, name in sorted({need for thing in runs for need in walk.needs(thing)}):
+    for kind, name in sorted({need for run in runs for need in needs(run)}):
         if cluster.get(kind, name) is not None:
             continue
-        manifest = next((one for one in manifests if (one.kind, one.name) == (kind, name)), None)
+        manifest = next((known for known in manifests if (known.kind, known.name) == (kind, name)), None)
         if kind == "ConfigMap" and manifest is not None:
-            missing.append(submitted.without_namespace(manifest.content))
+            missing.append(without_namespace(manifest.content))
             continue
         raise ClusterRefused(
             f"The {kind} {name}, which the Jobs name, does not exist in {cluster.namespace}. Whoever keeps the namespace creates it:"
-            f" {_how_to_create(cluster, manifest)}."
+            f" {_commands_to_create(cluster, manifest)}."
         )
     return missing
 
 
-def _how_to_create(cluster, manifest):
-    """Return the commands that create an object in the namespace that is used, whichever one its manifest was rendered for."""
-    apply = shlex.join(["kubectl", *cluster.place, "apply", "-f"])
+def _commands_to_create(cluster: Cluster, manifest: Manifest | None) -> str:
+    """Return the commands that create an object in the namespace at hand, whichever namespace its manifest was rendered for."""
+    apply = shlex.join(["kubectl", *cluster.kubectl_flags, "apply", "-f"])
     rendered_for = manifest.content["metadata"].get("namespace", cluster.namespace) if manifest else names.NAMESPACE
     if rendered_for == cluster.namespace:
         return f"`{apply} {shlex.quote(str(manifest.file)) if manifest else 'k8s/'}`"
     return f"`python -m runner render --namespace {cluster.namespace} --out FOLDER`, then `{apply} FOLDER`"
 
 
-def _check_volumes(cluster, runs):
-    """Refuse a volume that one node at a time can have where pods on several nodes mount it."""
-    for thing in runs:
-        for name in walk.shared_claims(thing):
-            modes = cluster.get("PersistentVolumeClaim", name).get("spec", {}).get("accessModes") or []
+def _check_volumes(cluster: Cluster, runs: Sequence[JsonObject]) -> None:
+    """Refuse a volume that one node at a time can mount, where pods on several nodes mount it."""
+    for run in runs:
+        for name in shared_claims(run):
+            claim = cluster.get("PersistentVolumeClaim", name) or {}
+            modes = claim.get("spec", {}).get("accessModes") or []
             if not {"ReadWriteMany", "ReadOnlyMany"} & set(modes):
                 raise ClusterRefused(
                     f"The claim {name} can be mounted on one node at a time ({', '.join(modes)}), and the pods of"
-                    f" {thing['metadata']['name']} mount it on several. Make it anew with a storage class that offers ReadWriteMany:"
+                    f" {run['metadata']['name']} mount it on several. Make it anew with a storage class that offers ReadWriteMany:"
                     f" `{cluster.kubectl} get pvc {name}`."
                 )
 
 
-def _check_queues(cluster, runs, show):
-    """Refuse runs that name a queue that nobody made, or that takes nothing: they would wait in it for ever."""
-    for name in sorted(filter(None, {names.queue_of(thing) for thing in runs})):
+def _check_queues(cluster: Cluster, runs: Sequence[JsonObject], show: Show) -> None:
+    """Refuse runs for a queue that does not exist or accepts nothing: such runs would wait for ever."""
+    for name in sorted(filter(None, {queue_of(run) for run in runs})):
         try:
-            found = cluster.get("LocalQueue", name)
-        except Refused as refused:
-            if refused.status != 404:
+            queue = cluster.get("LocalQueue", name)
+        except Refused as refusal:
+            if refusal.status != 404:
                 raise
-            show(f"queue: this cluster does not serve {'/'.join(GROUPS['LocalQueue'][:2])}; {name} was not looked up.")
+            api_version = CUSTOM_KINDS["LocalQueue"].api_version
+            show(f"queue: this cluster does not serve {api_version}; {name} was not looked up.")
             continue
         look = f"`{cluster.kubectl} get localqueues` shows what there is; render with such a `--queue`"
-        if found is None:
+        if queue is None:
             raise ClusterRefused(f"The LocalQueue {name} does not exist in {cluster.namespace}. {look}.")
-        active = condition(found, "Active") or {}
+        active = condition(queue, "Active") or {}
         if active.get("status") == "False":
-            why = printable(active.get("message") or active.get("reason") or "it does not say why", 300).rstrip(".")
-            raise ClusterRefused(f"The LocalQueue {name} takes nothing: {why}. {look}, or ask its owner.")
+            reason = active.get("message") or active.get("reason") or "it does not say why"
+            raise ClusterRefused(
+                f"The LocalQueue {name} takes nothing: {printable(reason, 300).rstrip('.')}. {look}, or ask its owner."
+            )
 
 
-def create_once(cluster, thing, dry_run=False):
-    """Create an object; one that is there already stays: what to do with a run is decided when its turn comes, and the name of a
-    ConfigMap tells its content."""
-    try:
-        cluster.create(thing, dry_run)
-    except Refused as refused:
-        if refused.status != 409:
-            raise
-
-
-def _tell_nodes(cluster, runs, show):
-    """Say what the nodes have for the runs; a cluster that grows on demand may have none yet, so that nothing is refused here."""
+def _show_nodes(cluster: Cluster, runs: Sequence[JsonObject], show: Show) -> None:
+    """Show how many nodes have the devices of the runs. Nothing is refused: a cluster that grows on demand may have no node yet."""
     nodes = cluster.nodes()
     if nodes is None:
         show("nodes: may not be listed with these credentials; skipped.")
         return
-    for resource in sorted({name for thing in runs for name in _devices(thing)}):
-        wanted = max(quantity(_devices(thing).get(resource, 0)) for thing in runs)
-        having = [quantity(node.get("status", {}).get("allocatable", {}).get(resource, 0)) for node in nodes]
-        enough = sum(has >= wanted for has in having)
+    for resource in sorted({name for run in runs for name in _devices(run)}):
+        wanted = max(quantity(_devices(run).get(resource, 0)) for run in runs)
+        offers = [quantity(node.get("status", {}).get("allocatable", {}).get(resource, 0)) for node in nodes]
+        enough = sum(offer >= wanted for offer in offers)
         show(f"nodes: {enough} of {len(nodes)} offer{'s' if enough == 1 else ''} {wanted:.0f} {resource} or more.")
 
 
-def _devices(thing):
-    """Return the extended resources that one pod of a run asks for."""
-    containers = [container for spec in walk.pod_specs(thing) for container in spec["containers"]]
+def _devices(run: JsonObject) -> JsonObject:
+    """Return the extended resources, by name, that one pod of a run asks for."""
+    containers = [container for spec in pod_specs(run) for container in spec["containers"]]
     limits = [container.get("resources", {}).get("limits", {}) for container in containers]
-    return {name: value for one in limits for name, value in one.items() if "/" in name}
+    return {name: amount for limit in limits for name, amount in limit.items() if "/" in name}

@@ -1,144 +1,171 @@
-"""The runs that a client knows: what was submitted, where it is kept here, and how it is found and deleted in a cluster."""
+"""Name runs, find them in a cluster, create them there, and delete them."""
+
+from __future__ import annotations
 
 import contextlib
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from runner.contract.errors import DamagedResult, KitError, NotStarted
-from runner.host.cluster import image_ids as images
-from runner.host.cluster.client import Refused, Unanswered
-from runner.host.diagnosis import Observed, stages
-from runner.host.objects import kinds, names, walk
-from runner.host.objects.names import name_of
+from runner.contract.errors import NotStarted
+from runner.contract.records import JsonObject
+from runner.host.cluster import image_ids
+from runner.host.cluster.answers import Refused, Unanswered
+from runner.host.cluster.client import Cluster
+from runner.host.diagnosis import Observed
+from runner.host.objects.kinds import RUNS
+from runner.host.objects.names import POD_LABELS, SELECTOR, component_of, name_of
+from runner.host.objects.walk import operator_jobs
 
 FOLDER = Path("build/runs")
-# The labels of a pod that name its run, by the run's kind.
-POD_LABELS = {
-    "Job": ("batch.kubernetes.io/job-name", "job-name"),
-    "MPIJob": ("training.kubeflow.org/job-name",),
-    "JobSet": ("jobset.sigs.k8s.io/jobset-name",),
-}
+# How long a run that was just created may be missing from the cluster's lists.
+EXPECTED_S = 30.0
+# Prints a line of progress.
+Show = Callable[[str], None]
 
 
-@dataclass
-class Run:
-    """One run that is attended to. ``thing`` is what was submitted, or the object as the cluster has it; ``folder`` is where its
-    logs and evidence lie; ``job_of`` the run whose results this one only takes off its volume; until ``expected_until_s`` it may
-    be missing from what is watched, since it was only just created; ``images`` are the digests that were asked for, by container."""
+@dataclass(frozen=True)
+class FollowedRun:
+    """A run as it is known before it is followed: its name, its content and its place on this machine.
+
+    ``manifest`` is the object as it is to be submitted, or as the cluster keeps it; ``folder`` holds its logs and its evidence;
+    ``digests`` are the sha256 digests of the images that were asked for, by container. A run that was only just created may be
+    missing from the cluster's lists until ``expected_until_s`` of the monotonic clock; None for every other run.
+    """
 
     name: str
     kind: str
-    thing: dict
+    manifest: JsonObject
     folder: Path
-    images: dict[str, str]
-    job_of: "Run | None" = None
-    stage: stages.Stage | None = None
-    timer: stages.Timer = field(default_factory=stages.Timer)
-    logs: dict = field(default_factory=dict)
-    over_since_s: float | None = None
-    told_s: float = 0.0
-    plain: tuple = ()
-    look_at_s: float = 0.0
+    digests: dict[str, str]
     expected_until_s: float | None = None
-    collecting: "Run | None" = None
-    error: KitError | None = None
-    done: bool = False
 
     @classmethod
-    def of(cls, thing, cluster, folder):
-        """Return the run of an object with its kind."""
-        name = name_of(thing)
-        return cls(name, thing["kind"], thing, folder_of(folder, cluster, name), images.asked(thing))
+    def of(cls, manifest: JsonObject, cluster: Cluster, runs_folder: Path) -> FollowedRun:
+        """Return the run of an object; ``runs_folder`` holds the folders of all runs."""
+        name = name_of(manifest)
+        folder = folder_of(runs_folder, cluster, name)
+        return cls(name, manifest["kind"], manifest, folder, image_ids.asked_digests(manifest))
+
+    def created(self, manifest: JsonObject, now_s: float) -> FollowedRun:
+        """Return the run as the cluster keeps it since ``now_s`` of the monotonic clock. The digests stay those that were asked for."""
+        return replace(self, manifest=manifest, expected_until_s=now_s + EXPECTED_S)
 
     @property
-    def measures(self):
-        """Return whether the run has a result: a prefetch has none, nor has what takes results off a volume."""
-        return self.job_of is None and names.component_of(self.thing) != "prefetch"
+    def measures(self) -> bool:
+        """Return whether the run has a result: a prefetch has none."""
+        return component_of(self.manifest) != "prefetch"
 
     @property
-    def log_files(self):
-        """Return the logs that lie here, of this process and of earlier ones."""
+    def log_files(self) -> list[Path]:
+        """Return the logs in the run's folder, those of earlier processes too."""
         return sorted(path for path in self.folder.glob("*.log") if path.is_file())
 
-    @property
-    def results(self) -> list[Path]:
-        """Return the logs that results may be taken from: none of a run without any, or of one that ran other software."""
-        return self.log_files if self.measures and not isinstance(self.error, DamagedResult) else []
+
+def folder_of(runs_folder: Path, cluster: Cluster, name: str) -> Path:
+    """Return the folder of a run. Names are unique within a namespace only, so that the namespace is a part of the path."""
+    return Path(runs_folder) / cluster.namespace / name
 
 
-def folder_of(folder, cluster, name):
-    """Return where a run is kept: names are unique in a namespace only."""
-    return Path(folder) / cluster.namespace / name
-
-
-def find(cluster, name):
-    """Return the object of a run, with its kind, of whichever kind has one of this name; None if none has."""
-    for kind in kinds.RUNS:
+def find(cluster: Cluster, name: str) -> JsonObject | None:
+    """Return the Job, MPIJob or JobSet of this name with its kind, None if there is none. Raises ``Refused``."""
+    for kind in RUNS:
         try:
-            there = cluster.get(kind, name)
+            manifest = cluster.get(kind, name)
         except Refused as refusal:
-            if kind == "Job" or refusal.status not in (403, 404):
+            if not _may_lack(kind, refusal):
                 raise
-            continue  # a kind that this cluster does not know, or that is not this person's
-        if there is not None:
-            return {**there, "kind": kind}
+            continue
+        if manifest is not None:
+            return {**manifest, "kind": kind}
     return None
 
 
-def find_all(cluster):
-    """Return all objects of this kit in the namespace that make pods, with their kinds."""
-    found = []
-    for kind in kinds.RUNS:
+def find_all(cluster: Cluster) -> list[JsonObject]:
+    """Return all Jobs, MPIJobs and JobSets of this kit in the namespace, with their kinds. Raises ``Refused``."""
+    manifests: list[JsonObject] = []
+    for kind in RUNS:
         try:
-            found += [{**one, "kind": kind} for one in cluster.list(kind, names.SELECTOR)[0]]
+            manifests += [{**manifest, "kind": kind} for manifest in cluster.list(kind, SELECTOR).objects]
         except Refused as refusal:
-            if kind == "Job" or refusal.status not in (403, 404):
+            if not _may_lack(kind, refusal):
                 raise
-    return found
+    return manifests
 
 
-def look(cluster, thing):
-    """Return what the cluster says of a run now, without following it."""
-    name, kind = name_of(thing), thing["kind"]
+def _may_lack(kind: str, refusal: Refused) -> bool:
+    """Return whether a refusal only says that the cluster does not know a kind, or keeps the kind from this person: not so for Jobs."""
+    return kind != "Job" and refusal.status in (403, 404)
+
+
+def observe_once(cluster: Cluster, manifest: JsonObject) -> Observed:
+    """Return what the cluster says of a run now, for a verb that does not follow the run."""
+    name, kind = name_of(manifest), manifest["kind"]
     pods = [
         pod
-        for pod in cluster.list("Pod", names.SELECTOR)[0]
+        for pod in cluster.list("Pod", SELECTOR).objects
         if any((pod["metadata"].get("labels") or {}).get(key) == name for key in POD_LABELS[kind])
     ]
-    about = {name, *walk.operator_jobs(thing), *map(name_of, pods)}
-    events = []
-    with contextlib.suppress(Refused, Unanswered):  # they say more, and nothing depends on them
-        events = [one for one in cluster.list("Event")[0] if one.get("involvedObject", {}).get("name") in about]
     pods.sort(key=lambda pod: pod["metadata"].get("creationTimestamp") or "")
-    return Observed(name, cluster.namespace, kind, thing, tuple(pods), tuple(events), kubectl_flags=cluster.place)
+    subjects = {name, *operator_jobs(manifest), *map(name_of, pods)}
+    events: list[JsonObject] = []
+    # events add detail, and nothing depends on them
+    with contextlib.suppress(Refused, Unanswered):
+        listed = cluster.list("Event").objects
+        events = [event for event in listed if event.get("involvedObject", {}).get("name") in subjects]
+    return Observed(
+        name, cluster.namespace, kind, manifest, tuple(pods), tuple(events), kubectl_flags=cluster.kubectl_flags
+    )
 
 
-def create(cluster, thing):
-    """Create an object; return it as the cluster has it, and whether it was there already, as it is after a lost answer."""
+@dataclass(frozen=True)
+class Created:
+    """An object as the cluster keeps it after a ``create``; ``existed`` where the cluster had one of this name before."""
+
+    manifest: JsonObject
+    existed: bool
+
+
+def create(cluster: Cluster, manifest: JsonObject) -> Created:
+    """Create an object, or find that it exists, as it does after a ``create`` whose answer was lost. Raises ``Refused``."""
+    kind = manifest["kind"]
     try:
-        return {**cluster.create(thing), "kind": thing["kind"]}, False
+        return Created({**cluster.create(manifest), "kind": kind}, existed=False)
     except Refused as refusal:
-        there = cluster.get(thing["kind"], name_of(thing)) if refusal.status == 409 else None
-        if there is None:
+        existing = cluster.get(kind, name_of(manifest)) if refusal.status == 409 else None
+        if existing is None:
             raise
-        return {**there, "kind": thing["kind"]}, True
+        return Created({**existing, "kind": kind}, existed=True)
 
 
-def delete(cluster, runs, patience_s, show=lambda text: None, enough=lambda: False):
-    """Delete runs with all that they own, and wait until they are gone, or ``enough()`` is true. Raises ``NotStarted`` for one that
-    does not go in time."""
+def _silent(line: str) -> None:
+    return None
+
+
+def delete(
+    cluster: Cluster,
+    runs: Iterable[FollowedRun],
+    wait_s: float,
+    show: Show = _silent,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> None:
+    """Delete runs with all that they own, and wait until they are gone, or until ``interrupted()`` is true.
+
+    Raises ``NotStarted`` for a run that is not gone after ``wait_s`` seconds, and ``Refused`` and ``Unanswered``.
+    """
+    runs = list(runs)
     for run in runs:
         cluster.delete(run.kind, run.name)
-    until_s = time.monotonic() + patience_s
+    until_s = time.monotonic() + wait_s
     for run in runs:
         while cluster.get(run.kind, run.name) is not None:
-            if enough():
+            if interrupted():
                 show(f"{run.name}: is still being deleted; that goes on in the cluster.")
                 return
             if time.monotonic() > until_s:
                 raise NotStarted(
-                    f"{run.name} is still being deleted after {patience_s:.0f} s. Look: `{cluster.kubectl} get pods`."
+                    f"{run.name} is still being deleted after {wait_s:.0f} s. Look: `{cluster.kubectl} get pods`."
                 )
             time.sleep(0.2)
         show(f"{run.name}: deleted.")

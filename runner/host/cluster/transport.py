@@ -1,4 +1,4 @@
-"""Make the connections to an API server: TLS with the authorities and certificates of a kubeconfig, and proxies as kubectl takes them.
+"""Make the connections to an API server: TLS with the certificates of a kubeconfig, and the proxies that kubectl would use.
 
 Proxy rules: client-go's ``proxy-url``, else Go's net/http ProxyFromEnvironment (golang.org/x/net/http/httpproxy), which has
 https_proxy, http_proxy and no_proxy in both cases, knows no all_proxy, and takes no proxy to this machine itself.
@@ -6,6 +6,7 @@ https_proxy, http_proxy and no_proxy in both cases, knows no all_proxy, and take
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import ipaddress
 import os
@@ -18,34 +19,41 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 from urllib3.util.ssl_ import create_urllib3_context
 
-from runner.contract import files, secrets
-from runner.contract.errors import ClusterRefused
+from runner.contract import secrets
 from runner.contract.text import printable
 from runner.host.cluster import credentials
 from runner.host.cluster.credentials import Credentials
-from runner.host.cluster.kubeconfig import Target, no_kubeconfig
+from runner.host.cluster.kubeconfig import Target, no_kubeconfig, read_named_file
 
-MOST_KEPT = 32
-REFUSAL_BYTES = 1024 * 1024
+# What a request, or reading its answer, raises where the connection fails.
+FAILURES: tuple[type[Exception], ...] = (urllib3.exceptions.HTTPError, OSError)
+MAX_KEPT_CONNECTIONS = 32
+# Of the body of a refusal, which the kubernetes package reads whole.
+MAX_REFUSAL_BYTES = 1024 * 1024
 _SOCKS = ("socks5", "socks5h", "socks4", "socks4a")
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Connections:
-    """The connections to one server, as the ``kubernetes`` package asks for them. No redirection is followed: it would lead to a
-    login page; and the body of a refusal, which the package reads whole, ends after ``REFUSAL_BYTES``."""
+    """The connections to one server, in the place of the ``kubernetes`` package's pool; ``extra_headers`` go with every request.
 
-    def __init__(self, pool: urllib3.PoolManager, more_headers: tuple[tuple[str, str], ...] = ()) -> None:
-        self._pool, self._more_headers = pool, more_headers
+    No redirection is followed, for a redirection of an API server leads to a login page.
+    """
+
+    def __init__(self, pool: urllib3.PoolManager, extra_headers: tuple[tuple[str, str], ...] = ()) -> None:
+        self._pool, self._extra_headers = pool, extra_headers
 
     def request(self, method: str, url: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        """Make a request as ``urllib3.PoolManager`` does; the body of a refusal ends after ``MAX_REFUSAL_BYTES``."""
         headers = urllib3.HTTPHeaderDict(options.pop("headers", None) or {})
-        for name, value in self._more_headers:
+        for name, value in self._extra_headers:
             headers.add(name, value)
         response = self._pool.request(method, url, redirect=False, headers=headers, **options)
         if 200 <= response.status <= 299:
             return response
         try:
-            body = response.read(REFUSAL_BYTES)
+            body = response.read(MAX_REFUSAL_BYTES)
         finally:
             response.close()
         return urllib3.HTTPResponse(body, response.headers, response.status, reason=response.reason)
@@ -54,14 +62,14 @@ class Connections:
         self._pool.clear()
 
 
-def connections(target: Target, given: Credentials) -> Connections:
+def connections(target: Target, shown: Credentials) -> Connections:
     """Return the connections to a target's server. Raises ``ClusterRefused`` for certificates and proxies that cannot be used."""
-    return Connections(_pool(target, given), credentials.impersonation(target))
+    return Connections(_pool(target, shown), credentials.impersonation(target))
 
 
-def _pool(target: Target, given: Credentials) -> urllib3.PoolManager:
+def _pool(target: Target, shown: Credentials) -> urllib3.PoolManager:
     server = urlsplit(target.server)
-    options: dict[str, Any] = {"maxsize": MOST_KEPT, "retries": False, "ssl_context": _tls(target, given)}
+    options: dict[str, Any] = {"maxsize": MAX_KEPT_CONNECTIONS, "retries": False, "ssl_context": _tls(target, shown)}
     name = target.cluster.get("tls-server-name")
     if name:
         options |= {"server_hostname": name, "assert_hostname": name}
@@ -82,12 +90,13 @@ def _pool(target: Target, given: Credentials) -> urllib3.PoolManager:
 # --- TLS ---
 
 
-def _tls(target: Target, given: Credentials) -> ssl.SSLContext:
+def _tls(target: Target, shown: Credentials) -> ssl.SSLContext:
     context = create_urllib3_context()
     cluster, where = target.cluster, target.where
     if cluster.get("insecure-skip-tls-verify") is True:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # whoever wrote the kubeconfig asked for it
+        # the kubeconfig asks for a connection without verification
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     else:
         context.verify_mode = ssl.CERT_REQUIRED
         authority = _authority(target)
@@ -95,40 +104,41 @@ def _tls(target: Target, given: Credentials) -> ssl.SSLContext:
             if authority is None:
                 context.load_default_certs()
             else:
-                # As Go does it, and so kubectl: each certificate given is trusted, an intermediate or a server's own too, and
-                # authorities that lack what RFC 5280 asks for serve, as those of many clusters do. Python differs, by version.
+                # As Go does, and so kubectl. Every certificate of the authority is trusted, an intermediate and a server's own
+                # certificate too. Authorities that lack what RFC 5280 asks for are accepted: many clusters have such authorities.
+                # Python differs, by version.
                 context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
                 context.verify_flags &= ~ssl.VERIFY_X509_STRICT
                 context.load_verify_locations(cadata=authority)
         except (ssl.SSLError, ValueError, TypeError):
             raise no_kubeconfig(f"the certificate-authority of {where} is no certificate in PEM") from None
-    if given.certificate and given.key:
-        _load_pair(context, given.certificate, given.key, f"the user {target.user_name}")
+    if shown.certificate and shown.key:
+        _load_pair(context, shown.certificate, shown.key, f"the user {target.user_name}")
     return context
 
 
 def _authority(target: Target) -> str | None:
+    """Return the certificates of a target's authority in PEM, None where the kubeconfig names none."""
     data, path = target.cluster.get("certificate-authority-data"), target.cluster.get("certificate-authority")
     if data:
         raw = credentials.decoded(data, f"the certificate-authority-data of {target.where}")
     elif path:
-        try:
-            raw = files.read_bytes(path, credentials.MAX_FILE_BYTES, ClusterRefused, "")
-        except ClusterRefused as problem:
-            raise no_kubeconfig(f"the certificate-authority of {target.where}: {str(problem).rstrip('. ')}") from None
+        raw = read_named_file(path, f"the certificate-authority of {target.where}: ")
     else:
         return None
-    return raw.decode("ascii", "ignore")  # bundles hold comments, with the names of authorities in any language
+    # bundles hold comments, with the names of authorities in any language
+    return raw.decode("ascii", "ignore")
 
 
 def _load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes, who: str) -> None:
-    """Load a client's certificate and key, which Python reads from files alone; the files are gone when this returns."""
+    """Load a client's certificate and key. Python reads both from files only; the files are removed before this returns."""
+    # only this user can enter the folder
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as folder:
-        certificates, keys = Path(folder, "certificate"), Path(folder, "key")
-        certificates.write_bytes(certificate)
-        keys.write_bytes(key)  # in a folder that only this user can enter
+        certificate_path, key_path = Path(folder, "certificate"), Path(folder, "key")
+        certificate_path.write_bytes(certificate)
+        key_path.write_bytes(key)
         try:
-            context.load_cert_chain(certificates, keys, password="")
+            context.load_cert_chain(certificate_path, key_path, password="")
         except (ssl.SSLError, ValueError, OSError):
             raise no_kubeconfig(
                 f"the client certificate and key of {who} are no pair in PEM, or the key is protected by a password"
@@ -139,23 +149,24 @@ def _load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes, who: str
 
 
 def proxy_for(target: Target) -> str | None:
-    """Return the address of the proxy to a target's server, None where there is none.
+    """Return the address of the proxy to a target's server, None where requests go to the server directly.
 
-    Raises ``ClusterRefused`` for one that cannot be used.
+    Raises ``ClusterRefused`` for a proxy that cannot be used.
     """
     named = target.cluster.get("proxy-url")
     if named:
         return _usable(named, f"proxy-url of {target.where}")
     server = urlsplit(target.server)
     for variable in (f"{server.scheme}_proxy".upper(), f"{server.scheme}_proxy"):
-        found = os.environ.get(variable)
-        if found:
-            bypassed = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
-            return None if _bypassed(target.server, bypassed) else _usable(found, variable)
+        proxy = os.environ.get(variable)
+        if proxy:
+            no_proxy = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+            return None if _bypassed(target.server, no_proxy) else _usable(proxy, variable)
     return None
 
 
 def _usable(proxy: str, where: str) -> str:
+    """Return the address of a proxy with its scheme. Raises ``ClusterRefused`` for an address that no proxy can have."""
     completed = proxy.strip() if "://" in proxy else f"http://{proxy.strip()}"
     try:
         parts = urlsplit(completed)
@@ -163,8 +174,8 @@ def _usable(proxy: str, where: str) -> str:
     except ValueError:
         good, parts = False, urlsplit("")
     if not good or parts.scheme not in ("http", "https", *_SOCKS):
-        told = printable(secrets.mask(proxy), 100)
-        raise no_kubeconfig(f"{where} is {told!r}, no address of an HTTP or SOCKS proxy")
+        words = printable(secrets.mask(proxy), 100)
+        raise no_kubeconfig(f"{where} is {words!r}, no address of an HTTP or SOCKS proxy")
     if parts.scheme in _SOCKS and importlib.util.find_spec("socks") is None:
         raise no_kubeconfig(
             f"{where} names a SOCKS proxy, and the package PySocks is not installed; `pip install PySocks` adds it, or name an HTTP"
@@ -184,21 +195,24 @@ def _proxy_headers(proxy: str) -> dict[str, str] | None:
     return dict(urllib3.make_headers(proxy_basic_auth=unquote(user))) if at else None
 
 
-def _bypassed(server: str, listed: str) -> bool:
-    """Return whether no_proxy, or Go's own rule for this machine, takes a server's address out."""
+def _bypassed(server: str, no_proxy: str) -> bool:
+    """Return whether a server is reached without a proxy: ``no_proxy`` lists the server, or the server is on this machine."""
     parts = urlsplit(server)
     host = (parts.hostname or "").rstrip(".")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
+    address: _Address | None = None
+    with contextlib.suppress(ValueError):
         address = ipaddress.ip_address(host)
-    except ValueError:
-        address = None
     if host == "localhost" or (address is not None and address.is_loopback):
         return True
-    return any(_matches(entry.strip().lower(), host, port, address) for entry in listed.split(","))
+    return any(_matches(entry.strip().lower(), host, port, address) for entry in no_proxy.split(","))
 
 
-def _matches(entry: str, host: str, port: int, address: Any) -> bool:
+def _matches(entry: str, host: str, port: int, address: _Address | None) -> bool:
+    """Return whether one entry of no_proxy matches a server; ``address`` is the host as an IP address, None for a name.
+
+    An entry is ``*``, an address, a network, or a domain, each with a port or without.
+    """
     if not entry or entry == "*":
         return bool(entry)
     try:
@@ -207,11 +221,11 @@ def _matches(entry: str, host: str, port: int, address: Any) -> bool:
         pass
     else:
         return address is not None and address in network
-    name, colon, of_port = entry.rpartition(":")
+    name, colon, entry_port = entry.rpartition(":")
     if entry.startswith("[") and entry.endswith("]"):
         return address is not None and entry[1:-1] == str(address)
-    if colon and of_port.isdecimal() and not name.endswith(":"):
-        if int(of_port) != port:
+    if colon and entry_port.isdecimal() and not name.endswith(":"):
+        if int(entry_port) != port:
             return False
         entry = name.strip("[]")
         if address is not None:

@@ -2,37 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from runner.contract.records import JsonObject
 from runner.host.manifests.site import Site
-from runner.host.objects import names
+from runner.host.objects import names, rights
 from runner.host.readers.profiles import JobKind
-
-
-class Rule(NamedTuple):
-    """A rule of a Role."""
-
-    groups: list[str]
-    resources: list[str]
-    verbs: list[str]
-
-
-# The rights to follow a Job to its end and collect its results: no exec, no secrets, no update.
-SUBMITTER_RULES = (
-    Rule(["batch"], ["jobs"], ["create", "get", "list", "watch", "delete"]),
-    Rule([""], ["pods"], ["list", "watch"]),
-    Rule([""], ["pods/log"], ["get"]),
-    Rule([""], ["events"], ["list", "watch"]),
-    Rule([""], ["persistentvolumeclaims"], ["get"]),
-    Rule([""], ["configmaps"], ["create", "get"]),
-    Rule([""], ["serviceaccounts"], ["get"]),
-)
-MULTINODE_RULES: dict[JobKind, Rule] = {
-    "mpijob": Rule(["kubeflow.org"], ["mpijobs"], ["create", "get", "list", "watch", "delete"]),
-    "jobset": Rule(["jobset.x-k8s.io"], ["jobsets"], ["create", "get", "list", "watch", "delete"]),
-}
-QUEUE_RULES = (Rule(["kueue.x-k8s.io"], ["workloads", "localqueues"], ["get", "list"]),)
 
 BIND = "Bind the role to who may submit:\n  kubectl create rolebinding {role} --role={role} --user=NAME --namespace={namespace}"
 
@@ -56,14 +29,14 @@ def run_account(site: Site) -> JsonObject:
 
 def submitter_role(site: Site, job_kind: JobKind) -> JsonObject:
     """Return the Role of a user who submits Jobs of one kind. With a queue, the user may read the objects of the queue."""
-    rules = [*SUBMITTER_RULES, *([MULTINODE_RULES[job_kind]] if job_kind in MULTINODE_RULES else [])]
-    rules += QUEUE_RULES if site.queue else ()
+    operator = [rights.OPERATOR_RULES[job_kind]] if job_kind in rights.OPERATOR_RULES else []
+    rules = [*rights.JOB_RULES, *operator, *([rights.QUEUE_RULE] if site.queue else [])]
     name = names.SUBMITTER if job_kind == "job" else f"{names.SUBMITTER}-{job_kind}"
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
         "metadata": {"name": name, "namespace": site.namespace, "labels": names.common_labels()},
-        "rules": [{"apiGroups": rule.groups, "resources": rule.resources, "verbs": rule.verbs} for rule in rules],
+        "rules": [rule.to_json() for rule in rules],
     }
 
 

@@ -1,54 +1,59 @@
 """The verb ``cancel``: keep the evidence of runs, delete them from the cluster, and wait until they are gone."""
 
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
 from runner.contract.arguments import seconds, verb_parser
 from runner.contract.errors import InputError
-from runner.host.cluster import errors, evidence, follower, runs
-from runner.host.cluster import options as connection
-from runner.host.cluster.client import Refused, Unanswered
-from runner.host.cluster.runs import Run
+from runner.host.cluster import errors, evidence, runs
+from runner.host.cluster.answers import Refused, Unanswered
+from runner.host.cluster.client import Cluster
+from runner.host.cluster.follower import FollowOptions
+from runner.host.cluster.options import add_flags, connect, run_name, show
+from runner.host.cluster.runs import FollowedRun
 from runner.host.diagnosis import diagnose
 
 
-def parser():
-    described = verb_parser(
+def parser() -> argparse.ArgumentParser:
+    parser = verb_parser(
         "cancel",
         description="Delete runs and their pods from the cluster, and wait until they are gone. Results that lie on the volume stay"
         " there.",
-        epilog="Exit codes: 12 if one is not gone in time; see `python -m runner --help`.",
+        epilog="Exit codes: 12 if a run is not gone in time; see `python -m runner --help`.",
     )
-    described.add_argument(
-        "names", nargs="+", metavar="RUN", type=connection.run_name, help="names of Jobs, MPIJobs or JobSets"
-    )
-    described.add_argument(
+    parser.add_argument("names", nargs="+", metavar="RUN", type=run_name, help="names of Jobs, MPIJobs or JobSets")
+    parser.add_argument(
         "--cancel-s",
         type=seconds,
-        default=follower.Manner().cancel_s,
+        default=FollowOptions().cancel_s,
         metavar="S",
-        help="how long to wait (default: %(default)g)",
+        help="how long to wait until the runs are gone (default: %(default)g)",
     )
-    connection.add_flags(described)
-    return described
+    add_flags(parser)
+    return parser
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
-    cluster = connection.connect(options)
+    cluster = connect(options)
     try:
-        known = [_known(cluster, name, options) for name in options.names]
-        runs.delete(cluster, known, options.cancel_s, connection.show)
+        cancelled = [_find(cluster, name, options) for name in options.names]
+        runs.delete(cluster, cancelled, options.cancel_s, show)
     except (Refused, Unanswered) as problem:
-        raise errors.as_error(problem, cluster) from None
-    for run in known:
-        evidence.forget(run)
+        raise errors.as_kit_error(problem, cluster) from None
+    for run in cancelled:
+        evidence.forget_object(run)
     return 0
 
 
-def _known(cluster, name, options):
-    """Return the ``Run`` of a name, its evidence kept."""
-    thing = runs.find(cluster, name)
-    if thing is None:
+def _find(cluster: Cluster, name: str, options: argparse.Namespace) -> FollowedRun:
+    """Return the run of a name after its evidence is saved. Raises ``InputError`` where the cluster has no such run."""
+    manifest = runs.find(cluster, name)
+    if manifest is None:
         raise InputError(f"{name} is not in {cluster.namespace}. `{cluster.kubectl} get jobs` shows what there is.")
-    run = Run.of(thing, cluster, options.runs)
-    observed = runs.look(cluster, thing)
-    evidence.keep(run, observed, diagnose(observed))
+    run = FollowedRun.of(manifest, cluster, options.runs)
+    observed = runs.observe_once(cluster, manifest)
+    evidence.save_evidence(run, observed, None, diagnose(observed))
     return run

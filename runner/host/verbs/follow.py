@@ -1,62 +1,70 @@
 """The verb ``follow``: come back to runs that were submitted, wait for their end, and take their results."""
 
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
 from runner.contract.arguments import verb_parser
 from runner.contract.errors import InputError
-from runner.host.cluster import errors, evidence, follower, runs
-from runner.host.cluster import options as connection
-from runner.host.cluster.client import Refused, Unanswered
-from runner.host.cluster.runs import Run
+from runner.host.cluster import errors, evidence, runs
+from runner.host.cluster.answers import Refused, Unanswered
+from runner.host.cluster.client import Cluster
+from runner.host.cluster.follower import Follower
+from runner.host.cluster.options import add_flags, add_follow_flags, connect, follow_options, run_name, show
+from runner.host.cluster.runs import FollowedRun
 from runner.host.objects.names import component_of
 
 
-def parser():
-    described = verb_parser(
+def parser() -> argparse.ArgumentParser:
+    parser = verb_parser(
         "follow",
         description="Follow runs by name, such as Jobs that `submit --detach` or kubectl created, until their results lie here. The"
-        " paths of their logs go to standard output, for `python -m runner collect`. A run that is gone from the cluster is taken"
-        " from what was kept here and from the volume.",
+        " paths of their logs go to standard output, for `python -m runner collect`. The results of a run that is gone from the"
+        " cluster are taken from the logs in its folder here and from the volume.",
         epilog="Exit codes: that of the first run that went wrong; see `python -m runner --help`.",
     )
-    described.add_argument(
+    parser.add_argument(
         "names",
         nargs="*",
         metavar="RUN",
-        type=connection.run_name,
-        help="names of Jobs, MPIJobs or JobSets (default: all of this kit that are there)",
+        type=run_name,
+        help="names of Jobs, MPIJobs or JobSets (default: all of this kit in the namespace)",
     )
-    connection.add_flags(described)
-    connection.add_follow_flags(described)
-    return described
+    add_flags(parser)
+    add_follow_flags(parser)
+    return parser
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
-    cluster = connection.connect(options)
+    cluster = connect(options)
     try:
-        wanted = [_found(cluster, name, options) for name in options.names] or _all(cluster, options)
+        followed = [_find(cluster, name, options) for name in options.names] or _find_all(cluster, options)
     except (Refused, Unanswered) as problem:
-        raise errors.as_error(problem, cluster) from None
-    follower.Attendance(cluster, wanted, connection.manner(options), connection.show).until_done()
-    for run in wanted:
-        for path in run.results:
+        raise errors.as_kit_error(problem, cluster) from None
+    outcomes = Follower(cluster, followed, follow_options(options), show).follow()
+    for outcome in outcomes:
+        for path in outcome.results:
             print(path)
-    failed = [run.error for run in wanted if run.error is not None]
-    for error in failed:
-        connection.show(f"runner: {error}")
-    return failed[0].exit_code if failed else 0
+    failures = [outcome.error for outcome in outcomes if outcome.error is not None]
+    for error in failures:
+        show(f"runner: {error}")
+    return failures[0].exit_code if failures else 0
 
 
-def _all(cluster, options):
-    things = [one for one in runs.find_all(cluster) if component_of(one) == "bench"]
-    if not things:
+def _find_all(cluster: Cluster, options: argparse.Namespace) -> list[FollowedRun]:
+    manifests = [manifest for manifest in runs.find_all(cluster) if component_of(manifest) == "bench"]
+    if not manifests:
         raise InputError(f"No benchmark is in {cluster.namespace}. Start one: `python -m runner submit k8s/`.")
-    return [Run.of(one, cluster, options.runs) for one in things]
+    return [FollowedRun.of(manifest, cluster, options.runs) for manifest in manifests]
 
 
-def _found(cluster, name, options):
-    thing = runs.find(cluster, name) or evidence.noted(runs.folder_of(options.runs, cluster, name))
-    if thing is not None:
-        return Run.of(thing, cluster, options.runs)
-    raise InputError(
-        f"{name} is neither in {cluster.namespace} nor in {options.runs}. `{cluster.kubectl} get jobs` shows what there is."
-    )
+def _find(cluster: Cluster, name: str, options: argparse.Namespace) -> FollowedRun:
+    """Return the run of a name, from the cluster or else from the folder of runs. Raises ``InputError`` where neither has it."""
+    manifest = runs.find(cluster, name) or evidence.saved_object(runs.folder_of(options.runs, cluster, name))
+    if manifest is None:
+        raise InputError(
+            f"{name} is neither in {cluster.namespace} nor in {options.runs}. `{cluster.kubectl} get jobs` shows what there is."
+        )
+    return FollowedRun.of(manifest, cluster, options.runs)

@@ -117,7 +117,9 @@ def main(arguments: list[str]) -> int:
         rule = text.dump([nodefeatures.rule(catalog.accelerator_rows)], nodefeatures.NOTE)
         files[Path(nodefeatures.FOLDER, nodefeatures.FILE)] = rule
     # The containers' table of products has one place, whatever folder the manifests go to.
-    table_of_products = products.text(catalog.accelerator_rows) if checked_in and not options.sets else None
+    table_of_products = (
+        products.text(catalog.accelerator_rows) if paths.IS_CLONE and checked_in and not options.sets else None
+    )
     if options.check:
         _compare(options.out, files, table_of_products)
     else:

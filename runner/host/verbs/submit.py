@@ -1,8 +1,11 @@
-"""The verb ``submit``: put the Jobs of rendered manifests into a cluster, one at a time, and follow each to its result."""
+"""The verb ``submit``: put the Jobs of rendered manifests into a cluster, one after the other, and follow each to its result."""
 
+from __future__ import annotations
+
+import argparse
 import itertools
 import time
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import yaml
 
@@ -18,207 +21,178 @@ from runner.contract.errors import (
     Unreachable,
     UsageError,
 )
-from runner.host.cluster import errors, evidence, follower, preflight, runs
-from runner.host.cluster import options as connection
-from runner.host.cluster.client import Refused, Unanswered
+from runner.contract.records import JsonObject
+from runner.host.cluster import errors, evidence, preflight, runs, submission
+from runner.host.cluster.answers import Refused, Unanswered
+from runner.host.cluster.client import Cluster
+from runner.host.cluster.follower import Follower
 from runner.host.cluster.kubeconfig import NoCluster
-from runner.host.cluster.runs import Run
-from runner.host.diagnosis import diagnose, ending
-from runner.host.objects import manifest_files
-from runner.host.objects.names import BENCH, COMPONENT, PREFETCH, SPEC_SHA256, component_of, name_of
-from runner.host.objects.submitted import to_submit
+from runner.host.cluster.options import add_flags, add_follow_flags, connect, follow_options, show, whole_seconds
+from runner.host.cluster.runs import FollowedRun
+from runner.host.cluster.submission import Decision, Plan, PlannedRun, Repetition, Step
+from runner.host.diagnosis import diagnose
+from runner.host.objects.manifest_files import read
+from runner.host.objects.names import COMPONENT
 
 
-def parser():
-    described = verb_parser(
+def parser() -> argparse.ArgumentParser:
+    parser = verb_parser(
         "submit",
         description="Check that the cluster can take the Jobs of MANIFESTS, create them one at a time after the weights are there,"
         " and follow each until its result lies here. Progress goes to standard error, the paths of the logs with the results to"
-        " standard output, for `python -m runner collect`. What runs or is done already is not started again. Ctrl-C detaches"
-        " and says how to come back; a second one cancels.",
+        " standard output, for `python -m runner collect`. A run that runs already is followed, and a run that is complete is"
+        " collected: neither is started again. Ctrl-C detaches and says how to come back; a second Ctrl-C cancels.",
         epilog="Exit codes: that of the first run that went wrong; see `python -m runner --help`.",
     )
-    described.add_argument(
+    parser.add_argument(
         "manifests", nargs="*", metavar="MANIFESTS", help="files or folders that `python -m runner render` wrote"
     )
-    path_lists.add_from(described, path_lists.MANIFESTS)
-    described.add_argument(
+    path_lists.add_from(parser, path_lists.MANIFESTS)
+    parser.add_argument(
         "--only", action="append", metavar="PART", help="only the Jobs with this in their name; may be given again"
     )
-    described.add_argument("--rerun", action="store_true", help="measure again what was measured, or failed, already")
-    described.add_argument(
+    parser.add_argument("--rerun", action="store_true", help="measure again what was measured, or failed, already")
+    parser.add_argument(
         "--detach",
         action="store_true",
         help="create all at once, as patient as they were rendered, and return; names go to standard output, for `follow`",
     )
-    described.add_argument(
+    parser.add_argument(
         "--dry-run",
         action="store_true",
         help="check, print exactly what would be created, and create nothing; where there is no kubeconfig, check the manifests alone",
     )
-    described.add_argument(
+    parser.add_argument(
         "--deadline-s",
-        type=connection.whole_seconds,
+        type=whole_seconds,
         metavar="S",
         help="each Job's own deadline (default: that of its model; as rendered with --detach)",
     )
-    connection.add_flags(described)
-    connection.add_follow_flags(described)
-    return described
+    add_flags(parser)
+    add_follow_flags(parser)
+    return parser
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
-    places = path_lists.given(options.manifests, options.listed_in, path_lists.MANIFESTS)
-    if not places:
+    paths = path_lists.given(options.manifests, options.listed_in, path_lists.MANIFESTS)
+    if not paths:
         raise UsageError("No MANIFESTS are named. Name a folder, or the file that lists folders with --from.")
-    manifests = manifest_files.read(places)
-    wanted = [
-        to_submit(one.content, options.deadline_s, alone=not options.detach)
-        for one in manifest_files.runs_of(manifests, BENCH, options.only)
-    ]
-    if not wanted:
+    manifests = read(paths)
+    plan = submission.plan(manifests, options.only, options.deadline_s, options.detach)
+    if not plan.measures:
         raise UsageError(
-            f"No Job in {', '.join(places)} is labelled {COMPONENT}=bench. Name a folder that `python -m runner render`"
+            f"No Job in {', '.join(paths)} is labelled {COMPONENT}=bench. Name a folder that `python -m runner render`"
             " wrote."
         )
-    before = [to_submit(one.content) for one in manifest_files.runs_of(manifests, PREFETCH)]
-    preflight.check_images(before + wanted)
+    preflight.check_images(plan.manifests)
+    # without a cluster all ConfigMaps are printed; a cluster may have some of them
+    offline = plan.with_config_maps(preflight.config_maps(manifests, plan.manifests))
     try:
-        cluster = connection.connect(options)
-        settings = preflight.check(cluster, manifests, before + wanted, connection.show)
+        cluster = connect(options)
+        plan = plan.with_config_maps(preflight.check(cluster, manifests, plan.manifests, show))
     except NoCluster as problem:
         if not options.dry_run:
             raise
-        connection.show(f"No cluster was asked, and the manifests alone were checked. {problem}")
-        settings = preflight.settings(manifests, before + wanted)
+        show(f"No cluster was asked, and the manifests alone were checked. {problem}")
+        _print(offline.objects)
+        return 0
     except Unreachable:
         if options.dry_run:
-            _print([*preflight.settings(manifests, before + wanted), *before, *wanted])
-            connection.show("The manifests alone were checked; what is printed was not shown to the cluster.")
+            _print(offline.objects)
+            show("The manifests alone were checked; what is printed was not shown to the cluster.")
         raise
     if options.dry_run:
-        _print([*settings, *before, *wanted])
+        _print(plan.objects)
         return 0
     try:
-        for thing in settings:
-            preflight.create_once(cluster, thing)
-        return _run_all(cluster, before, wanted, options)
+        for config_map in plan.config_maps:
+            preflight.create_once(cluster, config_map)
+        return _submit_all(cluster, plan, options)
     except (Refused, Unanswered) as problem:
-        raise errors.as_error(problem, cluster) from None
+        raise errors.as_kit_error(problem, cluster) from None
 
 
-def _print(things: list[dict[str, Any]]) -> None:
-    print(yaml.safe_dump_all(map(secrets.mask_json, things), sort_keys=False, allow_unicode=True), end="")
+def _print(objects: Iterable[JsonObject]) -> None:
+    print(yaml.safe_dump_all(map(secrets.mask_json, objects), sort_keys=False, allow_unicode=True), end="")
 
 
-def _run_all(cluster, before, wanted, options):
-    """Create and follow each run in turn; return the exit code of the first that went wrong.
+def _submit_all(cluster: Cluster, plan: Plan, options: argparse.Namespace) -> int:
+    """Submit and follow each run in turn; return the exit code of the first run that went wrong, 0 if none did.
 
-    A run of ``wanted`` that fails does not stop those after it; a run of ``before`` that fails does.
+    A bench Job that fails does not stop the runs after it; a prefetch Job that fails does.
     """
-    first = 0
-    for number, thing in enumerate([*before, *wanted], 1):
+    exit_code = 0
+    for number, planned in enumerate(plan.runs, 1):
         try:
-            _run(cluster, thing, options)
+            _submit(cluster, planned, options)
         except (ClusterRefused, DamagedResult, JobFailed, NotStarted, ResultLost) as error:
-            if number <= len(before):
+            if planned.required:
                 raise
-            connection.show(f"runner: {error}")
-            first = first or error.exit_code
-        except Interrupted as stopped:
-            later = len(before) + len(wanted) - number
+            show(f"runner: {error}")
+            exit_code = exit_code or error.exit_code
+        except Interrupted as interrupted:
+            later = plan.runs[number:]
             if not later:
                 raise
-            way = "the same `submit` again meets what there is and goes on with the rest."
-            if options.rerun:
-                names = ", ".join(name_of(one).rpartition("-")[0] for one in [*before, *wanted][number:])
-                way = f"`submit --rerun` with `--only` measures them: {names}."
-            raise Interrupted(
-                f"{stopped} Of these manifests {later} more {'was' if later == 1 else 'were'} not created yet: {way}"
-            ) from None
-    return first
+            raise _with_later_runs(interrupted, later, options.rerun) from None
+    return exit_code
 
 
-def _run(cluster, thing, options):
-    """Create a run, or meet it, and follow it to its end. Raises what went wrong with it, after its logs were told."""
-    run = _submitted(cluster, thing, options)
+def _with_later_runs(interrupted: Interrupted, later: Sequence[PlannedRun], rerun: bool) -> Interrupted:
+    """Return the error of an interruption with the number of runs that were not created yet, and how to create them."""
+    step = "the same `submit` again meets what there is and goes on with the rest."
+    if rerun:
+        # the same command would measure the runs before the interruption once more
+        step = f"`submit --rerun` with `--only` measures them: {', '.join(run.rendered_name for run in later)}."
+    were = "was" if len(later) == 1 else "were"
+    return Interrupted(f"{interrupted} Of these manifests {len(later)} more {were} not created yet: {step}")
+
+
+def _submit(cluster: Cluster, planned: PlannedRun, options: argparse.Namespace) -> None:
+    """Create a run, or find it in the cluster, and follow it to its end; with ``--detach`` print its name instead.
+
+    Raises what went wrong with the run, after the paths of its logs are printed.
+    """
+    run = _act(cluster, _decide(cluster, planned.manifest, options), options.detach)
     if options.detach:
         print(run.name)
         return
-    follower.Attendance(cluster, [run], connection.manner(options), connection.show).until_done()
-    for path in run.results:
+    (outcome,) = Follower(cluster, [run], follow_options(options), show).follow()
+    for path in outcome.results:
         print(path, flush=True)
-    if run.error is not None:
-        raise run.error
+    if outcome.error is not None:
+        raise outcome.error
 
 
-def _submitted(cluster, thing, options):
-    """Return the ``Run`` to follow, the newest of its repetitions: created now, met in the cluster, or gone from it and known here."""
-    prefetch, newest = component_of(thing) == PREFETCH, None
-    for repeat in itertools.count(1):
-        run = Run.of(_repeated(thing, repeat), cluster, options.runs)
-        there, noted = cluster.get(run.kind, run.name), evidence.noted(run.folder)
-        if there is None and (
-            noted is None or prefetch
-        ):  # a finished prefetch may be created again: it finds its markers and ends at once
+def _decide(cluster: Cluster, manifest: JsonObject, options: argparse.Namespace) -> Decision:
+    """Look up the repetitions of a run, and decide what to do with the newest."""
+    newest: Repetition | None = None
+    for number in itertools.count(1):
+        run = FollowedRun.of(submission.repeated(manifest, number), cluster, options.runs)
+        repetition = Repetition(run, cluster.get(run.kind, run.name), evidence.saved_object(run.folder))
+        if not repetition.known:
             break
-        newest = run, there, noted
-    if newest is None:
-        return _created(cluster, run, options)
-    known, there, noted = newest
-    ended = there is None or ending(there)
-    if options.rerun and (ended == "failed" if prefetch else ended):
-        return _created(cluster, run, options)
-    if there is not None:
-        return _met(cluster, there, known, options)
-    known.thing = noted
-    connection.show(
-        f"{known.name}: was submitted before and is gone; what is kept of it is taken. --rerun measures again."
-    )
-    return known
+        newest = repetition
+    return submission.decide(newest, repetition.run, options.rerun, cluster.kubectl)
 
 
-def _repeated(thing, repeat):
-    name = f"{thing['metadata']['name']}{f'-r{repeat}' if repeat > 1 else ''}"
-    return {**thing, "metadata": {**thing["metadata"], "name": name}}
-
-
-def _created(cluster, run, options):
-    evidence.check(run)
-    made, was_there = runs.create(cluster, run.thing)
-    if was_there:
-        return _met(cluster, made, run, options)  # an answer that was lost, or another client: its digest tells
-    connection.show(f"{run.name}: created in {cluster.namespace}.")
-    run.thing = made
-    run.expected_until_s = time.monotonic() + follower.EXPECTED_S
-    evidence.note(run)
-    return run
-
-
-def _met(cluster, there, run, options):
-    """Return the ``Run`` of a Job that is there already: followed, collected, or refused with the reason."""
-    own = run.thing["metadata"]["annotations"][SPEC_SHA256]
-    digest = there["metadata"].get("annotations", {}).get(SPEC_SHA256)
-    if digest != own:
-        raise ClusterRefused(
-            f"{run.name} is there with another content (spec-sha256 {digest or 'none'}, here {own}). Delete it, if it is nobody's:"
-            f" `{cluster.kubectl} delete {run.kind.lower()} {run.name}`."
-        )
-    run.thing = {**there, "kind": run.kind}
-    word = ending(there)
-    if word is None and there["metadata"].get("deletionTimestamp"):
-        raise NotStarted(f"{run.name} is just being deleted. Submit again once it is gone.")
-    if word == "failed" and options.detach:
-        problem = diagnose(runs.look(cluster, run.thing))
+def _act(cluster: Cluster, decision: Decision, detach: bool) -> FollowedRun:
+    """Do what was decided for a run; return the run as it is to be followed."""
+    run = decision.run
+    if decision.step == Step.CREATE:
+        evidence.check_writable(run)
+        created = runs.create(cluster, run.manifest)
+        if created.existed:
+            # the answer of a first try was lost, or another client was faster: the digest tells
+            return _act(cluster, submission.meet(run, created.manifest, cluster.kubectl), detach)
+        show(f"{run.name}: {decision.step.value} in {cluster.namespace}.")
+        run = run.created(created.manifest, time.monotonic())
+    elif decision.step == Step.TAKE_FAILED and detach:
+        problem = diagnose(runs.observe_once(cluster, run.manifest))
         raise JobFailed(f"{run.name} failed before: {problem} The same `submit` with --rerun measures again.")
-    connection.show(f"{run.name}: {_MET[word]}.")
-    evidence.note(run)
+    else:
+        show(f"{run.name}: {decision.step.value}.")
+    if decision.step != Step.TAKE_GONE:
+        evidence.save_object(run)
     return run
-
-
-_MET = {
-    None: "runs already; following it",
-    "complete": "is complete already; its result is taken",
-    "failed": "failed before; what it left is taken. The same `submit` with --rerun measures again",
-}

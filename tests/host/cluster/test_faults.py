@@ -1,24 +1,35 @@
 """The client while the API server misbehaves: no result lost, none counted twice, no hang past a deadline."""
 
+from __future__ import annotations
+
 import errno
 import json
 import os
 import random
 import threading
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
-from runner.contract.errors import ClusterRefused, InputError, PublishFailed, Unreachable
+from runner.contract.errors import ClusterRefused, InputError, KitError, PublishFailed, Unreachable
+from runner.contract.records import JsonObject
+from runner.host.cluster import answers, logs, observer
 from runner.host.cluster import client as host_cluster
-from runner.host.cluster import logs, observer, preflight
+from runner.host.cluster.connection import Connection
+from runner.host.objects import rights
+from runner.host.objects.rights import Right
 from tests.support import apiserver, clusterplay
 from tests.support.apiserver import Fault
+from tests.support.client import Client
 from tests.support.clusterplay import FIRST, SECOND, Play, condition, framed, stands
 from tests.support.patience import HANG_S
+from tests.support.scriptedcluster import Act, Cluster
 
 
-def slowly(play, job, attempt=FIRST):
+def slowly(play: Play, job: JsonObject, attempt: str = FIRST) -> None:
     """Play a run that tells enough, over enough time, for every fault to strike."""
     pod = play.pod(job)
     play.wait()
@@ -34,7 +45,7 @@ def slowly(play, job, attempt=FIRST):
     play.finish(job)
 
 
-def cluster_event(play, pod):
+def cluster_event(play: Play, pod: str) -> None:
     play.cluster.event("Scheduled", f"Successfully assigned {pod} to node1", pod)
 
 
@@ -85,7 +96,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_one_result_comes_through(client, cluster, name):
+def test_one_result_comes_through(client: Client, cluster: Cluster, name: str) -> None:
     cluster.faults += [Fault(**vars(fault)) for fault in FAULTS[name]]
     play = Play(cluster, slowly)
     began_s = time.monotonic()
@@ -94,17 +105,19 @@ def test_one_result_comes_through(client, cluster, name):
     assert not play.errors
     assert client.collected() == [FIRST]
     assert len(client.jobs()) == 1
-    struck = [fault for fault, told in zip(cluster.faults, FAULTS[name], strict=True) if fault.times < told.times]
+    struck = [fault for fault, planned in zip(cluster.faults, FAULTS[name], strict=True) if fault.times < planned.times]
     assert struck, "the fault never struck"
     lines = [line for line in client_log(client) if "Schritt" in line]
     assert len(lines) == len(set(lines)) == 6
 
 
-def client_log(client):
+def client_log(client: Client) -> list[str]:
     return [line for path in client.runs.rglob("*.log") for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_the_first_half_open_answer_is_not_waited_for_longer_than_its_deadline(client, cluster):
+def test_the_first_half_open_answer_is_not_waited_for_longer_than_its_deadline(
+    client: Client, cluster: Cluster
+) -> None:
     cluster.faults.append(Fault(("list", "pods"), "hang", 1))
     Play(cluster, clusterplay.runs_well)
     began_s = time.monotonic()
@@ -113,8 +126,8 @@ def test_the_first_half_open_answer_is_not_waited_for_longer_than_its_deadline(c
     assert client.collected() == [FIRST]
 
 
-def test_a_log_that_falls_silent_is_left_when_its_run_is_concluded(client, cluster):
-    def falls_silent(play, job):
+def test_a_log_that_falls_silent_is_left_when_its_run_is_concluded(client: Client, cluster: Cluster) -> None:
+    def falls_silent(play: Play, job: JsonObject) -> None:
         stands(play, job)
         play.wait(0.2)
         ended = {"name": "bench", "state": {"terminated": {"exitCode": 0}}}
@@ -126,14 +139,14 @@ def test_a_log_that_falls_silent_is_left_when_its_run_is_concluded(client, clust
     assert client.collected() == [FIRST]
     until_s = time.monotonic() + HANG_S
     while (
-        left := [one.name for one in threading.enumerate() if one.name.startswith("log of")]
+        left := [thread.name for thread in threading.enumerate() if thread.name.startswith("log of")]
     ) and time.monotonic() < until_s:
         time.sleep(0.05)
     assert not left
 
 
-def test_history_that_was_compacted_is_listed_anew(client, cluster):
-    def compacts(play, job):
+def test_history_that_was_compacted_is_listed_anew(client: Client, cluster: Cluster) -> None:
+    def compacts(play: Play, job: JsonObject) -> None:
         pod = play.pod(job)
         for move in (
             lambda: play.place(pod),
@@ -152,8 +165,8 @@ def test_history_that_was_compacted_is_listed_anew(client, cluster):
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100])
-def test_a_rotated_log_loses_nothing_that_the_volume_has(client, cluster, keep):
-    def rotates(play, job):
+def test_a_rotated_log_loses_nothing_that_the_volume_has(client: Client, cluster: Cluster, keep: int) -> None:
+    def rotates(play: Play, job: JsonObject) -> None:
         pod = play.pod(job)
         play.place(pod)
         play.start(pod)
@@ -173,8 +186,8 @@ def test_a_rotated_log_loses_nothing_that_the_volume_has(client, cluster, keep):
     assert client.collected() == [FIRST]
 
 
-def test_an_evicted_run_that_starts_twice_gives_each_result_once(client, cluster):
-    def evicted(play, job):
+def test_an_evicted_run_that_starts_twice_gives_each_result_once(client: Client, cluster: Cluster) -> None:
+    def evicted(play: Play, job: JsonObject) -> None:
         first = play.pod(job, 1)
         play.place(first)
         play.start(first)
@@ -196,8 +209,8 @@ def test_an_evicted_run_that_starts_twice_gives_each_result_once(client, cluster
     assert sorted(client.collected()) == [FIRST, SECOND]
 
 
-def test_a_pod_that_starts_twice_at_once_gives_the_same_attempt_once(client, cluster):
-    def twice(play, job):
+def test_a_pod_that_starts_twice_at_once_gives_the_same_attempt_once(client: Client, cluster: Cluster) -> None:
+    def twice(play: Play, job: JsonObject) -> None:
         for number in (1, 2):
             pod = play.pod(job, number)
             play.place(pod)
@@ -211,8 +224,10 @@ def test_a_pod_that_starts_twice_at_once_gives_the_same_attempt_once(client, clu
 
 
 @pytest.mark.parametrize("with_log", [True, False])
-def test_a_job_that_its_time_to_live_removes_while_it_is_followed(client, cluster, with_log):
-    def vanishes(play, job):
+def test_a_job_that_its_time_to_live_removes_while_it_is_followed(
+    client: Client, cluster: Cluster, with_log: bool
+) -> None:
+    def vanishes(play: Play, job: JsonObject) -> None:
         pod = play.pod(job)
         play.place(pod)
         play.start(pod)
@@ -229,8 +244,8 @@ def test_a_job_that_its_time_to_live_removes_while_it_is_followed(client, cluste
     assert client.collected() == [FIRST]
 
 
-def test_a_deadline_that_removes_the_pods_is_told_from_what_was_seen(client, cluster):
-    def too_long(play, job):
+def test_a_deadline_that_removes_the_pods_is_told_from_what_was_seen(client: Client, cluster: Cluster) -> None:
+    def too_long(play: Play, job: JsonObject) -> None:
         stands(play, job)
         play.wait(0.1)
         cluster.remove("Pod", f"{job['metadata']['name']}-p1")
@@ -246,44 +261,55 @@ def test_a_deadline_that_removes_the_pods_is_told_from_what_was_seen(client, clu
 # --- answers that stay no ---
 
 
-def test_credentials_that_are_refused_are_explained(client, cluster, tmp_path):
+def test_credentials_that_are_refused_are_explained(client: Client, cluster: Cluster, tmp_path: Path) -> None:
     client.kubeconfig = client.server.kubeconfig(tmp_path / "other", token="old")
     assert client.submit() == ClusterRefused.exit_code
     assert "the API server does not accept the credentials of this kubeconfig (401)" in client.err
     assert "kubectl auth whoami" in client.err
 
 
-def test_a_token_that_runs_out_is_read_anew(client, cluster, tmp_path, monkeypatch):
+def test_a_token_that_runs_out_is_read_anew(
+    client: Client, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The file is first met while somebody writes it."""
     good = (tmp_path / "kubeconfig").read_text()
     client.kubeconfig = client.server.kubeconfig(tmp_path / "other", token="old")
-    _before_it_is_read_again(monkeypatch, iter(["", good]), (tmp_path / "other").write_text)
+    _before_it_is_read_again(monkeypatch, iter(["", good]), lambda text: (tmp_path / "other").write_text(text))
     Play(cluster, slowly)
     assert client.submit() == 0, client.err
     assert {"Bearer old", f"Bearer {apiserver.TOKEN}"} <= set(cluster.headers_seen)
     assert client.collected() == [FIRST]
 
 
-def test_a_kubeconfig_that_is_gone_is_not_waited_for_long(client, cluster, tmp_path, monkeypatch):
+def test_a_kubeconfig_that_is_gone_is_not_waited_for_long(
+    client: Client, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(host_cluster, "FIRST_ANSWER_S", 0.3)
     client.kubeconfig = client.server.kubeconfig(tmp_path / "other", token="old")
-    _before_it_is_read_again(monkeypatch, iter([True] * 100), (tmp_path / "other").unlink)
+    _before_it_is_read_again(
+        monkeypatch, iter([True] * 100), lambda missing_ok: (tmp_path / "other").unlink(missing_ok)
+    )
     assert client.submit() == ClusterRefused.exit_code
     assert len(cluster.headers_seen) > 1 and set(cluster.headers_seen) == {"Bearer old"}
 
 
-def _before_it_is_read_again(monkeypatch, given, act):
-    renewed = host_cluster.Cluster._renewed
+Given = TypeVar("Given")
 
-    def after_the_act(self):
+
+def _before_it_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, given: Iterator[Given], act: Callable[[Given], object]
+) -> None:
+    renewed = Connection.renew
+
+    def after_the_act(self: Connection) -> bool:
         act(next(given))
         return renewed(self)
 
-    monkeypatch.setattr(host_cluster.Cluster, "_renewed", after_the_act)
+    monkeypatch.setattr(Connection, "renew", after_the_act)
 
 
 @pytest.mark.parametrize(
-    "fault, kind, told",
+    "fault, kind, sentence",
     [
         (
             Fault(("list", "pods"), "status", 10_000, 429, retry_after="0"),
@@ -305,13 +331,15 @@ def _before_it_is_read_again(monkeypatch, given, act):
         (Fault(("list", "pods"), "status", 10_000, 401), ClusterRefused, "does not accept the credentials"),
     ],
 )
-def test_what_stays_refused_is_told_with_the_way_back(client, cluster, fault, kind, told):
+def test_what_stays_refused_is_told_with_the_way_back(
+    client: Client, cluster: Cluster, fault: Fault, kind: type[KitError], sentence: str
+) -> None:
     Play(cluster, stands)
     cluster.faults.append(fault)
     began_s = time.monotonic()
     assert client.submit("--passing-timeout-s", "0.5", "--request-timeout-s", "0.3") == kind.exit_code
     assert time.monotonic() - began_s < HANG_S
-    assert told in client.err
+    assert sentence in client.err
     assert f"Come back: `{client.again('follow')} {client.name}`." in client.err
     assert client.jobs()
 
@@ -320,7 +348,7 @@ POD = {"metadata": {"name": "p", "uid": "u"}, "spec": {"containers": [{"name": "
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "sentence"),
     [
         ("<!DOCTYPE html><html>Log in</html>", "the answer is an HTML page, of a login or a proxy perhaps"),
         ('{"items": [', "the answer is cut, or no JSON"),
@@ -339,17 +367,21 @@ POD = {"metadata": {"name": "p", "uid": "u"}, "spec": {"containers": [{"name": "
         ({"items": [{**POD, "status": {"conditions": [{"type": 5}]}}]}, "status.conditions[0].type is the number 5, not text"),
     ],
 )  # fmt: skip
-def test_an_answer_that_is_nothing_of_kubernetes_is_told_in_a_sentence(client, cluster, answer, told):
+def test_an_answer_that_is_nothing_of_kubernetes_is_told_in_a_sentence(
+    client: Client, cluster: Cluster, answer: str | JsonObject, sentence: str
+) -> None:
     Play(cluster, stands)
     body = answer if isinstance(answer, str) else json.dumps(answer)
     cluster.faults.append(Fault(("list", "pods"), "body", 10_000, message=body))
     assert client.submit("--passing-timeout-s", "0.2") == Unreachable.exit_code, client.err
     assert f"What {client.server.url} answers is nothing of Kubernetes (list Pods): " in client.err
-    assert told in client.err
+    assert sentence in client.err
     assert f"Come back: `{client.again('follow')} {client.name}`." in client.err
 
 
-def test_a_login_page_in_the_server_s_place_is_not_waited_for_as_a_server_is(client, cluster, monkeypatch):
+def test_a_login_page_in_the_server_s_place_is_not_waited_for_as_a_server_is(
+    client: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(host_cluster, "FIRST_ANSWER_S", 0.2)
     cluster.faults.append(Fault((), "body", 10_000, message="<html>Log in</html>"))
     began_s = time.monotonic()
@@ -361,8 +393,10 @@ def test_a_login_page_in_the_server_s_place_is_not_waited_for_as_a_server_is(cli
     assert "the server sends on to another place (302)" in client.err
 
 
-def test_an_answer_beyond_all_bounds_is_not_read_to_its_end_nor_asked_for_again(client, cluster, monkeypatch):
-    monkeypatch.setattr(host_cluster, "MAX_ANSWER_BYTES", 100_000)
+def test_an_answer_beyond_all_bounds_is_not_read_to_its_end_nor_asked_for_again(
+    client: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "MAX_ANSWER_BYTES", 100_000)
     Play(cluster, stands)
     cluster.faults.append(
         Fault(("list", "pods"), "body", 10_000, message=json.dumps({"items": [], "x": "x" * 200_000}))
@@ -375,7 +409,9 @@ def test_an_answer_beyond_all_bounds_is_not_read_to_its_end_nor_asked_for_again(
 
 
 @pytest.mark.parametrize("fault", [("status", 500), ("hang", 0)])
-def test_events_that_cannot_be_had_are_done_without(client, cluster, monkeypatch, fault):
+def test_events_that_cannot_be_had_are_done_without(
+    client: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, fault: tuple[Act, int]
+) -> None:
     monkeypatch.setattr(observer, "OPTIONAL_S", 0.2)
     act, status = fault
     cluster.faults.append(Fault(("list", "events"), act, 10_000, status))
@@ -384,14 +420,16 @@ def test_events_that_cannot_be_had_are_done_without(client, cluster, monkeypatch
     assert client.collected() == [FIRST]
 
 
-def test_an_api_server_that_dies_is_told_and_the_run_goes_on_without_it(cluster, tmp_path, capfd):
+def test_an_api_server_that_dies_is_told_and_the_run_goes_on_without_it(
+    cluster: Cluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     from tests.support.client import Client
 
     server = apiserver.Server(cluster)
     with server:
         client = Client(cluster, server, tmp_path, capfd)
 
-        def dies(play, job):
+        def dies(play: Play, job: JsonObject) -> None:
             stands(play, job)
             play.wait(0.1)
             cluster.faults += [Fault((), "drop", 1_000_000)]
@@ -406,7 +444,9 @@ def test_an_api_server_that_dies_is_told_and_the_run_goes_on_without_it(cluster,
         assert "cannot be reached" in client.err and "Come back: `python -m runner follow" in client.err
 
 
-def test_a_server_that_never_answered_is_not_waited_for_as_one_that_has(client, monkeypatch):
+def test_a_server_that_never_answered_is_not_waited_for_as_one_that_has(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(host_cluster, "FIRST_ANSWER_S", 0.3)
     client.kubeconfig = client.server.kubeconfig(client.tmp_path / "other", server="http://127.0.0.1:9")
     began_s = time.monotonic()
@@ -414,7 +454,7 @@ def test_a_server_that_never_answered_is_not_waited_for_as_one_that_has(client, 
     assert time.monotonic() - began_s < HANG_S
 
 
-def test_no_server_at_all(client):
+def test_no_server_at_all(client: Client) -> None:
     client.kubeconfig = client.server.kubeconfig(client.tmp_path / "other", server="http://127.0.0.1:9")
     assert client.submit("--passing-timeout-s", "0.3") == Unreachable.exit_code
     assert "http://127.0.0.1:9 cannot be reached (ask what these credentials may)" in client.err
@@ -423,14 +463,16 @@ def test_no_server_at_all(client):
 # --- a disk that takes nothing ---
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_created(client, cluster, tmp_path):
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_created(
+    client: Client, cluster: Cluster, tmp_path: Path
+) -> None:
     client.runs = tmp_path / "kubeconfig"
     assert client.submit() == PublishFailed.exit_code
     assert "could not be written: Not a directory. Free space, or name another folder with --runs." in client.err
     assert not cluster.all("Job")
 
 
-def test_a_note_that_a_crash_left_half_is_told(client, cluster):
+def test_a_note_that_a_crash_left_half_is_told(client: Client, cluster: Cluster) -> None:
     Play(cluster, stands)
     assert client.submit("--detach") == 0
     (note,) = client.runs.rglob("job.json")
@@ -440,7 +482,7 @@ def test_a_note_that_a_crash_left_half_is_told(client, cluster):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "sentence"),
     [
         ("[" * 100_000, "nested too deeply"),
         ("5", "it is the number 5, not a mapping"),
@@ -449,15 +491,17 @@ def test_a_note_that_a_crash_left_half_is_told(client, cluster):
         ({"kind": "Pod", "metadata": {"name": "other"}}, "it is the note of another object, the Pod other"),
     ],
 )
-def test_a_note_that_is_none_is_told(client, cluster, content, told):
+def test_a_note_that_is_none_is_told(
+    client: Client, cluster: Cluster, content: str | JsonObject, sentence: str
+) -> None:
     folder = client.runs / "bench" / "gone"
     folder.mkdir(parents=True)
     (folder / "job.json").write_text(content if isinstance(content, str) else json.dumps(content))
     assert client.run("follow", "gone") == InputError.exit_code
-    assert f"{folder / 'job.json'} cannot be read: " in client.err and told in client.err
+    assert f"{folder / 'job.json'} cannot be read: " in client.err and sentence in client.err
 
 
-def test_nothing_in_the_folder_of_runs_is_waited_for(client, cluster):
+def test_nothing_in_the_folder_of_runs_is_waited_for(client: Client, cluster: Cluster) -> None:
     """A note, a log and what is written beside them may each be a FIFO."""
     Play(cluster, clusterplay.runs_well)
     assert client.submit() == 0, client.err
@@ -478,11 +522,13 @@ def test_nothing_in_the_folder_of_runs_is_waited_for(client, cluster):
     assert f"{note} cannot be read: it is a FIFO" in client.err
 
 
-def test_a_disk_that_fills_up_while_a_log_is_written_names_the_folder(client, cluster, monkeypatch):
-    def full(*_):
+def test_a_disk_that_fills_up_while_a_log_is_written_names_the_folder(
+    client: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")  # as write and flush say it: without a file's name
 
-    monkeypatch.setattr(logs.Log, "_keep", full)
+    monkeypatch.setattr(logs.LogReader, "_keep", full)
     Play(cluster, stands)
     assert client.submit() == PublishFailed.exit_code
     assert f"{client.runs / 'bench'} could not be written: No space left on device." in client.err
@@ -492,8 +538,8 @@ def test_a_disk_that_fills_up_while_a_log_is_written_names_the_folder(client, cl
 # --- the Role ---
 
 
-def test_a_whole_life_takes_every_right_of_the_role_and_no_other(client, cluster):
-    def loses(play, job):
+def test_a_whole_life_takes_every_right_of_the_role_and_no_other(client: Client, cluster: Cluster) -> None:
+    def loses(play: Play, job: JsonObject) -> None:
         clusterplay.runs_well(play, job) if job["metadata"]["name"].startswith("bench-a") else None
         if job["metadata"]["name"].startswith("bench-b"):
             stands(play, job)
@@ -506,34 +552,32 @@ def test_a_whole_life_takes_every_right_of_the_role_and_no_other(client, cluster
     assert sorted(client.collected()) == [FIRST, SECOND]
     assert client.run("cancel", client.jobs()[0]["metadata"]["name"]) == 0
     granted = {
-        (group, resource, verb)
-        for rule in cluster.rules
+        Right(group, resource, verb)
+        for rule in cluster.rules or ()
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]
     }
-    reviews = ("authorization.k8s.io", "selfsubjectaccessreviews", "create")  # granted to everybody by every cluster
+    # every cluster grants reviews to everybody
+    reviews = Right("authorization.k8s.io", "selfsubjectaccessreviews", "create")
     assert cluster.used_rights - {reviews} == granted
-    assert cluster.refused_rights == {("", "nodes", "list")}
+    assert cluster.refused_rights == {Right("", "nodes", "list")}
 
 
-@pytest.mark.parametrize("group, resource, sub, verb", preflight.rights({"Job"}))
-def test_without_any_one_right_submitting_says_which_it_lacks(client, cluster, group, resource, sub, verb):
-    whole = f"{resource}/{sub}" if sub else resource
+@pytest.mark.parametrize("right", rights.needed({"Job"}), ids=str)
+def test_without_any_one_right_submitting_says_which_it_lacks(client: Client, cluster: Cluster, right: Right) -> None:
     rules = [
-        {"apiGroups": [one], "resources": [what], "verbs": [may]}
-        for rule in cluster.rules
-        for one in rule["apiGroups"]
-        for what in rule["resources"]
-        for may in rule["verbs"]
+        {"apiGroups": [group], "resources": [resource], "verbs": [verb]}
+        for rule in cluster.rules or ()
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
     ]
-    left = [
-        rule for rule in rules if (rule["apiGroups"], rule["resources"], rule["verbs"]) != ([group], [whole], [verb])
-    ]
+    left = [rule for rule in rules if Right(rule["apiGroups"][0], rule["resources"][0], rule["verbs"][0]) != right]
     assert len(left) == len(rules) - 1, "the Role does not grant what the client asks for"
     cluster.rules = left
     assert client.submit() == ClusterRefused.exit_code
-    assert f"These credentials lack rights in bench: {verb} {whole}." in client.err
+    assert f"These credentials lack rights in bench: {right}." in client.err
     assert not cluster.all("Job")
 
 
@@ -545,14 +589,14 @@ PASSING = [name for name in FAULTS if not any(word in name for word in LASTING)]
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_storm_of_faults_loses_nothing(client, cluster, seed):
+def test_a_storm_of_faults_loses_nothing(client: Client, cluster: Cluster, seed: int) -> None:
     """Each seed mixes faults of all kinds over two runs, one of which is evicted once, and a log that may rotate."""
     dice = random.Random(seed)
     for _ in range(8):
         (fault,) = FAULTS[dice.choice(PASSING)]
         cluster.faults.append(Fault(**{**vars(fault), "times": dice.randint(1, 2)}))
 
-    def script(play, job):
+    def script(play: Play, job: JsonObject) -> None:
         if job["metadata"]["name"].startswith("bench-a"):
             slowly(play, job)
             return
@@ -578,7 +622,7 @@ def test_a_storm_of_faults_loses_nothing(client, cluster, seed):
     assert sorted(client.collected()) == [FIRST, SECOND]
 
 
-def test_a_log_that_a_killed_follower_left_is_gone_on_with(client, cluster):
+def test_a_log_that_a_killed_follower_left_is_gone_on_with(client: Client, cluster: Cluster) -> None:
     Play(cluster, slowly)
     assert client.submit() == 0
     (log,) = client.runs.rglob("*.log")

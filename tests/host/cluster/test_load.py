@@ -1,11 +1,15 @@
+"""Many runs at once."""
+
+from __future__ import annotations
+
 from tests.perf import cluster
 
 
-def test_many_runs_are_followed_by_a_bounded_number_of_requests_and_each_result_is_taken_once():
-    told = cluster.follow(40, together=10)
-    assert told["failed"] == 0
-    assert told["results"] == told["distinct_results"] == 40
-    requests = told["requests"]
+def test_many_runs_are_followed_by_a_bounded_number_of_requests_and_each_result_is_taken_once() -> None:
+    load = cluster.follow(40, together=10)
+    assert load["failed"] == 0
+    assert load["results"] == load["distinct_results"] == 40
+    requests = load["requests"]
     streams = {key: count for key, count in requests.items() if key.startswith("watch ")}
     assert sum(streams.values()) <= 3 * 5  # three kinds, a watch of each every few minutes
     # for each run at most: a list of its pods, its log twice; and a few lists for all
