@@ -29,6 +29,8 @@ Inputs = Dict[str, torch.Tensor]
 
 def main(request_path: str, folder: str) -> None:
     request = read_request(request_path)
+    prompt_text = request.workload.prompt
+    assert prompt_text is not None, "a latency workload"
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     module = devices.load(request.stack.device)
     loaded = model.load(request, module, module.open(rank), Shard(rank, ranks), None, lambda text: None)

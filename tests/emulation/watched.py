@@ -59,7 +59,7 @@ def _memory(tensor: torch.Tensor) -> int:
 def main(request_path: str, folder: str) -> None:
     request = read_request(request_path)
     prompt_text = request.workload.prompt
-    assert prompt_text is not None
+    assert prompt_text is not None, "a latency workload"
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     module = devices.load(request.stack.device)
     loaded = model.load(request, module, module.open(rank), Shard(rank, ranks), None, lambda text: None)

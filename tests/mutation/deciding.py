@@ -12,10 +12,7 @@ DECIDING: dict[str, dict[str, list[str]]] = {
         "bench/rank/device_log": [],
     },
     "store": {"contract/publish": [], "contract/result": [], "contract/frame": [], "host/results/result_files": []},
-    "verdict": {
-        "host/judging/verdict": [],
-        "host/verbs/compare": ["against_claims", "conditions", "conditions_that_differ", "headline"],
-    },
+    "verdict": {"host/judging/verdict": [], "host/judging/comparison": []},
 }
 # Without torch, the simulation and the fuzzing: what those alone would notice is a gap in the tests of the module itself.
 TESTS = [
@@ -27,9 +24,11 @@ TESTS = [
     "tests/host/readers/test_lockfile.py",
     "tests/host/readers/test_strictyaml.py",
     "tests/host/results/test_result_files.py",
-    "tests/host/judging/test_compare.py",
+    "tests/host/judging/test_comparison.py",
+    "tests/host/judging/test_run_changes.py",
     "tests/host/judging/test_verdict.py",
     "tests/host/verbs/test_collect.py",
+    "tests/host/verbs/test_compare.py",
 ]
 # The environment of the mutation lies over another one, and this test asks for packages in one place.
 LEFT_OUT = "tests/bench/facts/test_inventory.py::test_this_interpreter_takes_its_modules_from_its_own_folders"

@@ -58,6 +58,12 @@ SLIPS = (
         "NotRegular(facts.st_mode, target)",
     ),
     Slip(
+        "two arguments swapped",
+        "runner/bench/rank/worker.py",
+        "Shard(rank, ranks), folder, say)",
+        "folder, Shard(rank, ranks), say)",
+    ),
+    Slip(
         "another thing for a record",
         "runner/host/cluster/transport.py",
         "return Connections(",
@@ -68,6 +74,12 @@ SLIPS = (
         "runner/host/cluster/credentials.py",
         "    return Credentials(None, *pair)\n",
         "    return None, *pair\n",
+    ),
+    Slip(
+        "another thing for a record",
+        "runner/host/diagnosis/pods.py",
+        'events_of("FailedAttachVolume", "FailedMount", about=name_of(pod))',
+        'events_of("FailedAttachVolume", "FailedMount", about=name_of((pod["kind"], pod)))',
     ),
     Slip(
         "None not thought of",
@@ -82,16 +94,34 @@ SLIPS = (
         "    if not options:\n",
     ),
     Slip(
+        "None not thought of",
+        "runner/host/diagnosis/pods.py",
+        '    pod = observed.pod or {}\n    status = pod.get("status", {})\n    reason, message',
+        '    pod = observed.pod\n    status = pod.get("status", {})\n    reason, message',
+    ),
+    Slip(
         "a wrong key or argument name",
         "runner/host/results/attempts.py",
         'unchecked=sum(check["passed"] is None for check in checks),',
         'not_checked=sum(check["passed"] is None for check in checks),',
     ),
     Slip(
+        "a wrong key or argument name",
+        "runner/contract/unfinished.py",
+        'return {"file": name, "rows"',
+        'return {"files": name, "rows"',
+    ),
+    Slip(
         "a wrong word",
         "runner/contract/files.py",
         'return os.fdopen(handle, "rb")',
         'return os.fdopen(handle, "r")',
+    ),
+    Slip(
+        "a wrong word",
+        "runner/contract/publish.py",
+        '    _create(source, path)\n    return "create"\n',
+        '    _create(source, path)\n    return "created"\n',
     ),
     Slip(
         "a value of another type",
