@@ -62,7 +62,9 @@ class Pods:
         variables = {
             **{name: os.environ[name] for name in ("PATH", "OPENBLAS_CORETYPE") if name in os.environ},
             **dict.fromkeys(("HOME", "TMPDIR"), self.folder / f"tmp{number}"),
-            **{"USER": "bench", "GLOO_SOCKET_IFNAME": "eth0", "PLUGIN": f"of pod {number}"},
+            "USER": "bench",
+            "GLOO_SOCKET_IFNAME": "eth0",
+            "PLUGIN": f"of pod {number}",
         }
         user = [
             "setpriv",

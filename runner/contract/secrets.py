@@ -68,10 +68,12 @@ _USER_PART = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]{0,30}://)[^\s/?#'\"]*@")
 _BARE_USER_PART = re.compile(r"(?<![\w./:@-])[\w.+-]{1,100}:[^\s/:@'\"]+@(?!sha256:)(?=[\w\[])")
 _AUTHORIZATION = re.compile(
     r"(\bauthorization['\"]?\s*[:=]\s*['\"]?)(?:(basic|bearer|token|digest|negotiate|ntlm|apikey|api-key|key)\s+)?[^\s'\",]+",
-    re.I,
+    re.IGNORECASE,
 )
-_SCHEME = re.compile(r"(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{12,}", re.I)
-_QUERY = re.compile(r"([?&](?:sig|x-amz-[\w-]+|x-goog-[\w-]+|key|token|access_token|auth|pass|pwd)=)[^&\s'\"#]+", re.I)
+_SCHEME = re.compile(r"(\b(?:bearer|basic)\s+)[A-Za-z0-9._~+/=-]{12,}", re.IGNORECASE)
+_QUERY = re.compile(
+    r"([?&](?:sig|x-amz-[\w-]+|x-goog-[\w-]+|key|token|access_token|auth|pass|pwd)=)[^&\s'\"#]+", re.IGNORECASE
+)
 # NAME=value, NAME: value, "NAME": "value", x['NAME'] = value, --name value, '--name', 'value'; a JSON text inside another JSON text
 # has backslashes before its quotes. A name begins where no letter, digit or dot stands before it: a line of 64 KiB of "a.a.a." took 151 s
 # when each of its letters could begin one.

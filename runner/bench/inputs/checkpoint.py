@@ -138,7 +138,7 @@ def find(folder: str, pinned: Mapping[str, str]) -> Checkpoint:
                 )
             return Checkpoint(form, [os.path.join(folder, name) for name in sorted(names)])
     if any(pins.values()):
-        first = sorted(pins[readable[0]] or pins["bin"] or pins["safetensors"])[0]
+        first = min(pins[readable[0]] or pins["bin"] or pins["safetensors"])
         raise InputError(
             f"{folder} holds none of the weight files that versions.lock pins and this stack can read, {first} say. Fetch the"
             " weights, or pass another --model-dir."

@@ -11,7 +11,7 @@ _ECHO = re.compile(
     r"|remote (process|side|peer)|socket ?timeout|recvvalue|sendbytes|recvbytes|pair closure|application timeout"
     r"|failed to (recv|send|connect)|dist(store|network|backend)error|nccl (remote )?error|hccl.*(timeout|disconnect)"
     r"|process group watchdog|timed out.*(barrier|store|collective)",
-    re.I,
+    re.IGNORECASE,
 )
 # Exceptions that launchers raise because a rank died. They do not say why the rank died.
 _LAUNCHER_EXCEPTION = re.compile(r"(ChildFailedError|CalledProcessError|SignalException|SystemExit)\b")

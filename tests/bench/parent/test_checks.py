@@ -360,8 +360,10 @@ def test_hosts_may_differ_in_what_their_devices_and_interfaces_are_called() -> N
     outcomes = judged(*on_two_hosts())
     assert [name for name, check in outcomes.items() if check["passed"] is False] == ["experimental"]
     assert outcomes["variables"]["found"][3] == {
-        **{"PT_HPU_LAZY_MODE": "1", "HABANA_VISIBLE_DEVICES": "4,5"},
-        **{"HABANA_VISIBLE_MODULES": None, "HCCL_SOCKET_IFNAME": "eth0"},
+        "PT_HPU_LAZY_MODE": "1",
+        "HABANA_VISIBLE_DEVICES": "4,5",
+        "HABANA_VISIBLE_MODULES": None,
+        "HCCL_SOCKET_IFNAME": "eth0",
     }
 
 

@@ -163,8 +163,17 @@ def test_a_list_as_kubectl_prints_it_is_taken_with_the_types_that_kubectl_gives(
     )
     (values,) = kubeyaml.documents(scalars)
     assert values == {
-        **{"a": "12:30:45", "b": 1000.0, "c": True, "d": 15, "e": 15, "f": 10, "g": "2026-11-26", "h": "1", "i": 1.1},
-        **{"k": 31, "l": 1e20},
+        "a": "12:30:45",
+        "b": 1000.0,
+        "c": True,
+        "d": 15,
+        "e": 15,
+        "f": 10,
+        "g": "2026-11-26",
+        "h": "1",
+        "i": 1.1,
+        "k": 31,
+        "l": 1e20,
     }
 
 

@@ -31,7 +31,7 @@ from runner.host.pins.programs import DOWNLOAD_S, LOGIN, Meaning
 _ONLY_WHEELS = ("--only-binary", ":all:")
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 # What a page of a login has, and the page of a package without files has not.
-_LOGIN_PAGE = re.compile(r"<input\b|<form\b|http-equiv=.?refresh|<script\b", re.I)
+_LOGIN_PAGE = re.compile(r"<input\b|<form\b|http-equiv=.?refresh|<script\b", re.IGNORECASE)
 
 # pip says that it found nothing where an index was silent too, so its words of silence are looked for first.
 _PIP_MEANINGS = (
