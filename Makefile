@@ -158,7 +158,7 @@ test-images: $(venv)/.dev  ## build images on stand-in bases and run them, try a
 test-fast: $(venv)/.dev  ## the tests that are not slow, on every core
 	$(PY) -m pytest $(ON_EVERY_CORE)
 
-test-marked-slow: $(venv)/.dev  ## the slow tests, on every core
+test-marked-slow: $(venv)/.dev $(venv)/.docs  ## the slow tests, on every core
 	$(PY) -m pytest $(ON_EVERY_CORE) -m "slow and not stacks and not images and not cluster"
 
 test-py38: $(venv)/.py38  ## the tests of contract and bench that need no torch, on a real Python 3.8

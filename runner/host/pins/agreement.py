@@ -160,8 +160,10 @@ def _of_stack(
 ) -> Iterator[str]:
     """Yield where a stack's files hold what the base brings, hold a package twice, or are not as its direct pins say."""
     file = stack.requirements.file
+    pinned_from_index = {package for package, entry in stack.packages.items() if entry.origin == "index"}
     for pin in stack_pins:
-        if pin.name in requirements.EXCLUDED or pin.name.startswith(("nvidia-", "habana-")):
+        of_vendor = pin.name.startswith(("nvidia-", "habana-")) and pin.name not in pinned_from_index
+        if pin.name in requirements.EXCLUDED or of_vendor:
             yield f"{file}: {pin.name} {pin.version} stands here; the base of {name}, or its own file for torch, brings it"
     for package, direct in stack.packages.items():
         yield from _of_package(f"stacks.{name}.packages.{package}", package, direct, stack, stack_pins, torch_pins)
