@@ -216,6 +216,10 @@ class RankDevice(_RankDevice, total=False):
     firmware: Optional[str]
     # The product that the device says it is.
     accelerator: Optional[str]
+    # The PCI bus id of a GPU as the kernel writes it; null where the driver does not say it.
+    bus_id: Optional[str]
+    # The whole memory of a GPU, in bytes.
+    memory_bytes: int
 
 
 class SynchronisationControl(TypedDict):

@@ -13,6 +13,7 @@ import torch
 
 from runner.bench import devices
 from runner.bench.inputs import weights
+from runner.bench.inputs.sharding import Shard
 from runner.bench.rank import model
 from runner.contract.errors import KitError
 from runner.contract.request import read_request
@@ -22,7 +23,7 @@ def main(request_path, folder):
     request = read_request(request_path)
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     module = devices.load(request.stack.device)
-    loaded = model.load(request, module, module.open(rank), rank, ranks, None, lambda text: None)
+    loaded = model.load(request, module, module.open(rank), Shard(rank, ranks), None, lambda text: None)
     generate, prompt = loaded.model.generate, request.workload.input_tokens
 
     def tokens(spoil):
@@ -65,7 +66,7 @@ def _whole(architecture):
     """Return the dummy weights as a checkpoint holds them: uncut."""
     parameters = {parameter.name: parameter for parameter in architecture.parameters()}
     stored = {name: torch.empty(parameter.shape) for name, parameter in parameters.items()}
-    weights.DummyWeights(29, 0.3).fill(parameters, stored, 0, 1)
+    weights.DummyWeights(29, 0.3).fill(parameters, stored, Shard(0, 1))
     return stored
 
 

@@ -14,6 +14,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from runner.bench import devices
+from runner.bench.inputs.sharding import Shard
 from runner.bench.rank import model
 from runner.contract.request import read_request
 
@@ -45,7 +46,7 @@ def main(request_path, folder):
     request = read_request(request_path)
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     module = devices.load(request.stack.device)
-    loaded = model.load(request, module, module.open(rank), rank, ranks, None, lambda text: None)
+    loaded = model.load(request, module, module.open(rank), Shard(rank, ranks), None, lambda text: None)
     with Watch(loaded.model.lm_head.weight) as watch:
         model.generate(loaded, [request.workload.prompt], request.workload)
     seen = {

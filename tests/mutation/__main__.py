@@ -47,7 +47,7 @@ TESTS = [
         "tests/contract",
         "tests/bench/parent/test_checks.py",
         "tests/bench/facts/test_inventory.py",
-        "tests/bench/rank/test_forward_hook.py",
+        "tests/bench/rank/test_device_log.py",
     ),
     *(f"tests/host/test_{name}.py" for name in ("catalog", "collect", "compare", "lockfile", "results")),
     *(f"tests/host/test_{name}.py" for name in ("strictyaml", "verdict")),

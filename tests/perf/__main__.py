@@ -220,8 +220,10 @@ def engines(loaded, names, output_tokens, rounds):
 
 def _with(loaded, name):
     engine = all_engines.load(name)
-    engine.finish(loaded.model, None)
-    return loaded._replace(engine=engine, arguments=engine.arguments(None))
+    # Neither plain nor compiled reads the request.
+    request: Any = None
+    engine.finish(loaded.model, request)
+    return loaded._replace(engine=engine, arguments=engine.arguments(request))
 
 
 def memory_ceiling(device, size_bytes=1 << 30, repeats=7):

@@ -1,17 +1,39 @@
 """A device of known speed behind the interface of a device module: asynchronous, exclusive, and able to tell everything.
 
-Time is virtual, so that what the timer must find is known to the nanosecond: the device keeps its own record of when it
-began and ended each piece of work. The host costs time too: every look at the clock and every order given takes ``host_ns()``.
+Time is virtual, so that a test knows to the nanosecond what the timer must find: the device keeps its own record of when it began and
+ended each piece of work. The host costs time too: every read of the clock and every order to the device takes ``host_ns()``.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from runner.bench.devices.observation import Observation
+from runner.contract.records import RankDevice
+from runner.contract.request import Request
+
+if TYPE_CHECKING:
+    import torch
+
+    from runner.bench.devices import Device
 
 
 class KnownDevice:
-    backend, shared, emulated = "none", False, True
+    backend = "none"
+    shared = False
+    emulated = True
+    has_int64 = True
+    unread: tuple[str, ...] = ()
 
-    def __init__(self, host_ns=lambda: 0, waits=True):
-        self.cannot_tell, self.now_ns, self.free_ns = {}, 0, 0
-        self.host_ns, self.waits, self.log, self.work = host_ns, waits, [], []
-        self.told = {
+    def __init__(self, host_ns: Callable[[], int] = lambda: 0, waits: bool = True) -> None:
+        self.cannot_tell: dict[str, str] = {}
+        self.now_ns, self.free_ns = 0, 0
+        self.host_ns, self.waits = host_ns, waits
+        self.log: list[str] = []
+        # The begin and the end of each piece of work, in nanoseconds.
+        self.work: list[tuple[int, int]] = []
+        self.told: Observation = {
             "memory_bytes": 0,
             "compilations": 2,
             "cached_kernels": 0,
@@ -20,11 +42,12 @@ class KnownDevice:
             "throttle_reasons": [],
         }
 
-    def clock_ns(self):
+    def clock_ns(self) -> int:
+        """Read the host's clock."""
         self.now_ns += self.host_ns()
         return self.now_ns
 
-    def queue(self, duration_ns):
+    def queue(self, duration_ns: int) -> None:
         """Give an order and come back at once; the device begins when it is free."""
         self.now_ns += self.host_ns()
         begin_ns = max(self.now_ns, self.free_ns)
@@ -32,47 +55,52 @@ class KnownDevice:
         self.work.append((begin_ns, self.free_ns))
         self.log.append("call")
 
-    def synchronize(self):
-        """Wait until the device is free; one that does not wait has a broken synchronisation."""
+    def synchronize(self) -> None:
+        """Wait until the device is free; a device that does not wait has a broken synchronisation."""
         self.log.append("synchronize")
         if self.waits:
             self.now_ns = max(self.now_ns, self.free_ns)
 
-    def copy_out(self):
+    def copy_out(self) -> None:
         """Copy a result to the host, which always waits."""
         self.now_ns = max(self.now_ns, self.free_ns)
 
-    def busy_s(self, first, last):
+    def busy_s(self, first: int, last: int) -> float:
         """Return the seconds from the begin of one piece of work to the end of another, by the device's own record."""
         return (self.work[last][1] - self.work[first][0]) / 1e9
 
-    # the rest of the interface
+    # The rest of the interface of a device module follows.
 
-    def environment(self, ranks, hosts=1):
+    def environment(self, ranks: int, hosts: int = 1) -> dict[str, str]:
         return {}
 
-    def missing(self, request):
+    def missing(self, request: Request) -> None:
         return None
 
-    def open(self, local_rank):
-        return None
+    def open(self, local_rank: int) -> torch.device:
+        raise AssertionError("a KnownDevice holds no tensor")
 
-    def prepare_collectives(self):
+    def prepare_collectives(self) -> None:
         pass
 
-    def peak_memory_bytes(self):
+    def peak_memory_bytes(self) -> int | None:
         return self.told["memory_bytes"]
 
-    def describe(self):
+    def describe(self) -> RankDevice:
         return {"name": "known", "driver": None, "threads": None}
 
-    def observe(self):
-        return dict(self.told)
+    def observe(self) -> Observation:
+        return self.told.copy()
 
-    def clock(self, call):
+    def clock(self, call: Callable[[], object]) -> float:
         first = len(self.work)
         call()
         return self.busy_s(first, len(self.work) - 1)
 
-    def numa_node(self):
+    def numa_node(self) -> int | None:
         return 0
+
+
+if TYPE_CHECKING:
+    # mypy holds the double against the Protocol here.
+    _known: Device = KnownDevice()

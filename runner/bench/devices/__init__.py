@@ -1,38 +1,110 @@
-"""One sibling module per kind of processor, each with the same few functions; nothing else asks which device it is.
+"""The kinds of processor, one sibling module each; every module satisfies the Protocol ``Device``.
 
-Every module offers:
-  environment(ranks, hosts=1)  variables that a launch needs before any import, for so many ranks on each host; no torch is
-                          imported
-  missing(request)        the error, before anything is loaded, when the model does not fit (``DoesNotFit``) or there is nothing
-                          to run it on, else None
-  backend                 the collective backend's name
-  open(local_rank)        select this rank's device and return it as ``torch.device``
-  prepare_collectives()   what must be set before ``init_distributed``
-  synchronize()           wait until the device has finished all work
-  peak_memory_bytes()     the device's high-water mark since open, None where the device has no memory of its own
-  describe()              facts about the device: name, driver, and the accelerator that it is, in the catalog's words
-  shared                  whether other work of the host runs on the device too, so that a slow call is told and not refused
-  emulated                whether something else stands in for the device; such a result is comparable with nothing
-  unread                  names of variables that mean nothing on the device, so that a launcher may set them to anything
-  cannot_tell             checks that cannot be made on this device, each with the reason; all others must be. ``open`` may add
-                          what the release that is installed here does not tell
-  observe()               what the device tells of itself now, in the words of ``watch.OBSERVED``
-  clock(call)             make ``call()`` and return the seconds that the device's own clock gives it (unless it cannot tell)
-  numa_node()             the host's memory node that the device is attached to (unless it cannot tell)
+No other room asks which kind of processor it runs on: other rooms call the functions of the module that ``load`` returns.
 """
 
-import importlib
+from __future__ import annotations
 
-from runner.contract.errors import Unsupported
+import importlib
+from typing import TYPE_CHECKING, Callable, Protocol, cast
+
+from runner.bench.devices.observation import Observation
+from runner.contract.errors import KitError, Unsupported
+from runner.contract.records import RankDevice
+from runner.contract.request import Request
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Device(Protocol):
+    """A kind of processor. The sibling modules satisfy this Protocol: their functions are its methods."""
+
+    backend: str
+    """The name of the backend of torch.distributed."""
+
+    shared: bool
+    """Whether other work of the host runs on the device too; slow calls of a shared device are flagged and not refused."""
+
+    emulated: bool
+    """Whether something else stands in for the device; the results of an emulated device are comparable with nothing."""
+
+    unread: tuple[str, ...]
+    """Names of variables that mean nothing on the device, so that a launcher may set them to anything."""
+
+    has_int64: bool
+    """Whether the device computes with 64-bit integers; elsewhere dummy weights are made on the host."""
+
+    cannot_tell: dict[str, str]
+    """The checks that cannot be made on the device, each with the reason; every other check must be made.
+
+    ``open`` may add the checks that the installed release of the device's software does not allow.
+    """
+
+    def environment(self, ranks: int, hosts: int = 1) -> dict[str, str]:
+        """Return the variables that a launch of ``ranks`` ranks on each host needs before any import; imports no torch."""
+        ...
+
+    def missing(self, request: Request) -> KitError | None:
+        """Return the error that keeps the request from running, found before anything is loaded, else None.
+
+        ``DoesNotFit`` says that the model does not fit, ``LaunchFailed`` that there is nothing to run it on.
+        """
+        ...
+
+    def open(self, local_rank: int) -> torch.device:
+        """Select the device of this rank. Raises ``LaunchFailed`` where the device or its software is missing."""
+        ...
+
+    def prepare_collectives(self) -> None:
+        """Set what DeepSpeed needs before its ``init_distributed``."""
+        ...
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished all work."""
+        ...
+
+    def peak_memory_bytes(self) -> int | None:
+        """Return the largest use of the device's memory since ``open``, None where the device has no memory of its own."""
+        ...
+
+    def describe(self) -> RankDevice:
+        """Return name, driver and accelerator (as the catalog names it) of the device, and what else it tells of itself."""
+        ...
+
+    def observe(self) -> Observation:
+        """Return what the device tells of itself now."""
+        ...
+
+    def clock(self, call: Callable[[], object]) -> float:
+        """Make ``call()`` and return its duration in seconds by the device's own clock.
+
+        Raises ``Unsupported`` where ``cannot_tell`` names ``device_clock``.
+        """
+        ...
+
+    def numa_node(self) -> int | None:
+        """Return the memory node of the host that the device is attached to, None where nothing tells it."""
+        ...
+
 
 _MODULES = {name: f"runner.bench.devices.{name}" for name in ("cpu", "cuda", "hpu")}
 
+if TYPE_CHECKING:
+    # mypy holds every module against the Protocol here.
+    from runner.bench.devices import cpu, cuda, hpu
 
-def load(device):
-    """Return the module for ``device``. Raises ``Unsupported`` where this version has none."""
+    _cpu: Device = cpu
+    _cuda: Device = cuda
+    _hpu: Device = hpu
+
+
+def load(device: str) -> Device:
+    """Return the module for ``device``. Raises ``Unsupported`` where this version has no such module."""
     if device not in _MODULES:
         known = ", ".join(sorted(_MODULES))
         raise Unsupported(
             f"Device {device} cannot be measured by this version, only {known}. Take a case of accelerator cpu."
         )
-    return importlib.import_module(_MODULES[device])
+    # mypy has held each module against the Protocol, see above.
+    return cast(Device, importlib.import_module(_MODULES[device]))

@@ -1,9 +1,11 @@
 """What torch.compile did in this process, on whichever device."""
 
+from __future__ import annotations
+
 import sys
 
 
-def graphs():
-    """Return how many graphs it has made so far: none where it was never loaded, as in torch 1.13."""
+def graphs() -> int:
+    """Return how many graphs torch.compile has made so far: 0 where it was never loaded, as in torch 1.13."""
     dynamo = sys.modules.get("torch._dynamo.utils")
-    return dynamo.counters["stats"]["unique_graphs"] if dynamo else 0
+    return int(dynamo.counters["stats"]["unique_graphs"]) if dynamo else 0

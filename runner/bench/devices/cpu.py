@@ -1,19 +1,30 @@
-"""The host's own processor: ranks share its cores and its memory, collectives go over gloo."""
+"""The host's own processor: the ranks share its cores and its memory, and gloo carries their collectives."""
+
+from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Callable
 
 from runner.bench.devices import compiling
+from runner.bench.devices.observation import Observation
 from runner.bench.facts import host
-from runner.contract.errors import DoesNotFit
+from runner.contract.errors import DoesNotFit, Unsupported
+from runner.contract.records import RankDevice
+from runner.contract.request import Request
+
+if TYPE_CHECKING:
+    import torch
 
 backend = "gloo"
 shared = True
 emulated = False
-# DeepSpeed writes the numbers of the ranks into it for the CPU too; people hide their GPUs by it (accelerator/cpu_accelerator.py)
-unread = ("CUDA_VISIBLE_DEVICES",)
+has_int64 = True
+# DeepSpeed writes the numbers of the ranks into this variable for the CPU too (accelerator/cpu_accelerator.py), and people
+# hide their GPUs by it.
+unread: tuple[str, ...] = ("CUDA_VISIBLE_DEVICES",)
 
 _AT_ONCE = "every operation on the CPU is done when it returns"
-cannot_tell = {
+cannot_tell: dict[str, str] = {
     "device_memory": "the CPU has no memory of its own",
     "operator_fallback": "nothing can fall back from the CPU to the CPU",
     "synchronised": _AT_ONCE,
@@ -25,26 +36,27 @@ cannot_tell = {
     "numa": "the cores are the device",
 }
 
-# What one rank takes beside weights and cache. With bloom-tiny, whose weights are nothing, a rank's peak was 0.40 GB on
-# x86-64 Linux; with 7B in bfloat16 on 2 ranks it was 1.5 GB above its weights, for a cause that was not isolated.
+# The memory that a rank takes beside weights and cache. With bloom-tiny, whose weights are negligible, the peak of a rank was
+# 0.40 GB on x86-64 Linux. With 7B in bfloat16 on 2 ranks the peak was 1.5 GB above the weights; the cause was not isolated.
 RUNTIME_BYTES = 500_000_000
 
 
-def environment(ranks, hosts=1):
+def environment(ranks: int, hosts: int = 1) -> dict[str, str]:
     """Share the cores evenly among the ranks; where a quota leaves less time than the cores have, threads follow the quota.
 
-    A thread more than that only waits: torch's own default, one for each core, spends a period's time at once and is held
-    back for the rest of the period, all ranks together.
+    Threads beyond the quota only wait: torch's default of one thread for each core spends the time of a quota period at once,
+    and the kernel then holds all ranks back for the rest of the period.
     """
     threads = str(max(1, host.threads() // ranks))
-    shared = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
+    variables = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     if hosts > 1:
-        return shared
-    # all ranks are on this host; else gloo asks the resolver for the host's name, which laptops often cannot answer
-    return {**shared, "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", "lo")}
+        return variables
+    # All ranks are on this host. Without the variable gloo asks the resolver for the host's name, which laptops often cannot
+    # answer.
+    return {**variables, "GLOO_SOCKET_IFNAME": os.environ.get("GLOO_SOCKET_IFNAME", "lo")}
 
 
-def missing(request):
+def missing(request: Request) -> DoesNotFit | None:
     """Return ``DoesNotFit`` if all ranks together need more than the memory that is free on this host, else None."""
     architecture, workload, ranks = request.model.architecture, request.workload, request.devices
     positions = workload.input_tokens + workload.output_tokens
@@ -53,45 +65,56 @@ def missing(request):
         + architecture.kv_cache_bytes(workload.precision, workload.batch_size, positions)
         + ranks * RUNTIME_BYTES
     )
-    there = host.available_memory_bytes()
-    if need <= there:
+    free_bytes = host.available_memory_bytes()
+    if need <= free_bytes:
         return None
     half = "" if workload.precision != "float32" else "--precision bfloat16, "
     return DoesNotFit(
         f"{request.model.name} in {workload.precision} on {ranks} rank(s) needs {need:,} bytes of memory"
         f" ({architecture.weight_bytes(workload.precision):,} of them weights, {need / 2**30:.1f} GiB in all);"
-        f" {there:,} ({there / 2**30:.1f} GiB) are free here. Take a smaller --model, {half}or a larger machine."
+        f" {free_bytes:,} ({free_bytes / 2**30:.1f} GiB) are free here. Take a smaller --model, {half}or a larger machine."
     )
 
 
-def open(local_rank):
+def open(local_rank: int) -> torch.device:
+    """Give torch the threads that ``environment`` set, and return its device cpu, which all ranks share."""
     import torch
 
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     return torch.device("cpu")
 
 
-def prepare_collectives():
-    """Keep DeepSpeed from compiling its shared-memory all-reduce: 35 s, and 66 MiB per rank left behind in /dev/shm."""
+def prepare_collectives() -> None:
+    """Keep DeepSpeed from compiling its shared-memory all-reduce: that takes 35 s and leaves 66 MiB per rank in /dev/shm."""
     import deepspeed.ops
 
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
-def synchronize():
-    """Nothing to wait for: on the CPU every operation is done when it returns."""
+def synchronize() -> None:
+    """Return at once: on the CPU every operation is done when it returns."""
 
 
-def peak_memory_bytes():
-    return None
+def peak_memory_bytes() -> None:
+    """Return None: the CPU has no memory of its own."""
 
 
-def observe():
+def observe() -> Observation:
+    """Return how many graphs torch has compiled; the CPU tells nothing else."""
     return {"compilations": compiling.graphs()}
 
 
-def describe():
+def clock(call: Callable[[], object]) -> float:
+    """Raise ``Unsupported``: the CPU has no clock beside the host's."""
+    raise Unsupported(cannot_tell["device_clock"])
+
+
+def numa_node() -> None:
+    """Return None: the cores of the ranks are the device, on whichever memory nodes they are."""
+
+
+def describe() -> RankDevice:
+    """Return the model of the processor and the threads of torch."""
     import torch
 
-    name, threads = host.cpu_model(), torch.get_num_threads()
-    return {"name": name, "accelerator": "cpu", "driver": None, "threads": threads}
+    return {"name": host.cpu_model(), "accelerator": "cpu", "driver": None, "threads": torch.get_num_threads()}

@@ -1,21 +1,31 @@
-"""NVIDIA GPUs: the device cuda of torch. Its facts come from torch, from the driver, and from nvidia-smi.
+"""NVIDIA GPUs: the device cuda of torch. Its facts come from torch, from the driver, and from NVML or nvidia-smi.
 
-A process numbers the devices that it may see; the PCI bus id is what driver, tool and kernel all know a device by. Written
-for torch 1.13.1 to 2.13. Nothing here ran on a real GPU yet.
+A process numbers the devices that it may see; driver, tool and kernel all name a device by its PCI bus id. Written for torch
+1.13.1 to 2.13; ran on an H100 under torch 2.11.
 """
+
+from __future__ import annotations
 
 import ctypes
 import functools
 import os
+from typing import TYPE_CHECKING, Any, Callable
 
 from runner.bench.devices import compiling, fit
-from runner.bench.facts import host, nvidia_smi
-from runner.contract.errors import LaunchFailed
+from runner.bench.devices.observation import Observation
+from runner.bench.facts import host, nvidia, nvidia_smi
+from runner.contract.errors import DoesNotFit, LaunchFailed
+from runner.contract.records import RankDevice
+from runner.contract.request import Request
+
+if TYPE_CHECKING:
+    import torch
 
 backend = "nccl"
 shared = False
 emulated = False
-unread = ()
+has_int64 = True
+unread: tuple[str, ...] = ()
 
 # A guess at what the driver, the libraries and a graph's pool keep on a device beside weights and cache.
 RUNTIME_BYTES = 2_000_000_000
@@ -25,102 +35,115 @@ _LOOK = (
     " nvidia.com/gpu); if it does, look at CUDA_VISIBLE_DEVICES."
 )
 _NO_TOOL = "nvidia-smi is not here, or fails"
-cannot_tell = {"operator_fallback": "CUDA has none: an operator that it lacks is an error"}
+cannot_tell: dict[str, str] = {"operator_fallback": "CUDA has none: an operator that it lacks is an error"}
 
 _captured = {"graphs": 0}
 
 
-def environment(ranks, hosts=1):
-    return {"DS_ACCELERATOR": "cuda"}  # newer releases of DeepSpeed ask it before they look; another may be inherited
+def environment(ranks: int, hosts: int = 1) -> dict[str, str]:
+    """Return the variable that makes newer releases of DeepSpeed take CUDA, whichever accelerator a launch inherited."""
+    return {"DS_ACCELERATOR": "cuda"}
 
 
-def missing(request):
-    """Return what ``fit`` finds, or a ``LaunchFailed`` if there is no GPU here at all: launchers say less of it."""
+def missing(request: Request) -> DoesNotFit | LaunchFailed | None:
+    """Return ``DoesNotFit`` if the model does not fit, ``LaunchFailed`` if the host has no GPU, else None.
+
+    The launchers' own messages about a missing GPU do not say what to do.
+    """
     return fit.missing(request, RUNTIME_BYTES) or (
         None if _visible() else LaunchFailed(f"There is no GPU here. {_LOOK}")
     )
 
 
-def open(local_rank):
-    """Take the device, and find out what can be told of it. Raises ``LaunchFailed`` that says what to do without one."""
+def open(local_rank: int) -> torch.device:
+    """Select the device of this rank, and find out which checks can be made on the device.
+
+    Raises ``LaunchFailed`` for a torch without CUDA and for a missing GPU, with what to do.
+    """
     import torch
 
     if torch.version.cuda is None:
         raise LaunchFailed(
             f"torch {torch.__version__} is a build without CUDA. Install the one that the stack locks, or use its image."
         )
-    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if local_rank >= seen:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if local_rank >= count:
         raise LaunchFailed(
-            f"Rank {local_rank} of this host has no GPU: torch {torch.__version__} sees {seen}; it may need a newer driver."
+            f"Rank {local_rank} of this host has no GPU: torch {torch.__version__} sees {count}; it may need a newer driver."
             f" {_LOOK}"
         )
     torch.cuda.set_device(local_rank)
-    torch.zeros(1, device="cuda")  # from here on the process is one of those on the device
+    # The first allocation makes this process one of the processes on the device.
+    torch.zeros(1, device="cuda")
     _count_captures(torch.cuda.CUDAGraph)
     cannot_tell.update(_untold(os.getpid(), _bus_id(local_rank)))
     return torch.device("cuda", local_rank)
 
 
-def _untold(pid, place):
-    """Return the checks that cannot be made on the device at bus id ``place``, each with the reason."""
-    found = {}
-    if place is None:
+def _untold(pid: int, bus_id: str | None) -> dict[str, str]:
+    """Return the checks that cannot be made on the device at ``bus_id``, each with the reason."""
+    if bus_id is None:
         return dict.fromkeys(
             ("driver", "throttling", "exclusive_device", "numa"), "the driver does not say where it is"
         )
-    told, processes = nvidia_smi.query(), nvidia_smi.processes()
-    if told is None or place not in told:
-        reason = _NO_TOOL if told is None else f"nvidia-smi lists no device at {place}"
-        found.update(dict.fromkeys(("driver", "throttling"), reason))
-    elif told[place]["throttle_reasons"] is None:
-        found["throttling"] = "nvidia-smi does not tell it of this device"
+    reasons: dict[str, str] = {}
+    devices, processes = nvidia.query(), nvidia.processes()
+    if devices is None or bus_id not in devices:
+        reason = _NO_TOOL if devices is None else f"the driver lists no device at {bus_id}"
+        reasons.update(dict.fromkeys(("driver", "throttling"), reason))
+    elif devices[bus_id]["throttle_reasons"] is None:
+        reasons["throttling"] = "the driver does not tell it of this device"
     if processes is None:
-        found["exclusive_device"] = _NO_TOOL
-    elif pid not in processes.get(place, []):
-        found["exclusive_device"] = (
-            "nvidia-smi does not list this process, as in a container with process ids of its own"
+        reasons["exclusive_device"] = _NO_TOOL
+    elif pid not in processes.get(bus_id, []):
+        reasons["exclusive_device"] = (
+            "the driver does not list this process, as in a container with process ids of its own"
         )
-    if _node(place) is None:
-        found["numa"] = "the kernel names no memory node for it"
-    return found
+    if _memory_node(bus_id) is None:
+        reasons["numa"] = "the kernel names no memory node for it"
+    return reasons
 
 
-def prepare_collectives():
-    """Nothing to set: the device is selected, and NCCL finds its own way."""
+def prepare_collectives() -> None:
+    """Set nothing: ``open`` selected the device, and NCCL finds its own way."""
 
 
-def synchronize():
+def synchronize() -> None:
+    """Wait until the device has finished all work."""
     import torch
 
     torch.cuda.synchronize()
 
 
-def peak_memory_bytes():
+def peak_memory_bytes() -> int:
+    """Return the most memory that torch's allocator has handed out at once."""
     import torch
 
-    return torch.cuda.max_memory_allocated()
+    return int(torch.cuda.max_memory_allocated())
 
 
-def observe():
-    """Tell memory, what was compiled and captured, and by nvidia-smi what else is on the device; this takes a moment."""
+def observe() -> Observation:
+    """Return memory, compiled and captured graphs, other processes on the device and its throttle reasons.
+
+    Where NVML is not installed, an observation takes as long as nvidia-smi runs twice.
+    """
     import torch
 
-    place = _here()
-    told = (nvidia_smi.query() or {}).get(place, {})
-    processes = nvidia_smi.processes()
+    bus_id = _own_bus_id()
+    devices, processes = nvidia.query() or {}, nvidia.processes()
     return {
         "memory_bytes": torch.cuda.memory_allocated(),
         "compilations": _captured["graphs"] + compiling.graphs(),
         "cached_kernels": cached_kernels(),
         "foreign_processes": None
         if processes is None
-        else [pid for pid in processes.get(place, []) if pid != os.getpid()],
-        "throttle_reasons": told.get("throttle_reasons"),
+        else [pid for pid in processes.get(bus_id or "", []) if pid != os.getpid()],
+        "throttle_reasons": devices[bus_id]["throttle_reasons"] if bus_id in devices else None,
     }
 
 
-def clock(call):
+def clock(call: Callable[[], object]) -> float:
+    """Make ``call()`` between two events of the device and return the seconds between the events."""
     import torch
 
     begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -128,74 +151,83 @@ def clock(call):
     call()
     end.record()
     end.synchronize()
-    return begin.elapsed_time(end) / 1e3  # milliseconds
+    milliseconds = begin.elapsed_time(end)
+    return float(milliseconds) / 1e3
 
 
-def numa_node():
-    return _node(_here())
+def numa_node() -> int | None:
+    """Return the memory node of the device of this rank, None where the kernel names none."""
+    return _memory_node(_own_bus_id())
 
 
-def describe():
+def describe() -> RankDevice:
+    """Return name and driver of the device of this rank, the accelerator that it is, its bus id and its memory."""
     import torch
 
-    name, place = torch.cuda.get_device_name(), _here()
+    name, bus_id = torch.cuda.get_device_name(), _own_bus_id()
+    devices = nvidia.query() or {}
     return {
         "name": name,
         "accelerator": nvidia_smi.accelerator(name),
-        "driver": (nvidia_smi.query() or {}).get(place, {}).get("driver"),
-        "bus_id": place,
+        "driver": devices[bus_id]["driver"] if bus_id in devices else None,
+        "bus_id": bus_id,
         "memory_bytes": torch.cuda.mem_get_info()[1],
     }
 
 
-def cached_kernels():
-    """Return how many files the caches of compiled kernels hold; where nobody moved inductor's, it is this launch's own."""
+def cached_kernels() -> int:
+    """Return how many files the caches of compiled kernels hold.
+
+    Inductor's cache counts only where TORCHINDUCTOR_CACHE_DIR names it: elsewhere it lies below TMPDIR, which is the launch's
+    own folder.
+    """
     named = [os.environ.get(f"{owner}_DIR") for owner in ("TORCHINDUCTOR_CACHE", "TORCH_EXTENSIONS")]
     triton = os.environ.get("TRITON_CACHE_DIR") or os.path.join(os.path.expanduser("~"), ".triton", "cache")
     return sum(len(files) for folder in (*named, triton) if folder for _, _, files in os.walk(folder))
 
 
-def _count_captures(graph):
-    """Let every capture of a CUDA graph be counted, whoever makes it: torch itself keeps no number."""
+def _count_captures(graph: Any) -> None:
+    """Count every capture of ``torch.cuda.CUDAGraph``, the class ``graph``, whoever makes the capture: torch keeps no count."""
     capture_end = graph.capture_end
 
     @functools.wraps(capture_end)
-    def counted(*arguments, **keywords):
+    def counted(*arguments: Any, **keywords: Any) -> Any:
         _captured["graphs"] += 1
         return capture_end(*arguments, **keywords)
 
     graph.capture_end = counted
 
 
-def _here():
+def _own_bus_id() -> str | None:
+    """Return the PCI bus id of the device of this rank, None where the driver does not say it."""
     import torch
 
     return _bus_id(torch.cuda.current_device())
 
 
 @functools.lru_cache(maxsize=None)
-def _bus_id(ordinal):
-    """Return the PCI bus id of a device by its number in this process, as the driver counts too; None if it does not say.
+def _bus_id(ordinal: int) -> str | None:
+    """Return the PCI bus id of a device by its number in this process, which is the driver's number too.
 
-    The driver's own call, since torch 1.13 has none.
+    Return None where the driver does not say the bus id. torch 1.13 has no call for the bus id, so the driver is asked.
     """
-    device, told = ctypes.c_int(), ctypes.create_string_buffer(32)
-    if _asked(
+    device, text = ctypes.c_int(), ctypes.create_string_buffer(32)
+    if _succeeds(
         lambda driver: driver.cuDeviceGet(ctypes.byref(device), ordinal),
-        lambda driver: driver.cuDeviceGetPCIBusId(told, len(told), device),
+        lambda driver: driver.cuDeviceGetPCIBusId(text, len(text), device),
     ):
-        return nvidia_smi.bus_id(told.value.decode("ascii"))
+        return nvidia_smi.bus_id(text.value.decode("ascii"))
     return None
 
 
-def _visible():
+def _visible() -> int:
     """Return how many devices the driver shows this process, without torch; 0 where there is no driver."""
     count = ctypes.c_int()
-    return count.value if _asked(lambda driver: driver.cuDeviceGetCount(ctypes.byref(count))) else 0
+    return count.value if _succeeds(lambda driver: driver.cuDeviceGetCount(ctypes.byref(count))) else 0
 
 
-def _asked(*calls):
-    """Make calls of the driver's library, in order; return whether it is there and all of them succeeded."""
+def _succeeds(*calls: Callable[[Any], int]) -> bool:
+    """Make calls of the driver's library, in order; return whether the library is here and every call succeeds."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -203,7 +235,7 @@ def _asked(*calls):
     return driver.cuInit(0) == 0 and all(call(driver) == 0 for call in calls)
 
 
-def _node(place):
+def _memory_node(bus_id: str | None) -> int | None:
     """Return the host's memory node of a PCI device; None where the kernel knows none, which it writes as -1."""
-    told = host.read_text(f"/sys/bus/pci/devices/{place}/numa_node")
-    return int(told) if told and told.isdigit() else None
+    node = host.read_text(f"/sys/bus/pci/devices/{bus_id}/numa_node") if bus_id else None
+    return int(node) if node and node.isdigit() else None

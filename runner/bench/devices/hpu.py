@@ -1,23 +1,35 @@
-"""Gaudi: the device hpu of the vendor's torch. Its facts come from the vendor's modules, and from hl-smi.
+"""Gaudi: the device hpu of the vendor's torch. Its facts come from the vendor's modules, and from HLML or hl-smi.
 
-Nothing here ran on the real device yet; it ran over a stand-in (``emulated``) that has the calls and none of the hardware.
+Nothing here ran on a real device yet. It ran on the tests' stand-in, which has the vendor's calls and no hardware
+(``emulated``).
 """
+
+from __future__ import annotations
 
 import importlib
 import importlib.util
 import os
+from typing import TYPE_CHECKING, Any, Callable
 
 from runner.bench.devices import cpu, fit
-from runner.bench.facts import hl_smi
-from runner.contract.errors import LaunchFailed
+from runner.bench.devices.observation import Observation
+from runner.bench.facts import gaudi, hl_smi
+from runner.contract.errors import DoesNotFit, LaunchFailed, Unsupported
+from runner.contract.records import RankDevice
+from runner.contract.request import Request
+
+if TYPE_CHECKING:
+    import torch
 
 backend = "hccl"
+# A Gaudi casts 64-bit integers unless PT_ENABLE_INT64_SUPPORT is set (transformers' page perf_train_gaudi).
+has_int64 = False
 
 # A guess at what the software keeps on a device beside weights and cache; recipes and workspaces are not counted.
 RUNTIME_BYTES = 2_000_000_000
 
 
-def _emulated():
+def _emulated() -> bool:
     """Return whether the tests' stand-in is installed instead of the vendor's package."""
     if importlib.util.find_spec("habana_frameworks") is None:
         return False
@@ -25,11 +37,12 @@ def _emulated():
 
 
 emulated = _emulated()
-unread = ()
-shared = emulated  # a Gaudi is its process's own; what stands in for it is the host's processor
+unread: tuple[str, ...] = ()
+# A Gaudi belongs to one process. The stand-in runs on the host's processor, which is shared.
+shared = emulated
 
 _STAND_IN = "something stands in for the device"
-cannot_tell = {
+cannot_tell: dict[str, str] = {
     "exclusive_device": "hl-smi shows other processes to root on the host alone",
     "throttling": "no query of hl-smi is known for it",
     "numa": "no query of hl-smi is known for it",
@@ -41,25 +54,33 @@ if emulated:
     cannot_tell.update(dict.fromkeys((*cannot_tell, *_HARDWARE, *_CLOCK), _STAND_IN))
 
 
-def environment(ranks, hosts=1):
+def environment(ranks: int, hosts: int = 1) -> dict[str, str]:
+    """Return no variables: those that a launch needs differ by engine, and each engine sets its own."""
     return {}
 
 
-def missing(request):
+def missing(request: Request) -> DoesNotFit | None:
+    """Return ``DoesNotFit`` if the model does not fit the devices, else None."""
     return fit.missing(request, RUNTIME_BYTES)
 
 
-def open(local_rank):
+def open(local_rank: int) -> torch.device:
+    """Load the vendor's modules, which take the device of this rank, and find out which checks the release allows.
+
+    Raises ``LaunchFailed`` where the vendor's package is not installed.
+    """
     if importlib.util.find_spec("habana_frameworks") is None:
         raise LaunchFailed(
             "The vendor's package habana_frameworks is not installed here. Run this in the image of a gaudi stack."
         )
     import torch
-    from habana_frameworks.torch import core, hpu  # noqa: F401  (the device exists once they are imported)
+
+    # torch has the device hpu once these modules are imported.
+    from habana_frameworks.torch import core, hpu  # noqa: F401
     from habana_frameworks.torch.distributed.hccl import initialize_distributed_hpu
 
     initialize_distributed_hpu()
-    if hl_smi.query() is None:
+    if gaudi.query() is None:
         cannot_tell.update(dict.fromkeys(("accelerator", "driver", "firmware"), "hl-smi is not here, or fails"))
     for check, metric in (("compilations", "graph_compilation"), ("operator_fallback", "cpu_fallback")):
         if "TotalNumber" not in _metric(metric):
@@ -67,30 +88,35 @@ def open(local_rank):
     return torch.device("hpu")
 
 
-def prepare_collectives():
-    """Import what registers the backend; the vendor's DeepSpeed does so too. A public one, over the stand-in, is the CPU's."""
+def prepare_collectives() -> None:
+    """Import the module that registers the backend hccl, as the vendor's DeepSpeed does too.
+
+    On the stand-in a public DeepSpeed runs on the CPU, and is prepared as on the CPU.
+    """
     from habana_frameworks.torch.distributed import hccl  # noqa: F401
 
     if emulated:
         cpu.prepare_collectives()
 
 
-def synchronize():
+def synchronize() -> None:
+    """Wait until the device has finished all work."""
     from habana_frameworks.torch import hpu
 
     hpu.synchronize()
 
 
-def peak_memory_bytes():
+def peak_memory_bytes() -> int | None:
+    """Return the largest use of the device's memory, None for the stand-in."""
     if emulated:
         return None
     from habana_frameworks.torch import hpu
 
-    return hpu.memory_stats()["MaxInUse"]
+    return int(hpu.memory_stats()["MaxInUse"])
 
 
-def observe():
-    """Tell memory and the bridge's own counters; a counter that this release has not is left out."""
+def observe() -> Observation:
+    """Return the memory in use and the counters of the vendor's bridge; None for a counter that this release lacks."""
     if emulated:
         return {}
     from habana_frameworks.torch import hpu
@@ -103,14 +129,23 @@ def observe():
     }
 
 
-def cached_recipes():
-    """Return how many files the cache of compiled recipes holds: none where PT_RECIPE_CACHE_PATH is unset, as by default."""
+def clock(call: Callable[[], object]) -> float:
+    """Raise ``Unsupported``: events of the device were not tried."""
+    raise Unsupported(cannot_tell["device_clock"])
+
+
+def numa_node() -> None:
+    """Return None: no query of hl-smi is known for the memory node."""
+
+
+def cached_recipes() -> int:
+    """Return how many files the cache of compiled recipes holds: 0 where PT_RECIPE_CACHE_PATH is unset, as by default."""
     folder = os.environ.get("PT_RECIPE_CACHE_PATH")
     return sum(len(files) for _, _, files in os.walk(folder)) if folder else 0
 
 
-def _metric(name):
-    """Return a global metric of the bridge as a dict, empty where this release has it not."""
+def _metric(name: str) -> dict[str, Any]:
+    """Return a global metric of the bridge, empty where this release lacks the metric."""
     try:
         from habana_frameworks.torch.hpu.metrics import metric_global
 
@@ -119,10 +154,11 @@ def _metric(name):
         return {}
 
 
-def describe():
-    told, local_rank = hl_smi.query(), int(os.environ.get("LOCAL_RANK", "0"))
-    if told is None:
+def describe() -> RankDevice:
+    """Return what the driver says of the device of this rank; None for what it does not say."""
+    devices, local_rank = gaudi.query(), int(os.environ.get("LOCAL_RANK", "0"))
+    if devices is None:
         return {"name": None, "accelerator": None, "driver": None, "firmware": None}
-    name = told["names"][local_rank] if local_rank < len(told["names"]) else None
+    name = devices["names"][local_rank] if local_rank < len(devices["names"]) else None
     product = hl_smi.accelerator(name) if name else None
-    return {"name": name, "accelerator": product, "driver": told["driver"], "firmware": told["firmware"]}
+    return {"name": name, "accelerator": product, "driver": devices["driver"], "firmware": devices["firmware"]}

@@ -2,55 +2,70 @@
 
 Sources: huggingface/optimum-habana v1.5.0, v1.6.1 and, for the package 1.21.2, v1.20.0: examples/text-generation/run_generation.py
 and utils.py, examples/gaudi_spawn.py. Weights come from the kit's own loader; upstream reads the same checkpoint through DeepSpeed.
-Where the releases differ, the difference is named here by what it does.
+Where the releases differ, the code names the difference by its effect.
 """
 
-import functools
+from __future__ import annotations
 
-from runner.bench.engines import passes
+import functools
+from typing import TYPE_CHECKING, Any, Literal
+
+from runner.bench.devices import Device
+from runner.bench.engines import forward_hook as hooks
 from runner.bench.inputs import tokenizer
 from runner.contract.errors import Unsupported
+from runner.contract.records import EngineObserved
+from runner.contract.request import Request, Stack, Workload
 
-PADDING = "max_length"  # another length would be another graph
-PACKAGES = {"optimum-habana": "1"}
-NAMES = ("optimum-habana", "optimum-habana-deepspeed")
-watch = passes.of_forward
-SEED = 27  # the examples seed before they build, that of 1.5 does not; greedy decoding draws nothing
+if TYPE_CHECKING:
+    import torch
+    from transformers import BloomConfig, PreTrainedModel
+    from transformers.generation import GenerationConfig
+
+    from runner.bench.engines import EngineConditions, Inputs, Loaded, Streamer
+
+# Rows of another length would need another graph.
+PADDING: Literal["longest", "max_length"] = "max_length"
+PACKAGES: dict[str, str] = {"optimum-habana": "1"}
+NAMES: tuple[EngineObserved, ...] = ("optimum-habana", "optimum-habana-deepspeed")
+forward_hook = hooks.on_forward
+# The examples of 1.6 and later seed torch before they build. Greedy decoding draws no random number.
+SEED = 27
 
 
-def _series(stack):
+def _series(stack: Stack) -> tuple[int, ...]:
     """Return the series of optimum-habana that a stack pins, as two numbers."""
     return tuple(int(part) for part in stack.packages["optimum-habana"].split(".")[:2])
 
 
-def needs_deepspeed(stack, devices):
-    """1.5 runs everything under DeepSpeed, one device too; later ones only more than one."""
+def needs_deepspeed(stack: Stack, devices: int) -> bool:
+    """Return whether upstream runs under DeepSpeed: 1.5 always does, later releases on more than one device."""
     return devices > 1 or _series(stack) < (1, 6)
 
 
-def launcher(stack, devices):
-    """Return the launcher as gaudi_spawn.py chooses it: one device without DeepSpeed is started as a plain process."""
+def launcher(stack: Stack, devices: int) -> str:
+    """Return the launcher that gaudi_spawn.py chooses: one device without DeepSpeed is started as a plain process."""
     return stack.launcher if needs_deepspeed(stack, devices) else "python"
 
 
-def variables(request):
-    """Return what the examples set before they import the device, and 1.21's README before it starts its example.
+def variables(request: Request) -> dict[str, str]:
+    """Return the variables that the examples set before they import the device, and that 1.21's README sets for its example.
 
-    Up to Gaudi software 1.20 lazy mode is the default, since then it must be asked for; HPU graphs exist in it alone.
+    Lazy mode is the default up to Gaudi software 1.20; later releases must be asked for it. HPU graphs exist in lazy mode alone.
     """
-    found: dict = {}
+    values: dict[str, str] = {}
     if needs_deepspeed(request.stack, request.devices):
-        found["PT_HPU_ENABLE_LAZY_COLLECTIVES"] = "true"
+        values["PT_HPU_ENABLE_LAZY_COLLECTIVES"] = "true"
         if _series(request.stack) < (1, 21):
-            found["PT_HPU_LAZY_ACC_PAR_MODE"] = "0"
+            values["PT_HPU_LAZY_ACC_PAR_MODE"] = "0"
     if _series(request.stack) < (1, 6) and not request.protocol.graphs:
-        found["PT_HPU_LAZY_MODE"] = "2"
+        values["PT_HPU_LAZY_MODE"] = "2"
     if _series(request.stack) >= (1, 21):
-        found.update(PT_HPU_LAZY_MODE="1", EXPERIMENTAL_WEIGHT_SHARING="FALSE")
-    return found
+        values.update(PT_HPU_LAZY_MODE="1", EXPERIMENTAL_WEIGHT_SHARING="FALSE")
+    return values
 
 
-def build(config, dtype, request):
+def build(config: BloomConfig, dtype: torch.dtype, request: Request) -> PreTrainedModel:
     """Adapt transformers, then build the model with its parameters on the meta device and its buffers on the host."""
     from accelerate import init_empty_weights
     from optimum.habana.transformers.modeling_utils import adapt_transformers_to_gaudi
@@ -64,17 +79,25 @@ def build(config, dtype, request):
         return AutoModelForCausalLM.from_config(config, torch_dtype=dtype).to(dtype)
 
 
-def shard(model, request, device_module, dtype, device, ranks):
+def shard(
+    model: PreTrainedModel,
+    request: Request,
+    device_module: Device,
+    dtype: torch.dtype,
+    device: torch.device,
+    ranks: int,
+) -> tuple[PreTrainedModel, EngineObserved]:
+    """Give the model memory on ``device``; under DeepSpeed let it cut the linear layers first."""
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     if not needs_deepspeed(request.stack, request.devices):
-        return _materialise(model, buffers, device), NAMES[0]
+        return _materialise(model, buffers, device), "optimum-habana"
     import deepspeed
     from transformers.models.bloom.modeling_bloom import BloomBlock
 
     device_module.prepare_collectives()
     deepspeed.init_distributed(dist_backend=device_module.backend)
-    # DeepSpeed cuts the linear layers, on the meta device too, and moves the model to the device afterwards. What has only a
-    # shape cannot be moved: it gets its memory there.
+    # DeepSpeed cuts the linear layers, on the meta device too, and moves the model to the device afterwards. A parameter on the
+    # meta device cannot be moved: it gets memory on the device instead.
     model.to = lambda *place, **places: _materialise(model, buffers, device)
     engine = deepspeed.init_inference(
         model,
@@ -84,17 +107,18 @@ def shard(model, request, device_module, dtype, device, ranks):
         enable_cuda_graph=request.protocol.graphs and _wraps_in_hpu_graph(),
     )
     del model.to
-    return _materialise(engine.module, buffers, device), NAMES[1]
+    return _materialise(engine.module, buffers, device), "optimum-habana-deepspeed"
 
 
-def parameters(model):
-    return dict(model.named_parameters())  # a tied head is not listed twice
+def parameters(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return the model's parameters; ``named_parameters`` lists a tied head once, as the embeddings."""
+    return dict(model.named_parameters())
 
 
-def finish(model, request):
-    """Split the head as 1.5 does, wrap the model in a graph where the vendor's DeepSpeed has not; give it an end of text.
+def finish(model: PreTrainedModel, request: Request) -> PreTrainedModel:
+    """Split the LM head as 1.5 does, give the model an end of text, and wrap it in a graph where DeepSpeed has not done so.
 
-    Raises ``Unsupported`` where DeepSpeed has cut the head already: 1.5 would multiply by one rank's part of it, and go on.
+    Raises ``Unsupported`` where DeepSpeed has cut the head already: 1.5 would multiply by one rank's part of the head, and go on.
     """
     if hasattr(model, "split_lm_head"):
         if model.lm_head.weight.shape != model.transformer.word_embeddings.weight.shape:
@@ -104,7 +128,7 @@ def finish(model, request):
             )
         model.split_lm_head()
     if arguments(request)["lazy_mode"]:
-        # as upstream's model has: every call copies its id to the device, and in lazy mode nothing ever asks for it
+        # Upstream's model has an end of text: every call copies its id to the device, and lazy mode never compares with it.
         model.generation_config.eos_token_id = tokenizer.END
         model.ignores_end_of_text = True
     if request.protocol.graphs and not _in_graph(model):
@@ -114,15 +138,16 @@ def finish(model, request):
     return model
 
 
-def arguments(request):
-    """Return the flags of every call. 1.6's benchmark is always lazy, its dataset mode and all of 1.5 only with graphs.
+def arguments(request: Request) -> dict[str, Any]:
+    """Return the flags of every call.
 
-    1.21 is always lazy. Its benchmark asks for the time of every token, which are added to a list: it makes each call wait
-    for the device once, after the first token.
+    The benchmark of 1.6 is always lazy; the dataset mode of 1.6 and all of 1.5 are lazy only with graphs. 1.21 is always lazy. The
+    benchmark of 1.21 asks for the times of the tokens (a list that each call extends), which makes each call wait for the device
+    once, after the first token.
     """
     series, benchmark = _series(request.stack), request.workload.dataset is None
     lazy = request.protocol.graphs or series >= (1, 21) or (series >= (1, 6) and benchmark)
-    flags: dict = {"lazy_mode": lazy, "hpu_graphs": request.protocol.graphs}
+    flags: dict[str, Any] = {"lazy_mode": lazy, "hpu_graphs": request.protocol.graphs}
     if series >= (1, 21):
         flags.update({"ignore_eos": True, **({"iteration_times": []} if benchmark else {})})
     elif series >= (1, 6):
@@ -131,19 +156,25 @@ def arguments(request):
 
 
 @functools.lru_cache(maxsize=4)
-def _generation_config(workload):
+def _generation_config(workload: Workload) -> GenerationConfig:
     from transformers.generation import GenerationConfig
 
     return GenerationConfig(max_new_tokens=workload.output_tokens, use_cache=True, do_sample=False, num_beams=1)
 
 
-def generation_config(model, workload):
-    """Return upstream's configuration, made once (a call is not to be timed making it); the model's own has no part in it."""
+def generation_config(model: PreTrainedModel, workload: Workload) -> GenerationConfig:
+    """Return upstream's configuration, which takes nothing from the model's own.
+
+    The configuration is made once, so that no timed call makes it.
+    """
     return _generation_config(workload)
 
 
-def generate(loaded, inputs, workload, streamer=None):
-    """Copy ids and mask in, padded to input + output, generate, and copy the ids out. 1.21 pads by itself, on the device."""
+def generate(loaded: Loaded, inputs: Inputs, workload: Workload, streamer: Streamer | None = None) -> torch.Tensor:
+    """Copy ids and mask to the device, padded to input + output tokens, generate, and copy the ids to the host.
+
+    1.21 pads by itself, on the device.
+    """
     settings = _generation_config(workload)
     if not hasattr(settings, "static_shapes"):
         inputs = _padded(inputs, workload.output_tokens, loaded.device)
@@ -151,8 +182,8 @@ def generate(loaded, inputs, workload, streamer=None):
     return loaded.model.generate(**moved, generation_config=settings, streamer=streamer, **loaded.arguments).cpu()
 
 
-def _padded(inputs, output_tokens, device):
-    """Return ids and mask padded on the host, and where the next token goes, on the device; the model counts it up."""
+def _padded(inputs: Inputs, output_tokens: int, device: torch.device) -> Inputs:
+    """Return ids and mask padded on the host, and ``token_idx`` on the device: the place of the next token, which the model advances."""
     import torch
 
     pad, room = torch.nn.functional.pad, (0, output_tokens)
@@ -163,20 +194,22 @@ def _padded(inputs, output_tokens, device):
     }
 
 
-def conditions(model):
-    ignores = {"end_of_text": "ignore"} if getattr(model, "ignores_end_of_text", False) else {}
-    return {"graphs": _in_graph(model), "shapes": "static", **ignores}
+def conditions(model: PreTrainedModel) -> EngineConditions:
+    """Return whether HPU graphs are replayed; all shapes are static."""
+    if getattr(model, "ignores_end_of_text", False):
+        return {"graphs": _in_graph(model), "shapes": "static", "end_of_text": "ignore"}
+    return {"graphs": _in_graph(model), "shapes": "static"}
 
 
-def _in_graph(model):
-    """Return whether the model's forward was patched to replay graphs: ``wrap_in_hpu_graph`` returns the module itself."""
+def _in_graph(model: PreTrainedModel) -> bool:
+    """Return whether the model's ``forward`` replays graphs: ``wrap_in_hpu_graph`` patches it and returns the module itself."""
     return "forward" in vars(model)
 
 
-def _wraps_in_hpu_graph():
-    """Return whether this DeepSpeed makes an HPU graph where a CUDA graph is asked for: the vendor's do.
+def _wraps_in_hpu_graph() -> bool:
+    """Return whether this DeepSpeed makes an HPU graph where a CUDA graph is asked for: the vendor's releases do.
 
-    Those for 1.9 and 1.10 know the device by a function, those of later bases by their accelerator.
+    The vendor's releases for 1.9 and 1.10 know the device by a function, later releases by their accelerator.
     Source: HabanaAI/DeepSpeed branches 1.10.0 and 1.21.0, deepspeed/inference/engine.py.
     """
     import deepspeed.runtime.utils
@@ -186,12 +219,12 @@ def _wraps_in_hpu_graph():
     return by_accelerator or hasattr(deepspeed.runtime.utils, "get_use_hpu")
 
 
-def _materialise(model, buffers, device):
-    """Give every parameter that has only a shape its memory on ``device``, and every buffer what ``buffers`` holds.
+def _materialise(model: PreTrainedModel, buffers: dict[str, torch.Tensor], device: torch.device) -> PreTrainedModel:
+    """Give every parameter on the meta device memory on ``device``, and every buffer the values in ``buffers``.
 
-    DeepSpeed 0.14.5 and 0.15.4 keep the bias that they cut off a fused query, key and value as a plain tensor; it is made a
-    parameter again, so that the weights' loader sees it. And they empty the buffers of a model that has only shapes: 1.5
-    would take its ALiBi slopes from memory that nobody filled.
+    DeepSpeed 0.14.5 and 0.15.4 keep the bias that they cut off a fused query, key and value as a plain tensor; the bias is made
+    a parameter again, so that the weights' loader sees it. DeepSpeed also empties the buffers of a model on the meta device: 1.5
+    would take its ALiBi slopes from memory that nothing has filled.
     """
     import torch
 
@@ -201,9 +234,9 @@ def _materialise(model, buffers, device):
             if tensor is not None and (name in plain or tensor.device.type != device.type):
                 empty = torch.empty(tensor.shape, dtype=tensor.dtype, device=device)
                 setattr(module, name, torch.nn.Parameter(empty, requires_grad=False))
-    for path, held in buffers.items():
-        place, _, name = path.rpartition(".")
-        module = model.get_submodule(place)
-        # the vendor's DeepSpeed has them in the model's precision, and so they stay
-        module._buffers[name] = held.to(module._buffers[name].dtype).to(device)
+    for path, buffer in buffers.items():
+        parent, _, name = path.rpartition(".")
+        module = model.get_submodule(parent)
+        # The vendor's DeepSpeed has converted the buffers to the model's precision; they keep that precision.
+        module._buffers[name] = buffer.to(module._buffers[name].dtype).to(device)
     return model

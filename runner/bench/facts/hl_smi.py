@@ -1,20 +1,45 @@
 """What the vendor's tool hl-smi says of Gaudi devices. Its output is read from the program, or from a recording in the tests.
 
-Public scripts ask ``-Q`` with ``-f csv,noheader`` for name, driver_version and module_id, each in some of them, and read a line for
-each device; public logs show "Firmware [SPI] Version" among what ``-L`` prints, for releases 1.12 to 1.20. Nothing was asked of a
-real device here.
+Public scripts ask ``-Q`` with ``-f csv,noheader`` for name, driver_version and module_id, each field in some of the scripts, and read
+a line for each device. Public logs of releases 1.12 to 1.20 show "Firmware [SPI] Version" in the output of ``-L``. Nothing was asked
+of a real device here.
 """
 
+from __future__ import annotations
+
 import re
+from typing import Callable, Optional, Sequence, TypedDict
 
 from runner.bench.facts import host
+
+# Prints what the tool prints for some arguments; None where the tool is not there, or fails.
+Run = Callable[[Sequence[str]], Optional[str]]
+
+# The version of the firmware that a device booted from: 1.10.0-fw-43.2.0 of
+# "Preboot version hl-gaudi2-1.10.0-fw-43.2.0-sec-4 (May 17 2023 - 20:08:22)".
+PREBOOT = r"Preboot version hl-\w+-(\d+(?:\.\d+)*-(?:rc-)?fw-?[\d.]+\d)"
+
+
+class _Table(TypedDict):
+    # The product names of the devices, in the order of their modules.
+    names: list[str]
+    # The version of the driver; None where the devices differ.
+    driver: str | None
+
+
+class Gaudis(_Table):
+    """What the driver tells of all devices of this host or container."""
+
+    # The firmware that the devices booted from; None where they differ, or where nothing tells it.
+    firmware: str | None
+
 
 # The vendor's product names, as public scripts and articles use them; letters behind them tell forms.
 ACCELERATORS = (("HL-205", "gaudi"), ("HL-225", "gaudi2"), ("HL-325", "gaudi3"), ("HL-328", "gaudi3"))
 
 
-def query(run=None):
-    """Return what the tool says of all devices: names, driver, firmware; None where there is no tool, or it fails."""
+def query(run: Run | None = None) -> Gaudis | None:
+    """Return what the tool says of all devices; None where the tool is not there, or fails."""
     run = run or _run
     table = run(["-Q", "name,driver_version,module_id", "-f", "csv,noheader"])
     if table is None:
@@ -22,18 +47,22 @@ def query(run=None):
     return {**parse_table(table), "firmware": parse_firmware(run(["-L"]) or "")}
 
 
-def parse_table(text):
-    """Return the names of the devices in the order of their modules, and the driver's version; None if there are several."""
+def parse_table(text: str) -> _Table:
+    """Return names and driver of a table of names, drivers and numbers of modules."""
     rows = [[part.strip() for part in line.split(",")] for line in text.splitlines() if line.count(",") == 2]
     rows = sorted((row for row in rows if row[2].isdigit()), key=lambda row: int(row[2]))
-    drivers = {row[1] for row in rows}
-    return {"names": [row[0] for row in rows], "driver": drivers.pop() if len(drivers) == 1 else None}
+    return {"names": [row[0] for row in rows], "driver": the_only([row[1] for row in rows])}
 
 
-def parse_firmware(text):
-    """Return the firmware that the devices booted from, such as 1.10.0-fw-43.2.0; None if there is none, or several."""
-    found = set(re.findall(r"\[SPI\] Version\W+Preboot version hl-\w+-(\d+(?:\.\d+)*-(?:rc-)?fw-?[\d.]+\d)", text))
-    return found.pop() if len(found) == 1 else None
+def parse_firmware(text: str) -> str | None:
+    """Return the firmware that the devices booted from, such as 1.10.0-fw-43.2.0; None for no version, or several."""
+    return the_only(re.findall(rf"\[SPI\] Version\W+{PREBOOT}", text))
+
+
+def the_only(values: Sequence[str]) -> str | None:
+    """Return the value that all ``values`` are equal to; None where there are none, or where they differ."""
+    distinct = set(values)
+    return distinct.pop() if len(distinct) == 1 else None
 
 
 def accelerator(name):
@@ -41,5 +70,5 @@ def accelerator(name):
     return next((known for prefix, known in ACCELERATORS if name.startswith(prefix)), None)
 
 
-def _run(arguments):
+def _run(arguments: Sequence[str]) -> str | None:
     return host.printed_by(["hl-smi", *arguments])

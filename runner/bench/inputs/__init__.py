@@ -1,1 +1,4 @@
-"""What a launch is given: checkpoint, weights, tokenizer, dataset column, each compared with its pins. Nothing here runs a model."""
+"""The inputs of a launch: checkpoint, weights, tokenizer and dataset column, each compared with its pins.
+
+No module here runs a model or asks on which device the model is.
+"""

@@ -1,32 +1,39 @@
-"""Which files of a model folder are the model: those that the lock or an index names, all of them and no others.
+"""Which files of a model folder are the model: all files that the lock or an index names, and no others.
 
-What else lies in the folder is not opened: one stray file of tensors would change every token that is measured.
+No other file of the folder is opened: one stray file of tensors would change every token that is measured.
 """
+
+from __future__ import annotations
 
 import importlib.util
 import os
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Iterable, Literal, Mapping
 
 from runner.contract import files, strictjson
 from runner.contract.architecture import Architecture
 from runner.contract.errors import InputError, LaunchFailed
+from runner.contract.records import JsonObject
 from runner.contract.text import printable
 
-# form: the name of a checkpoint that is one file, and what the names of its weight files match
-_FORMS = {
-    # a leading dot hides a file: macOS keeps what its file systems know of a file beside the file, as ._model.safetensors
+# The forms of weight files.
+Form = Literal["safetensors", "bin"]
+FORMS: tuple[Form, ...] = ("safetensors", "bin")
+
+# For each form the name of a checkpoint that is one file, and the pattern of the names of weight files.
+_FORMS: dict[str, tuple[str, re.Pattern[str]]] = {
+    # A leading dot hides a file: macOS keeps the attributes of a file beside the file, as ._model.safetensors.
     "safetensors": ("model.safetensors", re.compile(r"[^./\\\0-\x1f][^/\\\0-\x1f]*\.safetensors")),
     "bin": ("pytorch_model.bin", re.compile(r"pytorch_model[^/\\\0-\x1f]*\.bin")),
 }
 _NUMBERED = re.compile(r"(.+?)[-_]([0-9]+)-of-([0-9]+)\.(?:safetensors|bin)")
 
-# ids of BLOOM's special tokens, as its published configs say
+# The ids of BLOOM's special tokens, from its published configs.
 SPECIAL_IDS = {"unk_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
 
-# the names that published configs have for a size, newer first
+# The names that published configs have for each size, newer names first.
 _SIZES = (
     ("vocab_size",),
     ("hidden_size", "n_embed"),
@@ -37,15 +44,15 @@ _SIZES = (
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The weight files of a model folder: their form (``safetensors`` or ``bin``), and their paths, sorted."""
+    """The weight files of a model folder: their form, and their sorted paths."""
 
-    form: str
-    paths: List[str]
+    form: Form
+    paths: list[str]
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a model's config.json says beside its sizes."""
+    """The settings of a model's config.json that are not sizes."""
 
     layer_norm_epsilon: float
     residual_after_layernorm: bool
@@ -53,12 +60,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Verified:
-    """Files that were compared, as they were then: path to size and the times of their last change, in nanoseconds."""
+    """Files that were compared: each path with the state that the file had then, see ``_state``."""
 
-    states: Dict[str, Tuple[int, int, int]]
+    states: dict[str, tuple[int, int, int]]
 
     def refuse_changed(self) -> None:
-        """Raise ``LaunchFailed`` if a file is another one, or holds other bytes, than when the files were compared."""
+        """Raise ``LaunchFailed`` if a file was changed or replaced since the files were compared."""
         for path, state in self.states.items():
             if _state(path) != state:
                 raise LaunchFailed(
@@ -67,33 +74,62 @@ class Verified:
                 )
 
 
-def verified(paths: List[str]) -> Verified:
-    """Return the files at ``paths`` as they are now."""
+def verified(paths: Iterable[str]) -> Verified:
+    """Return the files at ``paths`` in their present state."""
     return Verified({path: _state(path) for path in paths})
 
 
-def _state(path: str) -> Tuple[int, int, int]:
-    """Return size and times of a file; no inode, which file systems of object stores number anew."""
+def _state(path: str) -> tuple[int, int, int]:
+    """Return size in bytes and the times of the last changes, in nanoseconds, of a file and of its entry; -1 for no file.
+
+    The inode is left out: file systems of object stores number their files anew.
+    """
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return (-1, -1, -1)
-    return (found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def find(folder: str, pinned: Dict[str, str]) -> Checkpoint:
+def verify(folder: str, pinned: Mapping[str, str]) -> Verified:
+    """Compare every weight file of ``folder`` with its pinned sha256, before anything opens it; return the compared files.
+
+    Raises ``InputError`` for a file that is not the pinned one, and for a pickle that is not pinned: loading a pickle safely
+    rests on one flag of torch, which has been bypassed before (CVE-2025-32434, CVE-2026-24747).
+    """
+    checkpoint = find(folder, pinned)
+    refuse_pointers(folder, map(os.path.basename, checkpoint.paths))
+    before = verified(checkpoint.paths)
+    for path in checkpoint.paths:
+        sha256 = pinned.get(os.path.basename(path))
+        if sha256 is None and checkpoint.form == "bin":
+            raise InputError(
+                f"{path} is a pickle whose sha256 is not in versions.lock: it is not opened. Take safetensors,"
+                " or run `python -m runner lock --only hub` where the hub can be reached, and make the request again."
+            )
+        try:
+            if sha256 is None:
+                files.open_regular(path).close()
+            elif files.sha256_of_file(path) != sha256:
+                raise InputError(f"{path} is not the file that is pinned: its sha256 differs. Fetch it again.")
+        except OSError as problem:
+            raise InputError(f"{path} cannot be read: {files.reason(problem)}. Check --model-dir.") from None
+    return before
+
+
+def find(folder: str, pinned: Mapping[str, str]) -> Checkpoint:
     """Return the checkpoint of a folder: safetensors where the stack can read them and the folder has them, else ``*.bin``.
 
-    ``pinned`` maps the names of the revision's large files to their sha256. The index names the files, the pins where there is
-    no index; without both they are the one file of the usual name, or one whole numbered set.
-    Raises ``InputError`` for a folder that lacks one of them, or where nothing says which files belong together.
+    ``pinned`` maps the names of the revision's large files to their sha256. The index names the weight files; without an index
+    the pins name them; without both they are the one file of the usual name, or one whole numbered set.
+    Raises ``InputError`` for a folder that lacks a weight file, or where nothing says which files belong together.
     """
     present = _names(folder)
-    pins = {form: set(weight_files(pinned, form)) for form in _FORMS}
-    readable = [form for form in _FORMS if form != "safetensors" or importlib.util.find_spec("safetensors")]
+    pins = {form: set(weight_files(pinned, form)) for form in FORMS}
+    readable = [form for form in FORMS if form != "safetensors" or importlib.util.find_spec("safetensors")]
     for form in readable:
-        wanted = pins[form] if any(pins.values()) else set(weight_files(present, form))
-        if wanted & present:
+        candidates = pins[form] if any(pins.values()) else set(weight_files(present, form))
+        if candidates & present:
             names = _named(folder, form, present, pins[form])
             missing = sorted(names - present)
             if missing:
@@ -107,15 +143,15 @@ def find(folder: str, pinned: Dict[str, str]) -> Checkpoint:
             f"{folder} holds none of the weight files that versions.lock pins and this stack can read, {first} say. Fetch the"
             " weights, or pass another --model-dir."
         )
-    patterns = {"safetensors": "*.safetensors", "bin": "pytorch_model*.bin"}
+    patterns: dict[Form, str] = {"safetensors": "*.safetensors", "bin": "pytorch_model*.bin"}
     raise InputError(
         f"{folder} holds no {' nor '.join(patterns[form] for form in readable)}, which this stack can read. Fetch the weights,"
         " or pass another --model-dir."
     )
 
 
-def weight_files(names: Iterable[str], form: str) -> List[str]:
-    """Return those of ``names`` that are weight files of a form, ``safetensors`` or ``bin``, in a model's own folder."""
+def weight_files(names: Iterable[str], form: str) -> list[str]:
+    """Return the names that are names of weight files of a form, in a model's own folder."""
     return [name for name in names if _FORMS[form][1].fullmatch(name)]
 
 
@@ -125,7 +161,8 @@ def refuse_pointers(folder: str, names: Iterable[str]) -> None:
         try:
             with files.open_regular(path) as file:
                 pointer = file.read(len(files.POINTER)) == files.POINTER
-        except OSError:  # whoever reads the file says so
+        # The code that reads the file tells what is wrong with it.
+        except OSError:
             continue
         if pointer:
             raise InputError(
@@ -138,15 +175,16 @@ def index_of(form: str) -> str:
     return f"{_FORMS[form][0]}.index.json"
 
 
-def _names(folder: str) -> set:
+def _names(folder: str) -> set[str]:
+    """Return the names of everything in a folder. Raises ``InputError`` where the folder cannot be read."""
     try:
         return set(os.listdir(folder))
     except OSError as problem:
         raise InputError(f"{folder} cannot be read: {files.reason(problem)}. Check --model-dir.") from None
 
 
-def _named(folder: str, form: str, present: set, pins: set) -> set:
-    """Return the names of the files that make the checkpoint, whether or not they are there."""
+def _named(folder: str, form: str, present: set[str], pins: set[str]) -> set[str]:
+    """Return the names of the files that make the checkpoint, whether or not the folder has them."""
     single = _FORMS[form][0]
     index = index_of(form)
     if index in present:
@@ -162,7 +200,7 @@ def _named(folder: str, form: str, present: set, pins: set) -> set:
         return pins
     if single in present:
         return {single}
-    sets = defaultdict(set)
+    sets: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
     for name in present:
         match = _NUMBERED.fullmatch(name)
         if match and _FORMS[form][1].fullmatch(name):
@@ -181,17 +219,25 @@ def _named(folder: str, form: str, present: set, pins: set) -> set:
 
 
 def _numbered(name: str) -> str:
+    """Return the number of a file of a numbered set, as text; empty for another file."""
     match = _NUMBERED.fullmatch(name)
     return match[2] if match else ""
 
 
-def _of_index(path: str, form: str) -> set:
-    """Return the files that an index names: all in its own folder. Raises ``InputError`` for anything else."""
+def _of_index(path: str, form: str) -> set[str]:
+    """Return the files that an index names, all of its own folder.
+
+    Raises ``InputError`` for a file that is no index, and for an index that names another file.
+    """
     index = strictjson.read(path)
-    places = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(places, dict) or not places or not all(isinstance(name, str) for name in places.values()):
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if (
+        not isinstance(weight_map, dict)
+        or not weight_map
+        or not all(isinstance(name, str) for name in weight_map.values())
+    ):
         raise InputError(f"{path} is no index: it has no weight_map from tensors to files. Fetch it again.")
-    names = set(places.values())
+    names = set(weight_map.values())
     foreign = sorted(name for name in names if not _FORMS[form][1].fullmatch(name))
     if foreign:
         raise InputError(
@@ -201,23 +247,23 @@ def _of_index(path: str, form: str) -> set:
 
 
 def settings(folder: str, architecture: Architecture) -> Settings:
-    """Read a folder's config.json. Raises ``InputError`` for a damaged one, and for one of another model than the request's."""
+    """Read a folder's config.json. Raises ``InputError`` for a damaged file, and for another model than the request's."""
     path = os.path.join(folder, "config.json")
     stored = strictjson.read(path)
     if not isinstance(stored, dict):
         raise InputError(f"{path} is no configuration of a model: it holds no mapping. Fetch it again.")
-    found = {names[0]: _size(stored, names, path) for names in _SIZES}
-    if stored.get("model_type") != "bloom" or found != {name: getattr(architecture, name) for name in found}:
-        told = ", ".join(f"{name} {value}" for name, value in found.items())
+    sizes = {names[0]: _size(stored, names, path) for names in _SIZES}
+    if stored.get("model_type") != "bloom" or sizes != {name: getattr(architecture, name) for name in sizes}:
+        described = ", ".join(f"{name} {value}" for name, value in sizes.items())
         raise InputError(
-            f"{path} is a {printable(str(stored.get('model_type')), 80)} of {told}, the request names {architecture}."
+            f"{path} is a {printable(str(stored.get('model_type')), 80)} of {described}, the request names {architecture}."
             " Check --model and --model-dir."
         )
-    wanted: Dict[str, Tuple[Any, ...]] = {name: (None, value) for name, value in SPECIAL_IDS.items()}
-    wanted["tie_word_embeddings"] = (None, True)
-    wanted["n_inner"] = (None, 4 * architecture.hidden_size)
-    wanted["quantization_config"] = (None,)
-    for name, values in wanted.items():
+    allowed: dict[str, tuple[Any, ...]] = {name: (None, value) for name, value in SPECIAL_IDS.items()}
+    allowed["tie_word_embeddings"] = (None, True)
+    allowed["n_inner"] = (None, 4 * architecture.hidden_size)
+    allowed["quantization_config"] = (None,)
+    for name, values in allowed.items():
         value = stored.get(name)
         if not any(value is known or (type(value) is type(known) and value == known) for known in values):
             raise InputError(
@@ -238,11 +284,14 @@ def settings(folder: str, architecture: Architecture) -> Settings:
     return Settings(float(epsilon), residual)
 
 
-def _size(stored: Dict[str, Any], names: Tuple[str, ...], path: str) -> Optional[int]:
-    """Return a size that a config may give under several names. Raises ``InputError`` where the names differ in it."""
-    found = [stored[name] for name in names if stored.get(name) is not None]
-    if any(isinstance(value, bool) or not isinstance(value, int) for value in found) or len(set(found)) > 1:
+def _size(stored: JsonObject, names: tuple[str, ...], path: str) -> int | None:
+    """Return a size that a config may give under several names, None where it does not.
+
+    Raises ``InputError`` where the names have different values, and for a value that is no whole number.
+    """
+    values = [stored[name] for name in names if stored.get(name) is not None]
+    if any(isinstance(value, bool) or not isinstance(value, int) for value in values) or len(set(values)) > 1:
         raise InputError(
-            f"{path} has {printable(repr(found), 80)} for {' and '.join(names)}, one whole number is expected. Fetch it again."
+            f"{path} has {printable(repr(values), 80)} for {' and '.join(names)}, one whole number is expected. Fetch it again."
         )
-    return found[0] if found else None
+    return values[0] if values else None

@@ -1,9 +1,11 @@
-"""Read one column of texts from a local file: every cell as the file writes the cell, and nothing guessed.
+"""Read one column of texts from a local file: every cell as the file writes the cell, without guessing types.
 
-Readers of tables guess what a column is from its first rows: ``007`` becomes 7, ``NA`` nothing, a title of four digits a year.
-Nothing here does. The bytes that are read are the bytes that are hashed: a file is opened once, by its path and never by a
-pattern, and every byte of the file goes through the hash on its way to the reader.
+Readers of tables guess the type of a column from its first rows: ``007`` becomes 7, ``NA`` becomes no value, a title of four digits
+becomes a year. This module guesses nothing. The bytes that are read are the bytes that are hashed: a file is opened once, by its path
+and never by a pattern, and every byte of the file goes through the hash on its way to the reader.
 """
+
+from __future__ import annotations
 
 import csv
 import hashlib
@@ -12,20 +14,22 @@ import itertools
 import json
 import re
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple
 
 from runner.contract import files
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.request import Dataset
 from runner.contract.text import first_line, printable
 
-_SHOWN = 80  # characters of a foreign cell or name that a message shows
-_NAMED = 20  # columns that a message names
+# How many characters of a foreign cell or name a message shows.
+_SHOWN = 80
+# How many columns a message names.
+_NAMED = 20
 
-# Python's csv refuses a cell of more than 128 KiB unless told otherwise; the file's own size is bound enough.
+# Python's csv refuses a cell of more than 128 KiB by default. The size of the file bounds a cell enough.
 _LARGEST_CELL = 2**31 - 1
 
-# What a file starts with that is of another form than its name says, and what such a file is.
+# The first bytes of files in other forms than JSON, CSV and Parquet, and what such a file is.
 _OTHER_FORMS = {
     files.POINTER: "it is a pointer of git-lfs, not the file itself; run `git lfs pull` in its folder",
     b"\x1f\x8b": "it is compressed by gzip; unpack it",
@@ -39,30 +43,30 @@ _OTHER_FORMS = {
     b"\xfe\xff": "it is UTF-16; save it as UTF-8",
 }
 
-# What separates cells where a spreadsheet writes no commas.
+# The separators that spreadsheets write instead of commas.
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 class _Cell(NamedTuple):
-    """One cell; ``place`` says where it stands, as far as the form of the file knows lines."""
+    """One cell; ``position`` says in words on which line the cell stands, where the form of the file has lines."""
 
-    place: str
+    position: str
     value: Any
 
 
 class _Bare(str):
-    """What stands in JSON without quotes where a text could stand: a number, as the file writes the number."""
+    """A number of JSON, as the file writes the number: JSON writes no quotes around it, so it is no text."""
 
 
 class _Twice:
-    """The value of a key that stands twice in one JSON object."""
+    """Stands for the value of a key that one JSON object has twice."""
 
 
-def read(path: str, dataset: Dataset) -> List[str]:
-    """Return the texts of the asked column, at most ``dataset.rows`` of them.
+def read(path: str, dataset: Dataset) -> list[str]:
+    """Return the texts of the request's column, at most ``dataset.rows`` of them.
 
-    Raises ``InputError`` for a file that is not the one that the request was made for, that is damaged, or that has no such
-    column, or has it twice, and for a cell that is no text; ``Unsupported`` for Parquet where the stack cannot read Parquet.
+    Raises ``InputError`` for another file than the request was made for, for a damaged file, for a file that has no such column or
+    has the column twice, and for a cell that is no text. Raises ``Unsupported`` for Parquet where the stack cannot read Parquet.
     """
     with _hashed(path, dataset) as file:
         _refuse_other_form(file, path, dataset.format or "")
@@ -70,16 +74,16 @@ def read(path: str, dataset: Dataset) -> List[str]:
         return _texts(path, dataset.column, itertools.islice(cells, dataset.rows))
 
 
-def texts(where: str, column: str, values: Iterable[Any]) -> List[str]:
-    """Return the values of a column that another reader has read. Raises ``InputError`` for one that is no text."""
+def texts(where: str, column: str, values: Iterable[Any]) -> list[str]:
+    """Return the values of a column that another reader has read. Raises ``InputError`` for a value that is no text."""
     return _texts(where, column, (_Cell("", value) for value in values))
 
 
-def _texts(where: str, column: str, cells: Iterable[_Cell]) -> List[str]:
-    found = [_text(cell, row, where, column) for row, cell in enumerate(cells)]
-    if not found:
+def _texts(where: str, column: str, cells: Iterable[_Cell]) -> list[str]:
+    column_texts = [_text(cell, row, where, column) for row, cell in enumerate(cells)]
+    if not column_texts:
         raise InputError(f"{where} holds no rows. Give a dataset with at least one.")
-    return found
+    return column_texts
 
 
 class _Hashing(io.RawIOBase):
@@ -100,14 +104,15 @@ class _Hashing(io.RawIOBase):
 
 @contextmanager
 def _hashed(path: str, dataset: Dataset) -> Iterator[io.BufferedReader]:
-    """Yield the file, opened once. Raises ``InputError`` at the end where its bytes are not those that the request names."""
+    """Yield the file, opened once. Raises ``InputError`` at the end where the hash of its bytes is not the request's."""
     try:
         with files.open_regular(path) as file:
             hashing = _Hashing(file)
             reader: io.BufferedReader = io.BufferedReader(hashing, 1 << 20)
             try:
                 yield reader
-            finally:  # whatever the reader made of other bytes, that they are others is what must be said
+            # Where the bytes are others than the request's, the user must read that, and not what the reader found in them.
+            finally:
                 while reader.read(1 << 20):
                     pass
                 if hashing.digest.hexdigest() != dataset.sha256:
@@ -120,36 +125,37 @@ def _hashed(path: str, dataset: Dataset) -> Iterator[io.BufferedReader]:
 
 
 def _text(cell: _Cell, row: int, path: str, column: str) -> str:
-    """Return the text of a cell. Raises ``InputError`` for all that is none, or that holds nothing but blanks."""
+    """Return the text of a cell. Raises ``InputError`` for a value that is no text, and for a text of blanks alone."""
     value = cell.value
     if isinstance(value, str) and not isinstance(value, _Bare) and value.strip():
         try:
             value.encode()
-        except UnicodeEncodeError:  # JSON can write half of a surrogate pair, which no file in UTF-8 can hold
+        # JSON can write half of a surrogate pair, which no file in UTF-8 can hold.
+        except UnicodeEncodeError:
             raise InputError(
-                f"{path}{cell.place}: row {row} of column {column!r} holds half of a surrogate pair, which is no text."
+                f"{path}{cell.position}: row {row} of column {column!r} holds half of a surrogate pair, which is no text."
             ) from None
         return value
     if value is _Twice:
-        raise InputError(f"{path}{cell.place}: {column!r} stands twice in row {row}. Leave one of them.")
+        raise InputError(f"{path}{cell.position}: {column!r} stands twice in row {row}. Leave one of them.")
     shown = value if isinstance(value, _Bare) else repr(value)
     raise InputError(
-        f"{path}{cell.place}: row {row} of column {column!r} is {printable(shown, _SHOWN)};"
+        f"{path}{cell.position}: row {row} of column {column!r} is {printable(shown, _SHOWN)};"
         " only non-empty text can be completed."
     )
 
 
-def no_column(where: str, column: str, names: List[str]) -> InputError:
-    """Return the error that says which columns there are instead of the asked one."""
-    # a name of blanks, or with blanks around it, shows only between quotes
+def no_column(where: str, column: str, names: list[str]) -> InputError:
+    """Return the error that names the columns that a table has instead of ``column``."""
+    # A name of blanks, or with blanks around it, shows only between quotes.
     shown = (name if name == name.strip() and name else repr(name) for name in map(str, names[:_NAMED]))
     named = ", ".join(printable(name, _SHOWN) for name in shown) or "none"
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return InputError(f"{where} has no column {column!r}; it has {named}{more}. Name one with --column.")
 
 
-def _check_header(path: str, column: str, names: List[str]) -> None:
-    """Raise ``InputError`` unless the asked column stands among ``names`` exactly once."""
+def _check_header(path: str, column: str, names: list[str]) -> None:
+    """Raise ``InputError`` unless ``names`` has the column exactly once."""
     if column not in names:
         raise no_column(path, column, names)
     if names.count(column) > 1:
@@ -159,17 +165,19 @@ def _check_header(path: str, column: str, names: List[str]) -> None:
 
 
 def _damaged(path: str, form: str, problem: str) -> InputError:
+    """Return the error of a file that is not of a form, ``csv``, ``json`` or ``parquet``."""
     return InputError(f"{path} cannot be read as {form}: {problem}. Check --dataset-file and its format.")
 
 
 def _refuse_other_form(file: io.BufferedReader, path: str, form: str) -> None:
+    """Raise ``InputError`` for a file whose first bytes belong to another form than its name says."""
     start = file.peek(len(files.POINTER))
     for other, words in _OTHER_FORMS.items():
         if start.startswith(other) and not (form == "parquet" and other == b"PAR1"):
             raise _damaged(path, form, words)
 
 
-def _lines(file: io.BufferedReader, path: str, form: str) -> Iterator[Tuple[int, str]]:
+def _lines(file: io.BufferedReader, path: str, form: str) -> Iterator[tuple[int, str]]:
     """Yield number (from 1) and text of each line, its end kept; a byte order mark of UTF-8 is no part of the text."""
     for number, line in enumerate(file, start=1):
         try:
@@ -186,7 +194,7 @@ def _csv(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]:
     csv.field_size_limit(_LARGEST_CELL)
     pieces = (piece for _, line in _lines(file, path, "csv") for piece in _cut_at_old_mac_ends(line))
     reader = csv.reader(pieces, strict=True)
-    header: Optional[List[str]] = None
+    header: list[str] | None = None
     index = 0
     while True:
         line = reader.line_num + 1
@@ -197,7 +205,8 @@ def _csv(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]:
             raise _damaged(path, "csv", f"the row that begins in line {line} is broken: {words}") from None
         if cells is None:
             return
-        if not cells:  # an empty line is no row
+        # An empty line is no row.
+        if not cells:
             continue
         if header is None:
             header = cells
@@ -210,15 +219,15 @@ def _csv(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]:
             yield _Cell(f", line {line}", cells[index])
 
 
-def _refuse_other_separator(path: str, column: str, header: List[str]) -> None:
-    """Raise ``InputError`` where a header without the asked column is one cell: another separator than the comma explains both."""
+def _refuse_other_separator(path: str, column: str, header: list[str]) -> None:
+    """Raise ``InputError`` for a header of one cell that lacks the column and holds another separator than the comma."""
     for separator, called in _OTHER_SEPARATORS.items():
         if len(header) == 1 and separator in header[0] and column != header[0]:
             raise _damaged(path, "csv", f"its cells are separated by {called}; save it with commas")
 
 
-def _cut_at_old_mac_ends(line: str) -> List[str]:
-    """Return the pieces of a line that end as lines did on old Macs, by a carriage return alone; each keeps its end."""
+def _cut_at_old_mac_ends(line: str) -> list[str]:
+    """Cut a line after each carriage return that stands alone, as lines ended on old Macs; every piece keeps its end."""
     return re.split(r"(?<=\r)(?!\n|$)", line) if "\r" in line[:-2] else [line]
 
 
@@ -236,29 +245,30 @@ def _json(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]:
             (f", line {number}", _parsed(text, path, column, number))
             for number, text in itertools.chain([first], lines)
         )
-    for row, (place, value) in enumerate(rows):
+    for row, (position, value) in enumerate(rows):
         if not isinstance(value, dict):
-            raise _damaged(path, "json", f"row {row}{place} is no object with the key {column!r}")
+            raise _damaged(path, "json", f"row {row}{position} is no object with the key {column!r}")
         if row == 0 and column not in value:
             raise no_column(path, column, list(value))
-        yield _Cell(place, value.get(column))
+        yield _Cell(position, value.get(column))
 
 
 def _parsed(text: str, path: str, column: str, line: int) -> Any:
-    """Return a JSON value whose numbers are left as they are written; ``line`` is the one that ``text`` begins in."""
+    """Return a JSON value with its numbers as the file writes them; ``line`` is the number of the line in which ``text`` begins."""
 
-    def once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs) and sum(key == column for key, _ in pairs) > 1:
-            found[column] = _Twice
-        return found
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """Return an object in which the column's key, if it stands twice, has no value of its own."""
+        members = dict(pairs)
+        if len(members) < len(pairs) and sum(key == column for key, _ in pairs) > 1:
+            members[column] = _Twice
+        return members
 
     try:
         return json.loads(text, object_pairs_hook=once, parse_int=_Bare, parse_float=_Bare, parse_constant=_Bare)
     except json.JSONDecodeError as problem:
         words = {"Extra data": "something follows the whole value"}.get(problem.msg, problem.msg)
-        place = f"line {line + problem.lineno - 1} is no JSON: {words}, from its column {problem.colno} on"
-        raise _damaged(path, "json", place) from None
+        reason = f"line {line + problem.lineno - 1} is no JSON: {words}, from its column {problem.colno} on"
+        raise _damaged(path, "json", reason) from None
     except RecursionError:
         raise _damaged(path, "json", f"line {line} is nested too deeply") from None
 
@@ -275,7 +285,8 @@ def _parquet(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]
     try:
         table = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(file.read()))
         schema = table.schema_arrow
-    except Exception as problem:  # pyarrow raises a dozen classes for damaged files
+    # pyarrow raises a dozen classes for damaged files.
+    except Exception as problem:
         raise _damaged(path, "parquet", first_line(problem)) from None
     _check_header(path, column, schema.names)
     kind = schema.field(column).type
@@ -287,15 +298,21 @@ def _parquet(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]
         for batch in table.iter_batches(columns=[column]):
             for value in batch.column(batch.schema.get_field_index(column)).to_pylist():
                 yield _Cell("", value)
-    except Exception as problem:  # as above, and UnicodeDecodeError
+    # The classes are those of above, and UnicodeDecodeError.
+    except Exception as problem:
         raise _damaged(path, "parquet", first_line(problem)) from None
 
 
 def _is_text(pyarrow: Any, kind: Any) -> bool:
     """Return whether a column's type is text, plain or kept as a dictionary of its values."""
     kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
-    is_view = getattr(pyarrow.types, "is_string_view", lambda kind: False)  # since pyarrow 16
+    # pyarrow has views of strings since release 16.
+    is_view = getattr(pyarrow.types, "is_string_view", lambda kind: False)
     return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or is_view(kind))
 
 
-_READERS = {"csv": _csv, "json": _json, "parquet": _parquet}
+_READERS: dict[str, Callable[[io.BufferedReader, str, str], Iterator[_Cell]]] = {
+    "csv": _csv,
+    "json": _json,
+    "parquet": _parquet,
+}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-from types import ModuleType
 from typing import Callable
 
 from runner.bench import devices, engines
+from runner.bench.devices import Device
 from runner.bench.inputs import preflight
 from runner.bench.parent import launch, launcher, scratch
 from runner.bench.parent.attempt_record import AttemptRecord, Paths
@@ -63,7 +63,7 @@ def _show_of_launch(show: Callable[[str], None], launch_name: str, text: str) ->
 
 
 def _check_before(
-    request: Request, paths: Paths, device: ModuleType, show: Callable[[str], None]
+    request: Request, paths: Paths, device: Device, show: Callable[[str], None]
 ) -> tuple[preflight.Found, publish.Manner]:
     """Check everything that can be checked before a model is loaded.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from types import ModuleType
 from typing import Callable, Sequence
 
 from runner.bench import engines
+from runner.bench.devices import Device
 from runner.bench.facts import environment, host
 from runner.bench.parent import checks, launch_process, launch_variables, launcher, scratch
 from runner.bench.parent.attempt_record import AttemptRecord
@@ -21,7 +21,7 @@ from runner.contract.text import printable
 _LOG_LINE_CHARACTERS = 300
 
 
-def run(attempt: AttemptRecord, index: int, device: ModuleType, show: Callable[[str], None]) -> None:
+def run(attempt: AttemptRecord, index: int, device: Device, show: Callable[[str], None]) -> None:
     """Run the launch with this index and keep its record in ``attempt``, however the launch ends.
 
     Raises the error that the launch ended with: a rank's own ``KitError``, ``LaunchFailed`` where the launcher or a
@@ -101,7 +101,7 @@ def _recorded_command(command: Sequence[str], folder: str, packed: str) -> list[
 
 
 def _complete(
-    attempt: AttemptRecord, launch: records.Launch, folder: str, exited: LauncherExit, device: ModuleType
+    attempt: AttemptRecord, launch: records.Launch, folder: str, exited: LauncherExit, device: Device
 ) -> None:
     """Complete and keep the record of a launch that ended. Raises the error that the launch ended with."""
     request = attempt.request

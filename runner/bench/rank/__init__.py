@@ -1,1 +1,4 @@
-"""The measured processes, one per device. Nothing here starts a process or writes a result; the parent never imports this room."""
+"""The measured processes of a launch, one for each device.
+
+No module here starts a process or writes a result; the parent imports none of them.
+"""

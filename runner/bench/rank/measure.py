@@ -1,13 +1,37 @@
 """Time calls as a protocol says. Takes callables and a clock, imports no torch."""
 
-from collections import namedtuple
+from __future__ import annotations
 
-# start_ns, end_ns: the clock around the call; token_ns: the clock when each token was on the host; forward_tokens: how many
-# tokens of a row each forward pass was given.
-TracedCall = namedtuple("TracedCall", "start_ns end_ns token_ns forward_tokens")
+from typing import Callable, NamedTuple, Sequence, TypedDict, TypeVar
+
+from runner.contract.records import InstrumentedPass, SynchronisationControl
+from runner.contract.request import Protocol
+
+# Returns nanoseconds since some moment, as ``time.perf_counter_ns`` does.
+ClockNs = Callable[[], int]
+
+_Returned = TypeVar("_Returned")
 
 
-def untimed_pass(protocol, call, clock_ns):
+class Durations(TypedDict):
+    """The durations of the timed calls, in seconds, and the span of them all."""
+
+    iterations_s: list[float]
+    span_s: float
+
+
+class TracedCall(NamedTuple):
+    """One instrumented call."""
+
+    start_ns: int
+    end_ns: int
+    # The clock when each token was on the host.
+    token_ns: list[int]
+    # How many tokens of a row each forward pass was given.
+    forward_tokens: list[int]
+
+
+def untimed_pass(protocol: Protocol, call: Callable[[], object], clock_ns: ClockNs) -> list[float]:
     """Make the protocol's untimed calls and return how many seconds each took."""
     stamps_ns = [clock_ns()]
     for _ in range(protocol.untimed_calls):
@@ -16,11 +40,13 @@ def untimed_pass(protocol, call, clock_ns):
     return _seconds(stamps_ns)
 
 
-def timed_pass(protocol, call, synchronize, clock_ns):
-    """Run the timed window; return its durations in seconds and what the calls returned.
+def timed_pass(
+    protocol: Protocol, call: Callable[[], _Returned], synchronize: Callable[[], None], clock_ns: ClockNs
+) -> tuple[Durations, list[_Returned]]:
+    """Make the protocol's timed calls; return their durations and what they returned.
 
-    The window is one span over all calls, as in the published scripts; the stamps between calls cost a clock read each.
-    Nothing else happens inside it.
+    The window is one span over all calls, as in the published scripts. Between two calls the clock is read once; nothing else
+    happens inside the window.
     """
     if protocol.synchronize_before:
         synchronize()
@@ -35,18 +61,20 @@ def timed_pass(protocol, call, synchronize, clock_ns):
     return {"iterations_s": _seconds(stamps_ns), "span_s": (stamps_ns[-1] - stamps_ns[0]) / 1e9}, returned
 
 
-def residual_s(synchronize, clock_ns):
-    """Return how many seconds the device still worked when the clock was stopped: right after a window, it should be none."""
+def residual_s(synchronize: Callable[[], None], clock_ns: ClockNs) -> float:
+    """Return how many seconds the device still works: right after a window the answer should be 0."""
     start_ns = clock_ns()
     synchronize()
     return (clock_ns() - start_ns) / 1e9
 
 
-def control(enqueue, synchronize, clock_ns):
-    """Return the seconds until work was queued and until it was finished.
+def control(
+    enqueue: Callable[[], object], synchronize: Callable[[], None], clock_ns: ClockNs
+) -> SynchronisationControl:
+    """Return the seconds until the work of ``enqueue`` was queued and until it was finished.
 
-    Where the two are the same, leaving a synchronisation out changes nothing: then either the device does not work
-    asynchronously or its synchronisation does not wait, and a check by ``residual_s`` says nothing.
+    Where both durations are the same, a missing synchronisation changes nothing: the device does not work asynchronously, or
+    its synchronisation does not wait. A check by ``residual_s`` then says nothing.
     """
     synchronize()
     start_ns = clock_ns()
@@ -56,10 +84,11 @@ def control(enqueue, synchronize, clock_ns):
     return {"queued_s": (queued_ns - start_ns) / 1e9, "finished_s": (clock_ns() - start_ns) / 1e9}
 
 
-def per_token(calls):
+def per_token(calls: Sequence[TracedCall]) -> InstrumentedPass:
     """Return TTFT, TPOT, ITL and end-to-end seconds of instrumented calls, one entry per ``TracedCall``.
 
-    TPOT is (end to end - TTFT) / (tokens - 1), ITL the gaps between tokens; TPOT is None for a call of one token.
+    TTFT is the time to the first token, TPOT is (end to end - TTFT) / (tokens - 1), ITL are the gaps between tokens. TPOT is None
+    for a call of one token.
     """
     return {
         "e2e_s": [(call.end_ns - call.start_ns) / 1e9 for call in calls],
@@ -70,15 +99,16 @@ def per_token(calls):
     }
 
 
-def cached(calls):
-    """Return whether keys and values were cached: after the prompt, every forward pass was given one token. None of no calls."""
+def cached(calls: Sequence[TracedCall]) -> bool | None:
+    """Return whether keys and values were cached: every forward pass after the prompt's was given one token. None without calls."""
     return all(set(call.forward_tokens[1:]) <= {1} for call in calls) if calls else None
 
 
-def _tpot_s(call):
+def _tpot_s(call: TracedCall) -> float | None:
     tokens = len(call.token_ns)
     return (call.end_ns - call.token_ns[0]) / 1e9 / (tokens - 1) if tokens > 1 else None
 
 
-def _seconds(stamps_ns):
+def _seconds(stamps_ns: Sequence[int]) -> list[float]:
+    """Return the seconds between neighbouring stamps."""
     return [(later - earlier) / 1e9 for earlier, later in zip(stamps_ns, stamps_ns[1:])]

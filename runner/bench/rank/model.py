@@ -1,29 +1,55 @@
 """Build a BLOOM on the meta device, let the engine shard it, fill it, and generate with it greedily."""
 
+from __future__ import annotations
+
 import time
-from collections import namedtuple
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Sequence
 
 from runner.bench import engines
+from runner.bench.devices import Device
+from runner.bench.engines import Inputs, Loaded, Streamer
 from runner.bench.inputs import checkpoint, weights
 from runner.bench.inputs import tokenizer as tokenizers
-from runner.bench.rank.measure import TracedCall
+from runner.bench.inputs.sharding import Shard
+from runner.bench.rank.measure import ClockNs, TracedCall
+from runner.contract.architecture import Architecture
+from runner.contract.request import Request, Workload
 
-# source: where the weights came from; engine: the module that generates, engine_name: how it cut the model; arguments: what
-# each of its calls gets; load_s: from the meta device to filled weights
-Loaded = namedtuple("Loaded", "model tokenizer device source engine engine_name arguments load_s")
+if TYPE_CHECKING:
+    import torch
+    from transformers import BloomConfig
 
-# What greedy generation is made of, and settings that change neither which tokens come out nor how they are found.
+# The settings that make up greedy generation, and the settings that change neither the tokens nor the way to them.
 SETTINGS = ("max_new_tokens", "do_sample", "num_beams", "use_cache", "eos_token_id")
 NEUTRAL_SETTINGS = {"transformers_version", "_from_model_config", "bos_token_id", "pad_token_id"}
 
-# What one call returned: ids [batch, input + output] on the host, and the texts.
-Generated = namedtuple("Generated", "ids texts")
+
+class Generated(NamedTuple):
+    """What one call returned: ids [rows, input + output tokens] on the host, and the text of each row."""
+
+    ids: torch.Tensor
+    texts: list[str]
 
 
-def load(request, device_module, device, rank, ranks, folder, say):
-    """Return a ``Loaded`` model, its weights materialised shard by shard on ``device``.
+class Logits(NamedTuple):
+    """Whether all logits are finite numbers, and the kind of device that holds them."""
 
-    ``folder`` is None for dummy weights; ``say`` shows progress.
+    finite: bool
+    device: str
+
+
+def load(
+    request: Request,
+    device_module: Device,
+    device: torch.device,
+    shard: Shard,
+    folder: str | None,
+    say: Callable[[str], None],
+) -> Loaded:
+    """Return the request's model with its weights on ``device``, of which this rank holds ``shard``.
+
+    ``folder`` is the model's, None for dummy weights; ``say`` shows progress. Raises ``InputError`` for weights of another model
+    and ``LaunchFailed`` where the stack cuts the model otherwise than the kit expects.
     """
     import torch
 
@@ -31,26 +57,29 @@ def load(request, device_module, device, rank, ranks, folder, say):
     architecture, engine = request.model.architecture, engines.load(request.engine)
     dtype = getattr(torch, request.workload.precision)
     tokenizer = (
-        tokenizers.kit() if folder is None else tokenizers.own(folder, architecture.vocab_size, request.model.files)
+        tokenizers.kit()
+        if folder is None
+        else tokenizers.of_model(folder, architecture.vocab_size, request.model.files)
     )
     model = engine.build(_config(architecture, folder), dtype, request).eval()
-    model, name = engine.shard(model, request, device_module, dtype, device, ranks)
-    # None, not a missing key: generate() reads an absent end of text from the model's own configuration
+    model, name = engine.shard(model, request, device_module, dtype, device, shard.ranks)
+    # The key must be there with None: generate() takes an absent end of text from the model's own configuration.
     model.generation_config.eos_token_id = tokenizers.END if request.protocol.end_of_text == "stop" else None
     model.generation_config.pad_token_id = tokenizers.PADDING
     embeddings = model.transformer.word_embeddings
-    if weights.held(model.lm_head.weight).shape == embeddings.weight.shape:  # a head that is cut stays its own
-        model.lm_head.weight = embeddings.weight  # leaving the meta device unties them
-    source = weights.source(request, folder)
-    weights.fill_named(engine.parameters(model), architecture, source, rank, ranks, say)
+    # Leaving the meta device unties the head from the embeddings. A head that is cut stays a parameter of its own.
+    if weights.held(model.lm_head.weight).shape == embeddings.weight.shape:
+        model.lm_head.weight = embeddings.weight
+    source = weights.source(request, folder, on_host=not device_module.has_int64)
+    weights.fill_named(engine.parameters(model), architecture, source, shard, say)
     model = engine.finish(model, request)
     device_module.synchronize()
     load_s = (time.perf_counter_ns() - started_ns) / 1e9
     return Loaded(model, tokenizer, device, source, engine, name, engine.arguments(request), load_s)
 
 
-def _config(architecture, folder):
-    """Return the model's configuration; a folder's own must have the sizes that the request names."""
+def _config(architecture: Architecture, folder: str | None) -> BloomConfig:
+    """Return the model's configuration. Raises ``InputError`` for a folder whose config.json has other sizes than the request."""
     from transformers import BloomConfig
 
     sizes = {name: getattr(architecture, name) for name in ("vocab_size", "hidden_size", "n_layer", "n_head")}
@@ -65,82 +94,92 @@ def _config(architecture, folder):
     )
 
 
-def encode(loaded, rows, input_tokens=None):
-    """Return ids and mask [batch, tokens] of ``rows`` on the host, padded on the left; cut to ``input_tokens`` if given."""
-    if input_tokens is None:
-        return loaded.tokenizer(rows, return_tensors="pt", padding=True)
-    cut = {"truncation": True, "max_length": input_tokens, "padding": loaded.engine.PADDING}
-    return loaded.tokenizer(rows, return_tensors="pt", **cut)
+def encode(loaded: Loaded, rows: Sequence[str], input_tokens: int | None = None) -> Inputs:
+    """Return ids and mask [rows, tokens] of ``rows`` on the host, padded on the left; cut to ``input_tokens`` if given."""
+    options: dict[str, Any] = {"padding": True}
+    if input_tokens is not None:
+        options = {"truncation": True, "max_length": input_tokens, "padding": loaded.engine.PADDING}
+    encoded: Inputs = loaded.tokenizer(rows, return_tensors="pt", **options)
+    return encoded
 
 
-def generate(loaded, rows, workload, streamer=None, input_tokens=None):
-    """Make one whole call, as the published scripts time it, and return a ``Generated``.
+def generate(
+    loaded: Loaded,
+    rows: Sequence[str],
+    workload: Workload,
+    streamer: Streamer | None = None,
+    input_tokens: int | None = None,
+) -> Generated:
+    """Make one whole call, as the published scripts time it.
 
-    Tokenize, copy to the device, generate greedily with a KV cache, copy to the host (which waits for the device),
-    detokenize.
+    A call tokenizes, copies to the device, generates greedily with a KV cache, copies to the host (which waits for the device)
+    and detokenizes.
     """
     ids = loaded.engine.generate(loaded, encode(loaded, rows, input_tokens), workload, streamer)
     return Generated(ids, loaded.tokenizer.batch_decode(ids, skip_special_tokens=True))
 
 
-def effective_settings(loaded, workload):
-    """Return the settings that ``generate`` works with.
+def effective_settings(loaded: Loaded, workload: Workload) -> dict[str, Any]:
+    """Return the settings that ``generate`` works with: ``SETTINGS``, and every other setting that the model's own has changed.
 
-    ``checks.generation`` says what is wanted; whatever else is set, a penalty of the model's own say, is there too.
+    ``checks.generation_settings`` says which settings a request asks for; a penalty that the model's own configuration sets, for example,
+    is in the returned settings too.
     """
     config = loaded.engine.generation_config(loaded.model, workload)
-    differs = config.to_diff_dict().items()
-    other = {name: value for name, value in differs if name not in NEUTRAL_SETTINGS and value not in (None, False)}
+    changed = config.to_diff_dict().items()
+    other = {name: value for name, value in changed if name not in NEUTRAL_SETTINGS and value not in (None, False)}
     return {**other, **{name: getattr(config, name) for name in SETTINGS}}
 
 
 class _TokenClock:
-    """A streamer that notes when each token is on the host; the first thing put is the prompt."""
+    """A streamer that notes when each token is on the host; the first value put is the prompt."""
 
-    def __init__(self, clock_ns):
-        self._clock_ns, self._prompt_seen, self.token_ns = clock_ns, False, []
+    def __init__(self, clock_ns: ClockNs) -> None:
+        self._clock_ns, self._prompt_seen = clock_ns, False
+        self.token_ns: list[int] = []
 
-    def put(self, value):
+    def put(self, value: torch.Tensor) -> None:
         if self._prompt_seen:
             self.token_ns.append(self._clock_ns())
         self._prompt_seen = True
 
-    def end(self):
+    def end(self) -> None:
         pass
 
 
-def traced_call(loaded, rows, workload, clock_ns):
-    """Make one instrumented call: every token is waited for, every forward pass noted. Returns a ``TracedCall``."""
-    forward_tokens: list = []
-    with loaded.engine.watch(loaded.model, forward_tokens):
+def traced_call(loaded: Loaded, rows: Sequence[str], workload: Workload, clock_ns: ClockNs) -> TracedCall:
+    """Make one instrumented call, which waits for every token and notes every forward pass."""
+    forward_tokens: list[int] = []
+    with loaded.engine.forward_hook(loaded.model, forward_tokens):
         streamer = _TokenClock(clock_ns)
         start_ns = clock_ns()
         generate(loaded, rows, workload, streamer)
         return TracedCall(start_ns, clock_ns(), streamer.token_ns, forward_tokens)
 
 
-def prompt_logits(loaded, rows):
-    """Return the logits after the prompt, on the device and not waited for."""
+def prompt_logits(loaded: Loaded, rows: Sequence[str]) -> torch.Tensor:
+    """Return the logits of the prompt, on the device, without waiting for them."""
     import torch
 
     with torch.no_grad():
         inputs = {name: value.to(loaded.device) for name, value in encode(loaded, rows).items()}
-        return loaded.model(**inputs).logits
+        logits: torch.Tensor = loaded.model(**inputs).logits
+        return logits
 
 
-def describe_logits(logits):
-    """Return whether all are finite numbers (weights that overflow make tokens without meaning), and on which kind of device."""
+def describe_logits(logits: torch.Tensor) -> Logits:
+    """Return whether all logits are finite (weights that overflow make tokens without meaning), and where they are."""
     import torch
 
-    return {"finite": bool(torch.isfinite(logits).all()), "on": logits.device.type}
+    return Logits(bool(torch.isfinite(logits).all()), logits.device.type)
 
 
-def observed_precision(loaded):
-    """Return the dtype of the parameters, comma-separated if they differ."""
+def observed_precision(loaded: Loaded) -> str:
+    """Return the dtype of the parameters; several dtypes are separated by commas."""
     return ",".join(sorted({str(parameter.dtype).replace("torch.", "") for parameter in loaded.model.parameters()}))
 
 
-def parameter_bytes(loaded):
-    """Return the bytes of this rank's parameters and the kinds of device that they are on."""
-    held = [weights.held(parameter) for parameter in loaded.model.parameters()]
-    return sum(part.numel() * part.element_size() for part in held), sorted({part.device.type for part in held})
+def parameter_bytes(loaded: Loaded) -> tuple[int, list[str]]:
+    """Return the bytes of this rank's parameters, and the sorted kinds of device that hold them."""
+    parts = [weights.held(parameter) for parameter in loaded.model.parameters()]
+    return sum(part.numel() * part.element_size() for part in parts), sorted({part.device.type for part in parts})

@@ -9,9 +9,11 @@ import pytest
 
 from runner.bench.devices import compiling, cuda
 from runner.bench.facts import host
-from runner.bench.rank import forward_hook, measure
+from runner.bench.rank import device_log, measure
 from runner.contract.errors import DoesNotFit, LaunchFailed
+from runner.contract.records import RankDevice
 from tests.support import samples
+from tests.support.pynvml_double import Pynvml
 
 PLACE, OTHER = "0000:0f:00.0", "0000:07:00.0"
 OWN = 4711
@@ -112,6 +114,7 @@ def gpu(monkeypatch):
         return turned.node
 
     monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "pynvml", None)  # not installed
     monkeypatch.delitem(sys.modules, "torch._dynamo.utils", raising=False)
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver())
     monkeypatch.setattr(os, "getpid", lambda: OWN)
@@ -140,6 +143,9 @@ def test_facts_are_those_of_the_bus_id_and_not_of_the_first_line(gpu):
         "bus_id": PLACE,
         "memory_bytes": 81_051 * MIB,
     }
+    assert {*cuda.describe()} <= {
+        *RankDevice.__annotations__
+    }  # a key beyond the record is refused by every reader of results
     assert cuda.numa_node() == 1
     assert cuda.peak_memory_bytes() == 23 * MIB
 
@@ -155,7 +161,7 @@ def test_a_look_tells_all_words_but_fallbacks(gpu):
         "foreign_processes": [9],
         "throttle_reasons": ["hw_thermal_slowdown"],
     }
-    assert set(forward_hook.OBSERVED) - set(found) == {"fallbacks"}
+    assert set(device_log.OBSERVED) - set(found) == {"fallbacks"}
 
 
 def test_captures_and_compiled_graphs_are_counted(gpu, monkeypatch):
@@ -199,7 +205,7 @@ def test_synchronising_waits_for_the_device(gpu):
     "turn, untold",
     [
         ({"apps": "00000000:0F:00.0, 815\n"}, {"exclusive_device": "a container with process ids of its own"}),
-        ({"apps": ""}, {"exclusive_device": "nvidia-smi does not list this process"}),
+        ({"apps": ""}, {"exclusive_device": "the driver does not list this process"}),
         ({"apps": None}, {"exclusive_device": "nvidia-smi is not here, or fails"}),
         ({"table": None}, {"driver": "nvidia-smi is not here, or fails", "throttling": "nvidia-smi is not here"}),
         ({"table": ""}, {"driver": f"lists no device at {PLACE}", "throttling": f"lists no device at {PLACE}"}),
@@ -214,6 +220,18 @@ def test_what_this_place_does_not_tell_is_said_with_its_reason(gpu, turn, untold
     assert set(cuda.cannot_tell) == {"operator_fallback", *untold}
     for check, reason in untold.items():
         assert reason in cuda.cannot_tell[check]
+
+
+def test_where_nvml_is_installed_the_tool_is_not_needed(gpu, monkeypatch):
+    gpu.table = gpu.apps = None
+    gpus = [("00000000:07:00.0", 0x4, [8]), ("00000000:0F:00.0", 0x41, [OWN, 9])]
+    monkeypatch.setitem(sys.modules, "pynvml", Pynvml(gpus, "525.2"))
+    cuda.open(0)
+    assert list(cuda.cannot_tell) == ["operator_fallback"]
+    found = cuda.observe()
+    assert (found["foreign_processes"], found["throttle_reasons"]) == ([9], ["hw_thermal_slowdown"])
+    assert cuda.describe()["driver"] == "525.2"
+    assert not [entry for entry in gpu.log if str(entry).startswith("--query")]
 
 
 def missing_library(name):

@@ -44,21 +44,10 @@ def test_an_engine_that_is_not_there_yet_is_said_to_be(monkeypatch):
         engines.load("plain")
 
 
-def test_every_engine_offers_the_same_functions():
-    offered = (
-        "launcher",
-        "variables",
-        "build",
-        "shard",
-        "finish",
-        "arguments",
-        "generation_config",
-        "generate",
-        "conditions",
-        "watch",
-        "parameters",
-    )
-    assert all(callable(getattr(engine, name)) for engine in map(engines.load, engines._MODULES) for name in offered)
+def test_every_engine_offers_what_the_protocol_names():
+    methods = {name for name in vars(engines.Engine) if not name.startswith("_")}
+    assert {"shard", "generate", "forward_hook"} <= methods
+    assert all(callable(getattr(engine, name)) for engine in map(engines.load, engines._MODULES) for name in methods)
 
 
 def test_results_may_name_every_way_that_an_engine_cuts_a_model():
@@ -226,12 +215,12 @@ def test_a_model_that_was_watched_is_as_it_was():
     """Its forward is its class's again: one of its own would say that it replays a graph."""
     model, noted = type("Model", (), {"forward": lambda self, input_ids: input_ids})(), []
     ids = type("Ids", (), {"shape": (1, 7)})()
-    with plain.watch(model, noted):
+    with plain.forward_hook(model, noted):
         assert model.forward(input_ids=ids) is ids
     assert noted == [7]
     assert optimum_habana.conditions(model)["graphs"] is False
     model.forward = own = lambda input_ids: "graph"
-    with plain.watch(model, noted):
+    with plain.forward_hook(model, noted):
         assert model.forward(ids) == "graph"
     assert model.forward is own
     assert noted == [7, 7]

@@ -12,7 +12,7 @@ from runner.bench import engines
 from runner.bench.engines import kernel_injection
 from runner.bench.inputs import tokenizer
 from runner.bench.parent import checks, launcher
-from runner.bench.rank import model, worker
+from runner.bench.rank import latency, model
 from runner.contract.architecture import shard_shape
 from runner.contract.errors import Unsupported
 from runner.contract.estimator import latency_s
@@ -146,18 +146,17 @@ def test_the_runner_makes_the_calls_of_the_script_and_divides_by_what_came_out(m
         engine=SimpleNamespace(generate=kernel_injection.generate),
         arguments=kernel_injection.arguments(asked),
     )
-    monkeypatch.setattr(worker.time, "perf_counter_ns", device.clock_ns)
-    monkeypatch.setattr(worker, "INSTRUMENTED_CALLS", 0)
+    monkeypatch.setattr(latency.time, "perf_counter_ns", device.clock_ns)
+    monkeypatch.setattr(latency, "INSTRUMENTED_CALLS", 0)
     monkeypatch.setattr(model, "prompt_logits", lambda loaded, rows: device.queue(1000))
-    monkeypatch.setattr(model, "describe_logits", lambda logits: {"finite": True, "on": "cuda"})
-    observed = {}
-    raw, _ = worker._latency(asked, loaded, device, observed, lambda text: None)
+    monkeypatch.setattr(model, "describe_logits", lambda logits: model.Logits(True, "cuda"))
+    timed = latency.run(asked, loaded, device, lambda text: None).timed
     assert device.log[: len(SCRIPT)] == SCRIPT
     assert bloom.given[:8] == [{"max_new_tokens": 100, "do_sample": False}] * 8
-    assert raw["timed"]["output_tokens"] == [[40]] * 5
-    assert raw["timed"]["span_s"] == pytest.approx(device.busy_s(3, 7), rel=checks.RESIDUAL)
+    assert timed["output_tokens"] == [[40]] * 5
+    assert timed["span_s"] == pytest.approx(device.busy_s(3, 7), rel=checks.RESIDUAL)
     # as the script: seconds by the tokens of all calls, 200 of the 500 that were asked for, times the 100 of the post
-    assert latency_s(asked.protocol, asked.workload, raw["timed"]) == raw["timed"]["span_s"] / 200 * 100
+    assert latency_s(asked.protocol, asked.workload, timed) == timed["span_s"] / 200 * 100
 
 
 @pytest.mark.torch

@@ -1,17 +1,8 @@
 import pytest
 
 from runner.bench.facts import hl_smi
-
-# In the form that public logs show; modules, places and what stands behind the driver's release are the tests' own.
-TABLE = "HL-225, 1.10.0-494ae52, 1\nHL-225, 1.10.0-494ae52, 0\n"
-VERSIONS = """
-[1] AIP (hl1) 0000:b3:00.0
-        Firmware [FIT] Version          : Linux gaudi2 5.10.18-hl-gaudi2-1.10.0-fw-43.2.0-sec-4 #1 SMP PREEMPT aarch64
-        Firmware [SPI] Version          : Preboot version hl-gaudi2-1.10.0-fw-43.2.0-sec-4 (May 17 2023 - 20:08:22)
-        Firmware [UBOOT] Version        : U-Boot 2021.04-hl-gaudi2-1.10.0-fw-43.2.0-sec-4
-[0] AIP (hl0) 0000:19:00.0
-        Firmware [SPI] Version          : Preboot version hl-gaudi2-1.10.0-fw-43.2.0-sec-4 (May 17 2023 - 20:08:22)
-"""
+from tests.bench.facts.recordings import GAUDI_VERSIONS as VERSIONS
+from tests.bench.facts.recordings import GAUDIS as TABLE
 
 
 def tool(table, versions):

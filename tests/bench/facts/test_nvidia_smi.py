@@ -7,9 +7,7 @@ Places, drivers and processes are the tests' own.
 import pytest
 
 from runner.bench.facts import nvidia_smi
-
-TABLE = "00000000:07:00.0, 525.105.17, 0x0000000000000001\n00000000:0F:00.0, 525.105.17, 0x0000000000000024\n"
-APPS = "00000000:07:00.0, 4711\n00000000:0F:00.0, 4712\n00000000:07:00.0, 4713\n"
+from tests.bench.facts.recordings import APPS, TABLE
 
 
 def tool(*answers):

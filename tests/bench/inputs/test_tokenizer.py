@@ -48,7 +48,7 @@ def stored(tmp_path):
 
 
 def own(path, vocab_size=samples.TINY.vocab_size, pinned=None):
-    return tokenizer.own(str(path.parent), vocab_size, pinned or {})
+    return tokenizer.of_model(str(path.parent), vocab_size, pinned or {})
 
 
 def test_a_folder_without_a_tokenizer_is_refused(tmp_path):

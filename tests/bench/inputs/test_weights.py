@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from runner.bench.inputs import weights
+from runner.bench.inputs import checkpoint, dummy_weights, model_folder, weights
+from runner.bench.inputs.sharding import Shard
 from runner.contract.architecture import Parameter, shard_shape
 from runner.contract.errors import InputError, LaunchFailed
 from runner.contract.files import sha256_of_file
@@ -22,7 +23,7 @@ DENSE = PARAMETERS["transformer.h.0.self_attention.dense.weight"]
 
 def shard(parameter, rank=0, ranks=1, seed=1, std=0.3, dtype=torch.float32):
     target = torch.full(shard_shape(parameter, ranks), float("nan"), dtype=dtype)
-    weights.DummyWeights(seed, std).fill({parameter.name: parameter}, {parameter.name: target}, rank, ranks)
+    weights.DummyWeights(seed, std).fill({parameter.name: parameter}, {parameter.name: target}, Shard(rank, ranks))
     return target
 
 
@@ -48,7 +49,7 @@ def test_shards_put_together_are_the_whole(parameter, ranks):
 
 def test_the_block_size_does_not_change_a_number(monkeypatch):
     whole = shard(QKV)
-    monkeypatch.setattr(weights, "BLOCK_ELEMENTS", 100)
+    monkeypatch.setattr(dummy_weights, "BLOCK_ELEMENTS", 100)
     assert torch.equal(shard(QKV), whole)
 
 
@@ -69,6 +70,15 @@ def test_every_number_is_splitmix64_of_its_place():
     for row, column in ((0, 0), (3, 5), (191, 127)):
         place = (192 + row) * 128 + column
         assert found[row, column].item() == pytest.approx(by_the_book(29, QKV.name, place, 0.3), rel=1e-6)
+
+
+def test_numbers_made_on_the_host_are_the_same(monkeypatch):
+    asked, made = [], dummy_weights._uniform
+    monkeypatch.setattr(dummy_weights, "_uniform", lambda *block: asked.append(block[-1]) or made(*block))
+    target = torch.empty(QKV.shape)
+    weights.DummyWeights(1, 0.3, on_host=True).fill({QKV.name: QKV}, {QKV.name: target}, Shard(0, 1))
+    assert {*asked} == {"cpu"}
+    assert torch.equal(target, shard(QKV))
 
 
 def test_seed_and_name_each_change_everything():
@@ -195,7 +205,7 @@ def test_a_rank_takes_only_its_part_of_a_checkpoint(tmp_path, form):
         target = torch.empty(shard_shape(parameter, 2))
         names = {**PARAMETERS, "lm_head.weight": samples.TINY.head_shard()}
         source = weights.CheckpointWeights(str(tmp_path), {})
-        source.fill(names, {parameter.name: target}, 1, 2)
+        source.fill(names, {parameter.name: target}, Shard(1, 2))
         key = "word_embeddings.weight" if parameter.name == "lm_head.weight" else parameter.name[len("transformer.") :]
         assert torch.equal(target, tensors[key].chunk(2, dim=parameter.split)[1])
 
@@ -280,9 +290,9 @@ def test_where_real_weights_lie(tmp_path, monkeypatch):
 
     asked = Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "0" * 40, {})
     with pytest.raises(InputError, match="holds no config.json"):
-        weights.locate(asked, str(tmp_path))
+        model_folder.locate(asked, str(tmp_path))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bloom"}))
-    assert weights.locate(asked, str(tmp_path)) == str(tmp_path)
+    assert model_folder.locate(asked, str(tmp_path)) == str(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +310,7 @@ def test_a_hub_cache_that_has_it_not_is_one_sentence(monkeypatch, kind, told):
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
     with pytest.raises(InputError, match=told):
-        weights.locate(Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "0" * 40, {}), None)
+        model_folder.locate(Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "0" * 40, {}), None)
 
 
 def _noted(folder, revision):
@@ -320,14 +330,14 @@ def test_a_folder_that_says_it_is_of_another_revision_is_refused(tmp_path, say):
     from runner.contract.request import Model
 
     (tmp_path / "config.json").write_text("{}")
-    assert weights.observed_revision(str(tmp_path)) is None
+    assert model_folder.observed_revision(str(tmp_path)) is None
     say(tmp_path, "1" * 40)
-    assert weights.observed_revision(str(tmp_path)) == "1" * 40
+    assert model_folder.observed_revision(str(tmp_path)) == "1" * 40
     asked = Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "1" * 40, {})
-    assert weights.locate(asked, str(tmp_path)) == str(tmp_path)
+    assert model_folder.locate(asked, str(tmp_path)) == str(tmp_path)
     moved = Model(asked.name, asked.architecture, asked.repository, "2" * 40, {})
     with pytest.raises(InputError, match=f"holds revision {'1' * 40} of the model; {'2' * 40} is pinned"):
-        weights.locate(moved, str(tmp_path))
+        model_folder.locate(moved, str(tmp_path))
 
 
 def test_progress_is_told_in_bytes_of_this_rank(monkeypatch):
@@ -342,21 +352,21 @@ def test_a_pickle_is_opened_only_if_the_lock_knows_it(tmp_path):
     save(tmp_path, stored("bigscience"), "bin")
     (file,) = tmp_path.glob("*.bin")
     with pytest.raises(InputError, match="is a pickle whose sha256 is not in versions.lock: it is not opened"):
-        weights.verify(str(tmp_path), {})
+        checkpoint.verify(str(tmp_path), {})
     pinned = {file.name: hashlib.sha256(file.read_bytes()).hexdigest()}
-    weights.verify(str(tmp_path), pinned)
+    checkpoint.verify(str(tmp_path), pinned)
     assert weights.CheckpointWeights(str(tmp_path), pinned).describe()["files"][0]["sha256"] == pinned[file.name]
     file.write_bytes(file.read_bytes() + b" ")
     with pytest.raises(InputError, match="is not the file that is pinned: its sha256 differs"):
-        weights.verify(str(tmp_path), pinned)
+        checkpoint.verify(str(tmp_path), pinned)
 
 
 def test_safetensors_need_no_pin_but_must_be_the_pinned_ones(tmp_path):
     save(tmp_path, stored("bigscience"), "safetensors")
     (file,) = tmp_path.glob("*.safetensors")
-    weights.verify(str(tmp_path), {})
+    checkpoint.verify(str(tmp_path), {})
     with pytest.raises(InputError, match="its sha256 differs"):
-        weights.verify(str(tmp_path), {file.name: "0" * 64})
+        checkpoint.verify(str(tmp_path), {file.name: "0" * 64})
 
 
 def filled(folder, pinned=None, rank=0, ranks=1):
@@ -439,7 +449,7 @@ def test_a_pickle_of_other_things_than_tensors_is_refused(tmp_path, content):
 )
 def test_a_weight_file_that_is_no_file_is_refused_at_once(tmp_path, pinned, make, told):
     make(tmp_path / "model.safetensors")
-    for attempt in (lambda: weights.verify(str(tmp_path), pinned), lambda: filled(tmp_path, pinned)):
+    for attempt in (lambda: checkpoint.verify(str(tmp_path), pinned), lambda: filled(tmp_path, pinned)):
         with pytest.raises(InputError, match=f"model.safetensors cannot be read: .*{told}"):
             attempt()
 
@@ -454,4 +464,4 @@ def test_a_clone_without_git_lfs_is_told_what_it_lacks(tmp_path, name):
     asked = Model("bloom-tiny", samples.TINY, "bigscience/bloom-tiny", "0" * 40, {"pytorch_model.bin": "0" * 64})
     asked = asked if name.endswith(".bin") else replace(asked, files={})
     with pytest.raises(InputError, match=f"{name} is a pointer of git-lfs.*run `git lfs pull` in"):
-        weights.verify(weights.locate(asked, str(tmp_path)), asked.files)
+        checkpoint.verify(model_folder.locate(asked, str(tmp_path)), asked.files)

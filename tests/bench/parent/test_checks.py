@@ -10,7 +10,7 @@ from runner.bench import devices
 from runner.bench.facts.environment import for_other_hosts
 from runner.bench.parent import checks
 from runner.bench.parent.checks import durations, outcome
-from runner.bench.rank import forward_hook
+from runner.bench.rank import device_log
 from runner.contract import strictjson
 from runner.contract.errors import LaunchFailed
 from runner.contract.records import Check, JsonObject
@@ -548,7 +548,7 @@ def test_which_checks_refuse_is_written_down() -> None:
 
 
 def test_what_a_device_may_tell_is_what_the_summary_takes() -> None:
-    assert {*KnownDevice().observe()} == {*forward_hook.OBSERVED}
+    assert {*KnownDevice().observe()} == {*device_log.OBSERVED}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Callable
 
 import pytest
 
-from runner.bench.inputs import weights
+from runner.bench.inputs import model_folder
 from runner.bench.pods import hub_client, model_cache, prefetch
 from runner.bench.pods.hub_client import HubFile, HubModel
 from runner.contract import strictjson
@@ -82,7 +82,7 @@ def test_weights_come_whole_compared_and_marked_last_and_only_once(tmp_path: Pat
         assert (again.returncode, log) == (0, [])
     folder = models / "hub" / "models--bigscience--bloomz" / "snapshots" / REVISION
     assert {name: (folder / name).read_bytes() for name in NEEDED} == {name: FILES[name] for name in NEEDED}
-    assert weights.locate(request.model, str(folder)) == str(folder)
+    assert model_folder.locate(request.model, str(folder)) == str(folder)
     marker = json.loads(Path(model_cache.marker(str(models), HubModel.of(request.model))).read_text())
     assert [entry["name"] for entry in marker["files"]] == sorted(NEEDED)
     assert {entry["sha256"] for entry in marker["files"]} - {None} == {

@@ -155,7 +155,7 @@ def test_a_damaged_file_is_one_sentence(loaded, tmp_path, form, content):
 
 FETCH = """
 import json, sys
-from runner.bench import completions
+from runner.bench.rank import completions
 from runner.contract.errors import KitError
 from runner.contract.request import Dataset
 try:

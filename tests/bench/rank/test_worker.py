@@ -6,8 +6,9 @@ import pytest
 
 from runner.bench.parent import checks
 from runner.bench.processes import deaths
-from runner.bench.rank import worker
+from runner.bench.rank import latency, worker
 from runner.bench.rank.measure import TracedCall
+from runner.bench.rank.model import Logits
 from tests.support import samples
 from tests.support.known_device import KnownDevice
 
@@ -48,51 +49,50 @@ class KnownModel:
             self.device.queue(FORWARD_NS // 20)
 
     def describe_logits(self, logits):
-        return {"finite": True, "on": "hpu"}
+        return Logits(True, "hpu")
 
 
 def measured(monkeypatch, protocol, waits=True, device=None):
-    """Return what a rank observed and its checks: ``worker._latency`` on the virtual clock of a ``KnownDevice``."""
+    """Return what a rank measured and its checks: ``latency.run`` on the virtual clock of a ``KnownDevice``."""
     device = device or KnownDevice(host_ns=lambda: 500)
     asked = samples.request(protocol=protocol)
     loaded = SimpleNamespace(tokenizer=SimpleNamespace(batch_decode=lambda ids, **_: [samples.PROMPT]))
-    monkeypatch.setattr(worker, "model", KnownModel(asked, device, waits))
-    monkeypatch.setattr(worker.time, "perf_counter_ns", device.clock_ns)
-    observed = {}
-    raw, cached = worker._latency(asked, loaded, device, observed, lambda text: None)
-    assert cached is True
+    monkeypatch.setattr(latency, "model", KnownModel(asked, device, waits))
+    monkeypatch.setattr(latency.time, "perf_counter_ns", device.clock_ns)
+    measured = latency.run(asked, loaded, device, lambda text: None)
+    assert measured.kv_cached is True
     launch = samples.body(asked)["launches"][0]
-    watched = {name: observed.get(name) for name in ("residual_s", "control", "device_clock", "major_faults")}
-    launch.update(raw, cannot_tell=device.cannot_tell)
-    launch["ranks"][0]["watched"].update(watched)
-    return (
-        device,
-        raw,
-        {check["name"]: check for check in checks.run(asked, launch, samples.environment(), device.shared)},
-    )
+    for name in ("untimed_s", "timed", "instrumented", "tokens"):
+        launch[name] = getattr(measured, name)
+    window = measured.window
+    launch.update(clock=window.clock, host_noise=window.host_noise, cannot_tell=device.cannot_tell)
+    watched = {name: getattr(measured, name) for name in ("residual_s", "control", "device_clock")}
+    launch["ranks"][0]["watched"].update(watched, major_faults=window.major_faults)
+    found = checks.run(asked, launch, samples.environment(), device.shared)
+    return device, launch, {check["name"]: check for check in found}
 
 
 @pytest.mark.parametrize("protocol", [samples.protocol(), samples.protocol(synchronize_after=True)])
 def test_a_launch_that_is_waited_for_is_timed_to_the_truth_and_passes(monkeypatch, protocol):
-    device, raw, found = measured(monkeypatch, protocol)
-    assert raw["timed"]["span_s"] == pytest.approx(device.busy_s(3, 7), rel=checks.RESIDUAL)
-    assert raw["untimed_s"] == [pytest.approx(CALL_NS / 1e9, rel=0.01)] * 3
+    device, launch, found = measured(monkeypatch, protocol)
+    assert launch["timed"]["span_s"] == pytest.approx(device.busy_s(3, 7), rel=checks.RESIDUAL)
+    assert launch["untimed_s"] == [pytest.approx(CALL_NS / 1e9, rel=0.01)] * 3
     for name in ("synchronised", "synchronisation_control", "device_clock", "timed_calls"):
         assert found[name]["passed"] is True, found[name]
 
 
 def test_a_call_without_synchronisation_is_caught_and_refused(monkeypatch):
     """The calls come back at once and the protocol does not wait at its end: the clock stops 0.2 s too early."""
-    device, raw, found = measured(monkeypatch, samples.protocol(), waits=False)
-    assert raw["timed"]["span_s"] < 0.001 < 0.2 == pytest.approx(device.busy_s(3, 7))
+    device, launch, found = measured(monkeypatch, samples.protocol(), waits=False)
+    assert launch["timed"]["span_s"] < 0.001 < 0.2 == pytest.approx(device.busy_s(3, 7))
     assert (found["synchronised"]["passed"], found["synchronised"]["act"]) == (False, checks.REFUSE)
     assert found["synchronised"]["found"] == pytest.approx(5 * CALL_NS / 1e9, rel=0.01)
     assert found["device_clock"]["passed"] is False
 
 
 def test_the_gpu_protocol_s_own_synchronisation_saves_the_same_calls(monkeypatch):
-    device, raw, found = measured(monkeypatch, samples.protocol(synchronize_after=True), waits=False)
-    assert raw["timed"]["span_s"] == pytest.approx(device.busy_s(3, 7), rel=checks.RESIDUAL)
+    device, launch, found = measured(monkeypatch, samples.protocol(synchronize_after=True), waits=False)
+    assert launch["timed"]["span_s"] == pytest.approx(device.busy_s(3, 7), rel=checks.RESIDUAL)
     assert found["synchronised"]["passed"] is True
 
 

@@ -1,14 +1,14 @@
 import pytest
 
-from runner.bench.rank import forward_hook
+from runner.bench.rank import device_log
 
 
 def observed(**told):
-    return {**dict.fromkeys(forward_hook.OBSERVED), **told}
+    return {**dict.fromkeys(device_log.OBSERVED), **told}
 
 
 def test_counters_are_differences_and_lists_are_unions():
-    found = forward_hook.summary(
+    found = device_log.summary(
         observed(memory_bytes=100, cached_kernels=3, foreign_processes=[9]),
         observed(memory_bytes=700),
         observed(compilations=4, fallbacks=5, foreign_processes=[], throttle_reasons=["heat"]),
@@ -26,8 +26,8 @@ def test_counters_are_differences_and_lists_are_unions():
 
 def test_what_was_not_told_once_is_not_told_at_all():
     told = observed(memory_bytes=1, compilations=1, foreign_processes=[], throttle_reasons=[])
-    assert set(forward_hook.summary({}, told, {}, told).values()) == {None}
-    assert forward_hook.summary(told, told, told, {})["foreign_processes"] is None
+    assert set(device_log.summary({}, told, {}, told).values()) == {None}
+    assert device_log.summary(told, told, told, {})["foreign_processes"] is None
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_what_was_not_told_once_is_not_told_at_all():
 )
 def test_what_was_seen_at_any_look_is_told(name, looked):
     parts = {when: observed(**{name: ["x"] if when == looked else []}) for when in ("opened", "before", "after")}
-    assert forward_hook.summary(parts["opened"], {}, parts["before"], parts["after"])[name] == ["x"]
+    assert device_log.summary(parts["opened"], {}, parts["before"], parts["after"])[name] == ["x"]

@@ -1,0 +1,57 @@
+"""What HLML, the library below hl-smi, says of Gaudi devices, asked through the module pyhlml of the package habana-pyhlml.
+
+The answers have the shape and the words of ``hl_smi``. Source: habana-pyhlml 1.24.2. HLML was not asked of a real device here, so an
+answer in another form than hl-smi's counts as no answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import re
+from types import ModuleType
+
+from runner.bench.facts.hl_smi import PREBOOT, Gaudis, the_only
+
+_PRODUCT = re.compile(r"HL-\d{3}\w*")
+
+
+def query() -> Gaudis | None:
+    """Return what HLML says of all devices; None where pyhlml is not installed, or where the library fails."""
+    try:
+        # Without the library libhlml.so pyhlml prints a line of its own.
+        with contextlib.redirect_stdout(io.StringIO()):
+            pyhlml = importlib.import_module("pyhlml")
+            pyhlml.hlmlInit()
+        try:
+            return _gaudis(pyhlml)
+        finally:
+            pyhlml.hlmlShutdown()
+    # ImportError without the package, HLMLError without the library or of a device that is lost, AttributeError of a release of
+    # pyhlml without one of the functions, ValueError of an answer in another form.
+    except Exception:
+        return None
+
+
+def _gaudis(pyhlml: ModuleType) -> Gaudis:
+    """Return what HLML says of all devices. Raises ``ValueError`` for an answer in another form than hl-smi's."""
+    handles = [pyhlml.hlmlDeviceGetHandleByIndex(index) for index in range(pyhlml.hlmlDeviceGetCount())]
+    handles.sort(key=pyhlml.hlmlDeviceGetModuleID)
+    return {
+        "names": [_matching(_PRODUCT, pyhlml.hlmlDeviceGetName(handle))[0] for handle in handles],
+        "driver": _matching(re.compile(r"\d+\.\S+"), pyhlml.hlmlGetDriverVersion())[0] if handles else None,
+        "firmware": the_only(
+            [
+                _matching(re.compile(f"{PREBOOT}.*"), pyhlml.hlmlDeviceGetFirmwareSPIVersion(handle))[1]
+                for handle in handles
+            ]
+        ),
+    }
+
+
+def _matching(form: re.Pattern[str], text: bytes) -> re.Match[str]:
+    match = form.fullmatch(text.decode().strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not of the form {form.pattern}")
+    return match

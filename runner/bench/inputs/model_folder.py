@@ -1,0 +1,62 @@
+"""Where a model's real weights lie on this host, and which revision a folder says it is of."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from runner.bench.facts import host
+from runner.bench.inputs import checkpoint
+from runner.contract.errors import InputError
+from runner.contract.request import Model
+from runner.contract.text import printable
+
+
+def observed_revision(folder: str) -> str | None:
+    """Return the revision that a model folder says it is of, None where it does not say.
+
+    A hub cache names its snapshots by revision; ``hf download --local-dir`` notes the revision beside each file; a clone has a
+    HEAD.
+    """
+    if re.fullmatch(r"[0-9a-f]{40}", os.path.basename(os.path.abspath(folder))):
+        return os.path.basename(os.path.abspath(folder))
+    metadata = host.read_text(os.path.join(folder, ".cache", "huggingface", "download", "config.json.metadata"))
+    if metadata:
+        return metadata.splitlines()[0]
+    head = host.read_text(os.path.join(folder, ".git", "HEAD"))
+    if head and head.startswith("ref: "):
+        head = host.read_text(os.path.join(folder, ".git", *head[len("ref: ") :].split("/")))
+    return head
+
+
+def locate(model: Model, model_dir: str | None) -> str:
+    """Return the folder of a model's real weights: ``model_dir`` if given, else the hub cache at the pinned revision.
+
+    Nothing is fetched: measuring is offline. Raises ``InputError`` that says how to fetch.
+    """
+    if model_dir is not None:
+        if not os.path.lexists(os.path.join(model_dir, "config.json")):
+            raise InputError(f"{model_dir} holds no config.json: it is no model folder. Check --model-dir.")
+        revision = observed_revision(model_dir)
+        if revision is not None and revision != model.revision:
+            raise InputError(
+                f"{model_dir} holds revision {printable(revision, 80)} of the model; {model.revision} is pinned."
+                f" Fetch that one: hf download {model.repository} --revision {model.revision} --local-dir {model_dir}"
+            )
+        checkpoint.refuse_pointers(model_dir, ("config.json", "tokenizer.json"))
+        return model_dir
+    from huggingface_hub import snapshot_download
+
+    try:
+        return str(snapshot_download(model.repository, revision=model.revision, local_files_only=True))
+    except Exception as problem:
+        if re.match(r"LocalEntryNotFound|LocalCacheNotFound|OfflineModeIsEnabled|FileNotFound", type(problem).__name__):
+            raise InputError(
+                f"{model.repository} at {model.revision} is not in the hub cache."
+                f" Fetch it first: hf download {model.repository} --revision {model.revision}, or pass --model-dir."
+            ) from None
+        reason = printable(" ".join(str(problem).split()), 200)
+        raise InputError(
+            f"{model.repository} at {model.revision} cannot be taken from the hub cache ({type(problem).__name__}: {reason})."
+            " Fetch it again, or pass --model-dir."
+        ) from None

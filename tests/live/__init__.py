@@ -1,0 +1,1 @@
+"""What needs an accelerator of its own. Nothing here is collected by pytest."""
