@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from runner.bench.devices import compiling, fit
 from runner.bench.devices.observation import Observation
-from runner.bench.facts import nvidia, nvidia_smi, small_files
+from runner.bench.facts import host, nvidia, nvidia_smi
 from runner.contract.errors import DoesNotFit, LaunchFailed
 from runner.contract.records import RankDevice
 from runner.contract.request import Request
@@ -237,5 +237,5 @@ def _succeeds(*calls: Callable[[Any], int]) -> bool:
 
 def _memory_node(bus_id: str | None) -> int | None:
     """Return the host's memory node of a PCI device; None where the kernel knows none, which it writes as -1."""
-    node = small_files.read_text(f"/sys/bus/pci/devices/{bus_id}/numa_node") if bus_id else None
+    node = host.read_text(f"/sys/bus/pci/devices/{bus_id}/numa_node") if bus_id else None
     return int(node) if node and node.isdigit() else None

@@ -175,11 +175,12 @@ def _tell(folder: str, death: deaths.Death) -> None:
     From another host an echo (a death because another process died) is not told: the parent ends the launch at the first words
     that come, and the words of the cause are still to come.
     """
-    last_words: messages.LastWords = {**death.to_json(), "message": printable(mask(death.message), MESSAGE_CHARACTERS)}
+    message = printable(mask(death.message), MESSAGE_CHARACTERS)
+    last_words = {**death.to_json(), "message": message}
     if os.path.isdir(folder):
         _write(folder, f"error-{death.rank}.json", last_words)
     elif not death.echo:
-        last_words["message"] += f" This was on {os.uname().nodename}."
+        last_words["message"] = f"{message} This was on {os.uname().nodename}."
         print(ERROR + strictjson.canonical(last_words).decode(), flush=True)
 
 

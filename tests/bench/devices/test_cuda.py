@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from runner.bench.devices import compiling, cuda
-from runner.bench.facts import host, small_files
+from runner.bench.facts import host
 from runner.bench.rank import device_log, measure
 from runner.contract.errors import DoesNotFit, LaunchFailed
 from runner.contract.records import RankDevice
@@ -119,7 +119,7 @@ def gpu(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver())
     monkeypatch.setattr(os, "getpid", lambda: OWN)
     monkeypatch.setattr(host, "printed_by", printed_by)
-    monkeypatch.setattr(small_files, "read_text", read_text)
+    monkeypatch.setattr(host, "read_text", read_text)
     monkeypatch.setattr(cuda, "cannot_tell", dict(cuda.cannot_tell))
     monkeypatch.setattr(cuda, "_captured", {"graphs": 0})
     for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "TORCH_EXTENSIONS_DIR"):
