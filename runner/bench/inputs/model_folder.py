@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 
-from runner.bench.facts import host
+from runner.bench.facts.small_files import read_text
 from runner.bench.inputs import checkpoint
 from runner.contract.errors import InputError
 from runner.contract.request import Model
@@ -20,12 +20,12 @@ def observed_revision(folder: str) -> str | None:
     """
     if re.fullmatch(r"[0-9a-f]{40}", os.path.basename(os.path.abspath(folder))):
         return os.path.basename(os.path.abspath(folder))
-    metadata = host.read_text(os.path.join(folder, ".cache", "huggingface", "download", "config.json.metadata"))
+    metadata = read_text(os.path.join(folder, ".cache", "huggingface", "download", "config.json.metadata"))
     if metadata:
         return metadata.splitlines()[0]
-    head = host.read_text(os.path.join(folder, ".git", "HEAD"))
+    head = read_text(os.path.join(folder, ".git", "HEAD"))
     if head and head.startswith("ref: "):
-        head = host.read_text(os.path.join(folder, ".git", *head[len("ref: ") :].split("/")))
+        head = read_text(os.path.join(folder, ".git", *head[len("ref: ") :].split("/")))
     return head
 
 

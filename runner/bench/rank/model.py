@@ -122,7 +122,7 @@ def generate(
 def effective_settings(loaded: Loaded, workload: Workload) -> dict[str, Any]:
     """Return the settings that ``generate`` works with: ``SETTINGS``, and every other setting that the model's own has changed.
 
-    ``checks.generation`` says which settings a request asks for; a penalty that the model's own configuration sets, for example,
+    ``checks.generation_settings`` says which settings a request asks for; a penalty that the model's own configuration sets, for example,
     is in the returned settings too.
     """
     config = loaded.engine.generation_config(loaded.model, workload)
