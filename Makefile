@@ -135,8 +135,8 @@ perf: $(venv)/.host $(venv)/.cpu  ## measure the runner itself: its overhead, th
 
 ##@ Check
 
-# worksteal: a worker that is done takes tests from another, since some tests take a hundred times as long as others
-ON_EVERY_CORE = --numprocesses=auto --dist=worksteal
+# loadgroup: tests that share what took long to make, as those of the walk do, run in one worker
+ON_EVERY_CORE = --numprocesses=auto --dist=loadgroup
 
 test: lint test-fast  ## lint, types, import contracts, and all tests but the slow ones: a few minutes, for every change
 

@@ -28,6 +28,13 @@ def run(*command: object, **options: object) -> subprocess.CompletedProcess[str]
     )
 
 
+def _not_of_the_kit(folder: str, names: list[str]) -> list[str]:
+    """Return the names at the root of the repository that a build of the package does not read."""
+    if Path(folder) != ROOT:
+        return [name for name in names if name == "__pycache__"]
+    return [name for name in names if name.startswith(".") or name in ("build", "results", "tests")]
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install a wheel of the kit into an environment that sees this one's packages; return the environment's bin folder."""
@@ -36,7 +43,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(
         ROOT,
         copy,
-        ignore=shutil.ignore_patterns(".git", ".venv", "build", "results", "tests", "__pycache__", ".*cache"),
+        ignore=_not_of_the_kit,
     )
     wheel = [
         sys.executable,

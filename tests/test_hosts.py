@@ -17,7 +17,7 @@ from tests.support import remote_shell
 from tests.support.house import House, output_ids
 from tests.support.plain_transformers import plain_tokens
 
-pytestmark = pytest.mark.torch
+pytestmark = [pytest.mark.torch, pytest.mark.slow]
 FIRST, SECOND = "127.0.0.2", "127.0.0.3"
 
 

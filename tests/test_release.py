@@ -285,6 +285,7 @@ def test_a_record_of_tests_is_of_a_commit_alone(root: Path, tmp_path: Path) -> N
     assert "this folder is no git repository" in tested.record(tmp_path / "tarball", root)
 
 
+@pytest.mark.slow
 def test_this_tree_can_be_released(tmp_path: Path) -> None:
     """A copy of the kit is released for real: rendered, checked, committed, tagged, and all that stands in it is of one version."""
     copy = tmp_path / "kit"

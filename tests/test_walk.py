@@ -25,7 +25,8 @@ from tests.support.house import House, output_ids
 from tests.support.patience import HANG_S
 from tests.support.plain_transformers import plain_tokens
 
-pytestmark = pytest.mark.torch
+# One worker makes the fixture `walk` once for all tests.
+pytestmark = [pytest.mark.torch, pytest.mark.xdist_group("walk")]
 torch = pytest.importorskip("torch")
 
 
@@ -73,6 +74,7 @@ def test_one_rank_two_ranks_and_plain_transformers_give_the_same_tokens(walk: Js
     assert len(set(plain[0])) > 30  # not an echo: a vacuous equality would prove nothing
 
 
+@pytest.mark.slow
 def test_two_compiled_ranks_give_the_same_tokens_and_compile_nothing_while_timed(
     walk: JsonObject, tmp_path: Path
 ) -> None:
@@ -188,6 +190,7 @@ def test_the_comparison_says_walk_through_on_every_row(walk: JsonObject) -> None
     assert {row["verdict"]["word"] for row in listed["rows"]} == {"NOT-COMPARABLE"}
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_nothing_and_says_so(tmp_path: Path) -> None:
     house = House(tmp_path)
     before = shared_memory()
@@ -213,6 +216,7 @@ def test_an_interrupt_leaves_nothing_and_says_so(tmp_path: Path) -> None:
     assert house.left_behind() == []
 
 
+@pytest.mark.slow
 def test_real_weights_of_a_hub_cache_give_the_tokens_of_plain_transformers(tmp_path: Path) -> None:
     """A cache laid out as the hub's client does, at a pinned revision, with bigscience's keys, in bfloat16 shards."""
     from safetensors.torch import save_file

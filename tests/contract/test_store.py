@@ -75,6 +75,7 @@ def fresh(folder: Path, name: str) -> Path:
 
 
 @needs_ptrace
+@pytest.mark.slow
 def test_a_writer_killed_at_any_system_call_leaves_no_torn_file(tmp_path: Path, file_system: None) -> None:
     killed = published = 0
     for place in PLACES:
@@ -95,6 +96,7 @@ def test_a_writer_killed_at_any_system_call_leaves_no_torn_file(tmp_path: Path, 
 
 @needs_ptrace
 @pytest.mark.parametrize("code", ERRORS + CANNOT, ids=[errno.errorcode[code] for code in ERRORS + CANNOT])
+@pytest.mark.slow
 def test_no_failing_system_call_loses_a_result_silently(tmp_path: Path, code: int) -> None:
     """Whatever call fails: a writer that says it is done has published all, and one that failed has left no torn file."""
     refused = tried = 0

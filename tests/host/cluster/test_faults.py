@@ -589,6 +589,7 @@ PASSING = [name for name in FAULTS if not any(word in name for word in LASTING)]
 
 
 @pytest.mark.parametrize("seed", range(8))
+@pytest.mark.slow
 def test_a_storm_of_faults_loses_nothing(client: Client, cluster: Cluster, seed: int) -> None:
     """Each seed mixes faults of all kinds over two runs, one of which is evicted once, and a log that may rotate."""
     dice = random.Random(seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.perf import cluster
 
 
+@pytest.mark.slow
 def test_many_runs_are_followed_by_a_bounded_number_of_requests_and_each_result_is_taken_once() -> None:
     load = cluster.follow(40, together=10)
     assert load["failed"] == 0

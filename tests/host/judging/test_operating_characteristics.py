@@ -15,6 +15,8 @@ from scipy import stats
 
 from runner.host.judging import verdict
 
+pytestmark = pytest.mark.slow
+
 # Seconds, with the axes launches and iterations, or samples before them.
 Samples = NDArray[numpy.float64]
 # Whether a rule flags a change between two sides.

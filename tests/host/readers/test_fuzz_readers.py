@@ -20,6 +20,8 @@ from runner.host.readers import lockfile, strictyaml
 from runner.host.results import result_files
 from tests.support import samples
 
+pytestmark = pytest.mark.slow
+
 scalars = (
     st.none()
     | st.booleans()
