@@ -14,7 +14,7 @@ DECIDING: dict[str, dict[str, list[str]]] = {
     "store": {"contract/publish": [], "contract/result": [], "contract/frame": [], "host/results/result_files": []},
     "verdict": {
         "host/judging/verdict": [],
-        "host/verbs/compare": ["against_claims", "conditions", "conditions_that_differ", "headline"],
+        "host/judging/comparison": ["against_claims", "conditions", "conditions_that_differ", "headline"],
     },
 }
 # Without torch, the simulation and the fuzzing: what those alone would notice is a gap in the tests of the module itself.
@@ -27,7 +27,7 @@ TESTS = [
     "tests/host/readers/test_lockfile.py",
     "tests/host/readers/test_strictyaml.py",
     "tests/host/results/test_result_files.py",
-    "tests/host/judging/test_compare.py",
+    "tests/host/judging/test_comparison.py",
     "tests/host/judging/test_verdict.py",
     "tests/host/verbs/test_collect.py",
 ]
