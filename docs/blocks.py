@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from docs import simulation
+from docs import module_map, simulation
 from docs.markdown import code, table
 from docs.result_fields import MEANING
 from runner.__main__ import VERBS
@@ -358,4 +358,5 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "sample-of-a-claim": sample_of_a_claim,
     "sample-of-a-comparison": sample_of_a_comparison,
     "sample-of-verdicts": sample_of_verdicts,
+    "modules": lambda: module_map.text(ROOT / "runner"),
 }
