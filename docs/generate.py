@@ -41,6 +41,7 @@ def stale() -> dict[Path, str]:
 
 
 def main(arguments: list[str]) -> int:
+    """Write what is out of date, or with ``--check`` only name it; return the exit code."""
     check = arguments == ["--check"]
     if arguments and not check:
         print("usage: python -m docs.generate [--check]", file=sys.stderr)

@@ -61,7 +61,7 @@ def fill(
     source: Source,
     rank: int,
     ranks: int,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Fill all parameters of a ``BloomForCausalLM`` (whole, or sharded by DeepSpeed) from ``source``; see ``fill_named``."""
     # named_parameters lists a tied head once, as the embeddings.
@@ -73,7 +73,7 @@ def fill_named(
     architecture: Architecture,
     source: Source,
     shard: Shard,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Fill the tensors of this rank, given by the names that transformers has for them, from ``source``.
 

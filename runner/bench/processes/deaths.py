@@ -41,6 +41,7 @@ class Death:
     at_s: float
 
     def to_json(self) -> LastWords:
+        """Return the JSON that the rank leaves."""
         return {"exit_code": self.exit_code, "message": self.message, "echo": self.echo, "at": self.at_s}
 
 

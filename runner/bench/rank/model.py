@@ -138,7 +138,7 @@ class _TokenClock:
         self._clock_ns, self._prompt_seen = clock_ns, False
         self.token_ns: list[int] = []
 
-    def put(self, value: torch.Tensor) -> None:
+    def put(self, value: torch.Tensor) -> None:  # noqa: ARG002
         if self._prompt_seen:
             self.token_ns.append(self._clock_ns())
         self._prompt_seen = True

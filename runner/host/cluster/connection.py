@@ -40,6 +40,7 @@ class CustomKind:
 
     @property
     def api_version(self) -> str:
+        """The ``apiVersion`` of objects of the kind."""
         return f"{self.group}/{self.version}"
 
 
@@ -86,6 +87,7 @@ class Connection:
 
     @property
     def server(self) -> str:
+        """The address of the API server."""
         return self._target.server
 
     def _load(self) -> None:

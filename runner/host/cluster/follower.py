@@ -82,7 +82,7 @@ class Follower:
     def _failed(self, problem: Exception) -> None:
         self._inbox.put(Failed(problem))
 
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
         self._inbox.put(Signalled(number))
         self._cluster.hurry()
 

@@ -72,6 +72,7 @@ class Informer(threading.Thread):
                 self._take("MODIFIED", item)
 
     def stop(self) -> None:
+        """End the watch; the thread ends soon after."""
         self._stopped.set()
         stream = self._stream
         if stream is not None:
@@ -84,6 +85,7 @@ class Informer(threading.Thread):
             self._gone.pop(run, None)
 
     def run(self) -> None:
+        """List and watch, in this thread, until ``stop`` is called or the cluster refuses for good."""
         while not self._stopped.is_set():
             try:
                 self._follow()

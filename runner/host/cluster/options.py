@@ -27,7 +27,7 @@ def some_seconds(text: str) -> float:
 
 
 def whole_seconds(text: str) -> int:
-    """Return a time in whole seconds, at least 1 s, as a Job's deadline is given."""
+    """Return a time in whole seconds, at least 1 s, as a Job's deadline is given. Raises ``ArgumentTypeError``."""
     value = some_seconds(text)
     if value != int(value):
         raise argparse.ArgumentTypeError(f"{printable(text, 60)} is no whole number of seconds")
@@ -35,13 +35,17 @@ def whole_seconds(text: str) -> int:
 
 
 def run_name(text: str) -> str:
-    """Return the name of a run. A name with a slash or with two dots would lead out of the folder of the runs."""
+    """Return the name of a run. A name with a slash or with two dots would lead out of the folder of the runs.
+
+    Raises ``ArgumentTypeError``.
+    """
     if not patterns.SUBDOMAIN.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{printable(text, 80)!r} is no name of a Job: {patterns.SUBDOMAIN.words}")
     return text
 
 
 def namespace_name(text: str) -> str:
+    """Return the name of a namespace. Raises ``ArgumentTypeError``."""
     if not patterns.DNS_LABEL.fullmatch(text):
         raise argparse.ArgumentTypeError(
             f"{printable(text, 80)!r} is no name of a namespace: {patterns.DNS_LABEL.words}"

@@ -37,10 +37,12 @@ class Progress:
 
     @classmethod
     def of(cls, run: FollowedRun, collects_for: Progress | None = None) -> Progress:
+        """Return the progress of a run that is not followed yet."""
         return cls(run, collects_for, expected_until_s=run.expected_until_s)
 
     @property
     def name(self) -> str:
+        """The name of the run."""
         return self.run.name
 
     @property

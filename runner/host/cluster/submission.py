@@ -26,6 +26,7 @@ class PlannedRun:
 
     @property
     def name(self) -> str:
+        """The name of the run as it is submitted."""
         name: str = self.manifest["metadata"]["name"]
         return name
 
@@ -58,6 +59,7 @@ class Plan:
         return [*self.config_maps, *self.manifests]
 
     def with_config_maps(self, config_maps: Sequence[JsonObject]) -> Plan:
+        """Return the plan with these ConfigMaps instead of its own."""
         return replace(self, config_maps=tuple(config_maps))
 
 
@@ -128,6 +130,7 @@ class Repetition:
 
     @property
     def state(self) -> State:
+        """Where the run stands in the cluster."""
         if self.existing is None:
             return State.GONE
         return _state(self.existing)

@@ -59,6 +59,7 @@ class Connections:
         return urllib3.HTTPResponse(body, response.headers, response.status, reason=response.reason)
 
     def clear(self) -> None:
+        """Close all connections."""
         self._pool.clear()
 
 

@@ -88,7 +88,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the files that the arguments ask for, or compare them with those that are there, and return the exit code."""
+    """Write the files that the arguments ask for, or compare them with those that are there, and return the exit code.
+
+    Raises ``UsageError`` for an unknown set and for a cluster's own set in the folder of the checked-in ones, ``InputError`` for files
+    that differ under ``--check``, and what ``plan.make`` raises.
+    """
     options = parser().parse_args(arguments)
     refuse_unlistable(options.out, "--out")
     site = _site(options)
