@@ -194,7 +194,7 @@ _NO_SECRETS = {MASK, "none", "null", "true", "false", "yes", "no", "unresolved"}
 def _values(remembered: frozenset[str], environment: tuple[tuple[str, str], ...]) -> list[str]:
     """Return the values to mask wherever they occur, the longest first, since one value may contain another.
 
-    They are the remembered values, the values of variables whose names say secret, and passwords in addresses in any variable.
+    The values are those remembered, those of variables whose names say secret, and passwords in addresses in any variable.
     """
     values = set(remembered)
     for name, value in environment:

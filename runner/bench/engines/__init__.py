@@ -23,7 +23,7 @@ Inputs = Dict[str, "torch.Tensor"]
 
 
 class Streamer(Protocol):
-    """What ``generate`` hands the prompt and then each token to, as transformers' streamers take them."""
+    """The receiver of the prompt and then of each token of ``generate``, with the methods of transformers' streamers."""
 
     def put(self, value: torch.Tensor) -> None:
         """Take the ids of the prompt at the first call, the ids of a token at every later call."""

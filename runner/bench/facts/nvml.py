@@ -1,4 +1,4 @@
-"""What NVML, the library below nvidia-smi, says of NVIDIA GPUs, asked through the module pynvml of the package nvidia-ml-py.
+"""Ask NVML, the library below nvidia-smi, for the facts of NVIDIA GPUs, by pynvml of the package nvidia-ml-py.
 
 The answers have the shapes and the words of ``nvidia_smi``. Sources: NVML API reference; nvidia-ml-py 13.615.
 """

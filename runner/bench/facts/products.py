@@ -1,4 +1,4 @@
-"""Which accelerator a product is, by the table that `python -m runner render` makes of runner/catalog/accelerators.yaml."""
+"""Find the accelerator of a product's name, by the table that `python -m runner render` makes of runner/catalog/accelerators.yaml."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _NAMED = 20
 # Python's csv refuses a cell of more than 128 KiB by default. The size of the file bounds a cell enough.
 _LARGEST_CELL = 2**31 - 1
 
-# What to do with a file of another kind or encoding than its name says.
+# The advice for a file of another kind or encoding than its name says.
 _OTHER_KINDS: dict[FileKind, str] = {
     "git-lfs pointer": "it is a pointer of git-lfs, not the file itself; run `git lfs pull` in its folder",
     "gzip": "it is compressed by gzip; unpack it",

@@ -82,24 +82,24 @@ def fill_named(
     """
     import torch
 
-    known = {parameter.name: parameter for parameter in architecture.parameters()}
-    known["lm_head.weight"] = architecture.head_shard()
+    expected = {parameter.name: parameter for parameter in architecture.parameters()}
+    expected["lm_head.weight"] = architecture.head_shard()
     targets = {name: held(parameter) for name, parameter in parameters.items()}
     for name, target in targets.items():
-        shape = shard.shape(known[name]) if name in known else None
+        shape = shard.shape(expected[name]) if name in expected else None
         if shape is None or tuple(target.shape) != shape:
             raise LaunchFailed(
                 f"Rank {shard.rank} of {shard.ranks}: {name} is {tuple(target.shape)}, {shape} was expected. The stack shards"
                 " BLOOM otherwise."
             )
-    missing = sorted(set(known) - set(targets) - {"lm_head.weight"})
+    missing = sorted(set(expected) - set(targets) - {"lm_head.weight"})
     if missing:
         raise LaunchFailed(
             f"Rank {shard.rank} of {shard.ranks}: the model has no parameter {missing[0]} ({len(missing)} are missing). It would"
             " generate from memory that nobody filled; the stack shards BLOOM otherwise."
         )
     with torch.no_grad():
-        source.fill(known, targets, shard, _progress(targets, say))
+        source.fill(expected, targets, shard, _progress(targets, say))
 
 
 def held(parameter: torch.Tensor) -> torch.Tensor:

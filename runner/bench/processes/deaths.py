@@ -1,4 +1,4 @@
-"""Why a rank ended without a measurement: the last words that each rank leaves for the parent.
+"""The cause of a rank's end without a measurement: the last words that each rank leaves for the parent.
 
 When one rank dies, the other ranks lose their connection to it and die of that loss. The death of such a rank is an
 echo. An echo is never told while a cause is known.

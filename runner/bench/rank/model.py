@@ -25,7 +25,7 @@ NEUTRAL_SETTINGS = {"transformers_version", "_from_model_config", "bos_token_id"
 
 
 class Generated(NamedTuple):
-    """What one call returned: ids [rows, input + output tokens] on the host, and the text of each row."""
+    """The return value of one call: ids [rows, input + output tokens] on the host, and the text of each row."""
 
     ids: torch.Tensor
     texts: list[str]

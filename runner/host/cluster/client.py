@@ -1,6 +1,6 @@
 """Ask a Kubernetes cluster: requests in, plain JSON objects out. No module but this one and ``connection`` sends a request.
 
-This module decides nothing about the objects. It tries a request again where the refusal may pass.
+This module decides nothing about the objects, and tries a request again where the refusal may pass.
 """
 
 from __future__ import annotations

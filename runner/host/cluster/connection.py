@@ -107,7 +107,7 @@ class Connection:
     def renew(self) -> bool:
         """Read the kubeconfig again, run its plugin again, and return whether that worked; ``renewal_problem`` says why not.
 
-        It fails, for example, while somebody writes a new token. Of several threads that ask at once, one does the work.
+        Renewing fails, for example, while somebody writes a new token. Of several threads that ask at once, one does the work.
         """
         generation = self._generation
         with self._renewing:

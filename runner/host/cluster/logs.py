@@ -58,7 +58,7 @@ class LogSource(Protocol):
 
 
 class Slots:
-    """How many logs are read at once.
+    """The limit on logs that are read at once.
 
     Two semaphores, for running and for ended containers, so that reading a finished log never waits behind followed logs.
     """

@@ -1,4 +1,4 @@
-"""How far following a run has come: the state that the follower changes, apart from what the run is."""
+"""The progress of following a run: the state that the follower changes, apart from what the run is."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How following a run ended: ``error`` says what went wrong, None if nothing did."""
+    """The outcome of following a run: ``error`` says what went wrong, None if nothing did."""
 
     run: FollowedRun
     error: KitError | None

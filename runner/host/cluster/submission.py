@@ -38,7 +38,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a submission creates, in this order: ConfigMaps at once, then each run after the end of the run before it."""
+    """The objects that a submission creates, in this order: ConfigMaps at once, then each run after the end of the run before it."""
 
     config_maps: tuple[JsonObject, ...]
     runs: tuple[PlannedRun, ...]
@@ -87,7 +87,7 @@ def plan(
 
 
 class State(Enum):
-    """Where a run stands in the cluster when its turn comes."""
+    """The state of a run in the cluster when its turn comes."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -97,7 +97,7 @@ class State(Enum):
 
 
 class Step(Enum):
-    """What a submission does with a run, and the words that it shows."""
+    """The step that a submission takes with a run, as the word that it shows."""
 
     CREATE = "created"
     FOLLOW = "runs already; following it"
@@ -143,7 +143,7 @@ def _state(existing: JsonObject) -> State:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with a run, under the name and with the content of ``run``."""
+    """The decision on a run, under the name and with the content of ``run``."""
 
     step: Step
     run: FollowedRun

@@ -1,4 +1,4 @@
-"""Where a run stands, and how long it may stand there: functions of what was seen and of a clock that is passed in. Pure."""
+"""Tell the stage of a run, and how long the run may stay in the stage, by pure functions of what was seen and of the time."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WAITS_S: dict[Wait, float | None] = {
     # Counted from the Job's own deadline, at which the Job's controller should have ended the Job.
     "overrun": 300.0,
 }
-# What a run waits for, as the help of a flag says it. A sentence takes the words before the semicolon.
+# The thing that a run waits for, as the help of a flag says it. A sentence takes the words before the semicolon.
 WAITS_FOR: dict[Wait, str] = {
     "queue": "for quota of a queue",
     "unschedulable": "for a node that takes the pod; an autoscaler's event starts it anew",
@@ -70,12 +70,12 @@ class Stage:
 
 def stage(observed: Observed) -> Stage:
     """Return the ``Stage`` of a run, with the problem that a diagnosis finds."""
-    seen = _seen(observed)
-    problem = None if seen.word == COMPLETE else diagnose(observed)
-    if problem is None or seen.over:
-        return replace(seen, problem=problem)
-    text = f"{seen.text}: {problem.sentence.rstrip('.')}"
-    return replace(seen, wait=problem.wait or seen.wait, problem=problem, text=text)
+    plain = _seen(observed)
+    problem = None if plain.word == COMPLETE else diagnose(observed)
+    if problem is None or plain.over:
+        return replace(plain, problem=problem)
+    text = f"{plain.text}: {problem.sentence.rstrip('.')}"
+    return replace(plain, wait=problem.wait or plain.wait, problem=problem, text=text)
 
 
 def hopeless(stage: Stage) -> bool:

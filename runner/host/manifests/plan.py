@@ -19,7 +19,7 @@ PLACEHOLDER = "bloomz-bench.invalid"
 
 @dataclass(frozen=True)
 class JobPlan:
-    """What one Job runs. ``image`` is a reference by digest, or a placeholder that cannot be pulled. ``draft`` says what keeps the Job
+    """The plan of one Job. ``image`` is a reference by digest, or a placeholder that cannot be pulled. ``draft`` says what keeps the Job
     from running and what to do next, None where nothing does. ``resource`` is what Kubernetes counts the devices by."""
 
     request: Request

@@ -1,6 +1,6 @@
 """Compare every version and hash of the lock with the requirements files, offline, and what packages demand of each other.
 
-What a package demands stands in its metadata. Where the kit's own environment has the locked version installed, the metadata is
+The demands of a package stand in its metadata. Where the kit's own environment has the locked version installed, the metadata is
 read there. ``presence`` asks an index for the demands of the others (PEP 658).
 """
 
@@ -88,7 +88,7 @@ def problems(lock: Lock, root: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Target:
-    """What a stack's packages find beside them: ``versions`` of all that is locked or of the base, ``markers`` of its Python."""
+    """The surroundings of a stack's packages: ``versions`` of all that is locked or of the base, ``markers`` of its Python."""
 
     versions: dict[str, str]
     markers: dict[str, str]
@@ -208,7 +208,7 @@ def _of_shared_environment(lock: Lock, pins: Mapping[LockPath, Sequence[Requirem
         for pin in pins.get(where, ()):
             versions.setdefault(pin.name, set()).add(pin.version)
         for package, numbers in versions.items():
-            here = " and ".join(sorted(numbers))
-            file, there = first.setdefault(package, (entries[where].file, here))
-            if there != here:
-                yield f"{entries[where].file}: {package} is {here}, and {there} in {file}, which shares the environment"
+            version = " and ".join(sorted(numbers))
+            file, first_version = first.setdefault(package, (entries[where].file, version))
+            if first_version != version:
+                yield f"{entries[where].file}: {package} is {version}, and {first_version} in {file}, which shares the environment"
