@@ -156,7 +156,7 @@ def load(engine: str) -> Engine:
     return cast(Engine, importlib.import_module(f"runner.bench.engines.{_MODULES[engine]}"))
 
 
-def check(engine: str, stack: Stack) -> None:
+def check_packages(engine: str, stack: Stack) -> None:
     """Raise ``Unsupported`` if ``stack`` lacks a package that an engine is written for, or has another series of it."""
     for package, series in load(engine).PACKAGES.items():
         version = stack.packages.get(package)

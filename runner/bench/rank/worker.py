@@ -136,7 +136,7 @@ def _check_other_host(request: Request, options: argparse.Namespace, rank: int) 
             " hostfile."
         )
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        preflight.check(request, options.model_dir, options.dataset_file, _silent)
+        preflight.check_host(request, options.model_dir, options.dataset_file, _silent)
 
 
 def _die_with(address: str) -> None:

@@ -52,7 +52,7 @@ def locked_text(entry: RequirementsFile, root: Path = paths.ROOT) -> str:
     raise InputError(f"{entry.file} {state} since versions.lock was written. Run `python -m runner lock`.")
 
 
-def check(lock: Lock, root: Path = paths.ROOT) -> None:
+def refuse_contradictions(lock: Lock, root: Path = paths.ROOT) -> None:
     """Raise ``InputError`` for a requirements file that is missing, was changed, or contradicts the lock, with every contradiction."""
     for entry in lockfile.requirements_files(lock).values():
         locked_text(entry, root)

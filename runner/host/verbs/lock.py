@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _check(lock: Lock) -> None:
     """Compare lock and requirements files offline. Raises ``InputError`` for every contradiction."""
-    agreement.check(lock)
+    agreement.refuse_contradictions(lock)
     files = len(lockfile.requirements_files(lock))
     print(f"{files} requirements files are as versions.lock says; {len(resolve.unresolved(lock))} pins are unresolved.")
 

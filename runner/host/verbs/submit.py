@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     offline = plan.with_config_maps(preflight.config_maps(manifests, plan.manifests))
     try:
         cluster = connect(options)
-        plan = plan.with_config_maps(preflight.check(cluster, manifests, plan.manifests, show))
+        plan = plan.with_config_maps(preflight.check_cluster(cluster, manifests, plan.manifests, show))
     except NoCluster as problem:
         if not options.dry_run:
             raise
