@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # The column in which the words begin, and the width of a line.
 _COLUMN = 28
 _WIDTH = 140
-# A longer sentence is cut at its colon or semicolon.
+# A sentence that takes more than one line is cut at its colon or semicolon, unless too few words would be left.
 _LONG = _WIDTH - _COLUMN
+_SHORT = 32
 
 
 def text(package: Path) -> str:
@@ -47,7 +48,8 @@ def _of_package(package: Path) -> str:
 def _of_module(module: Path) -> str:
     """Return the job of a module: the first sentence of its docstring, without details where it is long."""
     first = _sentences(module)[0]
-    return first if len(first) <= _LONG else re.split(r"[:;](?=\s)", first, maxsplit=1)[0].rstrip(".") + "."
+    cut = re.split(r"[:;](?=\s)", first, maxsplit=1)[0].rstrip(".") + "."
+    return first if len(first) <= _LONG or len(cut) < _SHORT else cut
 
 
 def _sentences(module: Path) -> list[str]:
