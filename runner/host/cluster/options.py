@@ -61,18 +61,6 @@ _TIMEOUT_HELP = {
     "silence": "seconds without a byte after which a watch counts as dead; keep it above --watch-timeout-s",
     "log": "seconds without a byte after which a log is opened again",
 }
-# By row of stages.WAITS_S, the help of the flag.
-_WAIT_HELP = {
-    "queue": "how long to wait for quota of a queue",
-    "unschedulable": "how long to wait for a node that takes the pod; an autoscaler's event starts the wait again",
-    "volume": "how long to wait for a volume to be bound, attached or mounted",
-    "image": "how long to wait for the image to be pulled",
-    "creating": "how long to wait for pod and containers to be made, and for the end of a container to be noticed",
-    "refused": "how long to wait for a refused pod (quota, Pod Security, webhook) to be accepted",
-    "init": "how long to wait for the init container, which waits for the weights",
-    "node": "how long to wait for a node that does not answer",
-    "overrun": "how long to wait for a Job that is past its own deadline to be ended",
-}
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -110,7 +98,7 @@ def add_follow_flags(parser: argparse.ArgumentParser) -> None:
             type=seconds,
             default=default_s,
             metavar="S",
-            help=f"{_WAIT_HELP[name]} (default: {default_words})",
+            help=f"how long to wait {stages.WAITS_FOR[name]} (default: {default_words})",
         )
     defaults = FollowOptions()
     group.add_argument(
@@ -135,8 +123,10 @@ def add_follow_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def connect(arguments: argparse.Namespace) -> Cluster:
-    """Return the cluster that the flags name. Raises ``ClusterRefused`` where no kubeconfig can be used, ``NoCluster`` where there
-    is none at all."""
+    """Return the cluster that the flags name.
+
+    Raises ``ClusterRefused`` where no kubeconfig can be used, ``NoCluster`` where no kubeconfig exists.
+    """
     timeouts = Timeouts(**{f"{name}_s": getattr(arguments, f"{name}_timeout_s") for name in _TIMEOUT_HELP})
     return Cluster(arguments.kubeconfig, arguments.context, arguments.namespace, timeouts)
 

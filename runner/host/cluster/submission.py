@@ -116,8 +116,10 @@ _STEPS = {
 
 @dataclass(frozen=True)
 class Repetition:
-    """A run under one of its names, and what is known of the name: ``existing`` is the object in the cluster, ``saved`` the object
-    in the folder of runs."""
+    """A run under one of its names, with the objects that have the name.
+
+    ``existing`` is the object in the cluster, ``saved`` the object in the folder of runs.
+    """
 
     run: FollowedRun
     existing: JsonObject | None

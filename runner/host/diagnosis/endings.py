@@ -242,8 +242,10 @@ def node_lost(observed: Observed) -> Problem | None:
 
 
 def _failures(observed: Observed) -> list[tuple[str, JsonObject]]:
-    """Return (container, terminated state) of the containers of the pod that failed. A sidecar counts where the pod failed and no
-    other container did. [] for a run that is complete."""
+    """Return (container, terminated state) of the containers of the pod that failed; [] for a run that is complete.
+
+    A sidecar counts where the pod failed and no other container failed.
+    """
     pod = observed.pod
     if pod is None or ending(observed.job) == "complete":
         return []

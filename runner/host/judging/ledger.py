@@ -273,7 +273,7 @@ def _unlike_columns(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _replicates(catalog: Catalog) -> Iterator[Finding]:
-    """Find other sources' numbers of the cells of the newest revision, and how far they lie from them."""
+    """Find other sources' numbers of the cells of the newest revision, and how far these numbers lie from the revision's."""
     newest = [name for name in _revisions(catalog) if catalog.claim_sources[name].found][-1]
     for name, claim in catalog.claims.items():
         if claim.source == newest:

@@ -1,5 +1,6 @@
-"""The shape that an object of each kind must have, as far as the kit reads it: in manifests, in the answers of a cluster, in the
-saved objects of earlier runs.
+"""The shape that an object of each kind must have, as far as the kit reads the object.
+
+The objects stand in manifests, in the answers of a cluster, and in the saved objects of earlier runs.
 
 The API server checks far more. These checks keep a null or a text in the place of a list from ending a verb with a traceback, and a
 name from leading out of the folder of a run.

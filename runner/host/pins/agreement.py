@@ -147,7 +147,7 @@ def _of_one_file(file: str, pins: Sequence[Requirement]) -> Iterator[str]:
 
 
 def _of_tools(lock: Lock, file: str, pins: Sequence[Requirement]) -> Iterator[str]:
-    """Yield tools whose version is not the lock's, of a file that the tools' versions bound: one that runs outside the stacks."""
+    """Yield tools whose version is not the lock's, in a file of the kit itself; files of stacks hold no tools."""
     if not file.startswith("requirements/"):
         return
     for pin in pins:

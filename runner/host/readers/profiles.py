@@ -33,8 +33,11 @@ class Set:
 
 @dataclass(frozen=True)
 class Profile:
-    """The resources of one pod. Requests are limits. ``cpu`` is in cores; the other amounts are quantities as Kubernetes writes them;
-    ``hugepages`` are of 2 MiB, None where the pod asks for none."""
+    """The resources of one pod, as requests and as limits.
+
+    ``cpu`` is in cores. The other amounts are quantities as Kubernetes writes them. ``hugepages`` are of 2 MiB, None where the pod
+    asks for none.
+    """
 
     accelerator: str
     devices: int

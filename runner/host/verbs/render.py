@@ -183,8 +183,10 @@ def _images(options: argparse.Namespace, lock: Lock) -> dict[str, str]:
 def _pairs(
     given: list[str], flag: str, form: str, key_form: Form, value_form: Form | patterns.FreeText
 ) -> dict[str, str]:
-    """Return the values that a flag gave as KEY=VALUE. Raises ``UsageError`` for another form, a key that is given twice, and a value
-    that looks like a secret: others read manifests."""
+    """Return the values that a flag gave as KEY=VALUE.
+
+    Raises ``UsageError`` for another form, a key that is given twice, and a value that looks like a secret: others read manifests.
+    """
     pairs: dict[str, str] = {}
     for pair in given:
         key, mark, value = pair.partition("=")
