@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from docs import simulation
+from docs import module_map, simulation
 from docs.markdown import code, table
 from docs.result_fields import MEANING
 from runner.__main__ import VERBS
@@ -232,26 +232,31 @@ def claims() -> str:
 
 
 def sample_of_an_accelerator() -> str:
+    """Return the row of Gaudi2, as the catalog has it."""
     return code(_rows_of("runner/catalog/accelerators.yaml", "  gaudi2:"), "yaml")
 
 
 def sample_of_the_catalog() -> str:
+    """Return the row of the case cpu-2, as the catalog has it."""
     return code(_rows_of("runner/catalog/cases.yaml", "  cpu-2:"), "yaml")
 
 
 def sample_of_the_lock() -> str:
+    """Return the first lines of the cpu stack and of its packages, as the lock has them."""
     lines = _rows_of("versions.lock", "  cpu:").splitlines()
     start = next(index for index, line in enumerate(lines) if line == "    packages:")
     return code("\n".join([lines[0], "    ...", *lines[start : start + 9]]), "yaml")
 
 
 def sample_of_a_request() -> str:
+    """Return the keys of the sample's request that a reader looks for first."""
     request = json.loads(SAMPLE.read_text(encoding="utf-8"))["request"]
     keys = ("id", "case", "devices", "engine", "launches", "margin", "stack", "weights", "workload")
     return _json({key: request[key] for key in keys if key in request})
 
 
 def sample_of_a_launch() -> str:
+    """Return the first launch of the sample, with three of its checks."""
     launch = json.loads(SAMPLE.read_text(encoding="utf-8"))["launches"][0]
     shown = {key: launch[key] for key in ("status", "load_s", "conditions", "untimed_s", "timed", "estimate")}
     shown["checks"] = [
@@ -261,6 +266,7 @@ def sample_of_a_launch() -> str:
 
 
 def sample_of_a_job() -> str:
+    """Return what a reader looks for first in the Job of the case cpu-2."""
     text = (ROOT / "k8s" / "cpu" / "61-bench-cpu-2.yaml").read_text(encoding="utf-8")
     job = yaml.safe_load(text)
     container = job["spec"]["template"]["spec"]["containers"][0]
@@ -286,10 +292,12 @@ def sample_of_a_frame() -> str:
 
 
 def sample_of_a_claim() -> str:
+    """Return the row of a published number, as the catalog has it."""
     return code(_rows_of("runner/catalog/claims.yaml", "  post-3-gaudi2-8-bloomz:"), "yaml")
 
 
 def sample_of_a_comparison() -> str:
+    """Return what ``compare`` prints of the sample."""
     return code(comparison(), "text")
 
 
@@ -308,7 +316,7 @@ def comparison() -> str:
     return "\n".join(line.rstrip() for line in done.stdout.splitlines()).strip() + "\n"
 
 
-def _json(value: Any) -> str:
+def _json(value: object) -> str:
     """Return a block of JSON in which a list of plain values takes one line."""
     text = json.dumps(value, indent=2)
     for _ in range(2):  # lists of lists too
@@ -328,8 +336,8 @@ def _rows_of(file: str, first: str) -> str:
     return "\n".join(lines[start:end])
 
 
-def read_yaml(path: Path) -> Any:
-    """Read YAML with every scalar as text, so that 1.10 stays 1.10."""
+def read_yaml(path: Path) -> Any:  # noqa: ANN401
+    """Read YAML with every scalar as text, so that 1.10 stays 1.10; the caller knows the shape."""
     # BaseLoader makes nothing but text, lists and mappings
     return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506
 
@@ -358,4 +366,5 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "sample-of-a-claim": sample_of_a_claim,
     "sample-of-a-comparison": sample_of_a_comparison,
     "sample-of-verdicts": sample_of_verdicts,
+    "modules": lambda: module_map.text(ROOT / "runner"),
 }

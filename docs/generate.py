@@ -19,7 +19,7 @@ _PART = re.compile(r"(?P<begin><!-- begin (?P<name>[a-z-]+) -->\n).*?(?P<end>\n<
 
 def pages() -> list[Path]:
     """Return every page that may hold generated parts."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def written(page: str) -> str:
@@ -41,6 +41,7 @@ def stale() -> dict[Path, str]:
 
 
 def main(arguments: list[str]) -> int:
+    """Write what is out of date, or with ``--check`` only name it; return the exit code."""
     check = arguments == ["--check"]
     if arguments and not check:
         print("usage: python -m docs.generate [--check]", file=sys.stderr)

@@ -1,3 +1,6 @@
-"""Re-measure a published latency table: ``contract`` is said by both sides, ``bench`` lives in the container, ``host`` outside."""
+"""Re-measure a published latency table: ``bench`` runs in containers, ``host`` outside, and ``contract`` in both.
+
+``bench`` and ``host`` never import each other.
+"""
 
 __version__ = "0.1.0"

@@ -100,7 +100,8 @@ def _status_of(arguments: list[str]) -> int:
         return _print_error(error, asks_for_json(arguments))
     except KeyboardInterrupt:
         return _print_error(Interrupted("stopped."), asks_for_json(arguments))
-    except SystemExit as ending:  # argparse has printed its sentence, or the help
+    # argparse has printed its sentence, or the help
+    except SystemExit as ending:
         return ending.code if isinstance(ending.code, int) else UsageError.exit_code
     except ModuleNotFoundError as problem:
         if problem.name is None or problem.name.partition(".")[0] == "runner":
@@ -134,21 +135,22 @@ def _print_error(error: KitError, as_json: bool) -> int:
 
 def _is_of_others(path: str) -> bool:
     """Return whether a file is neither the kit's, nor of this Python or its environment."""
-    own = {Path(folder).resolve() for folder in (Path(__file__).parents[1], sys.prefix, sys.base_prefix)}
-    return own.isdisjoint(Path(path).resolve().parents)
+    own_folders = {Path(folder).resolve() for folder in (Path(__file__).parents[1], sys.prefix, sys.base_prefix)}
+    return own_folders.isdisjoint(Path(path).resolve().parents)
 
 
 def _defect(problem: BaseException) -> int:
     """Say that an exception which nobody expected is a defect of the kit, keep its traceback in a file, and return the exit code."""
     lines = traceback.format_exception(type(problem), problem, problem.__traceback__)
-    told = secrets.mask(f"bloomz-bench {version}, Python {sys.version}\n{shlex.join(sys.argv)}\n\n{''.join(lines)}")
+    report = secrets.mask(f"bloomz-bench {version}, Python {sys.version}\n{shlex.join(sys.argv)}\n\n{''.join(lines)}")
     try:
         handle, path = tempfile.mkstemp(prefix="bloomz-bench-defect-", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(told)
+            file.write(report)
         kept = f"The traceback is kept in {path}; send it with a report."
-    except OSError as refusal:  # a read-only or full disk
-        print(told, file=sys.stderr)
+    # a read-only or full disk
+    except OSError as refusal:
+        print(report, file=sys.stderr)
         kept = (
             f"The traceback stands above, since no file could be written ({refusal.strerror}); send it with a report."
         )

@@ -14,6 +14,7 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's flags."""
     described = verb_parser(
         "completion",
         description='Print the script by which a SHELL completes verbs and flags. For bash: `eval "$(bloomz-bench completion bash)"`'
@@ -24,6 +25,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
+    """Print the script of the shell that is named, and return 0."""
     options = parser().parse_args(arguments)
     print(shtab.complete(whole_command(), options.shell))
     return 0

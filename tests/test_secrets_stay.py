@@ -45,6 +45,7 @@ GIVEN = {
     "collect": [["{log}", "--results", "{folder}/results"], ["{secret}"]],
     "compare": [["{named}"], ["{named}", "--json"], ["{secret}"], [planted.TOKEN]],
     "claims": [[], [planted.TOKEN]],
+    "completion": [["bash"], [planted.TOKEN]],
     "lock": [["--check"], ["--stack", planted.TOKEN], ["--check", "--online", "--only", "packages", "--stack", "cpu"]],
     "image": [[planted.TOKEN], ["cpu", "--check"], ["cpu", "--push", f"planted-user:{planted.PASSWORD}@registry/team"]],
 }

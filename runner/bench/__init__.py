@@ -1,1 +1,4 @@
-"""What runs in the container: read a request, run its launches, write the result. Python 3.8."""
+"""The program of the containers, on Python 3.8: read a request, run its launches, write the result.
+
+Nothing here imports ``runner.host``, and only ``devices``, ``engines``, ``inputs`` and ``rank`` import torch.
+"""

@@ -1,4 +1,4 @@
-"""What a verb prints of its work: a sentence for people, or one JSON object a line for programs."""
+"""Print the events of a verb: a sentence for people, or one JSON object a line for programs."""
 
 from __future__ import annotations
 

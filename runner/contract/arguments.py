@@ -1,4 +1,4 @@
-"""What the command lines of all verbs share: the parser, the flag ``--json``, and the values of flags.
+"""The common parts of all verbs' command lines: the parser, the flag ``--json``, and the values of flags.
 
 argparse puts the sentence of a value that a function here refuses behind the flag's name.
 """
@@ -12,7 +12,8 @@ import sys
 from runner.contract.text import printable
 
 EXIT_CODES = "Exit codes: see `python -m runner --help`."
-MOST_S = 366 * 24 * 3600  # a time that is longer is a mistake
+# A longer time is a mistake.
+MOST_S = 366 * 24 * 3600
 
 
 def seconds(text: str) -> float:

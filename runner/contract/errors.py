@@ -1,4 +1,4 @@
-"""Every error a user can meet, each with its own exit code; no other module chooses one.
+"""Every error a user can meet, each with its own exit code; no other module chooses an exit code.
 
 Each message finishes the sentence: what broke, where, and what to run next.
 """

@@ -45,8 +45,11 @@ class Fields:
         line = getattr(self._mapping, "lines", {}).get(key)
         return self.error(f"{self.where}{f' (line {line})' if line else ''}: {problem}")
 
-    def take(self, key: str, kinds: type | tuple[type, ...], default: Any = _MISSING) -> Any:
-        """Return the value under ``key``, which must be of one of the types ``kinds``; bool never passes for a number."""
+    def take(self, key: str, kinds: type | tuple[type, ...], default: Any = _MISSING) -> Any:  # noqa: ANN401
+        """Return the value under ``key``, which must be of one of the types ``kinds``; bool never passes for a number.
+
+        Raises ``error`` for a missing key without a default, and for a value of another type. So do all getters.
+        """
         self._asked.add(key)
         value = self._mapping.get(key, default)
         if value is _MISSING:
@@ -76,7 +79,7 @@ class Fields:
     @overload
     def choice(self, key: str, options: Sequence[Word], default: Default) -> Word | Default: ...
     def choice(self, key: str, options: Sequence[str], default: Any = _MISSING) -> Any:
-        """Return text that is one of the words ``options``."""
+        """Return text that is one of the words ``options``. Raises ``error`` for another word."""
         value = self.take(key, str, default)
         if value is not default and value not in options:
             raise self.fail(key, f"{key!r} is {_shown(value)}; it must be one of {', '.join(sorted(options))}.")
@@ -87,7 +90,7 @@ class Fields:
     @overload
     def pattern(self, key: str, regex: re.Pattern[str], what: str, default: Default) -> str | Default: ...
     def pattern(self, key: str, regex: re.Pattern[str], what: str, default: Any = _MISSING) -> Any:
-        """Return text that the compiled ``regex`` matches whole; ``what`` says in words what it must be."""
+        """Return text that the compiled ``regex`` matches whole; ``what`` says in words what it must be. Raises ``error``."""
         value = self.take(key, str, default)
         if value is not default and not regex.fullmatch(value):
             raise self.fail(key, f"{key!r} must be {what}, {_shown(value)} was found.")
@@ -98,14 +101,14 @@ class Fields:
     @overload
     def form(self, key: str, form: Form | FreeText, default: Default) -> str | Default: ...
     def form(self, key: str, form: Form | FreeText, default: Any = _MISSING) -> Any:
-        """Return text of a form of ``patterns``; the error says what is wanted and shows what was found."""
+        """Return text of a form of ``patterns``. Raises ``error``, which says what is wanted and shows what was found."""
         value = self.take(key, str, default)
         if value is not default:
             self._refuse_unless(form, key, value, repr(key))
         return value
 
     def forms(self, key: str, form: Form | FreeText) -> list[str]:
-        """Return a list of texts that are all of one form."""
+        """Return a list of texts that are all of one form. Raises ``error`` for another text."""
         values = self.texts(key)
         for value in values:
             self._refuse_unless(form, key, value, f"each of {key!r}")
@@ -121,7 +124,10 @@ class Fields:
     @overload
     def count(self, key: str, default: Default, least: int = 0, most: int = MAX_COUNT) -> int | Default: ...
     def count(self, key: str, default: Any = _MISSING, least: int = 0, most: int = MAX_COUNT) -> Any:
-        """Return a whole number from ``least`` to ``most``; text of digits counts, since catalog and lock hold only text."""
+        """Return a whole number from ``least`` to ``most``; text of digits counts, since catalog and lock hold only text.
+
+        Raises ``error`` for another number.
+        """
         value = self.take(key, (int, str), default)
         if value is default:
             return value
@@ -138,7 +144,7 @@ class Fields:
     @overload
     def number(self, key: str, default: Default) -> float | Default: ...
     def number(self, key: str, default: Any = _MISSING) -> Any:
-        """Return a finite positive number as float, from a number or its text in ASCII digits."""
+        """Return a finite positive number as float, from a number or its text in ASCII digits. Raises ``error``."""
         value = self.take(key, (int, float, str), default)
         if value is default:
             return value
@@ -154,7 +160,7 @@ class Fields:
         return number
 
     def fraction(self, key: str) -> float:
-        """Return a number above 0 and below 1."""
+        """Return a number above 0 and below 1. Raises ``error`` for another number."""
         number = self.number(key)
         if number >= 1:
             raise self.fail(key, f"{key!r} must be a fraction below 1, {number:g} was found. Write 0.05 for 5%.")
@@ -165,7 +171,7 @@ class Fields:
     @overload
     def flag(self, key: str, default: Default) -> bool | Default: ...
     def flag(self, key: str, default: Any = _MISSING) -> Any:
-        """Return a bool, from JSON's true and false or from the words ``yes`` and ``no``."""
+        """Return a bool, from JSON's true and false or from the words ``yes`` and ``no``. Raises ``error`` for another word."""
         value = self.take(key, (bool, str), default)
         if value is not default and value not in (True, False, "yes", "no"):
             raise self.fail(key, f"{key!r} must be yes or no, {_shown(value)} was found.")
@@ -176,7 +182,7 @@ class Fields:
     @overload
     def texts(self, key: str, default: Default) -> list[str] | Default: ...
     def texts(self, key: str, default: Any = _MISSING) -> Any:
-        """Return a list of texts of any form."""
+        """Return a list of texts of any form. Raises ``error`` for an item that is no text."""
         values = self.take(key, list, default)
         for value in values or ():
             if not isinstance(value, str):

@@ -59,7 +59,7 @@ class _Span(NamedTuple):
 
 
 class _Begin(NamedTuple):
-    """What the first line of a frame says: the bytes and the number of the parts, and the sha256 of the content."""
+    """The first line of a frame: the bytes and the number of the parts, and the sha256 of the content."""
 
     length: int
     parts: int
@@ -233,12 +233,12 @@ class _Frame:
             self.cut.add(index)
             return
         if self.place is not None:
-            known: _Span | None = _Span(self.place.offset + index * PART_BYTES, len(content))
+            earlier: _Span | None = _Span(self.place.offset + index * PART_BYTES, len(content))
         else:
-            known = self.parts.get(index)
-        if known is None:
+            earlier = self.parts.get(index)
+        if earlier is None:
             self.parts[index] = spool.add(content)
-        elif spool.read(known) != content:
+        elif spool.read(earlier) != content:
             self.twice = True
 
     def finish(self, spool: _Spool) -> None:

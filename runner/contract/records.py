@@ -85,7 +85,7 @@ class Inventory(_Inventory, total=False):
     shadowed: Dict[str, str]
     # Locked packages that list none of their files.
     unrecorded: List[str]
-    # What runs code in every Python here, and is of no locked package.
+    # Files and variables that run code in every Python here, and are of no locked package.
     injected: List[str]
     # Variables and files that can change what runs or how fast.
     interpreter: Dict[str, str]
@@ -233,7 +233,7 @@ class DeviceClock(TypedDict):
 
 
 class Watched(TypedDict):
-    """What a rank's device and host said around the timed window. Null where they cannot tell, and in results of schema 1."""
+    """The facts that a rank's device and host told around the timed window. Null where neither can tell, and in results of schema 1."""
 
     # Bytes by which loading raised the device's memory in use.
     memory_rise_bytes: Optional[int]
@@ -271,7 +271,7 @@ class Rank(TypedDict):
     tokens_sha256: str
     # Variables that can change a measurement, as they reached this rank; null in a result that was made under schema 1.
     variables: Optional[Dict[str, str]]
-    # What this rank's device and host told; null where they cannot, or in a result that was made under schema 1.
+    # The facts that this rank's device and host told; null where they cannot, or in a result that was made under schema 1.
     watched: Optional[Watched]
 
 
@@ -296,7 +296,7 @@ class HostClock(TypedDict):
 
 
 class HostNoise(TypedDict):
-    """What else the host did during the launch. Null where the kernel does not tell."""
+    """Other work of the host during the launch. Null where the kernel does not tell."""
 
     # Share of the time that work waited for a core.
     cpu_pressure: Optional[float]

@@ -61,6 +61,11 @@ class Accelerator:
     memory_bytes: int | None
     hbm_bytes_per_s: float | None
 
+    @property
+    def is_the_host(self) -> bool:
+        """Whether the device is the host's own processor: a run on it only walks the path, and reproduces no published number."""
+        return self.device == "cpu"
+
     @classmethod
     def from_fields(cls, fields: Fields) -> Accelerator:
         """Read an accelerator. Raises the error of ``fields``."""
@@ -200,7 +205,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Workload:
-    """What is generated: ``prompt`` repeated for each row of the batch, or the rows of ``dataset``; never both."""
+    """The text to generate from: ``prompt`` repeated for each row of the batch, or the rows of ``dataset``; never both."""
 
     name: WorkloadName
     batch_size: int

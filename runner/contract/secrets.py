@@ -132,7 +132,7 @@ def mask(text: str) -> str:
     return text
 
 
-def mask_json(value: Any, name: str = "") -> Any:
+def mask_json(value: Any, name: str = "") -> Any:  # noqa: ANN401
     """Return a JSON value with every text in it masked; a text under the name of a secret is masked whole.
 
     Kubernetes writes a variable as ``{"name": ..., "value": ...}``; there the text under ``value`` has that name. ``name`` is the name
@@ -196,7 +196,7 @@ _NO_SECRETS = {MASK, "none", "null", "true", "false", "yes", "no", "unresolved"}
 def _values(remembered: frozenset[str], environment: tuple[tuple[str, str], ...]) -> list[str]:
     """Return the values to mask wherever they occur, the longest first, since one value may contain another.
 
-    They are the remembered values, the values of variables whose names say secret, and passwords in addresses in any variable.
+    The values are those remembered, those of variables whose names say secret, and passwords in addresses in any variable.
     """
     values = set(remembered)
     for name, value in environment:

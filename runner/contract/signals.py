@@ -25,14 +25,14 @@ def handled(handler: Handler, numbers: Sequence[signal.Signals] = ENDING) -> Ite
         yield
         return
     before = {number: signal.getsignal(number) for number in numbers}
-    for number, known in before.items():
-        if known is not signal.SIG_IGN:
+    for number, action in before.items():
+        if action is not signal.SIG_IGN:
             signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, known in before.items():
-            signal.signal(number, known)
+        for number, action in before.items():
+            signal.signal(number, action)
 
 
 def as_interrupt() -> ContextManager[None]:
@@ -40,7 +40,7 @@ def as_interrupt() -> ContextManager[None]:
     return handled(_interrupt, (signal.SIGTERM, signal.SIGHUP))
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
@@ -52,7 +52,7 @@ def held_back() -> Iterator[list[int]]:
     stops anyway clears the list.
     """
     came: list[int] = []
-    with handled(lambda number, frame: came.append(number)):
+    with handled(lambda number, _frame: came.append(number)):
         yield came
     if came:
         signal.raise_signal(signal.Signals(came[0]))

@@ -62,8 +62,8 @@ class Output(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Take text, and write the lines of it that ended. Never raises ``OSError``."""
-        whole, newline, rest = (self._pending + text).rpartition("\n")
-        self._pending = rest
+        whole, newline, unfinished = (self._pending + text).rpartition("\n")
+        self._pending = unfinished
         if newline:
             self._write(whole + newline)
         return len(text)

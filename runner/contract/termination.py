@@ -1,6 +1,6 @@
-"""The last words of a pod: at most 4,096 bytes that the kubelet keeps with its status, when log and volume are out of reach.
+"""The termination message of a pod: at most 4,096 bytes that the kubelet keeps with its status, when log and volume are out of reach.
 
-They say what was published and how the bench ended; a summary is never taken for the result itself.
+The message says what was published and how the bench ended; a summary is never taken for the result itself.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Journal:
 
 @dataclass(frozen=True)
 class Left:
-    """What an attempt left whose process is gone: the bytes of a sealed result, and the rows that the attempt completed.
+    """The remains of an attempt whose process is gone: the bytes of a sealed result, and the rows that the attempt completed.
 
     ``path`` is where the result belongs, ``launches`` their number; ``published`` says that a whole result is at ``path`` already.
     """

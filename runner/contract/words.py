@@ -48,7 +48,7 @@ Clock = Literal["perf_counter", "time"]
 
 AttemptStatus = Literal["complete", "interrupted", "failed"]
 LaunchStatus = Literal["complete", "failed"]
-# What a check that did not pass does to its launch: refuse makes the launch fail, flag is only recorded.
+# The effect on a launch of a check that did not pass: refuse makes the launch fail, flag is only recorded.
 Act = Literal["refuse", "flag"]
 
 # How a file got its name, see ``contract.publish``.

@@ -1,1 +1,1 @@
-"""What runs outside the containers, on a modern Python. Nothing here is imported by ``runner.bench`` or ``runner.contract``."""
+"""The program outside the containers, on a modern Python. Nothing here is imported by ``runner.bench`` or ``runner.contract``."""

@@ -43,7 +43,10 @@ FORMATS: dict[str, DatasetFormat] = {".jsonl": "json", ".json": "json", ".csv": 
 
 @dataclass(frozen=True)
 class Changes:
-    """What a user asks for instead of the values of a case; None keeps the value. The names are those of the flags of ``request``."""
+    """The values that a user asks for instead of those of a case. None keeps the value of the case.
+
+    The names are those of the flags of ``request``.
+    """
 
     model: str | None = None
     weights: WeightsKind | None = None
@@ -128,15 +131,15 @@ def _stack(lock: Lock, name: str, accelerator: AcceleratorRow, image: str | None
     }
     sha256 = pin(stack.requirements.sha256, f"The hash of {stack.requirements.file}")
     driver = None if stack.driver == lockfile.UNRESOLVED else stack.driver
-    known = accelerator.locked_firmware and stack.firmware != lockfile.UNRESOLVED
-    firmware = stack.firmware if known else None
+    firmware_applies = accelerator.locked_firmware and stack.firmware != lockfile.UNRESOLVED
+    firmware = stack.firmware if firmware_applies else None
     return Stack(name, stack.device, stack.python, stack.launcher, packages, sha256, image, driver, firmware)
 
 
 def _image(lock: Lock, name: str) -> str | None:
-    """Return the image of a stack by digest; None for a stack of the CPU, which runs in the environment of `make setup`."""
+    """Return the image of a stack by digest; None for a stack whose launches run in no image."""
     stack = lock.stacks[name]
-    if stack.device == "cpu":
+    if not stack.runs_in_image:
         return None
     if name in lock.built:
         return lock.built[name].reference

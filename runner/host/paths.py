@@ -14,7 +14,7 @@ IS_CLONE = (_CLONE / "versions.lock").is_file()
 ROOT = _CLONE if IS_CLONE else Path(sysconfig.get_path("data")) / "share" / "bloomz-bench"
 LOCK = ROOT / "versions.lock"
 CATALOG = PACKAGE / "catalog"
-# What the kit makes goes into the clone, or into the folder where an installed kit was started.
+# Files that the kit makes go into the clone, or into the folder where an installed kit was started.
 K8S = ROOT / "k8s" if IS_CLONE else Path("k8s")
 BUILD = ROOT / "build" if IS_CLONE else Path("build")
 ACCELERATORS = PACKAGE / "contract" / "accelerators.json"

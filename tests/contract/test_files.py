@@ -1,6 +1,7 @@
 import os
 import socket
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,7 @@ from runner.contract import files
 from runner.contract.errors import DamagedResult, InputError
 
 
-def test_a_regular_file_is_read_and_hashed(tmp_path):
+def test_a_regular_file_is_read_and_hashed(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     assert files.read_bytes(path, 3) == b"abc"
@@ -17,14 +18,14 @@ def test_a_regular_file_is_read_and_hashed(tmp_path):
         assert os.get_blocking(file.fileno())
 
 
-def test_more_than_the_bound_is_refused(tmp_path):
+def test_more_than_the_bound_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abcd")
     with pytest.raises(InputError, match="file has more than 3 bytes, the most that are read of such a file. Check"):
         files.read_bytes(path, 3)
 
 
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
     """Each of these would be waited for, or never end; a test that hangs here has failed."""
     os.mkfifo(tmp_path / "fifo")
     with socket.socket(socket.AF_UNIX) as server:
@@ -43,7 +44,9 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
             files.sha256_of_file(tmp_path / path)
 
 
-def test_a_file_that_becomes_a_fifo_before_it_is_opened_is_refused(tmp_path, monkeypatch):
+def test_a_file_that_becomes_a_fifo_before_it_is_opened_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"abc")
     real = os.stat(path)
@@ -54,7 +57,7 @@ def test_a_file_that_becomes_a_fifo_before_it_is_opened_is_refused(tmp_path, mon
         files.open_regular(path)
 
 
-def test_the_reason_says_what_the_path_shows(tmp_path):
+def test_the_reason_says_what_the_path_shows(tmp_path: Path) -> None:
     with pytest.raises(DamagedResult, match=r"none cannot be read: No such file or directory\. Look\."):
         files.read_bytes(tmp_path / "none", 1, DamagedResult, "Look.")
     (tmp_path / "link").symlink_to("gone")

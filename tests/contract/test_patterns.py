@@ -108,17 +108,17 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_a_form_takes_what_people_really_have(name):
+def test_a_form_takes_what_people_really_have(name: str) -> None:
     assert [patterns.problem(getattr(patterns, name), text) for text in TAKEN[name]] == [None] * len(TAKEN[name])
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_a_form_refuses_what_would_be_read_as_something_else(name):
+def test_a_form_refuses_what_would_be_read_as_something_else(name: str) -> None:
     form = getattr(patterns, name)
     assert [text for text in REFUSED[name] if form.fullmatch(text)] == []
 
 
-def test_the_error_says_what_is_wanted_and_shows_other_letters_in_ascii():
+def test_the_error_says_what_is_wanted_and_shows_other_letters_in_ascii() -> None:
     assert patterns.problem(patterns.VERSION.or_unresolved(), "unresolved") is None
     assert patterns.problem(patterns.PACKAGE, "s\u0456x") == (
         "must be the normalised name of a package, such as huggingface-hub, 's\\u0456x' was found"

@@ -18,7 +18,7 @@ Gamma_X[extra]==3
 """
 
 
-def test_a_requirement_has_its_version_its_marker_and_all_its_hashes():
+def test_a_requirement_has_its_version_its_marker_and_all_its_hashes() -> None:
     parsed = requirements.parse(TEXT)
     assert parsed.unknown == []
     assert [number for number, _ in parsed.requirements] == [3, 7, 9]
@@ -46,17 +46,17 @@ def test_a_requirement_has_its_version_its_marker_and_all_its_hashes():
         "    --config-settings=x",
     ],
 )
-def test_any_other_line_is_kept_apart_with_its_number(line):
+def test_any_other_line_is_kept_apart_with_its_number(line: str) -> None:
     parsed = requirements.parse(f"alpha==1.0\n{line}\n")
     assert parsed.unknown == [(2, f"{line}\n")]
     assert parsed.requirements == [(1, Requirement("alpha", "1.0", None, "alpha==1.0\n"))]
 
 
-def test_a_hash_without_a_requirement_above_is_no_requirement():
+def test_a_hash_without_a_requirement_above_is_no_requirement() -> None:
     assert requirements.parse(f"    --hash=sha256:{ONE}\n").unknown == [(1, f"    --hash=sha256:{ONE}\n")]
 
 
-def test_a_long_line_costs_no_more_than_its_length():
+def test_a_long_line_costs_no_more_than_its_length() -> None:
     """A million blanks: a pattern that tries each of them anew would never end."""
     parsed = requirements.parse("alpha==1.0 ; " + "x" + " " * 1_000_000 + "\\ x\n")
     assert len(parsed.unknown) == 1

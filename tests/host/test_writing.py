@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from runner.contract.errors import InputError
 from runner.host import writing
 
 
-def test_a_new_file_gets_its_folders_and_the_user_s_mask(tmp_path):
+def test_a_new_file_gets_its_folders_and_the_user_s_mask(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b"
     before = os.umask(0o027)
     try:
@@ -23,7 +24,7 @@ def test_a_new_file_gets_its_folders_and_the_user_s_mask(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "link to a fifo", "loop", "below a file", "surrogate"])
-def test_what_is_no_regular_file_is_refused_and_left(tmp_path, kind):
+def test_what_is_no_regular_file_is_refused_and_left(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "target"
     text = "x"
     if kind == "fifo":
@@ -49,7 +50,7 @@ def test_what_is_no_regular_file_is_refused_and_left(tmp_path, kind):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_file_that_cannot_be_made_whole_stays_as_it_was(tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_made_whole_stays_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "target"
     path.write_text("old")
     monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
@@ -58,7 +59,9 @@ def test_a_file_that_cannot_be_made_whole_stays_as_it_was(tmp_path, monkeypatch)
     assert (path.read_text(), list(tmp_path.iterdir())) == ("old", [path])
 
 
-def test_a_file_system_that_cannot_sync_takes_the_file_all_the_same(tmp_path, monkeypatch):
+def test_a_file_system_that_cannot_sync_takes_the_file_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As FUSE, SMB and mounts of object stores answer."""
     monkeypatch.setattr(os, "fsync", lambda handle: (_ for _ in ()).throw(OSError(errno.EINVAL, "Invalid argument")))
     writing.write_text(tmp_path / "target", "new")

@@ -1,4 +1,4 @@
-"""What torch.compile did in this process, on whichever device."""
+"""Count the graphs that torch.compile made in this process, on any device."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Callable
 
 from runner.bench.devices import compiling, fit
 from runner.bench.devices.observation import Observation
@@ -186,12 +186,12 @@ def cached_kernels() -> int:
     return sum(len(files) for folder in (*named, triton) if folder for _, _, files in os.walk(folder))
 
 
-def _count_captures(graph: Any) -> None:
+def _count_captures(graph: type[torch.cuda.CUDAGraph]) -> None:
     """Count every capture of ``torch.cuda.CUDAGraph``, the class ``graph``, whoever makes the capture: torch keeps no count."""
     capture_end = graph.capture_end
 
     @functools.wraps(capture_end)
-    def counted(*arguments: Any, **keywords: Any) -> Any:
+    def counted(*arguments: object, **keywords: object) -> object:
         _captured["graphs"] += 1
         return capture_end(*arguments, **keywords)
 
@@ -226,7 +226,7 @@ def _visible() -> int:
     return count.value if _succeeds(lambda driver: driver.cuDeviceGetCount(ctypes.byref(count))) else 0
 
 
-def _succeeds(*calls: Callable[[Any], int]) -> bool:
+def _succeeds(*calls: Callable[[ctypes.CDLL], int]) -> bool:
     """Make calls of the driver's library, in order; return whether the library is here and every call succeeds."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")

@@ -1,6 +1,6 @@
 """Gaudi: the device hpu of the vendor's torch. Its facts come from the vendor's modules, and from HLML or hl-smi.
 
-Nothing here ran on a real device yet. It ran on the tests' stand-in, which has the vendor's calls and no hardware
+Nothing here ran on a real device yet. The module ran on the tests' stand-in, which has the vendor's calls and no hardware
 (``emulated``).
 """
 

@@ -1,4 +1,4 @@
-"""What a device tells of itself at one moment."""
+"""The record of one observation of a device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TypedDict
 
 
 class Observation(TypedDict, total=False):
-    """One observation. A key is absent, or None, where the device does not tell its value."""
+    """The facts that a device tells of itself at one moment. A key is absent, or None, where the device does not tell its value."""
 
     # Bytes of the device's memory that this process uses.
     memory_bytes: int | None

@@ -23,7 +23,7 @@ Inputs = Dict[str, "torch.Tensor"]
 
 
 class Streamer(Protocol):
-    """What ``generate`` hands the prompt and then each token to, as transformers' streamers take them."""
+    """The receiver of the prompt and then of each token of ``generate``, with the methods of transformers' streamers."""
 
     def put(self, value: torch.Tensor) -> None:
         """Take the ids of the prompt at the first call, the ids of a token at every later call."""
@@ -156,7 +156,7 @@ def load(engine: str) -> Engine:
     return cast(Engine, importlib.import_module(f"runner.bench.engines.{_MODULES[engine]}"))
 
 
-def check(engine: str, stack: Stack) -> None:
+def check_packages(engine: str, stack: Stack) -> None:
     """Raise ``Unsupported`` if ``stack`` lacks a package that an engine is written for, or has another series of it."""
     for package, series in load(engine).PACKAGES.items():
         version = stack.packages.get(package)

@@ -86,7 +86,7 @@ def finish(model: PreTrainedModel, request: Request) -> PreTrainedModel:
 
 
 def _mask(
-    inputs_embeds: torch.Tensor, attention_mask: torch.Tensor | None, past_key_values: StaticCache, **others: Any
+    inputs_embeds: torch.Tensor, attention_mask: torch.Tensor | None, past_key_values: StaticCache, **_others: object
 ) -> torch.Tensor:
     """Return the mask [batch, positions] from which BLOOM builds its ALiBi; generate() drops a mask that masks nothing.
 

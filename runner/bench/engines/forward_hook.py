@@ -19,7 +19,7 @@ def on_forward(model: PreTrainedModel, token_counts: list[int]) -> Iterator[None
     forward, wrapped_before = model.forward, "forward" in vars(model)
 
     @functools.wraps(forward)
-    def counting(*arguments: Any, **keywords: Any) -> Any:
+    def counting(*arguments: Any, **keywords: Any) -> object:
         token_counts.append((keywords["input_ids"] if "input_ids" in keywords else arguments[0]).shape[1])
         return forward(*arguments, **keywords)
 
@@ -42,7 +42,7 @@ def on_prepare(model: PreTrainedModel, token_counts: list[int]) -> Iterator[None
     prepare = model.prepare_inputs_for_generation
 
     @functools.wraps(prepare)
-    def counting(*arguments: Any, **keywords: Any) -> Any:
+    def counting(*arguments: Any, **keywords: Any) -> object:
         inputs = prepare(*arguments, **keywords)
         token_counts.append(inputs["input_ids"].shape[1])
         return inputs

@@ -98,7 +98,7 @@ def shard(
     deepspeed.init_distributed(dist_backend=device_module.backend)
     # DeepSpeed cuts the linear layers, on the meta device too, and moves the model to the device afterwards. A parameter on the
     # meta device cannot be moved: it gets memory on the device instead.
-    model.to = lambda *place, **places: _materialise(model, buffers, device)
+    model.to = lambda *_, **__: _materialise(model, buffers, device)
     engine = deepspeed.init_inference(
         model,
         dtype=dtype,

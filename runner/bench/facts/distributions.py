@@ -10,7 +10,7 @@ from typing import Mapping, TypedDict
 
 
 class ListedDistribution(TypedDict):
-    """What the build of an image keeps of each distribution of its base, as ``inventory.listing`` makes it."""
+    """The facts that the build of an image keeps of a distribution of its base; ``inventory.listing`` makes them."""
 
     version: str
     # A licence that the distribution names in one short line.

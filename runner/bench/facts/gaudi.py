@@ -1,4 +1,4 @@
-"""What the driver says of Gaudi devices: by HLML where pyhlml is installed, else by hl-smi."""
+"""Ask the driver for the facts of Gaudi devices: by HLML where pyhlml is installed, else by hl-smi."""
 
 from __future__ import annotations
 

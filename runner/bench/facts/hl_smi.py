@@ -1,4 +1,4 @@
-"""What the vendor's tool hl-smi says of Gaudi devices. Its output is read from the program, or from a recording in the tests.
+"""Ask the vendor's tool hl-smi for the facts of Gaudi devices. Its output is read from the program, or from a recording in the tests.
 
 Public scripts ask ``-Q`` with ``-f csv,noheader`` for name, driver_version and module_id, each field in some of the scripts, and read
 a line for each device. Public logs of releases 1.12 to 1.20 show "Firmware [SPI] Version" in the output of ``-L``. Nothing was asked
@@ -28,7 +28,7 @@ class _Table(TypedDict):
 
 
 class Gaudis(_Table):
-    """What the driver tells of all devices of this host or container."""
+    """The facts that the driver tells of all devices of this host or container."""
 
     # The firmware that the devices booted from; None where they differ, or where nothing tells it.
     firmware: str | None

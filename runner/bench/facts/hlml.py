@@ -1,4 +1,4 @@
-"""What HLML, the library below hl-smi, says of Gaudi devices, asked through the module pyhlml of the package habana-pyhlml.
+"""Ask HLML, the library below hl-smi, for the facts of Gaudi devices, by pyhlml of the package habana-pyhlml.
 
 The answers have the shape and the words of ``hl_smi``. Source: habana-pyhlml 1.24.2. HLML was not asked of a real device here, so an
 answer in another form than hl-smi's counts as no answer.

@@ -213,10 +213,10 @@ def _requirements(stack: Stack, root: Path) -> _Requirements:
     The variable BLOOMZ_BENCH_REQUIREMENTS names the file where the stacks' folders are not beside the runner.
     Raises ``InputError`` for another file than the request was made with.
     """
-    given = os.environ.get("BLOOMZ_BENCH_REQUIREMENTS")
+    named_file = os.environ.get("BLOOMZ_BENCH_REQUIREMENTS")
     name = f"requirements-{stack.name}.txt"
     folders = sorted((root / "images").iterdir()) if (root / "images").is_dir() else []
-    paths = [Path(given)] if given else [folder / name for folder in folders if (folder / name).exists()]
+    paths = [Path(named_file)] if named_file else [folder / name for folder in folders if (folder / name).exists()]
     if not paths or stack.requirements_sha256 is None:
         return _Requirements(None, "")
     content = read_bytes(paths[0], _MAX_REQUIREMENTS_BYTES, InputError, "Check BLOOMZ_BENCH_REQUIREMENTS.")

@@ -1,4 +1,4 @@
-"""What the driver says of NVIDIA GPUs: by NVML where pynvml is installed, else by nvidia-smi."""
+"""Ask the driver for the facts of NVIDIA GPUs: by NVML where pynvml is installed, else by nvidia-smi."""
 
 from __future__ import annotations
 

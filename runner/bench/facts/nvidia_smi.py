@@ -1,4 +1,4 @@
-"""What the vendor's tool nvidia-smi says of NVIDIA GPUs. Its output is read from the program, or from a recording in the tests.
+"""Ask the vendor's tool nvidia-smi for the facts of NVIDIA GPUs. Its output is read from the program, or from a recording in the tests.
 
 The fields are those that ``nvidia-smi --help-query-gpu`` and ``--help-query-compute-apps`` list. A device is named by its PCI
 bus id, written as the kernel writes it: the tool numbers devices otherwise than a process with CUDA_VISIBLE_DEVICES does. An idle
@@ -16,7 +16,7 @@ Run = Callable[[Sequence[str]], Optional[str]]
 
 
 class Gpu(TypedDict):
-    """What the driver tells of one GPU."""
+    """The facts that the driver tells of one GPU."""
 
     # The version of the driver.
     driver: str

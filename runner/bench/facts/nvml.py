@@ -1,4 +1,4 @@
-"""What NVML, the library below nvidia-smi, says of NVIDIA GPUs, asked through the module pynvml of the package nvidia-ml-py.
+"""Ask NVML, the library below nvidia-smi, for the facts of NVIDIA GPUs, by pynvml of the package nvidia-ml-py.
 
 The answers have the shapes and the words of ``nvidia_smi``. Sources: NVML API reference; nvidia-ml-py 13.615.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from types import ModuleType
-from typing import Any, Callable, TypeVar
+from typing import Callable, TypeVar
 
 from runner.bench.facts.nvidia_smi import Gpus, Processes, bus_id, reason_names
 
@@ -39,7 +39,7 @@ def _ask(question: Callable[[ModuleType], _Answer]) -> _Answer | None:
         return None
 
 
-def _handles(pynvml: ModuleType) -> dict[str, Any]:
+def _handles(pynvml: ModuleType) -> dict[str, object]:
     """Return the handles of all GPUs by bus id."""
     handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
     return {bus_id(_text(pynvml.nvmlDeviceGetPciInfo(handle).busId)): handle for handle in handles}
@@ -53,7 +53,7 @@ def _gpus(pynvml: ModuleType) -> Gpus:
     }
 
 
-def _throttle_reasons(pynvml: ModuleType, handle: Any) -> list[str] | None:
+def _throttle_reasons(pynvml: ModuleType, handle: object) -> list[str] | None:
     """Return why a GPU holds its clock down; None where the GPU does not tell, which the tool writes as [N/A]."""
     try:
         # Drivers before 535 lack the function by the newer name, as older releases of pynvml do.

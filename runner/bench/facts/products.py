@@ -1,15 +1,20 @@
-"""Which accelerator a product is, by the table that `python -m runner render` makes of runner/catalog/accelerators.yaml."""
+"""Find the accelerator of a product's name, by the table that `python -m runner render` makes of runner/catalog/accelerators.yaml."""
 
 from __future__ import annotations
 
 import functools
 import os
-from typing import Any
+from typing import TypedDict
 
 import runner.contract
 from runner.contract import files, strictjson
 
 TABLE = os.path.join(os.path.dirname(runner.contract.__file__), "accelerators.json")
+
+
+class _Row(TypedDict):
+    device: str
+    products: list[str]
 
 
 def accelerator(device: str, name: str) -> str | None:
@@ -18,9 +23,9 @@ def accelerator(device: str, name: str) -> str | None:
     ``device`` is the kind of processor: hpu or cuda. A product of the table that ends in * is the beginning of names. Raises
     ``InputError`` where the table cannot be read.
     """
-    for known, row in _read(TABLE)["accelerators"].items():
+    for accelerator_name, row in _read(TABLE).items():
         if row["device"] == device and any(_matches(name, product) for product in row["products"]):
-            return str(known)
+            return accelerator_name
     return None
 
 
@@ -29,5 +34,7 @@ def _matches(name: str, product: str) -> bool:
 
 
 @functools.lru_cache(maxsize=None)
-def _read(table: str) -> Any:
-    return strictjson.loads(files.read_bytes(table, strictjson.MAX_BYTES), table)
+def _read(table: str) -> dict[str, _Row]:
+    """Return the rows of the table by the names of the accelerators."""
+    rows: dict[str, _Row] = strictjson.loads(files.read_bytes(table, strictjson.MAX_BYTES), table)["accelerators"]
+    return rows

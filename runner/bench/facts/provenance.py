@@ -21,7 +21,7 @@ from runner.bench.facts.distributions import Listing
 
 @dataclass
 class Findings:
-    """What was found, as ``records.Inventory`` keeps it.
+    """The findings on the interpreter, as ``records.Inventory`` keeps them.
 
     ``shadowed``, ``unrecorded`` and ``injected`` refuse a launch.
     """
@@ -32,7 +32,7 @@ class Findings:
     unrecorded: list[str] = field(default_factory=list)
     # Files and variables that run code of no locked package in every Python here.
     injected: list[str] = field(default_factory=list)
-    # Variables and files that can change a measurement, each with its value or its first characters. They flag a
+    # Variables and files that can change a measurement, each with its value or its first characters. These flag a
     # launch.
     interpreter: dict[str, str] = field(default_factory=dict)
     # All variables of Python and of the dynamic linker.

@@ -50,7 +50,7 @@ _EXCERPT_CHARACTERS = 200
 
 @dataclass
 class StartupFindings:
-    """What acts on every start of Python: ``injected`` refuses a launch, ``interpreter`` flags it."""
+    """The files that act on every start of Python: ``injected`` refuses a launch, ``interpreter`` flags it."""
 
     injected: list[str] = field(default_factory=list)
     # File or variable to its first characters or its value.

@@ -141,7 +141,7 @@ _GAUDI = (
     "EXPERIMENTAL_WEIGHT_SHARING",
 )
 
-# torch's compiler reads hundreds of variables with these prefixes, and each release reads other ones. Nobody else uses the prefixes.
+# torch's compiler reads hundreds of variables with these prefixes, and each release reads other ones. No other program uses the prefixes.
 _FAMILIES = re.compile(r"(TORCHINDUCTOR|TORCHDYNAMO)_[A-Z][A-Z0-9_]*")
 
 NAMES = frozenset((*_PROCESSOR, *_GPU, *_TORCH, *_GAUDI))

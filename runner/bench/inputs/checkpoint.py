@@ -1,4 +1,4 @@
-"""Which files of a model folder are the model: all files that the lock or an index names, and no others.
+"""Find and verify the files of a model: all files of its folder that the lock or an index names, and no others.
 
 No other file of the folder is opened: one stray file of tensors would change every token that is measured.
 """
@@ -265,7 +265,10 @@ def settings(folder: str, architecture: Architecture) -> Settings:
     allowed["quantization_config"] = (None,)
     for name, values in allowed.items():
         value = stored.get(name)
-        if not any(value is known or (type(value) is type(known) and value == known) for known in values):
+        if not any(
+            value is allowed_value or (type(value) is type(allowed_value) and value == allowed_value)
+            for allowed_value in values
+        ):
             raise InputError(
                 f"{path} has {name} {printable(repr(value), 80)}, and a BLOOM of this kit has {values[-1]}. It is a checkpoint of"
                 " another kind, which cannot be measured."

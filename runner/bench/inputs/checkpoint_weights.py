@@ -41,7 +41,7 @@ class CheckpointWeights:
         parameters: Mapping[str, Parameter],
         targets: Mapping[str, torch.Tensor],
         shard: Shard,
-        filled: Callable[[str], None] = lambda name: None,
+        filled: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Fill every target; see ``weights.Source``.
 

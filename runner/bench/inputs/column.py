@@ -14,13 +14,18 @@ import itertools
 import json
 import re
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO, Callable, Iterable, Iterator, NamedTuple
 
 from runner.contract import files
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.file_kinds import HEAD_BYTES, Encoding, FileKind, encoding_of, kind_of
 from runner.contract.request import Dataset
 from runner.contract.text import first_line, printable
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from pyarrow import DataType
 
 # How many characters of a foreign cell or name a message shows.
 _SHOWN = 80
@@ -30,7 +35,7 @@ _NAMED = 20
 # Python's csv refuses a cell of more than 128 KiB by default. The size of the file bounds a cell enough.
 _LARGEST_CELL = 2**31 - 1
 
-# What to do with a file of another kind or encoding than its name says.
+# The advice for a file of another kind or encoding than its name says.
 _OTHER_KINDS: dict[FileKind, str] = {
     "git-lfs pointer": "it is a pointer of git-lfs, not the file itself; run `git lfs pull` in its folder",
     "gzip": "it is compressed by gzip; unpack it",
@@ -97,9 +102,10 @@ class _Hashing(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        block = self._file.read(len(buffer))
-        buffer[: len(block)] = block
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        block = self._file.read(len(view))
+        view[: len(block)] = block
         self.digest.update(block)
         return len(block)
 
@@ -256,7 +262,7 @@ def _json(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]:
         yield _Cell(position, value.get(column))
 
 
-def _parsed(text: str, path: str, column: str, line: int) -> Any:
+def _parsed(text: str, path: str, column: str, line: int) -> Any:  # noqa: ANN401
     """Return a JSON value with its numbers as the file writes them; ``line`` is the number of the line in which ``text`` begins."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -306,11 +312,11 @@ def _parquet(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]
         raise _damaged(path, "parquet", first_line(problem)) from None
 
 
-def _is_text(pyarrow: Any, kind: Any) -> bool:
+def _is_text(pyarrow: ModuleType, kind: DataType) -> bool:
     """Return whether a column's type is text, plain or kept as a dictionary of its values."""
     kind = kind.value_type if pyarrow.types.is_dictionary(kind) else kind
     # pyarrow has views of strings since release 16.
-    is_view = getattr(pyarrow.types, "is_string_view", lambda kind: False)
+    is_view = getattr(pyarrow.types, "is_string_view", lambda _: False)
     return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind) or is_view(kind))
 
 

@@ -1,4 +1,4 @@
-"""Where a model's real weights lie on this host, and which revision a folder says it is of."""
+"""Locate the folder of a model's real weights on this host, and tell the revision that a folder names."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class Found(NamedTuple):
     weights: checkpoint.Verified
 
 
-def check(request: Request, model_dir: str | None, dataset_file: str | None, show: Callable[[str], None]) -> Found:
+def check_host(request: Request, model_dir: str | None, dataset_file: str | None, show: Callable[[str], None]) -> Found:
     """Return what was ``Found``; ``show`` prints a line before each comparison that takes time.
 
     Raises ``Unsupported`` for another stack, ``InputError`` for other files than the request was made with.

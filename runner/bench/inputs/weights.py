@@ -61,7 +61,7 @@ def fill(
     source: Source,
     rank: int,
     ranks: int,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Fill all parameters of a ``BloomForCausalLM`` (whole, or sharded by DeepSpeed) from ``source``; see ``fill_named``."""
     # named_parameters lists a tied head once, as the embeddings.
@@ -73,7 +73,7 @@ def fill_named(
     architecture: Architecture,
     source: Source,
     shard: Shard,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Fill the tensors of this rank, given by the names that transformers has for them, from ``source``.
 
@@ -82,24 +82,24 @@ def fill_named(
     """
     import torch
 
-    known = {parameter.name: parameter for parameter in architecture.parameters()}
-    known["lm_head.weight"] = architecture.head_shard()
+    expected = {parameter.name: parameter for parameter in architecture.parameters()}
+    expected["lm_head.weight"] = architecture.head_shard()
     targets = {name: held(parameter) for name, parameter in parameters.items()}
     for name, target in targets.items():
-        shape = shard.shape(known[name]) if name in known else None
+        shape = shard.shape(expected[name]) if name in expected else None
         if shape is None or tuple(target.shape) != shape:
             raise LaunchFailed(
                 f"Rank {shard.rank} of {shard.ranks}: {name} is {tuple(target.shape)}, {shape} was expected. The stack shards"
                 " BLOOM otherwise."
             )
-    missing = sorted(set(known) - set(targets) - {"lm_head.weight"})
+    missing = sorted(set(expected) - set(targets) - {"lm_head.weight"})
     if missing:
         raise LaunchFailed(
             f"Rank {shard.rank} of {shard.ranks}: the model has no parameter {missing[0]} ({len(missing)} are missing). It would"
             " generate from memory that nobody filled; the stack shards BLOOM otherwise."
         )
     with torch.no_grad():
-        source.fill(known, targets, shard, _progress(targets, say))
+        source.fill(expected, targets, shard, _progress(targets, say))
 
 
 def held(parameter: torch.Tensor) -> torch.Tensor:

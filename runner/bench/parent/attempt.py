@@ -72,9 +72,9 @@ def _check_before(
     problem = device.missing(request)
     if problem:
         raise problem
-    engines.check(request.engine, request.stack)
-    launcher.check(engines.load(request.engine).launcher(request.stack, request.devices), bool(paths.hostfile))
-    checked = preflight.check(request, paths.model_dir, paths.dataset_file, show)
+    engines.check_packages(request.engine, request.stack)
+    launcher.check_launcher(engines.load(request.engine).launcher(request.stack, request.devices), bool(paths.hostfile))
+    checked = preflight.check_host(request, paths.model_dir, paths.dataset_file, show)
     size_bytes = _result_bytes(request)
     with scratch.folder() as folder:
         scratch.check_room(folder, size_bytes)

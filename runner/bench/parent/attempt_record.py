@@ -1,4 +1,4 @@
-"""What an attempt has measured: kept on disk while the attempt runs, and published as a result at its end."""
+"""The record of an attempt: kept on disk while the attempt runs, and published as a result at its end."""
 
 from __future__ import annotations
 

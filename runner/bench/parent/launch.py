@@ -120,7 +120,7 @@ def _complete(
             }
         checks.refuse_failed(launch)
     except Exception as problem:
-        # What was measured stays in the record. A launch that could not be judged is failed, so that no comparison
+        # The measurements stay in the record. A launch that could not be judged is failed, so that no comparison
         # takes it.
         launch["status"] = "failed"
         launch["error"] = str(problem) or type(problem).__name__

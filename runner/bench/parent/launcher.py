@@ -79,7 +79,7 @@ LAUNCHERS = {
 }
 
 
-def check(launcher: str, several_hosts: bool = False) -> None:
+def check_launcher(launcher: str, several_hosts: bool = False) -> None:
     """Check that a launcher can start ranks here. Nothing is imported.
 
     Raises ``LaunchFailed`` where the launcher's package, or a program that reaches other hosts, is not installed.

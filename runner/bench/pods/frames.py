@@ -44,6 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
     Where a file or folder cannot be read, all other results are printed first. Then one error is raised and the others
     are printed: a ``DamagedResult`` if there is one, since a folder that cannot be read may hold any number of results.
+    Raises ``UsageError`` for a ``--since`` that is no time.
     """
     options = parser().parse_args(arguments)
     if options.since and not _TIME.fullmatch(options.since):

@@ -1,4 +1,4 @@
-"""What parent and ranks agree on: hosts, lifelines, messages, why a process died.
+"""The agreements of parent and ranks: hosts, lifelines, messages, why a process died.
 
 Nothing here knows a model or a device.
 """

@@ -1,4 +1,4 @@
-"""Why a rank ended without a measurement: the last words that each rank leaves for the parent.
+"""The cause of a rank's end without a measurement: the last words that each rank leaves for the parent.
 
 When one rank dies, the other ranks lose their connection to it and die of that loss. The death of such a rank is an
 echo. An echo is never told while a cause is known.
@@ -41,6 +41,7 @@ class Death:
     at_s: float
 
     def to_json(self) -> LastWords:
+        """Return the JSON that the rank leaves."""
         return {"exit_code": self.exit_code, "message": self.message, "echo": self.echo, "at": self.at_s}
 
 

@@ -30,7 +30,7 @@ class Hostfile(NamedTuple):
     first_address: str
 
 
-# A name as RFC 1123 and container networks write it. It begins with a letter or digit, so that no program takes it for
+# A name as RFC 1123 and container networks write it. The name begins with a letter or digit, so that no program takes it for
 # an option.
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?", re.ASCII)
 # OpenMPI's second number is the most ranks that OpenMPI starts there when it is asked for more than there are slots.
@@ -85,7 +85,7 @@ def parse(path: str) -> list[Host]:
             raise InputError(
                 f"{path}, line {number} is {printable(line, 80)!r}{form}; a host is written as: ADDRESS slots=8."
             )
-        if host.address in [known.address for known in hosts]:
+        if host.address in [earlier.address for earlier in hosts]:
             raise InputError(f"{path}, line {number} names {host.address} again. Give each host one line.")
         hosts.append(host)
     return hosts

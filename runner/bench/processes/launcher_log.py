@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple, Sequence
 
-# What gloo, NCCL, HCCL and torch's store say when another process has ended.
+# The words of gloo, NCCL, HCCL and torch's store when another process has ended.
 _ECHO = re.compile(
     r"connection (was )?(closed|reset|refused|aborted|lost)|closed by (remote )?peer|reset by peer|broken pipe|peer is gone"
     r"|remote (process|side|peer)|socket ?timeout|recvvalue|sendbytes|recvbytes|pair closure|application timeout"
@@ -13,12 +13,12 @@ _ECHO = re.compile(
     r"|process group watchdog|timed out.*(barrier|store|collective)",
     re.IGNORECASE,
 )
-# Exceptions that launchers raise because a rank died. They do not say why the rank died.
+# Exceptions that launchers raise because a rank died, without the reason why the rank died.
 _LAUNCHER_EXCEPTION = re.compile(r"(ChildFailedError|CalledProcessError|SignalException|SystemExit)\b")
 _NOISE = re.compile(
     r"^([\w.-]+: )?(\[[0-9-]+ [0-9:,.]+\] \[(DEBUG|INFO|WARNING|ERROR)\]|[DIWEF][0-9]{4} |[=-]{8,}|\s*$|Killing subprocess)"
 )
-# What launchers say of each rank's end, with the whole of the rank's command. The launcher's status says the same.
+# The report of a launcher on each rank's end, with the whole of the rank's command. The launcher's status says the same.
 _RANK_ENDED = re.compile(r"exits with return code = -?[0-9]+$")
 _COMPLAINT = re.compile(r"\[(WARNING|ERROR)\]|^([\w.-]+: )?[EF][0-9]{4} ")
 _PACKED = re.compile(r"[A-Za-z0-9+/_=-]{120,}")
@@ -78,11 +78,13 @@ def _exception_lines(log: Sequence[str]) -> list[str]:
         inside.discard(prefix)
         if prefix in chained:
             chained.discard(prefix)
-            last = max((index for index, known in enumerate(raised) if known.prefix == prefix), default=len(raised))
+            last = max(
+                (index for index, exception in enumerate(raised) if exception.prefix == prefix), default=len(raised)
+            )
             raised[last : last + 1] = [_Raised(prefix, line)]
         else:
             raised.append(_Raised(prefix, line))
-    return [known.line for known in raised]
+    return [exception.line for exception in raised]
 
 
 def _prefix_of_traceback(line: str, prefixes: set[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""What the parent hands to a rank, and the marks of the lines that a rank prints for the parent."""
+"""The messages between parent and ranks: the input of a rank, and the marks of lines that a rank prints for the parent."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ERROR = "@bench-error "
 
 
 class RankInput(TypedDict):
-    """What every rank of a launch gets from the parent in its command.
+    """The input that every rank of a launch gets from the parent in its command.
 
     A rank on another host shares neither a file nor variables with the parent.
     """

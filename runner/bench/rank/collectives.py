@@ -1,4 +1,4 @@
-"""What the ranks of a launch do together, over the process group that the engine has opened."""
+"""The collective steps of the ranks of a launch, over the process group that the engine has opened."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def _rows(dataset: Dataset, path: str | None) -> list[str]:
     """Return the texts of the column. Raises ``InputError`` for a file, column or value that cannot be completed."""
     if dataset.source != "file":
         return _from_hub(dataset)
-    # ``preflight.check`` refuses a request for a local file without the file's path.
+    # ``preflight.check_host`` refuses a request for a local file without the file's path.
     assert path is not None
     return column.read(path, dataset)
 

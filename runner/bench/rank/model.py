@@ -25,7 +25,7 @@ NEUTRAL_SETTINGS = {"transformers_version", "_from_model_config", "bos_token_id"
 
 
 class Generated(NamedTuple):
-    """What one call returned: ids [rows, input + output tokens] on the host, and the text of each row."""
+    """The return value of one call: ids [rows, input + output tokens] on the host, and the text of each row."""
 
     ids: torch.Tensor
     texts: list[str]
@@ -138,7 +138,7 @@ class _TokenClock:
         self._clock_ns, self._prompt_seen = clock_ns, False
         self.token_ns: list[int] = []
 
-    def put(self, value: torch.Tensor) -> None:
+    def put(self, value: torch.Tensor) -> None:  # noqa: ARG002
         if self._prompt_seen:
             self.token_ns.append(self._clock_ns())
         self._prompt_seen = True

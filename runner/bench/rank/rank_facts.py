@@ -1,4 +1,4 @@
-"""What a rank knows once it has measured: the conditions that were really so, and the facts of its device and host."""
+"""The facts that a rank knows once it has measured: the conditions that were really so, and the facts of its device and host."""
 
 from __future__ import annotations
 

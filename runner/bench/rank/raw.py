@@ -39,7 +39,7 @@ class RawLaunch(TypedDict, total=False):
 
 
 class Latency(NamedTuple):
-    """What a rank measured of a latency workload."""
+    """The measurements of a rank on a latency workload."""
 
     untimed_s: list[float]
     timed: TimedPass

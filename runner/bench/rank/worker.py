@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any, Sequence
+from typing import Sequence
 
 from runner.bench import devices
 from runner.bench.inputs import model_folder, preflight
@@ -136,7 +136,7 @@ def _check_other_host(request: Request, options: argparse.Namespace, rank: int) 
             " hostfile."
         )
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        preflight.check(request, options.model_dir, options.dataset_file, _silent)
+        preflight.check_host(request, options.model_dir, options.dataset_file, _silent)
 
 
 def _die_with(address: str) -> None:
@@ -184,7 +184,7 @@ def _tell(folder: str, death: deaths.Death) -> None:
         print(ERROR + strictjson.canonical(last_words).decode(), flush=True)
 
 
-def _write(folder: str, name: str, value: Any) -> None:
+def _write(folder: str, name: str, value: object) -> None:
     """Write JSON into a folder so that the file is whole as soon as the file is there."""
     temporary = os.path.join(folder, f".{name}.tmp")
     with open(temporary, "w", encoding="utf-8") as file:

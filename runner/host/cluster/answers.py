@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from runner.contract.records import Json, JsonObject
 from runner.host.cluster import transport
@@ -46,28 +46,42 @@ class Unanswered(Exception):
 class Stream(Protocol):
     """An open answer, as another thread may end it."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the connection."""
+        ...
 
-    def shutdown(self) -> None: ...
+    def shutdown(self) -> None:
+        """End the connection, so that a read in another thread ends too."""
+        ...
 
 
 class Chunks(Protocol):
     """An open answer, as its bytes come."""
 
-    def stream(self, amt: int) -> Iterator[bytes]: ...
+    def stream(self, amt: int) -> Iterator[bytes]:
+        """Yield the bytes of the body in chunks of at most ``amt`` bytes."""
+        ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the connection."""
+        ...
 
 
 class Response(Stream, Chunks, Protocol):
     """An open answer, as urllib3 gives it."""
 
     @property
-    def headers(self) -> Mapping[str, str]: ...
+    def headers(self) -> Mapping[str, str]:
+        """The headers of the answer."""
+        ...
 
-    def read(self, amt: int) -> bytes: ...
+    def read(self, amt: int) -> bytes:
+        """Return at most ``amt`` bytes of the body."""
+        ...
 
-    def release_conn(self) -> None: ...
+    def release_conn(self) -> None:
+        """Give the connection back to the pool."""
+        ...
 
 
 def shut(stream: Stream) -> None:
@@ -176,7 +190,7 @@ class _Line:
         return line if len(line) <= self._max_bytes else line[: self._max_bytes] + (self._cut or b"")
 
 
-def error_message(body: Any, reason: str | None) -> str:
+def error_message(body: object, reason: str | None) -> str:
     """Return the server's own words in an answer of an error: those of its Status object, else its body, else HTTP's reason."""
     text = body if isinstance(body, str | bytes) else ""
     try:

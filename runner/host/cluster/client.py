@@ -1,6 +1,6 @@
 """Ask a Kubernetes cluster: requests in, plain JSON objects out. No module but this one and ``connection`` sends a request.
 
-This module decides nothing about the objects. It tries a request again where the refusal may pass.
+This module decides nothing about the objects, and tries a request again where the refusal may pass.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Listing:
     version: str
 
 
-def _ignore(stream: Stream) -> None:
+def _ignore(_stream: Stream) -> None:
     return None
 
 
@@ -84,14 +84,17 @@ class Cluster:
 
     @property
     def namespace(self) -> str:
+        """The namespace that requests go to."""
         return self._connection.namespace
 
     @property
     def server(self) -> str:
+        """The address of the API server."""
         return self._connection.server
 
     @property
     def clock_ahead_s(self) -> float:
+        """How much the server's clock is ahead of this machine's, in seconds."""
         return self._connection.clock_ahead_s
 
     @property
@@ -110,6 +113,7 @@ class Cluster:
         self._hurried.set()
 
     def resume(self) -> None:
+        """Try requests again as before ``hurry``."""
         self._hurried.clear()
 
     # --- the verbs ---
@@ -176,7 +180,10 @@ class Cluster:
             raise
 
     def may(self, right: Right) -> bool:
-        """Return whether the server itself says that these credentials have a right in the namespace."""
+        """Return whether the server itself says that these credentials have a right in the namespace.
+
+        Raises ``Unanswered`` for an answer that is no review, and ``Refused``.
+        """
         resource, _, subresource = right.resource.partition("/")
         attributes = {"namespace": self.namespace, "verb": right.verb, "group": right.group, "resource": resource}
         if subresource:

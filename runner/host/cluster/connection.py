@@ -40,6 +40,7 @@ class CustomKind:
 
     @property
     def api_version(self) -> str:
+        """The ``apiVersion`` of objects of the kind."""
         return f"{self.group}/{self.version}"
 
 
@@ -86,6 +87,7 @@ class Connection:
 
     @property
     def server(self) -> str:
+        """The address of the API server."""
         return self._target.server
 
     def _load(self) -> None:
@@ -105,7 +107,7 @@ class Connection:
     def renew(self) -> bool:
         """Read the kubeconfig again, run its plugin again, and return whether that worked; ``renewal_problem`` says why not.
 
-        It fails, for example, while somebody writes a new token. Of several threads that ask at once, one does the work.
+        Renewing fails, for example, while somebody writes a new token. Of several threads that ask at once, one does the work.
         """
         generation = self._generation
         with self._renewing:

@@ -25,7 +25,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True)
 class Credentials:
-    """What requests show to the server: an ``Authorization`` header, a client certificate and its key (PEM), or none of them.
+    """The credentials of requests: an ``Authorization`` header, a client certificate and its key (PEM), or none of them.
 
     ``renew_at_s`` is the time at which the credentials are to be made anew, in seconds since 1970; None where no end is known.
     """

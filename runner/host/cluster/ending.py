@@ -22,7 +22,7 @@ from runner.host.objects.pods import any_started, published_summaries
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What is said of a run that ended: ``lines`` of progress and an ``error``, None where its results are whole here.
+    """The report on a run that ended: ``lines`` of progress and an ``error``, None where its results are whole here.
 
     ``lost`` holds what the pods' termination messages tell of results that could not be taken, by attempt.
     """

@@ -47,6 +47,7 @@ def save_evidence(run: FollowedRun, observed: Observed, stage: Stage | None, pro
 
 
 def partial_path(run: FollowedRun) -> Path:
+    """Return the path of the file that ``save_partial`` writes."""
     return run.folder / _PARTIAL
 
 

@@ -41,7 +41,7 @@ LOOK_S = 60.0
 
 @dataclass(frozen=True)
 class FollowOptions:
-    """How runs are followed: times in seconds, and what a signal does.
+    """The options of following runs: times in seconds, and the effect of a signal.
 
     ``waits_s`` are the longest waits by row of ``stages.WAITS_S``, None for ever; ``poll_s`` passes between lists where watches
     fail; ``drain_s`` is for the logs after the containers ended, and ``cancel_s`` for the deletion of a run.
@@ -82,7 +82,7 @@ class Follower:
     def _failed(self, problem: Exception) -> None:
         self._inbox.put(Failed(problem))
 
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
         self._inbox.put(Signalled(number))
         self._cluster.hurry()
 
@@ -231,7 +231,7 @@ class Follower:
         uid, name = pod["metadata"]["uid"], progress.name
 
         def ended() -> bool:
-            pods = [known for known in self._observer.pods(name) if known["metadata"]["uid"] == uid]
+            pods = [listed for listed in self._observer.pods(name) if listed["metadata"]["uid"] == uid]
             return not pods or bool(container_ended(pods[-1], container))
 
         return LogReader(

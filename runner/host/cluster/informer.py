@@ -67,11 +67,12 @@ class Informer(threading.Thread):
         """Take objects of a list that somebody else asked for, where they are newer than the copy."""
         for item in listed:
             run = self._owner(item)
-            known = {} if run is None else self._existing.get(run, {}).get(item["metadata"]["uid"], {})
-            if _version_number(item) > _version_number(known):
+            copy = {} if run is None else self._existing.get(run, {}).get(item["metadata"]["uid"], {})
+            if _version_number(item) > _version_number(copy):
                 self._take("MODIFIED", item)
 
     def stop(self) -> None:
+        """End the watch; the thread ends soon after."""
         self._stopped.set()
         stream = self._stream
         if stream is not None:
@@ -84,6 +85,7 @@ class Informer(threading.Thread):
             self._gone.pop(run, None)
 
     def run(self) -> None:
+        """List and watch, in this thread, until ``stop`` is called or the cluster refuses for good."""
         while not self._stopped.is_set():
             try:
                 self._follow()
@@ -140,8 +142,8 @@ class Informer(threading.Thread):
                 listed.setdefault(run, {})[item["metadata"]["uid"]] = _without_managed_fields(item)
         with self._lock:
             before = self._existing
-            for run, known in before.items():
-                for uid, item in known.items():
+            for run, objects in before.items():
+                for uid, item in objects.items():
                     if uid not in listed.get(run, {}):
                         self._keep_gone(run, uid, item)
             self._existing = listed

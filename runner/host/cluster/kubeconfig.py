@@ -58,8 +58,10 @@ class _Entry:
 
 
 def find(given: str | os.PathLike[str] | None, context: str | None) -> Target:
-    """Return the target of ``--kubeconfig`` and ``--context``: from the file ``given``, else from the files of $KUBECONFIG, else from
-    ~/.kube/config, else from the credentials of the pod that this process runs in.
+    """Return the target of ``--kubeconfig`` and ``--context``.
+
+    The target is that of the file ``given``, else of the files of $KUBECONFIG, else of ~/.kube/config, else of the credentials of
+    the pod that this process runs in.
 
     Raises ``NoCluster`` where none of them exists, and ``ClusterRefused`` for a kubeconfig that cannot be used.
     """

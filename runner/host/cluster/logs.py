@@ -46,15 +46,19 @@ class LogSource(Protocol):
     """The part of ``Cluster`` that a reader needs."""
 
     @property
-    def clock_ahead_s(self) -> float: ...
+    def clock_ahead_s(self) -> float:
+        """How much the server's clock is ahead of this machine's, in seconds."""
+        ...
 
     def log(
         self, pod: str, container: str, since_s: float | None, follow: bool, opened: Callable[[Stream], None]
-    ) -> Iterator[bytes]: ...
+    ) -> Iterator[bytes]:
+        """Yield the lines of a log, see ``Cluster.log``."""
+        ...
 
 
 class Slots:
-    """How many logs are read at once.
+    """The limit on logs that are read at once.
 
     Two semaphores, for running and for ended containers, so that reading a finished log never waits behind followed logs.
     """
@@ -63,6 +67,7 @@ class Slots:
         self.running, self.ended = threading.BoundedSemaphore(streams), threading.BoundedSemaphore(streams)
 
     def of(self, container_ended: bool) -> threading.BoundedSemaphore:
+        """Return the semaphore for the log of a container that has ended, or that runs."""
         return self.ended if container_ended else self.running
 
 
@@ -107,6 +112,7 @@ class LogReader(threading.Thread):
         self._news.set()
 
     def stop(self) -> None:
+        """End reading; the thread ends soon after."""
         self._stopped.set()
         self._news.set()
         stream = self._stream
@@ -115,9 +121,11 @@ class LogReader(threading.Thread):
 
     @property
     def reading(self) -> bool:
+        """Whether more lines may come."""
         return not self._over
 
     def run(self) -> None:
+        """Read the log, in this thread, to its end or until ``stop`` is called."""
         try:
             self._read()
         # a full disk, for example: it must end the whole process, and not this thread alone

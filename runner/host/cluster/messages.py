@@ -48,6 +48,7 @@ class Inbox:
         self._queue: queue.SimpleQueue[Message] = queue.SimpleQueue()
 
     def put(self, message: Message) -> None:
+        """Add a message behind the others."""
         self._queue.put(message)
 
     def take(self, wait_s: float) -> Iterator[Message]:

@@ -64,6 +64,7 @@ class Observer:
         waiting()
 
     def stop(self) -> None:
+        """End the watches of all informers."""
         for informer in self._informers.values():
             informer.stop()
 

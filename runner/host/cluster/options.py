@@ -27,7 +27,7 @@ def some_seconds(text: str) -> float:
 
 
 def whole_seconds(text: str) -> int:
-    """Return a time in whole seconds, at least 1 s, as a Job's deadline is given."""
+    """Return a time in whole seconds, at least 1 s, as a Job's deadline is given. Raises ``ArgumentTypeError``."""
     value = some_seconds(text)
     if value != int(value):
         raise argparse.ArgumentTypeError(f"{printable(text, 60)} is no whole number of seconds")
@@ -35,13 +35,17 @@ def whole_seconds(text: str) -> int:
 
 
 def run_name(text: str) -> str:
-    """Return the name of a run. A name with a slash or with two dots would lead out of the folder of the runs."""
+    """Return the name of a run. A name with a slash or with two dots would lead out of the folder of the runs.
+
+    Raises ``ArgumentTypeError``.
+    """
     if not patterns.SUBDOMAIN.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{printable(text, 80)!r} is no name of a Job: {patterns.SUBDOMAIN.words}")
     return text
 
 
 def namespace_name(text: str) -> str:
+    """Return the name of a namespace. Raises ``ArgumentTypeError``."""
     if not patterns.DNS_LABEL.fullmatch(text):
         raise argparse.ArgumentTypeError(
             f"{printable(text, 80)!r} is no name of a namespace: {patterns.DNS_LABEL.words}"
@@ -56,18 +60,6 @@ _TIMEOUT_HELP = {
     "watch": "seconds that a watch is asked to last",
     "silence": "seconds without a byte after which a watch counts as dead; keep it above --watch-timeout-s",
     "log": "seconds without a byte after which a log is opened again",
-}
-# By row of stages.WAITS_S, the help of the flag.
-_WAIT_HELP = {
-    "queue": "how long to wait for quota of a queue",
-    "unschedulable": "how long to wait for a node that takes the pod; an autoscaler's event starts the wait again",
-    "volume": "how long to wait for a volume to be bound, attached or mounted",
-    "image": "how long to wait for the image to be pulled",
-    "creating": "how long to wait for pod and containers to be made, and for the end of a container to be noticed",
-    "refused": "how long to wait for a refused pod (quota, Pod Security, webhook) to be accepted",
-    "init": "how long to wait for the init container, which waits for the weights",
-    "node": "how long to wait for a node that does not answer",
-    "overrun": "how long to wait for a Job that is past its own deadline to be ended",
 }
 
 
@@ -106,7 +98,7 @@ def add_follow_flags(parser: argparse.ArgumentParser) -> None:
             type=seconds,
             default=default_s,
             metavar="S",
-            help=f"{_WAIT_HELP[name]} (default: {default_words})",
+            help=f"how long to wait {stages.WAITS_FOR[name]} (default: {default_words})",
         )
     defaults = FollowOptions()
     group.add_argument(
@@ -131,8 +123,10 @@ def add_follow_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def connect(arguments: argparse.Namespace) -> Cluster:
-    """Return the cluster that the flags name. Raises ``ClusterRefused`` where no kubeconfig can be used, ``NoCluster`` where there
-    is none at all."""
+    """Return the cluster that the flags name.
+
+    Raises ``ClusterRefused`` where no kubeconfig can be used, ``NoCluster`` where no kubeconfig exists.
+    """
     timeouts = Timeouts(**{f"{name}_s": getattr(arguments, f"{name}_timeout_s") for name in _TIMEOUT_HELP})
     return Cluster(arguments.kubeconfig, arguments.context, arguments.namespace, timeouts)
 

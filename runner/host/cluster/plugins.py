@@ -203,11 +203,11 @@ def _words(errors: IO[bytes], output: IO[bytes], interactive: bool) -> str:
     """
     if interactive:
         return "; its words stand above"
-    said, printed = _last_words(errors), _last_words(output).split()
+    words, printed = _last_words(errors), _last_words(output).split()
     harmless = all(len(word) <= _LONGEST_WORD_CHARACTERS and "{" not in word for word in printed)
-    if not said and len(printed) > 1 and harmless:
-        said = " ".join(printed)
-    return f"; it said: {printable(said, _QUOTED_CHARACTERS).rstrip('. ')}" if said else ""
+    if not words and len(printed) > 1 and harmless:
+        words = " ".join(printed)
+    return f"; it said: {printable(words, _QUOTED_CHARACTERS).rstrip('. ')}" if words else ""
 
 
 def _last_words(file: IO[bytes]) -> str:
@@ -217,24 +217,24 @@ def _last_words(file: IO[bytes]) -> str:
     return " ".join(file.read(most_bytes).decode("utf-8", "replace").split())[-_QUOTED_CHARACTERS:].strip()
 
 
-def _parse_answer(raw: bytes, version: str, name: str, said: str) -> Answer:
-    """Return the credentials in a plugin's output, an ExecCredential; ``said`` are the plugin's other words, for errors."""
+def _parse_answer(raw: bytes, version: str, name: str, words: str) -> Answer:
+    """Return the credentials in a plugin's output, an ExecCredential; ``words`` are the end of a sentence that quotes the plugin."""
     try:
         answer = strictjson.loads(raw, "its answer", ClusterRefused)
     except ClusterRefused:
-        raise no_kubeconfig(f"{name} printed no JSON, or something beside it, and so no credentials{said}") from None
+        raise no_kubeconfig(f"{name} printed no JSON, or something beside it, and so no credentials{words}") from None
     status = answer.get("status") if isinstance(answer, dict) else None
     if not isinstance(answer, dict) or answer.get("kind") != "ExecCredential" or not isinstance(status, dict):
-        raise no_kubeconfig(f"{name} printed no ExecCredential with a status, and so no credentials{said}")
+        raise no_kubeconfig(f"{name} printed no ExecCredential with a status, and so no credentials{words}")
     if answer.get("apiVersion") != version:
-        other = printable(str(answer.get("apiVersion")), 60)
-        raise no_kubeconfig(f"{name} answered in {other} and was asked in {version}")
+        answered_version = printable(str(answer.get("apiVersion")), 60)
+        raise no_kubeconfig(f"{name} answered in {answered_version} and was asked in {version}")
     texts = {key: status.get(key) or "" for key in ("token", "clientCertificateData", "clientKeyData")}
     if not all(isinstance(text, str) for text in texts.values()):
         raise no_kubeconfig(f"{name} gave a token or certificate that is no text")
     secrets.remember(texts["clientKeyData"])
     if not texts["token"] and not (texts["clientCertificateData"] and texts["clientKeyData"]):
-        raise no_kubeconfig(f"{name} gave neither a token nor a certificate with its key{said}")
+        raise no_kubeconfig(f"{name} gave neither a token nor a certificate with its key{words}")
     return Answer(
         plugin=name,
         token=texts["token"].strip() if texts["token"] else None,

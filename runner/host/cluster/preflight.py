@@ -44,7 +44,9 @@ def check_images(runs: Sequence[JsonObject]) -> None:
             )
 
 
-def check(cluster: Cluster, manifests: Sequence[Manifest], runs: Sequence[JsonObject], show: Show) -> list[JsonObject]:
+def check_cluster(
+    cluster: Cluster, manifests: Sequence[Manifest], runs: Sequence[JsonObject], show: Show
+) -> list[JsonObject]:
     """Return the ConfigMaps of the manifests that runs name and that the cluster lacks; ``runs`` are objects as submitted.
 
     Raises ``ClusterRefused`` with the first thing that would keep the runs from running, and ``Unreachable``.

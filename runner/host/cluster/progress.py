@@ -1,4 +1,4 @@
-"""How far following a run has come: the state that the follower changes, apart from what the run is."""
+"""The progress of following a run: the state that the follower changes, apart from what the run is."""
 
 from __future__ import annotations
 
@@ -37,10 +37,12 @@ class Progress:
 
     @classmethod
     def of(cls, run: FollowedRun, collects_for: Progress | None = None) -> Progress:
+        """Return the progress of a run that is not followed yet."""
         return cls(run, collects_for, expected_until_s=run.expected_until_s)
 
     @property
     def name(self) -> str:
+        """The name of the run."""
         return self.run.name
 
     @property
@@ -51,7 +53,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How following a run ended: ``error`` says what went wrong, None if nothing did."""
+    """The outcome of following a run: ``error`` says what went wrong, None if nothing did."""
 
     run: FollowedRun
     error: KitError | None

@@ -139,7 +139,7 @@ def create(cluster: Cluster, manifest: JsonObject) -> Created:
         return Created({**existing, "kind": kind}, existed=True)
 
 
-def _silent(line: str) -> None:
+def _silent(_line: str) -> None:
     return None
 
 

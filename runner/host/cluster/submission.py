@@ -26,6 +26,7 @@ class PlannedRun:
 
     @property
     def name(self) -> str:
+        """The name of the run as it is submitted."""
         name: str = self.manifest["metadata"]["name"]
         return name
 
@@ -37,7 +38,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a submission creates, in this order: ConfigMaps at once, then each run after the end of the run before it."""
+    """The objects that a submission creates, in this order: ConfigMaps at once, then each run after the end of the run before it."""
 
     config_maps: tuple[JsonObject, ...]
     runs: tuple[PlannedRun, ...]
@@ -58,6 +59,7 @@ class Plan:
         return [*self.config_maps, *self.manifests]
 
     def with_config_maps(self, config_maps: Sequence[JsonObject]) -> Plan:
+        """Return the plan with these ConfigMaps instead of its own."""
         return replace(self, config_maps=tuple(config_maps))
 
 
@@ -85,7 +87,7 @@ def plan(
 
 
 class State(Enum):
-    """Where a run stands in the cluster when its turn comes."""
+    """The state of a run in the cluster when its turn comes."""
 
     RUNNING = "running"
     COMPLETE = "complete"
@@ -95,7 +97,7 @@ class State(Enum):
 
 
 class Step(Enum):
-    """What a submission does with a run, and the words that it shows."""
+    """The step that a submission takes with a run, as the word that it shows."""
 
     CREATE = "created"
     FOLLOW = "runs already; following it"
@@ -114,8 +116,10 @@ _STEPS = {
 
 @dataclass(frozen=True)
 class Repetition:
-    """A run under one of its names, and what is known of the name: ``existing`` is the object in the cluster, ``saved`` the object
-    in the folder of runs."""
+    """A run under one of its names, with the objects that have the name.
+
+    ``existing`` is the object in the cluster, ``saved`` the object in the folder of runs.
+    """
 
     run: FollowedRun
     existing: JsonObject | None
@@ -128,6 +132,7 @@ class Repetition:
 
     @property
     def state(self) -> State:
+        """Where the run stands in the cluster."""
         if self.existing is None:
             return State.GONE
         return _state(self.existing)
@@ -140,7 +145,7 @@ def _state(existing: JsonObject) -> State:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with a run, under the name and with the content of ``run``."""
+    """The decision on a run, under the name and with the content of ``run``."""
 
     step: Step
     run: FollowedRun

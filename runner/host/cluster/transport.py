@@ -25,7 +25,7 @@ from runner.host.cluster import credentials
 from runner.host.cluster.credentials import Credentials
 from runner.host.cluster.kubeconfig import Target, no_kubeconfig, read_named_file
 
-# What a request, or reading its answer, raises where the connection fails.
+# The exceptions of a request, and of reading its answer, where the connection fails.
 FAILURES: tuple[type[Exception], ...] = (urllib3.exceptions.HTTPError, OSError)
 MAX_KEPT_CONNECTIONS = 32
 # Of the body of a refusal, which the kubernetes package reads whole.
@@ -59,6 +59,7 @@ class Connections:
         return urllib3.HTTPResponse(body, response.headers, response.status, reason=response.reason)
 
     def clear(self) -> None:
+        """Close all connections."""
         self._pool.clear()
 
 

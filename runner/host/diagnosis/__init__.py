@@ -1,13 +1,9 @@
-"""Say what keeps a run from its result: an ``Observed`` in, a sentence and a next step out. Pure.
+"""Say, by pure functions, what keeps a run from its result: an ``Observed`` in, a sentence and a next step out.
 
 Nothing here asks a cluster, reads a clock or decides what is done about a problem.
 
-observed     a run as it was last seen
-problem      what is said of it: a sentence and a next step
-stages       where a run stands, and how long it may stand there
-endings, pods, scheduling, admission     the rows: one module per subject, the most telling row first. A row is a function of an
-             ``Observed`` that returns a ``Problem`` or None. The messages of clusters are those of Kubernetes 1.31 to 1.37
-requests     what the API server itself answered, or that it did not answer
+``endings``, ``pods``, ``scheduling`` and ``admission`` hold rows, the most telling row first. A row is a function of an ``Observed``
+that returns a ``Problem``, or None where the row does not apply. The rows know the messages of Kubernetes 1.31 to 1.37.
 """
 
 from __future__ import annotations

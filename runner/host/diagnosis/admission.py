@@ -40,8 +40,10 @@ def no_pod(observed: Observed) -> Problem | None:
 
 
 def invalid(observed: Observed) -> Problem | None:
-    """Return the ``Problem`` of an MPIJob that its operator does not take. The operator checks more than the API server does by the
-    definition of the kind."""
+    """Return the ``Problem`` of an MPIJob that its operator does not take.
+
+    The operator checks more than the API server, which only knows the definition of the kind.
+    """
     for event in observed.events_of("ValidationError"):
         if not observed.pods and not ending(observed.job):
             return Problem(

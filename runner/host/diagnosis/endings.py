@@ -58,8 +58,8 @@ def spent(observed: Observed) -> list[tuple[str, float]]:
         ("run", next((state.get("startedAt") for state in ran), None)),
         ("", end),
     ]
-    known = [(phase, _time(begin)) for phase, begin in begins if begin]
-    return [(phase, (until - since).total_seconds()) for (phase, since), (_, until) in itertools.pairwise(known)]
+    dated = [(phase, _time(begin)) for phase, begin in begins if begin]
+    return [(phase, (until - since).total_seconds()) for (phase, since), (_, until) in itertools.pairwise(dated)]
 
 
 def _time(text: str) -> datetime:
@@ -193,10 +193,10 @@ def program_failed(observed: Observed) -> Problem | None:
         of_runner = container not in sidecars(observed.pod or {})
         meaning = error.meaning if error is not None and error.exit_code == code and of_runner else None
         text = _last_message(state, observed.log)
-        said = f": {text}" if text else ""
+        quotation = f": {text}" if text else ""
         return Problem(
             f"exit-{code}" if meaning else "exit",
-            f"The {observed.named(container)} ended with {code}{f' ({meaning})' if meaning else ''}{said}.",
+            f"The {observed.named(container)} ended with {code}{f' ({meaning})' if meaning else ''}{quotation}.",
             "Mend that and submit with --rerun; the saved log tells all.",
         )
     return None
@@ -242,8 +242,10 @@ def node_lost(observed: Observed) -> Problem | None:
 
 
 def _failures(observed: Observed) -> list[tuple[str, JsonObject]]:
-    """Return (container, terminated state) of the containers of the pod that failed. A sidecar counts where the pod failed and no
-    other container did. [] for a run that is complete."""
+    """Return (container, terminated state) of the containers of the pod that failed; [] for a run that is complete.
+
+    A sidecar counts where the pod failed and no other container failed.
+    """
     pod = observed.pod
     if pod is None or ending(observed.job) == "complete":
         return []

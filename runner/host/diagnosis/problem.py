@@ -1,4 +1,4 @@
-"""What is said of a run that does not go on: a sentence and a next step."""
+"""The report on a run that does not go on: a sentence and a next step."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import Literal
 
 from runner.contract.text import printable
 
-# What a run may wait for. The longest times stand in ``stages.WAITS_S``.
+# The things that a run may wait for. The longest times stand in ``stages.WAITS_S``.
 Wait = Literal["queue", "unschedulable", "volume", "image", "creating", "refused", "init", "node", "overrun"]
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong and what to do. ``row`` names the problem. ``wait`` names the row of ``stages.WAITS_S`` within which the problem
-    may go away by itself; None where waiting cannot help."""
+    """A problem of a run and the step that mends it.
+
+    ``row`` names the problem. ``wait`` names the row of ``stages.WAITS_S`` within which the problem may go away by itself; None
+    where waiting cannot help.
+    """
 
     row: str
     sentence: str

@@ -10,7 +10,7 @@ from runner.host.diagnosis.problem import MessageRow, Problem, quoted
 
 MPI_OPERATOR = "https://raw.githubusercontent.com/kubeflow/mpi-operator/v0.8.2/deploy/v2beta1/mpi-operator.yaml"
 JOBSET = "https://github.com/kubernetes-sigs/jobset/releases/download/v0.11.1/manifests.yaml"
-# What a 404 says where the API server does not know the kind. For a kind that it knows, the 404 names the object.
+# The message of a 404 where the API server does not know the kind. For a kind that it knows, the 404 names the object.
 UNKNOWN_KIND = ("could not find the requested resource", "404 page not found")
 
 

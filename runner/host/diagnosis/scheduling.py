@@ -151,7 +151,7 @@ def _insufficient(observed: Observed, pod: JsonObject, reasons: dict[str, int]) 
 
 
 def _rank(resource: str) -> int:
-    """Return which of several resources that the same number of nodes lack is told: the one with the lowest rank."""
+    """Return the rank of a resource: of resources that equally many nodes lack, a diagnosis tells the one of the lowest rank."""
     if is_extended(resource):
         return 0
     scarce = ("hugepages-2Mi", "memory", "cpu")

@@ -1,4 +1,4 @@
-"""Where a run stands, and how long it may stand there: functions of what was seen and of a clock that is passed in. Pure."""
+"""Tell the stage of a run, and how long the run may stay in the stage, by pure functions of what was seen and of the time."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ WAITS_S: dict[Wait, float | None] = {
     # Counted from the Job's own deadline, at which the Job's controller should have ended the Job.
     "overrun": 300.0,
 }
-# What a run waits for, as the help of a flag says it. A sentence takes the words before the semicolon.
+# The thing that a run waits for, as the help of a flag says it. A sentence takes the words before the semicolon.
 WAITS_FOR: dict[Wait, str] = {
     "queue": "for quota of a queue",
-    "unschedulable": "for a node that takes the pod; an autoscaler's event starts it anew",
+    "unschedulable": "for a node that takes the pod; an autoscaler's event starts the wait again",
     "volume": "for a volume to be bound, attached or mounted",
-    "image": "for the image",
-    "creating": "for pod and containers to be made, or for the end of one to be noticed",
-    "refused": "for what the cluster refuses to be mended",
-    "init": "for the init container, which waits for weights",
+    "image": "for the image to be pulled",
+    "creating": "for pod and containers to be made, and for the end of a container to be noticed",
+    "refused": "for a refused pod (quota, Pod Security, webhook) to be accepted",
+    "init": "for the init container, which waits for the weights",
     "node": "for a node that does not answer",
-    "overrun": "for a Job that is past its own deadline",
+    "overrun": "for a Job that is past its own deadline to be ended",
 }
 
 StageWord = Literal[
@@ -53,8 +53,11 @@ OVER = (COMPLETE, FAILED, GONE)
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a run stands. ``text`` says it in a line; ``wait`` is the row of ``WAITS_S`` that limits the stage, None where nothing
-    does; ``mark`` changes with every progress within the stage; ``problem`` is what is wrong, None where nothing seems wrong."""
+    """A stage of a run. ``text`` describes the stage in a line.
+
+    ``wait`` is the row of ``WAITS_S`` that limits the stage, None for a stage without a limit. ``mark`` changes with every progress
+    within the stage. ``problem`` is None where nothing seems wrong.
+    """
 
     word: StageWord
     text: str
@@ -70,12 +73,12 @@ class Stage:
 
 def stage(observed: Observed) -> Stage:
     """Return the ``Stage`` of a run, with the problem that a diagnosis finds."""
-    seen = _seen(observed)
-    problem = None if seen.word == COMPLETE else diagnose(observed)
-    if problem is None or seen.over:
-        return replace(seen, problem=problem)
-    text = f"{seen.text}: {problem.sentence.rstrip('.')}"
-    return replace(seen, wait=problem.wait or seen.wait, problem=problem, text=text)
+    plain = _seen(observed)
+    problem = None if plain.word == COMPLETE else diagnose(observed)
+    if problem is None or plain.over:
+        return replace(plain, problem=problem)
+    text = f"{plain.text}: {problem.sentence.rstrip('.')}"
+    return replace(plain, wait=problem.wait or plain.wait, problem=problem, text=text)
 
 
 def hopeless(stage: Stage) -> bool:
@@ -86,13 +89,13 @@ def hopeless(stage: Stage) -> bool:
 def overdue(observed: Observed, stage: Stage, waited_s: float) -> Problem:
     """Return the ``Problem`` of a run that stayed in a stage for the longest time: what it waits for, or that the cause is unknown."""
     meaning = WAITS_FOR[stage.wait].split(";")[0] if stage.wait else ""
-    waited = f"It waited {waited_s:.0f} s {meaning}, as long as it may."
+    waited = f"It waited {waited_s:.0f} s {meaning}, the limit of --{stage.wait}-s."
     if stage.problem is not None:
         return replace(stage.problem, sentence=f"{stage.problem.sentence} {waited}", wait=None)
     target = f"pod {name_of(observed.pod)}" if observed.pod else f"{observed.kind.lower()} {observed.name}"
     return Problem(
         f"overdue-{stage.wait}",
-        f"Nothing says why, but {stage.text}. {waited}",
+        f"{waited} No cause was reported: {stage.text}.",
         f"Look: `{observed.kubectl} describe {target}`; --{stage.wait}-s allows more.",
     )
 

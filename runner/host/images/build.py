@@ -33,7 +33,7 @@ _DECISIVE = ("LICENSE", "images", "requirements", "runner", "versions.lock")
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What an image is built from, decided before anything is fetched.
+    """The plan of an image, decided before anything is fetched.
 
     ``base`` is the image that the stack's image stands on, ``interpreter`` the image that brings Python; each is a reference by
     digest, or a local name where a stand-in is used. ``revision`` is the commit of this checkout and ``epoch`` its time in Unix
@@ -90,7 +90,7 @@ class BuildPlan:
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """What was built: ``image`` is its local id, ``base`` the reference it stands on, ``inputs`` the hash of what it came from.
+    """An image that was built: ``image`` is its local id, ``base`` the reference of its base, ``inputs`` the hash of all its inputs.
 
     ``pinned`` says that the base is the lock's and no stand-in. ``packages`` is the number of its Python packages, ``bytes`` the
     size of its layers. ``image.json`` has these keys.
@@ -169,7 +169,7 @@ def plan(
 def execute(planned: BuildPlan) -> BuiltImage:
     """Build a planned image and return what was built; ``image.json`` and ``sbom.json`` in the plan's folder say it too.
 
-    What only the pinned base could tell is written into the lock. Raises ``Unsupported`` where the base is not what the stack
+    The pins that only the pinned base could tell are written into the lock. Raises ``Unsupported`` where the base is not what the stack
     needs, or the build fails; ``Unreachable`` where an index, registry or git server does not answer.
     """
     shutil.rmtree(planned.folder, ignore_errors=True)
@@ -211,8 +211,8 @@ def execute(planned: BuildPlan) -> BuiltImage:
 
 def refuse_python(name: str, stack: PinnedStack, python: str) -> None:
     """Raise ``Unsupported`` for a Python, such as 3.12.1, that the stack is not locked for."""
-    here, locked = ([int(part) for part in version.split(".")[:2]] for version in (python, stack.python))
-    if here < locked or (here != locked and name in requirements.PLATFORMS):
+    offered, locked = ([int(part) for part in version.split(".")[:2]] for version in (python, stack.python))
+    if offered < locked or (offered != locked and name in requirements.PLATFORMS):
         raise Unsupported(f"The base has Python {python}; {name} is locked for {stack.python}. Name another base.")
 
 

@@ -24,7 +24,7 @@ from runner.host.pins.origins import git, package_index
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock, PinnedStack, RequirementsFile
 
-# What an image holds of the repository; runner/host and the catalog stay outside.
+# The parts of the repository that an image holds; runner/host and the catalog stay outside.
 KIT = ("LICENSE", "runner/__init__.py", "runner/__main__.py", "runner/contract", "runner/bench")
 
 INSTALL = paths.ROOT / "images" / "install.sh"
@@ -159,8 +159,8 @@ def _place_sources(stack: PinnedStack, lock: Lock, checkouts: Mapping[str, Path]
     _make_folder(folder / "sources")
     for name, where in stack.sources.items():
         source = lock.sources[where]
-        for value, what in ((source.commit, "commit"), (source.tree, "tree")):
-            lockfile.need(value, f"The {what} of {where}, which {name} is built from,")
+        for value, part in ((source.commit, "commit"), (source.tree, "tree")):
+            lockfile.need(value, f"The {part} of {where}, which {name} is built from,")
         target = folder / "sources" / name
         _make_folder(target)
         epoch = git.export_tree(checkouts.get(where, source.repository), source.commit, source.tree, target)

@@ -54,7 +54,7 @@ def ask(image: str, *command: str, volumes: Mapping[Path, str] | None = None) ->
 
     ``volumes`` maps folders here to places inside. Raises ``Unsupported`` where the command fails.
     """
-    options = [word for here, inside in (volumes or {}).items() for word in ("--volume", f"{here}:{inside}:ro")]
+    options = [word for folder, inside in (volumes or {}).items() for word in ("--volume", f"{folder}:{inside}:ro")]
     with _container(image) as name:
         return _run("run", *_no_network(), *options, name, "--", *command)
 

@@ -35,7 +35,7 @@ class DebianPackage(NamedTuple):
 
 
 class Distribution(NamedTuple):
-    """What an image's distribution is, such as ("debian", "12"): ID and VERSION_ID of its os-release."""
+    """The distribution of an image, such as ("debian", "12"): ID and VERSION_ID of its os-release."""
 
     vendor: str
     release: str

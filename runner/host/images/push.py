@@ -34,7 +34,7 @@ def push(name: str, built: BuiltImage, team: str) -> PushedImage:
     return entries[name]
 
 
-def check(lock: Lock, names: Sequence[str]) -> None:
+def refuse_outdated(lock: Lock, names: Sequence[str]) -> None:
     """Say, offline, which pushed images are of this checkout's inputs. Raises ``InputError`` where one is not."""
     stale = []
     for name in names:

@@ -1,1 +1,1 @@
-"""Results become verdicts and tables. Pure but for ``terminal``, which draws; nothing here reaches a network or reads a result file."""
+"""Results become verdicts and tables. Only ``terminal`` draws, all else is pure; nothing here reaches a network or reads a result file."""

@@ -66,7 +66,7 @@ def against_claims(catalog: Catalog, group: Group) -> list[Row]:
                 published_s=claim.value,
                 request=group.request.id,
                 measured=f"{group.request.devices} x {group.request.accelerator.name}, {group.request.model.name}",
-                walk_through=group.request.accelerator.device == "cpu",
+                walk_through=group.request.accelerator.is_the_host,
                 verdict=judged,
                 limit=_limit(group.request, judged, float(claim.value)),
                 differences=differences,

@@ -18,7 +18,7 @@ from runner.host.readers.catalog import CLAIMED_BYTES_PER_ELEMENT, Catalog, Clai
 # below both, its other cells above.
 MEMORY_BOUND, FAR_FROM_MEMORY = 0.40, 0.20
 
-# What bounds the latency of a cell; "an error": no device can be so fast.
+# The bound of a cell's latency; "an error": no device can be so fast.
 Bound = Literal["an error", "memory", "memory or host", "host or link", "host"]
 FindingKind = Literal[
     "not found",
@@ -34,7 +34,7 @@ FindingKind = Literal[
     "unlike columns",
     "replicates",
 ]
-# What two claims of the same cell share: accelerator, devices, model, batch size.
+# The conditions that two claims of the same cell share: accelerator, devices, model, batch size.
 Cell = tuple[str, int, str, int]
 
 
@@ -273,7 +273,7 @@ def _unlike_columns(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _replicates(catalog: Catalog) -> Iterator[Finding]:
-    """Find other sources' numbers of the cells of the newest revision, and how far they lie from them."""
+    """Find other sources' numbers of the cells of the newest revision, and how far these numbers lie from the revision's."""
     newest = [name for name in _revisions(catalog) if catalog.claim_sources[name].found][-1]
     for name, claim in catalog.claims.items():
         if claim.source == newest:

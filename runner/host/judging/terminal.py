@@ -120,10 +120,10 @@ def _beside(rows: Sequence[Row]) -> Table:
     """Return the table of published cells beside one group of results."""
     table = _plain_table("published", "s", "here", "ratio", "verdict")
     for row in rows:
-        here = "-" if row.verdict.ratio is None else f"{float(row.published_s) * row.verdict.ratio:.3f}"
+        measured = "-" if row.verdict.ratio is None else f"{float(row.published_s) * row.verdict.ratio:.3f}"
         ratio = "-" if row.verdict.ratio is None else f"{row.verdict.ratio:.3f}"
         word = WALK_THROUGH if row.walk_through else row.verdict.word
-        table.add_row(*map(_cell, (row.published, row.published_s, here, ratio, word)))
+        table.add_row(*map(_cell, (row.published, row.published_s, measured, ratio, word)))
     return table
 
 
@@ -146,13 +146,13 @@ def _print_reasons(console: Console, rows: Sequence[Row]) -> None:
 def _differences(rows: Sequence[Row]) -> Table:
     """Return the table of conditions that a result and the cells beside it do not share, one line for each condition."""
     table = _plain_table("what differs", "here", "there")
-    found: dict[str, str] = {}
+    of_result: dict[str, str] = {}
     wanted: dict[str, dict[str, None]] = {}
     for difference in (difference for row in rows for difference in row.differences):
-        found[difference.condition] = difference.found
+        of_result[difference.condition] = difference.found
         wanted.setdefault(difference.condition, {})[difference.wanted] = None
-    for condition, here in found.items():
-        table.add_row(*map(_cell, (condition, here, ", ".join(wanted[condition]))))
+    for condition, value in of_result.items():
+        table.add_row(*map(_cell, (condition, value, ", ".join(wanted[condition]))))
     return table
 
 

@@ -48,7 +48,7 @@ def _stats() -> ModuleType:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a number of launches says of a published number: one word, and the reasons for the word.
+    """The verdict of launches on a published number: one word, and the reasons for the word.
 
     ``ratio`` is measured over published (geometric mean of launches), ``interval`` its 90% interval, widened by the rounding of the
     published number. ``attained_margin`` is the smallest margin that would have given REPRODUCED; ``prediction_interval`` is the 95%

@@ -1,4 +1,4 @@
-"""Who may do what: the namespace with its security level, the account of the pods, which has no rights, and the role that submits."""
+"""The namespace with its security level, the account of the pods, which has no rights, and the role of a user who submits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def namespace(level: str = "restricted") -> JsonObject:
 
 
 def run_account(site: Site) -> JsonObject:
-    """Return the ServiceAccount of all pods. It gets no token."""
+    """Return the ServiceAccount of all pods. The account gets no token."""
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",

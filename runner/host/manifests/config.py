@@ -1,4 +1,4 @@
-"""The requests of a set in one immutable ConfigMap, whose name is made of its content: a pod reads the very bytes of the name."""
+"""The requests of a set in one immutable ConfigMap, whose name is a hash of its content: a pod reads what its manifest names."""
 
 from __future__ import annotations
 

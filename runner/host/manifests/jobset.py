@@ -1,5 +1,6 @@
-"""JobSets (jobset.x-k8s.io/v1alpha2): pods on several nodes without an MPI operator. The names of the pods are known beforehand; the
-user makes the keys of ssh.
+"""JobSets (jobset.x-k8s.io/v1alpha2): pods on several nodes without an MPI operator.
+
+The names of the pods are known beforehand; the user makes the keys of ssh.
 
 A pod is named <jobset>-<replicated job>-<job index>-<pod index>.<subdomain>, and the subdomain is the name of the JobSet where no
 other is chosen (kubernetes-sigs/jobset@08dfbdf api/jobset/v1alpha2). The first pod writes the hostfile: the name of the JobSet may be

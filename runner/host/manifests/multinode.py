@@ -1,4 +1,4 @@
-"""What MPIJobs and JobSets share: the pods on several nodes. The first pod runs `bench`, and every pod lets `bench` start ranks by ssh.
+"""The pods on several nodes, which MPIJobs and JobSets share. The first pod runs `bench`, and every pod lets `bench` start ranks by ssh.
 
 The vendor starts ranks on several nodes by DeepSpeed's launcher, a hostfile and pdsh over ssh (optimum-habana's gaudi_spawn.py
 --hostfile); so does this kit. sshd runs as the user of the pod, on a port that needs no privilege: the pods stay restricted.
@@ -62,7 +62,7 @@ def first(
 
 
 def other(site: Site, plan: JobPlan, config_name: str, models: str) -> JsonObject:
-    """Return the pod template that lends its devices to the first pod. It needs no volume of results."""
+    """Return the pod template that lends its devices to the first pod. The pod needs no volume of results."""
     template = _template(site, plan, config_name, models, f"exec {_sshd()}")
     spec = template["spec"]
     spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] != "results"]

@@ -19,8 +19,11 @@ PLACEHOLDER = "bloomz-bench.invalid"
 
 @dataclass(frozen=True)
 class JobPlan:
-    """What one Job runs. ``image`` is a reference by digest, or a placeholder that cannot be pulled. ``draft`` says what keeps the Job
-    from running and what to do next, None where nothing does. ``resource`` is what Kubernetes counts the devices by."""
+    """The plan of one Job.
+
+    ``image`` is a reference by digest, or a placeholder that cannot be pulled. ``draft`` tells why the Job cannot run and what to do
+    next, None for a Job that can run. ``resource`` is the name by which Kubernetes counts the devices.
+    """
 
     request: Request
     image: str

@@ -1,4 +1,4 @@
-"""How a user's cluster differs from any other: all that ``render`` can be told of it."""
+"""The differences of a user's cluster from any other: all that the flags of ``render`` can say."""
 
 from __future__ import annotations
 

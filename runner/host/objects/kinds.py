@@ -1,5 +1,6 @@
-"""The shape that an object of each kind must have, as far as the kit reads it: in manifests, in the answers of a cluster, in the
-saved objects of earlier runs.
+"""The shape that an object of each kind must have, as far as the kit reads the object.
+
+The objects stand in manifests, in the answers of a cluster, and in the saved objects of earlier runs.
 
 The API server checks far more. These checks keep a null or a text in the place of a list from ending a verb with a traceback, and a
 name from leading out of the folder of a run.
@@ -164,14 +165,14 @@ def _check(value: object, shape: Shape, where: str) -> None:
 def _check_members(value: object, shape: dict[str, Shape], where: str) -> None:
     _check_type(value, dict, where)
     assert isinstance(value, dict)
-    known = {key.rstrip("!+"): (key, of_member) for key, of_member in shape.items()}
-    for name, (key, _) in known.items():
+    members = {key.rstrip("!+"): (key, of_member) for key, of_member in shape.items()}
+    for name, (key, _) in members.items():
         if key != name and name not in value:
             raise Malformed(f"{_below(where, name)} is missing")
         if key.endswith("+") and not value[name]:
             raise Malformed(f"{_below(where, name)} is empty")
     for name, member in value.items():
-        _, of_member = known.get(name, known.get("*", (name, None)))
+        _, of_member = members.get(name, members.get("*", (name, None)))
         if of_member is not None:
             _check(member, of_member, _below(where, name))
 

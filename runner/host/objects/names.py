@@ -37,7 +37,7 @@ NAME, INSTANCE, VERSION, COMPONENT, PART_OF, MANAGED_BY = (
 # The label by which every object of this kit is found, and the same as a selector of the API.
 KIT = {NAME: KIT_NAME}
 SELECTOR = f"{NAME}={KIT_NAME}"
-# What applied an object: kubectl, or the verb `submit`.
+# The program that applied an object: kubectl, or the verb `submit`.
 BY_KUBECTL, BY_SUBMIT = "kubectl", KIT_NAME
 
 # --- labels and annotations of this kit ---

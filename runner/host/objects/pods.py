@@ -54,8 +54,10 @@ def main_container(pod: JsonObject) -> str | None:
 
 
 def sidecars(pod: JsonObject) -> set[str]:
-    """Return the names of the containers that run beside the main one, such as a mesh's: containers, and init containers that go on
-    (restartPolicy Always)."""
+    """Return the names of the containers that run beside the main one, such as a mesh's.
+
+    An init container that goes on (restartPolicy Always) is a sidecar too.
+    """
     spec, main = pod.get("spec", {}), main_container(pod)
     others = {container.get("name") for container in spec.get("containers") or [] if container.get("name") != main}
     lasting = {

@@ -19,8 +19,10 @@ _FACTORS = {
 
 
 def is_extended(resource: str) -> bool:
-    """Return whether a resource is an extended one, which a device plugin offers: its name has a domain. The resources of Kubernetes
-    itself have none (kubernetes.io/docs/concepts/configuration/manage-resources-containers)."""
+    """Return whether a resource is an extended one, which a device plugin offers: its name has a domain.
+
+    The resources of Kubernetes itself have none. Source: kubernetes.io/docs/concepts/configuration/manage-resources-containers.
+    """
     return "/" in resource
 
 

@@ -1,4 +1,4 @@
-"""What the status of an object says: its conditions, and how a run ended."""
+"""Read the status of an object: its conditions, and how a run ended."""
 
 from __future__ import annotations
 

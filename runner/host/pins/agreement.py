@@ -1,6 +1,6 @@
 """Compare every version and hash of the lock with the requirements files, offline, and what packages demand of each other.
 
-What a package demands stands in its metadata. Where the kit's own environment has the locked version installed, the metadata is
+The demands of a package stand in its metadata. Where the kit's own environment has the locked version installed, the metadata is
 read there. ``presence`` asks an index for the demands of the others (PEP 658).
 """
 
@@ -52,7 +52,7 @@ def locked_text(entry: RequirementsFile, root: Path = paths.ROOT) -> str:
     raise InputError(f"{entry.file} {state} since versions.lock was written. Run `python -m runner lock`.")
 
 
-def check(lock: Lock, root: Path = paths.ROOT) -> None:
+def refuse_contradictions(lock: Lock, root: Path = paths.ROOT) -> None:
     """Raise ``InputError`` for a requirements file that is missing, was changed, or contradicts the lock, with every contradiction."""
     for entry in lockfile.requirements_files(lock).values():
         locked_text(entry, root)
@@ -88,7 +88,7 @@ def problems(lock: Lock, root: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Target:
-    """What a stack's packages find beside them: ``versions`` of all that is locked or of the base, ``markers`` of its Python."""
+    """The surroundings of a stack's packages: ``versions`` of all that is locked or of the base, ``markers`` of its Python."""
 
     versions: dict[str, str]
     markers: dict[str, str]
@@ -147,7 +147,7 @@ def _of_one_file(file: str, pins: Sequence[Requirement]) -> Iterator[str]:
 
 
 def _of_tools(lock: Lock, file: str, pins: Sequence[Requirement]) -> Iterator[str]:
-    """Yield tools whose version is not the lock's, of a file that the tools' versions bound: one that runs outside the stacks."""
+    """Yield tools whose version is not the lock's, in a file of the kit itself; files of stacks hold no tools."""
     if not file.startswith("requirements/"):
         return
     for pin in pins:
@@ -210,7 +210,7 @@ def _of_shared_environment(lock: Lock, pins: Mapping[LockPath, Sequence[Requirem
         for pin in pins.get(where, ()):
             versions.setdefault(pin.name, set()).add(pin.version)
         for package, numbers in versions.items():
-            here = " and ".join(sorted(numbers))
-            file, there = first.setdefault(package, (entries[where].file, here))
-            if there != here:
-                yield f"{entries[where].file}: {package} is {here}, and {there} in {file}, which shares the environment"
+            version = " and ".join(sorted(numbers))
+            file, first_version = first.setdefault(package, (entries[where].file, version))
+            if first_version != version:
+                yield f"{entries[where].file}: {package} is {version}, and {first_version} in {file}, which shares the environment"

@@ -25,7 +25,7 @@ _BOUND_BY = {"host": ("cpu",), "dev": ("cpu", "host"), "mutation": ("cpu", "host
 
 @dataclass(frozen=True)
 class Compilation:
-    """What uv is asked for one requirements file.
+    """The question to uv about one requirements file.
 
     ``names`` are requirement lines, ``bounds`` lines that bound versions. ``source`` says in the file's head what it comes from.
     ``excluded`` are packages that uv leaves out with all that they ask for; ``held_elsewhere`` are packages that uv resolves and

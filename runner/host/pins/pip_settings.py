@@ -1,4 +1,4 @@
-"""Which package index the user has: pip's settings, from its variables and files, for pip, for uv and for our own questions."""
+"""Find the user's package index: pip's settings, from its variables and files, for pip, for uv and for our own questions."""
 
 from __future__ import annotations
 

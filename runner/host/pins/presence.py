@@ -37,7 +37,7 @@ class Question(Protocol):
 
 @dataclass(frozen=True)
 class ImageIsThere:
-    """Has the registry the image's digest, and is its linux/amd64 the pinned one?"""
+    """The question whether the registry has the image's digest, and whether its linux/amd64 is the pinned one."""
 
     where: LockPath
     image: PinnedImage
@@ -54,7 +54,7 @@ class ImageIsThere:
 
 @dataclass(frozen=True)
 class PackageIsThere:
-    """Has the index a file of the package with a locked hash, and was none of these files withdrawn?"""
+    """The question whether the index has a file of the package with a locked hash, and whether such a file was withdrawn."""
 
     where: LockPath
     pin: Requirement
@@ -63,10 +63,10 @@ class PackageIsThere:
     def problem(self) -> str | None:
         """Ask the index; one that has no such package raises ``InputError``. Raises ``Unreachable``."""
         withdrawals = package_index.index_files(self.pin.name, self.index)
-        known = self.pin.hashes & set(withdrawals)
-        if not known:
+        present = self.pin.hashes & set(withdrawals)
+        if not present:
             return f"the index has no file of {self.pin.version} with a locked hash"
-        reasons = sorted({reason for sha256 in known if (reason := withdrawals[sha256]) is not None})
+        reasons = sorted({reason for sha256 in present if (reason := withdrawals[sha256]) is not None})
         if reasons:
             return f"{self.pin.version} was withdrawn: {printable(', '.join(reasons), 300) or 'no reason given'}"
         return None
@@ -74,7 +74,7 @@ class PackageIsThere:
 
 @dataclass(frozen=True)
 class PackagesGoTogether:
-    """Does no package of a stack demand another version than the one that is locked, or than the base brings?
+    """The question whether a package of a stack demands another version than is locked, or than the base brings.
 
     A package that the index does not serve, the base's torch first of all, takes part as its name and version alone.
     """
@@ -98,7 +98,7 @@ class PackagesGoTogether:
 
 @dataclass(frozen=True)
 class RevisionIsThere:
-    """Has the hub the repository at its revision?"""
+    """The question whether the hub has the repository at its revision."""
 
     where: LockPath
     kind: hub.RepositoryKind
@@ -112,7 +112,7 @@ class RevisionIsThere:
 
 @dataclass(frozen=True)
 class CommitIsThere:
-    """Has the git server the commit, and the commit the pinned tree?"""
+    """The question whether the git server has the commit, and whether the commit has the pinned tree."""
 
     where: LockPath
     source: PinnedSource

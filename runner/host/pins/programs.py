@@ -28,7 +28,7 @@ ENGLISH = {"LC_ALL": "C", "LANGUAGE": "C"}
 
 @dataclass(frozen=True)
 class Failure:
-    """How a program failed: its exit status, its standard error, and the line of it that says why, without secrets."""
+    """The failure of a program: its exit status, its standard error, and the line of it that says why, without secrets."""
 
     status: int
     stderr: str
@@ -45,7 +45,7 @@ class ProgramFailed(Unreachable):
 
 @dataclass(frozen=True)
 class Meaning:
-    """What words of a program mean: the error to raise, and the sentence to put before the program's own words.
+    """The meaning of a program's words: the error to raise, and the sentence to put before the program's own words.
 
     Where ``whole``, the words are looked for in the whole of standard error, and all of it is shown: uv breaks sentences into lines.
     """

@@ -1,4 +1,4 @@
-"""What the host knows of compiled requirements files: how strictly it reads them, what no file may hold, and each stack's target."""
+"""Read compiled requirements files strictly, and tell each stack's target and the packages that no file may hold."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _CUDA += [
 ]
 EXCLUDED = ("torch", "triton", "pytorch-triton", *_VENDOR, *_CUDA)
 
-# What torch 1.13 to 2.13 ask for. Torch is excluded, so uv does not find these needs by itself.
+# The packages that torch 1.13 to 2.13 ask for. Torch is excluded, so uv does not find these needs by itself.
 TORCH_NEEDS = ("filelock", "typing-extensions", "sympy", "networkx", "jinja2", "fsspec", "setuptools")
 
-# What the vendor's DeepSpeed asks for, by its series (requirements/requirements.txt there). No index has the vendor's DeepSpeed,
+# The needs of the vendor's DeepSpeed, by its series (requirements/requirements.txt there). No index has the vendor's DeepSpeed,
 # so uv does not find these needs by itself.
 DEEPSPEED_NEEDS = {"0.7": ("hjson", "ninja", "numpy", "packaging", "psutil", "py-cpuinfo", "pydantic<2", "tqdm")}
 

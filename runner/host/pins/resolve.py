@@ -31,7 +31,7 @@ class Question(Protocol):
 
 @dataclass(frozen=True)
 class StackCompilation:
-    """Which file do the direct pins of a stack compile to? The answer is the sha256 of the file, which is written."""
+    """The question which file the direct pins of a stack compile to. The answer is the sha256 of the file, which is written."""
 
     where: LockPath
     name: str
@@ -44,7 +44,7 @@ class StackCompilation:
 
 @dataclass(frozen=True)
 class TorchCompilation:
-    """Which file does the torch of a stack compile to? The answer is the sha256 of the file, which is written."""
+    """The question which file the torch of a stack compiles to. The answer is the sha256 of the file, which is written."""
 
     where: LockPath
     name: str
@@ -57,7 +57,7 @@ class TorchCompilation:
 
 @dataclass(frozen=True)
 class OwnCompilation:
-    """Which file does an edited file of the kit compile to? The answer is the sha256 of the file, which is written."""
+    """The question which file an edited file of the kit compiles to. The answer is the sha256 of the file, which is written."""
 
     where: LockPath
     lock: Lock
@@ -70,7 +70,7 @@ class OwnCompilation:
 
 @dataclass(frozen=True)
 class PackageHash:
-    """Which sha256 has the file of a package?"""
+    """The question for the sha256 of a package's file."""
 
     where: LockPath
     requirements: RequirementsFile
@@ -79,9 +79,9 @@ class PackageHash:
 
     def ask(self) -> str:
         """Return the one hash in the stack's requirements file, else that of the file that pip takes. A yanked release is told."""
-        known = self._locked_hashes()
-        if len(known) == 1:
-            return next(iter(known))
+        hashes = self._locked_hashes()
+        if len(hashes) == 1:
+            return next(iter(hashes))
         sha256, yanked = package_index.package_sha256(self.package, self.version)
         if yanked:
             print(
@@ -99,7 +99,7 @@ class PackageHash:
 
 @dataclass(frozen=True)
 class ImageDigest:
-    """Which digest has a tag?"""
+    """The question for the digest of a tag."""
 
     where: LockPath
     repository: str
@@ -112,7 +112,7 @@ class ImageDigest:
 
 @dataclass(frozen=True)
 class PlatformDigest:
-    """Which digest has the manifest of linux/amd64 in an image?"""
+    """The question for the digest of the linux/amd64 manifest in an image."""
 
     where: LockPath
     repository: str
@@ -125,7 +125,7 @@ class PlatformDigest:
 
 @dataclass(frozen=True)
 class HubRevision:
-    """Which revision of a repository begins with the known digits?"""
+    """The question for the revision of a repository that begins with the known digits."""
 
     where: LockPath
     kind: hub.RepositoryKind
@@ -139,7 +139,7 @@ class HubRevision:
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Which large files, by their sha256, has a model at its revision?"""
+    """The question for the large files, by their sha256, of a model at its revision."""
 
     where: LockPath
     repository: str
@@ -153,7 +153,7 @@ class ModelFiles:
 
 @dataclass(frozen=True)
 class BranchCommit:
-    """Which commit does a branch point to?"""
+    """The question for the commit that a branch points to."""
 
     where: LockPath
     repository: str
@@ -166,7 +166,7 @@ class BranchCommit:
 
 @dataclass(frozen=True)
 class CommitTree:
-    """Which hash has the tree of a commit?"""
+    """The question for the hash of a commit's tree."""
 
     where: LockPath
     repository: str

@@ -143,5 +143,5 @@ def _write_stand_in(folder: Path, name: str, version: str) -> None:
 
 def _with_hashes_of(before: str, compiled: str) -> str:
     """Return a new compilation in which every requirement of the earlier compilation keeps its hashes."""
-    known = {(pin.name, pin.version, pin.marker): pin.text for pin in requirements.read(before)}
-    return "".join(known.get((pin.name, pin.version, pin.marker), pin.text) for pin in requirements.read(compiled))
+    earlier = {(pin.name, pin.version, pin.marker): pin.text for pin in requirements.read(before)}
+    return "".join(earlier.get((pin.name, pin.version, pin.marker), pin.text) for pin in requirements.read(compiled))

@@ -18,8 +18,6 @@ import urllib.parse
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http.client import HTTPMessage
-from typing import IO
 
 from runner.contract import secrets
 from runner.contract.errors import InputError, Unreachable
@@ -118,9 +116,7 @@ class _Https(urllib.request.HTTPSHandler):
 class _StopAtRedirections(urllib.request.HTTPRedirectHandler):
     """Leaves redirections to ``_next_address``, which knows where a password may go."""
 
-    def redirect_request(
-        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
-    ) -> None:
+    def redirect_request(self, *_: object, **__: object) -> None:
         return None
 
 

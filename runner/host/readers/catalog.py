@@ -374,8 +374,8 @@ def _refuse_unknown_names(catalog: Catalog, folder: Path) -> None:
     ]
     for file, rows, columns in tables:
         for name, row in rows.items():
-            for column, known in columns.items():
-                _refuse_unknown_name(folder / file, name, column, getattr(row, column), known)
+            for column, rows_named in columns.items():
+                _refuse_unknown_name(folder / file, name, column, getattr(row, column), rows_named)
     for name, case in catalog.cases.items():
         for claim in case.beside:
             _refuse_unknown_name(folder / "cases.yaml", name, "beside", claim, in_seconds)

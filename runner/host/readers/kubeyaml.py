@@ -3,8 +3,8 @@
 For files of Kubernetes that anybody may have written: kubeconfigs and manifests. kubectl reads them with a YAML 1.1 reader that
 knows no dates and no base 60 (github.com/kubernetes-sigs/yaml): ``2026-11-26`` and ``12:30`` are text, ``yes`` is true, ``1e3`` is
 a number. PyYAML's own loaders differ there, expand aliases without end, and die of recursion; here only PyYAML's parser is used.
-A value that is null is left out of its mapping: to Kubernetes both are the same.
-``strictyaml`` is the other reader: for the kit's own files, in which every scalar is text and aliases are refused. Kubernetes' files
+A value that is null is left out of its mapping: to Kubernetes null and absent are the same.
+``strictyaml`` reads the kit's own files, in which every scalar is text and aliases are refused. Kubernetes' files
 have numbers and may have aliases, and nothing edits them in place.
 """
 
@@ -43,7 +43,7 @@ class NotKubernetes(ValueError):
 def documents(raw: bytes) -> list[Any]:
     """Return the documents in ``raw``, UTF-8 or UTF-16: mappings, lists, text, numbers and booleans; an empty one is None.
 
-    Who reads a document checks its shape with ``objects.kinds``, hence the type Any. Raises ``NotKubernetes``.
+    The caller checks the shape of a document with ``objects.kinds``, hence the type Any. Raises ``NotKubernetes``.
     """
     if len(raw) > MAX_BYTES:
         raise NotKubernetes(f"it has {len(raw):,} bytes, and at most {MAX_BYTES:,} are read")

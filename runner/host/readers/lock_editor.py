@@ -17,7 +17,7 @@ def edit(path: Path, changes: Mapping[LockPath, str]) -> bool:
     """Replace values in place: scalars, and mappings in braces. Returns whether anything changed.
 
     Keys of ``changes`` are paths such as ``("stacks", "cpu", "image", "digest")``.
-    Another writer's change in between is kept. The new text is read before it replaces the old text, so the lock is never left
+    A change that another writer made in between is kept. The new text is read before it replaces the old text, so the lock is never left
     unreadable; a value that would change more than its own place is refused. Raises ``InputError`` where the lock has no such place.
     """
     with writing.alone(path):
@@ -68,9 +68,9 @@ def _span(document: strictyaml.Value, keys: LockPath) -> tuple[int, int] | None:
 
 def _without(document: strictyaml.Value, changes: Iterable[LockPath]) -> strictyaml.Value:
     """Return a copy of a document without the values that change."""
-    rest = copy.deepcopy(document)
+    unchanged = copy.deepcopy(document)
     for *above, last in changes:
-        mapping = _mapping_at(rest, above)
+        mapping = _mapping_at(unchanged, above)
         if mapping is not None:
             mapping.pop(last, None)
-    return rest
+    return unchanged

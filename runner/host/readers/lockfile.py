@@ -107,6 +107,11 @@ class PinnedStack:
     firmware: str
 
     @property
+    def runs_in_image(self) -> bool:
+        """Whether launches run in the stack's image; launches of the CPU's stack run in the environment of `make setup`."""
+        return self.device != "cpu"
+
+    @property
     def sources(self) -> dict[str, str]:
         """The source of each package and program that an image's build makes from a source."""
         pins: dict[str, PinnedPackage | PinnedProgram] = {**self.packages, **self.programs}

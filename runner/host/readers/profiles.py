@@ -16,7 +16,7 @@ from runner.host.readers.catalog import Catalog
 
 # How the table says that a pod asks for no hugepages.
 NONE = "none"
-# What makes the pods of a case: a Job, an MPIJob or a JobSet.
+# The kind of object that makes the pods of a case: a Job, an MPIJob or a JobSet.
 JobKind = Literal["job", "mpijob", "jobset"]
 MAX_DEADLINE_S = 366 * 86400
 
@@ -33,8 +33,11 @@ class Set:
 
 @dataclass(frozen=True)
 class Profile:
-    """What one pod asks for. Requests are limits. ``cpu`` is in cores; the other amounts are quantities as Kubernetes writes them;
-    ``hugepages`` are of 2 MiB, None where the pod asks for none."""
+    """The resources of one pod, as requests and as limits.
+
+    ``cpu`` is in cores. The other amounts are quantities as Kubernetes writes them. ``hugepages`` are of 2 MiB, None where the pod
+    asks for none.
+    """
 
     accelerator: str
     devices: int

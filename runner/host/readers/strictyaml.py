@@ -1,10 +1,10 @@
 """Read YAML strictly: every scalar is text; no aliases, anchors, merges, tags or duplicate keys; bounded size and depth.
 
 For the files of the kit that people edit: versions.lock and the catalog. A version there is text, so ``1.10`` must stay ``1.10``, and
-each value knows its line and place, so messages can name it and ``lockfile.edit`` can replace it. PyYAML's own safe_load turns 1.10
+each value knows its line and place, so messages can name it and ``lock_editor.edit`` can replace it. PyYAML's own safe_load turns 1.10
 into 1.1 and "no" into False, lets the last of two keys win, and expands merge keys exponentially. Here only PyYAML's parser is
 used, and the events are put together by hand.
-``kubeyaml`` is the other reader: for files of Kubernetes, which this one must refuse, and with the types that Kubernetes gives.
+``kubeyaml`` reads the files of Kubernetes, with the types that Kubernetes gives; this reader must refuse them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runner.contract.errors import InputError
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 12
 
-# What a document of strict YAML holds.
+# The values of strict YAML.
 Value = Union[str, list["Value"], "Mapping"]
 
 

@@ -11,9 +11,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runner.contract.records import Json, JsonObject
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 # A test of a value that ``json`` read, which may be anything.
 Test = Callable[[Any], bool]
@@ -106,11 +109,11 @@ def _properties(schema: JsonObject) -> Test:
     return lambda value: type(value) is not dict or all(known.get(key, fits)(part) for key, part in value.items())
 
 
-def _anything(value: object) -> bool:
+def _anything(_value: object) -> bool:
     return True
 
 
-def _nothing(value: object) -> bool:
+def _nothing(_value: object) -> bool:
     return False
 
 
@@ -196,7 +199,7 @@ class Shape:
         self._schema: JsonObject = json.loads(path.read_text(encoding="utf-8"))
         self.follows = compiled(self._schema)
 
-    def violation(self, value: object) -> Violation:
+    def violation(self, value: Json) -> Violation:
         """Return the first violation of the schema by a value that does not follow it."""
         error = next(iter(self._interpreter.iter_errors(value)), None)
         if error is None:
@@ -204,11 +207,11 @@ class Shape:
         return Violation("/".join(map(str, error.absolute_path)) or "its top", error.message)
 
     @functools.cached_property
-    def _interpreter(self) -> Any:
+    def _interpreter(self) -> Validator:
         import jsonschema
 
         def without_newline(
-            validator: object, text: str, value: object, schema: object
+            _validator: object, text: str, value: object, _schema: object
         ) -> Iterator[jsonschema.ValidationError]:
             if isinstance(value, str) and not pattern(text).search(value):
                 yield jsonschema.ValidationError(f"{value!r} does not match {text!r}")

@@ -17,6 +17,7 @@ from runner.host.diagnosis import diagnose
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's flags."""
     parser = verb_parser(
         "cancel",
         description="Delete runs and their pods from the cluster, and wait until they are gone. Results that lie on the volume stay"
@@ -36,6 +37,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
+    """Save the evidence of the runs that are named, delete the runs, and return 0 once they are gone.
+
+    Raises ``InputError`` for a run that is not in the cluster, ``NotStarted`` for a run that is not gone in time, ``PublishFailed`` for
+    evidence that cannot be written, ``ClusterRefused`` and ``Unreachable``.
+    """
     options = parser().parse_args(arguments)
     cluster = connect(options)
     try:

@@ -17,6 +17,7 @@ from runner.host.objects.names import component_of
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's flags."""
     parser = verb_parser(
         "follow",
         description="Follow runs by name, such as Jobs that `submit --detach` or kubectl created, until their results lie here. The"
@@ -37,6 +38,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
+    """Follow runs to their ends, print the paths of their logs, and return the exit code of the first run that went wrong.
+
+    Raises ``InputError`` for a run that is nowhere, ``Interrupted`` after a signal, ``ClusterRefused`` and ``Unreachable``.
+    """
     options = parser().parse_args(arguments)
     cluster = connect(options)
     try:

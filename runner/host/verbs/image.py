@@ -66,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
         if name not in lock.stacks:
             raise InputError(f"{name} is no stack of versions.lock. Take one of {', '.join(lock.stacks)}.")
     if options.check:
-        push.check(lock, names)
+        push.refuse_outdated(lock, names)
         return 0
     _refuse_flags(options, names)
     checkouts = _checkouts(options.source, lock)

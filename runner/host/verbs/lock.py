@@ -58,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _check(lock: Lock) -> None:
     """Compare lock and requirements files offline. Raises ``InputError`` for every contradiction."""
-    agreement.check(lock)
+    agreement.refuse_contradictions(lock)
     files = len(lockfile.requirements_files(lock))
     print(f"{files} requirements files are as versions.lock says; {len(resolve.unresolved(lock))} pins are unresolved.")
 
@@ -116,7 +116,7 @@ def ask_presence(lock: Lock, only: resolve.Kind | None, stack: str | None) -> No
 
     Raises ``InputError`` where a pin is gone, ``Unreachable`` where an origin did not answer.
     """
-    gone = there = silent = 0
+    gone = present = silent = 0
     for question in presence.plan(lock, only, stack):
         where = ".".join(question.where)
         try:
@@ -131,8 +131,8 @@ def ask_presence(lock: Lock, only: resolve.Kind | None, stack: str | None) -> No
             print(f"gone: {where}: {problem}")
             gone += 1
         else:
-            there += 1
-    print(f"{there} pins are still there, {gone} are not, {silent} could not be asked for")
+            present += 1
+    print(f"{present} pins are still there, {gone} are not, {silent} could not be asked for")
     if gone:
         raise InputError(
             "What is gone (above) cannot be installed again. Set its value to unresolved, or pin another one."

@@ -88,7 +88,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the files that the arguments ask for, or compare them with those that are there, and return the exit code."""
+    """Write the files that the arguments ask for, or compare them with those that are there, and return the exit code.
+
+    Raises ``UsageError`` for an unknown set and for a cluster's own set in the folder of the checked-in ones, ``InputError`` for files
+    that differ under ``--check``, and what ``plan.make`` raises.
+    """
     options = parser().parse_args(arguments)
     refuse_unlistable(options.out, "--out")
     site = _site(options)
@@ -179,8 +183,10 @@ def _images(options: argparse.Namespace, lock: Lock) -> dict[str, str]:
 def _pairs(
     given: list[str], flag: str, form: str, key_form: Form, value_form: Form | patterns.FreeText
 ) -> dict[str, str]:
-    """Return the values that a flag gave as KEY=VALUE. Raises ``UsageError`` for another form, a key that is given twice, and a value
-    that looks like a secret: others read manifests."""
+    """Return the values that a flag gave as KEY=VALUE.
+
+    Raises ``UsageError`` for another form, a key that is given twice, and a value that looks like a secret: others read manifests.
+    """
     pairs: dict[str, str] = {}
     for pair in given:
         key, mark, value = pair.partition("=")

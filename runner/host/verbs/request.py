@@ -70,7 +70,10 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the requests that the arguments ask for, print their paths, and return the exit code."""
+    """Write the requests that the arguments ask for, print their paths, and return the exit code.
+
+    Raises ``UsageError`` where no case is named, and what ``cases.make`` raises.
+    """
     options = parser().parse_args(arguments)
     path_lists.refuse_unlistable(options.out, "--out")
     catalog, lock = catalogs.read(), lockfile.read()

@@ -36,6 +36,7 @@ from runner.host.objects.names import COMPONENT
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's flags."""
     parser = verb_parser(
         "submit",
         description="Check that the cluster can take the Jobs of MANIFESTS, create them one at a time after the weights are there,"
@@ -74,6 +75,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
+    """Submit the runs of manifests, follow them to their ends, and return the exit code of the first run that went wrong.
+
+    Raises ``UsageError`` where no run is named, ``InputError`` for a manifest that cannot be submitted, ``Interrupted`` after a
+    signal, ``ClusterRefused`` and ``Unreachable``.
+    """
     options = parser().parse_args(arguments)
     paths = path_lists.given(options.manifests, options.listed_in, path_lists.MANIFESTS)
     if not paths:
@@ -90,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     offline = plan.with_config_maps(preflight.config_maps(manifests, plan.manifests))
     try:
         cluster = connect(options)
-        plan = plan.with_config_maps(preflight.check(cluster, manifests, plan.manifests, show))
+        plan = plan.with_config_maps(preflight.check_cluster(cluster, manifests, plan.manifests, show))
     except NoCluster as problem:
         if not options.dry_run:
             raise

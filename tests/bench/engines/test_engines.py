@@ -70,7 +70,7 @@ def test_results_may_name_every_way_that_an_engine_cuts_a_model():
 )
 def test_an_engine_on_a_stack_that_it_is_not_written_for_is_refused(engine, packages, told):
     with pytest.raises(Unsupported, match=told):
-        engines.check(engine, Stack("s", "cpu", "3.8", "torchrun", packages, None, None))
+        engines.check_packages(engine, Stack("s", "cpu", "3.8", "torchrun", packages, None, None))
 
 
 # How gaudi_spawn.py of the releases starts the example, and what the example sets before it imports the device.

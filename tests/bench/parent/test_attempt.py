@@ -49,7 +49,7 @@ APPEND = 'import sys; open(sys.argv[3], \'w\').write(\'{"row": 0}\\n{"row": 1}\\
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
     """Return a function that lets a request run with one prepared script for each launch."""
-    monkeypatch.setattr(launcher, "check", lambda name, several_hosts: None)
+    monkeypatch.setattr(launcher, "check_launcher", lambda name, several_hosts: None)
     monkeypatch.setattr(inventory, "describe", lambda stack: samples.inventory())
     monkeypatch.setattr(environment, "is_setting", lambda name: name == "OMP_PROC_BIND")
 
@@ -276,7 +276,7 @@ def test_weights_that_change_while_they_are_measured_fail_the_launch(
     path = tmp_path / "model.safetensors"
     path.write_bytes(b"bytes")
     found = preflight.Found(samples.inventory(), checkpoint.verified([str(path)]))
-    monkeypatch.setattr(preflight, "check", lambda *arguments: found)
+    monkeypatch.setattr(preflight, "check_host", lambda *arguments: found)
     assert play(samples.request(), WRITE)
     path.write_bytes(b"others")
     with pytest.raises(LaunchFailed, match="model.safetensors was changed or replaced after it was compared"):
@@ -578,7 +578,7 @@ def test_a_reader_of_the_paths_that_has_gone_ends_no_run(
 def test_a_folder_of_weights_that_a_run_does_not_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory, "describe", lambda stack: samples.inventory())
     shown = []
-    preflight.check(samples.request(), "/folder", None, shown.append)
+    preflight.check_host(samples.request(), "/folder", None, shown.append)
     assert shown[-1].startswith("--model-dir /folder is not read: the request asks for dummy weights")
-    preflight.check(samples.request(), None, None, shown.append)
+    preflight.check_host(samples.request(), None, None, shown.append)
     assert sum("is not read" in line for line in shown) == 1

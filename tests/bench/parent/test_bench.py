@@ -159,8 +159,8 @@ def test_a_fifo_is_refused_at_once_wherever_a_file_or_folder_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     os.mkfifo(tmp_path / "fifo")
-    monkeypatch.setattr(preflight, "check", lambda *arguments: samples.inventory())
-    monkeypatch.setattr(launcher, "check", lambda *arguments: None)
+    monkeypatch.setattr(preflight, "check_host", lambda *arguments: samples.inventory())
+    monkeypatch.setattr(launcher, "check_launcher", lambda *arguments: None)
     arguments = [str(tmp_path / "fifo")] if flag is None else [request_file, flag, str(tmp_path / "fifo")]
     status = main(["bench", "--results", str(tmp_path / "results"), *arguments])
     assert status == (PublishFailed.exit_code if flag in ("--termination-message", "--results") else 3)

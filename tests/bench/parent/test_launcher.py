@@ -37,19 +37,19 @@ def test_a_hostfile_without_deepspeed_is_refused_as_by_gaudi_spawn(name: str) ->
     with pytest.raises(
         Unsupported, match=f"started by {name}, which starts ranks on this host alone. Leave --hostfile out"
     ):
-        launcher.check(name, several_hosts=True)
+        launcher.check_launcher(name, several_hosts=True)
 
 
 def test_a_hostfile_needs_the_programs_that_reach_other_hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(launcher.LAUNCHERS, "deepspeed", launcher.Launcher(launcher.deepspeed, "runner"))
     monkeypatch.setenv("PATH", str(tmp_path))
-    launcher.check("deepspeed")
+    launcher.check_launcher("deepspeed")
     with pytest.raises(LaunchFailed, match="pdsh and ssh is not on the path"):
-        launcher.check("deepspeed", several_hosts=True)
+        launcher.check_launcher("deepspeed", several_hosts=True)
     for name in ("pdsh", "ssh"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
-    launcher.check("deepspeed", several_hosts=True)
+    launcher.check_launcher("deepspeed", several_hosts=True)
 
 
 def test_torchrun_starts_as_many_ranks_as_devices() -> None:
@@ -61,7 +61,7 @@ def test_a_launcher_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPat
     with pytest.raises(
         LaunchFailed, match="needs the package no_such_package_here, which is not installed here. Run `make setup`"
     ):
-        launcher.check("deepspeed")
+        launcher.check_launcher("deepspeed")
 
 
 @pytest.mark.parametrize("make", [launcher.deepspeed, launcher.deepspeed_gpus])
@@ -93,8 +93,8 @@ def test_variables_that_deepspeed_would_hand_on_by_itself_are_refused(
     monkeypatch.setitem(launcher.LAUNCHERS, "deepspeed", launcher.Launcher(launcher.deepspeed, "runner"))
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    launcher.check("deepspeed", several_hosts=True)
+    launcher.check_launcher("deepspeed", several_hosts=True)
     (tmp_path / ".deepspeed_env").write_text("NCCL_DEBUG=INFO\n")
-    launcher.check("deepspeed")
+    launcher.check_launcher("deepspeed")
     with pytest.raises(Unsupported, match=r"would set the variables of .*\.deepspeed_env on every host"):
-        launcher.check("deepspeed", several_hosts=True)
+        launcher.check_launcher("deepspeed", several_hosts=True)

@@ -13,7 +13,7 @@ from runner.host.diagnosis import stages
 
 def test_every_timeout_and_every_wait_has_its_flag_and_its_help() -> None:
     assert {f"{name}_s" for name in options._TIMEOUT_HELP} == {field.name for field in dataclasses.fields(Timeouts)}
-    assert set(options._WAIT_HELP) == set(stages.WAITS_S)
+    assert set(stages.WAITS_FOR) == set(stages.WAITS_S)
 
 
 def test_without_flags_runs_are_followed_as_the_defaults_say() -> None:

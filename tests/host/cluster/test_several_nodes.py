@@ -247,7 +247,7 @@ def test_another_pod_that_dies_is_told_while_the_first_one_waits_for_it(
 
     Operated(cluster, dies)
     assert client.submit("--creating-s", "0.4", things=things) == NotStarted.exit_code
-    assert "ended with 10 (" in client.err and "or for the end of one to be noticed" in client.err
+    assert "ended with 10 (" in client.err and "and for the end of a container to be noticed" in client.err
 
 
 def test_it_can_be_left_and_cancelled(

@@ -38,7 +38,7 @@ def test_a_run_that_no_node_takes_is_given_up_at_its_deadline_and_stays(client: 
     )
     assert time.monotonic() - began_s < HANG_S
     assert "No node has 8 habana.ai/gaudi free (nodes may not be listed with these rights)." in client.err
-    assert "It waited 0 s for a node that takes the pod, as long as it may." in client.err
+    assert "It waited 0 s for a node that takes the pod, the limit of --unschedulable-s." in client.err
     assert f"`{client.again('follow')} {client.name}` goes on" in client.err
     assert client.jobs()
 

@@ -263,10 +263,11 @@ def test_a_new_version_has_new_names_for_all_that_cannot_change(monkeypatch: pyt
     assert {name.replace("v98-7-6", today) for name in after if not name.startswith("config")} <= before
 
 
-def test_the_version_stands_in_one_place() -> None:
+def test_the_project_takes_its_version_from_the_package() -> None:
     project = (paths.ROOT / "pyproject.toml").read_text()
-    assert re.search(r'^dynamic = \[.*"version"', project, re.MULTILINE)
-    assert __version__ not in project
+    assert re.search(r'^dynamic = \[.*"version".*\]$', project, re.MULTILINE)
+    assert 'version = { attr = "runner.__version__" }' in project
+    assert f'"{__version__}"' not in project
 
 
 def test_a_stack_without_an_image_is_told_and_named_so_that_the_failed_pull_tells_it(

@@ -176,4 +176,4 @@ def test_a_requirements_file_that_is_not_the_locked_one_is_named(root, kind):
     with pytest.raises(
         InputError, match=r"requirements/host.txt(: byte 0 is not UTF-8| is missing| was changed| cannot be read)"
     ):
-        agreement.check(lock, root)
+        agreement.refuse_contradictions(lock, root)

@@ -38,7 +38,9 @@ def test_the_lock_holds_the_stacks_and_what_the_benchmark_names():
 def test_every_stack_has_what_its_own_engine_is_written_for():
     for name, stack in lockfile.read().stacks.items():
         packages = {package: pin.version for package, pin in stack.packages.items()}
-        engines.check(stack.engine, Stack(name, stack.device, stack.python, stack.launcher, packages, None, None))
+        engines.check_packages(
+            stack.engine, Stack(name, stack.device, stack.python, stack.launcher, packages, None, None)
+        )
 
 
 def test_what_was_never_found_is_said_to_be_unresolved():
@@ -53,7 +55,7 @@ def test_what_was_never_found_is_said_to_be_unresolved():
 
 
 def test_every_requirements_file_is_the_one_that_the_lock_names():
-    agreement.check(lockfile.read(), paths.ROOT)
+    agreement.refuse_contradictions(lockfile.read(), paths.ROOT)
 
 
 def test_a_changed_requirements_file_is_noticed(tmp_path):
@@ -62,14 +64,14 @@ def test_a_changed_requirements_file_is_noticed(tmp_path):
             target = tmp_path / file.relative_to(paths.ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())
-    agreement.check(lockfile.read(), tmp_path)
+    agreement.refuse_contradictions(lockfile.read(), tmp_path)
     changed = tmp_path / "images" / "cpu" / "requirements-cpu.txt"
     changed.write_text(changed.read_text().replace("a", "b", 1))
     with pytest.raises(InputError, match="images/cpu/requirements-cpu.txt was changed since versions.lock was written"):
-        agreement.check(lockfile.read(), tmp_path)
+        agreement.refuse_contradictions(lockfile.read(), tmp_path)
     changed.unlink()
     with pytest.raises(InputError, match="images/cpu/requirements-cpu.txt is missing"):
-        agreement.check(lockfile.read(), tmp_path)
+        agreement.refuse_contradictions(lockfile.read(), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """The checks of one launch: whether it measured what was asked, under conditions that a figure can stand on.
 
+Nothing here measures, and nothing here reads a file.
+
 A check passes, fails, or cannot be made. A check that cannot be made has ``passed`` null and a reason, and never counts
 as passed. A failed check refuses its launch or flags it, as its ``act`` says. A check that the launch lists under
 ``cannot_tell`` is not made on its device. Every other check fails where its evidence is missing.
 
 ``run`` makes all checks, in the order in which a result lists them. The siblings define the checks: each check is a
 function with the check's name, and its docstring gives the evidence and the source. tests/bench/parent/test_checks.py
-has for every check an input that trips the check, and an empty input that trips it. Nothing here measures, and nothing
-here reads a file.
+has for every check an input that trips the check, and an empty input that trips it.
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ def _of_every_rank(
     """
     if name in launch["cannot_tell"]:
         return not_made(name, act, launch["cannot_tell"][name])
-    found: list[list[Any]] = [list(facts(evidence.watched(rank))) for rank in launch["ranks"]]
-    if not found or any(None in values for values in found):
-        return made(name, act, False, "told by every rank", found)
-    return made(name, act, all(is_good(*values) for values in found), wanted, found)
+    facts_by_rank: list[list[Any]] = [list(facts(evidence.watched(rank))) for rank in launch["ranks"]]
+    if not facts_by_rank or any(None in values for values in facts_by_rank):
+        return made(name, act, False, "told by every rank", facts_by_rank)
+    return made(name, act, all(is_good(*values) for values in facts_by_rank), wanted, facts_by_rank)

@@ -57,7 +57,7 @@ def _variables_of_ranks(
 ) -> list[dict[str, str | None]]:
     """Return the variables that each of ``devices`` ranks must have.
 
-    They are the launch's variables. On another host than the first a variable that names devices or interfaces has the
+    These are the launch's variables. On another host than the first a variable that names devices or interfaces has the
     host's own value, which must be the same for all ranks of the host.
     """
     variables_of_host: dict[str, dict[str, str]] = {}

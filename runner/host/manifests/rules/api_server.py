@@ -156,7 +156,7 @@ def selectors_find_their_pods(objects: Sequence[JsonObject]) -> Iterator[str]:
 
 
 def one_namespace(objects: Sequence[JsonObject]) -> Iterator[str]:
-    """All objects are in one namespace, each says so; a Namespace among them is that one."""
+    """All objects name one namespace, and a Namespace among them has its name."""
     namespaces = {manifest["metadata"].get("namespace") for manifest in objects if manifest["kind"] != "Namespace"}
     namespaces |= {manifest["metadata"]["name"] for manifest in objects if manifest["kind"] == "Namespace"}
     if len(namespaces) != 1 or None in namespaces:

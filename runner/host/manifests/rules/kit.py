@@ -1,4 +1,4 @@
-"""Rules of this kit: a measurement is made once, alone on its node, offline and traceable, and nobody has a right without need."""
+"""Rules of this kit: a measurement is made once, alone on its node, offline and traceable; accounts have no right without need."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ DIGEST = re.compile(r"[^@]+@sha256:[0-9a-f]{64}")
 
 
 def benches_have_one_attempt(objects: Sequence[JsonObject]) -> Iterator[str]:
-    """A retry would measure a warm cache and say nothing. A pod that the cluster took away is no failure. Every Job ends some time, and
-    is deleted some time."""
+    """A bench is tried once: a retry would measure a warm cache and not say so.
+
+    A pod that the cluster took away is no failure. Every Job has a deadline, and a time to live after its end.
+    """
     for where, spec in jobs(objects):
         policy = spec.get("podFailurePolicy", {}).get("rules", [])
         conditions = [condition for rule in policy for condition in rule.get("onPodConditions", ())]
@@ -87,8 +89,10 @@ def content_names_what_cannot_change(objects: Sequence[JsonObject]) -> Iterator[
 
 
 def measuring_is_alone_and_offline(objects: Sequence[JsonObject]) -> Iterator[str]:
-    """A bench shares its node with no other bench of the kit, looks nothing up in the hub, and reaches nothing where the cluster
-    enforces network policies."""
+    """A bench shares its node with no other bench of the kit, and looks nothing up in the hub.
+
+    Where the cluster enforces network policies, a bench reaches no address.
+    """
     policies = [manifest["spec"] for manifest in objects if manifest["kind"] == "NetworkPolicy"]
     for where, template in pods(objects):
         labels = labels_of(template)

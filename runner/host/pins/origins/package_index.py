@@ -30,7 +30,7 @@ from runner.host.pins.programs import DOWNLOAD_S, LOGIN, Meaning
 
 _ONLY_WHEELS = ("--only-binary", ":all:")
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
-# What a page of a login has, and the page of a package without files has not.
+# A page of a login has one of these, and the page of a package without files has none.
 _LOGIN_PAGE = re.compile(r"<input\b|<form\b|http-equiv=.?refresh|<script\b", re.IGNORECASE)
 
 # pip says that it found nothing where an index was silent too, so its words of silence are looked for first.
