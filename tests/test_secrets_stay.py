@@ -36,7 +36,6 @@ GIVEN = {
     "prefetch": [["{hub}", "--models", "{folder}/models", "--token-file", "{secret}"], ["{secret}"]],
     "reach": [["{secret}", "--port", "9", "--within-s", "0"], ["{hostfile}", "--port", "9", "--within-s", "0"]],
     "sshd": [["--port", planted.TOKEN]],
-    "completion": [[planted.TOKEN]],
     "bench": [["{hub}", "--model-dir", "{model}", "--results", "{folder}/results"], ["{secret}"], [planted.TOKEN]],
     "submit": [["{secret}"], ["{manifest}", "--kubeconfig", "{kubeconfig}", "--dry-run", "--passing-timeout-s", "1"]],
     "follow": [["a", "--kubeconfig", "{kubeconfig}", "--passing-timeout-s", "1", "--runs", "{folder}/runs"]],
