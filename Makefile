@@ -145,7 +145,7 @@ test-all: test test-slow  ## the same, and everything slow that needs no root, n
 
 test-slow: test-marked-slow test-py38 policy slips  ## what `make test` leaves out: slow tests, Python 3.8, policies of manifests, planted slips, fuzzing, mutation
 	$(MAKE) fuzz SECONDS=30
-	$(MAKE) mutation ARGS="--sample 40"
+	$(MAKE) mutation ARGS="--sample 10"
 
 # names of IMAGES, which only this list lets into a recipe
 IMAGES_TESTED = $(if $(filter-out cpu cuda gaudi,$(IMAGES)),$(error IMAGES may name cpu, cuda and gaudi),$(IMAGES:%=tests/images/test_%.py))
