@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from runner.contract import patterns
+from runner.contract import patterns, strictjson
 from runner.contract.architecture import Architecture
 from runner.contract.errors import InputError, Unsupported, UsageError
 from runner.contract.files import reason, sha256_of_file
@@ -28,6 +28,7 @@ from runner.contract.request import (
 )
 from runner.contract.secrets import mask
 from runner.contract.words import DatasetFormat, Engine, Precision, WeightsKind
+from runner.host import writing
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.accelerators import AcceleratorRow
@@ -113,6 +114,16 @@ def make(
         expected=_expected(catalog, model_name, accelerator.in_request.device, weights, workload, protocol),
     )
     return Request.from_json(request.to_json(), f"the request of {name}")
+
+
+def write(request: Request, folder: Path, advice: str) -> Path:
+    """Write a request into ``folder`` under its id, and return the path of the file.
+
+    Raises ``InputError`` where the file cannot be written; ``advice`` ends the message.
+    """
+    path = folder / f"{request.id}.json"
+    writing.write_text(path, strictjson.pretty(request.to_json()), advice)
+    return path
 
 
 def _stack(lock: Lock, name: str, accelerator: AcceleratorRow, image: str | None, draft: bool) -> Stack:

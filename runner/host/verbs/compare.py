@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from runner.contract import path_lists, unfinished
-from runner.contract.arguments import verb_parser
+from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.text import printable
 from runner.host.judging import comparison, run_changes, terminal
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         help="with --against: fresh launches of both sides, measured after a change was flagged; only a change that they"
         " show too is confirmed",
     )
-    described.add_argument("--json", action="store_true", help="print rows as JSON, for programs")
+    add_json(described, "all rows")
     described.add_argument(
         "--all",
         action="store_true",
