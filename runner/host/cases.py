@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from runner.contract import patterns, strictjson
 from runner.contract.architecture import Architecture
@@ -167,6 +167,9 @@ def _model(lock: Lock, name: str, architecture: Architecture, weights: Weights) 
 
 
 def _weights(catalog: Catalog, kind: WeightsKind, seed: int | None) -> Weights:
+    # the command line offers no other; a caller of the Python API may name any
+    if kind not in get_args(WeightsKind):
+        raise UsageError(f"There are no weights {kind!r}. Known are {', '.join(get_args(WeightsKind))}.")
     if kind == "hub":
         if seed is not None:
             raise UsageError("--seed is for dummy weights; leave it out with --weights hub.")

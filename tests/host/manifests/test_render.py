@@ -264,7 +264,7 @@ def test_a_new_version_has_new_names_for_all_that_cannot_change(monkeypatch: pyt
 
 def test_the_version_stands_in_one_place() -> None:
     project = (paths.ROOT / "pyproject.toml").read_text()
-    assert 'dynamic = ["version", ' in project
+    assert 'dynamic = ["version"]' in project
     assert __version__ not in project
 
 
