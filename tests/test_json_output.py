@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -19,43 +18,22 @@ from runner.contract.announce import Complaint
 from runner.contract.errors import InputError, UsageError
 from runner.contract.records import JsonObject
 from tests.support import samples
+from tests.support.json_output import events, page
 
 ROOT = Path(__file__).parents[1]
 # These print for programs alone, or one JSON document.
 WITHOUT_EVENTS = {"sshd", "frames", "completion", "compare", "claims"}
 
 
-def page() -> dict[str, dict[str, set[str]]]:
-    """Return the facts of each event by verb and event, as the page lists them."""
-    listed: dict[str, dict[str, set[str]]] = {}
-    text = (ROOT / "docs" / "json-output.md").read_text(encoding="utf-8").partition("<!-- begin json-events -->")[2]
-    for verb, rows in re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE):
-        facts: dict[str, set[str]] = {}
-        for event, fact in re.findall(r"^\| `([a-z-]+)(?:\.(\w+))?` \|", rows, re.MULTILINE):
-            facts.setdefault(event, set()).update([fact] if fact else [])
-        listed[verb] = facts
-    return listed
-
-
 def test_the_page_lists_every_verb_that_prints_events() -> None:
     assert set(page()) == set(VERBS) - WITHOUT_EVENTS
-    assert all(facts for events in page().values() for facts in events.values())
+    assert all(facts for listed in page().values() for facts in listed.values())
 
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - WITHOUT_EVENTS))
 def test_no_two_events_of_a_verb_have_one_word(verb: str) -> None:
     words = [event.word for event in json_events.events(verb)]
     assert len(words) == len(set(words)) == len(page()[verb])
-
-
-def objects(text: str, verb: str) -> list[JsonObject]:
-    """Return the JSON objects of a verb's lines, each of an event of the page with exactly its facts."""
-    events: list[JsonObject] = []
-    for line in text.splitlines():
-        event = json.loads(line)
-        assert set(event) - {"event"} == page()[verb][event["event"]], event
-        events.append(event)
-    return events
 
 
 class Verb:
@@ -69,7 +47,7 @@ class Verb:
         assert main([verb, *map(str, arguments), "--json"]) == code
         output, errors = self._capsys.readouterr()
         complaints = [line for line in errors.splitlines() if line.startswith("{") and '"event": "error"' not in line]
-        return [*objects(output, verb), *objects("\n".join(complaints), verb)]
+        return [*events(output, verb), *events("\n".join(complaints), verb)]
 
 
 @pytest.fixture
@@ -88,9 +66,9 @@ def test_request_lists_and_writes(verb: Verb) -> None:
 
 
 def test_render_names_its_folders_and_what_is_a_draft(verb: Verb) -> None:
-    events = verb("render", "cpu", "gaudi2", "--out", "manifests")
-    assert {event["path"] for event in events if event["event"] == "folder"} >= {"manifests/cpu", "manifests"}
-    assert {event["event"] for event in events} <= {"folder", "draft"}
+    written = verb("render", "cpu", "gaudi2", "--out", "manifests")
+    assert {event["path"] for event in written if event["event"] == "folder"} >= {"manifests/cpu", "manifests"}
+    assert {event["event"] for event in written} <= {"folder", "draft"}
 
 
 def test_collect_names_results_and_says_what_it_refused(verb: Verb) -> None:
@@ -126,15 +104,6 @@ def test_reach_says_that_all_hosts_are_reached(verb: Verb) -> None:
         port = server.getsockname()[1]
         (reached,) = verb("reach", "hostfile", "--port", port)
     assert (reached["addresses"], reached["port"]) == (["127.0.0.1"], port)
-
-
-def test_submit_lists_the_objects_that_it_would_create(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBECONFIG", "gone")
-    manifest = ROOT / "k8s" / "cpu" / "61-bench-cpu-2.yaml"
-    refused = main(["submit", str(manifest), "--dry-run"])
-    events = verb("submit", manifest, "--dry-run", code=refused)
-    if refused == 0:
-        assert "Job" in {event["object"]["kind"] for event in events}
 
 
 def test_bench_refuses_json_among_the_lines_of_a_log(verb: Verb, capsys: pytest.CaptureFixture[str]) -> None:
