@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,12 @@ from docs import json_events
 from runner.__main__ import VERBS, main
 from runner.contract import frame, strictjson
 from runner.contract.announce import Complaint
-from runner.contract.errors import InputError, UsageError
+from runner.contract.errors import InputError, KitError, Unreachable, UsageError
 from runner.contract.records import JsonObject
+from runner.host.images import build, push
+from runner.host.pins import agreement, presence, resolve
+from runner.host.readers import lock_editor
+from runner.host.readers.lockfile import Lock, LockPath, PushedImage
 from tests.support import samples
 from tests.support.json_output import events, page
 
@@ -91,6 +96,59 @@ def test_image_says_which_pushed_images_are_current(verb: Verb) -> None:
     assert (checked["stack"], checked["reference"], checked["is_current"]) == ("cpu", None, None)
     (left_out,) = verb("image", "gaudi-1.9", code=4)
     assert (left_out["event"], left_out["error"]) == ("left-out", "UnresolvedPin")
+
+
+def test_image_names_what_it_built_and_pushed(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = build.BuiltImage("id", "localhost/x", "base", True, "0" * 40, "inputs", 7, 2_000_000)
+    monkeypatch.setattr(build, "plan", lambda *arguments: None)
+    monkeypatch.setattr(build, "execute", lambda planned: built)
+    entry = PushedImage("registry.example/team/x", f"sha256:{'1' * 64}", "inputs")
+    monkeypatch.setattr(push, "push", lambda name, image, team: entry)
+    image, pushed = verb("image", "cpu", "--push", "registry.example/team")
+    assert (image["event"], image["packages"], image["size_bytes"], image["base_is_pinned"]) == ("built", 7, 2e6, True)
+    assert pushed == {"event": "pushed", "stack": "cpu", "reference": entry.reference}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question whose answer, or whose error, is known."""
+
+    where: LockPath
+    answer: str | KitError | None
+
+    def ask(self) -> str | None:
+        if isinstance(self.answer, KitError):
+            raise self.answer
+        return self.answer
+
+    problem = ask
+
+
+def test_lock_says_what_became_of_each_pin(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = ["1.0", None, Unreachable("silent."), InputError("no such tag.")]
+    questions = [Question(("models", str(number)), answer) for number, answer in enumerate(answers)]
+
+    def plan(lock: Lock, kind: str, stack: str | None, on_yanked: resolve.OnYanked) -> list[Question]:
+        on_yanked("sample", "1.0")
+        return questions
+
+    monkeypatch.setattr(resolve, "plan", plan)
+    monkeypatch.setattr(resolve, "unresolved", lambda lock: [("models", "1")])
+    monkeypatch.setattr(lock_editor, "edit", lambda path, values: True)
+    announced = verb("lock", "--only", "hub", code=InputError.exit_code)
+    assert [(event["event"], event.get("pin"), event.get("value", event.get("message"))) for event in announced] == [
+        ("resolved", "models.0", "1.0"),
+        ("unresolved", "models.1", None),
+        ("yanked", None, None),
+        ("not-there", "models.1", "its origin has none"),
+        ("not-reached", "models.2", "silent."),
+        ("not-there", "models.3", "no such tag."),
+    ]
+    monkeypatch.setattr(presence, "plan", lambda lock, only, stack: questions)
+    monkeypatch.setattr(agreement, "check", lambda lock: None)
+    *_, counted, silent = verb("lock", "--check", "--online", code=InputError.exit_code)
+    assert (counted["present_pins"], counted["gone_pins"], counted["silent_pins"]) == (1, 2, 1)
+    assert silent == {"event": "not-reached", "pin": "models.2", "message": "silent."}
 
 
 def test_lock_counts_what_it_checked(verb: Verb) -> None:
