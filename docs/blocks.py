@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from docs import module_map, simulation
+from docs import json_events, module_map, simulation
 from docs.markdown import code, table
 from docs.result_fields import MEANING
 from runner.__main__ import VERBS
@@ -347,6 +347,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "verbs": verbs,
     "command-line": command_line,
     "exit-codes": exit_codes,
+    "json-events": json_events.tables,
     "result-fields": result_fields,
     "stacks": stacks,
     "cases": cases,

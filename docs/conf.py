@@ -45,9 +45,9 @@ html_static_path: list[str] = []
 
 
 def setup(app: Sphinx) -> None:
-    """Let links to Markdown files outside this folder lead to the files themselves: they are no pages of the site."""
+    """Let links to pages and notebooks outside this folder lead to the files themselves: they are no pages of the site."""
     app.connect("source-read", _link_to_files)
 
 
 def _link_to_files(_app: Sphinx, _page: str, source: list[str]) -> None:
-    source[0] = re.sub(r"\]\((\.\./[^)#]+\.md)", r"](path:\1", source[0])
+    source[0] = re.sub(r"\]\((\.\./[^)#]+\.(?:md|ipynb))", r"](path:\1", source[0])

@@ -1,4 +1,4 @@
-"""Write the generated parts of the pages, and the picture of the output: ``python -m docs.generate [--check]``.
+"""Write the generated parts of the pages, the picture, and the notebook's outputs: ``python -m docs.generate [--check]``.
 
 A generated part stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``; all else on a page is written by hand. With
 ``--check`` nothing is written, and the exit code is 1 if a part differs from what would be written.
@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from docs import blocks, pictures
+from docs import blocks, notebooks, pictures
 
 ROOT = blocks.ROOT
 PICTURE = ROOT / "docs" / "images" / "compare.svg"
@@ -35,6 +35,7 @@ def stale() -> dict[Path, str]:
         blocks.comparison().split("\n\nwhat differs")[0],
         "What make bench prints: each launch, its checks, and a verdict for each published number",
     )
+    wanted[notebooks.NOTEBOOK] = notebooks.executed(notebooks.NOTEBOOK)
     return {
         path: text for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text
     }

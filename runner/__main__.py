@@ -127,7 +127,8 @@ def _print_error(error: KitError, as_json: bool) -> int:
     """Print an error on standard error, as a sentence or as a JSON object, and return its exit code."""
     if as_json:
         facts = {"event": "error", "error": type(error).__name__, "exit_code": error.exit_code, "message": str(error)}
-        print(json.dumps(facts, ensure_ascii=False), file=sys.stderr)
+        # ASCII alone: a character that no stream may get would stand in a form that is no JSON
+        print(json.dumps(secrets.mask_json(facts)), file=sys.stderr)
     else:
         print(f"runner: {error}", file=sys.stderr)
     return error.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import bloomz_bench
 from runner import __version__
 from runner.__main__ import VERBS, main
 from runner.completion import whole_command
@@ -22,9 +24,18 @@ from tests.support.patience import HANG_S
 ROOT = Path(__file__).parents[1]
 
 
-def run(*command: object, **options: object) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: object, cwd: Path | None = None, env: dict[str, str] | None = None, input: str | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*map(str, command)], capture_output=True, encoding="utf-8", timeout=HANG_S, check=False, **options
+        [*map(str, command)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=HANG_S,
+        check=False,
+        cwd=cwd,
+        env=env,
+        input=input,
     )
 
 
@@ -85,6 +96,11 @@ def test_the_installed_command_works_without_the_repository(installed: Path, tmp
     assert refused.returncode == UsageError.exit_code
     assert "The verb lock works on the repository's own files" in refused.stderr
     assert console("render", "cpu", "--out", "manifests").returncode == 0
+    script = "import bloomz_bench; print(bloomz_bench.make_request('cpu-1').id, len(bloomz_bench.claims()), bloomz_bench.__file__)"
+    api = run(installed / "python", "-c", script, cwd=tmp_path, env={"PATH": os.environ["PATH"]})
+    assert api.stdout.split()[:2] == [request["id"], str(len(bloomz_bench.claims()))], api.stderr
+    package = Path(api.stdout.split()[2]).parent
+    assert package.is_relative_to(installed.parent) and (package / "py.typed").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["build", "clone", "manifests"]
 
 
@@ -95,7 +111,7 @@ def test_every_verb_and_every_flag_is_completed() -> None:
     words = f"{script.stdout}\nCOMP_WORDS=(bloomz-bench com); COMP_CWORD=1; _shtab_bloomz_bench; echo ${{COMPREPLY[@]}}"
     assert sorted(run("bash", "-c", words).stdout.split()) == ["compare", "completion"]
     (choices,) = (action.choices for action in whole_command()._actions if action.choices)
-    assert list(choices) == list(VERBS)
+    assert isinstance(choices, dict) and list(choices) == list(VERBS)
     for verb, described in choices.items():
         for action in described._actions:
             for flag in action.option_strings:
@@ -109,6 +125,16 @@ def test_an_error_is_json_where_a_program_asks_for_it(capsys: pytest.CaptureFixt
     assert error["message"].startswith("nothing-here does not exist. Run")
     assert main(["compare", "nothing-here"]) == InputError.exit_code
     assert capsys.readouterr().err.startswith("runner: nothing-here does not exist. Run")
+
+
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"completion", "frames", "sshd"}))
+def test_every_verb_that_prints_for_people_prints_for_programs_too(verb: str) -> None:
+    (flag,) = [
+        action
+        for action in importlib.import_module(VERBS[verb].module).parser()._actions
+        if "--json" in action.option_strings
+    ]
+    assert flag.nargs == 0 and "as JSON, for programs" in str(flag.help)
 
 
 @pytest.mark.parametrize(

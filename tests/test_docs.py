@@ -187,11 +187,11 @@ def test_the_examples_of_the_python_api_run(
     examples = re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
     exec("\n".join(examples), {})
     printed = capsys.readouterr().out
-    assert (
-        "8 x gaudi2, bloomz 3.103 NOT-COMPARABLE" in printed
-        and "an edited copy does not match its own sha256" in printed
-    )
-    assert "lies within the margin of 5%" in printed
+    assert "8 x gaudi2, bloomz 3.103 NOT-COMPARABLE" in printed
+    assert "edited.json does not match its own sha256" in printed
+    assert "at least two launches are needed on each side" in printed
+    assert "post-3-gaudi2-8-bloomz 3.103 s" in printed
+    assert "--launches must be at least 1, 0 was given. 2" in printed
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

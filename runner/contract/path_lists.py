@@ -7,6 +7,7 @@ next verb then takes its default. A library may print lines of its own among the
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -29,18 +30,20 @@ MAX_SHOWN = 10
 class PathKind:
     """A kind of path: the noun for messages, the verbs that print such a list, and a pattern that is found in every such path.
 
-    ``mark`` is None for a kind whose paths have no pattern: then a line is a path if a file or folder has this path.
+    ``event`` is the event that those verbs print of a path with ``--json``. ``mark`` is None for a kind whose paths have no pattern:
+    then a line is a path if a file or folder has this path.
     """
 
     what: str
+    event: str
     printed_by: str
     mark: Pattern[str] | None
 
 
-RESULTS = PathKind("result", "`bench` or `collect`", re.compile(rf"{ATTEMPT.pattern}\.json"))
-REQUESTS = PathKind("request", "`request`", re.compile(r"[A-Za-z0-9]\.json"))
-LOGS = PathKind("log", "`submit` or `follow`", re.compile(r"\.log"))
-MANIFESTS = PathKind("manifest", "`render`", None)
+RESULTS = PathKind("result", "result", "`bench` or `collect`", re.compile(rf"{ATTEMPT.pattern}\.json"))
+REQUESTS = PathKind("request", "request", "`request`", re.compile(r"[A-Za-z0-9]\.json"))
+LOGS = PathKind("log", "log", "`submit` or `follow`", re.compile(r"\.log"))
+MANIFESTS = PathKind("manifest", "folder", "`render`", None)
 
 
 def add_from(described: argparse.ArgumentParser, kind: PathKind) -> None:
@@ -79,15 +82,15 @@ def refuse_unlistable(folder: str | os.PathLike[str], flag: str) -> None:
 def read_paths(path: str, kind: PathKind) -> list[str]:
     """Return the paths in a file, one a line, their blanks kept; a line that is no path of this kind is left out and reported.
 
-    A line with a path and other text is returned whole: no file has that name, and the verb then says so. Raises ``InputError``
-    where the file cannot be read or lists no path.
+    A line may also be the JSON object that the same verb prints with ``--json``. A line with a path and other text is returned
+    whole: no file has that name, and the verb then says so. Raises ``InputError`` where the file cannot be read or lists no path.
     """
     content = files.read_bytes(path, MAX_BYTES, InputError, f"Name the file that holds what {kind.printed_by} printed.")
     paths: list[str] = []
     left_out = 0
     # an editor of Windows adds a byte order mark and carriage returns, which no verb prints
     for number, line in enumerate(file_kinds.without_utf8_mark(content).split(b"\n"), 1):
-        name = os.fsdecode(line.rstrip(b"\r"))
+        name = _path_in(os.fsdecode(line.rstrip(b"\r")), kind)
         if not name.strip():
             continue
         if "\0" not in name and (kind.mark.search(name) if kind.mark is not None else os.path.exists(name)):
@@ -110,3 +113,19 @@ def read_paths(path: str, kind: PathKind) -> list[str]:
             " there, and run that step again."
         )
     return paths
+
+
+def _path_in(line: str, kind: PathKind) -> str:
+    """Return the path of the JSON object that a verb printed of a path of this kind; any other line as it is."""
+    if not line.startswith("{"):
+        return line
+    try:
+        event = json.loads(line)
+        path = event.get("path")
+        if event.get("event") != kind.event or not isinstance(path, str):
+            return line
+        os.fsencode(path)
+    # ValueError comes for no JSON, and for a path that no file can have; RecursionError for brackets in many levels
+    except (ValueError, RecursionError):
+        return line
+    return path

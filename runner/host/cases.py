@@ -6,9 +6,9 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
-from runner.contract import patterns
+from runner.contract import patterns, strictjson
 from runner.contract.architecture import Architecture
 from runner.contract.errors import InputError, Unsupported, UsageError
 from runner.contract.files import reason, sha256_of_file
@@ -28,6 +28,7 @@ from runner.contract.request import (
 )
 from runner.contract.secrets import mask
 from runner.contract.words import DatasetFormat, Engine, Precision, WeightsKind
+from runner.host import writing
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.accelerators import AcceleratorRow
@@ -118,6 +119,16 @@ def make(
     return Request.from_json(request.to_json(), f"the request of {name}")
 
 
+def write(request: Request, folder: Path, advice: str) -> Path:
+    """Write a request into ``folder`` under its id, and return the path of the file.
+
+    Raises ``InputError`` where the file cannot be written; ``advice`` ends the message.
+    """
+    path = folder / f"{request.id}.json"
+    writing.write_text(path, strictjson.pretty(request.to_json()), advice)
+    return path
+
+
 def _stack(lock: Lock, name: str, accelerator: AcceleratorRow, image: str | None, draft: bool) -> Stack:
     stack = _known(lock.stacks, name, "stack")
 
@@ -159,6 +170,9 @@ def _model(lock: Lock, name: str, architecture: Architecture, weights: Weights) 
 
 
 def _weights(catalog: Catalog, kind: WeightsKind, seed: int | None) -> Weights:
+    # the command line offers no other; a caller of the Python API may name any
+    if kind not in get_args(WeightsKind):
+        raise UsageError(f"There are no weights {kind!r}. Known are {', '.join(get_args(WeightsKind))}.")
     if kind == "hub":
         if seed is not None:
             raise UsageError("--seed is for dummy weights; leave it out with --weights hub.")

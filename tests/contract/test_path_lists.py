@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -71,6 +72,37 @@ def test_a_whole_log_that_is_named_by_mistake_is_told_in_a_few_lines(
     assert len(lines) == path_lists.MAX_SHOWN + 1 and last.endswith(
         "4,990 more lines are no path of a result and are left out"
     )
+
+
+def test_a_line_of_json_gives_the_path_of_its_event(tmp_path: Path) -> None:
+    wanted = [f"my results/{FIRST}.json", f"\u00e9\udcff/{SECOND}.json"]
+    lines = [json.dumps({"event": "result", "path": path, "case": "cpu-1"}) for path in wanted]
+    path = listed(tmp_path, "\r\n".join(lines).encode())
+    assert path_lists.read_paths(path, path_lists.RESULTS) == wanted
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"event": "request", "path": "build/a.json"}',
+        '{"event": "log", "path": 7}',
+        '{"event": "log"}',
+        '{"event": "log", "path": "a\\u0000.log"}',
+        '{"path": "a library logs this"}',
+        "{'event': 'log'}",
+        '{"a":' * 100_000,
+    ],
+)
+def test_a_line_of_json_that_is_no_event_of_a_path_is_left_out(
+    line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert path_lists.read_paths(listed(tmp_path, f"a.log\n{line}\n".encode()), path_lists.LOGS) == ["a.log"]
+    assert "line 2 is no path of a log and is left out: " in capsys.readouterr().err
+
+
+def test_a_path_of_json_that_no_file_can_have_is_no_path(tmp_path: Path) -> None:
+    line = '{"event": "log", "path": "\\ud800.log"}'
+    assert path_lists.read_paths(listed(tmp_path, line.encode()), path_lists.LOGS) == [line]
 
 
 def test_a_path_that_stands_beside_other_text_is_not_lost_in_silence(tmp_path: Path) -> None:

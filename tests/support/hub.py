@@ -9,15 +9,18 @@ import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
 from runner.contract.records import Json, JsonObject
 
-# (kind, name) of each repository to its revision and the bytes of its files by path.
-Repositories = Mapping[tuple[str, str], tuple[str, Mapping[str, bytes]]]
-# Status, headers and body of an answer.
-Answer = tuple[int, dict[str, str], bytes]
-# The fields of a posted form.
-Form = Mapping[str, list[str]]
+# Python 3.8 has no tuple[str, str] at run time
+if TYPE_CHECKING:
+    # (kind, name) of each repository to its revision and the bytes of its files by path.
+    Repositories = Mapping[tuple[str, str], tuple[str, Mapping[str, bytes]]]
+    # Status, headers and body of an answer.
+    Answer = tuple[int, dict[str, str], bytes]
+    # The fields of a posted form.
+    Form = Mapping[str, list[str]]
 
 
 @contextmanager

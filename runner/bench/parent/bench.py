@@ -7,15 +7,32 @@ import contextlib
 import functools
 import os
 import sys
+from dataclasses import dataclass, field
 from typing import Callable, Iterator, Sequence
 
 from runner.bench.parent import attempt
 from runner.bench.parent.attempt_record import Paths, print_frames
 from runner.contract import files, path_lists, signals, strictjson, termination, unfinished
-from runner.contract.arguments import verb_parser
+from runner.contract.announce import Announcer, Event, fact
+from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import Interrupted, KitError, PublishFailed, UsageError
 from runner.contract.request import Request, read_request
 from runner.contract.text import printable
+
+
+@dataclass(frozen=True)
+class ResultWritten(Event, word="result"):
+    """An attempt has ended, and its result was written."""
+
+    path: str = field(metadata=fact("path of the result's file"))
+    attempt: str = field(metadata=fact("id of the attempt"))
+    request: str = field(metadata=fact("id of the request"))
+    case: str = field(metadata=fact("name of the case"))
+
+    @property
+    def sentence(self) -> str:
+        """The path, for `--from` of `compare`."""
+        return self.path
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write each result to standard output too, in checksummed lines that `python -m runner collect` reads",
     )
+    add_json(flags, "each result")
     flags.add_argument(
         "--termination-message", metavar="FILE", help="leave a summary of at most 4,096 bytes there, however it ends"
     )
@@ -53,13 +71,16 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str]) -> int:
     """Run all requests in order and return 0. The first error ends the verb, and later requests do not run."""
     options = parser().parse_args(arguments)
+    announcer = Announcer(options.json)
+    if options.json and options.frames:
+        raise UsageError("--frames prints lines of a log, and --json nothing but JSON. Leave one of them out.")
     path_lists.refuse_unlistable(options.results, "--results")
     paths = Paths(options.results, options.model_dir, options.dataset_file, options.hostfile)
     with signals.as_interrupt(), _termination_message(options.termination_message) as add_to_message:
         requests = _requests(options.requests, options.listed_in)
         _publish_killed_attempts(options.results)
-        published = functools.partial(_published, options.frames, add_to_message)
         for request in requests:
+            published = functools.partial(_published, announcer, request, options.frames, add_to_message)
             attempt.run(request, paths, functools.partial(_show, request.case), published)
     return 0
 
@@ -82,12 +103,14 @@ def _publish_killed_attempts(folder: str) -> None:
         print(f"runner: {printable(line)}", file=sys.stderr, flush=True)
 
 
-def _published(with_frames: bool, add_to_message: Callable[[str], None], path: str) -> None:
+def _published(
+    announcer: Announcer, request: Request, with_frames: bool, add_to_message: Callable[[str], None], path: str
+) -> None:
     """Print the path of a result, and its frames where they are wanted; add the result to the termination message."""
-    print(path, flush=True)
+    # A result's file is named by the attempt's id.
+    attempt_id = os.path.splitext(os.path.basename(path))[0]
+    announcer.announce(ResultWritten(path, attempt_id, request.id, request.case))
     if with_frames:
-        # A result's file is named by the attempt's id.
-        attempt_id = os.path.splitext(os.path.basename(path))[0]
         print_frames(attempt_id, files.read_bytes(path, strictjson.MAX_BYTES))
     add_to_message(path)
 

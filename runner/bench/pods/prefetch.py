@@ -10,12 +10,14 @@ import argparse
 import os
 import sys
 import time
+from dataclasses import dataclass, field
 from typing import Sequence
 
 from runner.bench.pods import hub_client, model_cache
 from runner.bench.pods.hub_client import HubFile, HubModel
 from runner.contract import arguments as flag_types
-from runner.contract.arguments import verb_parser
+from runner.contract.announce import Announcer, Event, fact
+from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, PublishFailed
 from runner.contract.files import read_bytes, reason
 from runner.contract.request import read_request
@@ -25,6 +27,16 @@ from runner.contract.text import printable
 _POLL_S = 5
 # Tokens of the hub have fewer than a hundred characters.
 _MAX_TOKEN_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class ModelComplete(Event, word="model"):
+    """Every file of a model's weights was compared, and lies in the folder."""
+
+    model: str = field(metadata=fact("name of the model"))
+    repository: str = field(metadata=fact("name of the model's repository at the hub"))
+    revision: str = field(metadata=fact("commit of the repository"))
+    folder: str = field(metadata=fact("folder of the weights, as `--models` names it"))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="fetch nothing; wait until another has, at most so long",
     )
+    add_json(flags, "each model that is whole")
     return flags
 
 
@@ -53,6 +66,7 @@ def main(arguments: Sequence[str]) -> int:
     The hub is asked only for models that are not whole.
     """
     options = parser().parse_args(arguments)
+    announcer = Announcer(options.json)
     requests = [read_request(path) for path in options.requests]
     models = {
         request.model.revision: HubModel.of(request.model) for request in requests if request.weights.kind == "hub"
@@ -60,18 +74,25 @@ def main(arguments: Sequence[str]) -> int:
     missing = [model for model in models.values() if not model_cache.is_marked(options.models, model)]
     if options.wait_s is not None:
         _wait(options.models, missing, options.wait_s)
-        return 0
+    else:
+        _fetch_all(options.models, missing, options.token_file)
+    for model in models.values():
+        if options.wait_s is None:
+            _show(model, f"complete at {model.revision} in {options.models}")
+        announcer.announce(ModelComplete(model.name, model.repository, model.revision, options.models))
+    return 0
+
+
+def _fetch_all(folder: str, models: Sequence[HubModel], token_file: str | None) -> None:
+    """Fetch and compare the files of models, and mark the models once all are whole. Raises as ``_fetch`` does."""
     # Images are offline by these variables, which the hub's client reads when it is imported.
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         os.environ.pop(name, None)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    token = _token(options.token_file)
-    fetched = [(model, _fetch(options.models, model, token)) for model in missing]
+    token = _token(token_file)
+    fetched = [(model, _fetch(folder, model, token)) for model in models]
     for model, files in fetched:
-        model_cache.mark(options.models, model, files)
-    for model in models.values():
-        _show(model, f"complete at {model.revision} in {options.models}")
-    return 0
+        model_cache.mark(folder, model, files)
 
 
 def _wait(folder: str, models: Sequence[HubModel], timeout_s: float) -> None:

@@ -6,16 +6,26 @@ import argparse
 import socket
 import sys
 import time
+from dataclasses import dataclass, field
 from typing import Sequence
 
 from runner.bench.processes import hostfile
 from runner.contract import arguments as flag_types
-from runner.contract.arguments import verb_parser
+from runner.contract.announce import Announcer, Event, fact
+from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, Unreachable
 from runner.contract.text import printable
 
 # How long one attempt to connect may take, and how long the verb rests between two rounds of attempts.
 ATTEMPT_S = 5
+
+
+@dataclass(frozen=True)
+class HostsReached(Event, word="reached"):
+    """Every host of the hostfile has accepted a connection."""
+
+    addresses: list[str] = field(metadata=fact("addresses of the hosts, in the order of the hostfile"))
+    port: int = field(metadata=fact("port that was connected to"))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--within-s", type=flag_types.seconds, default=300, metavar="SECONDS", help="default: %(default)s"
     )
+    add_json(flags, "the hosts, once all are reached,")
     return flags
 
 
@@ -39,7 +50,9 @@ def main(arguments: Sequence[str]) -> int:
     Raises ``Unreachable`` naming the hosts that did not in time, ``InputError`` as ``addresses`` does.
     """
     options = parser().parse_args(arguments)
-    silent = addresses(options.hostfile)
+    announcer = Announcer(options.json)
+    hosts = addresses(options.hostfile)
+    silent = hosts
     deadline = time.monotonic() + options.within_s
     while silent:
         problems = {}
@@ -58,6 +71,7 @@ def main(arguments: Sequence[str]) -> int:
         if silent:
             print(f"waiting for {', '.join(silent)}", file=sys.stderr, flush=True)
             time.sleep(min(ATTEMPT_S, left_s))
+    announcer.announce(HostsReached(hosts, options.port))
     return 0
 
 

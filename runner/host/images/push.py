@@ -1,8 +1,7 @@
-"""Push a built image, and write it into the lock; find pushed images that are no longer of this checkout's inputs."""
+"""Push a built image, and write it into the lock; tell whether a pushed image is still of this checkout's inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 
 from runner.contract.errors import InputError
@@ -34,19 +33,6 @@ def push(name: str, built: BuiltImage, team: str) -> PushedImage:
     return entries[name]
 
 
-def refuse_outdated(lock: Lock, names: Sequence[str]) -> None:
-    """Say, offline, which pushed images are of this checkout's inputs. Raises ``InputError`` where one is not."""
-    stale = []
-    for name in names:
-        entry = lock.built.get(name)
-        if entry is None:
-            print(f"{name}: no image was pushed")
-        elif entry.inputs == build.inputs_of(lock, name):
-            print(f"{name}: {entry.reference} is of these inputs")
-        else:
-            print(f"{name}: {entry.reference} is of other inputs")
-            stale.append(name)
-    if stale:
-        raise InputError(
-            f"What {', '.join(stale)} was built from has changed since. Build and push again: `make images PUSH=registry/team`."
-        )
+def is_current(lock: Lock, name: str, entry: PushedImage) -> bool:
+    """Return, offline, whether a stack's pushed image was built from this checkout's inputs."""
+    return entry.inputs == build.inputs_of(lock, name)

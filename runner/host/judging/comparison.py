@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -73,6 +73,11 @@ def against_claims(catalog: Catalog, group: Group) -> list[Row]:
             )
         )
     return rows
+
+
+def rows(catalog: Catalog, groups: Iterable[Group]) -> list[Row]:
+    """Return the rows of all groups, in their order."""
+    return [row for group in groups for row in against_claims(catalog, group)]
 
 
 def _verdict(claim: Claim, group: Group, differences: Sequence[Difference], impossible: str | None) -> Verdict:

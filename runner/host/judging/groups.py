@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from runner.contract.records import Conditions
 from runner.contract.request import Request
 from runner.host.results.attempts import AttemptSummary, of_text
+from runner.host.results.result_files import ReadResult
 
 
 @dataclass
@@ -45,3 +47,14 @@ class Group:
     def shown(self, kept: int | None) -> list[AttemptSummary]:
         """Return the ``kept`` newest attempts, None for all that are kept; the newest is the first."""
         return [of_text(text) for _, text in sorted(self.newest, reverse=True)[:kept]]
+
+
+def of_results(results: Iterable[ReadResult], kept: int | None = None) -> list[Group]:
+    """Return the groups of results, one for each request, the newest first; ``kept`` is as in ``Group.add``."""
+    groups: dict[str, Group] = {}
+    for result in results:
+        group = groups.get(result.attempt.request)
+        if group is None:
+            group = groups[result.attempt.request] = Group(result.request)
+        group.add(result.attempt, result.text, kept)
+    return sorted(groups.values(), key=lambda group: max(group.attempts), reverse=True)

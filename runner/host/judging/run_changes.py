@@ -57,6 +57,34 @@ def pairs(before: Iterable[Group], after: Iterable[Group]) -> list[Pair]:
     return shared
 
 
+def changes(
+    before: list[Group], after: list[Group], fresh: tuple[list[Group], list[Group]] | None = None
+) -> list[RunChange]:
+    """Return the change of every cell that both sides have.
+
+    ``fresh`` holds groups before and after that were measured once more, to confirm the changes. Raises ``InputError`` where two
+    sides share no cell, and for a fresh attempt that is part of the comparison already.
+    """
+    fresh_pairs: dict[str, Pair] = {}
+    if fresh is not None:
+        fresh_before, fresh_after = fresh
+        refuse_counted(before + after, fresh_before + fresh_after)
+        fresh_pairs = {cell(pair.after): pair for pair in pairs(fresh_before, fresh_after)}
+    return [between(pair, fresh_pairs.get(cell(pair.after))) for pair in pairs(before, after)]
+
+
+def shared_attempts(before: Iterable[Group], after: Iterable[Group]) -> str | None:
+    """Return in words that attempts are counted on both sides, since a change then looks smaller than it is; None where none is."""
+    sides = [{attempt for group in groups for attempt in group.attempts} for groups in (before, after)]
+    shared = sorted(sides[0] & sides[1])
+    if not shared:
+        return None
+    return (
+        f"{len(shared):,} attempt(s) stand on both sides, {shared[0]} first: a change looks smaller than it is. Name the results of"
+        " each side alone."
+    )
+
+
 def between(pair: Pair, fresh: Pair | None = None) -> RunChange:
     """Return the change between two groups.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from runner.host import paths
@@ -16,6 +15,13 @@ from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedStack
 # The kinds of pins, in the order in which they are resolved.
 Kind = Literal["requirements", "packages", "images", "hub", "git"]
 KINDS: tuple[Kind, ...] = ("requirements", "packages", "images", "hub", "git")
+
+# Takes the package and the version of a release that its authors have withdrawn.
+OnYanked = Callable[[str, str], None]
+
+
+def _ignore(_package: str, _version: str) -> None:
+    return None
 
 
 class Question(Protocol):
@@ -76,18 +82,16 @@ class PackageHash:
     requirements: RequirementsFile
     package: str
     version: str
+    on_yanked: OnYanked = field(default=_ignore, compare=False)
 
     def ask(self) -> str:
-        """Return the one hash in the stack's requirements file, else that of the file that pip takes. A yanked release is told."""
+        """Return the one hash in the stack's requirements file, else that of the file that pip takes. ``on_yanked`` takes a yanked one."""
         hashes = self._locked_hashes()
         if len(hashes) == 1:
             return next(iter(hashes))
         sha256, yanked = package_index.package_sha256(self.package, self.version)
         if yanked:
-            print(
-                f"yanked: {self.package} {self.version} was withdrawn by its authors; say in a note why it is kept.",
-                file=sys.stderr,
-            )
+            self.on_yanked(self.package, self.version)
         return sha256
 
     def _locked_hashes(self) -> set[str]:
@@ -177,12 +181,13 @@ class CommitTree:
         return git.commit_tree(self.repository, self.commit)
 
 
-def plan(lock: Lock, kind: Kind, stack: str | None = None) -> list[Question]:
+def plan(lock: Lock, kind: Kind, stack: str | None = None, on_yanked: OnYanked = _ignore) -> list[Question]:
     """Return the questions that resolve a lock's pins of one kind, or those of one stack. Nothing is asked.
 
-    Requirements files are compiled whether or not they are resolved: a compilation whose pins stay writes nothing.
+    ``on_yanked`` is called while a question about a withdrawn release is asked. Requirements files are compiled whether or not they are
+    resolved: a compilation whose pins stay writes nothing.
     """
-    questions = _PLANS[kind](lock)
+    questions = _PLANS[kind](lock, on_yanked)
     return [question for question in questions if stack is None or question.where[:2] == ("stacks", stack)]
 
 
@@ -207,7 +212,7 @@ def unresolved(lock: Lock) -> list[LockPath]:
     return [where for where, value in pins.items() if value == UNRESOLVED]
 
 
-def _requirements(lock: Lock) -> Iterator[Question]:
+def _requirements(lock: Lock, _: OnYanked) -> Iterator[Question]:
     """Yield a compilation for each file, those of stacks first: the kit's own files are bound to the cpu stack's versions."""
     for name, stack in lock.stacks.items():
         yield StackCompilation(("stacks", name, "requirements", "sha256"), name, stack)
@@ -217,15 +222,15 @@ def _requirements(lock: Lock) -> Iterator[Question]:
         yield OwnCompilation(("requirements", name, "sha256"), lock, name)
 
 
-def _packages(lock: Lock) -> Iterator[Question]:
+def _packages(lock: Lock, on_yanked: OnYanked) -> Iterator[Question]:
     for name, stack in lock.stacks.items():
         for package, pin in stack.packages.items():
             if pin.sha256 == UNRESOLVED and pin.origin == "index":
                 where = ("stacks", name, "packages", package, "sha256")
-                yield PackageHash(where, stack.requirements, package, pin.version)
+                yield PackageHash(where, stack.requirements, package, pin.version, on_yanked)
 
 
-def _images(lock: Lock) -> Iterator[Question]:
+def _images(lock: Lock, _: OnYanked) -> Iterator[Question]:
     for where, image in lockfile.images(lock).items():
         if image.digest == UNRESOLVED:
             yield ImageDigest((*where, "digest"), image.repository, image.tag)
@@ -233,7 +238,7 @@ def _images(lock: Lock) -> Iterator[Question]:
             yield PlatformDigest((*where, "platform"), image.repository, image.digest)
 
 
-def _hub(lock: Lock) -> Iterator[Question]:
+def _hub(lock: Lock, _: OnYanked) -> Iterator[Question]:
     for name, pin in lock.models.items():
         if pin.revision == UNRESOLVED and pin.short is not None:
             yield HubRevision(("models", name, "revision"), "model", pin.repository, pin.short)
@@ -245,7 +250,7 @@ def _hub(lock: Lock) -> Iterator[Question]:
             yield ModelFiles(("models", name, "files"), pin.repository, pin.revision)
 
 
-def _git(lock: Lock) -> Iterator[Question]:
+def _git(lock: Lock, _: OnYanked) -> Iterator[Question]:
     for name, source in lock.sources.items():
         if source.commit == UNRESOLVED and source.branch is not None:
             yield BranchCommit(("sources", name, "commit"), source.repository, source.branch)
@@ -253,7 +258,7 @@ def _git(lock: Lock) -> Iterator[Question]:
             yield CommitTree(("sources", name, "tree"), source.repository, source.commit)
 
 
-_PLANS: dict[Kind, Callable[[Lock], Iterator[Question]]] = {
+_PLANS: dict[Kind, Callable[[Lock, OnYanked], Iterator[Question]]] = {
     "requirements": _requirements,
     "packages": _packages,
     "images": _images,

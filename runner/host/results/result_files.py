@@ -92,6 +92,17 @@ def read_all(paths: Iterable[str | os.PathLike[str]], index: Index) -> Iterator[
             yield DamagedResult(f"{path} repeats the attempt of {earlier}. It is counted once.")
 
 
+def read_whole(
+    paths: Iterable[str | os.PathLike[str]], index: Index, refused: list[DamagedResult]
+) -> Iterator[ReadResult]:
+    """Yield every whole result in files and folders as ``read_all`` does, and add the refusals to ``refused``."""
+    for result in read_all(paths, index):
+        if isinstance(result, DamagedResult):
+            refused.append(result)
+        else:
+            yield result
+
+
 def _remembered(path: str, index: Index, requests: dict[str, Request]) -> ReadResult | DamagedResult | None:
     """Return the index's entry of a file; None where the index has no entry, or an entry that cannot be read."""
     entry = index.get(path)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from runner.contract.arguments import seconds, verb_parser
+from runner.contract.announce import Announcer, Event, fact
+from runner.contract.arguments import add_json, seconds, verb_parser
 from runner.contract.errors import InputError
 from runner.host.cluster import errors, evidence, runs
 from runner.host.cluster.answers import Refused, Unanswered
@@ -14,6 +16,15 @@ from runner.host.cluster.follower import FollowOptions
 from runner.host.cluster.options import add_flags, connect, run_name, show
 from runner.host.cluster.runs import FollowedRun
 from runner.host.diagnosis import diagnose
+
+
+@dataclass(frozen=True)
+class RunDeleted(Event, word="deleted"):
+    """A run and its pods are gone from the cluster."""
+
+    run: str = field(metadata=fact("name of the run"))
+    kind: str = field(metadata=fact("Job, MPIJob or JobSet"))
+    namespace: str = field(metadata=fact("namespace that the run was in"))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="S",
         help="how long to wait until the runs are gone (default: %(default)g)",
     )
+    add_json(parser, "each deleted run")
     add_flags(parser)
     return parser
 
@@ -43,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     evidence that cannot be written, ``ClusterRefused`` and ``Unreachable``.
     """
     options = parser().parse_args(arguments)
+    announcer = Announcer(options.json)
     cluster = connect(options)
     try:
         cancelled = [_find(cluster, name, options) for name in options.names]
@@ -51,6 +64,7 @@ def main(arguments: Sequence[str]) -> int:
         raise errors.as_kit_error(problem, cluster) from None
     for run in cancelled:
         evidence.forget_object(run)
+        announcer.announce(RunDeleted(run.name, run.kind, cluster.namespace))
     return 0
 
 

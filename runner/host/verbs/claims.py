@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from runner.contract.arguments import verb_parser
+from runner.contract.arguments import add_json, verb_parser
 from runner.contract.records import JsonObject
 from runner.host.judging import ledger, terminal
 from runner.host.judging.ledger import Finding, Limit
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
         description="Print the ledger: every published number with its source, the share of the limit that memory bandwidth sets,"
         " and the findings for and against them, all computed from runner/catalog/claims.yaml.",
     )
-    described.add_argument("--json", action="store_true", help="print everything as JSON, for programs")
+    add_json(described, "everything")
     return described
 
 

@@ -3,17 +3,68 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.contract import files, path_lists, publish, strictjson
 from runner.contract import result as contract
-from runner.contract.arguments import verb_parser
+from runner.contract.announce import Announcer, Complaint, Event, fact
+from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.text import printable
 from runner.host.readers import saved_logs
 from runner.host.results import result_files
+
+
+@dataclass(frozen=True)
+class ResultCollected(Event, word="result"):
+    """A result was written, or was there already."""
+
+    path: str = field(metadata=fact("path of the result's file"))
+    attempt: str = field(metadata=fact("id of the attempt"))
+    request: str = field(metadata=fact("id of the request"))
+
+    @property
+    def sentence(self) -> str:
+        """The path, for `--from` of `compare`."""
+        return self.path
+
+
+@dataclass(frozen=True)
+class ResultRefused(Complaint, word="refused"):
+    """A result in a log was refused; the others are taken."""
+
+    message: str = field(metadata=fact("why, and what to do"))
+
+    @property
+    def sentence(self) -> str:
+        """The reason."""
+        return f"refused: {self.message}"
+
+
+@dataclass(frozen=True)
+class LogUnreadable(Complaint, word="unreadable"):
+    """A log could not be read; the others are read. The last such log ends the verb with an error."""
+
+    message: str = field(metadata=fact("why, and what to do"))
+
+    @property
+    def sentence(self) -> str:
+        """The reason."""
+        return f"runner: {self.message}"
+
+
+@dataclass(frozen=True)
+class LogEmpty(Complaint, word="no-result"):
+    """A log holds no result, as that of a run whose result was taken off its volume."""
+
+    log: str = field(metadata=fact("path of the log, or `standard input`"))
+
+    @property
+    def sentence(self) -> str:
+        """The log."""
+        return f"no result is in {self.log}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument(
         "--results", default="results", metavar="FOLDER", type=Path, help="where results go (default: %(default)s)"
     )
+    add_json(described, "each result")
     return described
 
 
@@ -41,6 +93,7 @@ def main(arguments: Sequence[str]) -> int:
     ``PublishFailed`` where a result cannot be written.
     """
     options = parser().parse_args(arguments)
+    announcer = Announcer(options.json)
     path_lists.refuse_unlistable(options.results, "--results")
     # a log that is named twice is read once; standard input has nothing left the second time
     logs = list(dict.fromkeys(path_lists.given(options.logs, options.listed_in, path_lists.LOGS)))
@@ -64,42 +117,43 @@ def main(arguments: Sequence[str]) -> int:
             empty.append(printable(saved_logs.shown(log)))
         for attempt, content in saved.whole.items():
             try:
-                path = _keep(content, f"{printable(saved_logs.shown(log))}: attempt {attempt}", options.results)
+                collected = _keep(content, f"{printable(saved_logs.shown(log))}: attempt {attempt}", options.results)
             except DamagedResult as refusal:
                 refused.append(refusal)
             else:
                 if attempt not in taken:
-                    print(path)
+                    announcer.announce(collected)
                 taken.add(attempt)
     # a result that one log lost another log may hold whole: that of the Job which takes results off the volume
     refused += [damage for attempt, damage in damaged.items() if attempt not in taken]
     for reason in refused:
-        print(f"refused: {printable(str(reason))}", file=sys.stderr)
+        announcer.announce(ResultRefused(printable(str(reason))))
     if unreadable:
         for earlier in unreadable[:-1]:
-            print(f"runner: {earlier}", file=sys.stderr)
+            announcer.announce(LogUnreadable(str(earlier)))
         raise unreadable[-1]
     if not taken and not refused:
         raise InputError(f"No result is in {', '.join(empty)}. Was it the log of `python -m runner bench --frames`?")
     # no error: the log of a run whose result was taken off the volume holds no result
     for log in empty:
-        print(f"no result is in {log}", file=sys.stderr)
+        announcer.announce(LogEmpty(log))
     return DamagedResult.exit_code if refused else 0
 
 
-def _keep(content: bytes, where: str, folder: Path) -> Path:
-    """Write one result under its own name and return the path; the same result a second time changes nothing.
+def _keep(content: bytes, where: str, folder: Path) -> ResultCollected:
+    """Write one result under its own name; the same result a second time changes nothing.
 
     Raises ``DamagedResult`` for a damaged result, and for another one of an attempt that is in the folder; ``PublishFailed``.
     """
     result, request = result_files.of_bytes(content, where)
     path = folder / contract.file_name(request.id, result["attempt"]["id"])
+    collected = ResultCollected(str(path), result["attempt"]["id"], request.id)
     if path.exists():
         existing = files.read_bytes(path, strictjson.MAX_BYTES, DamagedResult, "Remove it, and collect again.")
         if existing != content:
             raise DamagedResult(
                 f"{where} is another result than {path}, of the same attempt. Keep both apart and look."
             )
-        return path
+        return collected
     publish.publish(str(path), content)
-    return path
+    return collected

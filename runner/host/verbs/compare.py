@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 from runner.contract import path_lists, unfinished
-from runner.contract.arguments import verb_parser
+from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.text import printable
-from runner.host.judging import comparison, run_changes, terminal
+from runner.host.judging import comparison, groups, run_changes, terminal
 from runner.host.judging.groups import Group
 from runner.host.judging.run_changes import RunChange
 from runner.host.readers import catalog as catalogs
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         help="with --against: fresh launches of both sides, measured after a change was flagged; only a change that they"
         " show too is confirmed",
     )
-    described.add_argument("--json", action="store_true", help="print rows as JSON, for programs")
+    add_json(described, "all rows")
     described.add_argument(
         "--all",
         action="store_true",
@@ -71,12 +71,12 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with Index(indexes.PATH) as index:
             paths = path_lists.given(options.results, options.listed_in, path_lists.RESULTS) or ["results"]
-            groups = _read(paths, index, kept, refused)
+            measured = _read(paths, index, kept, refused)
             if options.against is not None:
-                changes = _run_against_run(options, groups, refused, index)
+                changes = _run_against_run(options, measured, refused, index)
                 _print_changes(changes, refused, as_json=options.json)
             else:
-                _against_published(options, groups, refused, kept)
+                _against_published(options, measured, refused, kept)
     # printed after an error too: a refused result is often the reason why the rest could not be compared
     finally:
         _print_refusals(refused, every=options.all)
@@ -99,22 +99,22 @@ def _print_changes(changes: list[RunChange], refused: list[DamagedResult], as_js
 
 
 def _against_published(
-    options: argparse.Namespace, groups: list[Group], refused: list[DamagedResult], kept: int | None
+    options: argparse.Namespace, measured: list[Group], refused: list[DamagedResult], kept: int | None
 ) -> None:
     catalog = catalogs.read()
-    rows = [row for group in groups for row in comparison.against_claims(catalog, group)]
+    rows = comparison.rows(catalog, measured)
     if options.json:
         _print_json({"rows": [asdict(row) for row in rows]}, refused)
     else:
-        shown = groups if options.all else groups[:REQUESTS_SHOWN]
+        shown = measured if options.all else measured[:REQUESTS_SHOWN]
         terminal.show([(group, group.shown(kept)) for group in shown], rows, comparison.headline(rows))
-        if len(shown) < len(groups):
-            attempts = sum(len(group.attempts) for group in groups[len(shown) :])
-            terminal.show_left_out(len(groups) - len(shown), attempts)
+        if len(shown) < len(measured):
+            attempts = sum(len(group.attempts) for group in measured[len(shown) :])
+            terminal.show_left_out(len(measured) - len(shown), attempts)
 
 
 def _run_against_run(
-    options: argparse.Namespace, groups: list[Group], refused: list[DamagedResult], index: Index
+    options: argparse.Namespace, measured: list[Group], refused: list[DamagedResult], index: Index
 ) -> list[RunChange]:
     """Return the changes since ``--against``, confirmed by ``--confirm`` where it is given; add to ``refused``."""
 
@@ -122,28 +122,14 @@ def _run_against_run(
         return _read([path], index, 0, refused)
 
     before = read(options.against)
-    _warn_of_shared_attempts(before, groups)
-    fresh_pairs: dict[str, run_changes.Pair] = {}
+    warning = run_changes.shared_attempts(before, measured)
+    if warning is not None:
+        print(warning, file=sys.stderr)
+    fresh: tuple[list[Group], list[Group]] | None = None
     if options.confirm is not None:
         fresh_after, fresh_before = map(read, options.confirm)
-        run_changes.refuse_counted(before + groups, fresh_before + fresh_after)
-        fresh_pairs = {run_changes.cell(pair.after): pair for pair in run_changes.pairs(fresh_before, fresh_after)}
-    return [
-        run_changes.between(pair, fresh_pairs.get(run_changes.cell(pair.after)))
-        for pair in run_changes.pairs(before, groups)
-    ]
-
-
-def _warn_of_shared_attempts(before: list[Group], after: list[Group]) -> None:
-    """Print a warning if attempts are counted on both sides: a change then looks smaller than it is."""
-    sides = [{attempt for group in groups for attempt in group.attempts} for groups in (before, after)]
-    shared = sorted(sides[0] & sides[1])
-    if shared:
-        print(
-            f"{len(shared):,} attempt(s) stand on both sides, {shared[0]} first: a change looks smaller than it is. Name the results of"
-            " each side alone.",
-            file=sys.stderr,
-        )
+        fresh = fresh_before, fresh_after
+    return run_changes.changes(before, measured, fresh)
 
 
 def _read(paths: Iterable[str], index: Index, kept: int | None, refused: list[DamagedResult]) -> list[Group]:
@@ -151,22 +137,14 @@ def _read(paths: Iterable[str], index: Index, kept: int | None, refused: list[Da
 
     Raises ``InputError`` where there is neither a result nor a refusal, and for a path that does not exist.
     """
-    groups: dict[str, Group] = {}
     refused_before = len(refused)
     _warn_of_unfinished(paths)
-    for result in result_files.read_all(paths, index):
-        if isinstance(result, DamagedResult):
-            refused.append(result)
-        else:
-            group = groups.get(result.attempt.request)
-            if group is None:
-                group = groups[result.attempt.request] = Group(result.request)
-            group.add(result.attempt, result.text, kept)
-    if not groups and len(refused) == refused_before:
+    measured = groups.of_results(result_files.read_whole(paths, index, refused), kept)
+    if not measured and len(refused) == refused_before:
         raise InputError(
             f"No result is in {', '.join(map(printable, paths))}. Run `make bench` first, or name the folder that results went to."
         )
-    return sorted(groups.values(), key=lambda group: max(group.attempts), reverse=True)
+    return measured
 
 
 def _warn_of_unfinished(paths: Iterable[str]) -> None:

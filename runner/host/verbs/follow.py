@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from runner.contract.arguments import verb_parser
+from runner.contract.announce import Announcer
+from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError
 from runner.host.cluster import errors, evidence, runs
 from runner.host.cluster.answers import Refused, Unanswered
 from runner.host.cluster.client import Cluster
+from runner.host.cluster.events import LogKept, RunEnded
 from runner.host.cluster.follower import Follower
 from runner.host.cluster.options import add_flags, add_follow_flags, connect, follow_options, run_name, show
 from runner.host.cluster.runs import FollowedRun
@@ -32,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
         type=run_name,
         help="names of Jobs, MPIJobs or JobSets (default: all of this kit in the namespace)",
     )
+    add_json(parser, "each log and the end of each run")
     add_flags(parser)
     add_follow_flags(parser)
     return parser
@@ -43,6 +46,7 @@ def main(arguments: Sequence[str]) -> int:
     Raises ``InputError`` for a run that is nowhere, ``Interrupted`` after a signal, ``ClusterRefused`` and ``Unreachable``.
     """
     options = parser().parse_args(arguments)
+    announcer = Announcer(options.json)
     cluster = connect(options)
     try:
         followed = [_find(cluster, name, options) for name in options.names] or _find_all(cluster, options)
@@ -51,7 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     outcomes = Follower(cluster, followed, follow_options(options), show).follow()
     for outcome in outcomes:
         for path in outcome.results:
-            print(path)
+            announcer.announce(LogKept(outcome.run.name, str(path)))
+        announcer.announce(RunEnded.of(outcome, cluster))
     failures = [outcome.error for outcome in outcomes if outcome.error is not None]
     for error in failures:
         show(f"runner: {error}")

@@ -3,18 +3,83 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.contract import patterns
-from runner.contract.arguments import verb_parser
+from runner.contract.announce import Announcer, Complaint, Event, fact
+from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
 from runner.host import paths
 from runner.host.images import build, push
 from runner.host.pins import silence
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
+
+
+@dataclass(frozen=True)
+class ImageBuilt(Event, word="built"):
+    """The image of a stack was built."""
+
+    stack: str = field(metadata=fact("name of the stack"))
+    image: str = field(metadata=fact("local id of the image"))
+    tag: str = field(metadata=fact("local name of the image"))
+    base: str = field(metadata=fact("reference of the image that it stands on"))
+    base_is_pinned: bool = field(metadata=fact("whether the base is the one of versions.lock, and no stand-in"))
+    inputs: str = field(metadata=fact("hash of all that the image was built from"))
+    packages: int = field(metadata=fact("number of Python packages in the image"))
+    size_bytes: int = field(metadata=fact("size of the image's layers"))
+
+    @property
+    def sentence(self) -> str:
+        """The image, its base and its size."""
+        return f"{self.stack}: {self.image} of {self.base}, {self.packages} packages, {self.size_bytes / 1e6:.0f} MB"
+
+
+@dataclass(frozen=True)
+class ImagePushed(Event, word="pushed"):
+    """The image of a stack was pushed, and its digest written into versions.lock (`--push`)."""
+
+    stack: str = field(metadata=fact("name of the stack"))
+    reference: str = field(metadata=fact("reference of the image by digest"))
+
+    @property
+    def sentence(self) -> str:
+        """The reference."""
+        return f"{self.stack}: pushed as {self.reference}, and written into versions.lock"
+
+
+@dataclass(frozen=True)
+class PushedImageChecked(Event, word="checked"):
+    """The pushed image of a stack was held against the inputs of this checkout (`--check`)."""
+
+    stack: str = field(metadata=fact("name of the stack"))
+    reference: str | None = field(metadata=fact("reference of the pushed image by digest; null where none was pushed"))
+    is_current: bool | None = field(
+        metadata=fact("whether the image was built from the inputs of this checkout; null where none was pushed")
+    )
+
+    @property
+    def sentence(self) -> str:
+        """Whether the image is of these inputs."""
+        if self.reference is None:
+            return f"{self.stack}: no image was pushed"
+        return f"{self.stack}: {self.reference} is of {'these' if self.is_current else 'other'} inputs"
+
+
+@dataclass(frozen=True)
+class StackLeftOut(Complaint, word="left-out"):
+    """The image of a stack cannot be built; the other stacks are. The first such stack ends the verb with its error."""
+
+    stack: str = field(metadata=fact("name of the stack"))
+    error: str = field(metadata=fact("class of the error"))
+    message: str = field(metadata=fact("why, and what to do"))
+
+    @property
+    def sentence(self) -> str:
+        """The stack and the reason."""
+        return f"{self.stack}: {self.message}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="a local copy of a git repository of versions.lock's sources; commit and tree are checked",
     )
+    add_json(flags, "each image")
     return flags
 
 
@@ -59,6 +125,7 @@ def main(arguments: Sequence[str]) -> int:
     Raises the first of their errors, ``InputError``, ``UsageError``, ``Unreachable``.
     """
     options = parser().parse_args(arguments)
+    announcer = Announcer(options.json)
     paths.need_a_clone("image")
     lock = lockfile.read()
     names = options.stacks or list(lock.stacks)
@@ -66,7 +133,7 @@ def main(arguments: Sequence[str]) -> int:
         if name not in lock.stacks:
             raise InputError(f"{name} is no stack of versions.lock. Take one of {', '.join(lock.stacks)}.")
     if options.check:
-        push.refuse_outdated(lock, names)
+        _check(lock, names, announcer)
         return 0
     _refuse_flags(options, names)
     checkouts = _checkouts(options.source, lock)
@@ -76,16 +143,42 @@ def main(arguments: Sequence[str]) -> int:
         try:
             built = build.execute(build.plan(lock, name, options.base, options.interpreter, checkouts))
         except (UnresolvedPin, Unsupported) as problem:
-            print(f"{name}: {problem}", file=sys.stderr)
+            announcer.announce(StackLeftOut(name, type(problem).__name__, str(problem)))
             failures.append(problem)
             continue
-        print(f"{name}: {built.image} of {built.base}, {built.packages} packages, {built.bytes / 1e6:.0f} MB")
+        announcer.announce(
+            ImageBuilt(
+                stack=name,
+                image=built.image,
+                tag=built.tag,
+                base=built.base,
+                base_is_pinned=built.pinned,
+                inputs=built.inputs,
+                packages=built.packages,
+                size_bytes=built.bytes,
+            )
+        )
         if options.push:
             entry = push.push(name, built, options.push)
-            print(f"{name}: pushed as {entry.reference}, and written into versions.lock")
+            announcer.announce(ImagePushed(name, entry.reference))
     if failures:
         raise failures[0]
     return 0
+
+
+def _check(lock: Lock, names: Sequence[str], announcer: Announcer) -> None:
+    """Say, offline, which pushed images are of this checkout's inputs. Raises ``InputError`` where one is not."""
+    stale = []
+    for name in names:
+        entry = lock.built.get(name)
+        is_current = None if entry is None else push.is_current(lock, name, entry)
+        announcer.announce(PushedImageChecked(name, None if entry is None else entry.reference, is_current))
+        if is_current is False:
+            stale.append(name)
+    if stale:
+        raise InputError(
+            f"What {', '.join(stale)} was built from has changed since. Build and push again: `make images PUSH=registry/team`."
+        )
 
 
 def _refuse_flags(options: argparse.Namespace, names: Sequence[str]) -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.contract import patterns, secrets
-from runner.contract.arguments import verb_parser
+from runner.contract.announce import Announcer, Complaint, Event, fact
+from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, UsageError
 from runner.contract.files import NotRegular, open_regular, reason
 from runner.contract.path_lists import refuse_unlistable
@@ -34,6 +35,31 @@ NUMBER = Form(re.compile("[1-9][0-9]{0,8}"), "a whole number above 0")
 EFFECT = Form(re.compile("NoSchedule|PreferNoSchedule|NoExecute"), "NoSchedule, PreferNoSchedule or NoExecute")
 
 
+@dataclass(frozen=True)
+class FolderWritten(Event, word="folder"):
+    """The manifests of a set were written into a folder."""
+
+    path: str = field(metadata=fact("path of the folder"))
+
+    @property
+    def sentence(self) -> str:
+        """The path, for `--from` of `submit`."""
+        return self.path
+
+
+@dataclass(frozen=True)
+class StackIsDraft(Complaint, word="draft"):
+    """The Jobs of a stack cannot be pulled yet, because its image stands nowhere by digest."""
+
+    stack: str = field(metadata=fact("name of the stack"))
+    message: str = field(metadata=fact("what is missing, and what to run"))
+
+    @property
+    def sentence(self) -> str:
+        """The stack, and what is missing."""
+        return f"{self.stack}: {self.message}"
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's flags."""
     described = verb_parser(
@@ -48,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument(
         "--check", action="store_true", help="write nothing; fail if a file differs from what would be written"
     )
+    add_json(described, "each written folder")
     yours = described.add_argument_group("your cluster (with --out: what is checked in fits any)")
     yours.add_argument("--namespace", metavar="NAME", help="a namespace that exists, instead of one of the kit's own")
     yours.add_argument(
@@ -94,6 +121,7 @@ def main(arguments: list[str]) -> int:
     that differ under ``--check``, and what ``plan.make`` raises.
     """
     options = parser().parse_args(arguments)
+    announcer = Announcer(options.json)
     refuse_unlistable(options.out, "--out")
     site = _site(options)
     of_a_cluster = site != _site(parser().parse_args([])) or options.registry is not None
@@ -128,9 +156,11 @@ def main(arguments: list[str]) -> int:
         _compare(options.out, files, table_of_products)
     else:
         _write(options.out, files, table_of_products)
+        for folder in sorted({str(path.parent) for path in files}):
+            announcer.announce(FolderWritten(str(options.out / folder)))
     drafts = {job.request.stack.name: job.draft for jobs in plans.values() for job in jobs if job.draft}
     for stack, problem in sorted(drafts.items()):
-        print(f"{stack}: {problem}", file=sys.stderr)
+        announcer.announce(StackIsDraft(stack, str(problem)))
     return 0
 
 
@@ -236,8 +266,6 @@ def _write(folder: Path, files: Mapping[Path, str], table_of_products: str | Non
         raise InputError(
             f"{problem.filename} cannot be removed: {problem.strerror}. Name another folder with --out."
         ) from None
-    for parent in sorted({str(path.parent) for path in files}):
-        print(folder / parent)
 
 
 def _compare(folder: Path, files: Mapping[Path, str], table_of_products: str | None) -> None:

@@ -4,19 +4,58 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import fields
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from runner.contract import path_lists, strictjson
+from runner.contract import path_lists
+from runner.contract.announce import Announcer, Event, fact
 from runner.contract.architecture import BYTES_PER_ELEMENT
-from runner.contract.arguments import verb_parser
+from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import UsageError
 from runner.contract.request import ENGINES
 from runner.contract.strictjson import MAX_DIGITS
-from runner.host import cases, writing
+from runner.host import cases
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.catalog import Catalog
+
+
+@dataclass(frozen=True)
+class RequestWritten(Event, word="request"):
+    """A request was written."""
+
+    case: str = field(metadata=fact("name of the case"))
+    id: str = field(metadata=fact("id of the request, a hash of its content"))
+    path: str = field(metadata=fact("path of the request's file"))
+
+    @property
+    def sentence(self) -> str:
+        """The path, for `--from` of `bench`."""
+        return self.path
+
+
+@dataclass(frozen=True)
+class CaseListed(Event, word="case"):
+    """A case of the catalog (`--list`)."""
+
+    case: str = field(metadata=fact("name of the case"))
+    devices: int = field(metadata=fact("number of devices"))
+    accelerator: str = field(metadata=fact("name of the accelerator"))
+    model: str = field(metadata=fact("name of the model"))
+    precision: str = field(metadata=fact("precision of the weights"))
+    workload: str = field(metadata=fact("name of the workload"))
+    protocol: str = field(metadata=fact("name of the protocol"))
+    stack: str = field(metadata=fact("name of the stack"))
+
+
+@dataclass(frozen=True)
+class ModelListed(Event, word="model"):
+    """A model of the catalog (`--list`)."""
+
+    model: str = field(metadata=fact("name of the model"))
+    parameters: int = field(metadata=fact("number of parameters"))
+    weights_at_16_bit_bytes: int = field(metadata=fact("size of the weights, two bytes a parameter"))
 
 
 def _whole(text: str) -> int:
@@ -38,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument(
         "--out", default="build/requests", metavar="FOLDER", type=Path, help="where requests go (default: %(default)s)"
     )
+    add_json(described, "each written request, or each case and model of --list,")
     change = described.add_argument_group("changing a case (each makes another request, with its own id)")
     change.add_argument("--model", help="another BLOOM of runner/catalog/models.yaml")
     change.add_argument(
@@ -76,19 +116,35 @@ def main(arguments: list[str]) -> int:
     """
     options = parser().parse_args(arguments)
     path_lists.refuse_unlistable(options.out, "--out")
+    announcer = Announcer(options.json)
     catalog, lock = catalogs.read(), lockfile.read()
     if options.list:
-        print(listing(catalog))
+        announcer.announce_together(_listed(catalog), listing(catalog) + "\n")
         return 0
     if not options.cases:
         raise UsageError("No case is named. `python -m runner request --list` shows them.")
     changes = cases.Changes(**{field.name: getattr(options, field.name) for field in fields(cases.Changes)})
     requests = [cases.make(catalog, lock, name, changes) for name in options.cases]
     for request in requests:
-        path = options.out / f"{request.id}.json"
-        writing.write_text(path, strictjson.pretty(request.to_json()), "Name another folder with --out.")
-        print(path)
+        path = cases.write(request, options.out, "Name another folder with --out.")
+        announcer.announce(RequestWritten(request.case, request.id, str(path)))
     return 0
+
+
+def _listed(catalog: Catalog) -> Iterator[Event]:
+    for name, case in catalog.cases.items():
+        yield CaseListed(
+            name,
+            case.devices,
+            case.accelerator,
+            case.model,
+            case.precision,
+            case.workload,
+            case.protocol,
+            case.stack,
+        )
+    for name, architecture in catalog.models.items():
+        yield ModelListed(name, architecture.parameter_count(), architecture.weight_bytes("bfloat16"))
 
 
 def listing(catalog: Catalog) -> str:

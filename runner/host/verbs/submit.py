@@ -6,11 +6,13 @@ import argparse
 import itertools
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import yaml
 
 from runner.contract import path_lists, secrets
-from runner.contract.arguments import verb_parser
+from runner.contract.announce import Announcer, Event, fact
+from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import (
     ClusterRefused,
     DamagedResult,
@@ -25,6 +27,7 @@ from runner.contract.records import JsonObject
 from runner.host.cluster import errors, evidence, preflight, runs, submission
 from runner.host.cluster.answers import Refused, Unanswered
 from runner.host.cluster.client import Cluster
+from runner.host.cluster.events import LogKept, RunEnded
 from runner.host.cluster.follower import Follower
 from runner.host.cluster.kubeconfig import NoCluster
 from runner.host.cluster.options import add_flags, add_follow_flags, connect, follow_options, show, whole_seconds
@@ -33,6 +36,27 @@ from runner.host.cluster.submission import Decision, Plan, PlannedRun, Repetitio
 from runner.host.diagnosis import diagnose
 from runner.host.objects.manifest_files import read
 from runner.host.objects.names import COMPONENT
+
+
+@dataclass(frozen=True)
+class RunDetached(Event, word="run"):
+    """A run was created, or is in the cluster already, and is not followed (`--detach`)."""
+
+    run: str = field(metadata=fact("name of the run"))
+    kind: str = field(metadata=fact("Job, MPIJob or JobSet"))
+    namespace: str = field(metadata=fact("namespace of the run"))
+
+    @property
+    def sentence(self) -> str:
+        """The name, for `follow`."""
+        return self.run
+
+
+@dataclass(frozen=True)
+class ObjectPlanned(Event, word="object"):
+    """An object that would be created (`--dry-run`)."""
+
+    object: JsonObject = field(metadata=fact("the object of Kubernetes, its secrets masked"))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="S",
         help="each Job's own deadline (default: that of its model; as rendered with --detach)",
     )
+    add_json(parser, "each log, each run, or each object of --dry-run,")
     add_flags(parser)
     add_follow_flags(parser)
     return parser
@@ -81,6 +106,7 @@ def main(arguments: Sequence[str]) -> int:
     signal, ``ClusterRefused`` and ``Unreachable``.
     """
     options = parser().parse_args(arguments)
+    announcer = Announcer(options.json)
     paths = path_lists.given(options.manifests, options.listed_in, path_lists.MANIFESTS)
     if not paths:
         raise UsageError("No MANIFESTS are named. Name a folder, or the file that lists folders with --from.")
@@ -101,29 +127,31 @@ def main(arguments: Sequence[str]) -> int:
         if not options.dry_run:
             raise
         show(f"No cluster was asked, and the manifests alone were checked. {problem}")
-        _print(offline.objects)
+        _print(offline.objects, announcer)
         return 0
     except Unreachable:
         if options.dry_run:
-            _print(offline.objects)
+            _print(offline.objects, announcer)
             show("The manifests alone were checked; what is printed was not shown to the cluster.")
         raise
     if options.dry_run:
-        _print(plan.objects)
+        _print(plan.objects, announcer)
         return 0
     try:
         for config_map in plan.config_maps:
             preflight.create_once(cluster, config_map)
-        return _submit_all(cluster, plan, options)
+        return _submit_all(cluster, plan, options, announcer)
     except (Refused, Unanswered) as problem:
         raise errors.as_kit_error(problem, cluster) from None
 
 
-def _print(objects: Iterable[JsonObject]) -> None:
-    print(yaml.safe_dump_all(map(secrets.mask_json, objects), sort_keys=False, allow_unicode=True), end="")
+def _print(objects: Iterable[JsonObject], announcer: Announcer) -> None:
+    masked: list[JsonObject] = [secrets.mask_json(manifest) for manifest in objects]
+    text = yaml.safe_dump_all(masked, sort_keys=False, allow_unicode=True)
+    announcer.announce_together(map(ObjectPlanned, masked), text)
 
 
-def _submit_all(cluster: Cluster, plan: Plan, options: argparse.Namespace) -> int:
+def _submit_all(cluster: Cluster, plan: Plan, options: argparse.Namespace, announcer: Announcer) -> int:
     """Submit and follow each run in turn; return the exit code of the first run that went wrong, 0 if none did.
 
     A bench Job that fails does not stop the runs after it; a prefetch Job that fails does.
@@ -131,7 +159,7 @@ def _submit_all(cluster: Cluster, plan: Plan, options: argparse.Namespace) -> in
     exit_code = 0
     for number, planned in enumerate(plan.runs, 1):
         try:
-            _submit(cluster, planned, options)
+            _submit(cluster, planned, options, announcer)
         except (ClusterRefused, DamagedResult, JobFailed, NotStarted, ResultLost) as error:
             if planned.required:
                 raise
@@ -155,18 +183,19 @@ def _with_later_runs(interrupted: Interrupted, later: Sequence[PlannedRun], reru
     return Interrupted(f"{interrupted} Of these manifests {len(later)} more {were} not created yet: {step}")
 
 
-def _submit(cluster: Cluster, planned: PlannedRun, options: argparse.Namespace) -> None:
+def _submit(cluster: Cluster, planned: PlannedRun, options: argparse.Namespace, announcer: Announcer) -> None:
     """Create a run, or find it in the cluster, and follow it to its end; with ``--detach`` print its name instead.
 
     Raises what went wrong with the run, after the paths of its logs are printed.
     """
     run = _act(cluster, _decide(cluster, planned.manifest, options), options.detach)
     if options.detach:
-        print(run.name)
+        announcer.announce(RunDetached(run.name, run.kind, cluster.namespace))
         return
     (outcome,) = Follower(cluster, [run], follow_options(options), show).follow()
     for path in outcome.results:
-        print(path, flush=True)
+        announcer.announce(LogKept(run.name, str(path)))
+    announcer.announce(RunEnded.of(outcome, cluster))
     if outcome.error is not None:
         raise outcome.error
 

@@ -22,6 +22,7 @@ from runner.contract.errors import LaunchFailed, PublishFailed
 from runner.contract.request import Accelerator, Request, Stack
 from tests.support import samples
 from tests.support.journals import journal
+from tests.support.json_output import events
 from tests.support.patience import HANG_S
 
 
@@ -200,6 +201,31 @@ def test_what_a_killed_run_left_is_taken_up_by_the_next_and_said(
     out, err = capsys.readouterr()
     assert (out, err) == ("", f"runner: {path} holds what a run measured that was cut off\n")
     assert path.exists()
+
+
+def test_a_result_is_a_line_of_json_for_programs(
+    tmp_path: Path, request_file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "20261122T100000Z-0123abcd.json")
+
+    def run(request: Request, paths: Paths, show: Callable[[str], None], published: Callable[[str], None]) -> None:
+        show("launch 1/1")
+        published(path)
+
+    monkeypatch.setattr(attempt, "run", run)
+    assert main(["bench", request_file, "--results", str(tmp_path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    asked = samples.request()
+    assert err == f"[{asked.case}] launch 1/1\n"
+    assert events(out, "bench") == [
+        {
+            "event": "result",
+            "path": path,
+            "attempt": "20261122T100000Z-0123abcd",
+            "request": asked.id,
+            "case": asked.case,
+        }
+    ]
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt(), LaunchFailed("a rank died."), ValueError("a defect"), None])

@@ -19,6 +19,7 @@ from runner.contract.errors import InputError, PublishFailed, Unreachable
 from runner.contract.request import Model, Request, Weights
 from runner.contract.secrets import mask
 from tests.support import hub, samples
+from tests.support.json_output import events
 from tests.support.patience import HANG_S
 
 ROOT = Path(__file__).parents[3]
@@ -210,6 +211,11 @@ def test_waiting_ends_with_the_marker_or_with_the_time(
     assert prefetch.main([*arguments, "--wait-s", "60"]) == 0
     assert "waiting at most 60 s" in capsys.readouterr().err
     assert prefetch.main(arguments) == 0
+    for more in ([], ["--wait-s", "60"]):
+        capsys.readouterr()
+        assert prefetch.main([*arguments, *more, "--json"]) == 0
+        (model,) = events(capsys.readouterr().out, "prefetch")
+        assert (model["model"], model["repository"], model["revision"]) == ("bloomz", NAME, REVISION)
 
 
 def test_dummy_weights_need_nothing(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import pytest
 
+from runner.contract.announce import Announcer
 from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.files import sha256_of_file
 from runner.host import paths
@@ -304,7 +305,7 @@ def test_everything_pinned_is_asked_for_and_what_is_gone_is_said(repository, mon
     )
     monkeypatch.setattr(presence.PackagesGoTogether, "problem", lambda question: None)
     with pytest.raises(InputError, match="What is gone"):
-        verb.ask_presence(lock, None, None)
+        verb.ask_presence(lock, None, None, Announcer(as_json=False))
     said = capsys.readouterr().out
     assert f"gone: sources.post.commit: its tree is {tree}, not {'0' * 40}" in said
     assert "gone: models.bloom.revision: the hub has no such revision" in said
