@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.contract import patterns
+from runner.contract import patterns, progress
 from runner.contract.arguments import verb_parser
 from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
 from runner.host import paths
@@ -73,12 +73,15 @@ def main(arguments: Sequence[str]) -> int:
     silence.forget()
     failures: list[KitError] = []
     for name in names:
+        task = progress.begin(name, _show)
         try:
-            built = build.execute(build.plan(lock, name, options.base, options.interpreter, checkouts))
+            built = build.execute(build.plan(lock, name, options.base, options.interpreter, checkouts), task)
         except (UnresolvedPin, Unsupported) as problem:
-            print(f"{name}: {problem}", file=sys.stderr)
+            _show(f"{name}: {problem}")
             failures.append(problem)
             continue
+        finally:
+            task.end()
         print(f"{name}: {built.image} of {built.base}, {built.packages} packages, {built.bytes / 1e6:.0f} MB")
         if options.push:
             entry = push.push(name, built, options.push)
@@ -86,6 +89,10 @@ def main(arguments: Sequence[str]) -> int:
     if failures:
         raise failures[0]
     return 0
+
+
+def _show(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _refuse_flags(options: argparse.Namespace, names: Sequence[str]) -> None:

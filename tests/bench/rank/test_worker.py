@@ -9,6 +9,7 @@ from runner.bench.processes import deaths
 from runner.bench.rank import latency, worker
 from runner.bench.rank.measure import TracedCall
 from runner.bench.rank.model import Logits
+from runner.contract.progress import SILENT
 from tests.support import samples
 from tests.support.known_device import KnownDevice
 
@@ -59,7 +60,7 @@ def measured(monkeypatch, protocol, waits=True, device=None):
     loaded = SimpleNamespace(tokenizer=SimpleNamespace(batch_decode=lambda ids, **_: [samples.PROMPT]))
     monkeypatch.setattr(latency, "model", KnownModel(asked, device, waits))
     monkeypatch.setattr(latency.time, "perf_counter_ns", device.clock_ns)
-    measured = latency.run(asked, loaded, device, lambda text: None)
+    measured = latency.run(asked, loaded, device, SILENT)
     assert measured.kv_cached is True
     launch = samples.body(asked)["launches"][0]
     for name in ("untimed_s", "timed", "instrumented", "tokens"):
