@@ -24,8 +24,9 @@ from runner.contract.streams import Output
 DRAW_S = 1.0
 # The same while a measurement runs. Drawing a line takes 1 ms of a processor core, 0.01% of ten seconds.
 QUIET_DRAW_S = 10.0
-# Narrower terminals show a percentage, and no bar.
-_LEAST_COLUMNS_WITH_BAR = 60
+# Narrower terminals show no bar, or a percentage instead of the count too.
+_BAR_COLUMNS = 80
+_COUNT_COLUMNS = 60
 # As wide as "0:00:00 left", so that the columns stay where they are when the speed becomes known.
 _TIME_COLUMNS = 12
 _WORDS: dict[StepUnit, str] = {"rows": "rows", "calls": "calls", "steps": "steps"}
@@ -134,12 +135,12 @@ class LiveDisplay:
                 done = step.done_now()
                 if done is not None:
                     self._progress.update(row, completed=min(done, step.of) if step.of is not None else done)
-            self._output.show_live(self._lines(size.columns - 1, max(1, size.lines - 2)))
+            self._output.show_live(self._lines(size.columns, max(1, size.lines - 2)))
 
     def _lines(self, columns: int, most: int) -> list[str]:
         rows = self._progress.tasks
         shown = rows if len(rows) <= most else rows[: most - 1]
-        has_bar = columns >= _LEAST_COLUMNS_WITH_BAR
+        has_bar = columns >= _BAR_COLUMNS
         table = Table.grid(
             Column(no_wrap=True, overflow="ellipsis", ratio=1),
             *([Column(no_wrap=True)] if has_bar else []),
@@ -150,10 +151,11 @@ class LiveDisplay:
         )
         for row in shown:
             step = self._steps[row.id]
-            bar = [_bar(row, columns // 6)] if has_bar else []
-            count = _count(row, step) if has_bar else _share(row)
+            bar = [_bar(row, columns // 8)] if has_bar else []
+            count = _count(row, step) if columns >= _COUNT_COLUMNS else _share(row)
             table.add_row(Text(row.description), *bar, Text(count), Text(_time(row)))
-        console = self._console(columns)
+        # a character in the last column would leave the cursor behind the line
+        console = self._console(columns - 1)
         segments = console.render_lines(table, pad=False)
         lines = ["".join(segment.text for segment in line if not segment.control).rstrip() for line in segments]
         return [*lines, f"and {len(rows) - len(shown)} more"] if len(shown) < len(rows) else lines

@@ -7,15 +7,16 @@ import fcntl
 import os
 import pty
 import re
-import select
 import struct
 import subprocess
 import termios
-import time
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tests.support.patience import HANG_S
 
+# A character that no program writes here.
+_MARK = b"\0"
 _SEQUENCE = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
 
 
@@ -54,33 +55,50 @@ def screen(written: bytes, columns: int) -> list[str]:
 
 
 class Terminal:
-    """The two ends of a pty: ``program`` is the descriptor for a program's streams; ``written`` is what has been read so far."""
+    """The two ends of a pty: ``program`` is the descriptor for a program's streams.
+
+    A thread reads what is written: a pty that nobody reads holds a few thousand characters, and then its writer waits.
+    """
 
     def __init__(self, columns: int, lines: int) -> None:
         self._person, self.program = pty.openpty()
         fcntl.ioctl(self.program, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-        self.columns, self.written = columns, b""
+        self.columns = columns
+        self._written, self._marks, self._hung_up = b"", 0, False
+        self._changed = threading.Condition()
+        threading.Thread(target=self._listen, daemon=True).start()
 
-    def read(self) -> bytes:
-        """Return all that was written so far."""
-        while select.select([self._person], [], [], 0)[0]:
+    def _listen(self) -> None:
+        while True:
             try:
                 piece = os.read(self._person, 65536)
-            # Linux says so where no program has the terminal open any more
+            # Linux says so when the program that the terminal controls has ended
             except OSError:
-                break
+                piece = b""
+            with self._changed:
+                self._written += piece.replace(_MARK, b"")
+                self._marks += piece.count(_MARK)
+                self._hung_up = not piece
+                self._changed.notify_all()
             if not piece:
-                break
-            self.written += piece
-        return self.written
+                return
+
+    def read(self) -> bytes:
+        """Return all that was written before this call."""
+        with self._changed:
+            awaited = self._marks + 1
+        # characters come in their order, after a moment in the kernel
+        with contextlib.suppress(OSError):
+            os.write(self.program, _MARK)
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._hung_up or self._marks >= awaited, HANG_S)
+            return self._written
 
     def read_until(self, holds: Callable[[bytes], bool]) -> bytes:
-        """Read until ``holds`` of all that was written. Raises ``AssertionError`` where that does not come."""
-        until_s = time.monotonic() + HANG_S
-        while not holds(self.read()):
-            assert time.monotonic() < until_s, self.written
-            select.select([self._person], [], [], 0.1)
-        return self.written
+        """Return all that was written as soon as ``holds`` of it."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: holds(self._written), HANG_S), self._written
+            return self._written
 
     def type(self, keys: bytes) -> None:
         """Type keys, such as b"\\x03" for Ctrl-C."""
@@ -91,9 +109,12 @@ class Terminal:
         return screen(self.read(), self.columns)
 
     def close(self) -> None:
-        for descriptor in (self._person, self.program):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
+        """Close the program's end; the thread ends with it."""
+        with contextlib.suppress(OSError):
+            os.close(self.program)
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._hung_up, HANG_S)
+        os.close(self._person)
 
 
 @contextlib.contextmanager
