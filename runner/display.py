@@ -48,12 +48,14 @@ class LiveTask:
         """Show the step; a step that was not counted on before starts its clock anew."""
         with self._display.lock:
             if self._step is None or self._step.kind != step.kind:
-                # a step that is not counted has no bar to show, and its sentence stays
+                # The bar stands for the sentences of a counted step. Only the last sentence stays.
                 if step.sentence and step.of is None:
                     self._show(step.sentence)
                 self._row = self._display.replace(self._row, f"{self._name}: {step.what}", step)
             elif self._row is not None:
                 self._display.count(self._row, step)
+            if step.sentence and step.of is not None and step.done == step.of:
+                self._show(step.sentence)
             self._step = step
 
     def end(self) -> None:

@@ -88,11 +88,11 @@ def present_bytes(folder: str, model: HubModel, file: HubFile) -> int:
     """Return how many bytes of one file are in ``folder``, whether the file is whole or still being fetched."""
     hashed = file.sha256 or file.git_blob or ""
     sizes_bytes = [0]
-    for path in _blobs(folder, model):
-        # The client adds to the name while it fetches, and renames the file at the end.
-        if os.path.basename(path).startswith(hashed):
-            with contextlib.suppress(OSError):
-                sizes_bytes.append(os.path.getsize(path))
+    # The client adds to the file's name while it fetches, and renames the file at the end: a file may be gone that was listed.
+    with contextlib.suppress(OSError):
+        sizes_bytes += [
+            os.path.getsize(path) for path in _blobs(folder, model) if os.path.basename(path).startswith(hashed)
+        ]
     return min(file.size_bytes, max(sizes_bytes))
 
 

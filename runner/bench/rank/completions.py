@@ -59,7 +59,7 @@ def run(request: Request, loaded: Loaded, path: str | None, outputs: str | None,
             if done == len(texts) or time.monotonic() - shown_at_s >= 1.0:
                 left_s = sum(durations_s) / done * (len(texts) - done)
                 sentence = f"completed {done} of {len(texts)} rows, about {left_s:.0f} s left"
-                task.update(Step("completing rows", done, len(texts), "rows", sentence, quiet=True))
+                task.update(Step("completing", done, len(texts), "rows", sentence, quiet=True))
                 shown_at_s = time.monotonic()
     return {"rows": done, "rows_total": len(texts), "batches_s": durations_s, "tokens_sha256": digest.hexdigest()}
 
