@@ -220,7 +220,8 @@ class Follower:
             if stage.problem is not None and not stage.over:
                 self._show(f"{progress.name}: {stage.problem.step}")
             progress.shown_at_s = now_s
-            self._task(progress.name).update(Step(stage.text))
+            # the run's name stands before the step, and need not stand in the pod's name again
+            self._task(progress.name).update(Step(stage.text.replace(f"{progress.name}-", "")))
 
     def _task(self, name: str) -> Task:
         if name not in self._tasks:

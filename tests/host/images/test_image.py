@@ -18,6 +18,7 @@ from runner.host.pins.origins import git as git_server
 from runner.host.pins.origins import package_index
 from runner.host.readers import lockfile
 from runner.host.verbs import image
+from tests.support.tasks import RecordedTask
 
 ONE, TWO = "1a" * 32, "2b" * 32
 DIGEST = f"sha256:{'1' * 64}"
