@@ -9,6 +9,7 @@ import sys
 
 try:
     import argparse
+    import contextlib
     import importlib
     import importlib.util
     import json
@@ -17,10 +18,10 @@ try:
     import tempfile
     import traceback
     from pathlib import Path
-    from typing import NamedTuple
+    from typing import ContextManager, NamedTuple
 
     from runner import __version__ as version
-    from runner.contract import secrets, streams
+    from runner.contract import progress, secrets, streams
     from runner.contract.arguments import asks_for_json, program
     from runner.contract.errors import Interrupted, KitError, OutputLost, Unsupported, UsageError, all_errors
     from runner.contract.text import first_line, printable
@@ -80,7 +81,8 @@ def console() -> None:
 def main(arguments: list[str]) -> int:
     """Run one verb and return its exit code; whatever ends the verb becomes one sentence on standard error."""
     with streams.guarded() as (output, errors):
-        status = _status_of(arguments)
+        with _display(errors, arguments):
+            status = _status_of(arguments)
         output.flush()
         if output.problem is not None:
             lost = OutputLost(
@@ -91,6 +93,16 @@ def main(arguments: list[str]) -> int:
             status = status or lost.exit_code
         errors.flush()
         return status or (OutputLost.exit_code if errors.problem is not None else 0)
+
+
+def _display(errors: streams.Output, arguments: list[str]) -> ContextManager[None]:
+    """Have long work drawn as bars where standard error is a terminal and rich is installed; else long work prints lines."""
+    if not errors.takes_live_lines(os.environ) or asks_for_json(arguments):
+        return contextlib.nullcontext()
+    # an image holds no runner.display, and no rich
+    if any(importlib.util.find_spec(name) is None for name in ("rich", "runner.display")):
+        return contextlib.nullcontext()
+    return progress.shown_by(lambda: importlib.import_module("runner.display").opened(errors))
 
 
 def _status_of(arguments: list[str]) -> int:

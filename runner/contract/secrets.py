@@ -91,6 +91,10 @@ _VALUE = re.compile(r"[^\s'\"&,;}\])\\]+")
 # Of a quoted value, in characters.
 _QUOTED_LENGTH = 8192
 
+# A terminal's control sequence ends in a letter, which would seem to belong to the token or name behind the sequence. The sequence may
+# have been made visible, or stand in a JSON text.
+_CONTROL_SEQUENCE = re.compile(r"((?:\x1b|\\x1b|\\u001b|\\033)\[[0-9;?]*[A-Za-z])")
+
 _remembered: set[str] = set()
 
 
@@ -116,6 +120,14 @@ def remember(value: str | None) -> None:
 
 def mask(text: str) -> str:
     """Return ``text`` with every secret in it replaced by ``***``; the text around a secret stays readable."""
+    masked = _masked(text)
+    if "[" not in masked:
+        return masked
+    pieces = _CONTROL_SEQUENCE.split(masked)
+    return masked if len(pieces) == 1 else "".join(_masked(piece) for piece in pieces)
+
+
+def _masked(text: str) -> str:
     for value in _values(frozenset(_remembered), tuple(os.environ.items())):
         if value in text:
             text = text.replace(value, MASK)

@@ -51,6 +51,9 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         ('{"auths": {"r": {"auth": "abc="}}}', '{"auths": {"r": {"auth": "***"}}}'),
         ("MYSQL_PWD=abc PGPASSWORD=abc OPENAI_KEY=abc", "MYSQL_PWD=*** PGPASSWORD=*** OPENAI_KEY=***"),
         ("sha256~" + "aB3" * 14, "***"),
+        (f"\x1b[2J{TOKEN} \x1b[1;33m{TOKEN}\x1b[0m", "\x1b[2J*** \x1b[1;33m***\x1b[0m"),
+        (rf"\x1b[33m{TOKEN}, \u001b[33m{TOKEN}", r"\x1b[33m***, \u001b[33m***"),
+        ("\x1b[31mtoken: abc123", "\x1b[31mtoken: ***"),
     ],
 )
 def test_a_secret_is_masked_where_it_stands(text: str, masked: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.contract.files import sha256_of_file
+from runner.contract.progress import SILENT
 from runner.contract.request import Dataset
 from runner.host import paths
 from runner.host.readers import catalog
@@ -47,4 +48,4 @@ def completions_sha256(file: Path) -> str:
         samples.workload(), name="dataset", prompt=None, dataset=dataset, input_tokens=16, output_tokens=50
     )
     asked = samples.request(workload=workload)
-    return completions.run(asked, loaded, str(file), None, lambda text: None)["tokens_sha256"]
+    return completions.run(asked, loaded, str(file), None, SILENT)["tokens_sha256"]

@@ -21,6 +21,7 @@ from runner.bench.inputs.sharding import Shard
 from runner.bench.rank import model
 from runner.contract.architecture import Architecture
 from runner.contract.errors import KitError
+from runner.contract.progress import SILENT
 from runner.contract.request import read_request
 
 # What a model is called with, by name. This module runs on Python 3.8, which has no dict[...] at run time.
@@ -33,7 +34,7 @@ def main(request_path: str, folder: str) -> None:
     assert prompt_text is not None, "a latency workload"
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     module = devices.load(request.stack.device)
-    loaded = model.load(request, module, module.open(rank), Shard(rank, ranks), None, lambda text: None)
+    loaded = model.load(request, module, module.open(rank), Shard(rank, ranks), None, SILENT)
     generate, prompt = loaded.model.generate, request.workload.input_tokens
     prompt_text = request.workload.prompt
     assert prompt_text is not None

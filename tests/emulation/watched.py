@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 from runner.bench import devices
 from runner.bench.inputs.sharding import Shard
 from runner.bench.rank import model
+from runner.contract.progress import SILENT
 from runner.contract.request import read_request
 
 # what writes into a cache of fixed length, or could
@@ -62,7 +63,7 @@ def main(request_path: str, folder: str) -> None:
     assert prompt_text is not None, "a latency workload"
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     module = devices.load(request.stack.device)
-    loaded = model.load(request, module, module.open(rank), Shard(rank, ranks), None, lambda text: None)
+    loaded = model.load(request, module, module.open(rank), Shard(rank, ranks), None, SILENT)
     with Watch(loaded.model.lm_head.weight) as watch:
         model.generate(loaded, [prompt_text], request.workload)
     seen = {

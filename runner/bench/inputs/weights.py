@@ -10,14 +10,15 @@ from runner.bench.inputs.dummy_weights import DummyWeights
 from runner.bench.inputs.sharding import Shard
 from runner.contract.architecture import Architecture, Parameter
 from runner.contract.errors import LaunchFailed
+from runner.contract.progress import SILENT, Step, Task
 from runner.contract.records import LoadedWeights
 from runner.contract.request import Request
 
 if TYPE_CHECKING:
     import torch
 
-# Seconds between two lines of progress.
-PROGRESS_S = 5
+# Seconds between two updates of progress.
+PROGRESS_S = 1.0
 
 
 class Source(Protocol):
@@ -61,11 +62,11 @@ def fill(
     source: Source,
     rank: int,
     ranks: int,
-    say: Callable[[str], None] = lambda _: None,
+    task: Task = SILENT,
 ) -> None:
     """Fill all parameters of a ``BloomForCausalLM`` (whole, or sharded by DeepSpeed) from ``source``; see ``fill_named``."""
     # named_parameters lists a tied head once, as the embeddings.
-    fill_named(dict(model.named_parameters()), architecture, source, Shard(rank, ranks), say)
+    fill_named(dict(model.named_parameters()), architecture, source, Shard(rank, ranks), task)
 
 
 def fill_named(
@@ -73,11 +74,11 @@ def fill_named(
     architecture: Architecture,
     source: Source,
     shard: Shard,
-    say: Callable[[str], None] = lambda _: None,
+    task: Task = SILENT,
 ) -> None:
     """Fill the tensors of this rank, given by the names that transformers has for them, from ``source``.
 
-    ``say`` shows progress, at most every ``PROGRESS_S`` seconds.
+    ``task`` shows progress, at most every ``PROGRESS_S`` seconds.
     Raises ``LaunchFailed`` if the model's shapes are not those that the architecture and the shard prescribe.
     """
     import torch
@@ -99,7 +100,7 @@ def fill_named(
             " generate from memory that nobody filled; the stack shards BLOOM otherwise."
         )
     with torch.no_grad():
-        source.fill(expected, targets, shard, _progress(targets, say))
+        source.fill(expected, targets, shard, _progress(targets, task))
 
 
 def held(parameter: torch.Tensor) -> torch.Tensor:
@@ -107,16 +108,17 @@ def held(parameter: torch.Tensor) -> torch.Tensor:
     return parameter.to_local() if hasattr(parameter, "to_local") else parameter
 
 
-def _progress(targets: Mapping[str, torch.Tensor], say: Callable[[str], None]) -> Callable[[str], None]:
+def _progress(targets: Mapping[str, torch.Tensor], task: Task) -> Callable[[str], None]:
     """Return a function that counts the bytes of filled targets and shows the count now and then."""
-    sizes = {name: target.numel() * target.element_size() for name, target in targets.items()}
-    total, done, said_s = sum(sizes.values()), 0, time.monotonic()
+    sizes_bytes = {name: target.numel() * target.element_size() for name, target in targets.items()}
+    total_bytes, done_bytes, shown_at_s = sum(sizes_bytes.values()), 0, time.monotonic()
 
     def filled(name: str) -> None:
-        nonlocal done, said_s
-        done += sizes[name]
-        if time.monotonic() - said_s >= PROGRESS_S:
-            said_s = time.monotonic()
-            say(f"loaded {done / 1e9:.1f} of {total / 1e9:.1f} GB of this rank's weights")
+        nonlocal done_bytes, shown_at_s
+        done_bytes += sizes_bytes[name]
+        if time.monotonic() - shown_at_s >= PROGRESS_S:
+            shown_at_s = time.monotonic()
+            sentence = f"loaded {done_bytes / 1e9:.1f} of {total_bytes / 1e9:.1f} GB of this rank's weights"
+            task.update(Step("loading weights", done_bytes, total_bytes, "bytes", sentence))
 
     return filled

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import Callable
 
@@ -14,16 +13,17 @@ from runner.bench.parent.attempt_record import AttemptRecord, Paths
 from runner.bench.processes import hostfile
 from runner.contract import publish, signals, strictjson, unfinished
 from runner.contract.errors import Interrupted, KitError, LaunchFailed, PublishFailed
+from runner.contract.progress import Part, Show, Task
 from runner.contract.request import Request
 
 # Bytes of a launch's record, and of the result around the launches, in an ample estimate.
 _LAUNCH_BYTES, _RANK_BYTES, _TOKEN_BYTES, _ROW_TOKEN_BYTES, _RESULT_BYTES = 40_000, 4_000, 120, 30, 100_000
 
 
-def run(request: Request, paths: Paths, show: Callable[[str], None], published: Callable[[str], None]) -> None:
+def run(request: Request, paths: Paths, task: Task, published: Callable[[str], None]) -> None:
     """Run one request to its end.
 
-    ``show`` prints one line of progress. ``published`` is called with the path of the result, however the attempt
+    ``task`` shows progress. ``published`` is called with the path of the result, however the attempt
     ended.
     Raises ``DoesNotFit``, ``InputError`` or ``Unsupported`` for a wrong request or file; nothing is published unless a
     launch had ended before. Raises ``LaunchFailed`` after a failed launch; its result is published as failed. Raises
@@ -33,15 +33,14 @@ def run(request: Request, paths: Paths, show: Callable[[str], None], published: 
     """
     device = devices.load(request.stack.device)
     hosts = hostfile.read(paths.hostfile, request.devices) if paths.hostfile else [hostfile.this_host(request.devices)]
-    checked, manner = _check_before(request, paths, device, show)
-    attempt = AttemptRecord(request, paths, hosts, checked, manner, show, published)
+    checked, manner = _check_before(request, paths, device, task.line)
+    attempt = AttemptRecord(request, paths, hosts, checked, manner, task.line, published)
     processor = attempt.environment["cpu"]["model"]
-    show(f"attempt {attempt.id} on {processor}, stack {request.stack.name}, {request.launches} launch(es)")
+    task.line(f"attempt {attempt.id} on {processor}, stack {request.stack.name}, {request.launches} launch(es)")
     attempt.begin()
     try:
         for index in range(request.launches):
-            show_of_launch = functools.partial(_show_of_launch, show, f"launch {index + 1}/{request.launches}")
-            launch.run(attempt, index, device, show_of_launch)
+            launch.run(attempt, index, device, Part(task, f"launch {index + 1}/{request.launches}"))
     except KeyboardInterrupt:
         # A second Ctrl-C must not interrupt the keeping of what was measured.
         with signals.held_back():
@@ -58,13 +57,7 @@ def run(request: Request, paths: Paths, show: Callable[[str], None], published: 
     attempt.publish("complete")
 
 
-def _show_of_launch(show: Callable[[str], None], launch_name: str, text: str) -> None:
-    show(f"{launch_name}: {text}")
-
-
-def _check_before(
-    request: Request, paths: Paths, device: Device, show: Callable[[str], None]
-) -> tuple[preflight.Found, publish.Manner]:
+def _check_before(request: Request, paths: Paths, device: Device, show: Show) -> tuple[preflight.Found, publish.Manner]:
     """Check everything that can be checked before a model is loaded.
 
     Returns what ``preflight`` found, and how the folder of results takes files. Raises the errors of ``run``.

@@ -12,7 +12,7 @@ from typing import Callable, Iterator, Sequence
 
 from runner.bench.parent import attempt
 from runner.bench.parent.attempt_record import Paths, print_frames
-from runner.contract import files, path_lists, signals, strictjson, termination, unfinished
+from runner.contract import files, path_lists, progress, signals, strictjson, termination, unfinished
 from runner.contract.announce import Announcer, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import Interrupted, KitError, PublishFailed, UsageError
@@ -81,7 +81,8 @@ def main(arguments: Sequence[str]) -> int:
         _publish_killed_attempts(options.results)
         for request in requests:
             published = functools.partial(_published, announcer, request, options.frames, add_to_message)
-            attempt.run(request, paths, functools.partial(_show, request.case), published)
+            task = progress.begin(request.case, functools.partial(_show, request.case))
+            attempt.run(request, paths, task, published)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Callable, Sequence
+from typing import Sequence
 
 from runner.bench import engines
 from runner.bench.devices import Device
@@ -16,12 +16,13 @@ from runner.bench.processes import deaths, hostfile, launcher_log, messages
 from runner.contract import records, signals, strictjson
 from runner.contract.errors import LaunchFailed
 from runner.contract.estimator import latency_s
+from runner.contract.progress import Show, Task
 from runner.contract.text import printable
 
 _LOG_LINE_CHARACTERS = 300
 
 
-def run(attempt: AttemptRecord, index: int, device: Device, show: Callable[[str], None]) -> None:
+def run(attempt: AttemptRecord, index: int, device: Device, task: Task) -> None:
     """Run the launch with this index and keep its record in ``attempt``, however the launch ends.
 
     Raises the error that the launch ended with: a rank's own ``KitError``, ``LaunchFailed`` where the launcher or a
@@ -32,7 +33,7 @@ def run(attempt: AttemptRecord, index: int, device: Device, show: Callable[[str]
     ranks_per_host = max(each.slots for each in hosts)
     device_variables = {**device.environment(ranks_per_host, len(hosts)), **engine.variables(request)}
     if index == 0:
-        _show_replaced_variables(device_variables, show)
+        _show_replaced_variables(device_variables, task.line)
     offline = request.workload.dataset is None or request.workload.dataset.source != "hub"
     launch: records.Launch = {
         "index": index,
@@ -63,14 +64,14 @@ def run(attempt: AttemptRecord, index: int, device: Device, show: Callable[[str]
             hostfile.write(hosts, folder) if attempt.paths.hostfile else None,
         )
         launch["command"] = _recorded_command(command, folder, packed)
-        show("starting")
-        exited = launch_process.run(command, variables, show)
+        task.line("starting")
+        exited = launch_process.run(command, variables, task)
         with signals.held_back():
             log = [line.replace(packed, "PACKED") for line in exited.log]
             _complete(attempt, launch, folder, LauncherExit(exited.status, log), device)
 
 
-def _show_replaced_variables(device_variables: dict[str, str], show: Callable[[str], None]) -> None:
+def _show_replaced_variables(device_variables: dict[str, str], show: Show) -> None:
     """Show which variables of the user's the launches set to other values, and which they do not hand to ranks."""
     for line in environment.replaced(os.environ, device_variables):
         show(line)

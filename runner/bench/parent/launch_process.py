@@ -10,13 +10,14 @@ import signal
 import socket
 import subprocess
 from collections import deque
-from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
+from typing import Iterator, Mapping, NamedTuple, Sequence
 
 from runner.bench.processes import parentage
 from runner.bench.processes.hostfile import LOOPBACK
-from runner.bench.processes.messages import ERROR, PROGRESS
+from runner.bench.processes.messages import ERROR, PROGRESS, step_of
 from runner.contract import signals
 from runner.contract.errors import LaunchFailed
+from runner.contract.progress import Task
 
 LOG_LINES = 60
 # A longer line is read as several lines, so that a line without an end takes no more memory than this.
@@ -39,8 +40,8 @@ class LauncherExit(NamedTuple):
     log: list[str]
 
 
-def run(command: Sequence[str], variables: Mapping[str, str], show: Callable[[str], None]) -> LauncherExit:
-    """Run a launch to its end. ``show`` gets each line of progress.
+def run(command: Sequence[str], variables: Mapping[str, str], task: Task) -> LauncherExit:
+    """Run a launch to its end. ``task`` gets each line and each step that a rank tells of; its last step ends with the launch.
 
     A rank's error, or a host that is lost, ends the launch at once. When an exception such as ``KeyboardInterrupt``
     passes through, the launcher is ended before the exception goes on.
@@ -67,8 +68,11 @@ def run(command: Sequence[str], variables: Mapping[str, str], show: Callable[[st
         assert process.stdout is not None
         for line in iter(functools.partial(process.stdout.readline, LINE_CHARACTERS), ""):
             line = _HOST_PREFIX.sub("", line.rstrip("\n"))
-            if line.startswith(PROGRESS):
-                show(line[len(PROGRESS) :])
+            step = step_of(line)
+            if step is not None:
+                task.update(step)
+            elif line.startswith(PROGRESS):
+                task.line(line[len(PROGRESS) :])
             else:
                 log.append(line)
             if line.startswith(ERROR) or _LOST_HOST.match(line):
@@ -79,6 +83,8 @@ def run(command: Sequence[str], variables: Mapping[str, str], show: Callable[[st
     finally:
         with signals.held_back():
             _end(process)
+            # The next launch forks: a display's thread must not run then.
+            task.end()
 
 
 def _end(process: subprocess.Popen[str]) -> None:

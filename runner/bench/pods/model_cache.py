@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
@@ -81,6 +82,18 @@ def refuse_too_small(folder: str, model: HubModel, files: Sequence[HubFile]) -> 
         raise DoesNotFit(
             f"{model.repository} needs {needed_bytes:,} bytes more in {folder}, where {free_bytes:,} are free. Make the volume larger."
         )
+
+
+def present_bytes(folder: str, model: HubModel, file: HubFile) -> int:
+    """Return how many bytes of one file are in ``folder``, whether the file is whole or still being fetched."""
+    hashed = file.sha256 or file.git_blob or ""
+    sizes_bytes = [0]
+    # The client adds to the file's name while it fetches, and renames the file at the end: a file may be gone that was listed.
+    with contextlib.suppress(OSError):
+        sizes_bytes += [
+            os.path.getsize(path) for path in _blobs(folder, model) if os.path.basename(path).startswith(hashed)
+        ]
+    return min(file.size_bytes, max(sizes_bytes))
 
 
 def _blobs(folder: str, model: HubModel) -> list[str]:

@@ -7,6 +7,7 @@ while no file is being written.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 import time
@@ -16,10 +17,12 @@ from typing import Sequence
 from runner.bench.pods import hub_client, model_cache
 from runner.bench.pods.hub_client import HubFile, HubModel
 from runner.contract import arguments as flag_types
+from runner.contract import progress
 from runner.contract.announce import Announcer, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, PublishFailed
 from runner.contract.files import read_bytes, reason
+from runner.contract.progress import Step, Task
 from runner.contract.request import read_request
 from runner.contract.secrets import remember
 from runner.contract.text import printable
@@ -78,7 +81,7 @@ def main(arguments: Sequence[str]) -> int:
         _fetch_all(options.models, missing, options.token_file)
     for model in models.values():
         if options.wait_s is None:
-            _show(model, f"complete at {model.revision} in {options.models}")
+            _show(model.name, f"complete at {model.revision} in {options.models}")
         announcer.announce(ModelComplete(model.name, model.repository, model.revision, options.models))
     return 0
 
@@ -89,8 +92,10 @@ def _fetch_all(folder: str, models: Sequence[HubModel], token_file: str | None) 
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         os.environ.pop(name, None)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # The kit draws its own bars: the client's move the cursor, which standard error lets nobody do.
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     token = _token(token_file)
-    fetched = [(model, _fetch(folder, model, token)) for model in models]
+    fetched = [(model, _fetch(folder, model, token, _task(model))) for model in models]
     for model, files in fetched:
         model_cache.mark(folder, model, files)
 
@@ -99,9 +104,11 @@ def _wait(folder: str, models: Sequence[HubModel], timeout_s: float) -> None:
     """Wait until every model is marked. Raises ``InputError`` when ``timeout_s`` seconds are over."""
     deadline = time.monotonic() + timeout_s
     for model in models:
+        task = _task(model)
         if not model_cache.is_marked(folder, model):
             path = model_cache.marker(folder, model)
-            _show(model, f"waiting at most {timeout_s:.0f} s for {path}; devices are held meanwhile")
+            task.line(f"waiting at most {timeout_s:.0f} s for {path}; devices are held meanwhile")
+            task.update(Step("waiting for the weights"))
         while not model_cache.is_marked(folder, model):
             left_s = deadline - time.monotonic()
             if left_s <= 0:
@@ -110,10 +117,11 @@ def _wait(folder: str, models: Sequence[HubModel], timeout_s: float) -> None:
                     " See the log of the Job that fetches it (kubectl logs job/prefetch-...), and start again when it is done."
                 )
             time.sleep(min(_POLL_S, left_s))
+        task.end()
 
 
-def _fetch(folder: str, model: HubModel, token: str | None) -> list[HubFile]:
-    """Fetch and compare one model's files, and return them.
+def _fetch(folder: str, model: HubModel, token: str | None, task: Task) -> list[HubFile]:
+    """Fetch and compare one model's files, and return them. ``task`` shows progress.
 
     Raises ``InputError`` for files that a run would refuse, ``DoesNotFit`` and ``PublishFailed`` for a folder that does
     not take them, ``Unreachable`` where the hub fails.
@@ -129,11 +137,22 @@ def _fetch(folder: str, model: HubModel, token: str | None) -> list[HubFile]:
             f"{problem.filename or folder} cannot be used: {reason(problem)}. Name another folder with --models."
         ) from None
     unpinned = "" if model.files else "; the lock has no sha256 of them, they are compared with what the hub says"
-    _show(model, f"{len(files)} files, {sum(file.size_bytes for file in files) / 1e9:.2f} GB{unpinned}")
+    total_bytes = sum(file.size_bytes for file in files)
+    task.line(f"{len(files)} files, {total_bytes / 1e9:.2f} GB{unpinned}")
+    whole_bytes = 0
     for number, file in enumerate(files, start=1):
-        hub_client.fetch(model_cache.hub_folder(folder), model, file, token, lambda text: _show(model, text))
-        _show(model, f"{number}/{len(files)} {file.name} is whole")
+        done = functools.partial(_done_bytes, folder, model, whole_bytes, file)
+        task.update(Step("fetching weights", done, total_bytes, "bytes"))
+        hub_client.fetch(model_cache.hub_folder(folder), model, file, token, task.line)
+        task.line(f"{number}/{len(files)} {file.name} is whole")
+        whole_bytes += file.size_bytes
+    task.end()
     return files
+
+
+def _done_bytes(folder: str, model: HubModel, whole_bytes: int, file: HubFile) -> int:
+    """Return how many bytes of a model are here: ``whole_bytes`` of whole files, and what has come of ``file``."""
+    return whole_bytes + model_cache.present_bytes(folder, model, file)
 
 
 def _refuse_unpinned_pickles(model: HubModel, files: Sequence[HubFile]) -> None:
@@ -173,6 +192,10 @@ def _token(path: str | None) -> str | None:
     return token or None
 
 
-def _show(model: HubModel, text: str) -> None:
+def _task(model: HubModel) -> Task:
+    return progress.begin(model.name, functools.partial(_show, model.name))
+
+
+def _show(name: str, text: str) -> None:
     """Print one line of progress on standard error."""
-    print(f"[{model.name}] {printable(text)}", file=sys.stderr, flush=True)
+    print(f"[{name}] {printable(text)}", file=sys.stderr, flush=True)

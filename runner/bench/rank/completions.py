@@ -6,13 +6,14 @@ import hashlib
 import json
 import os
 import time
-from typing import Any, Callable, Iterator, Sequence, TypedDict
+from typing import Any, Iterator, Sequence, TypedDict
 
 from runner.bench.engines import Inputs, Loaded
 from runner.bench.inputs import column
 from runner.bench.rank import model
 from runner.contract import strictjson
 from runner.contract.errors import InputError
+from runner.contract.progress import Step, Task
 from runner.contract.records import DatasetPass
 from runner.contract.request import Dataset, Request
 from runner.contract.text import printable
@@ -30,13 +31,11 @@ class Completion(TypedDict):
     output_tokens: int
 
 
-def run(
-    request: Request, loaded: Loaded, path: str | None, outputs: str | None, say: Callable[[str], None]
-) -> DatasetPass:
+def run(request: Request, loaded: Loaded, path: str | None, outputs: str | None, task: Task) -> DatasetPass:
     """Complete all rows of the request's dataset; return counts, durations and a hash of all tokens.
 
     ``path`` is the dataset's local file, None for a dataset of the hub. Rank 0 appends the completions to the file ``outputs``;
-    every other rank passes None. An interrupted run leaves whole lines up to its last batch. ``say`` shows progress, at most once a
+    every other rank passes None. An interrupted run leaves whole lines up to its last batch. ``task`` shows progress, at most once a
     second. Raises ``InputError`` for a dataset that cannot be completed.
     """
     workload = request.workload
@@ -44,7 +43,7 @@ def run(
     assert workload.dataset is not None
     texts = _rows(workload.dataset, path)
     durations_s: list[float] = []
-    digest, done, said_s = hashlib.sha256(), 0, 0.0
+    digest, done, shown_at_s = hashlib.sha256(), 0, 0.0
     with open(outputs or os.devnull, "a", encoding="utf-8") as file:
         for first in range(0, len(texts), workload.batch_size):
             batch = texts[first : first + workload.batch_size]
@@ -57,10 +56,11 @@ def run(
                 file.write(json.dumps({"row": first + offset, **completion}, ensure_ascii=False) + "\n")
             file.flush()
             done += len(batch)
-            if done == len(texts) or time.monotonic() - said_s >= 1.0:
+            if done == len(texts) or time.monotonic() - shown_at_s >= 1.0:
                 left_s = sum(durations_s) / done * (len(texts) - done)
-                say(f"completed {done} of {len(texts)} rows, about {left_s:.0f} s left")
-                said_s = time.monotonic()
+                sentence = f"completed {done} of {len(texts)} rows, about {left_s:.0f} s left"
+                task.update(Step("completing", done, len(texts), "rows", sentence, quiet=True))
+                shown_at_s = time.monotonic()
     return {"rows": done, "rows_total": len(texts), "batches_s": durations_s, "tokens_sha256": digest.hexdigest()}
 
 

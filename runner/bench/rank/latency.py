@@ -12,6 +12,7 @@ from runner.bench.rank import measure, model
 from runner.bench.rank.raw import Latency
 from runner.bench.rank.window import Window
 from runner.contract import strictjson
+from runner.contract.progress import Step, Task
 from runner.contract.records import DeviceClock, SynchronisationControl
 from runner.contract.request import Request
 
@@ -19,26 +20,42 @@ from runner.contract.request import Request
 INSTRUMENTED_CALLS = 3
 
 
-def run(request: Request, loaded: Loaded, device_module: Device, say: Callable[[str], None]) -> Latency:
-    """Return the passes of the request's protocol and what showed while they ran; ``say`` shows progress."""
+def run(request: Request, loaded: Loaded, device_module: Device, task: Task) -> Latency:
+    """Return the passes of the request's protocol and what showed while they ran.
+
+    ``task`` shows progress, and nothing inside the timed window: the last message leaves before the window observes the device, and the
+    next message when the window has ended.
+    """
     protocol, workload = request.protocol, request.workload
     # ``Workload.from_fields`` gives a workload without a dataset its prompt.
     assert workload.prompt is not None
     rows = [workload.prompt] * workload.batch_size
     prompt_ids = model.encode(loaded, rows)["input_ids"].tolist()
-    say(
-        f"{protocol.untimed_calls} untimed and {protocol.timed_calls} timed calls of {workload.output_tokens} tokens ({protocol.name})"
+    task.update(
+        Step(
+            f"untimed calls: {protocol.untimed_calls}",
+            sentence=f"{protocol.untimed_calls} untimed and {protocol.timed_calls} timed calls of {workload.output_tokens} tokens"
+            f" ({protocol.name})",
+            quiet=True,
+        )
     )
 
     def call() -> model.Generated:
         return model.generate(loaded, rows, workload)
 
     untimed_s = measure.untimed_pass(protocol, call, time.perf_counter_ns)
+    task.update(Step(f"timed calls: {protocol.timed_calls}", quiet=True))
     with Window(device_module, request.devices) as window:
         durations, returned = measure.timed_pass(protocol, call, device_module.synchronize, time.perf_counter_ns)
         residual_s = measure.residual_s(device_module.synchronize, time.perf_counter_ns)
-    say(f"timed: {durations['span_s'] / protocol.timed_calls:.3f} s a call; {INSTRUMENTED_CALLS} instrumented calls")
-    traced = [model.traced_call(loaded, rows, workload, time.perf_counter_ns) for _ in range(INSTRUMENTED_CALLS)]
+    task.line(
+        f"timed: {durations['span_s'] / protocol.timed_calls:.3f} s a call; {INSTRUMENTED_CALLS} instrumented calls"
+    )
+    traced = []
+    for done in range(INSTRUMENTED_CALLS):
+        task.update(Step("instrumented calls", done, INSTRUMENTED_CALLS, "calls", quiet=True))
+        traced.append(model.traced_call(loaded, rows, workload, time.perf_counter_ns))
+    task.update(Step("checks of tokens and clocks", quiet=True))
     logits = model.describe_logits(model.prompt_logits(loaded, rows))
     control = _control(device_module, lambda: model.prompt_logits(loaded, rows))
     device_clock = _device_clock(device_module, call)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 
 from runner.bench import engines
 from runner.bench.devices import Device
@@ -13,6 +13,7 @@ from runner.bench.inputs import tokenizer as tokenizers
 from runner.bench.inputs.sharding import Shard
 from runner.bench.rank.measure import ClockNs, TracedCall
 from runner.contract.architecture import Architecture
+from runner.contract.progress import Task
 from runner.contract.request import Request, Workload
 
 if TYPE_CHECKING:
@@ -44,11 +45,11 @@ def load(
     device: torch.device,
     shard: Shard,
     folder: str | None,
-    say: Callable[[str], None],
+    task: Task,
 ) -> Loaded:
     """Return the request's model with its weights on ``device``, of which this rank holds ``shard``.
 
-    ``folder`` is the model's, None for dummy weights; ``say`` shows progress. Raises ``InputError`` for weights of another model
+    ``folder`` is the model's, None for dummy weights; ``task`` shows progress. Raises ``InputError`` for weights of another model
     and ``LaunchFailed`` where the stack cuts the model otherwise than the kit expects.
     """
     import torch
@@ -71,7 +72,7 @@ def load(
     if weights.held(model.lm_head.weight).shape == embeddings.weight.shape:
         model.lm_head.weight = embeddings.weight
     source = weights.source(request, folder, on_host=not device_module.has_int64)
-    weights.fill_named(engine.parameters(model), architecture, source, shard, say)
+    weights.fill_named(engine.parameters(model), architecture, source, shard, task)
     model = engine.finish(model, request)
     device_module.synchronize()
     load_s = (time.perf_counter_ns() - started_ns) / 1e9

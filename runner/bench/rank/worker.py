@@ -16,12 +16,13 @@ from runner.bench import devices
 from runner.bench.inputs import model_folder, preflight
 from runner.bench.inputs.sharding import Shard
 from runner.bench.processes import deaths, messages, parentage
-from runner.bench.processes.messages import ERROR, PROGRESS
+from runner.bench.processes.messages import ERROR, PROGRESS, step_line
 from runner.bench.rank import collectives, completions, latency, measure, model, rank_facts
 from runner.bench.rank.raw import RawLaunch
 from runner.bench.rank.window import Window
 from runner.contract import strictjson
 from runner.contract.errors import KitError, LaunchFailed
+from runner.contract.progress import SILENT, Step, Task
 from runner.contract.request import Request
 from runner.contract.secrets import mask
 from runner.contract.text import printable
@@ -83,13 +84,16 @@ def _run(options: argparse.Namespace, rank: int, ranks: int) -> RawLaunch:
     device_module = devices.load(request.stack.device)
     device = device_module.open(int(os.environ.get("LOCAL_RANK", "0")))
     opened = device_module.observe()
-    say = _say if rank == 0 else _silent
+    task: Task = _PrintedTask() if rank == 0 else SILENT
     folder = model_folder.locate(request.model, options.model_dir) if request.weights.kind == "hub" else None
-    say(
-        f"loading {request.model.name} ({request.weights.kind} weights, {request.workload.precision}) on {ranks} rank(s)"
+    task.update(
+        Step(
+            "loading the model",
+            sentence=f"loading {request.model.name} ({request.weights.kind} weights, {request.workload.precision}) on {ranks} rank(s)",
+        )
     )
-    loaded = model.load(request, device_module, device, Shard(rank, ranks), folder, say)
-    say(f"loaded in {loaded.load_s:.1f} s")
+    loaded = model.load(request, device_module, device, Shard(rank, ranks), folder, task)
+    task.line(f"loaded in {loaded.load_s:.1f} s")
     after_load = device_module.observe()
     raw: RawLaunch = {
         "load_s": loaded.load_s,
@@ -100,7 +104,7 @@ def _run(options: argparse.Namespace, rank: int, ranks: int) -> RawLaunch:
     tokens: str | list[str]
     kv_cached = control = device_clock = None
     if request.workload.dataset is None:
-        measured = latency.run(request, loaded, device_module, say)
+        measured = latency.run(request, loaded, device_module, task)
         window, residual_s = measured.window, measured.residual_s
         kv_cached, control, device_clock = measured.kv_cached, measured.control, measured.device_clock
         raw["untimed_s"], raw["timed"] = measured.untimed_s, measured.timed
@@ -109,7 +113,7 @@ def _run(options: argparse.Namespace, rank: int, ranks: int) -> RawLaunch:
     else:
         outputs = options.outputs if rank == 0 else None
         with Window(device_module, ranks) as window:
-            raw["dataset"] = completions.run(request, loaded, options.dataset_file, outputs, say)
+            raw["dataset"] = completions.run(request, loaded, options.dataset_file, outputs, task)
             residual_s = measure.residual_s(device_module.synchronize, time.perf_counter_ns)
         tokens = raw["dataset"]["tokens_sha256"]
     raw["clock"], raw["host_noise"] = window.clock, window.host_noise
@@ -136,7 +140,7 @@ def _check_other_host(request: Request, options: argparse.Namespace, rank: int) 
             " hostfile."
         )
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        preflight.check_host(request, options.model_dir, options.dataset_file, _silent)
+        preflight.check_host(request, options.model_dir, options.dataset_file, SILENT.line)
 
 
 def _die_with(address: str) -> None:
@@ -192,12 +196,17 @@ def _write(folder: str, name: str, value: object) -> None:
     os.replace(temporary, os.path.join(folder, name))
 
 
-def _say(text: str) -> None:
-    print(PROGRESS + text, flush=True)
+class _PrintedTask:
+    """A task of the first rank: it prints lines that the parent reads, see ``messages``."""
 
+    def line(self, text: str) -> None:
+        print(PROGRESS + text, flush=True)
 
-def _silent(text: str) -> None:
-    pass
+    def update(self, step: Step) -> None:
+        print(step_line(step), flush=True)
+
+    def end(self) -> None:
+        """Do nothing: the parent ends its own task when this process ends."""
 
 
 if __name__ == "__main__":

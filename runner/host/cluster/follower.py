@@ -15,6 +15,7 @@ from types import FrameType
 
 from runner.contract import signals
 from runner.contract.errors import ClusterRefused, KitError, NotStarted, Unreachable
+from runner.contract.progress import Step, Task, begin
 from runner.contract.records import JsonObject
 from runner.contract.text import printable
 from runner.host.cluster import collection, ending, evidence, interruption, logs
@@ -72,6 +73,8 @@ class Follower:
         self._runs = {progress.name: progress for progress in self._followed}
         self._inbox = Inbox()
         self._slots = Slots(logs.STREAMS)
+        # the lines of the runs that are followed, by name
+        self._tasks: dict[str, Task] = {}
         self._observer = Observer(cluster, self._runs, options.poll_s, self._changed, self._failed, clock)
 
     # --- what other threads, and signals, call ---
@@ -104,6 +107,8 @@ class Follower:
                 for progress in self._runs.values():
                     for reader in progress.logs.values():
                         reader.stop()
+                for name in list(self._tasks):
+                    self._end_task(name)
         return [Outcome(progress.run, progress.error) for progress in self._followed]
 
     def _take(self, wait_s: float) -> None:
@@ -215,6 +220,18 @@ class Follower:
             if stage.problem is not None and not stage.over:
                 self._show(f"{progress.name}: {stage.problem.step}")
             progress.shown_at_s = now_s
+            # the run's name stands before the step, and need not stand in the pod's name again
+            self._task(progress.name).update(Step(stage.text.replace(f"{progress.name}-", "")))
+
+    def _task(self, name: str) -> Task:
+        if name not in self._tasks:
+            self._tasks[name] = begin(name, self._show)
+        return self._tasks[name]
+
+    def _end_task(self, name: str) -> None:
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.end()
 
     def _follow_logs(self, progress: Progress, observed: Observed) -> None:
         for pod in observed.pods:
@@ -259,6 +276,7 @@ class Follower:
         progress.error = ending.given_up(
             run, stage, problem, self._command("follow", run), self._command("cancel", run)
         )
+        self._end_task(progress.name)
         progress.done = True
 
     def _refuse_image(self, progress: Progress, observed: Observed, image: StartedImage) -> None:
@@ -357,6 +375,7 @@ class Follower:
 
     def _forget(self, progress: Progress) -> None:
         """Drop what only following needs of a run. A log that is silent would keep its slot from the logs that wait."""
+        self._end_task(progress.name)
         self._observer.forget(progress.name)
         for reader in progress.logs.values():
             reader.stop()

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import IO
 
-from runner.contract import files, secrets, signals, strictjson
+from runner.contract import files, secrets, signals, streams, strictjson
 from runner.contract.errors import ClusterRefused
 from runner.contract.records import Json, JsonObject
 from runner.contract.text import printable
@@ -152,7 +152,8 @@ def _output(
         except OSError as problem:
             raise no_kubeconfig(f"{name} cannot be run: {files.reason(problem)}{hint}") from None
         reason = ""
-        with _killed_at_exit(process, whole_session=not interactive):
+        terminal = streams.lent_terminal() if interactive else contextlib.nullcontext()
+        with terminal, _killed_at_exit(process, whole_session=not interactive):
             reason = _wait(process, limit_s, (output, errors))
         if process.returncode and not reason:
             reason = f"ended with {_code(process.returncode)}"

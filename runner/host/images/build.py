@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import sha256_of_file
+from runner.contract.progress import SILENT, Step, Task
 from runner.host import paths
 from runner.host.images import build_context, buildah, contents, sbom
 from runner.host.images.contents import PYTHON, InstalledPackage
@@ -166,27 +167,41 @@ def plan(
     )
 
 
-def execute(planned: BuildPlan) -> BuiltImage:
+_BUILD_STEPS = 5
+
+
+def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
     """Build a planned image and return what was built; ``image.json`` and ``sbom.json`` in the plan's folder say it too.
+
+    ``task`` shows the ``_BUILD_STEPS`` steps.
 
     The pins that only the pinned base could tell are written into the lock. Raises ``Unsupported`` where the base is not what the stack
     needs, or the build fails; ``Unreachable`` where an index, registry or git server does not answer.
     """
+
+    def begin(number: int, what: str) -> None:
+        task.update(Step(what, number, _BUILD_STEPS, "steps"))
+
     shutil.rmtree(planned.folder, ignore_errors=True)
+    begin(0, "fetching the base image")
     for reference in planned.pulled:
         buildah.pull(reference)
     python, glibc = contents.python_version(planned.interpreter), contents.glibc_version(planned.base)
     refuse_python(planned.name, planned.stack, python)
+    begin(1, "looking into the base image")
     base_python = contents.python_path(planned.interpreter)
     base_packages = None
     if planned.uses_base_packages:
         base_packages = contents.python_packages(planned.base, base_python, paths.ROOT)
     base_inventory = None if base_packages is None else json.dumps(base_packages, indent=1, sort_keys=True) + "\n"
     wheelhouse = planned.wheelhouse(python, glibc)
+    begin(2, "fetching packages and sources")
     build_context.gather(
         planned.stack, planned.lock, python, glibc, wheelhouse, planned.context, planned.checkouts, base_inventory
     )
+    begin(3, "building")
     image = buildah.build(planned.command(buildah.version()))
+    begin(4, "looking into the image")
     packages = contents.python_packages(image, PYTHON)
     if base_packages is not None and base_inventory is not None:
         refuse_touched_base(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.contract import patterns
+from runner.contract import patterns, progress
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
@@ -140,12 +141,15 @@ def main(arguments: Sequence[str]) -> int:
     silence.forget()
     failures: list[KitError] = []
     for name in names:
+        task = progress.begin(name, _show)
         try:
-            built = build.execute(build.plan(lock, name, options.base, options.interpreter, checkouts))
+            built = build.execute(build.plan(lock, name, options.base, options.interpreter, checkouts), task)
         except (UnresolvedPin, Unsupported) as problem:
             announcer.announce(StackLeftOut(name, type(problem).__name__, str(problem)))
             failures.append(problem)
             continue
+        finally:
+            task.end()
         announcer.announce(
             ImageBuilt(
                 stack=name,
@@ -179,6 +183,10 @@ def _check(lock: Lock, names: Sequence[str], announcer: Announcer) -> None:
         raise InputError(
             f"What {', '.join(stale)} was built from has changed since. Build and push again: `make images PUSH=registry/team`."
         )
+
+
+def _show(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _refuse_flags(options: argparse.Namespace, names: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from runner.bench.rank import latency, model
 from runner.contract.architecture import shard_shape
 from runner.contract.errors import Unsupported
 from runner.contract.estimator import latency_s
+from runner.contract.progress import SILENT
 from runner.contract.request import Stack
 from tests.support import samples
 from tests.support.known_device import KnownDevice
@@ -150,7 +151,7 @@ def test_the_runner_makes_the_calls_of_the_script_and_divides_by_what_came_out(m
     monkeypatch.setattr(latency, "INSTRUMENTED_CALLS", 0)
     monkeypatch.setattr(model, "prompt_logits", lambda loaded, rows: device.queue(1000))
     monkeypatch.setattr(model, "describe_logits", lambda logits: model.Logits(True, "cuda"))
-    timed = latency.run(asked, loaded, device, lambda text: None).timed
+    timed = latency.run(asked, loaded, device, SILENT).timed
     assert device.log[: len(SCRIPT)] == SCRIPT
     assert bloom.given[:8] == [{"max_new_tokens": 100, "do_sample": False}] * 8
     assert timed["output_tokens"] == [[40]] * 5

@@ -1,5 +1,6 @@
 import hashlib
 import importlib.util
+import itertools
 import json
 import os
 from dataclasses import replace
@@ -11,6 +12,7 @@ from runner.bench.inputs.sharding import Shard
 from runner.contract.architecture import Parameter, shard_shape
 from runner.contract.errors import InputError, LaunchFailed
 from runner.contract.files import sha256_of_file
+from runner.contract.progress import LINE_S, PlainTask
 from tests.support import samples
 
 pytestmark = pytest.mark.torch
@@ -343,7 +345,8 @@ def test_a_folder_that_says_it_is_of_another_revision_is_refused(tmp_path, say):
 def test_progress_is_told_in_bytes_of_this_rank(monkeypatch):
     monkeypatch.setattr(weights, "PROGRESS_S", 0)
     said = []
-    weights.fill(model(), samples.TINY, weights.DummyWeights(7, 0.3), 0, 1, said.append)
+    task = PlainTask(said.append, itertools.count(step=LINE_S).__next__)
+    weights.fill(model(), samples.TINY, weights.DummyWeights(7, 0.3), 0, 1, task)
     assert said[-1] == "loaded 0.0 of 0.0 GB of this rank's weights"
     assert len(said) == 29
 

@@ -31,6 +31,7 @@ from runner.contract.errors import (
     Unsupported,
 )
 from runner.contract.files import sha256_of_file
+from runner.contract.progress import PlainTask
 from runner.contract.records import Result
 from runner.contract.request import Dataset, Request
 from runner.contract.secrets import mask_json
@@ -71,7 +72,7 @@ def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
 
         monkeypatch.setattr(launcher, "command", command)
         paths = [] if paths is None else paths
-        attempt.run(asked, Paths(str(tmp_path / "results"), None, dataset_file), show, paths.append)
+        attempt.run(asked, Paths(str(tmp_path / "results"), None, dataset_file), PlainTask(show), paths.append)
         return paths[0]
 
     return run

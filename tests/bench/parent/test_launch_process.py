@@ -16,6 +16,7 @@ import pytest
 from runner.bench.parent import launch_process
 from runner.bench.rank import worker
 from runner.contract.errors import LaunchFailed
+from runner.contract.progress import PlainTask
 from tests.support.patience import HANG_S
 
 
@@ -30,14 +31,14 @@ def _has_ipv6_loopback() -> bool:
 def test_progress_is_shown_and_all_else_is_kept() -> None:
     script = "print('@bench loading'); print('noise'); import sys; sys.exit(3)"
     shown = []
-    status, log = launch_process.run([sys.executable, "-u", "-c", script], dict(os.environ), shown.append)
+    status, log = launch_process.run([sys.executable, "-u", "-c", script], dict(os.environ), PlainTask(shown.append))
     assert (status, log, shown) == (3, ["noise"], ["loading"])
 
 
 def test_what_pdsh_puts_before_a_line_is_taken_off_where_the_line_is_ours() -> None:
     script = "print('10.0.0.7: @bench loading'); print('node-1: noise'); print('node-2: @bench-error {}')"
     shown = []
-    _, log = launch_process.run([sys.executable, "-u", "-c", script], dict(os.environ), shown.append)
+    _, log = launch_process.run([sys.executable, "-u", "-c", script], dict(os.environ), PlainTask(shown.append))
     assert (shown, log) == (["loading"], ["node-1: noise", "@bench-error {}"])
 
 
@@ -46,19 +47,19 @@ def test_what_pdsh_puts_before_a_line_is_taken_off_where_the_line_is_ours() -> N
 )
 def test_a_launch_ends_with_the_host_that_failed(line: str) -> None:
     script = f"import time; print({line!r}, flush=True); time.sleep(600)"
-    status, log = launch_process.run([sys.executable, "-c", script], dict(os.environ), print)
+    status, log = launch_process.run([sys.executable, "-c", script], dict(os.environ), PlainTask(print))
     assert (status, log[0]) == (-signal.SIGTERM, line.replace("node-2: @", "@"))
 
 
 def test_the_log_keeps_only_the_last_lines() -> None:
     script = "for n in range(1000): print(n)"
-    _, log = launch_process.run([sys.executable, "-c", script], dict(os.environ), print)
+    _, log = launch_process.run([sys.executable, "-c", script], dict(os.environ), PlainTask(print))
     assert log == [str(number) for number in range(1000 - launch_process.LOG_LINES, 1000)]
 
 
 def test_a_line_without_an_end_is_cut_into_pieces_and_the_last_are_kept() -> None:
     script = "import sys; [sys.stdout.write('x' * 100_000) for _ in range(20)]; print('end')"
-    _, log = launch_process.run([sys.executable, "-c", script], dict(os.environ), print)
+    _, log = launch_process.run([sys.executable, "-c", script], dict(os.environ), PlainTask(print))
     assert (len(log), {len(line) for line in log[:-1]}) == (launch_process.LOG_LINES, {launch_process.LINE_CHARACTERS})
     assert log[-1] == "end"
 
@@ -87,7 +88,7 @@ def test_an_interrupt_ends_the_launcher_and_its_children(tmp_path: Path) -> None
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        launch_process.run([sys.executable, "-c", script], dict(os.environ), interrupt)
+        launch_process.run([sys.executable, "-c", script], dict(os.environ), PlainTask(interrupt))
     assert gone_soon(int(pids.read_text()))
 
 
@@ -191,10 +192,11 @@ subprocess.run([sys.executable, *sys.argv[1:]])
 BENCH = """
 import os, sys
 from runner.bench.parent import launch_process
+from runner.contract.progress import PlainTask
 blocked, middle, tie, pids = sys.argv[1:]
 with launch_process.lifeline("127.0.0.1", 2) as line:
     start = [sys.executable, "-c", middle] if tie == "lifeline" else [sys.executable]
-    launch_process.run([*start, "-c", blocked, line, tie, pids], dict(os.environ), lambda text: print(text, flush=True))
+    launch_process.run([*start, "-c", blocked, line, tie, pids], dict(os.environ), PlainTask(lambda text: print(text, flush=True)))
 """
 
 
@@ -215,7 +217,7 @@ def test_a_launcher_is_ended_by_sigterm_whatever_this_process_ignores(monkeypatc
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         script = "import time; print('@bench-error {}', flush=True); time.sleep(600)"
-        status, _ = launch_process.run([sys.executable, "-c", script], dict(os.environ), print)
+        status, _ = launch_process.run([sys.executable, "-c", script], dict(os.environ), PlainTask(print))
     finally:
         signal.signal(signal.SIGTERM, before)
     assert status == -signal.SIGTERM
@@ -223,4 +225,4 @@ def test_a_launcher_is_ended_by_sigterm_whatever_this_process_ignores(monkeypatc
 
 def test_a_launcher_that_cannot_be_started_is_told() -> None:
     with pytest.raises(LaunchFailed, match="could not be started: Argument list too long"):
-        launch_process.run([sys.executable, "-c", "pass", "x" * (1 << 20)], dict(os.environ), print)
+        launch_process.run([sys.executable, "-c", "pass", "x" * (1 << 20)], dict(os.environ), PlainTask(print))

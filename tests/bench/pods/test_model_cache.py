@@ -26,6 +26,21 @@ def test_what_a_killed_attempt_left_half_is_removed_once_it_is_old(tmp_path: Pat
     assert sorted(path.name for path in blobs.iterdir()) == ["a.incomplete", "b.0123abcd.incomplete", "whole"]
 
 
+def test_what_has_come_of_a_file_is_counted_while_it_is_fetched_and_when_it_is_whole(tmp_path: Path) -> None:
+    blobs = tmp_path / "hub" / "models--bigscience--bloomz" / "blobs"
+    file = HubFile("model.safetensors", 100, "a" * 64, None)
+    assert model_cache.present_bytes(str(tmp_path), MODEL, file) == 0
+    blobs.mkdir(parents=True)
+    (blobs / ("b" * 64)).write_bytes(b"x" * 90)
+    begun = blobs / f"{'a' * 64}.0123abcd.incomplete"
+    begun.write_bytes(b"x" * 40)
+    assert model_cache.present_bytes(str(tmp_path), MODEL, file) == 40
+    begun.rename(blobs / ("a" * 64))
+    assert model_cache.present_bytes(str(tmp_path), MODEL, file) == 40
+    (blobs / ("a" * 64)).write_bytes(b"x" * 400)
+    assert model_cache.present_bytes(str(tmp_path), MODEL, file) == 100
+
+
 Room = namedtuple("Room", "f_bavail f_frsize")
 
 

@@ -16,6 +16,7 @@ from runner.bench.pods import hub_client, model_cache, prefetch
 from runner.bench.pods.hub_client import HubFile, HubModel
 from runner.contract import strictjson
 from runner.contract.errors import InputError, PublishFailed, Unreachable
+from runner.contract.progress import SILENT
 from runner.contract.request import Model, Request, Weights
 from runner.contract.secrets import mask
 from tests.support import hub, samples
@@ -262,7 +263,7 @@ def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path, monkeypatc
         hub_client, "list_files", lambda model, token: [HubFile("model.safetensors", 1, "0" * 64, None)]
     )
     with pytest.raises(PublishFailed, match="models cannot be used: .*Name another folder with --models"):
-        prefetch._fetch(str(tmp_path / "models"), HubModel.of(request.model), None)
+        prefetch._fetch(str(tmp_path / "models"), HubModel.of(request.model), None, SILENT)
 
 
 @pytest.mark.parametrize(

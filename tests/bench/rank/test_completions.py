@@ -14,6 +14,7 @@ from runner.bench.inputs import tokenizer, weights
 from runner.bench.rank import completions, model
 from runner.contract.errors import InputError
 from runner.contract.files import sha256_of_file
+from runner.contract.progress import PlainTask
 from runner.contract.request import Dataset
 from tests.support import hub, samples
 from tests.support.patience import HANG_S
@@ -76,7 +77,7 @@ def own_cache(tmp_path, monkeypatch):
 
 def complete(loaded, request, path, folder):
     outputs, said = folder / "outputs.jsonl", []
-    raw = completions.run(request, loaded, str(path), str(outputs), said.append)
+    raw = completions.run(request, loaded, str(path), str(outputs), PlainTask(said.append))
     return raw, [json.loads(line) for line in outputs.read_text().splitlines()], said
 
 

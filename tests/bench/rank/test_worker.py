@@ -9,8 +9,11 @@ from runner.bench.processes import deaths
 from runner.bench.rank import latency, worker
 from runner.bench.rank.measure import TracedCall
 from runner.bench.rank.model import Logits
+from runner.bench.rank.window import Window
+from runner.contract.progress import SILENT
 from tests.support import samples
 from tests.support.known_device import KnownDevice
+from tests.support.tasks import RecordedTask
 
 CALL_NS, FORWARD_NS = 40_000_000, 400_000
 
@@ -52,14 +55,14 @@ class KnownModel:
         return Logits(True, "hpu")
 
 
-def measured(monkeypatch, protocol, waits=True, device=None):
+def measured(monkeypatch, protocol, waits=True, device=None, task=SILENT):
     """Return what a rank measured and its checks: ``latency.run`` on the virtual clock of a ``KnownDevice``."""
     device = device or KnownDevice(host_ns=lambda: 500)
     asked = samples.request(protocol=protocol)
     loaded = SimpleNamespace(tokenizer=SimpleNamespace(batch_decode=lambda ids, **_: [samples.PROMPT]))
     monkeypatch.setattr(latency, "model", KnownModel(asked, device, waits))
     monkeypatch.setattr(latency.time, "perf_counter_ns", device.clock_ns)
-    measured = latency.run(asked, loaded, device, lambda text: None)
+    measured = latency.run(asked, loaded, device, task)
     assert measured.kv_cached is True
     launch = samples.body(asked)["launches"][0]
     for name in ("untimed_s", "timed", "instrumented", "tokens"):
@@ -102,6 +105,24 @@ def test_a_synchronisation_that_does_not_wait_is_caught_by_the_control(monkeypat
     _, _, found = measured(monkeypatch, samples.protocol(), waits=False, device=broken)
     assert found["synchronised"]["passed"] is True
     assert found["synchronisation_control"]["passed"] is False
+
+
+def test_nothing_is_told_while_calls_are_timed(monkeypatch):
+    events = []
+
+    class Watched(Window):
+        def __enter__(self):
+            events.append("window opens")
+            return super().__enter__()
+
+        def __exit__(self, *ending):
+            super().__exit__(*ending)
+            events.append("window closed")
+
+    monkeypatch.setattr(latency, "Window", Watched)
+    measured(monkeypatch, samples.protocol(), task=RecordedTask(events))
+    around = ["untimed calls: 3", "timed calls: 5", "window opens", "window closed", "timed"]
+    assert events == [*around, *["instrumented calls"] * 3, "checks of tokens and clocks"]
 
 
 def test_last_words_go_to_the_parent_s_folder_masked_and_cut(tmp_path):

@@ -18,6 +18,7 @@ from runner.host.pins.origins import git as git_server
 from runner.host.pins.origins import package_index
 from runner.host.readers import lockfile
 from runner.host.verbs import image
+from tests.support.tasks import RecordedTask
 
 ONE, TWO = "1a" * 32, "2b" * 32
 DIGEST = f"sha256:{'1' * 64}"
@@ -436,7 +437,15 @@ def test_a_planned_image_is_built_looked_into_and_written_down(monkeypatch, tmp_
 
     monkeypatch.setattr(build_context, "gather", gather)
     plan = build.plan(with_base(lockfile.read(), "cuda"), "cuda", folder=tmp_path / "cuda")
-    built = build.execute(plan)
+    steps: list[str] = []
+    built = build.execute(plan, RecordedTask(steps))
+    assert steps == [
+        "fetching the base image",
+        "looking into the base image",
+        "fetching packages and sources",
+        "building",
+        "looking into the image",
+    ]
     assert gathered == [("3.12.1", "2.36", "cuda-3.12.1-2.36", tmp_path / "cuda" / "context", None)]
     assert [words[-1] for words in builder.commands if words[0] == "pull"] == list(plan.pulled)
     (command,) = [words for words in builder.commands if words[0] == "build"]
