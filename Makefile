@@ -135,8 +135,8 @@ perf: $(venv)/.host $(venv)/.cpu  ## measure the runner itself: its overhead, th
 
 ##@ Check
 
-# loadgroup: tests that share what took long to make, as those of the walk do, run in one worker
-ON_EVERY_CORE = --numprocesses=auto --dist=loadgroup
+# loadfile: the tests of a file share what took long to make, as those of the walk do, and run in one worker
+ON_EVERY_CORE = --numprocesses=auto --dist=loadfile
 
 test: lint test-fast  ## lint, types, import contracts, and all tests but the slow ones: a few minutes, for every change
 

@@ -22,6 +22,7 @@ KEPT = {"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LD_LIBRARY_PATH", "PYENV_R
 KEPT |= {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED"}
 # those of the test tools, and of processors whose own name for themselves misleads a library
 KEPT_PREFIXES = ("PYTEST_", "HYPOTHESIS_", "COVERAGE_", "OPENBLAS_", "NVPL_")
+LONGEST = "test_walk.py"
 OUTSIDE = ("stacks", "images", "cluster")
 
 # Examples are the same each time, and may take as long as they do on a loaded machine.
@@ -35,6 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
     os.chdir(ROOT)
     if config.getoption("markexpr") not in OUTSIDE:
         _take_own_variables()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the file that takes longest: a worker takes a file at a time, and the others have work until that file ends."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
 
 
 def _take_own_signals() -> None:

@@ -101,7 +101,7 @@ def test_image_says_which_pushed_images_are_current(verb: Verb) -> None:
 def test_image_names_what_it_built_and_pushed(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
     built = build.BuiltImage("id", "localhost/x", "base", True, "0" * 40, "inputs", 7, 2_000_000)
     monkeypatch.setattr(build, "plan", lambda *arguments: None)
-    monkeypatch.setattr(build, "execute", lambda planned: built)
+    monkeypatch.setattr(build, "execute", lambda planned, task: built)
     entry = PushedImage("registry.example/team/x", f"sha256:{'1' * 64}", "inputs")
     monkeypatch.setattr(push, "push", lambda name, image, team: entry)
     image, pushed = verb("image", "cpu", "--push", "registry.example/team")
@@ -145,7 +145,7 @@ def test_lock_says_what_became_of_each_pin(verb: Verb, monkeypatch: pytest.Monke
         ("not-there", "models.3", "no such tag."),
     ]
     monkeypatch.setattr(presence, "plan", lambda lock, only, stack: questions)
-    monkeypatch.setattr(agreement, "check", lambda lock: None)
+    monkeypatch.setattr(agreement, "refuse_contradictions", lambda lock: None)
     *_, counted, silent = verb("lock", "--check", "--online", code=InputError.exit_code)
     assert (counted["present_pins"], counted["gone_pins"], counted["silent_pins"]) == (1, 2, 1)
     assert silent == {"event": "not-reached", "pin": "models.2", "message": "silent."}

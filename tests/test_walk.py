@@ -25,8 +25,7 @@ from tests.support.house import House, output_ids
 from tests.support.patience import HANG_S
 from tests.support.plain_transformers import plain_tokens
 
-# One worker makes the fixture `walk` once for all tests.
-pytestmark = [pytest.mark.torch, pytest.mark.xdist_group("walk")]
+pytestmark = pytest.mark.torch
 torch = pytest.importorskip("torch")
 
 

@@ -19,6 +19,7 @@ from runner.bench.parent import attempt, bench, launcher
 from runner.bench.parent.attempt_record import Paths
 from runner.contract import termination
 from runner.contract.errors import LaunchFailed, PublishFailed
+from runner.contract.progress import Task
 from runner.contract.request import Accelerator, Request, Stack
 from tests.support import samples
 from tests.support.journals import journal
@@ -208,8 +209,8 @@ def test_a_result_is_a_line_of_json_for_programs(
 ) -> None:
     path = str(tmp_path / "20261122T100000Z-0123abcd.json")
 
-    def run(request: Request, paths: Paths, show: Callable[[str], None], published: Callable[[str], None]) -> None:
-        show("launch 1/1")
+    def run(request: Request, paths: Paths, task: Task, published: Callable[[str], None]) -> None:
+        task.line("launch 1/1")
         published(path)
 
     monkeypatch.setattr(attempt, "run", run)
