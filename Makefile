@@ -136,7 +136,8 @@ perf: $(venv)/.host $(venv)/.cpu  ## measure the runner itself: its overhead, th
 ##@ Check
 
 # loadfile: the tests of a file share what took long to make, as those of the walk do, and run in one worker
-ON_EVERY_CORE = --numprocesses=auto --dist=loadfile
+# The tests wait for processes of their own about half of the time: two workers more than there are cores.
+ON_EVERY_CORE = --numprocesses=$$(($$(nproc) + 2)) --dist=loadfile
 
 test: lint test-fast  ## lint, types, import contracts, and all tests but the slow ones: a few minutes, for every change
 
