@@ -23,7 +23,7 @@ from tests.slips.planted import KINDS, SLIPS, Slip
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "build" / "slips"
 # all that the checks read
-COPIED = ("docs", "runner", "tests", "tools", "pyproject.toml")
+COPIED = ("bloomz_bench", "docs", "runner", "tests", "tools", "pyproject.toml")
 PROGRAMS = {
     "mypy": ("-m", "mypy", "--cache-dir=mypy-cache", "--no-error-summary", "--no-color-output", "--hide-error-context"),
     "ruff": ("-m", "ruff", "check", "--quiet", "--no-cache", "--output-format=concise", "."),
