@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +21,11 @@ def main(program: str, arguments: Sequence[str]) -> int:
     if os.path.basename(program) == "ssh":
         return 0
     hosts, words = arguments[arguments.index("-w") + 1].split(","), arguments[arguments.index("-w") + 2 :]
-    processes = [start(number, host, " ".join(words).replace("%n", str(number))) for number, host in enumerate(hosts)]
+    command = " ".join(words)
+    # DeepSpeed ends a launch by `pkill -f` on every host
+    if command.startswith("pkill -f "):
+        return end_processes(shlex.split(command)[2])
+    processes = [start(number, host, command.replace("%n", str(number))) for number, host in enumerate(hosts)]
     # the Python that runs this may be 3.8, whose zip knows no strict
     pairs = zip(hosts, processes)  # noqa: B905
     threads = [threading.Thread(target=print_output, args=pair) for pair in pairs]
@@ -50,6 +55,25 @@ def start(number: int, host: str, command: str) -> subprocess.Popen[str]:
         encoding="utf-8",
         preexec_fn=lambda: os.sched_setaffinity(0, {cores[number % len(cores)]}),
     )
+
+
+def end_processes(pattern: str) -> int:
+    """Send SIGTERM to the processes of the stand-in hosts whose command line holds ``pattern``, and return what pkill would.
+
+    Processes of this machine with another home, such as the launches of other tests, are on no stand-in host.
+    """
+    home = f"HOME={os.environ['HOME']}".encode()
+    ended = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as environ, open(f"/proc/{pid}/cmdline", "rb") as cmdline:
+                variables, command = environ.read().split(b"\0"), cmdline.read().replace(b"\0", b" ")
+        except OSError:
+            continue
+        if home in variables and pattern.encode() in command and int(pid) != os.getpid():
+            os.kill(int(pid), signal.SIGTERM)
+            ended += 1
+    return 0 if ended else 1
 
 
 def print_output(host: str, process: subprocess.Popen[str]) -> None:
