@@ -23,6 +23,13 @@ def test_every_kind_of_slip_is_planted() -> None:
     assert len(SLIPS) == len({(slip.file, slip.before, slip.after) for slip in SLIPS})
 
 
+def test_the_text_of_every_slip_stands_once_in_its_file() -> None:
+    """A slip that lost its place would be noticed only by `make slips`, which is slow."""
+    assert [
+        slip for slip in SLIPS if (slips.ROOT / slip.file).read_text(encoding="utf-8").count(slip.before) != 1
+    ] == []
+
+
 @pytest.mark.parametrize(
     ("file", "told"),
     [

@@ -60,8 +60,8 @@ SLIPS = (
     Slip(
         "two arguments swapped",
         "runner/bench/rank/worker.py",
-        "Shard(rank, ranks), folder, say)",
-        "folder, Shard(rank, ranks), say)",
+        "Shard(rank, ranks), folder, task)",
+        "folder, Shard(rank, ranks), task)",
     ),
     Slip(
         "another thing for a record",
