@@ -178,7 +178,7 @@ policy: $(venv)/.policy  ## a policy linter over the rendered manifests
 fuzz: $(venv)/.dev  ## feed the readers of foreign bytes with new examples for SECONDS (default 60)
 	@case "$$SECONDS" in *[!0-9]*) echo "make: SECONDS is a number of seconds, such as 600" >&2; exit 2;; esac; \
 	end=$$(($$(date +%s) + $$SECONDS)); while [ $$(date +%s) -lt $$end ]; do \
-		FUZZ_EXAMPLES=1000 $(PY) -m pytest -q --hypothesis-seed=$$(date +%s%N) tests/host/readers/test_fuzz_readers.py || exit 1; done
+		FUZZ_EXAMPLES=1000 $(PY) -m pytest -q -m slow --hypothesis-seed=$$(date +%s%N) tests/host/readers/test_fuzz_readers.py || exit 1; done
 
 test-stacks: $(venv)/.dev  ## build the exact stacks, less the chips (12 GB in all), and test upstream's code and the runner in them
 	$(PY) -m tests.stacks
