@@ -336,7 +336,7 @@ def _rows_of(file: str, first: str) -> str:
     return "\n".join(lines[start:end])
 
 
-def read_yaml(path: Path) -> Any:  # noqa: ANN401
+def read_yaml(path: Path) -> Any:  # noqa: ANN401 - YAML of any shape
     """Read YAML with every scalar as text, so that 1.10 stays 1.10; the caller knows the shape."""
     # BaseLoader makes nothing but text, lists and mappings
     return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506

@@ -45,7 +45,7 @@ class Fields:
         line = getattr(self._mapping, "lines", {}).get(key)
         return self.error(f"{self.where}{f' (line {line})' if line else ''}: {problem}")
 
-    def take(self, key: str, kinds: type | tuple[type, ...], default: Any = _MISSING) -> Any:  # noqa: ANN401
+    def take(self, key: str, kinds: type | tuple[type, ...], default: Any = _MISSING) -> Any:  # noqa: ANN401 - JSON of any shape
         """Return the value under ``key``, which must be of one of the types ``kinds``; bool never passes for a number.
 
         Raises ``error`` for a missing key without a default, and for a value of another type. So do all getters.

@@ -144,7 +144,7 @@ def _masked(text: str) -> str:
     return text
 
 
-def mask_json(value: Any, name: str = "") -> Any:  # noqa: ANN401
+def mask_json(value: Any, name: str = "") -> Any:  # noqa: ANN401 - JSON of any shape
     """Return a JSON value with every text in it masked; a text under the name of a secret is masked whole.
 
     Kubernetes writes a variable as ``{"name": ..., "value": ...}``; there the text under ``value`` has that name. ``name`` is the name

@@ -67,7 +67,7 @@ def _bounded(text: str) -> int:
 
 def _parsed(
     text: str, parse_int: Callable[[str], int] | None, parse_float: Callable[[str], float] | None = None
-) -> Any:  # noqa: ANN401
+) -> Any:  # noqa: ANN401 - JSON of any shape
     return json.loads(
         text,
         object_pairs_hook=_no_duplicates,
@@ -77,7 +77,7 @@ def _parsed(
     )
 
 
-def loads(raw: bytes, where: str, error: type[Exception] = InputError) -> Any:  # noqa: ANN401
+def loads(raw: bytes, where: str, error: type[Exception] = InputError) -> Any:  # noqa: ANN401 - JSON of any shape
     """Parse bytes into a JSON value (``records.Json``) that can be written again; its shape is for the caller to check.
 
     ``where`` names the source in messages. Raises ``error`` with one sentence for anything else.
@@ -118,6 +118,6 @@ def loads_and_canonical(
         raise error(f"{where} is not usable JSON: {problem}. Make it, or fetch it, again.") from None
 
 
-def read(path: str | os.PathLike[str], error: type[Exception] = InputError) -> Any:  # noqa: ANN401
+def read(path: str | os.PathLike[str], error: type[Exception] = InputError) -> Any:  # noqa: ANN401 - JSON of any shape
     """Read and parse one file as ``loads`` does. Raises ``error`` too, with the reason, for a file that cannot be opened."""
     return loads(files.read_bytes(path, MAX_BYTES, error), str(path), error)

@@ -262,7 +262,7 @@ def _json(file: io.BufferedReader, path: str, column: str) -> Iterator[_Cell]:
         yield _Cell(position, value.get(column))
 
 
-def _parsed(text: str, path: str, column: str, line: int) -> Any:  # noqa: ANN401
+def _parsed(text: str, path: str, column: str, line: int) -> Any:  # noqa: ANN401 - JSON of any shape
     """Return a JSON value with its numbers as the file writes them; ``line`` is the number of the line in which ``text`` begins."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class ResultWritten(Event, word="result"):
 
     @property
     def sentence(self) -> str:
-        """The path, for `--from` of `compare`."""
+        """The line for people."""
         return self.path
 
 

@@ -18,7 +18,7 @@ class LogKept(Event, word="log"):
 
     @property
     def sentence(self) -> str:
-        """The path, for `--from` of `collect`."""
+        """The line for people."""
         return self.path
 
 

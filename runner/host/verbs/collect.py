@@ -27,7 +27,7 @@ class ResultCollected(Event, word="result"):
 
     @property
     def sentence(self) -> str:
-        """The path, for `--from` of `compare`."""
+        """The line for people."""
         return self.path
 
 
@@ -39,7 +39,7 @@ class ResultRefused(Complaint, word="refused"):
 
     @property
     def sentence(self) -> str:
-        """The reason."""
+        """The line for people."""
         return f"refused: {self.message}"
 
 
@@ -51,7 +51,7 @@ class LogUnreadable(Complaint, word="unreadable"):
 
     @property
     def sentence(self) -> str:
-        """The reason."""
+        """The line for people."""
         return f"runner: {self.message}"
 
 
@@ -63,7 +63,7 @@ class LogEmpty(Complaint, word="no-result"):
 
     @property
     def sentence(self) -> str:
-        """The log."""
+        """The line for people."""
         return f"no result is in {self.log}"
 
 

@@ -34,7 +34,7 @@ class ImageBuilt(Event, word="built"):
 
     @property
     def sentence(self) -> str:
-        """The image, its base and its size."""
+        """The line for people."""
         return f"{self.stack}: {self.image} of {self.base}, {self.packages} packages, {self.size_bytes / 1e6:.0f} MB"
 
 
@@ -47,7 +47,7 @@ class ImagePushed(Event, word="pushed"):
 
     @property
     def sentence(self) -> str:
-        """The reference."""
+        """The line for people."""
         return f"{self.stack}: pushed as {self.reference}, and written into versions.lock"
 
 
@@ -63,7 +63,7 @@ class PushedImageChecked(Event, word="checked"):
 
     @property
     def sentence(self) -> str:
-        """Whether the image is of these inputs."""
+        """The line for people."""
         if self.reference is None:
             return f"{self.stack}: no image was pushed"
         return f"{self.stack}: {self.reference} is of {'these' if self.is_current else 'other'} inputs"
@@ -79,7 +79,7 @@ class StackLeftOut(Complaint, word="left-out"):
 
     @property
     def sentence(self) -> str:
-        """The stack and the reason."""
+        """The line for people."""
         return f"{self.stack}: {self.message}"
 
 

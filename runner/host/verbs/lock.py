@@ -24,7 +24,7 @@ class FilesAgree(Event, word="checked"):
 
     @property
     def sentence(self) -> str:
-        """Both numbers."""
+        """The line for people."""
         return f"{self.requirements_files} requirements files are as versions.lock says; {self.unresolved_pins} pins are unresolved."
 
 
@@ -37,7 +37,7 @@ class PinResolved(Event, word="resolved"):
 
     @property
     def sentence(self) -> str:
-        """The pin and its value."""
+        """The line for people."""
         return f"resolved: {self.pin} is {self.value}"
 
 
@@ -49,7 +49,7 @@ class PinUnresolved(Event, word="unresolved"):
 
     @property
     def sentence(self) -> str:
-        """The pin."""
+        """The line for people."""
         return f"unresolved: {self.pin}"
 
 
@@ -62,7 +62,7 @@ class PinGone(Event, word="gone"):
 
     @property
     def sentence(self) -> str:
-        """The pin, and what its origin says."""
+        """The line for people."""
         return f"gone: {self.pin}: {self.message}"
 
 
@@ -76,7 +76,7 @@ class PresenceCounted(Event, word="presence"):
 
     @property
     def sentence(self) -> str:
-        """All three numbers."""
+        """The line for people."""
         return f"{self.present_pins} pins are still there, {self.gone_pins} are not, {self.silent_pins} could not be asked for"
 
 
@@ -89,7 +89,7 @@ class OriginSilent(Complaint, word="not-reached"):
 
     @property
     def sentence(self) -> str:
-        """The pin and the reason."""
+        """The line for people."""
         return f"not reached: {self.pin}: {self.message}"
 
 
@@ -102,7 +102,7 @@ class PinNotThere(Complaint, word="not-there"):
 
     @property
     def sentence(self) -> str:
-        """The pin, and what its origin says."""
+        """The line for people."""
         return f"not there: {self.pin}: {self.message}"
 
 
@@ -115,7 +115,7 @@ class ReleaseYanked(Complaint, word="yanked"):
 
     @property
     def sentence(self) -> str:
-        """The release, and what to do."""
+        """The line for people."""
         return f"yanked: {self.package} {self.version} was withdrawn by its authors; say in a note why it is kept."
 
 

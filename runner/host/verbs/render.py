@@ -43,7 +43,7 @@ class FolderWritten(Event, word="folder"):
 
     @property
     def sentence(self) -> str:
-        """The path, for `--from` of `submit`."""
+        """The line for people."""
         return self.path
 
 
@@ -56,7 +56,7 @@ class StackIsDraft(Complaint, word="draft"):
 
     @property
     def sentence(self) -> str:
-        """The stack, and what is missing."""
+        """The line for people."""
         return f"{self.stack}: {self.message}"
 
 

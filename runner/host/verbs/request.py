@@ -31,7 +31,7 @@ class RequestWritten(Event, word="request"):
 
     @property
     def sentence(self) -> str:
-        """The path, for `--from` of `bench`."""
+        """The line for people."""
         return self.path
 
 

@@ -48,7 +48,7 @@ class RunDetached(Event, word="run"):
 
     @property
     def sentence(self) -> str:
-        """The name, for `follow`."""
+        """The line for people."""
         return self.run
 
 
