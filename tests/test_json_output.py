@@ -19,9 +19,10 @@ from runner.contract.announce import Complaint
 from runner.contract.errors import InputError, KitError, Unreachable, UsageError
 from runner.contract.records import JsonObject
 from runner.host.images import build, push
-from runner.host.pins import agreement, presence, resolve
+from runner.host.pins import presence, resolve
 from runner.host.readers import lock_editor
 from runner.host.readers.lockfile import Lock, LockPath, PushedImage
+from runner.host.stacks import agreement
 from tests.support import samples
 from tests.support.json_output import events, page
 

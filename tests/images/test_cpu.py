@@ -15,8 +15,8 @@ from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
 from runner.host import paths
 from runner.host.images import build, build_context, buildah
-from runner.host.pins import requirements
 from runner.host.readers import lockfile
+from runner.host.stacks import requirements
 from runner.host.verbs import request as requests
 from tests.images import bases, layers
 from tests.images.conftest import Built

@@ -15,8 +15,8 @@ import pytest
 from runner.contract.errors import Unsupported
 from runner.host import paths
 from runner.host.images import build, build_context, buildah, contents
-from runner.host.pins import requirements
 from runner.host.readers import lockfile
+from runner.host.stacks import requirements
 from tests.images import bases
 from tests.images.conftest import Built
 from tests.images.containers import Container

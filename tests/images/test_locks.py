@@ -14,9 +14,9 @@ from runner.contract.errors import Unreachable
 from runner.contract.requirements import Requirement
 from runner.host import paths
 from runner.host.images import build_context
-from runner.host.pins import requirements
 from runner.host.pins.origins import package_index
 from runner.host.readers import lockfile
+from runner.host.stacks import requirements
 
 STACKS = sorted(lockfile.read().stacks)
 

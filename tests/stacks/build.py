@@ -27,8 +27,9 @@ from pathlib import Path
 from runner.contract.errors import InputError, Unreachable, Unsupported
 from runner.contract.records import JsonObject
 from runner.host import paths
-from runner.host.pins import requirements, uv
+from runner.host.pins import uv
 from runner.host.readers import lockfile
+from runner.host.stacks import requirements
 
 FOLDER = Path(__file__).parent
 STAND_IN = paths.ROOT / "tests" / "emulation"

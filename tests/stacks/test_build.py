@@ -13,8 +13,8 @@ import pytest
 
 from runner.contract.errors import InputError, Unreachable
 from runner.host import paths
-from runner.host.pins import requirements
 from runner.host.readers import lockfile
+from runner.host.stacks import requirements
 from tests.stacks import __main__ as front
 from tests.stacks import build
 

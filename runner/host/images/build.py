@@ -22,9 +22,9 @@ from runner.contract.progress import SILENT, Step, Task
 from runner.host import paths
 from runner.host.images import build_context, buildah, contents, sbom
 from runner.host.images.contents import PYTHON, InstalledPackage
-from runner.host.pins import requirements
 from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedStack
+from runner.host.stacks import requirements
 
 BUILD = paths.BUILD
 
@@ -251,7 +251,7 @@ def refuse_touched_base(
     if changed or covered:
         raise Unsupported(
             f"The image of {name} would not have the base's own {', '.join(changed or covered)}. Take it out of the lock's"
-            " requirements: add it to EXCLUDED in runner/host/pins/requirements.py and run `python -m runner lock`."
+            " requirements: add it to EXCLUDED in runner/host/stacks/requirements.py and run `python -m runner lock`."
         )
 
 

@@ -19,10 +19,10 @@ from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
 from runner.contract.requirements import Requirement
 from runner.host import paths
-from runner.host.pins import agreement, requirements
 from runner.host.pins.origins import git, package_index
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock, PinnedStack, RequirementsFile
+from runner.host.stacks import agreement, requirements
 
 # The parts of the repository that an image holds; runner/host and the catalog stay outside.
 KIT = ("LICENSE", "runner/__init__.py", "runner/__main__.py", "runner/contract", "runner/bench")

@@ -13,8 +13,9 @@ from runner.contract.errors import InputError
 from runner.contract.files import sha256_of_file
 from runner.contract.text import printable
 from runner.host import paths, writing
-from runner.host.pins import agreement, requirements, uv
+from runner.host.pins import uv
 from runner.host.readers.lockfile import UNRESOLVED, Lock, PinnedStack, RequirementsFile
+from runner.host.stacks import agreement, requirements
 
 # Requirements that share the edited file of others.
 _EDITED = {"build38": "build.in"}

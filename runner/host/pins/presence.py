@@ -9,7 +9,7 @@ from typing import Protocol
 from runner.contract.requirements import Requirement
 from runner.contract.text import printable
 from runner.host import paths
-from runner.host.pins import agreement, requirements, uv
+from runner.host.pins import uv
 from runner.host.pins.origins import container_registry, git, hub, package_index
 from runner.host.pins.resolve import Kind
 from runner.host.readers import lockfile
@@ -22,6 +22,7 @@ from runner.host.readers.lockfile import (
     PinnedSource,
     PinnedStack,
 )
+from runner.host.stacks import agreement, requirements
 
 
 class Question(Protocol):

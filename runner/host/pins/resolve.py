@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from runner.host import paths
-from runner.host.pins import agreement, compilation, requirements
+from runner.host.pins import compilation
 from runner.host.pins.origins import container_registry, git, hub, package_index
 from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedStack, RequirementsFile
+from runner.host.stacks import agreement, requirements
 
 # The kinds of pins, in the order in which they are resolved.
 Kind = Literal["requirements", "packages", "images", "hub", "git"]

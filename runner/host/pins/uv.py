@@ -12,8 +12,9 @@ from pathlib import Path
 from runner.contract.errors import InputError, Unreachable
 from runner.contract.requirements import Requirement
 from runner.host import paths
-from runner.host.pins import pip_settings, programs, requirements, silence
+from runner.host.pins import pip_settings, programs, silence
 from runner.host.pins.programs import LOGIN, Meaning
+from runner.host.stacks import requirements
 
 _MEANINGS = (
     Meaning(

@@ -10,9 +10,10 @@ from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.host import paths
-from runner.host.pins import agreement, presence, resolve, silence
+from runner.host.pins import presence, resolve, silence
 from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import Lock
+from runner.host.stacks import agreement
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ import pytest
 from runner.contract.errors import InputError, UnresolvedPin, Unsupported, UsageError
 from runner.host import paths
 from runner.host.images import build, build_context, buildah, contents, push, sbom
-from runner.host.pins import requirements
 from runner.host.pins.origins import git as git_server
 from runner.host.pins.origins import package_index
 from runner.host.readers import lockfile
+from runner.host.stacks import requirements
 from runner.host.verbs import image
 from tests.support.tasks import RecordedTask
 

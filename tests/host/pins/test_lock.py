@@ -15,9 +15,10 @@ from runner.contract.announce import Announcer
 from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.files import sha256_of_file
 from runner.host import paths
-from runner.host.pins import compilation, presence, requirements, resolve, silence
+from runner.host.pins import compilation, presence, resolve, silence
 from runner.host.pins.origins import container_registry, git, hub, package_index
 from runner.host.readers import lockfile
+from runner.host.stacks import requirements
 from runner.host.verbs import lock as verb
 from tests.support import hub as hub_server
 

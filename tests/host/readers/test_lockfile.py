@@ -9,8 +9,9 @@ from runner.bench import engines
 from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.request import Stack
 from runner.host import paths
-from runner.host.pins import agreement, resolve
+from runner.host.pins import resolve
 from runner.host.readers import lock_editor, lockfile, strictyaml
+from runner.host.stacks import agreement
 from tests.support import hostile
 
 ONE, TWO = "1a" * 32, "2b" * 32  # hashes of one repeated digit are refused

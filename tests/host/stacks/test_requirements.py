@@ -13,8 +13,9 @@ import pytest
 
 from runner.contract.errors import InputError
 from runner.host import paths
-from runner.host.pins import compilation, requirements, silence, uv
+from runner.host.pins import compilation, silence, uv
 from runner.host.readers import lockfile
+from runner.host.stacks import requirements
 
 DAY = "2030-01-01"
 

@@ -21,9 +21,9 @@ from runner.contract import files
 from runner.contract.errors import InputError
 from runner.contract.requirements import Requirement
 from runner.host import paths
-from runner.host.pins import requirements
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedPackage, PinnedStack, RequirementsFile
+from runner.host.stacks import requirements
 
 MAX_BYTES = 16 * 1024 * 1024
 

@@ -10,8 +10,8 @@ import pytest
 
 from runner.contract.errors import InputError
 from runner.host import paths
-from runner.host.pins import agreement, requirements
 from runner.host.readers import lockfile
+from runner.host.stacks import agreement, requirements
 
 HASH = "1a" * 32
 
