@@ -1,4 +1,4 @@
-"""Prepare what the Jobs of a set need, in order: pins, images, and the record of what was pushed. Each step is skipped when done.
+"""Prepare what the Jobs of a set need, in order: pins, images, and the record of what was pushed; what is done is skipped.
 
 Nothing here talks to a cluster.
 """
