@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from runner.contract import recipe
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import sha256_of_file
 from runner.contract.progress import SILENT, Step, Task
@@ -24,7 +25,7 @@ from runner.host.images import build_context, buildah, contents, sbom
 from runner.host.images.contents import PYTHON, InstalledPackage
 from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedStack
-from runner.host.stacks import requirements
+from runner.host.stacks import dockerfiles, requirements
 
 BUILD = paths.BUILD
 
@@ -137,7 +138,7 @@ def plan(
     revision, epoch = checkout()
     inputs = inputs_of(lock, name, stand_in)
     arguments = {"BASE": base, "INTERPRETER": interpreter, "SOURCE_DATE_EPOCH": str(epoch)}
-    if "ARG INTERPRETER" not in build_context.dockerfile(stack).read_text(encoding="utf-8"):
+    if "ARG INTERPRETER" not in dockerfiles.path(stack).read_text(encoding="utf-8"):
         del arguments["INTERPRETER"]
     labels = {
         "org.opencontainers.image.title": f"bloomz-bench {name}",
@@ -193,7 +194,7 @@ def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
     base_packages = None
     if planned.uses_base_packages:
         base_packages = contents.python_packages(planned.base, base_python, paths.ROOT)
-    base_inventory = None if base_packages is None else json.dumps(base_packages, indent=1, sort_keys=True) + "\n"
+    base_inventory = None if base_packages is None else recipe.inventory_text(base_packages)
     wheelhouse = planned.wheelhouse(python, glibc)
     begin(2, "fetching packages and sources")
     build_context.gather(
@@ -226,8 +227,7 @@ def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
 
 def refuse_python(name: str, stack: PinnedStack, python: str) -> None:
     """Raise ``Unsupported`` for a Python, such as 3.12.1, that the stack is not locked for."""
-    offered, locked = ([int(part) for part in version.split(".")[:2]] for version in (python, stack.python))
-    if offered < locked or (offered != locked and name in requirements.PLATFORMS):
+    if not recipe.serves(python, stack.python, exact=name in requirements.PLATFORMS):
         raise Unsupported(f"The base has Python {python}; {name} is locked for {stack.python}. Name another base.")
 
 
