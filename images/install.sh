@@ -4,6 +4,7 @@
 # whose context lies below /, or in a pod that installs the stack by itself: BLOOMZ_BENCH_CONTEXT is the context's folder there.
 set -eu
 context=${BLOOMZ_BENCH_CONTEXT:-}
+environment=${BLOOMZ_BENCH_ENVIRONMENT:-/opt/bench}
 umask 022
 # A .pyc holds bytes that differ from build to build; neither pip nor a setup.py that imports torch may leave one.
 export PYTHONDONTWRITEBYTECODE=1
@@ -33,8 +34,8 @@ EOF
 # A pod may start this again, after a try that was ended half way.
 rm -rf /tmp/source /tmp/built
 
-python3 -m venv --clear --without-pip "$@" /opt/bench
-pip="/opt/bench/bin/python $(echo "$context"/tools/pip-*.whl)/pip --disable-pip-version-check --no-cache-dir"
+python3 -m venv --clear --without-pip "$@" "$environment"
+pip="$environment/bin/python $(echo "$context"/tools/pip-*.whl)/pip --disable-pip-version-check --no-cache-dir"
 
 # The one form of pip. What the base has already is installed again beside it, since pip checks no hash of what is there.
 locked() {
@@ -65,15 +66,15 @@ while read -r name commit epoch sha256; do
     [ "$sha256" != unresolved ] || sha256=$(cat /tmp/sha256)
     echo "$name @ file://$wheel --hash=sha256:$sha256" > /tmp/requirements.txt
     locked --only-binary :all: -r /tmp/requirements.txt
-    echo "$name $sha256" >> /opt/bench/built.txt
+    echo "$name $sha256" >> "$environment/built.txt"
     rm -r /tmp/source
 done < "$context/requirements/git.txt"
 
 # Programs are compiled by a script of their own. Source and licence stay beside them, as the GPL asks of whoever hands one on.
 while read -r name; do
-    mkdir -p /opt/bench/src
-    cp -R "$context/sources/$name" "/opt/bench/src/$name"
+    mkdir -p "$environment/src"
+    cp -R "$context/sources/$name" "$environment/src/$name"
     cp -R "$context/sources/$name" /tmp/source
-    (cd /tmp/source && sh "$context/programs/$name.sh" < /dev/null)
+    (cd /tmp/source && sh "$context/programs/$name.sh" "$environment/bin" < /dev/null)
     rm -r /tmp/source
 done < "$context/requirements/programs.txt"

@@ -66,6 +66,8 @@ VERBS = {
     ),
     "lock": Verb("runner.host.verbs.lock", "resolve what versions.lock leaves open, or check it", _PINS),
     "image": Verb("runner.host.verbs.image", "build the image of a stack from what versions.lock pins", _PINS),
+    "packages": Verb("runner.bench.pods.packages", "download what a stack is installed from onto a volume", _POD),
+    "install": Verb("runner.bench.pods.install", "install a stack from such a volume, offline", _POD),
     "reach": Verb("runner.bench.pods.reach", "wait until every host of a hostfile can be spoken to", _POD),
     "sshd": Verb("runner.bench.pods.sshd", "let the first host of a hostfile start ranks here", _POD),
     "frames": Verb("runner.bench.pods.frames", "print results of a folder into a log, for collect", _POD),

@@ -147,6 +147,11 @@ def inventory_text(listing: Mapping[str, object]) -> str:
     return json.dumps(listing, indent=1, sort_keys=True) + "\n"
 
 
+def is_pinned(pin: str, inventory: str) -> bool:
+    """Return whether the text of base.json is the one that the lock pins by its sha256, or the lock leaves the pin open."""
+    return pin in (patterns.UNRESOLVED, hashlib.sha256(inventory.encode()).hexdigest())
+
+
 def _locked_file(fields: Fields) -> LockedFile:
     locked = LockedFile(
         file=fields.form("file", patterns.REQUIREMENTS_FILE),

@@ -261,7 +261,7 @@ def resolved_by(
     """Return the pins that only the pinned base could tell. Raises ``Unsupported`` for a base that is not what the lock says."""
     name, stack = planned.name, planned.stack
     sha256 = hashlib.sha256(base_inventory.encode()).hexdigest()
-    if stack.image.inventory not in (sha256, UNRESOLVED):
+    if stack.image.inventory is None or not recipe.is_pinned(stack.image.inventory, base_inventory):
         raise Unsupported(f"The packages of {name}'s base are not those that versions.lock lists by their hash.")
     resolved: dict[LockPath, str] = {("stacks", name, "image", "inventory"): sha256}
     wheels = contents.wheels_built(image)
