@@ -155,21 +155,27 @@ class Index:
         return [] if self._address is None else ["--index-url", self._address]
 
     def _blocks(self, found: Found, came: Callable[[int, int | None], None]) -> Iterator[bytes]:
-        exceptions = _pip("_vendor.requests.exceptions")
+        asking, reading = _pip("_vendor.requests.exceptions"), _pip("_vendor.urllib3.exceptions")
         try:
-            # a server that compresses would send other bytes than those of the hash
+            # as pip does: a server that compresses, or a client that unpacks, would give other bytes than those of the hash
             answer = self._session.get(found.address, headers={"Accept-Encoding": "identity"}, stream=True)
             answer.raise_for_status()
             length, done = answer.headers.get("Content-Length"), 0
-            for block in answer.iter_content(_BLOCK_BYTES):
+            for block in _pip("_internal.network.utils").response_chunks(answer, _BLOCK_BYTES):
                 done += len(block)
                 came(done, int(length) if length else None)
                 yield block
-        except exceptions.RequestException as problem:
-            words = printable(mask(" ".join(str(problem).split())), 300)
-            raise Unreachable(
-                f"{found.name} of the index {self.name} did not come whole: {words}. Whole files stay; run the same command again."
-            ) from None
+        except (asking.RequestException, reading.HTTPError) as problem:
+            raise self._torn(found, " ".join(str(problem).split())) from None
+        # pip of Python 3.8 takes an answer that was cut off for a whole one
+        if length and done != int(length):
+            raise self._torn(found, f"{done} bytes of {length} came")
+
+    def _torn(self, found: Found, words: str) -> Unreachable:
+        return Unreachable(
+            f"{found.name} of the index {self.name} did not come whole: {printable(mask(words), 300)}. Whole files stay; run the same"
+            " command again."
+        )
 
 
 @contextlib.contextmanager
@@ -208,7 +214,7 @@ class _Silent(logging.Handler):
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
         """Listen while the block runs."""
-        logger = logging.getLogger("pip._internal.index.collector")
+        logger = logging.getLogger("pip")
         level, logger.propagate, self.reason = logger.level, False, ""
         logger.setLevel(logging.DEBUG)
         logger.addHandler(self)
