@@ -48,6 +48,7 @@ _PINS, _POD, _SHELL = "pins and images", "inside a pod, called by the manifests"
 
 # An image holds no runner.host and no runner.completion.
 VERBS = {
+    "devices": Verb("runner.bench.pods.devices", "say which accelerators this host has", _HERE),
     "request": Verb("runner.host.verbs.request", "fill in every pin of a case and write its request", _HERE),
     "prefetch": Verb("runner.bench.pods.prefetch", "fetch the weights of requests into a folder", _HERE),
     "bench": Verb("runner.bench.parent.bench", "run requests here and write results", _HERE),
