@@ -115,9 +115,13 @@ def _print_reasons(console: Console, rows: Sequence[Row]) -> None:
         if verdict.attained_margin is not None:
             ahead = verdict.prediction_interval
             one_more = f"; one more launch would lie within {ahead[0]:.3f} to {ahead[1]:.3f}" if ahead else ""
-            tables.say(console, f"  attained margin {verdict.attained_margin:.1%} on {verdict.launches} launch(es){one_more}")
+            tables.say(
+                console, f"  attained margin {verdict.attained_margin:.1%} on {verdict.launches} launch(es){one_more}"
+            )
         if row.limit is not None:
-            tables.say(console, f"  {row.limit.share:.0%} of the memory-bandwidth limit, which suggests: {row.limit.bound}")
+            tables.say(
+                console, f"  {row.limit.share:.0%} of the memory-bandwidth limit, which suggests: {row.limit.bound}"
+            )
         console.print()
 
 
@@ -136,7 +140,10 @@ def _differences(rows: Sequence[Row]) -> Table:
 
 def show_left_out(requests: int, attempts: int) -> None:
     """Say how many requests, with how many attempts, are not shown."""
-    tables.say(tables.console(), f"{requests:,} earlier request(s) with {attempts:,} attempt(s) are not shown; --all shows them.")
+    tables.say(
+        tables.console(),
+        f"{requests:,} earlier request(s) with {attempts:,} attempt(s) are not shown; --all shows them.",
+    )
 
 
 def _print_group(console: Console, group: Group, attempts: Sequence[AttemptSummary]) -> None:
