@@ -14,9 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from runner.contract.errors import InputError
+from runner.contract.fields import Fields
 from runner.contract.text import first_line, printable
 from runner.host.doctor import disk
-from runner.host.doctor.findings import Answer, Look, not_looked_at, not_ready, ready, untold, warning
+from runner.host.doctor.findings import Answer, Look, not_looked_at, not_ready, ready, warning
 from runner.host.doctor.looking import ANSWER_S
 from runner.host.doctor.needs import Need
 
@@ -46,7 +48,7 @@ class Program:
     name: Name
     version: str = "of an unknown version"
     driver: str = "unknown"
-    storage: str | None = None
+    storage: str = "/"
     runtimes: frozenset[str] = field(default_factory=frozenset)
     problem: str | None = None
 
@@ -103,15 +105,14 @@ def storage(program: Program, needs: Sequence[Need]) -> Answer:
     """Say how a program stores images, and whether there is room."""
     if program.problem is not None:
         return not_looked_at(
-            f"{program.name} cannot be used: {program.problem.rstrip('.')}.", f"Mend that, or leave {program.name} alone."
+            f"{program.name} cannot be used: {program.problem.rstrip('.')}.",
+            f"Mend that, or leave {program.name} alone.",
         )
     if program.driver == "vfs":
         return warning(
             "Its driver is vfs, which copies the whole image for each container.",
             "Use the driver overlay: storage.conf of podman, or daemon.json of docker.",
         )
-    if program.storage is None:
-        return untold(f"{program.name} does not say where it stores images.", f"`{program.name} info` may tell.")
     return disk.for_images(needs, program.storage)
 
 
@@ -174,29 +175,19 @@ def asked(name: Name) -> Program:
     if done.returncode != 0:
         return Program(name, problem=first_line(done.stderr, 200) or f"it ended with exit code {done.returncode}")
     try:
-        return _described(name, json.loads(done.stdout))
-    except (ValueError, AttributeError, TypeError):
+        return _described(name, Fields(json.loads(done.stdout), f"{name} info"))
+    except (ValueError, InputError):
         return Program(name, problem="it described itself in a form that nobody knows here")
 
 
-def _described(name: Name, info: dict[str, object]) -> Program:
-    """Return a program of its own description. Raises ``AttributeError`` and ``TypeError`` for a description of another form."""
+def _described(name: Name, info: Fields) -> Program:
+    """Return a program of its own description. Raises ``InputError`` for a description of another form."""
     if name == "docker":
-        runtimes = info.get("Runtimes") or {}
-        root, driver, version = info.get("DockerRootDir"), info.get("Driver"), info.get("ServerVersion")
+        runtimes = info.fields("Runtimes").keys()
+        version, driver, root = (info.text(key) for key in ("ServerVersion", "Driver", "DockerRootDir"))
     else:
-        store, host = info["store"], info["host"]
-        assert isinstance(store, dict) and isinstance(host, dict)
-        runtimes = {str((host.get("ociRuntime") or {}).get("name")): None}
-        of_podman = info.get("version")
-        version = of_podman.get("Version") if isinstance(of_podman, dict) else None
-        root, driver = store.get("graphRoot"), store.get("graphDriverName")
-    if not isinstance(runtimes, dict):
-        raise TypeError
-    return Program(
-        name=name,
-        version=printable(str(version), 40),
-        driver=printable(str(driver), 40),
-        storage=str(root) if root else None,
-        runtimes=frozenset(map(str, runtimes)),
-    )
+        store = info.fields("store")
+        runtimes = [info.fields("host").fields("ociRuntime").text("name")]
+        version = info.fields("version").text("Version")
+        driver, root = store.text("graphDriverName"), store.text("graphRoot")
+    return Program(name, printable(version, 40), printable(driver, 40), root, frozenset(runtimes))

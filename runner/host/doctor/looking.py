@@ -27,13 +27,14 @@ class Group:
 class _Work:
     group: Group
     answers: list[Answer] = field(default_factory=list)
+    defect: Exception | None = None
 
 
 def look_at(groups: Sequence[Group]) -> list[Finding]:
     """Make the looks of all groups, and return a finding for each look, in the order of the groups.
 
     Each group has a thread of its own, which nobody waits for after the group's time limit: a network file system that hangs ends no
-    look. A look that fails with a ``KitError`` or an ``OSError`` cannot be told.
+    look. A look that fails with a ``KitError`` or an ``OSError`` cannot be told; any other exception of a look is raised here.
     """
     works = [_Work(group) for group in groups]
     began_s = time.monotonic()
@@ -43,6 +44,8 @@ def look_at(groups: Sequence[Group]) -> list[Finding]:
     findings = []
     for work, thread in zip(works, threads, strict=True):
         thread.join(max(0.0, began_s + work.group.limit_s - time.monotonic()))
+        if work.defect is not None:
+            raise work.defect
         # the thread of a group that hangs may still add to its list
         answers = list(work.answers)
         findings += [Finding.of(look, answer) for look, answer in zip(work.group.looks, answers, strict=False)]
@@ -60,6 +63,14 @@ def _late(group: Group, is_first: bool) -> Answer:
 
 
 def _look(work: _Work) -> None:
+    try:
+        _make_looks(work)
+    # for the thread that waits
+    except Exception as problem:
+        work.defect = problem
+
+
+def _make_looks(work: _Work) -> None:
     for number, look in enumerate(work.group.looks):
         try:
             answer = look.ask()

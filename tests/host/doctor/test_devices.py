@@ -46,7 +46,9 @@ def program(tmp_path: Path, text: str) -> list[str]:
 
 
 def test_the_verb_is_asked_in_a_process_of_its_own(tmp_path: Path) -> None:
-    lines = "\n".join([json.dumps(LINE), json.dumps({"event": "another"}), json.dumps({**LINE, "firmware": "1.10.0-fw-43.2.0"})])
+    lines = "\n".join(
+        [json.dumps(LINE), json.dumps({"event": "another"}), json.dumps({**LINE, "firmware": "1.10.0-fw-43.2.0"})]
+    )
     found = devices.here(program(tmp_path, f"print({lines!r})"))
     assert [one.name for one in found] == ["HL-225", "HL-225"]
     assert [one.firmware for one in found] == [None, "1.10.0-fw-43.2.0"]
@@ -59,7 +61,7 @@ def test_the_verb_is_asked_in_a_process_of_its_own(tmp_path: Path) -> None:
         ("import sys; sys.exit(3)", Unsupported),
         ("print('no JSON')", InputError),
         ("print('[]')", InputError),
-        ("print('{\"event\": \"device\"}')", InputError),
+        ('print(\'{"event": "device"}\')', InputError),
         (f"print({json.dumps({**LINE, 'processes': -1})!r})", InputError),
     ],
     ids=["failed", "text", "list", "no-name", "bad-count"],

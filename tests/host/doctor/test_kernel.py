@@ -40,7 +40,9 @@ def pages(folder: Path, free: str) -> Path:
 )
 def test_huge_pages(needs_of: NeedsOf, tmp_path: Path, free: str, state: str) -> None:
     """42000Mi of the profile are 21000 pages of 2 MiB."""
-    answer = kernel.hugepages(needs_of("gaudi2-8-bloomz", "gaudi2-1-bloomz-7b1"), tmp_path / "none", pages(tmp_path, free))
+    answer = kernel.hugepages(
+        needs_of("gaudi2-8-bloomz", "gaudi2-1-bloomz-7b1"), tmp_path / "none", pages(tmp_path, free)
+    )
     assert answer.state == state
     assert state == "ready" or "vm.nr_hugepages=21000" in str(answer.remedy)
 
@@ -85,9 +87,7 @@ def test_locked_memory(needs_of: NeedsOf, monkeypatch: pytest.MonkeyPatch) -> No
     assert kernel.locked_memory(needs_of("a100-8-bloomz")).state == "ready"
 
 
-@pytest.mark.parametrize(
-    "state, word", [(0, "ready"), (1, "ready"), (5, "warning"), (-1, "cannot be told")]
-)
+@pytest.mark.parametrize("state, word", [(0, "ready"), (1, "ready"), (5, "warning"), (-1, "cannot be told")])
 def test_the_clock(state: int, word: str) -> None:
     assert kernel.clock(state).state == word
 

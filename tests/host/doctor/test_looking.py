@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from runner.contract.errors import Unreachable
 from runner.host.doctor.findings import Answer, LastLook, Look, not_ready, ready
 from runner.host.doctor.looking import ANSWER_S, Group, look_at
@@ -41,9 +43,16 @@ def test_what_no_look_expected_cannot_be_told() -> None:
 
         return ask
 
-    findings = look_at([Group([look("a", fail(Unreachable("It is silent."))), look("b", fail(OSError(5, "Input error")))])])
+    findings = look_at(
+        [Group([look("a", fail(Unreachable("It is silent."))), look("b", fail(OSError(5, "Input error")))])]
+    )
     assert [finding.state for finding in findings] == ["cannot be told"] * 2
     assert "It is silent." in findings[0].finding and "Input error" in findings[1].finding
+
+
+def test_a_defect_of_a_look_is_a_defect() -> None:
+    with pytest.raises(ZeroDivisionError):
+        look_at([Group([look("a", lambda: ready(str(1 // 0)))])])
 
 
 def test_a_last_look_leaves_out_the_looks_after_it() -> None:

@@ -82,7 +82,9 @@ def test_an_upload_that_cannot_be_cancelled_is_said(tmp_path: Path, monkeypatch:
     write_login(tmp_path, "{}", monkeypatch)
     with Registry() as registry:
         registry.cancels = False
-        assert asked(registry).words == "it began an upload, which could not be cancelled: the registry drops it by itself"
+        assert (
+            asked(registry).words == "it began an upload, which could not be cancelled: the registry drops it by itself"
+        )
 
 
 def test_a_registry_without_tls_is_told_apart() -> None:
