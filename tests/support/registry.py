@@ -31,8 +31,7 @@ class Registry:
         self.silent = False
         self.uploads: set[str] = set()
         self.requests: list[str] = []
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._http.daemon_threads = True
+        self._http = _Threads(("127.0.0.1", 0), _Handler)
         self._http.registry = self  # type: ignore[attr-defined]
         self.address = f"127.0.0.1:{self._http.server_address[1]}"
 
@@ -51,6 +50,13 @@ class Registry:
         """Return the text of a file of logins for this registry."""
         auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
         return json.dumps({"auths": {self.address: {"auth": auth}}})
+
+
+class _Threads(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print nothing: a client that waits no longer closes its side."""
 
 
 class _Handler(BaseHTTPRequestHandler):

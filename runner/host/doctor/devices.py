@@ -6,8 +6,9 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from runner.contract.errors import InputError, Unreachable, Unsupported
 from runner.contract.fields import Fields
@@ -102,16 +103,17 @@ def looks(devices: Sequence[Device], needs: Sequence[Need]) -> list[Look]:
     if not asked:
         return [found]
 
-    def look(what: str, ask: Callable[[Sequence[Device], Sequence[Need]], Answer]) -> Look:
-        return Look("host", what, lambda: ask(_of_the_needs(devices, asked), asked))
-
-    return [
+    its_own = _of_the_needs(devices, asked)
+    made = [
         found,
-        look("free devices", free),
-        look("device memory", memory),
-        look("driver", driver),
-        look("firmware", firmware),
+        Look("host", "free devices", lambda: free(its_own)),
+        Look("host", "device memory", lambda: memory(its_own, asked)),
     ]
+    # a host has one driver, and each stack was released with its own
+    for need in {need.case.stack: need for need in asked}.values():
+        made.append(Look("host", f"driver for {need.case.stack}", partial(driver, its_own, need)))
+        made.append(Look("host", f"firmware for {need.case.stack}", partial(firmware, its_own, need)))
+    return made
 
 
 def of_the_products(devices: Sequence[Device], needs: Sequence[Need]) -> Answer:
@@ -128,7 +130,7 @@ def of_the_products(devices: Sequence[Device], needs: Sequence[Need]) -> Answer:
     return ready(f"{found} found{'' if needs else '; no case asks for one'}.")
 
 
-def free(devices: Sequence[Device], _needs: Sequence[Need]) -> Answer:
+def free(devices: Sequence[Device]) -> Answer:
     """Say whether processes run on the devices."""
     if not devices or any(device.processes is None for device in devices):
         return untold("Nobody tells which processes run on the devices.", f"{_tool(devices)} may tell.")
@@ -156,43 +158,40 @@ def memory(devices: Sequence[Device], needs: Sequence[Need]) -> Answer:
     return ready(f"Devices have {gigabytes(min(sizes))}; {asked}.")
 
 
-def driver(devices: Sequence[Device], needs: Sequence[Need]) -> Answer:
-    """Say whether the driver is of the release that the lock names for the stack. A launch flags another release."""
-    found = {device.driver for device in devices}
-    for need in needs:
-        pinned = need.stack.driver
-        if pinned == UNRESOLVED or found in (set(), {None}):
-            shown = ", ".join(sorted(map(str, found - {None}))) or "not told"
-            reason = f"versions.lock names none for {need.case.stack}" if pinned == UNRESOLVED else "no tool tells it"
-            return untold(f"The driver is {shown}; {reason}.", "Compare it with the support matrix of the vendor.")
-        if {release(str(version)) for version in found} != {release(pinned)}:
-            return warning(
-                f"The driver is {', '.join(sorted(map(str, found)))}; {need.case.stack} is supported with {pinned}.",
-                f"Install {pinned}, or measure another stack. A launch under another driver is flagged.",
-            )
-    return ready(f"The driver is {', '.join(sorted(map(str, found)))}, as versions.lock says.")
-
-
-def firmware(devices: Sequence[Device], needs: Sequence[Need]) -> Answer:
-    """Say whether the devices booted the firmware of the stack. A launch flags another firmware."""
-    pins = {
-        need.stack.firmware for need in needs if need.accelerator.locked_firmware and need.stack.firmware != UNRESOLVED
-    }
-    found = {device.firmware for device in devices}
-    if not pins:
-        return untold(
-            "versions.lock names no firmware for these cases.", "Compare it with the support matrix of the vendor."
-        )
-    if found in (set(), {None}):
-        return untold(
-            "Nobody tells the firmware of the devices.", f"{_tool(devices)} may tell; {min(pins)} is supported."
-        )
-    if {firmware_version(str(version)) for version in found} != set(map(firmware_version, pins)):
+def driver(devices: Sequence[Device], need: Need) -> Answer:
+    """Say whether the driver is of the release that the lock names for a case's stack. A launch flags another release."""
+    pinned = need.stack.driver
+    found = {device.driver for device in devices if device.driver is not None}
+    shown = ", ".join(sorted(found)) or "not told"
+    if pinned == UNRESOLVED or not found:
+        reason = "versions.lock names none for this stack" if pinned == UNRESOLVED else f"{pinned} is supported"
+        return untold(f"The driver is {shown}; {reason}.", "Compare it with the support matrix of the vendor.")
+    if {release(version) for version in found} != {release(pinned)}:
         return warning(
-            f"The devices booted {', '.join(sorted(map(str, found)))}; the stack is supported with {', '.join(sorted(pins))}.",
+            f"The driver is {shown}; the stack is supported with {pinned}.",
+            f"Install {pinned}, or measure another stack. A launch under another driver is flagged.",
+        )
+    return ready(f"The driver is {shown}, of the release that versions.lock names.")
+
+
+def firmware(devices: Sequence[Device], need: Need) -> Answer:
+    """Say whether the devices booted the firmware of a case's stack. A launch flags another firmware."""
+    pinned = need.stack.firmware
+    found = {device.firmware for device in devices if device.firmware is not None}
+    shown = ", ".join(sorted(found)) or "not told"
+    if pinned == UNRESOLVED or not need.accelerator.locked_firmware:
+        return untold(
+            f"The firmware is {shown}; versions.lock names none for {need.case.accelerator} under this stack.",
+            "Compare it with the support matrix of the vendor.",
+        )
+    if not found:
+        return untold(f"The firmware is not told; {pinned} is supported.", f"{_tool(devices)} may tell.")
+    if {firmware_version(version) for version in found} != {firmware_version(pinned)}:
+        return warning(
+            f"The devices booted {shown}; the stack is supported with {pinned}.",
             "Install that firmware. A launch under another firmware is flagged.",
         )
-    return ready(f"The devices booted {', '.join(sorted(pins))}, as versions.lock says.")
+    return ready(f"The devices booted {shown}, as versions.lock says.")
 
 
 def _of_the_needs(devices: Sequence[Device], needs: Sequence[Need]) -> list[Device]:

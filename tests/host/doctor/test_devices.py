@@ -81,7 +81,7 @@ def test_a_ready_host(needs_of: NeedsOf) -> None:
     looks = devices.looks([device() for _ in range(8)], needs_of("gaudi2-8-bloomz", "gaudi2-1-bloomz-7b1"))
     findings = look_at([Group(looks)])
     assert {finding.what: finding.state for finding in findings} == dict.fromkeys(
-        ["accelerators", "free devices", "device memory", "driver", "firmware"], "ready"
+        ["accelerators", "free devices", "device memory", "driver for gaudi-1.10", "firmware for gaudi-1.10"], "ready"
     )
     assert findings[0].finding == "8 x HL-225 (gaudi2) found."
 
@@ -103,9 +103,9 @@ def test_a_case_of_the_cpu_asks_for_no_device(needs_of: NeedsOf) -> None:
 
 
 def test_busy_devices(needs_of: NeedsOf) -> None:
-    answer = devices.free([device(processes=2), device(processes=1), device()], [])
+    answer = devices.free([device(processes=2), device(processes=1), device()])
     assert (answer.state, answer.finding) == ("not ready", "3 processes run on 2 of 3 devices.")
-    assert devices.free([device(processes=None)], []).state == "cannot be told"
+    assert devices.free([device(processes=None)]).state == "cannot be told"
 
 
 def test_a_model_that_does_not_fit(needs_of: NeedsOf) -> None:
@@ -120,12 +120,14 @@ def test_a_model_that_does_not_fit(needs_of: NeedsOf) -> None:
     ids=["same-release", "another", "untold"],
 )
 def test_the_driver_is_of_the_stack_s_release(needs_of: NeedsOf, found: str | None, state: str) -> None:
-    assert devices.driver([device(driver=found)], needs_of("gaudi2-1-bloomz-7b1")).state == state
+    (need,) = needs_of("gaudi2-1-bloomz-7b1")
+    assert devices.driver([device(driver=found)], need).state == state
 
 
 def test_a_driver_that_the_lock_does_not_name_cannot_be_told(needs_of: NeedsOf) -> None:
-    answer = devices.driver([device(driver="580.1")], needs_of("a100-1-bloomz-7b1"))
-    assert answer.state == "cannot be told" and "versions.lock names none for cuda-2023" in answer.finding
+    (need,) = needs_of("a100-1-bloomz-7b1")
+    answer = devices.driver([device(driver="580.1")], need)
+    assert answer.state == "cannot be told" and "versions.lock names none" in answer.finding
 
 
 @pytest.mark.parametrize(
@@ -139,4 +141,11 @@ def test_a_driver_that_the_lock_does_not_name_cannot_be_told(needs_of: NeedsOf) 
     ids=["same", "another", "untold", "of-another-series"],
 )
 def test_the_firmware_is_the_stack_s(needs_of: NeedsOf, case: str, found: str | None, state: str) -> None:
-    assert devices.firmware([device(firmware=found)], needs_of(case)).state == state
+    (need,) = needs_of(case)
+    assert devices.firmware([device(firmware=found)], need).state == state
+
+
+def test_each_stack_is_told_of_its_own_driver(needs_of: NeedsOf) -> None:
+    looks = devices.looks([device()], needs_of("gaudi2-1-bloomz-7b1", "gaudi2-1-bloomz-7b1-1.24"))
+    states = {look.what: look.ask().state for look in looks if look.what.startswith("driver")}
+    assert states == {"driver for gaudi-1.10": "ready", "driver for gaudi-1.24": "warning"}
