@@ -22,14 +22,18 @@ Asks = Literal["nothing", "basic", "jwt", "opaque"]
 
 
 class Registry:
-    """Serves on loopback; a context manager. ``uploads`` are the uploads that were begun and not cancelled."""
+    """Serves on loopback; a context manager. ``requests`` are the methods and paths of all requests."""
 
-    def __init__(self, asks: Asks = "nothing", grants: tuple[str, ...] = ("pull", "push"), status: int = 202) -> None:
-        """``grants`` are the actions that a token grants; ``status`` is the answer to the beginning of an upload."""
-        self.asks, self.grants, self.status = asks, grants, status
-        self.cancels = True
+    def __init__(
+        self,
+        asks: Asks = "nothing",
+        grants: tuple[str, ...] = ("pull", "push"),
+        status: int = 404,
+        code: str = "BLOB_UPLOAD_UNKNOWN",
+    ) -> None:
+        """``grants`` are the actions that a token grants; ``status`` and ``code`` are the answer to an upload that nobody began."""
+        self.asks, self.grants, self.status, self.code = asks, grants, status, code
         self.silent = False
-        self.uploads: set[str] = set()
         self.requests: list[str] = []
         self._http = _Threads(("127.0.0.1", 0), _Handler)
         self._http.registry = self  # type: ignore[attr-defined]
@@ -73,10 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve()
 
-    def do_POST(self) -> None:
-        self._serve()
-
-    def do_DELETE(self) -> None:
+    def do_PATCH(self) -> None:
         self._serve()
 
     def _serve(self) -> None:
@@ -90,15 +91,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(401, {"WWW-Authenticate": self._challenge()})
         if url.path == "/v2/":
             return self._answer(200)
-        if self.command == "POST" and url.path.endswith("/blobs/uploads/"):
-            if registry.status != 202:
-                return self._answer(registry.status)
-            place = f"{url.path}0123?_state=x"
-            registry.uploads.add(place)
-            return self._answer(202, {"Location": place})
-        if self.command == "DELETE" and self.path in registry.uploads and registry.cancels:
-            registry.uploads.discard(self.path)
-            return self._answer(204)
+        if self.command == "PATCH" and "/blobs/uploads/" in url.path:
+            body = json.dumps({"errors": [{"code": registry.code, "message": "of an upload", "detail": {}}]}).encode()
+            return self._answer(registry.status, body=body)
         return self._answer(404)
 
     def _challenge(self) -> str:

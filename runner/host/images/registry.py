@@ -17,6 +17,7 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
+import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
@@ -33,6 +34,9 @@ TIMEOUT_S = 4.0
 _MAX_BYTES = 1024 * 1024
 # The registry of names without a registry has another address, and an older name in docker's file of logins.
 _DOCKER_HUB, _DOCKER_HUB_HOST, _DOCKER_HUB_KEY = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"
+
+# What a registry says of an upload that it does not know (OCI distribution specification, error codes).
+_UNKNOWN_UPLOAD = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
 
 # Why a push would or would not be taken; "unknown": the registry does not tell without a push.
 Verdict = Literal["granted", "refused", "no login", "unknown"]
@@ -121,8 +125,8 @@ def login_of(repository: str) -> Login | None:
 def may_push(service: Service, repository: str, login: Login | None) -> PushAnswer:
     """Return whether the registry would take a push to a repository (``registry/team/name``). Nothing is pushed.
 
-    A token service says what it grants, and nothing else is asked. Any other registry is asked to begin an upload, which is cancelled
-    at once. Raises ``Unreachable`` where the registry or its token service does not answer.
+    A token service says what it grants, and nothing else is asked. Any other registry is asked to go on with an upload that does not
+    exist. Raises ``Unreachable`` where the registry or its token service does not answer.
     """
     name = repository.partition("/")[2]
     authorization = {} if login is None else {"Authorization": login.authorization}
@@ -138,7 +142,7 @@ def may_push(service: Service, repository: str, login: Login | None) -> PushAnsw
         authorization = {"Authorization": f"Bearer {token}"}
     elif service.challenge and login is None:
         return PushAnswer("no login", "it asks for a login, and there is none")
-    return _begun_and_cancelled(service, name, authorization, login)
+    return _asked_by_an_unknown_upload(service, name, authorization, login)
 
 
 def _service(address: str) -> Service:
@@ -184,33 +188,36 @@ def _granted(token: str, name: str) -> list[str] | None:
         return None
 
 
-def _begun_and_cancelled(
+def _asked_by_an_unknown_upload(
     service: Service, name: str, authorization: Mapping[str, str], login: Login | None
 ) -> PushAnswer:
-    """Begin an upload, and cancel it. Raises ``Unreachable``."""
+    """Ask to go on with an upload that nobody began: a registry looks at rights first, and then for the upload. Raises ``Unreachable``.
+
+    An upload that is begun and cancelled would leave a folder in the storage of docker-registry 2.8: there the cancelled upload still
+    writes the state of its hash.
+    """
     try:
-        begun = _ask("POST", f"{service.address}/v2/{name}/blobs/uploads/", authorization)
-        if begun.status == 202:
-            place = urllib.parse.urljoin(f"{service.address}/", begun.headers.get("Location", ""))
-            # a cloud's registry may store uploads elsewhere, where no login of the registry belongs
-            own = urllib.parse.urlsplit(place).netloc == urllib.parse.urlsplit(service.address).netloc
-            cancelled = own and _ask("DELETE", place, authorization).status in (202, 204)
-            end = "was cancelled" if cancelled else "could not be cancelled: the registry drops it by itself"
-            return PushAnswer("granted", f"it began an upload, which {end}")
+        answer = _ask("PATCH", f"{service.address}/v2/{name}/blobs/uploads/{uuid.uuid4()}", authorization)
     except OSError as problem:
         raise Unreachable(f"{service.address} did not answer: {_words(problem)}.") from None
-    if begun.status in (401, 403):
-        return PushAnswer("no login" if login is None else "refused", f"it answers HTTP {begun.status} to an upload")
-    if begun.status == 404:
+    errors = _parsed(answer.body).get("errors")
+    codes = {error.get("code") for error in errors if isinstance(error, dict)} if isinstance(errors, list) else set()
+    if answer.status in (401, 403):
+        return PushAnswer("no login" if login is None else "refused", f"it answers HTTP {answer.status} to an upload")
+    if codes & _UNKNOWN_UPLOAD:
+        return PushAnswer(
+            "granted", f"it lets this login write to {name}" if login else f"it lets anybody write to {name}"
+        )
+    if "NAME_UNKNOWN" in codes:
         return PushAnswer("refused", f"it has no repository or project for {name} and makes none by itself")
-    return PushAnswer("unknown", f"it answers HTTP {begun.status} to an upload")
+    return PushAnswer("unknown", f"it answers HTTP {answer.status} to an upload")
 
 
 def _ask(method: str, address: str, headers: Mapping[str, str] | None = None) -> _Response:
     """Make one request, and return its answer of any status. Raises ``OSError``; one about TLS is an ``ssl.SSLError``."""
     request = urllib.request.Request(  # noqa: S310 (http and https alone come here)
         address,
-        data=b"" if method == "POST" else None,
+        data=b"" if method == "PATCH" else None,
         headers={"User-Agent": "bloomz-bench", "Accept": "application/json", **(headers or {})},
         method=method,
     )
@@ -220,7 +227,7 @@ def _ask(method: str, address: str, headers: Mapping[str, str] | None = None) ->
             return _Response(answer.status, answer.headers, answer.read(_MAX_BYTES))
     except urllib.error.HTTPError as refusal:
         with refusal:
-            return _Response(refusal.code, refusal.headers, b"")
+            return _Response(refusal.code, refusal.headers, refusal.read(_MAX_BYTES))
     except urllib.error.URLError as problem:
         raise problem.reason if isinstance(problem.reason, OSError) else OSError(str(problem.reason)) from None
     except http.client.HTTPException as problem:

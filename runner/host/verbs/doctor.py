@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument(
         "--registry",
         metavar="REGISTRY/TEAM",
-        help="where images are to be pushed; an upload is begun and cancelled at most",
+        help="where images are to be pushed; nothing is stored there",
     )
     add_json(described, "each look")
     group = add_place_flags(described)

@@ -6,6 +6,7 @@ The forms of the descriptions are those of the documentation: docs.podman.io, po
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from runner.host.doctor import container_programs, disk
 from runner.host.doctor.container_programs import ContainerLooks, Program, asked, hook, storage, usable
 from runner.host.doctor.looking import Group, look_at
+from runner.host.doctor.needs import Need
 from tests.host.doctor.conftest import NeedsOf
 
 PODMAN = {
@@ -49,7 +51,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Folder:
     return Folder(tmp_path / "bin", monkeypatch)
 
 
-def states(needs, cdi_folders=()) -> dict[str, str]:
+def states(needs: list[Need], cdi_folders: Sequence[Path] = ()) -> dict[str, str]:
     return {finding.what: finding.state for finding in look_at([Group(ContainerLooks(needs, cdi_folders).looks(), 60)])}
 
 

@@ -112,7 +112,7 @@ def test_one_look_for_each_model_and_none_for_dummy_weights(needs_of: NeedsOf) -
     ],
 )
 def test_the_cache_is_where_the_hub_s_own_client_has_it(
-    monkeypatch: pytest.MonkeyPatch, variables, folder: str
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], folder: str
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

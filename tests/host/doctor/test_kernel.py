@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from runner.host.doctor import kernel
+from runner.host.doctor.findings import Answer
 from tests.host.doctor.conftest import NeedsOf
 
 GIB_IN_KIB = 1024**2
@@ -71,7 +73,7 @@ def test_shared_memory(needs_of: NeedsOf, tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     "look, least", [(kernel.open_files, kernel.LEAST_OPEN_FILES), (kernel.processes, kernel.LEAST_PROCESSES)]
 )
-def test_limits(monkeypatch: pytest.MonkeyPatch, look, least: int) -> None:
+def test_limits(monkeypatch: pytest.MonkeyPatch, look: Callable[[], Answer], least: int) -> None:
     for soft, state in ((least, "ready"), (least - 1, "warning"), (resource.RLIM_INFINITY, "ready")):
         monkeypatch.setattr(resource, "getrlimit", lambda kind, soft=soft: (soft, resource.RLIM_INFINITY))
         answer = look()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -11,7 +12,7 @@ from runner.host.doctor.findings import Answer, LastLook, Look, not_ready, ready
 from runner.host.doctor.looking import ANSWER_S, Group, look_at
 
 
-def look(what: str, ask) -> Look:
+def look(what: str, ask: Callable[[], Answer]) -> Look:
     return Look("host", what, ask)
 
 
@@ -37,7 +38,7 @@ def test_a_look_that_does_not_end_ends_no_other() -> None:
 
 
 def test_what_no_look_expected_cannot_be_told() -> None:
-    def fail(problem: Exception):
+    def fail(problem: Exception) -> Callable[[], Answer]:
         def ask() -> Answer:
             raise problem
 

@@ -58,7 +58,9 @@ def test_the_image_that_was_pushed(tables: Tables) -> None:
     ],
     ids=["current", "stand-in", "stale"],
 )
-def test_the_image_that_was_built_here(tables: Tables, tmp_path: Path, changes, state: str, words: str) -> None:
+def test_the_image_that_was_built_here(
+    tables: Tables, tmp_path: Path, changes: dict[str, object], state: str, words: str
+) -> None:
     assert pins.image(tables.lock, "cpu", tmp_path).finding == "None was built here, and none was pushed."
     (tmp_path / "images" / "cpu").mkdir(parents=True)
     written = {"pinned": True, "inputs": build.inputs_of(tables.lock, "cpu"), **changes}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +21,13 @@ GAUDI2 = Device("HL-225", "gaudi2", 96 * 10**9, "1.10.0-494", "1.10.0-fw-43.2.0"
 
 
 @pytest.fixture(autouse=True)
-def nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def nothing_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the looks a host without devices, container programs and kubeconfig, whose kernel is ready."""
     monkeypatch.setattr(devices, "here", list)
     monkeypatch.setattr(kernel, "looks", lambda needs: [Look("host", "kernel", lambda: ready("It is."))])
     monkeypatch.setattr(shutil, "which", lambda name: None)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none"))
-    yield
 
 
 def looked(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> dict[tuple[str, str], str]:
