@@ -51,6 +51,7 @@ VERBS = {
     "doctor": Verb(
         "runner.host.verbs.doctor", "say what is ready for a run and what is not, and change nothing", _BEFORE
     ),
+    "devices": Verb("runner.bench.pods.devices", "say which accelerators this host has", _HERE),
     "request": Verb("runner.host.verbs.request", "fill in every pin of a case and write its request", _HERE),
     "prefetch": Verb("runner.bench.pods.prefetch", "fetch the weights of requests into a folder", _HERE),
     "bench": Verb("runner.bench.parent.bench", "run requests here and write results", _HERE),
