@@ -13,6 +13,7 @@ reads.bench-a100 := $(reads.bench-gaudi2)
 reads.bench-cpu-cluster := $(reads.bench-gaudi2)
 reads.compare := RESULTS ARGS
 reads.claims := ARGS
+reads.doctor := ARGS
 reads.render := ARGS
 reads.perf := ARGS
 reads.mutation := ARGS
@@ -76,9 +77,12 @@ IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
+.PHONY: help setup doctor bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
 
 ##@ Measure
+
+doctor: $(venv)/.host  ## say what is ready for a run and what is not, and change nothing (options: ARGS="--set gaudi2 --registry registry/team")
+	$(WORDS) runner doctor @ARGS
 
 bench: $(venv)/.host $(venv)/.cpu  ## measure BLOOM here, on 1 and 2 ranks, beside the published table (options: ARGS="--model bloom-560m ...")
 	@mkdir -p $(LISTS)

@@ -43,11 +43,14 @@ class Verb(NamedTuple):
     group: str
 
 
-_HERE, _CLUSTER, _JUDGE = "measure here", "measure on a cluster", "read and judge"
+_BEFORE, _HERE, _CLUSTER, _JUDGE = "look first", "measure here", "measure on a cluster", "read and judge"
 _PINS, _POD, _SHELL = "pins and images", "inside a pod, called by the manifests", "the command line itself"
 
 # An image holds no runner.host and no runner.completion.
 VERBS = {
+    "doctor": Verb(
+        "runner.host.verbs.doctor", "say what is ready for a run and what is not, and change nothing", _BEFORE
+    ),
     "devices": Verb("runner.bench.pods.devices", "say which accelerators this host has", _HERE),
     "request": Verb("runner.host.verbs.request", "fill in every pin of a case and write its request", _HERE),
     "prefetch": Verb("runner.bench.pods.prefetch", "fetch the weights of requests into a folder", _HERE),

@@ -182,6 +182,7 @@ GIVEN = {
     "bench-cpu-cluster": on_a_cluster("cpu"),
     "compare": [runner("compare", *TAKEN_APART, "--", value_of("RESULTS"))],
     "claims": [runner("claims", *TAKEN_APART)],
+    "doctor": [runner("doctor", *TAKEN_APART)],
     "render": [runner("render", *TAKEN_APART)],
     "perf": [["-m", "tests.perf", *TAKEN_APART]],
     "mutation": [["-m", "tests.mutation", *TAKEN_APART]],

@@ -18,6 +18,7 @@ import pytest
 from runner.contract.errors import InputError, Unreachable
 from runner.host import paths
 from runner.host.images import build, build_context, buildah, push
+from runner.host.images import registry as registries
 from runner.host.pins.origins import container_registry
 from runner.host.readers import lock_editor, lockfile
 from runner.host.verbs import image, lock
@@ -140,6 +141,26 @@ def test_without_the_password_the_registry_says_so(
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
     with pytest.raises(Unreachable, match="authentication required"):
         container_registry.image_digest(reference, "latest")
+
+
+def test_the_question_whether_a_push_would_be_taken_leaves_nothing(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = f"{registry.address}/team/bloomz-bench-asked"
+
+    def asked() -> registries.PushAnswer:
+        service = registries.reach(registry.address)
+        return registries.may_push(service, repository, registries.login_of(repository))
+
+    before = sorted((registry.folder / "data").rglob("*"))
+    assert asked() == registries.PushAnswer("granted", "it lets this login write to team/bloomz-bench-asked")
+    assert sorted((registry.folder / "data").rglob("*")) == before
+    wrong = b64encode(f"{USER}:wrong".encode()).decode()
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": {registry.address: {"auth": wrong}}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    assert asked().verdict == "refused"
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
+    assert asked().verdict == "no login"
 
 
 def test_a_registry_that_is_down_did_not_answer() -> None:
