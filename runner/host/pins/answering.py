@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from runner.contract.announce import Announcer
@@ -32,3 +33,21 @@ def answer(question: Question, announcer: Announcer) -> Outcome:
     if lock_editor.edit(paths.LOCK, {question.where: value}):
         announcer.announce(PinResolved(where, value))
     return "resolved"
+
+
+def refuse_failures(outcomes: Mapping[Outcome, int], refusals: Sequence[Outcome]) -> None:
+    """Raise ``InputError`` where a question ended with one of ``refusals``, ``Unreachable`` where an origin was silent.
+
+    ``outcomes`` counts what became of the questions, which stands above the error.
+    """
+    refused = sum(outcomes.get(outcome, 0) for outcome in refusals)
+    if refused:
+        raise InputError(
+            f"{refused} of the pins cannot be resolved as they stand (above); what was resolved stays. Mend them in"
+            " versions.lock."
+        )
+    if outcomes.get("silent"):
+        raise Unreachable(
+            f"{outcomes['silent']} of the origins asked did not answer (above); what was resolved stays. Run it again where they"
+            " can be reached."
+        )

@@ -136,16 +136,7 @@ def _resolve(only: resolve.Kind | None, stack: str | None, announcer: Announcer)
             outcomes[answering.answer(question, announcer)] += 1
     for where in resolve.unresolved(lockfile.read()):
         announcer.announce(PinUnresolved(".".join(where)))
-    if outcomes["refused"]:
-        raise InputError(
-            f"{outcomes['refused']} of the pins cannot be resolved as they stand (above); what was resolved stays. Mend them in"
-            " versions.lock."
-        )
-    if outcomes["silent"]:
-        raise Unreachable(
-            f"{outcomes['silent']} of the origins asked did not answer (above); what was resolved stays. Run it again where they"
-            " can be reached."
-        )
+    answering.refuse_failures(outcomes, ("refused",))
 
 
 def ask_presence(lock: Lock, only: resolve.Kind | None, stack: str | None, announcer: Announcer) -> None:
