@@ -7,7 +7,7 @@
 # What each target reads, beside VENV, PYTHON and PYTHON38, which all do.
 reads.bench := CASES ARGS REQUESTS RESULTS MODEL_DIR
 reads.bench-dataset := DATASET COLUMN ARGS REQUESTS RESULTS MODEL_DIR
-reads.bench-gaudi2 := RENDER ARGS RESULTS
+reads.bench-gaudi2 := REGISTRY RENDER ARGS RESULTS
 reads.bench-gaudi := $(reads.bench-gaudi2)
 reads.bench-a100 := $(reads.bench-gaudi2)
 reads.bench-cpu-cluster := $(reads.bench-gaudi2)
@@ -98,22 +98,29 @@ bench-dataset: $(venv)/.host $(venv)/.cpu  ## complete a column of a dataset her
 	$(PY) -m runner compare --from $(LISTS)/results
 	@rm -r $(LISTS)
 
-# One set of manifests: rendered for the cluster (RENDER="--registry ..."), submitted, followed (ARGS="--only ..."), collected,
-# compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails, with the code of
-# the first step that failed. With --detach and --dry-run there is nothing to collect yet: what submit prints is shown.
+# One set of manifests. With REGISTRY=registry/team everything that is missing is done first: pins resolved, images built, pushed and
+# recorded. Then the manifests are rendered for the cluster (RENDER="--registry ..."), submitted, followed (ARGS="--only ..."),
+# collected, compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails, with
+# the code of the first step that failed. With --detach and --dry-run there is nothing to collect yet: what submit prints is shown.
+# With REGISTRY and --dry-run nothing at all is done: the whole plan is shown.
 define bench_on_a_cluster
 	@mkdir -p $(LISTS)
-	$(WORDS) runner render $(1) @RENDER --out=build/manifests > $(LISTS)/manifests
+	$(WORDS) --lines @ARGS > $(LISTS)/arguments || exit; has() { grep -qx "$$@" $(LISTS)/arguments; }; \
+	if [ -n "$$REGISTRY" ] && has -e --dry-run; then \
+		$(PY) -m runner prepare $(1) --registry="$$REGISTRY" --dry-run && rm -r $(LISTS); exit; \
+	fi; \
+	[ -z "$$REGISTRY" ] || $(PY) -m runner prepare $(1) --registry="$$REGISTRY" || exit; \
+	$(WORDS) runner render $(1) @RENDER --out=build/manifests > $(LISTS)/manifests || exit; \
 	failed=0; step() { "$$@" || { code=$$?; [ $$failed != 0 ] || failed=$$code; }; }; \
 	step $(WORDS) runner submit @ARGS --from $(LISTS)/manifests > $(LISTS)/logs; \
-	if $(WORDS) --lines @ARGS | grep -qx -e --detach -e --dry-run; then cat $(LISTS)/logs; \
+	if has -e --detach -e --dry-run; then cat $(LISTS)/logs; \
 	elif [ $$failed = 0 ] || [ -s $(LISTS)/logs ]; then \
 		step $(PY) -m runner collect --from $(LISTS)/logs --results="$$RESULTS" > $(LISTS)/results; \
 		if [ $$failed = 0 ] || [ -s $(LISTS)/results ]; then step $(PY) -m runner compare --from $(LISTS)/results; fi; \
 	fi; [ $$failed != 0 ] || rm -r $(LISTS); exit $$failed
 endef
 
-bench-gaudi2: $(venv)/.host  ## measure the published Gaudi2 cells on the cluster of your kubeconfig
+bench-gaudi2: $(venv)/.host  ## measure the published Gaudi2 cells on the cluster of your kubeconfig (from a clean clone: REGISTRY=registry/team)
 	$(call bench_on_a_cluster,gaudi2)
 
 bench-gaudi: $(venv)/.host  ## the same for first-generation Gaudi
