@@ -52,8 +52,9 @@ def locate(model: Model, model_dir: str | None) -> str:
     except Exception as problem:
         if re.match(r"LocalEntryNotFound|LocalCacheNotFound|OfflineModeIsEnabled|FileNotFound", type(problem).__name__):
             raise InputError(
-                f"{model.repository} at {model.revision} is not in the hub cache."
-                f" Fetch it first: hf download {model.repository} --revision {model.revision}, or pass --model-dir."
+                f"{model.repository} at {model.revision}, about {model.architecture.weight_bytes('bfloat16') / 1e9:.1f} GB, is not in"
+                f" the hub cache. Fetch it: make weights MODEL={model.name}. Or name a copy with --model-dir, or ask for"
+                " `request --weights dummy`."
             ) from None
         reason = printable(" ".join(str(problem).split()), 200)
         raise InputError(

@@ -300,7 +300,7 @@ def test_where_real_weights_lie(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "kind, told",
     [
-        ("LocalEntryNotFoundError", "is not in the hub cache. Fetch it first: hf download"),
+        ("LocalEntryNotFoundError", "is not in the hub cache. Fetch it: make weights"),
         ("HFValidationError", r"cannot be taken from the hub cache \(HFValidationError: a strange name\)"),
     ],
 )

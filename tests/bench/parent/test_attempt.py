@@ -579,7 +579,7 @@ def test_a_reader_of_the_paths_that_has_gone_ends_no_run(
 def test_a_folder_of_weights_that_a_run_does_not_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory, "describe", lambda stack: samples.inventory())
     shown = []
-    preflight.check_host(samples.request(), "/folder", None, shown.append)
+    preflight.check_host(samples.request(), "/folder", None, PlainTask(shown.append))
     assert shown[-1].startswith("--model-dir /folder is not read: the request asks for dummy weights")
-    preflight.check_host(samples.request(), None, None, shown.append)
+    preflight.check_host(samples.request(), None, None, PlainTask(shown.append))
     assert sum("is not read" in line for line in shown) == 1
