@@ -67,11 +67,12 @@ def _check_before(request: Request, paths: Paths, device: Device, task: Task) ->
         raise problem
     engines.check_packages(request.engine, request.stack)
     launcher.check_launcher(engines.load(request.engine).launcher(request.stack, request.devices), bool(paths.hostfile))
-    checked = preflight.check_host(request, paths.model_dir, paths.dataset_file, task)
+    # what is known at once comes before what takes seconds or minutes: comparing the packages and the weights
     size_bytes = _result_bytes(request)
     with scratch.folder() as folder:
         scratch.check_room(folder, size_bytes)
-    return checked, publish.probe(os.path.join(paths.results, request.id), size_bytes)
+    manner = publish.probe(os.path.join(paths.results, request.id), size_bytes)
+    return preflight.check_host(request, paths.model_dir, paths.dataset_file, task), manner
 
 
 def _result_bytes(request: Request) -> int:

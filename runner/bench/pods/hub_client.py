@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 from runner.bench.inputs import checkpoint
 from runner.bench.pods import hub_files, model_cache
 from runner.bench.pods.hub_files import HubFile, HubModel
+from runner.contract import first_answer
 from runner.contract.errors import InputError, KitError, PublishFailed, Unreachable
 from runner.contract.progress import ByteCount, Task
 from runner.contract.text import printable
@@ -37,8 +38,6 @@ _NOT_THERE = (
 # Errors of this host's disk. Trying the hub again does not mend them.
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 _FETCHES = 2
-# A hub that says nothing to a short question for so long is not there; the user's HF_HUB_ETAG_TIMEOUT may allow more.
-FIRST_ANSWER_S = 4.0
 
 _T = TypeVar("_T")
 
@@ -63,7 +62,7 @@ def _list_files(model: HubModel, token: str | None) -> list[HubFile]:
         )
 
     # the short question first: a hub that is silent is known at once, and a slow one may take its time for the long answer
-    ask(files_metadata=False, timeout_s=max(FIRST_ANSWER_S, float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or 0)))
+    ask(files_metadata=False, timeout_s=first_answer.limit_s())
     info = ask(files_metadata=True, timeout_s=None)
     files = {file.name: file for file in map(described, info.siblings or ())}
     forms = ("safetensors", "bin")
