@@ -47,7 +47,7 @@ def test_server_side_dry_run_accepts_every_manifest(api):
 
 def restricted(name, **resources):
     """Return a Job as the tests' own, in the shape that a restricted namespace takes."""
-    job = clusterplay.bench_job(name, **resources)
+    job = clusterplay.bench_job(name, resources=resources)
     spec = job["spec"]["template"]["spec"]
     del spec["initContainers"]
     spec["affinity"] = {}
