@@ -55,6 +55,7 @@ VERBS = {
     "request": Verb("runner.host.verbs.request", "fill in every pin of a case and write its request", _HERE),
     "prefetch": Verb("runner.bench.pods.prefetch", "fetch the weights of requests into a folder", _HERE),
     "bench": Verb("runner.bench.parent.bench", "run requests here and write results", _HERE),
+    "run": Verb("runner.host.verbs.run", "run requests here in the images of their stacks, by podman or docker", _HERE),
     "prepare": Verb(
         "runner.host.verbs.prepare", "resolve, build, push and record what the Jobs of a set need", _CLUSTER
     ),

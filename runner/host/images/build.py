@@ -235,6 +235,14 @@ def earlier(name: str) -> BuiltImage | None:
         return None
 
 
+def current(lock: Lock, name: str) -> BuiltImage | None:
+    """Return the image of a stack that was built here of what this checkout holds, None where there is none."""
+    built = earlier(name)
+    if built is None or built.inputs != inputs_of(lock, name, None if built.pinned else built.base):
+        return None
+    return built
+
+
 def refuse_python(name: str, stack: PinnedStack, python: str) -> None:
     """Raise ``Unsupported`` for a Python, such as 3.12.1, that the stack is not locked for."""
     if not recipe.serves(python, stack.python, exact=name in requirements.PLATFORMS):
