@@ -1,7 +1,7 @@
 """A stack that a pod installs by itself is the stack of the built image: the same packages, bytes, variables and tokens.
 
 The stand-in bases are those of the images. A download needs the index that pip asks on this machine; the fork and pdsh come from the
-copies that ``test_gaudi`` names, served to git in the place of their addresses.
+copies that ``gaudi`` names, served to git in the place of their addresses.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runner.host.readers import lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock
 from runner.host.stacks import recipe
 from runner.host.verbs import request as requests
-from tests.images import bases, test_gaudi
+from tests.images import bases, gaudi
 from tests.images.containers import Container, Ran
 from tests.images.podlike import TREE, VARIABLES, Pod
 
@@ -48,7 +48,7 @@ def git_options() -> list[str]:
     """Return the options by which git takes each named copy in the place of its repository's address."""
     lock, options = lockfile.read(), []
     settings = {"safe.directory": "*"}
-    for name, folder in test_gaudi.copies().items():
+    for name, folder in gaudi.copies().items():
         settings[f"url.file://{folder}.insteadOf"] = lock.sources[name].repository
         options += ["--volume", f"{folder}:{folder}:ro"]
     for number, (key, value) in enumerate(settings.items()):
@@ -63,14 +63,14 @@ def stack(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def image(stack: str, runtime: None, tmp_path_factory: pytest.TempPathFactory) -> Container:
-    copies = test_gaudi.copies()
+    copies = gaudi.copies()
     try:
         planned = image_builds.plan(lockfile.read(), stack, bases.make(stack), bases.interpreter_of(stack), copies)
         built = image_builds.execute(planned)
     except Unreachable as problem:
-        if stack != test_gaudi.STACK or len(copies) == len(test_gaudi.COPIES):
+        if stack != gaudi.STACK or len(copies) == len(gaudi.COPIES):
             raise
-        pytest.skip(f"{problem}. Name copies in {' and '.join(test_gaudi.COPIES.values())}.")
+        pytest.skip(f"{problem}. Name copies in {' and '.join(gaudi.COPIES.values())}.")
     return Container(built.image, tmp_path_factory.mktemp(stack))
 
 
@@ -115,7 +115,7 @@ def test_the_kit_is_the_same_beside_its_recipe(stack: str, image: Container, pod
         [f"{recipe.KIT}/{torch.file}"] if torch else []
     )
     assert differences(first, second) == sorted(own)
-    assert (f"{recipe.KIT}/base.json" in first) == (stack == test_gaudi.STACK)
+    assert (f"{recipe.KIT}/base.json" in first) == (stack == gaudi.STACK)
 
 
 def test_packages_are_listed_alike_by_name_version_and_record(image: Container, pod: Pod) -> None:
@@ -137,8 +137,8 @@ def test_variables_are_those_of_the_image(stack: str, image: Container, pod: Pod
 @pytest.fixture(scope="module")
 def request_file(stack: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("requests")
-    if stack == test_gaudi.STACK:
-        return test_gaudi.request(folder / "request.json", ranks=1)
+    if stack == gaudi.STACK:
+        return gaudi.request(folder / "request.json", ranks=1)
     if stack != "cpu":
         pytest.skip(f"{stack} measures on its device alone")
     assert requests.main(["cpu-1", "--model", "bloom-tiny", "--out", str(folder)]) == 0
