@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from runner.contract import strictjson
-from runner.contract.errors import Unreachable, Unsupported
+from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
 from runner.host import paths
 from runner.host.images import build as image_builds
@@ -25,8 +25,9 @@ from runner.host.manifests import multinode, pod
 from runner.host.readers import lockfile
 from tests.emulation import reference
 from tests.images import bases
+from tests.images.conftest import Built
 from tests.images.containers import RUN_S, Container, Ran, another_clock
-from tests.images.gaudi import COPIES, STACK, copies, request
+from tests.images.gaudi import STACK, copies, request
 from tests.support import wire
 from tests.support.pods import commands, furnish
 
@@ -37,14 +38,8 @@ REQUEST = "/config/gaudi-16-bloomz.json"
 
 
 @pytest.fixture(scope="module")
-def made(runtime: None) -> image_builds.BuiltImage:
-    """Build the image; sources are in lock's own place, or in the copies that were named."""
-    try:
-        return image_builds.execute(image_builds.plan(lockfile.read(), STACK, bases.make(STACK), checkouts=copies()))
-    except Unreachable as problem:
-        if len(copies()) == len(COPIES):
-            raise
-        pytest.skip(f"{problem}. Name copies in {' and '.join(COPIES.values())}.")
+def made(built: Built) -> image_builds.BuiltImage:
+    return built(STACK)
 
 
 @pytest.fixture(scope="module")
