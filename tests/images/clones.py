@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +36,11 @@ class Made:
 
 
 class Clone:
-    """A git repository with the files of this tree, clean; ``changes`` of its lock are part of its one commit."""
+    """A git repository with the files of this tree, clean; what ``changes`` and ``edit`` make of its lock is part of its one commit."""
 
-    def __init__(self, folder: Path, changes: Mapping[LockPath, str]) -> None:
+    def __init__(
+        self, folder: Path, changes: Mapping[LockPath, str], edit: Callable[[str], str] = lambda text: text
+    ) -> None:
         self.folder = folder
         listed = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
@@ -50,8 +52,10 @@ class Clone:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target)
                 os.utime(target, (LONG_AGO, LONG_AGO))
-        lock_editor.edit(folder / "versions.lock", changes)
-        os.utime(folder / "versions.lock", (LONG_AGO, LONG_AGO))
+        lock = folder / "versions.lock"
+        lock.write_text(edit(lock.read_text(encoding="utf-8")), encoding="utf-8")
+        lock_editor.edit(lock, changes)
+        os.utime(lock, (LONG_AGO, LONG_AGO))
         self.git("init", "--quiet")
         self.git("add", "--all")
         self.git("commit", "--quiet", "-m", "A clean clone")
@@ -69,7 +73,7 @@ class Clone:
         """Link what was fetched for this tree before: an index need not send a package twice."""
         fetched = paths.BUILD / "wheels"
         if fetched.is_dir():
-            shutil.copytree(fetched, self.folder / "build" / "wheels", copy_function=os.link)
+            shutil.copytree(fetched, self.folder / "build" / "wheels", copy_function=os.link, dirs_exist_ok=True)
 
     def make(self, target: str, *variables: str, until: str | None = None, ended_by: int = signal.SIGINT) -> Made:
         """Run `make`; with ``until`` end all that it started, by a signal, once a line begins with these words."""
@@ -79,13 +83,14 @@ class Clone:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
         output = ""
-        assert process.stdout is not None
-        for line in process.stdout:
-            output += line
-            if until is not None and line.startswith(until):
-                os.killpg(process.pid, ended_by)
-                process.wait(HANG_S)
-                return Made(None, output)
-        status = process.wait(HANG_S)
+        with process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                output += line
+                if until is not None and line.startswith(until):
+                    os.killpg(process.pid, ended_by)
+                    process.wait(HANG_S)
+                    return Made(None, output)
+            status = process.wait(HANG_S)
         assert until is None, f"no line begins with {until!r}: {output}"
         return Made(status, output)

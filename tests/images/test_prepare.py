@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from runner.host.pins.origins import container_registry
 from runner.host.readers.lockfile import UNRESOLVED
 from tests.images import bases, registries
 from tests.images.clones import Clone, Made
-from tests.images.conftest import Built
 from tests.images.registries import Registry
 from tests.support import apiserver, clusterplay
 from tests.support.client import FAST
@@ -31,9 +31,8 @@ def registry(runtime: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def clone(registry: Registry, built: Built, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def clone(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone whose base is the registry's, by a tag that nobody has resolved."""
-    built("cpu")
     reference = f"{registry.address}/{BASE}"
     registries.run("buildah", "push", "--quiet", bases.make("cpu"), f"docker://{reference}:slim")
     base = {"repository": reference, "tag": "slim", "digest": UNRESOLVED, "platform": UNRESOLVED}
@@ -65,14 +64,22 @@ class Cell:
         return self.cluster.all("Job")
 
 
-@pytest.fixture(scope="module")
-def cell(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
+@contextmanager
+def cell_of(registry: Registry, folder: Path) -> Iterator[Cell]:
+    """Serve a cluster that runs every Job well; images go to this registry."""
     cluster = Cluster(rules=clusterplay.role())
     clusterplay.furnish(cluster)
-    attempts = iter((clusterplay.FIRST, clusterplay.SECOND))
+    cluster.put({**cluster.existing("PersistentVolumeClaim", "bench-results"), "metadata": {"name": "bench-weights"}})
+    attempts = (f"20261122T1{number}0000Z-0123abc{number}" for number in range(10))
     clusterplay.Play(cluster, lambda play, job: clusterplay.runs_well(play, job, next(attempts)))
     with apiserver.Server(cluster) as server:
-        yield Cell(cluster, server, tmp_path_factory.mktemp("cell"), f"{registry.address}/team")
+        yield Cell(cluster, server, folder, f"{registry.address}/team")
+
+
+@pytest.fixture(scope="module")
+def cell(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
+    with cell_of(registry, tmp_path_factory.mktemp("cell")) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
