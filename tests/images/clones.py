@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.host import paths
-from runner.host.readers import lock_editor, lockfile
-from runner.host.readers.lockfile import Lock, LockPath
+from runner.host.readers import lockfile
+from runner.host.readers.lockfile import Lock
 from tests.support.patience import HANG_S
 
 # Older than any layer of the environment, which make would else install again.
 LONG_AGO = 1577836800
+
+_STEP = re.compile(r"^(resolve|build|push) ([a-z0-9.-]*) *(done|to do|blocked)  ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,13 @@ class Made:
 
     def steps(self) -> list[str]:
         """Return the steps of preparing that were told: the step, the stack and the state."""
-        told = [
-            line.split("  ")[0] for line in self.output.splitlines() if line.startswith(("resolve ", "build ", "push "))
-        ]
-        return [" ".join(line.split()) for line in told]
+        return [" ".join(" ".join(parts).split()) for parts in _STEP.findall(self.output)]
 
 
 class Clone:
-    """A git repository with the files of this tree, clean; what ``changes`` and ``edit`` make of its lock is part of its one commit."""
+    """A git repository with the files of this tree, clean; what ``change`` makes of the folder is part of its one commit."""
 
-    def __init__(
-        self, folder: Path, changes: Mapping[LockPath, str], edit: Callable[[str], str] = lambda text: text
-    ) -> None:
+    def __init__(self, folder: Path, change: Callable[[Path], object]) -> None:
         self.folder = folder
         listed = subprocess.run(
             ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
@@ -52,10 +50,8 @@ class Clone:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target)
                 os.utime(target, (LONG_AGO, LONG_AGO))
-        lock = folder / "versions.lock"
-        lock.write_text(edit(lock.read_text(encoding="utf-8")), encoding="utf-8")
-        lock_editor.edit(lock, changes)
-        os.utime(lock, (LONG_AGO, LONG_AGO))
+        change(folder)
+        os.utime(folder / "versions.lock", (LONG_AGO, LONG_AGO))
         self.git("init", "--quiet")
         self.git("add", "--all")
         self.git("commit", "--quiet", "-m", "A clean clone")
@@ -68,12 +64,6 @@ class Clone:
     @property
     def lock(self) -> Lock:
         return lockfile.read(self.folder / "versions.lock")
-
-    def borrow_wheels(self) -> None:
-        """Link what was fetched for this tree before: an index need not send a package twice."""
-        fetched = paths.BUILD / "wheels"
-        if fetched.is_dir():
-            shutil.copytree(fetched, self.folder / "build" / "wheels", copy_function=os.link, dirs_exist_ok=True)
 
     def make(self, target: str, *variables: str, until: str | None = None, ended_by: int = signal.SIGINT) -> Made:
         """Run `make`; with ``until`` end all that it started, by a signal, once a line begins with these words."""

@@ -26,31 +26,27 @@ from runner.host.readers import lockfile
 from tests.emulation import reference, runs
 from tests.images import bases
 from tests.images.containers import RUN_S, Container, Ran, another_clock
+from tests.images.copies import COPIES, copies
 from tests.stacks import build
 from tests.support import wire
 from tests.support.pods import commands, furnish
 
 STACK = "gaudi-1.10"
-COPIES = {"deepspeed": "BLOOMZ_BENCH_DEEPSPEED_GIT", "pdsh": "BLOOMZ_BENCH_PDSH_GIT"}
 # a cluster that gives every namespace its own users takes one of these
 ARBITRARY = 1000650000
 # where the MPIJob has it
 REQUEST = "/config/gaudi-16-bloomz.json"
 
 
-def copies() -> dict[str, Path]:
-    """Return the local copies that were named, by the source that each is of."""
-    sources = lockfile.read().stacks[STACK].sources
-    return {sources[name]: Path(os.environ[variable]) for name, variable in COPIES.items() if os.environ.get(variable)}
-
-
 @pytest.fixture(scope="module")
 def made(runtime: None) -> image_builds.BuiltImage:
     """Build the image; sources are in lock's own place, or in the copies that were named."""
     try:
-        return image_builds.execute(image_builds.plan(lockfile.read(), STACK, bases.make(STACK), checkouts=copies()))
+        return image_builds.execute(
+            image_builds.plan(lockfile.read(), STACK, bases.make(STACK), checkouts=copies(STACK))
+        )
     except Unreachable as problem:
-        if len(copies()) == len(COPIES):
+        if len(copies(STACK)) == len(COPIES):
             raise
         pytest.skip(f"{problem}. Name copies in {' and '.join(COPIES.values())}.")
 
@@ -140,7 +136,7 @@ def test_what_is_built_of_source_is_the_same_bytes_at_another_time_and_for_anoth
     for name, value in another_clock(tmp_path).items():
         monkeypatch.setenv(name, value)
     again = image_builds.execute(
-        image_builds.plan(lockfile.read(), STACK, bases.make(STACK), checkouts=copies(), folder=tmp_path / "again")
+        image_builds.plan(lockfile.read(), STACK, bases.make(STACK), checkouts=copies(STACK), folder=tmp_path / "again")
     )
     monkeypatch.undo()
     assert again.image != made.image

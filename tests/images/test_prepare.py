@@ -5,23 +5,19 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from runner.contract.files import sha256_of_file
-from runner.contract.records import JsonObject
 from runner.host.pins.origins import container_registry
+from runner.host.readers import lock_editor
 from runner.host.readers.lockfile import UNRESOLVED
-from tests.images import bases, registries
+from runner.host.stacks import requirements
+from tests.images import bases, cells, registries
+from tests.images.cells import Cell
 from tests.images.clones import Clone, Made
 from tests.images.registries import Registry
-from tests.support import apiserver, clusterplay
-from tests.support.client import FAST
-from tests.support.scriptedcluster import Cluster
-
-BASE = "library/python"
 
 
 @pytest.fixture(scope="module")
@@ -33,52 +29,34 @@ def registry(runtime: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def clone(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     """A clone whose base is the registry's, by a tag that nobody has resolved."""
-    reference = f"{registry.address}/{BASE}"
+    reference = f"{registry.address}/library/python"
     registries.run("buildah", "push", "--quiet", bases.make("cpu"), f"docker://{reference}:slim")
     base = {"repository": reference, "tag": "slim", "digest": UNRESOLVED, "platform": UNRESOLVED}
-    made = Clone(
-        tmp_path_factory.mktemp("clean") / "clone",
-        {("stacks", "cpu", "image", key): value for key, value in base.items()},
-    )
-    made.borrow_wheels()
-    return made
+
+    def change(folder: Path) -> None:
+        lock_editor.edit(
+            small(folder), {("stacks", "cpu", "image", key): value for key, value in base.items()} | {("built",): "{}"}
+        )
+
+    return Clone(tmp_path_factory.mktemp("clean") / "clone", change)
 
 
-class Cell:
-    """A scripted cluster that runs well, and the variables of make that lead to it."""
-
-    def __init__(self, cluster: Cluster, server: apiserver.Server, folder: Path, team: str) -> None:
-        self.cluster = cluster
-        arguments = [
-            "--kubeconfig",
-            server.kubeconfig(folder / "kubeconfig"),
-            "--runs",
-            str(folder / "runs"),
-            *FAST["submit"],
-        ]
-        self.variables = [
-            f"REGISTRY={team}", f"RESULTS={folder}/results", "RENDER=--namespace bench", f"ARGS={' '.join(arguments)}",
-        ]  # fmt: skip
-
-    def jobs(self) -> list[JsonObject]:
-        return self.cluster.all("Job")
-
-
-@contextmanager
-def cell_of(registry: Registry, folder: Path) -> Iterator[Cell]:
-    """Serve a cluster that runs every Job well; images go to this registry."""
-    cluster = Cluster(rules=clusterplay.role())
-    clusterplay.furnish(cluster)
-    cluster.put({**cluster.existing("PersistentVolumeClaim", "bench-results"), "metadata": {"name": "bench-weights"}})
-    attempts = (f"20261122T1{number}0000Z-0123abc{number}" for number in range(10))
-    clusterplay.Play(cluster, lambda play, job: clusterplay.runs_well(play, job, next(attempts)))
-    with apiserver.Server(cluster) as server:
-        yield Cell(cluster, server, folder, f"{registry.address}/team")
+def small(folder: Path) -> Path:
+    """Leave two packages of the cpu stack, and no torch, so that its image is built in seconds; return the path of the lock."""
+    file, lock = folder / "images" / "cpu" / "requirements-cpu.txt", folder / "versions.lock"
+    pins = [pin.text for pin in requirements.read(file.read_text()) if pin.name in ("packaging", "typing-extensions")]
+    assert len(pins) == 2
+    file.write_text("".join(pins))
+    before, _, after = lock.read_text().partition("    torch:\n      file: images/cpu/torch-cpu.txt\n")
+    _, _, packages = after.partition("    packages:\n")
+    lock.write_text(f"{before}    packages:\n{packages}")
+    lock_editor.edit(lock, {("stacks", "cpu", "requirements", "sha256"): sha256_of_file(file)})
+    return lock
 
 
 @pytest.fixture(scope="module")
 def cell(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
-    with cell_of(registry, tmp_path_factory.mktemp("cell")) as served:
+    with cells.serve(registry, tmp_path_factory.mktemp("cell")) as served:
         yield served
 
 
@@ -113,7 +91,7 @@ def test_the_jobs_run_what_was_pushed_and_their_results_get_a_verdict(
     images = {job["spec"]["template"]["spec"]["containers"][0]["image"] for job in cell.jobs()}
     assert images == {entry.reference}
     assert len(cell.jobs()) == 2, "the second whole run met the Jobs of the first"
-    assert "NOT-COMPARABLE" in runs[-1].output
+    assert "walk-through, not a reproduction" in runs[-1].output
 
 
 def test_the_image_says_truly_what_it_was_built_from(runs: list[Made], clone: Clone) -> None:

@@ -9,20 +9,21 @@ import hashlib
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from runner.host.pins.origins import container_registry
-from runner.host.readers import lockfile
+from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import UNRESOLVED, LockPath
-from tests.images import bases, registries
+from tests.images import bases, cells, registries
+from tests.images.cells import Cell
 from tests.images.clones import Clone, Made
+from tests.images.copies import COPIES, copies
 from tests.images.registries import Registry
-from tests.images.test_gaudi import COPIES, STACK, copies
-from tests.images.test_prepare import Cell, cell_of
 from tests.support import gitserver, hub
 
-FORK, PDSH = "habana-deepspeed-1.10", "pdsh-2.31"
+STACK, FORK, PDSH = "gaudi-1.10", "habana-deepspeed-1.10", "pdsh-2.31"
 WEIGHTS = b"the weights"
 MODELS = ("bloomz", "bloomz-7b1")
 
@@ -39,7 +40,7 @@ class Walk:
 
 @pytest.fixture(scope="module")
 def registry(runtime: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    if len(copies()) < len(COPIES):
+    if len(copies(STACK)) < len(COPIES):
         pytest.skip(f"Name copies of the fork and of pdsh in {' and '.join(COPIES.values())}.")
     with registries.serve(tmp_path_factory.mktemp("registry")) as served:
         yield served
@@ -56,18 +57,17 @@ def walk(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for pin in (lock.models[name] for name in MODELS)
     }
     served = tmp_path_factory.mktemp("git")
-    for source, folder in copies().items():
+    for source, folder in copies(STACK).items():
         (served / source).symlink_to(folder.resolve())
     with (
         gitserver.serve(served, tmp_path_factory.mktemp("certificate")) as (git, certificate),
         hub.serve(repositories) as (endpoint, _),
         pytest.MonkeyPatch.context() as patch,
-        cell_of(registry, tmp_path_factory.mktemp("cell")) as cell,
+        cells.serve(registry, tmp_path_factory.mktemp("cell")) as cell,
     ):
         patch.setenv("GIT_SSL_CAINFO", str(certificate))
         patch.setenv("HF_ENDPOINT", endpoint)
-        clone = Clone(tmp_path_factory.mktemp("clean") / "clone", changes(base, git), with_branch)
-        clone.borrow_wheels()
+        clone = Clone(tmp_path_factory.mktemp("clean") / "clone", lambda folder: change(folder, base, git))
         command = ("bench-gaudi2", *cell.variables)
         runs = [
             clone.make(*command, until=f"resolved: stacks.{STACK}.image.digest", ended_by=signal.SIGKILL),
@@ -80,22 +80,20 @@ def walk(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield Walk(clone, cell, runs, (lock.sources[FORK].commit, lock.sources[FORK].tree))
 
 
-def changes(base: str, git: str) -> dict[LockPath, str]:
-    """Return the changes of the lock after which everything open is asked of servers on this machine."""
+def change(folder: Path, base: str, git: str) -> None:
+    """Change the lock so that everything open is asked of servers on this machine, and the fork is looked for on its branch."""
+    lock = folder / "versions.lock"
+    row = f"  {FORK}:\n"
+    text = lock.read_text()
+    assert text.count(row) == 1
+    lock.write_text(text.replace(row, f"{row}    branch: 1.10.0\n"))
     image: LockPath = ("stacks", STACK, "image")
-    opened = {(*image, "repository"): base}
+    opened = {(*image, "repository"): base, ("built",): "{}"}
     opened |= {(*image, key): UNRESOLVED for key in ("digest", "platform", "inventory")}
     opened |= {("sources", name, "repository"): f"{git}/{name}" for name in (FORK, PDSH)}
     opened |= {("sources", FORK, key): UNRESOLVED for key in ("commit", "tree")}
     opened |= {("models", name, "files"): UNRESOLVED for name in MODELS}
-    return opened
-
-
-def with_branch(text: str) -> str:
-    """Return the text of a lock in which the fork is looked for on its branch."""
-    head = f"  {FORK}:\n"
-    assert text.count(head) == 1
-    return text.replace(head, f"{head}    branch: 1.10.0\n")
+    lock_editor.edit(lock, opened)
 
 
 def test_the_same_command_goes_on_where_it_was_ended(walk: Walk) -> None:
@@ -128,4 +126,4 @@ def test_the_jobs_run_what_was_pushed(walk: Walk) -> None:
     images = {job["spec"]["template"]["spec"]["containers"][0]["image"] for job in walk.cell.jobs()}
     assert images == {entry.reference}
     assert container_registry.manifest(entry.reference) is not None
-    assert "NOT-COMPARABLE" in walk.runs[-1].output
+    assert "walk-through, not a reproduction" in walk.runs[-1].output
