@@ -1,11 +1,12 @@
 # The front door. Every recipe is one or two calls of `python -m runner`; `make help` is made from the ## lines below.
 
 # Variables. A value reaches programs as it was typed: through the environment, as one word, "$$NAME". No recipe says $(NAME) of a
-# variable that a person sets, so nothing in a value is ever run, by make or by a shell. @NAME are the words of CASES, STACKS, ARGS
-# and RENDER, which hold several; runner/host/make_words.py splits them.
+# variable that a person sets, so nothing in a value is ever run, by make or by a shell. @NAME are the words of CASES, STACKS, ARGS,
+# RUN and RENDER, which hold several; runner/host/make_words.py splits them.
 
 # What each target reads, beside VENV, PYTHON and PYTHON38, which all do.
 reads.bench := CASES ARGS REQUESTS RESULTS MODEL_DIR
+reads.bench-container := CASES ARGS RUN REQUESTS RESULTS MODEL_DIR
 reads.bench-dataset := DATASET COLUMN ARGS REQUESTS RESULTS MODEL_DIR
 reads.bench-gaudi2 := RENDER ARGS RESULTS
 reads.bench-gaudi := $(reads.bench-gaudi2)
@@ -77,7 +78,7 @@ IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
+.PHONY: help setup doctor bench bench-container bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
 
 ##@ Measure
 
@@ -90,6 +91,19 @@ bench: $(venv)/.host $(venv)/.cpu  ## measure BLOOM here, on 1 and 2 ranks, besi
 	$(PY) -m runner bench --from $(LISTS)/requests --results="$$RESULTS" $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} > $(LISTS)/results
 	$(PY) -m runner compare --from $(LISTS)/results
 	@rm -r $(LISTS)
+
+# What one container lost keeps the others from nothing, as on a cluster. With --dry-run there is nothing to collect.
+bench-container: $(venv)/.host  ## the same in the images of the stacks, with podman or docker; an image that is missing is built (options: RUN="--with docker")
+	@mkdir -p $(LISTS)
+	$(WORDS) runner image --missing --cases @CASES
+	$(WORDS) runner request @CASES @ARGS --out="$$REQUESTS" > $(LISTS)/requests
+	failed=0; step() { "$$@" || { code=$$?; [ $$failed != 0 ] || failed=$$code; }; }; \
+	step $(WORDS) runner run @RUN --from $(LISTS)/requests $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} > $(LISTS)/logs; \
+	if $(WORDS) --lines @RUN | grep -qx -e --dry-run; then cat $(LISTS)/logs; \
+	elif [ -s $(LISTS)/logs ]; then \
+		step $(PY) -m runner collect --from $(LISTS)/logs --results="$$RESULTS" > $(LISTS)/results; \
+		if [ -s $(LISTS)/results ]; then step $(PY) -m runner compare --from $(LISTS)/results; fi; \
+	fi; [ $$failed != 0 ] || rm -r $(LISTS); exit $$failed
 
 bench-dataset: $(venv)/.host $(venv)/.cpu  ## complete a column of a dataset here (DATASET=file COLUMN=name, options: ARGS=...)
 	@mkdir -p $(LISTS)

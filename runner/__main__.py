@@ -55,6 +55,7 @@ VERBS = {
     "request": Verb("runner.host.verbs.request", "fill in every pin of a case and write its request", _HERE),
     "prefetch": Verb("runner.bench.pods.prefetch", "fetch the weights of requests into a folder", _HERE),
     "bench": Verb("runner.bench.parent.bench", "run requests here and write results", _HERE),
+    "run": Verb("runner.host.verbs.run", "run requests here in the images of their stacks, by podman or docker", _HERE),
     "render": Verb("runner.host.verbs.render", "write the Kubernetes manifests of the cases", _CLUSTER),
     "submit": Verb(
         "runner.host.verbs.submit", "put rendered Jobs into a cluster and follow them to their results", _CLUSTER

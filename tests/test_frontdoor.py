@@ -53,7 +53,7 @@ HOSTILE = (
 WORDS = """--one 'a "b" c' "d 'e'" f\\ g ; touch ran; $(touch ran) `touch ran` "$(shell touch ran)" $HOME > ran *"""
 TAKEN_APART = ["--one", 'a "b" c', "d 'e'", "f g", ";", "touch", "ran;", "$(touch", "ran)", "`touch", "ran`"]
 TAKEN_APART += ["$(shell touch ran)", "$HOME", ">", "ran", "*"]
-SEVERAL_WORDS = {"ARGS", "CASES", "RENDER", "STACKS"}
+SEVERAL_WORDS = {"ARGS", "CASES", "RENDER", "RUN", "STACKS"}
 
 # In the place of each Python: it notes what it was given, and what stands in the list that --from names, and prints for the verbs.
 RECORDER = """
@@ -170,6 +170,11 @@ GIVEN = {
         runner("request", *TAKEN_APART, *TAKEN_APART, OUT),
         runner("bench", "--from", "LIST", RESULTS, MODEL_DIR),
         runner("compare", "--from", "LIST"),
+    ],
+    "bench-container": [
+        runner("image", "--missing", "--cases", *TAKEN_APART),
+        runner("request", *TAKEN_APART, *TAKEN_APART, OUT),
+        runner("run", *TAKEN_APART, "--from", "LIST", MODEL_DIR),
     ],
     "bench-dataset": [
         runner("request", "cpu-dataset", DATASET, flag("--column", "COLUMN"), *TAKEN_APART, OUT),
@@ -296,6 +301,7 @@ def test_clean_removes_an_environment_and_no_other_folder(door: FrontDoor) -> No
 
 
 CLUSTER = ["render", "submit", "collect", "compare"]
+CONTAINER = ["image", "request", "run", "collect", "compare"]
 
 
 @pytest.mark.parametrize(
@@ -304,6 +310,11 @@ CLUSTER = ["render", "submit", "collect", "compare"]
         ("bench", "", {}, ["request", "bench", "compare"], 0),
         ("bench", "", {"request": ["", 4]}, ["request"], 4),
         ("bench", "", {"bench": ["a.json\n", 6]}, ["request", "bench"], 6),
+        ("bench-container", "", {"image": ["", 4]}, CONTAINER[:1], 4),
+        ("bench-container", "", {"run": ["a.log\n", 0], "collect": ["a.json\n", 0]}, CONTAINER, 0),
+        ("bench-container", "", {"run": ["", 10]}, CONTAINER[:3], 10),
+        ("bench-container", "", {"run": ["a.log\n", 6], "collect": ["a.json\n", 8]}, CONTAINER, 6),
+        ("bench-container", "", {"run": ["a.log\n", 0], "collect": ["", 8]}, CONTAINER[:4], 8),
         ("bench-cpu-cluster", "--only cpu-1", {"submit": ["a.log\n", 0]}, CLUSTER, 0),
         ("bench-cpu-cluster", "--detach", {"submit": ["bench-a\n", 0]}, ["render", "submit"], 0),
         ("bench-cpu-cluster", "--only 'a --detach b'", {"submit": ["a.log\n", 0]}, CLUSTER, 0),

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from runner.contract import strictjson
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import sha256_of_file
 from runner.contract.progress import SILENT, Step, Task
@@ -221,6 +222,23 @@ def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
         bytes=buildah.size_bytes(image),
     )
     (planned.folder / "image.json").write_text(json.dumps(asdict(built), indent=2) + "\n", encoding="utf-8")
+    return built
+
+
+def earlier(name: str) -> BuiltImage | None:
+    """Return the image of a stack that was built here before; None where none was, or its record is of another form."""
+    try:
+        record = strictjson.read(BUILD / "images" / name / "image.json")
+        return BuiltImage(**{key: record[key] for key in BuiltImage.__annotations__})
+    except (InputError, KeyError, TypeError):
+        return None
+
+
+def current(lock: Lock, name: str) -> BuiltImage | None:
+    """Return the image of a stack that was built here of what this checkout holds, None where there is none."""
+    built = earlier(name)
+    if built is None or built.inputs != inputs_of(lock, name, None if built.pinned else built.base):
+        return None
     return built
 
 
