@@ -26,7 +26,9 @@ from runner.host.readers.profiles import JobKind, Profiles
 
 # A cluster is asked about twenty questions, and the first silence ends them.
 _CLUSTER_S = 20.0
-# Two programs, or three requests, one after the other.
+# Two programs that run containers, one after the other.
+_CONTAINERS_S = 8.5
+# Three requests, or programs, or the hashes of a few hundred files.
 _SEVERAL_S = 12.0
 
 
@@ -93,7 +95,7 @@ def of_this_host(scope: Scope, tables: Tables, found: Sequence[DeviceFound] | Ki
         of_devices,
         Group(kernel.looks(scope.needs)),
         Group(pythons.looks(scope.needs), _SEVERAL_S),
-        Group(ContainerLooks(scope.needs).looks(), _SEVERAL_S),
+        Group(ContainerLooks(scope.needs).looks(), _CONTAINERS_S),
     ]
 
 
