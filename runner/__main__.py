@@ -56,6 +56,9 @@ VERBS = {
     "prefetch": Verb("runner.bench.pods.prefetch", "fetch the weights of requests into a folder", _HERE),
     "bench": Verb("runner.bench.parent.bench", "run requests here and write results", _HERE),
     "run": Verb("runner.host.verbs.run", "run requests here in the images of their stacks, by podman or docker", _HERE),
+    "prepare": Verb(
+        "runner.host.verbs.prepare", "resolve, build, push and record what the Jobs of a set need", _CLUSTER
+    ),
     "render": Verb("runner.host.verbs.render", "write the Kubernetes manifests of the cases", _CLUSTER),
     "submit": Verb(
         "runner.host.verbs.submit", "put rendered Jobs into a cluster and follow them to their results", _CLUSTER
@@ -71,6 +74,8 @@ VERBS = {
     ),
     "lock": Verb("runner.host.verbs.lock", "resolve what versions.lock leaves open, or check it", _PINS),
     "image": Verb("runner.host.verbs.image", "build the image of a stack from what versions.lock pins", _PINS),
+    "packages": Verb("runner.bench.pods.packages", "download what a stack is installed from onto a volume", _POD),
+    "install": Verb("runner.bench.pods.install", "install a stack from such a volume, offline", _POD),
     "reach": Verb("runner.bench.pods.reach", "wait until every host of a hostfile can be spoken to", _POD),
     "sshd": Verb("runner.bench.pods.sshd", "let the first host of a hostfile start ranks here", _POD),
     "frames": Verb("runner.bench.pods.frames", "print results of a folder into a log, for collect", _POD),

@@ -247,7 +247,7 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(
     container = _run("buildah", "from", "scratch")
     made = _run("buildah", "commit", "--quiet", "--rm", container)
     inputs = build.inputs_of(lockfile.read(), "cpu")
-    built = build.BuiltImage(made, "", "", True, "0" * 40, inputs, 0, 0)
+    built = build.BuiltImage(made, "", "", True, "0" * 40, inputs, 0, 0, "1.28.2")
     team = f"{registry.address}/team"
     pushed = push.push("cpu", built, team)
     entry = lockfile.read().built["cpu"]
@@ -264,7 +264,7 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(
 
 @pytest.mark.parametrize("revision", ["unknown", f"{'0' * 40}-dirty"])
 def test_what_no_commit_holds_is_not_pushed(revision: str) -> None:
-    built = build.BuiltImage("", "", "", True, revision, "", 0, 0)
+    built = build.BuiltImage("", "", "", True, revision, "", 0, 0, "1.28.2")
     with pytest.raises(InputError, match="it holds changes that no commit has"):
         push.push("cpu", built, "127.0.0.1:1/team")
 

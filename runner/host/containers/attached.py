@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -53,8 +53,7 @@ def run(command: Sequence[str], name: str, grace_s: float, deadline_s: float, ta
         came.append(number)
 
     program = command[0]
-    with signals.handled(note):
-        client = _start(command)
+    with signals.handled(note), _start(command) as client:
         try:
             readers = _read(client, take_line)
             stopped = _wait(client, program, name, grace_s, time.monotonic() + deadline_s, came)
@@ -64,7 +63,6 @@ def run(command: Sequence[str], name: str, grace_s: float, deadline_s: float, ta
             # removed already where all went well
             _tell(program, "rm", "--force", "--volumes", name)
             client.kill()
-            client.wait()
     return Ended(client.returncode, stopped)
 
 
@@ -133,13 +131,15 @@ def _wait(
             kill_at_s = now_s + _NOTICE_S
         elif killed and now_s >= kill_at_s:
             client.kill()
-        _pause(client)
+        _pause(client, _LOOK_S)
+    if stopper is not None:
+        _pause(stopper, _NOTICE_S)
     return stopped
 
 
-def _pause(client: subprocess.Popen[bytes]) -> None:
+def _pause(process: subprocess.Popen[bytes], most_s: float) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
-        client.wait(_LOOK_S)
+        process.wait(most_s)
 
 
 def _begin(program: str, *words: str) -> subprocess.Popen[bytes]:
@@ -148,7 +148,11 @@ def _begin(program: str, *words: str) -> subprocess.Popen[bytes]:
 
 
 def _tell(program: str, *words: str) -> None:
-    try:
-        _begin(program, *words).wait(_NOTICE_S)
-    except (OSError, subprocess.TimeoutExpired):
-        os.write(2, f"{program} {' '.join(words)} did not end. Look with `{program} ps --all`.\n".encode())
+    process = _begin(program, *words)
+    _pause(process, _NOTICE_S)
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+        print(
+            f"`{program} {' '.join(words)}` did not end. Look with `{program} ps --all`.", file=sys.stderr, flush=True
+        )

@@ -72,7 +72,7 @@ def bring(program: Program, stack: str, image: StackImage, name: str) -> None:
         _fetch(program, image.reference)
     elif program == "docker":
         _show(f"loading the image of {stack} into docker's store")
-        buildah.push(image.built, f"docker-daemon:{name}")
+        buildah.hand_over(image.built, name, ["docker", "load", "--quiet"])
     else:
         raise InputError(
             f"The image of {stack} that was built here is gone from podman's store. Build it: `make images STACKS={stack}`."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from runner.host import cases
 from runner.host.cases import Changes
 from runner.host.containers import command, plans
 from runner.host.containers.command import LEFT_OUT, Bind, Place
-from runner.host.manifests.site import Site
+from runner.host.manifests.site import ANY, Site
 from runner.host.objects import names
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile, profiles
@@ -37,7 +38,7 @@ SITE = Site(
 CASES = ["cpu-1", "cpu-2", "a100-1-bloomz-7b1", "h100-8-bloomz-compiled", "gaudi2-8-bloomz", "gaudi-1-bloomz-7b1"]
 
 
-def planned(case: str, site: Site = Site()) -> plans.ContainerPlan:
+def planned(case: str, site: Site = ANY) -> plans.ContainerPlan:
     request = cases.make(CATALOG, LOCK, case, draft=True)
     return plans.make(CATALOG, PROFILES, request, IMAGE, site)
 
@@ -60,7 +61,7 @@ def place(program: str = "podman", **changes: Any) -> Place:
 
 
 def values_of(words: list[str], flag: str) -> list[str]:
-    return [value for name, value in zip(words, words[1:]) if name == flag]
+    return [value for name, value in itertools.pairwise(words) if name == flag]
 
 
 def test_a_job_without_a_device() -> None:
@@ -267,7 +268,7 @@ def test_a_template_with_more_rights_than_a_job_s_is_refused(changes: JsonObject
 
 def test_the_request_names_its_image_and_takes_another_id() -> None:
     request = cases.make(CATALOG, LOCK, "cpu-1")
-    plan = plans.make(CATALOG, PROFILES, request, IMAGE, Site())
+    plan = plans.make(CATALOG, PROFILES, request, IMAGE, ANY)
     assert plan.request.stack.image == IMAGE and request.stack.image is None
     assert plan.request.id != request.id
     assert plan.job.deadline_s == 1800
@@ -275,13 +276,13 @@ def test_the_request_names_its_image_and_takes_another_id() -> None:
 
 def test_a_number_of_devices_without_a_profile_takes_the_next_larger_one() -> None:
     request = cases.make(CATALOG, LOCK, "cpu-1", Changes(devices=4))
-    assert plans.make(CATALOG, PROFILES, request, IMAGE, Site()).job.profile.devices == 2
+    assert plans.make(CATALOG, PROFILES, request, IMAGE, ANY).job.profile.devices == 2
     request = cases.make(CATALOG, LOCK, "h100-8-bloomz-compiled", Changes(devices=4, weights="dummy"), draft=True)
-    assert plans.make(CATALOG, PROFILES, request, IMAGE, Site()).job.profile.devices == 8
+    assert plans.make(CATALOG, PROFILES, request, IMAGE, ANY).job.profile.devices == 8
 
 
 def test_a_dataset_is_refused() -> None:
     sentences = Path(__file__).parents[3] / "examples" / "sentences.jsonl"
     request = cases.make(CATALOG, LOCK, "cpu-dataset", Changes(dataset_file=sentences, column="text"))
     with pytest.raises(Unsupported, match="make bench-dataset"):
-        plans.make(CATALOG, PROFILES, request, IMAGE, Site())
+        plans.make(CATALOG, PROFILES, request, IMAGE, ANY)
