@@ -180,7 +180,8 @@ def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
     """
 
     def begin(number: int, what: str) -> None:
-        task.update(Step(what, number, _BUILD_STEPS, "steps"))
+        sentence = f"{planned.name}: step {number + 1} of {_BUILD_STEPS}, {what}"
+        task.update(Step(what, number, _BUILD_STEPS, "steps", sentence))
 
     shutil.rmtree(planned.folder, ignore_errors=True)
     begin(0, "fetching the base image")
@@ -293,7 +294,11 @@ def checkout() -> Checkout:
     """Return the state of this checkout. Raises ``InputError`` where neither git nor SOURCE_DATE_EPOCH tells a time."""
 
     def git(*arguments: str) -> str | None:
-        done = subprocess.run(["git", "-C", str(paths.ROOT), *arguments], capture_output=True, encoding="utf-8")
+        try:
+            done = subprocess.run(["git", "-C", str(paths.ROOT), *arguments], capture_output=True, encoding="utf-8")
+        # git is not installed
+        except OSError:
+            return None
         return done.stdout.strip() if done.returncode == 0 else None
 
     revision, time = git("rev-parse", "HEAD"), git("log", "-1", "--format=%ct")

@@ -15,6 +15,7 @@ from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsuppor
 from runner.host import paths
 from runner.host.images import build, push
 from runner.host.pins import silence
+from runner.host.pins.origins import container_registry
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
 
@@ -139,6 +140,8 @@ def main(arguments: Sequence[str]) -> int:
     _refuse_flags(options, names)
     checkouts = _checkouts(options.source, lock)
     silence.forget()
+    if options.push:
+        _refuse_silent_registry(options.push, names[0])
     failures: list[KitError] = []
     for name in names:
         task = progress.begin(name, _show)
@@ -163,11 +166,23 @@ def main(arguments: Sequence[str]) -> int:
             )
         )
         if options.push:
+            _show(f"{name}: pushing {built.bytes / 1e9:.2f} GB, less what the registry has, to {options.push}")
             entry = push.push(name, built, options.push)
             announcer.announce(ImagePushed(name, entry.reference))
     if failures:
         raise failures[0]
     return 0
+
+
+def _refuse_silent_registry(team: str, name: str) -> None:
+    """Raise ``NoAnswer`` for a registry that does not answer: nobody builds for minutes, to learn that afterwards."""
+    try:
+        container_registry.image_digest(f"{team}/bloomz-bench-{name}", "latest")
+    except silence.NoAnswer:
+        raise
+    # any other answer is one: whether it takes images is known when they are pushed
+    except KitError:
+        return
 
 
 def _check(lock: Lock, names: Sequence[str], announcer: Announcer) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from runner.contract import progress
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, Unreachable, UsageError
+from runner.contract.progress import Step
 from runner.host import paths
 from runner.host.pins import presence, resolve, silence
 from runner.host.readers import lock_editor, lockfile
@@ -184,10 +187,16 @@ def _resolve(only: resolve.Kind | None, stack: str | None, announcer: Announcer)
     def say_yanked(package: str, version: str) -> None:
         announcer.announce(ReleaseYanked(package, version))
 
+    task = progress.begin("lock", _show)
     for kind in resolve.KINDS:
         # a kind's questions follow from what the kinds before it resolved
-        for question in resolve.plan(lockfile.read(), kind, stack, say_yanked) if only in (None, kind) else ():
+        questions = list(resolve.plan(lockfile.read(), kind, stack, say_yanked)) if only in (None, kind) else []
+        for done, question in enumerate(questions):
+            pin = ".".join(question.where)
+            sentence = f"{done} of {len(questions)} questions about {kind} are answered; asking for {pin}"
+            task.update(Step(f"asking for {kind}", done, len(questions), "steps", sentence))
             _answer(question, failures, announcer)
+        task.end()
     for where in resolve.unresolved(lockfile.read()):
         announcer.announce(PinUnresolved(".".join(where)))
     if failures.refused:
@@ -200,6 +209,10 @@ def _resolve(only: resolve.Kind | None, stack: str | None, announcer: Announcer)
             f"{failures.silent} of the origins asked did not answer (above); what was resolved stays. Run it again where they"
             " can be reached."
         )
+
+
+def _show(line: str) -> None:
+    print(f"[lock] {line}", file=sys.stderr, flush=True)
 
 
 def _answer(question: resolve.Question, failures: _Failures, announcer: Announcer) -> None:
