@@ -8,12 +8,13 @@
 reads.bench := CASES ARGS REQUESTS RESULTS MODEL_DIR
 reads.bench-container := CASES ARGS RUN REQUESTS RESULTS MODEL_DIR
 reads.bench-dataset := DATASET COLUMN ARGS REQUESTS RESULTS MODEL_DIR
-reads.bench-gaudi2 := RENDER ARGS RESULTS
+reads.bench-gaudi2 := REGISTRY RENDER ARGS RESULTS
 reads.bench-gaudi := $(reads.bench-gaudi2)
 reads.bench-a100 := $(reads.bench-gaudi2)
 reads.bench-cpu-cluster := $(reads.bench-gaudi2)
 reads.compare := RESULTS ARGS
 reads.claims := ARGS
+reads.doctor := ARGS
 reads.render := ARGS
 reads.perf := ARGS
 reads.mutation := ARGS
@@ -77,9 +78,12 @@ IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-container bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
+.PHONY: help setup doctor bench bench-container bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
 
 ##@ Measure
+
+doctor: $(venv)/.host  ## say what is ready for a run and what is not, and change nothing (options: ARGS="--set gaudi2 --registry registry/team")
+	$(WORDS) runner doctor @ARGS
 
 bench: $(venv)/.host $(venv)/.cpu  ## measure BLOOM here, on 1 and 2 ranks, beside the published table (options: ARGS="--model bloom-560m ...")
 	@mkdir -p $(LISTS)
@@ -108,22 +112,29 @@ bench-dataset: $(venv)/.host $(venv)/.cpu  ## complete a column of a dataset her
 	$(PY) -m runner compare --from $(LISTS)/results
 	@rm -r $(LISTS)
 
-# One set of manifests: rendered for the cluster (RENDER="--registry ..."), submitted, followed (ARGS="--only ..."), collected,
-# compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails, with the code of
-# the first step that failed. With --detach and --dry-run there is nothing to collect yet: what submit prints is shown.
+# One set of manifests. With REGISTRY=registry/team everything that is missing is done first: pins resolved, images built, pushed and
+# recorded. Then the manifests are rendered for the cluster (RENDER="--registry ..."), submitted, followed (ARGS="--only ..."),
+# collected, compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails, with
+# the code of the first step that failed. With --detach and --dry-run there is nothing to collect yet: what submit prints is shown.
+# With REGISTRY and --dry-run nothing at all is done: the whole plan is shown.
 define bench_on_a_cluster
 	@mkdir -p $(LISTS)
-	$(WORDS) runner render $(1) @RENDER --out=build/manifests > $(LISTS)/manifests
+	$(WORDS) --lines @ARGS > $(LISTS)/arguments || exit; has() { grep -qx "$$@" $(LISTS)/arguments; }; \
+	if [ -n "$$REGISTRY" ] && has -e --dry-run; then \
+		$(PY) -m runner prepare $(1) --registry="$$REGISTRY" --dry-run && rm -r $(LISTS); exit; \
+	fi; \
+	[ -z "$$REGISTRY" ] || $(PY) -m runner prepare $(1) --registry="$$REGISTRY" || exit; \
+	$(WORDS) runner render $(1) @RENDER --out=build/manifests > $(LISTS)/manifests || exit; \
 	failed=0; step() { "$$@" || { code=$$?; [ $$failed != 0 ] || failed=$$code; }; }; \
 	step $(WORDS) runner submit @ARGS --from $(LISTS)/manifests > $(LISTS)/logs; \
-	if $(WORDS) --lines @ARGS | grep -qx -e --detach -e --dry-run; then cat $(LISTS)/logs; \
+	if has -e --detach -e --dry-run; then cat $(LISTS)/logs; \
 	elif [ $$failed = 0 ] || [ -s $(LISTS)/logs ]; then \
 		step $(PY) -m runner collect --from $(LISTS)/logs --results="$$RESULTS" > $(LISTS)/results; \
 		if [ $$failed = 0 ] || [ -s $(LISTS)/results ]; then step $(PY) -m runner compare --from $(LISTS)/results; fi; \
 	fi; [ $$failed != 0 ] || rm -r $(LISTS); exit $$failed
 endef
 
-bench-gaudi2: $(venv)/.host  ## measure the published Gaudi2 cells on the cluster of your kubeconfig
+bench-gaudi2: $(venv)/.host  ## measure the published Gaudi2 cells on the cluster of your kubeconfig (from a clean clone: REGISTRY=registry/team)
 	$(call bench_on_a_cluster,gaudi2)
 
 bench-gaudi: $(venv)/.host  ## the same for first-generation Gaudi

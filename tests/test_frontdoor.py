@@ -157,6 +157,7 @@ OUT = flag("--out", "REQUESTS")
 
 def on_a_cluster(profile: str) -> list[list[str]]:
     return [
+        runner("prepare", profile, flag("--registry", "REGISTRY")),
         runner("render", profile, *TAKEN_APART, "--out=build/manifests"),
         runner("submit", *TAKEN_APART, "--from", "LIST"),
         runner("collect", "--from", "LIST", RESULTS),
@@ -187,6 +188,7 @@ GIVEN = {
     "bench-cpu-cluster": on_a_cluster("cpu"),
     "compare": [runner("compare", *TAKEN_APART, "--", value_of("RESULTS"))],
     "claims": [runner("claims", *TAKEN_APART)],
+    "doctor": [runner("doctor", *TAKEN_APART)],
     "render": [runner("render", *TAKEN_APART)],
     "perf": [["-m", "tests.perf", *TAKEN_APART]],
     "mutation": [["-m", "tests.mutation", *TAKEN_APART]],
@@ -319,6 +321,7 @@ CONTAINER = ["image", "request", "run", "collect", "compare"]
         ("bench-cpu-cluster", "--only 'a --detach b'", {"submit": ["a.log\n", 0]}, CLUSTER, 0),
         ("bench-cpu-cluster", "--only cpu-1 --dry-run", {"submit": ["x: y.log\n", 0]}, ["render", "submit"], 0),
         ("bench-cpu-cluster", "", {"render": ["", 3]}, ["render"], 3),
+        ("bench-cpu-cluster", "--only 'a", {}, [], 2),
         ("bench-cpu-cluster", "", {"submit": ["", 11]}, ["render", "submit"], 11),
         ("bench-cpu-cluster", "", {"submit": ["a.log\n", 12], "collect": ["a.json\n", 8]}, CLUSTER, 12),
         ("bench-cpu-cluster", "", {"submit": ["a.log\n", 0], "collect": ["", 8]}, CLUSTER[:3], 8),
@@ -334,6 +337,29 @@ def test_a_recipe_goes_on_with_what_its_own_run_printed(
     assert (f"Error {code}" in done.stderr) is bool(code)
     if verbs[-1] == "submit" and not code:
         assert done.stdout.endswith(plays["submit"][0])
+
+
+@pytest.mark.parametrize(
+    "arguments, plays, verbs, code",
+    [
+        ("", {"submit": ["a.log\n", 0]}, ["prepare", *CLUSTER], 0),
+        ("", {"prepare": ["", 9]}, ["prepare"], 9),
+        ("--dry-run", {"prepare": ["the plan\n", 0]}, ["prepare"], 0),
+        ("--dry-run", {"prepare": ["", 2]}, ["prepare"], 2),
+        ("--detach", {"submit": ["bench-a\n", 0]}, ["prepare", "render", "submit"], 0),
+    ],
+)
+def test_with_a_registry_everything_is_prepared_first(
+    door: FrontDoor, arguments: str, plays: Plays, verbs: list[str], code: int
+) -> None:
+    done = door.make("bench-gaudi2", f"ARGS={arguments}", "REGISTRY=registry.example/team", plays=plays)
+    assert [call[2] for call in door.called()] == verbs
+    assert (f"Error {code}" in done.stderr) is bool(code)
+    prepared = door.called()[0]
+    assert prepared[3:5] == ["gaudi2", "--registry=registry.example/team"]
+    assert ("--dry-run" in prepared) is (arguments == "--dry-run")
+    if arguments == "--dry-run" and not code:
+        assert done.stdout.endswith("the plan\n") and not list((door.folder / "build/lists").iterdir())
 
 
 def test_names_reach_the_next_verb_line_by_line(door: FrontDoor) -> None:

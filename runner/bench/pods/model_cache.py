@@ -9,7 +9,7 @@ import time
 from typing import Sequence
 
 from runner.bench.pods.hub_client import HubFile, HubModel
-from runner.contract import publish, strictjson
+from runner.contract import hub_cache, publish, strictjson
 from runner.contract.errors import DoesNotFit, InputError, PublishFailed
 
 # The name of a file that the client writes: each attempt to download has a name of its own, and no later attempt goes
@@ -25,7 +25,7 @@ def hub_folder(folder: str) -> str:
 
 
 def _repository_folder(folder: str, model: HubModel) -> str:
-    return os.path.join(hub_folder(folder), "models--" + model.repository.replace("/", "--"))
+    return hub_cache.repository(hub_folder(folder), model.repository)
 
 
 def marker(folder: str, model: HubModel) -> str:

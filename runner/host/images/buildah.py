@@ -74,6 +74,16 @@ def config(image: str) -> JsonObject:
     return configuration
 
 
+def is_here(image: str) -> bool:
+    """Return whether an image is in buildah's own storage. Raises ``Unsupported`` where buildah cannot be run."""
+    version()
+    try:
+        _inspect(image)
+    except Unsupported:
+        return False
+    return True
+
+
 def size_bytes(image: str) -> int:
     """Return the bytes of an image's layers, not compressed, as they lie here."""
     manifest = json.loads(_inspect(image)["Manifest"])

@@ -112,6 +112,14 @@ class PinnedStack:
         return self.device != "cpu"
 
     @property
+    def runs_on_host(self) -> bool:
+        """Whether the stack can be installed on a host too, without a container: all of it comes from an index, and nothing is compiled.
+
+        A stack with an interpreter of its own stands on a base with a compiler of CUDA, which its kernels need.
+        """
+        return self.torch is not None and self.interpreter is None and not self.sources
+
+    @property
     def sources(self) -> dict[str, str]:
         """The source of each package and program that an image's build makes from a source."""
         pins: dict[str, PinnedPackage | PinnedProgram] = {**self.packages, **self.programs}

@@ -14,42 +14,11 @@ from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
 from runner.host import paths
 from runner.host.images import build, buildah, push
+from runner.host.images.events import ImageBuilt, ImagePushed, OtherBuilder
 from runner.host.pins import silence
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
-
-
-@dataclass(frozen=True)
-class ImageBuilt(Event, word="built"):
-    """The image of a stack was built."""
-
-    stack: str = field(metadata=fact("name of the stack"))
-    image: str = field(metadata=fact("local id of the image"))
-    tag: str = field(metadata=fact("local name of the image"))
-    base: str = field(metadata=fact("reference of the image that it stands on"))
-    base_is_pinned: bool = field(metadata=fact("whether the base is the one of versions.lock, and no stand-in"))
-    inputs: str = field(metadata=fact("hash of all that the image was built from"))
-    packages: int = field(metadata=fact("number of Python packages in the image"))
-    size_bytes: int = field(metadata=fact("size of the image's layers"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"{self.stack}: {self.image} of {self.base}, {self.packages} packages, {self.size_bytes / 1e6:.0f} MB"
-
-
-@dataclass(frozen=True)
-class ImagePushed(Event, word="pushed"):
-    """The image of a stack was pushed, and its digest written into versions.lock (`--push`)."""
-
-    stack: str = field(metadata=fact("name of the stack"))
-    reference: str = field(metadata=fact("reference of the image by digest"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"{self.stack}: pushed as {self.reference}, and written into versions.lock"
 
 
 @dataclass(frozen=True)
@@ -176,19 +145,11 @@ def main(arguments: Sequence[str]) -> int:
             continue
         finally:
             task.end()
-        announcer.announce(
-            ImageBuilt(
-                stack=name,
-                image=built.image,
-                tag=built.tag,
-                base=built.base,
-                base_is_pinned=built.pinned,
-                inputs=built.inputs,
-                packages=built.packages,
-                size_bytes=built.bytes,
-            )
-        )
+        announcer.announce(ImageBuilt.of(name, built))
         if options.push:
+            difference = push.other_builder(built, lock)
+            if difference is not None:
+                announcer.announce(OtherBuilder(name, difference))
             entry = push.push(name, built, options.push)
             announcer.announce(ImagePushed(name, entry.reference))
     if failures:

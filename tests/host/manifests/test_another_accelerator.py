@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.bench.devices import hpu
-from runner.bench.facts import products as container
+from runner.contract import products as container
 from runner.contract.records import JsonObject
 from runner.contract.request import Request
 from runner.host import cases, paths
