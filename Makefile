@@ -8,6 +8,7 @@
 reads.bench := CASES DEVICE ARGS REQUESTS RESULTS MODEL_DIR PYTHON312
 reads.bench-container := CASES DEVICE ARGS RUN REQUESTS RESULTS MODEL_DIR
 reads.bench-dataset := DATASET COLUMN ARGS REQUESTS RESULTS MODEL_DIR
+reads.weights := MODEL MODEL_DIR REQUESTS ARGS
 reads.bench-gaudi2 := REGISTRY RENDER ARGS RESULTS
 reads.bench-gaudi := $(reads.bench-gaudi2)
 reads.bench-a100 := $(reads.bench-gaudi2)
@@ -81,7 +82,7 @@ IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor bench bench-container bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
+.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
 
 ##@ Measure
 
@@ -126,6 +127,13 @@ bench-dataset: $(venv)/.host $(venv)/.cpu  ## complete a column of a dataset her
 	$(WORDS) runner request cpu-dataset --dataset-file="$$DATASET" --column="$$COLUMN" @ARGS --out="$$REQUESTS" > $(LISTS)/requests
 	$(PY) -m runner bench --from $(LISTS)/requests --results="$$RESULTS" --dataset-file="$$DATASET" $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} > $(LISTS)/results
 	$(PY) -m runner compare --from $(LISTS)/results
+	@rm -r $(LISTS)
+
+# The case gives the request its other parts: the weights of a model are the same for every case.
+weights: $(venv)/.host $(venv)/.cpu  ## fetch a model's real weights to where bench finds them, and compare every file (MODEL=bloomz-7b1, or a copy of yours: MODEL_DIR=folder; options: ARGS="--token-file FILE")
+	@mkdir -p $(LISTS)
+	$(WORDS) runner request cpu-1 --weights=hub --model="$$MODEL" --out="$$REQUESTS" > $(LISTS)/requests
+	$(WORDS) runner prefetch --from $(LISTS)/requests --verify $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} @ARGS
 	@rm -r $(LISTS)
 
 # One set of manifests. With REGISTRY=registry/team everything that is missing is done first: pins resolved, images built, pushed and

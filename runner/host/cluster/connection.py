@@ -67,8 +67,8 @@ class Connection:
     """The way to one namespace of a cluster, as a kubeconfig's context names it. Safe to share between threads.
 
     ``clock_ahead_s`` is how much the server's clock is ahead of this machine's, in seconds; ``answered`` is True once the server
-    has sent an answer of an API server; ``renewal_problem`` is the error of the last attempt to make the credentials anew that
-    failed. Raises ``ClusterRefused`` where no kubeconfig can be used.
+    has sent an answer of an API server, ``admitted`` once it has done what was asked; ``renewal_problem`` is the error of the last
+    attempt to make the credentials anew that failed. Raises ``ClusterRefused`` where no kubeconfig can be used.
     """
 
     def __init__(
@@ -77,11 +77,13 @@ class Connection:
         context: str | None,
         namespace: str | None,
         request_timeout_s: float,
+        first_timeout_s: float,
     ) -> None:
+        self._first_timeout_s = first_timeout_s
         self._kubeconfig_path, self._context, self._request_timeout_s = kubeconfig_path, context, request_timeout_s
         self._lock, self._renewing = threading.Lock(), threading.Lock()
         self.renewal_problem: ClusterRefused | None = None
-        self.answered = False
+        self.answered = self.admitted = False
         self.clock_ahead_s = 0.0
         self._load()
         self.namespace = namespace or self._target.namespace or DEFAULT_NAMESPACE
@@ -133,7 +135,8 @@ class Connection:
             self._renew_at_s = time.time() + RENEWAL_S
         with self._lock:
             function = self._function(verb, kind)
-        timeout = (float(self._request_timeout_s), float(read_timeout_s))
+        limit_s = math.inf if self.answered else self._first_timeout_s
+        timeout = (min(limit_s, float(self._request_timeout_s)), min(limit_s, float(read_timeout_s)))
         try:
             response = function(**parameters, _preload_content=False, _request_timeout=timeout)
             self._read_clock(response.headers)

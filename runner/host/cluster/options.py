@@ -55,8 +55,9 @@ def namespace_name(text: str) -> str:
 
 # By field of Timeouts without its unit, the help of the flag.
 _TIMEOUT_HELP = {
+    "first": "seconds to try a server that has not answered yet",
     "request": "seconds to wait for an answer, and for a credential plugin without a terminal",
-    "passing": "seconds to try again after a refusal that may pass (429, 5xx) or no answer; 15 s if the server never answered",
+    "passing": "seconds to try again after a refusal that may pass (429, 5xx) or no answer",
     "watch": "seconds that a watch is asked to last",
     "silence": "seconds without a byte after which a watch counts as dead; keep it above --watch-timeout-s",
     "log": "seconds without a byte after which a log is opened again",
