@@ -41,8 +41,8 @@ def test_an_administrator_is_told_what_is_missing_and_nothing_is_made(
     assert found["account"]["state"] == "not ready"
     assert found["volumes"]["state"] in ("warning", "not ready")
     assert found["network policies"]["state"] == "cannot be told"
-    assert not api.get("jobs") and not api.get("pvc")
-    assert names.ACCOUNT not in {account["metadata"]["name"] for account in api.get("serviceaccounts")}
+    assert not api.get_all("jobs") and not api.get_all("pvc")
+    assert names.ACCOUNT not in {account["metadata"]["name"] for account in api.get_all("serviceaccounts")}
     api.apply(ACCOUNT, CLAIM)
     found = looked(capsys, "--namespace", api.namespace)
     assert (found["account"]["state"], found["volumes"]["state"]) == ("ready", "ready")

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.contract import patterns, progress
+from runner.contract import found_devices, patterns, progress
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
-from runner.host import paths
+from runner.contract.request import DEVICES
+from runner.host import cases, choice, paths
+from runner.host.cases import Changes
 from runner.host.images import build, buildah, push
 from runner.host.images.events import ImageBuilt, ImagePushed, OtherBuilder
 from runner.host.pins import silence
 from runner.host.pins.origins import container_registry
+from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
 
@@ -84,6 +88,16 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--check", action="store_true", help="build nothing; say, offline, which pushed images are not of these inputs"
     )
+    flags.add_argument("--cases", nargs="*", default=[], metavar="CASE", help="the stacks of these cases too")
+    flags.add_argument(
+        "--here",
+        metavar="FILE",
+        help="the accelerators of this host, as `python -m runner devices --json` printed them: without --cases the stacks of the cases"
+        " that fit them",
+    )
+    flags.add_argument(
+        "--device", choices=DEVICES, help="with --here: look at accelerators of this kind alone; cpu: at none"
+    )
     flags.add_argument(
         "--missing",
         action="store_true",
@@ -119,7 +133,7 @@ def main(arguments: Sequence[str]) -> int:
     announcer = Announcer(options.json)
     paths.need_a_clone("image")
     lock = lockfile.read()
-    names = options.stacks or list(lock.stacks)
+    names = _stacks(lock, options) or list(lock.stacks)
     for name in names:
         if name not in lock.stacks:
             raise InputError(f"{name} is no stack of versions.lock. Take one of {', '.join(lock.stacks)}.")
@@ -157,6 +171,23 @@ def main(arguments: Sequence[str]) -> int:
     if failures:
         raise failures[0]
     return 0
+
+
+def _stacks(lock: Lock, options: argparse.Namespace) -> list[str]:
+    """Return the stacks that are named, and those of cases: of the named ones, and of those that fit this host where none is named.
+
+    Raises ``UsageError`` for an unknown case, and what ``choice.choose`` raises.
+    """
+    catalog = catalogs.read()
+    if options.here is None:
+        of_cases = [cases.known(catalog.cases, name, "case").stack for name in options.cases]
+    else:
+        # requests for environments of this host: the versions that only an image's base tells are not asked for
+        asked = choice.Asked(tuple(options.cases), options.device, None, False, Changes())
+        chosen = choice.choose(catalog, lock, found_devices.read(options.here), asked, os.environ)
+        of_cases = [request.stack.name for request in chosen.requests]
+        of_cases += [catalog.cases[name].stack for name in chosen.in_images]
+    return list(dict.fromkeys([*options.stacks, *of_cases]))
 
 
 def _present(lock: Lock, name: str) -> str | None:
