@@ -187,7 +187,7 @@ IMAGES_TESTED = $(if $(filter-out cpu cuda gaudi,$(IMAGES)),$(error IMAGES may n
 test-images: $(venv)/.dev  ## build images on stand-in bases and run them, try a registry, prove every lock; needs root (option: IMAGES=cpu)
 	@dpkg --status $(IMAGE_TOOLS) > /dev/null 2>&1 || { echo "installing $(IMAGE_TOOLS)"; \
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends $(IMAGE_TOOLS); }
-	$(PY) -m pytest -m images $(IMAGES_TESTED) tests/images/test_registry.py tests/images/test_locks.py
+	$(PY) -m pytest -m images $(IMAGES_TESTED) tests/images/test_in_a_pod.py tests/images/test_registry.py tests/images/test_locks.py
 
 test-fast: $(venv)/.dev  ## the tests that are not slow, on every core
 	$(PY) -m pytest $(ON_EVERY_CORE)
