@@ -1,18 +1,21 @@
 # The front door. Every recipe is one or two calls of `python -m runner`; `make help` is made from the ## lines below.
 
 # Variables. A value reaches programs as it was typed: through the environment, as one word, "$$NAME". No recipe says $(NAME) of a
-# variable that a person sets, so nothing in a value is ever run, by make or by a shell. @NAME are the words of CASES, STACKS, ARGS
-# and RENDER, which hold several; runner/host/make_words.py splits them.
+# variable that a person sets, so nothing in a value is ever run, by make or by a shell. @NAME are the words of CASES, STACKS, ARGS,
+# RUN and RENDER, which hold several; runner/host/make_words.py splits them.
 
 # What each target reads, beside VENV, PYTHON and PYTHON38, which all do.
 reads.bench := CASES DEVICE ARGS REQUESTS RESULTS MODEL_DIR PYTHON312
+reads.bench-container := CASES DEVICE ARGS RUN REQUESTS RESULTS MODEL_DIR
 reads.bench-dataset := DATASET COLUMN ARGS REQUESTS RESULTS MODEL_DIR
-reads.bench-gaudi2 := RENDER ARGS RESULTS
+reads.weights := MODEL MODEL_DIR REQUESTS ARGS
+reads.bench-gaudi2 := REGISTRY RENDER ARGS RESULTS
 reads.bench-gaudi := $(reads.bench-gaudi2)
 reads.bench-a100 := $(reads.bench-gaudi2)
 reads.bench-cpu-cluster := $(reads.bench-gaudi2)
 reads.compare := RESULTS ARGS
 reads.claims := ARGS
+reads.doctor := ARGS
 reads.render := ARGS
 reads.perf := ARGS
 reads.mutation := ARGS
@@ -79,19 +82,27 @@ IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
+.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
 
 ##@ Measure
 
-# On a host with accelerators the cases that fit them, else those of the CPU, which CASES and DEVICE=cpu overrule. Requests of one stack
-# run with the stack's own Python, which is made where it is missing: .cpu here, the others beside it. Where an image alone can run
-# them, the list is empty.
-bench: $(venv)/.host  ## measure BLOOM on the accelerators of this host, else on its CPU, beside the published table (options: DEVICE=cpu CASES=... ARGS="--model bloom-560m ...")
-	@mkdir -p $(LISTS)
+doctor: $(venv)/.host  ## say what is ready for a run and what is not, and change nothing (options: ARGS="--set gaudi2 --registry registry/team")
+	$(WORDS) runner doctor @ARGS
+
+# The requests of what this host can measure: on its accelerators the cases that fit them, else those of the CPU, which CASES and
+# DEVICE=cpu overrule. $(LISTS)/stacks has their stacks.
+define choose_here
 	@$(PY) -m runner devices --json > $(LISTS)/devices 2> $(LISTS)/untold || { code=$$?; cat $(LISTS)/untold >&2; exit $$code; }
-	@$(WORDS) runner request @CASES @ARGS --here=$(LISTS)/devices --no-image $${DEVICE:+--device="$$DEVICE"} \
+	@$(WORDS) runner request @CASES @ARGS --here=$(LISTS)/devices $(1) $${DEVICE:+--device="$$DEVICE"} \
 		$${MODEL_DIR:+--model-dir="$$MODEL_DIR"} --out="$$REQUESTS" > $(LISTS)/requests
 	@$(PY) -m tools.by_stack $(LISTS)/requests > $(LISTS)/stacks
+endef
+
+# Requests of one stack run with the stack's own Python, which is made where it is missing: .cpu here, the others beside it. Where an
+# image alone can run them, the list is empty.
+bench: $(venv)/.host  ## measure BLOOM on the accelerators of this host, else on its CPU, beside the published table (options: DEVICE=cpu CASES=... ARGS="--model bloom-560m ...")
+	@mkdir -p $(LISTS)
+	$(call choose_here,--no-image)
 	@[ -s $(LISTS)/stacks ] || { rm -r $(LISTS); exec env $(AGAIN) bench-container; }; \
 	$(STEPS); for stack in $$(cat $(LISTS)/stacks); do \
 		if [ $$stack = cpu ]; then python="$$VENV/bin/python"; env $(AGAIN) setup || exit; \
@@ -101,6 +112,19 @@ bench: $(venv)/.host  ## measure BLOOM on the accelerators of this host, else on
 	if [ $$failed = 0 ] || [ -s $(LISTS)/results ]; then step $(PY) -m runner compare --from $(LISTS)/results; fi; \
 	[ $$failed != 0 ] || rm -r $(LISTS); exit $$failed
 
+# What one container lost keeps the others from nothing, as on a cluster. With --dry-run there is nothing to collect.
+bench-container: $(venv)/.host  ## the same in the images of the stacks, with podman or docker; an image that is missing is built (options: RUN="--with docker")
+	@mkdir -p $(LISTS)
+	$(call choose_here)
+	STACKS="$$(cat $(LISTS)/stacks)" $(WORDS) runner image --missing @STACKS
+	failed=0; step() { "$$@" || { code=$$?; [ $$failed != 0 ] || failed=$$code; }; }; \
+	step $(WORDS) runner run @RUN --from $(LISTS)/requests $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} > $(LISTS)/logs; \
+	if $(WORDS) --lines @RUN | grep -qx -e --dry-run; then cat $(LISTS)/logs; \
+	elif [ -s $(LISTS)/logs ]; then \
+		step $(PY) -m runner collect --from $(LISTS)/logs --results="$$RESULTS" > $(LISTS)/results; \
+		if [ -s $(LISTS)/results ]; then step $(PY) -m runner compare --from $(LISTS)/results; fi; \
+	fi; [ $$failed != 0 ] || rm -r $(LISTS); exit $$failed
+
 bench-dataset: $(venv)/.host $(venv)/.cpu  ## complete a column of a dataset here (DATASET=file COLUMN=name, options: ARGS=...)
 	@mkdir -p $(LISTS)
 	$(WORDS) runner request cpu-dataset --dataset-file="$$DATASET" --column="$$COLUMN" @ARGS --out="$$REQUESTS" > $(LISTS)/requests
@@ -108,22 +132,36 @@ bench-dataset: $(venv)/.host $(venv)/.cpu  ## complete a column of a dataset her
 	$(PY) -m runner compare --from $(LISTS)/results
 	@rm -r $(LISTS)
 
-# One set of manifests: rendered for the cluster (RENDER="--registry ..."), submitted, followed (ARGS="--only ..."), collected,
-# compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails, with the code of
-# the first step that failed. With --detach and --dry-run there is nothing to collect yet: what submit prints is shown.
+# The case gives the request its other parts: the weights of a model are the same for every case.
+weights: $(venv)/.host $(venv)/.cpu  ## fetch a model's real weights to where bench finds them, and compare every file (MODEL=bloomz-7b1, or a copy of yours: MODEL_DIR=folder; options: ARGS="--token-file FILE")
+	@mkdir -p $(LISTS)
+	$(WORDS) runner request cpu-1 --weights=hub --model="$$MODEL" --out="$$REQUESTS" > $(LISTS)/requests
+	$(WORDS) runner prefetch --from $(LISTS)/requests --verify $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} @ARGS
+	@rm -r $(LISTS)
+
+# One set of manifests. With REGISTRY=registry/team everything that is missing is done first: pins resolved, images built, pushed and
+# recorded. Then the manifests are rendered for the cluster (RENDER="--registry ..."), submitted, followed (ARGS="--only ..."),
+# collected, compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails, with
+# the code of the first step that failed. With --detach and --dry-run there is nothing to collect yet: what submit prints is shown.
+# With REGISTRY and --dry-run nothing at all is done: the whole plan is shown.
 define bench_on_a_cluster
 	@mkdir -p $(LISTS)
-	$(WORDS) runner render $(1) @RENDER --out=build/manifests > $(LISTS)/manifests
+	$(WORDS) --lines @ARGS > $(LISTS)/arguments || exit; has() { grep -qx "$$@" $(LISTS)/arguments; }; \
+	if [ -n "$$REGISTRY" ] && has -e --dry-run; then \
+		$(PY) -m runner prepare $(1) --registry="$$REGISTRY" --dry-run && rm -r $(LISTS); exit; \
+	fi; \
+	[ -z "$$REGISTRY" ] || $(PY) -m runner prepare $(1) --registry="$$REGISTRY" || exit; \
+	$(WORDS) runner render $(1) @RENDER --out=build/manifests > $(LISTS)/manifests || exit; \
 	failed=0; step() { "$$@" || { code=$$?; [ $$failed != 0 ] || failed=$$code; }; }; \
 	step $(WORDS) runner submit @ARGS --from $(LISTS)/manifests > $(LISTS)/logs; \
-	if $(WORDS) --lines @ARGS | grep -qx -e --detach -e --dry-run; then cat $(LISTS)/logs; \
+	if has -e --detach -e --dry-run; then cat $(LISTS)/logs; \
 	elif [ $$failed = 0 ] || [ -s $(LISTS)/logs ]; then \
 		step $(PY) -m runner collect --from $(LISTS)/logs --results="$$RESULTS" > $(LISTS)/results; \
 		if [ $$failed = 0 ] || [ -s $(LISTS)/results ]; then step $(PY) -m runner compare --from $(LISTS)/results; fi; \
 	fi; [ $$failed != 0 ] || rm -r $(LISTS); exit $$failed
 endef
 
-bench-gaudi2: $(venv)/.host  ## measure the published Gaudi2 cells on the cluster of your kubeconfig
+bench-gaudi2: $(venv)/.host  ## measure the published Gaudi2 cells on the cluster of your kubeconfig (from a clean clone: REGISTRY=registry/team)
 	$(call bench_on_a_cluster,gaudi2)
 
 bench-gaudi: $(venv)/.host  ## the same for first-generation Gaudi

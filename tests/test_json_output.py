@@ -100,7 +100,7 @@ def test_image_says_which_pushed_images_are_current(verb: Verb) -> None:
 
 
 def test_image_names_what_it_built_and_pushed(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
-    built = build.BuiltImage("id", "localhost/x", "base", True, "0" * 40, "inputs", 7, 2_000_000)
+    built = build.BuiltImage("id", "localhost/x", "base", True, "0" * 40, "inputs", 7, 2_000_000, "1.28.2")
     monkeypatch.setattr(build, "plan", lambda *arguments: None)
     monkeypatch.setattr(build, "execute", lambda planned, task: built)
     entry = PushedImage("registry.example/team/x", f"sha256:{'1' * 64}", "inputs")

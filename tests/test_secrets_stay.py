@@ -41,6 +41,18 @@ GIVEN = {
         ],
         [planted.TOKEN, "--out", "{folder}/manifests"],
     ],
+    "doctor": [
+        ["--set", "cpu", "--kubeconfig", "{kubeconfig}", "--json"],
+        [
+            "--cases",
+            "cpu-1",
+            "--kubeconfig",
+            "{secret}",
+            "--registry",
+            f"planted-user:{planted.PASSWORD}@registry/team",
+        ],
+        [planted.TOKEN],
+    ],
     "prefetch": [["{hub}", "--models", "{folder}/models", "--token-file", "{secret}"], ["{secret}"]],
     "reach": [["{secret}", "--port", "9", "--within-s", "0"], ["{hostfile}", "--port", "9", "--within-s", "0"]],
     "sshd": [["--port", planted.TOKEN]],

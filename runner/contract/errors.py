@@ -113,6 +113,13 @@ class OutputLost(KitError):
     meaning = "the verb did its work, but standard output or error could not take what was printed: closed, full, or its reader gone"
 
 
+class NotReady(KitError):
+    """Raised where a look found something that would keep a run from its result."""
+
+    exit_code = 16
+    meaning = "something that a run needs is not ready, as doctor found; nothing was started and nothing was changed"
+
+
 class Interrupted(KitError):
     """Raised for a run that a signal stopped."""
 

@@ -18,6 +18,7 @@ import pytest
 from runner.contract.errors import InputError, Unreachable
 from runner.host import paths
 from runner.host.images import build, build_context, buildah, push
+from runner.host.images import registry as registries
 from runner.host.pins.origins import container_registry
 from runner.host.readers import lock_editor, lockfile
 from runner.host.verbs import image, lock
@@ -142,6 +143,26 @@ def test_without_the_password_the_registry_says_so(
         container_registry.image_digest(reference, "latest")
 
 
+def test_the_question_whether_a_push_would_be_taken_leaves_nothing(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = f"{registry.address}/team/bloomz-bench-asked"
+
+    def asked() -> registries.PushAnswer:
+        service = registries.reach(registry.address)
+        return registries.may_push(service, repository, registries.login_of(repository))
+
+    before = sorted((registry.folder / "data").rglob("*"))
+    assert asked() == registries.PushAnswer("granted", "it lets this login write to team/bloomz-bench-asked")
+    assert sorted((registry.folder / "data").rglob("*")) == before
+    wrong = b64encode(f"{USER}:wrong".encode()).decode()
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": {registry.address: {"auth": wrong}}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    assert asked().verdict == "refused"
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
+    assert asked().verdict == "no login"
+
+
 def test_a_registry_that_is_down_did_not_answer() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -226,7 +247,7 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(
     container = _run("buildah", "from", "scratch")
     made = _run("buildah", "commit", "--quiet", "--rm", container)
     inputs = build.inputs_of(lockfile.read(), "cpu")
-    built = build.BuiltImage(made, "", "", True, "0" * 40, inputs, 0, 0)
+    built = build.BuiltImage(made, "", "", True, "0" * 40, inputs, 0, 0, "1.28.2")
     team = f"{registry.address}/team"
     pushed = push.push("cpu", built, team)
     entry = lockfile.read().built["cpu"]
@@ -243,7 +264,7 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(
 
 @pytest.mark.parametrize("revision", ["unknown", f"{'0' * 40}-dirty"])
 def test_what_no_commit_holds_is_not_pushed(revision: str) -> None:
-    built = build.BuiltImage("", "", "", True, revision, "", 0, 0)
+    built = build.BuiltImage("", "", "", True, revision, "", 0, 0, "1.28.2")
     with pytest.raises(InputError, match="it holds changes that no commit has"):
         push.push("cpu", built, "127.0.0.1:1/team")
 

@@ -22,11 +22,11 @@ from runner.bench.facts.distributions import (
     name_of,
     normalised,
     record_sha256,
-    release,
 )
 from runner.contract import records, requirements, strictjson
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import open_regular, read_bytes
+from runner.contract.releases import release
 from runner.contract.request import Stack
 from runner.contract.text import printable
 

@@ -15,6 +15,7 @@ from typing import Any, Iterable, Literal, Mapping
 from runner.contract import files, strictjson
 from runner.contract.architecture import CONFIG_NAMES, Architecture
 from runner.contract.errors import InputError, LaunchFailed
+from runner.contract.progress import SILENT, ByteCount, Task
 from runner.contract.records import JsonObject
 from runner.contract.text import printable
 
@@ -83,15 +84,17 @@ def _state(path: str) -> tuple[int, int, int]:
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def verify(folder: str, pinned: Mapping[str, str]) -> Verified:
+def verify(folder: str, pinned: Mapping[str, str], task: Task = SILENT) -> Verified:
     """Compare every weight file of ``folder`` with its pinned sha256, before anything opens it; return the compared files.
 
+    ``task`` shows how far the comparison is: hashing 352 GB takes minutes.
     Raises ``InputError`` for a file that is not the pinned one, and for a pickle that is not pinned: loading a pickle safely
     rests on one flag of torch, which has been bypassed before (CVE-2025-32434, CVE-2026-24747).
     """
     checkpoint = find(folder, pinned)
     refuse_pointers(folder, map(os.path.basename, checkpoint.paths))
     before = verified(checkpoint.paths)
+    count = ByteCount(task, "comparing weight files", sum(size_bytes for size_bytes, *_ in before.states.values()))
     for path in checkpoint.paths:
         sha256 = pinned.get(os.path.basename(path))
         if sha256 is None and checkpoint.form == "bin":
@@ -102,7 +105,7 @@ def verify(folder: str, pinned: Mapping[str, str]) -> Verified:
         try:
             if sha256 is None:
                 files.open_regular(path).close()
-            elif files.sha256_of_file(path) != sha256:
+            elif files.sha256_of_file(path, count.add) != sha256:
                 raise InputError(f"{path} is not the file that is pinned: its sha256 differs. Fetch it again.")
         except OSError as problem:
             raise InputError(f"{path} cannot be read: {files.reason(problem)}. Check --model-dir.") from None

@@ -51,7 +51,8 @@ def locate(model: Model, model_dir: str | None) -> str:
     folder = hub_cache.snapshot(model.repository, model.revision)
     if not os.path.isdir(folder):
         raise InputError(
-            f"{model.repository} at {model.revision} is not in the hub cache, where {folder} would be."
-            f" Fetch it first: hf download {model.repository} --revision {model.revision}, or pass --model-dir."
+            f"{model.repository} at {model.revision}, about {model.architecture.weight_bytes('bfloat16') / 1e9:.1f} GB, is not in the"
+            f" hub cache, where {folder} would be. Fetch it: make weights MODEL={model.name}. Or name a copy with --model-dir, or"
+            " ask for `request --weights dummy`."
         )
     return folder

@@ -122,11 +122,15 @@ _OBJECTS: dict[str, Shape] = {
         "eventTime": str,
         "firstTimestamp": str,
     },
-    "Node": {"metadata!": {"name!": SUBDOMAIN}, "status": {"allocatable": _AMOUNTS}},
+    "Node": {
+        "metadata!": {"name!": SUBDOMAIN, "labels": {"*": LABEL_VALUE}},
+        "spec": {"unschedulable": bool},
+        "status": {"allocatable": _AMOUNTS},
+    },
     "PersistentVolumeClaim": {
         **_KEPT,
-        "spec": {"accessModes": [str], "storageClassName": SUBDOMAIN},
-        "status": {"phase": str},
+        "spec": {"accessModes": [str], "storageClassName": SUBDOMAIN, "resources": {"requests": _AMOUNTS}},
+        "status": {"phase": str, "capacity": _AMOUNTS},
     },
     "LocalQueue": {**_KEPT, "status": _CONDITIONS},
     "Workload": {**_KEPT, "status": _CONDITIONS},

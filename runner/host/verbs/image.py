@@ -13,42 +13,12 @@ from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
 from runner.host import paths
-from runner.host.images import build, push
+from runner.host.images import build, buildah, push
+from runner.host.images.events import ImageBuilt, ImagePushed, OtherBuilder
 from runner.host.pins import silence
+from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
-
-
-@dataclass(frozen=True)
-class ImageBuilt(Event, word="built"):
-    """The image of a stack was built."""
-
-    stack: str = field(metadata=fact("name of the stack"))
-    image: str = field(metadata=fact("local id of the image"))
-    tag: str = field(metadata=fact("local name of the image"))
-    base: str = field(metadata=fact("reference of the image that it stands on"))
-    base_is_pinned: bool = field(metadata=fact("whether the base is the one of versions.lock, and no stand-in"))
-    inputs: str = field(metadata=fact("hash of all that the image was built from"))
-    packages: int = field(metadata=fact("number of Python packages in the image"))
-    size_bytes: int = field(metadata=fact("size of the image's layers"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"{self.stack}: {self.image} of {self.base}, {self.packages} packages, {self.size_bytes / 1e6:.0f} MB"
-
-
-@dataclass(frozen=True)
-class ImagePushed(Event, word="pushed"):
-    """The image of a stack was pushed, and its digest written into versions.lock (`--push`)."""
-
-    stack: str = field(metadata=fact("name of the stack"))
-    reference: str = field(metadata=fact("reference of the image by digest"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"{self.stack}: pushed as {self.reference}, and written into versions.lock"
 
 
 @dataclass(frozen=True)
@@ -67,6 +37,21 @@ class PushedImageChecked(Event, word="checked"):
         if self.reference is None:
             return f"{self.stack}: no image was pushed"
         return f"{self.stack}: {self.reference} is of {'these' if self.is_current else 'other'} inputs"
+
+
+@dataclass(frozen=True)
+class ImagePresent(Event, word="present"):
+    """The image of a stack is there already, and was not built (`--missing`)."""
+
+    stack: str = field(metadata=fact("name of the stack"))
+    image: str = field(
+        metadata=fact("reference of the pushed image by digest, or the local id of the one that was built here")
+    )
+
+    @property
+    def sentence(self) -> str:
+        """The line for people."""
+        return f"{self.stack}: {self.image} is there"
 
 
 @dataclass(frozen=True)
@@ -99,6 +84,12 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--check", action="store_true", help="build nothing; say, offline, which pushed images are not of these inputs"
     )
+    flags.add_argument("--cases", nargs="+", default=[], metavar="CASE", help="the stacks of these cases too")
+    flags.add_argument(
+        "--missing",
+        action="store_true",
+        help="build only what versions.lock names no pushed image of, and what was not built here of these inputs",
+    )
     flags.add_argument(
         "--base",
         metavar="IMAGE",
@@ -129,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
     announcer = Announcer(options.json)
     paths.need_a_clone("image")
     lock = lockfile.read()
-    names = options.stacks or list(lock.stacks)
+    names = list(dict.fromkeys([*options.stacks, *_stacks_of(options.cases)])) or list(lock.stacks)
     for name in names:
         if name not in lock.stacks:
             raise InputError(f"{name} is no stack of versions.lock. Take one of {', '.join(lock.stacks)}.")
@@ -141,6 +132,10 @@ def main(arguments: Sequence[str]) -> int:
     silence.forget()
     failures: list[KitError] = []
     for name in names:
+        present = _present(lock, name) if options.missing else None
+        if present is not None:
+            announcer.announce(ImagePresent(name, present))
+            continue
         task = progress.begin(name, _show)
         try:
             built = build.execute(build.plan(lock, name, options.base, options.interpreter, checkouts), task)
@@ -150,24 +145,33 @@ def main(arguments: Sequence[str]) -> int:
             continue
         finally:
             task.end()
-        announcer.announce(
-            ImageBuilt(
-                stack=name,
-                image=built.image,
-                tag=built.tag,
-                base=built.base,
-                base_is_pinned=built.pinned,
-                inputs=built.inputs,
-                packages=built.packages,
-                size_bytes=built.bytes,
-            )
-        )
+        announcer.announce(ImageBuilt.of(name, built))
         if options.push:
+            difference = push.other_builder(built, lock)
+            if difference is not None:
+                announcer.announce(OtherBuilder(name, difference))
             entry = push.push(name, built, options.push)
             announcer.announce(ImagePushed(name, entry.reference))
     if failures:
         raise failures[0]
     return 0
+
+
+def _stacks_of(cases: Sequence[str]) -> list[str]:
+    """Return the stacks of cases. Raises ``UsageError`` for a case that the catalog does not have."""
+    known = catalogs.read().cases if cases else {}
+    unknown = [case for case in cases if case not in known]
+    if unknown:
+        raise UsageError(f"--cases: there is no case {unknown[0]!r}. `python -m runner request --list` shows them.")
+    return [known[case].stack for case in cases]
+
+
+def _present(lock: Lock, name: str) -> str | None:
+    """Return the image of a stack that need not be built, None where there is none."""
+    if name in lock.built:
+        return lock.built[name].reference
+    built = build.current(lock, name)
+    return built.image if built is not None and buildah.has(built.image) else None
 
 
 def _check(lock: Lock, names: Sequence[str], announcer: Announcer) -> None:

@@ -19,8 +19,7 @@ from runner.contract.files import NotRegular, open_regular, reason
 from runner.contract.path_lists import refuse_unlistable
 from runner.contract.patterns import Form
 from runner.contract.records import JsonObject
-from runner.contract.text import printable
-from runner.host import paths, writing
+from runner.host import pairs, paths, writing
 from runner.host.manifests import check, nodefeatures, plan, products, sets, text
 from runner.host.manifests.plan import JobPlan
 from runner.host.manifests.site import Site
@@ -180,17 +179,17 @@ def _site(options: argparse.Namespace) -> Site:
     if options.namespace is not None:
         _of_form(patterns.TEXT, options.namespace, "--namespace")
     tolerations = [_toleration(given) for given in options.toleration]
-    variables = _pairs(options.variable, "--variable", "NAME=VALUE", patterns.VARIABLE, patterns.TEXT.or_empty())
+    variables = pairs.read(options.variable, "--variable", "NAME=VALUE", patterns.VARIABLE, patterns.TEXT.or_empty())
     return Site(
         namespace=options.namespace or names.NAMESPACE,
         storage_class=name("storage_class"),
         access_mode=options.access_mode,
         queue=name("queue"),
-        node_selector=_pairs(
+        node_selector=pairs.read(
             options.node_selector, "--node-selector", "KEY=VALUE", patterns.LABEL_KEY, patterns.LABEL_VALUE
         ),
         tolerations=tuple(tolerations),
-        resources=_pairs(options.resource, "--resource", "DOMAIN/NAME=NUMBER", patterns.RESOURCE, NUMBER),
+        resources=pairs.read(options.resource, "--resource", "DOMAIN/NAME=NUMBER", patterns.RESOURCE, NUMBER),
         variables=variables,
         runtime_class=name("runtime_class"),
         priority_class=name("priority_class"),
@@ -202,35 +201,7 @@ def _images(options: argparse.Namespace, lock: Lock) -> dict[str, str]:
     """Return the user's images by their stacks."""
     if options.registry is not None:
         _of_form(patterns.REPOSITORY, options.registry.rstrip("/"), "--registry")
-    form = "STACK=REFERENCE@sha256:64 hex digits"
-    images = _pairs(options.image, "--image", form, patterns.NAME, patterns.IMAGE)
-    unknown = [stack for stack in images if stack not in lock.stacks]
-    if unknown:
-        raise UsageError(f"--image: there is no stack {unknown[0]!r}. Known are {', '.join(lock.stacks)}.")
-    return images
-
-
-def _pairs(
-    given: list[str], flag: str, form: str, key_form: Form, value_form: Form | patterns.FreeText
-) -> dict[str, str]:
-    """Return the values that a flag gave as KEY=VALUE.
-
-    Raises ``UsageError`` for another form, a key that is given twice, and a value that looks like a secret: others read manifests.
-    """
-    pairs: dict[str, str] = {}
-    for pair in given:
-        key, mark, value = pair.partition("=")
-        if mark and (secrets.is_secret_name(key) or secrets.mask(value) != value):
-            raise UsageError(
-                f"{flag} {printable(key, 100)}: its value looks like a secret, and manifests are files in clear text. Keep it"
-                " in a Secret of the cluster, and name that with secretKeyRef in an overlay of yours (k8s/overlays)."
-            )
-        if not mark or not key_form.fullmatch(key) or not value_form.fullmatch(value):
-            raise UsageError(f"{flag} must be {form}, {secrets.mask(pair)!a} was given.")
-        if key in pairs:
-            raise UsageError(f"{flag} names {key} twice. Give it once.")
-        pairs[key] = value
-    return pairs
+    return pairs.of_images(options.image, lock.stacks)
 
 
 def _of_form(form: Form | patterns.FreeText, value: str, flag: str) -> str:
