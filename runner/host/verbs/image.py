@@ -16,7 +16,6 @@ from runner.host import paths
 from runner.host.images import build, buildah, push
 from runner.host.images.events import ImageBuilt, ImagePushed, OtherBuilder
 from runner.host.pins import silence
-from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
 
@@ -84,7 +83,6 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--check", action="store_true", help="build nothing; say, offline, which pushed images are not of these inputs"
     )
-    flags.add_argument("--cases", nargs="+", default=[], metavar="CASE", help="the stacks of these cases too")
     flags.add_argument(
         "--missing",
         action="store_true",
@@ -120,7 +118,7 @@ def main(arguments: Sequence[str]) -> int:
     announcer = Announcer(options.json)
     paths.need_a_clone("image")
     lock = lockfile.read()
-    names = list(dict.fromkeys([*options.stacks, *_stacks_of(options.cases)])) or list(lock.stacks)
+    names = options.stacks or list(lock.stacks)
     for name in names:
         if name not in lock.stacks:
             raise InputError(f"{name} is no stack of versions.lock. Take one of {', '.join(lock.stacks)}.")
@@ -155,15 +153,6 @@ def main(arguments: Sequence[str]) -> int:
     if failures:
         raise failures[0]
     return 0
-
-
-def _stacks_of(cases: Sequence[str]) -> list[str]:
-    """Return the stacks of cases. Raises ``UsageError`` for a case that the catalog does not have."""
-    known = catalogs.read().cases if cases else {}
-    unknown = [case for case in cases if case not in known]
-    if unknown:
-        raise UsageError(f"--cases: there is no case {unknown[0]!r}. `python -m runner request --list` shows them.")
-    return [known[case].stack for case in cases]
 
 
 def _present(lock: Lock, name: str) -> str | None:
