@@ -244,19 +244,29 @@ def test_a_mirror_has_the_bases_under_its_own_name_and_the_request_stays() -> No
 
 
 def test_a_stack_with_an_open_pin_says_so_in_its_manifests_in_the_words_of_the_pod(
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    objects = installing("gaudi2")
-    sentence = "the version of habana-torch-plugin in stack gaudi-1.10 is unresolved in versions.lock"
-    for run in [run for run in objects if run["kind"] == "Job"]:
+    lock = lockfile.read()
+    fork = lock.stacks["gaudi-1.10"].sources["deepspeed"]
+    lock.sources[fork] = replace(lock.sources[fork], commit=lockfile.UNRESOLVED)
+    monkeypatch.setattr(lockfile, "read", lambda: lock)
+    sentence = f"the commit of {fork}, which deepspeed is built from, is unresolved in versions.lock"
+    assert verb.main(["gaudi2", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().err.startswith(f"gaudi-1.10: {sentence}")
+    for run in [run for run in manifests.read(tmp_path) if run["kind"] == "Job"]:
         assert run["metadata"]["annotations"][names.PROBLEM].startswith(sentence)
         assert "Run `python -m runner lock`" in run["metadata"]["annotations"][names.PROBLEM]
-    request = json.loads(manifests.one(objects, "ConfigMap", "config-gaudi2-v")["data"]["gaudi2-8-bloomz.json"])
-    assert request["stack"]["packages"]["habana-torch-plugin"] == "unresolved"
-    assert verb.main(["gaudi2", "--check"]) == 0
-    assert capsys.readouterr().err.startswith(f"gaudi-1.10: {sentence}")
     assert verb.main(["cpu", "a100", "--check"]) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_what_only_the_base_tells_is_not_asked_for() -> None:
+    """The vendor's plugin comes with the base; what its version is, the base lists and the result holds."""
+    objects = installing("gaudi2")
+    assert not any(names.PROBLEM in run["metadata"]["annotations"] for run in objects if run["kind"] == "Job")
+    request = json.loads(manifests.one(objects, "ConfigMap", "config-gaudi2-v")["data"]["gaudi2-8-bloomz.json"])
+    assert "habana-torch-plugin" not in request["stack"]["packages"]
+    assert request["stack"]["packages"]["torch"] == "2.0.1"
 
 
 def test_two_stacks_of_a_set_have_their_own_packages_and_share_the_kit() -> None:
