@@ -72,6 +72,9 @@ WORDS = $(PY) -m runner.host.make_words
 LISTS = build/lists/$@-$$PPID
 # a step that fails lets the next ones run, and the recipe fails with its code; an interruption ends the recipe
 STEPS = failed=0; step() { "$$@" || { code=$$?; [ $$code != 130 ] || exit 130; [ $$failed != 0 ] || failed=$$code; }; }
+# what this host has, for `request --here`
+LOOK = $(PY) -m runner devices --json > $(LISTS)/devices 2> $(LISTS)/untold || { code=$$?; cat $(LISTS)/untold >&2; exit $$code; }
+HERE = $${DEVICE:+--device="$$DEVICE"} $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} --out="$$REQUESTS"
 # this Makefile once more, for what is known while a recipe runs: its variables come from the environment, none is given
 AGAIN = MAKEFLAGS= $(or $(MAKE),make) --silent --no-print-directory -f $(firstword $(MAKEFILE_LIST))
 
@@ -94,9 +97,8 @@ doctor: $(venv)/.host  ## say what is ready for a run and what is not, and chang
 # them, the list is empty.
 bench: $(venv)/.host  ## measure BLOOM on the accelerators of this host, else on its CPU, beside the published table (options: DEVICE=cpu CASES=... ARGS="--model bloom-560m ...")
 	@mkdir -p $(LISTS)
-	@$(PY) -m runner devices --json > $(LISTS)/devices 2> $(LISTS)/untold || { code=$$?; cat $(LISTS)/untold >&2; exit $$code; }
-	@$(WORDS) runner request @CASES @ARGS --here=$(LISTS)/devices --no-image $${DEVICE:+--device="$$DEVICE"} \
-		$${MODEL_DIR:+--model-dir="$$MODEL_DIR"} --out="$$REQUESTS" > $(LISTS)/requests
+	@$(LOOK)
+	@$(WORDS) runner request @CASES @ARGS --here=$(LISTS)/devices --no-image $(HERE) > $(LISTS)/requests
 	@$(PY) -m tools.by_stack $(LISTS)/requests > $(LISTS)/stacks
 	@[ -s $(LISTS)/stacks ] || { rm -r $(LISTS); exec env $(AGAIN) bench-container; }; \
 	$(STEPS); for stack in $$(cat $(LISTS)/stacks); do \
@@ -111,10 +113,9 @@ bench: $(venv)/.host  ## measure BLOOM on the accelerators of this host, else on
 # container lost keeps the others from nothing, as on a cluster. With --dry-run there is nothing to collect.
 bench-container: $(venv)/.host  ## the same in the images of the stacks, with podman or docker; what is missing is built (options: those of bench, RUN="--with docker")
 	@mkdir -p $(LISTS)
-	@$(PY) -m runner devices --json > $(LISTS)/devices 2> $(LISTS)/untold || { code=$$?; cat $(LISTS)/untold >&2; exit $$code; }
+	@$(LOOK)
 	$(WORDS) runner image --missing --here=$(LISTS)/devices $${DEVICE:+--device="$$DEVICE"} --cases @CASES
-	$(WORDS) runner request @CASES @ARGS --here=$(LISTS)/devices $${DEVICE:+--device="$$DEVICE"} \
-		$${MODEL_DIR:+--model-dir="$$MODEL_DIR"} --out="$$REQUESTS" > $(LISTS)/requests
+	$(WORDS) runner request @CASES @ARGS --here=$(LISTS)/devices $(HERE) > $(LISTS)/requests
 	$(STEPS); step $(WORDS) runner run @RUN --from $(LISTS)/requests $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} > $(LISTS)/logs; \
 	if $(WORDS) --lines @RUN | grep -qx -e --dry-run; then cat $(LISTS)/logs; \
 	elif [ -s $(LISTS)/logs ]; then \
@@ -149,8 +150,7 @@ define bench_on_a_cluster
 	fi; \
 	[ -z "$$REGISTRY" ] || $(PY) -m runner prepare $(1) --registry="$$REGISTRY" || exit; \
 	$(WORDS) runner render $(1) @RENDER --out=build/manifests > $(LISTS)/manifests || exit; \
-	failed=0; step() { "$$@" || { code=$$?; [ $$failed != 0 ] || failed=$$code; }; }; \
-	step $(WORDS) runner submit @ARGS --from $(LISTS)/manifests > $(LISTS)/logs; \
+	$(STEPS); step $(WORDS) runner submit @ARGS --from $(LISTS)/manifests > $(LISTS)/logs; \
 	if has -e --detach -e --dry-run; then cat $(LISTS)/logs; \
 	elif [ $$failed = 0 ] || [ -s $(LISTS)/logs ]; then \
 		step $(PY) -m runner collect --from $(LISTS)/logs --results="$$RESULTS" > $(LISTS)/results; \
@@ -203,7 +203,7 @@ IMAGES_TESTED = $(if $(filter-out cpu cuda gaudi,$(IMAGES)),$(error IMAGES may n
 test-images: $(venv)/.dev  ## build images on stand-in bases and run them, try a registry, prove every lock; needs root (option: IMAGES=cpu)
 	@dpkg --status $(IMAGE_TOOLS) > /dev/null 2>&1 || { echo "installing $(IMAGE_TOOLS)"; \
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends $(IMAGE_TOOLS); }
-	$(PY) -m pytest -m images $(IMAGES_TESTED) tests/images/test_run.py tests/images/test_registry.py tests/images/test_locks.py
+	$(PY) -m pytest -m images $(IMAGES_TESTED) tests/images/test_run.py tests/images/test_in_a_pod.py tests/images/test_registry.py tests/images/test_prepare.py tests/images/test_prepare_gaudi.py tests/images/test_locks.py
 
 test-fast: $(venv)/.dev  ## the tests that are not slow, on every core
 	$(PY) -m pytest $(ON_EVERY_CORE)

@@ -96,6 +96,7 @@ class Pod:
         network: str = "none",
     ) -> Ran:
         words = ["podman", "--runtime", "runc", "run", "--rm", "--network", network, "--user", f"{pod.UID}:{pod.UID}"]
+        words += ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"]
         words += ["--cap-drop", "all", "--security-opt", "no-new-privileges", "--read-only", "--read-only-tmpfs=false"]
         words += [word for name, value in pod.WRITABLE.items() for word in ("--env", f"{name}={value}")]
         mounted = {volume.place for volume in volumes}
@@ -122,7 +123,9 @@ def _reaching_indexes() -> list[str]:
     settings = {f"PIP_{name.upper().replace('-', '_')}": value for name, value in pip_settings._settings().items()}
     variables = {name: value for name, value in os.environ.items() if name.upper().endswith(NETWORK)}
     variables |= {**settings, **{name: value for name, value in os.environ.items() if name.startswith("PIP_")}}
-    places = {word.removeprefix("file://") for value in variables.values() for word in value.split()}
+    words = [word for value in variables.values() for word in value.split()]
+    # the pages of an index that is a folder lead to files beside that folder
+    places = {str(Path(word[len("file://") :]).parent) if word.startswith("file://") else word for word in words}
     folders = sorted(place for place in places if place.startswith("/") and Path(place).exists())
     options = [
         word for name, value in sorted(variables.items()) for word in ("--env", f"{name}={' '.join(value.split())}")

@@ -1,12 +1,13 @@
 """A stack that a pod installs by itself is the stack of the built image: the same packages, bytes, variables and tokens.
 
 The stand-in bases are those of the images. A download needs the index that pip asks on this machine; the fork and pdsh come from the
-copies that ``test_gaudi`` names, served to git in the place of their addresses.
+copies that ``gaudi`` names, served to git in the place of their addresses.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,18 +15,22 @@ from typing import Any
 
 import pytest
 
-from runner.contract.errors import Unreachable
-from runner.host.images import build as image_builds
 from runner.host.images import contents
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock
 from runner.host.stacks import recipe
 from runner.host.verbs import request as requests
-from tests.images import bases, test_gaudi
+from tests.images import bases, gaudi
+from tests.images.conftest import Built
 from tests.images.containers import Container, Ran
 from tests.images.podlike import TREE, VARIABLES, Pod
 
-STACKS = ("cpu", "gaudi-1.10", "cuda-2023")
+# One stack of each family; `make test-images IMAGES=cpu` names families.
+STACKS = [
+    stack
+    for stack in ("cpu", gaudi.STACK, "cuda-2023")
+    if stack.partition("-")[0] in os.environ.get("IMAGES", "cpu cuda gaudi").split()
+]
 # What a pod's own container has and an image has not, or the other way round.
 OF_A_RUN = {"HOSTNAME", "container", "HF_HOME"}
 # A Python that comes from another image lies at another place in a pod.
@@ -44,16 +49,15 @@ def the_lock(stack: str) -> Lock:
     return replace(lock, stacks={**lock.stacks, stack: replace(pinned, packages=packages)})
 
 
-def git_options() -> list[str]:
-    """Return the options by which git takes each named copy in the place of its repository's address."""
-    lock, options = lockfile.read(), []
-    settings = {"safe.directory": "*"}
-    for name, folder in test_gaudi.copies().items():
-        settings[f"url.file://{folder}.insteadOf"] = lock.sources[name].repository
-        options += ["--volume", f"{folder}:{folder}:ro"]
-    for number, (key, value) in enumerate(settings.items()):
-        options += ["--env", f"GIT_CONFIG_KEY_{number}={key}", "--env", f"GIT_CONFIG_VALUE_{number}={value}"]
-    return [*options, "--env", f"GIT_CONFIG_COUNT={len(settings)}"]
+def git_options(folder: Path) -> list[str]:
+    """Return the options by which git takes each named copy in the place of its repository's address; ``folder`` keeps the settings."""
+    # a copy belongs to another user than the pod's
+    lines, options = ["[safe]", "directory = *"], ["--volume", f"{folder}/gitconfig:/etc/gitconfig:ro"]
+    for name, copy in gaudi.copies().items():
+        lines += [f'[url "file://{copy}"]', f"insteadOf = {lockfile.read().sources[name].repository}"]
+        options += ["--volume", f"{copy}:{copy}:ro"]
+    (folder / "gitconfig").write_text("\n".join([*lines, ""]))
+    return options
 
 
 @pytest.fixture(scope="module", params=STACKS)
@@ -62,16 +66,8 @@ def stack(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def image(stack: str, runtime: None, tmp_path_factory: pytest.TempPathFactory) -> Container:
-    copies = test_gaudi.copies()
-    try:
-        planned = image_builds.plan(lockfile.read(), stack, bases.make(stack), bases.interpreter_of(stack), copies)
-        built = image_builds.execute(planned)
-    except Unreachable as problem:
-        if stack != test_gaudi.STACK or len(copies) == len(test_gaudi.COPIES):
-            raise
-        pytest.skip(f"{problem}. Name copies in {' and '.join(test_gaudi.COPIES.values())}.")
-    return Container(built.image, tmp_path_factory.mktemp(stack))
+def image(stack: str, built: Built, tmp_path_factory: pytest.TempPathFactory) -> Container:
+    return Container(built(stack).image, tmp_path_factory.mktemp(stack))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +75,7 @@ def pod(stack: str, image: Container, tmp_path_factory: pytest.TempPathFactory) 
     """Return a pod whose stack is installed; the image was built before, so that a base or a copy that is missing is told there."""
     folder = tmp_path_factory.mktemp(f"pod-{stack}")
     made = Pod(the_lock(stack), stack, bases.make(stack), bases.interpreter_of(stack), folder)
-    for ran in (*made.prepare(), made.download(git_options()), made.install()):
+    for ran in (*made.prepare(), made.download(git_options(folder)), made.install()):
         assert ran.status == 0, ran.errors[-4000:]
     return made
 
@@ -115,7 +111,7 @@ def test_the_kit_is_the_same_beside_its_recipe(stack: str, image: Container, pod
         [f"{recipe.KIT}/{torch.file}"] if torch else []
     )
     assert differences(first, second) == sorted(own)
-    assert (f"{recipe.KIT}/base.json" in first) == (stack == test_gaudi.STACK)
+    assert (f"{recipe.KIT}/base.json" in first) == (stack == gaudi.STACK)
 
 
 def test_packages_are_listed_alike_by_name_version_and_record(image: Container, pod: Pod) -> None:
@@ -137,8 +133,8 @@ def test_variables_are_those_of_the_image(stack: str, image: Container, pod: Pod
 @pytest.fixture(scope="module")
 def request_file(stack: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("requests")
-    if stack == test_gaudi.STACK:
-        return test_gaudi.request(folder / "request.json", ranks=1)
+    if stack == gaudi.STACK:
+        return gaudi.request(folder / "request.json", ranks=1)
     if stack != "cpu":
         pytest.skip(f"{stack} measures on its device alone")
     assert requests.main(["cpu-1", "--model", "bloom-tiny", "--out", str(folder)]) == 0

@@ -19,6 +19,7 @@ from runner.host.cases import Changes
 from runner.host.images import build, buildah, push
 from runner.host.images.events import ImageBuilt, ImagePushed, OtherBuilder
 from runner.host.pins import silence
+from runner.host.pins.origins import container_registry
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
@@ -142,6 +143,8 @@ def main(arguments: Sequence[str]) -> int:
     _refuse_flags(options, names)
     checkouts = _checkouts(options.source, lock)
     silence.forget()
+    if options.push:
+        _refuse_silent_registry(options.push, names[0])
     failures: list[KitError] = []
     for name in names:
         present = _present(lock, name) if options.missing else None
@@ -162,6 +165,7 @@ def main(arguments: Sequence[str]) -> int:
             difference = push.other_builder(built, lock)
             if difference is not None:
                 announcer.announce(OtherBuilder(name, difference))
+            _show(f"{name}: pushing {built.bytes / 1e9:.2f} GB, less what the registry has, to {options.push}")
             entry = push.push(name, built, options.push)
             announcer.announce(ImagePushed(name, entry.reference))
     if failures:
@@ -192,6 +196,17 @@ def _present(lock: Lock, name: str) -> str | None:
         return lock.built[name].reference
     built = build.current(lock, name)
     return built.image if built is not None and buildah.has(built.image) else None
+
+
+def _refuse_silent_registry(team: str, name: str) -> None:
+    """Raise ``NoAnswer`` for a registry that does not answer: nobody builds for minutes, to learn that afterwards."""
+    try:
+        container_registry.image_digest(f"{team}/bloomz-bench-{name}", "latest")
+    except silence.NoAnswer:
+        raise
+    # any other answer is one: whether it takes images is known when they are pushed
+    except KitError:
+        return
 
 
 def _check(lock: Lock, names: Sequence[str], announcer: Announcer) -> None:

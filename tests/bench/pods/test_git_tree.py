@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -8,49 +7,19 @@ import pytest
 from runner.bench.pods import git_tree
 from runner.contract.errors import InputError, Unreachable, Unsupported
 from runner.contract.recipe import GitSource
-
-IDENTITY = {
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@b",
-    "GIT_COMMITTER_NAME": "a",
-    "GIT_COMMITTER_EMAIL": "a@b",
-    "GIT_AUTHOR_DATE": "1700000000 +0130",
-    "GIT_COMMITTER_DATE": "1700000001 -0700",
-}
-
-
-def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(
-        ["git", "-C", str(folder), *arguments], capture_output=True, encoding="utf-8", check=True
-    ).stdout.strip()
+from tests.support import git_repository
 
 
 @pytest.fixture
-def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitSource:
-    """Make a repository whose names and modes are those that git sorts and hashes in ways of its own."""
-    for name, value in IDENTITY.items():
-        monkeypatch.setenv(name, value)
-    folder = tmp_path / "repository"
-    folder.mkdir()
-    git(folder, "init", "--quiet")
-    for path in ("a.txt", "a/b", "a0", "a-b/c", "é", "sub/sub/run.sh"):
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(path)
-    (folder / "sub/sub/run.sh").chmod(0o755)
-    (folder / "link").symlink_to("a/b")
-    (folder / "empty").touch()
-    git(folder, "add", "--all")
-    git(folder, "commit", "--quiet", "-m", "committer Mallory <m@n> 1 +0000")
-    commit, tree = git(folder, "rev-parse", "HEAD"), git(folder, "rev-parse", "HEAD^{tree}")
-    git(folder, "config", "uploadpack.allowAnySHA1InWant", "true")
-    return GitSource(f"file://{folder}", commit, tree, None)
+def source(tmp_path: Path) -> GitSource:
+    return git_repository.make(tmp_path / "repository")
 
 
 def test_a_commit_comes_whole_with_its_tree_and_time(source: GitSource, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.mkdir()
     raw = git_tree.fetch(source, str(target))
-    assert git_tree.commit(raw, source, "it") == git_tree.Commit(source.tree, 1700000001)
+    assert git_tree.commit(raw, source, "it") == git_tree.Commit(source.tree, git_repository.EPOCH)
     git_tree.refuse_other_files(str(target), source)
     assert (target / "link").is_symlink() and (target / "sub/sub/run.sh").stat().st_mode & 0o777 == 0o755
 
@@ -88,11 +57,7 @@ def test_another_commit_and_another_tree_are_refused(source: GitSource, tmp_path
     with pytest.raises(InputError, match="it is not the commit"):
         git_tree.commit(b"", source, "it")
     with pytest.raises(InputError, match=f"has the tree {source.tree}; versions.lock says {'2' * 40}"):
-        git_tree.commit(raw, another_tree(source), "it")
-
-
-def another_tree(source: GitSource) -> GitSource:
-    return GitSource(source.repository, source.commit, "2" * 40, None)
+        git_tree.commit(raw, GitSource(source.repository, source.commit, "2" * 40, None), "it")
 
 
 def test_a_repository_that_lacks_the_commit_is_named(source: GitSource, tmp_path: Path) -> None:

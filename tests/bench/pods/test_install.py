@@ -16,7 +16,7 @@ from runner.bench.pods.package_folder import PackageFolder
 from runner.contract import recipe as recipes
 from runner.contract.errors import InputError, PublishFailed, UnresolvedPin, Unsupported
 from runner.contract.recipe import GitSource
-from tests.bench.pods import test_git_tree
+from tests.support import git_repository
 from tests.support.json_output import events
 from tests.support.package_index import Kit, variables, wheel
 from tests.support.patience import HANG_S
@@ -25,7 +25,10 @@ ROOT = Path(__file__).parents[3]
 SMALL = wheel("small", "1.0", {"small.py": b"VALUE = 1\n"})
 NOWHERE = "http://127.0.0.1:9/simple"
 
-source = test_git_tree.source
+
+@pytest.fixture
+def source(tmp_path: Path) -> GitSource:
+    return git_repository.make(tmp_path / "repository")
 
 
 def lay(kit: Kit, volume: Path) -> PackageFolder:
@@ -115,7 +118,7 @@ def test_the_context_is_that_of_an_image_build(tmp_path: Path, source: GitSource
     assert {path.name: path.read_text() for path in (context / "requirements").iterdir()} == {
         "wheels.txt": SMALL.requirement(),
         "sources.txt": "",
-        "git.txt": f"of-git {source.commit} 1700000001 unresolved\n",
+        "git.txt": f"of-git {source.commit} {git_repository.EPOCH} unresolved\n",
         "programs.txt": "program\n",
     }
     assert git_tree.tree_of(str(context / "sources" / "program")) == source.tree
