@@ -42,6 +42,9 @@ class DeviceFound(Event, word="device"):
     source: Source = field(
         metadata=fact("what told of the device: `nvml`, `nvidia-smi`, `hlml`, `hl-smi` or `device-files`")
     )
+    firmware: str | None = field(
+        default=None, metadata=fact("firmware that a Gaudi booted; null for a GPU, and where it is not told")
+    )
 
     @classmethod
     def from_json(cls, value: object, where: str) -> DeviceFound:
@@ -58,6 +61,7 @@ class DeviceFound(Event, word="device"):
             bus_id=fields.optional(_text, "bus_id"),
             processes=fields.optional(Fields.count, "processes"),
             source=fields.choice("source", get_args(Source)),
+            firmware=fields.form("firmware", _PLACE, None),
         )
         fields.done()
         return device

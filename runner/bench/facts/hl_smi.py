@@ -58,6 +58,7 @@ def present(run: Run | None = None) -> list[Present] | None:
         rows = [[*row, row[2], "", ""] for row in _rows(table or "", 3)]
     if table is None:
         return None
+    firmware = parse_firmware(run(["-L"]) or "") if rows else None
     return [
         Present(
             index=int(index) if index.isdigit() else int(module),
@@ -67,6 +68,7 @@ def present(run: Run | None = None) -> list[Present] | None:
             bus_id=address.lower() or None,
             processes=None,
             module=int(module),
+            firmware=firmware,
         )
         for name, driver, module, index, address, memory in rows
     ]

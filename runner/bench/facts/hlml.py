@@ -36,12 +36,12 @@ def query() -> Gaudis | None:
 
 
 def present() -> list[Present] | None:
-    """Return all devices in the order of their modules, by name and driver alone; None as ``query`` does."""
+    """Return all devices in the order of their modules, by name, driver and firmware alone; None as ``query`` does."""
     gaudis = query()
     if gaudis is None:
         return None
     return [
-        Present(index, name, None, gaudis["driver"], None, None, module=index)
+        Present(index, name, None, gaudis["driver"], None, None, module=index, firmware=gaudis["firmware"])
         for index, name in enumerate(gaudis["names"])
     ]
 

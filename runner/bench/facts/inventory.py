@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -108,7 +109,9 @@ def _short_licence(text: str | None) -> str | None:
 
 def refuse_drift(inventory: records.Inventory, stack: Stack) -> None:
     """Raise ``Unsupported`` if another stack than the locked one is installed."""
-    remedy = "Run `make setup`, or use the stack's image."
+    of_make = stack.device == "cpu"
+    remedy = f"{'Run `make setup`' if of_make else '`make bench` makes its own environment'}, or use the stack's image."
+    again = "`make clean setup`" if of_make else f"remove {printable(sys.prefix, 200)}, and run `make bench`"
     versions = [f"{name} {version} is not here" for name, version in inventory["missing"].items()]
     versions += [f"{name} {version} is {other} here" for name, (version, other) in inventory["changed"].items()]
     if versions:
@@ -118,7 +121,7 @@ def refuse_drift(inventory: records.Inventory, stack: Stack) -> None:
     if altered:
         raise Unsupported(
             f"This is not the stack {stack.name} as it was installed: {altered[0]} was changed or lost"
-            f" ({len(altered)} such files). Install it again: `make clean setup`."
+            f" ({len(altered)} such files). Install it again: {again}."
         )
     if inventory["shadowed"]:
         module, place = next(iter(inventory["shadowed"].items()))
@@ -135,7 +138,7 @@ def refuse_drift(inventory: records.Inventory, stack: Stack) -> None:
     if inventory["unrecorded"]:
         raise Unsupported(
             f"The package {inventory['unrecorded'][0]} lists none of its files, so that they cannot be compared with what was"
-            f" installed ({len(inventory['unrecorded'])} such packages). Install it again: `make clean setup`."
+            f" installed ({len(inventory['unrecorded'])} such packages). Install it again: {again}."
         )
 
 

@@ -10,7 +10,8 @@ from typing import Callable, Mapping, Sequence
 class Present:
     """One accelerator, by its driver's words; None for what the driver does not tell.
 
-    ``index`` is the driver's number, ``module`` the number of a Gaudi's place on its board. ``processes`` counts the processes on it.
+    ``index`` is the driver's number, ``module`` the number of a Gaudi's place on its board. ``processes`` counts the processes on it,
+    ``firmware`` is what a Gaudi booted.
     """
 
     index: int
@@ -21,6 +22,7 @@ class Present:
     processes: int | None
     uuid: str | None = None
     module: int | None = None
+    firmware: str | None = None
 
 
 def visible_to_cuda(devices: Sequence[Present], environment: Mapping[str, str]) -> list[Present]:

@@ -145,6 +145,7 @@ def _found(vendor: Vendor, device: Present, source: Source) -> DeviceFound:
         bus_id=device.bus_id,
         processes=device.processes,
         source=source,
+        firmware=device.firmware,
     )
 
 

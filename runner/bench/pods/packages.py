@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from dataclasses import dataclass, field
 from typing import Iterator, Sequence
 
@@ -23,10 +24,12 @@ from runner.contract import recipe as recipes
 from runner.contract.announce import Announcer, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.progress import Step, Task
-from runner.contract.publish import synced
 from runner.contract.recipe import GitSource
 from runner.contract.requirements import Requirement
 from runner.contract.text import printable
+
+# The beginning of the name of a folder for temporary files; a younger one may be another pod's.
+_SCRATCH, _ABANDONED_AFTER_S = ".scratch-", 3600
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,6 @@ def _fetch_file(
         task.update(Step(f"fetching {place} {found.name}", done_bytes, of_bytes, "bytes"))
 
     path = index.fetch(found, folder.wheels, came)
-    with open(path, "rb") as file:
-        synced(file.fileno())
     task.line(f"{place} {found.name} is whole, {os.path.getsize(path) / 1e6:.1f} MB")
     return path
 
@@ -143,34 +144,40 @@ def _fetch_source(folder: PackageFolder, name: str, source: GitSource, task: Tas
     if os.path.exists(raw_path):
         return
     task.update(Step(f"fetching the source of {name}"))
-    shutil.rmtree(place, ignore_errors=True)
-    os.makedirs(place)
-    raw = git_tree.fetch(source, place)
-    git_tree.commit(raw, source, f"what {source.repository} gave")
-    git_tree.refuse_other_files(place, source)
-    # the commit is written last: where it lies, the files are whole
-    with open(f"{raw_path}.part", "wb") as file:
-        file.write(raw)
-        synced(file.fileno())
-    os.replace(f"{raw_path}.part", raw_path)
+    # both go to their places whole, the commit last: where it lies, the files lie too
+    with tempfile.TemporaryDirectory() as scratch:
+        files, commit = os.path.join(scratch, "files"), os.path.join(scratch, "commit")
+        os.mkdir(files)
+        raw = git_tree.fetch(source, files)
+        git_tree.commit(raw, source, f"what {source.repository} gave")
+        git_tree.refuse_other_files(files, source)
+        with open(commit, "wb") as file:
+            file.write(raw)
+        shutil.rmtree(place, ignore_errors=True)
+        os.rename(files, place)
+        os.rename(commit, raw_path)
     task.line(f"the source of {name} is whole: commit {source.commit} of {source.repository}")
 
 
 @contextlib.contextmanager
 def _scratch_on(folder: PackageFolder) -> Iterator[None]:
-    """Let pip and git write their scratch onto the volume: torch alone has more bytes than /tmp of a pod."""
+    """Let everything temporary lie on the volume: torch alone has more bytes than /tmp of a pod, and a rename needs one volume."""
     os.makedirs(folder.path, exist_ok=True)
+    for name in os.listdir(folder.path):
+        path = folder.part(name)
+        if name.startswith(_SCRATCH) and time.time() - os.path.getmtime(path) > _ABANDONED_AFTER_S:
+            shutil.rmtree(path, ignore_errors=True)
     before, umask = os.environ.get("TMPDIR"), os.umask(0o022)
-    with tempfile.TemporaryDirectory(prefix=".scratch-", dir=folder.path) as scratch:
-        os.environ["TMPDIR"] = tempfile.tempdir = scratch
-        try:
+    try:
+        with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder.path) as scratch:
+            os.environ["TMPDIR"] = tempfile.tempdir = scratch
             yield
-        finally:
-            tempfile.tempdir = None
-            os.umask(umask)
-            os.environ.pop("TMPDIR")
-            if before is not None:
-                os.environ["TMPDIR"] = before
+    finally:
+        tempfile.tempdir = None
+        os.umask(umask)
+        os.environ.pop("TMPDIR", None)
+        if before is not None:
+            os.environ["TMPDIR"] = before
 
 
 def _empty(folder: str) -> None:

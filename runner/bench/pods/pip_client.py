@@ -21,6 +21,7 @@ from runner.bench.pods.package_folder import disk_problem
 from runner.contract import patterns
 from runner.contract.errors import InputError, Unreachable, Unsupported
 from runner.contract.files import sha256_of_file
+from runner.contract.publish import synced
 from runner.contract.requirements import Requirement
 from runner.contract.secrets import mask
 from runner.contract.text import printable
@@ -40,9 +41,11 @@ class Found(NamedTuple):
 def fetch_tools(requirements: Sequence[Requirement], folder: str) -> None:
     """Fetch the pinned pip and wheel into ``folder`` with the base's own pip, which compares their hashes.
 
+    As ``Index.fetch`` does, it writes to the folder for temporary files first, which must be on the same volume.
+
     Raises ``Unsupported`` where the base has no pip, ``Unreachable`` where no index gives the files, ``PublishFailed`` for a full disk.
     """
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         listed = os.path.join(scratch, "tools.txt")
         with open(listed, "w", encoding="utf-8") as file:
             file.write("".join(pin.text for pin in requirements))
@@ -132,17 +135,19 @@ class Index:
         if not patterns.FILE_PATH.fullmatch(found.name) or "/" in found.name:
             raise Unreachable(f"The index {self.name} offers {found.name[:100]!r}, which is no name of a file.")
         path, digest = os.path.join(folder, found.name), hashlib.sha256()
-        part = f"{path}.part"
+        handle, part = tempfile.mkstemp()
         try:
-            with open(part, "wb") as file:
+            with os.fdopen(handle, "wb") as file:
                 for block in self._blocks(found, came):
                     digest.update(block)
                     file.write(block)
+                synced(file.fileno())
             if digest.hexdigest() not in found.requirement.hashes:
                 raise Unreachable(
                     f"{found.name} of the index {self.name} has the sha256 {digest.hexdigest()}, which is not a locked one. Name another"
                     " index in PIP_INDEX_URL."
                 )
+            os.chmod(part, 0o644)
             os.replace(part, path)
         except OSError as problem:
             raise disk_problem(problem, folder) from None

@@ -24,8 +24,9 @@ from runner.host.cluster.runs import FollowedRun
 from runner.host.diagnosis import Observed, Problem
 from runner.host.diagnosis.stages import Stage
 from runner.host.objects import kinds
+from runner.host.results import run_images
 
-_OBJECT, _EVIDENCE, _PARTIAL = "job.json", "evidence.json", "partial.json"
+_OBJECT, _EVIDENCE, _PARTIAL = "job.json", run_images.EVIDENCE, "partial.json"
 
 
 def save_evidence(run: FollowedRun, observed: Observed, stage: Stage | None, problem: Problem | None) -> None:

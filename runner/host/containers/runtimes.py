@@ -30,7 +30,8 @@ class Runtime:
 
     ``rootless`` says that the program's root is a user without rights on this host. ``selinux`` says that the program labels what
     containers may touch. ``oci_runtimes`` are the names that ``--runtime`` takes. A device may be named by CDI if its
-    specification is in one of ``cdi_folders``; without any the program does not know CDI.
+    specification is in one of ``cdi_folders``; without any the program does not know CDI. ``storage`` is the folder of its images, and
+    ``storage_driver`` how it stores them.
     """
 
     program: Program
@@ -39,10 +40,16 @@ class Runtime:
     selinux: bool
     oci_runtimes: frozenset[str]
     cdi_folders: tuple[str, ...]
+    storage: str
+    storage_driver: str
 
 
-def ask(program: Program, variables: Mapping[str, str] = os.environ) -> Runtime:
-    """Return what a program tells of itself. Raises ``Unsupported`` where it is not installed, cannot be used, or is silent."""
+def ask(program: Program, variables: Mapping[str, str] = os.environ, timeout_s: float | None = None) -> Runtime:
+    """Return what a program tells of itself. Raises ``Unsupported`` where it is not installed, cannot be used, or is silent.
+
+    ``timeout_s`` is how long it may take to answer, None for as long as it may need.
+    """
+    timeout_s = _ASK_S[program] if timeout_s is None else timeout_s
     if program == "docker" and variables.get("DOCKER_HOST", "").startswith(_REMOTE):
         raise Unsupported(
             "docker talks to the daemon of another host (DOCKER_HOST), which sees no folder of this one. Unset DOCKER_HOST, or run"
@@ -50,10 +57,10 @@ def ask(program: Program, variables: Mapping[str, str] = os.environ) -> Runtime:
         )
     command = [program, "info", "--format", "json" if program == "podman" else "{{json .}}"]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_ASK_S[program])
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout_s)
     except subprocess.TimeoutExpired:
         raise Unsupported(
-            f"`{program} info` did not answer in {_ASK_S[program]:g} s. Look after its service, or restart it."
+            f"`{program} info` did not answer in {timeout_s:g} s. Look after its service, or restart it."
         ) from None
     except OSError as problem:
         raise Unsupported(f"{program} cannot be run: {problem.strerror}. Install podman or docker.") from None
@@ -99,6 +106,8 @@ def _podman(told: JsonObject) -> Runtime:
         selinux=bool(security.get("selinuxEnabled")),
         oci_runtimes=frozenset([str(host["ociRuntime"]["name"])]),
         cdi_folders=CDI_FOLDERS,
+        storage=str(told["store"]["graphRoot"]),
+        storage_driver=str(told["store"]["graphDriverName"]),
     )
 
 
@@ -112,6 +121,8 @@ def _docker(told: JsonObject) -> Runtime:
         oci_runtimes=frozenset(told["Runtimes"] or {}),
         # an empty list says that the daemon injects no CDI device (Docker Engine API, SystemInfo)
         cdi_folders=tuple(map(str, told.get("CDISpecDirs") or [])),
+        storage=str(told["DockerRootDir"]),
+        storage_driver=str(told["Driver"]),
     )
 
 

@@ -248,6 +248,8 @@ class ClusterLooks:
         self._nodes = listed
         closed = sum(bool((node.get("spec") or {}).get("unschedulable")) for node in listed)
         shown = f"{len(listed)} nodes, {closed} of them closed to new pods"
+        if not listed:
+            return warning("There is no node.", "Start one; a cluster that grows on demand may start one for a pod.")
         return (
             ready(f"{shown}.") if len(listed) > closed else not_ready(f"{shown}.", "`kubectl uncordon NODE` opens one.")
         )

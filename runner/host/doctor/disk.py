@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.contract.records import JsonObject
-from runner.host import paths
 from runner.host.doctor import needs as of_cases
 from runner.host.doctor.findings import Answer, ready, untold, warning
 from runner.host.doctor.needs import Need, gigabytes
+from runner.host.images import build
 
 
-def built_image(stack: str, folder: Path = paths.BUILD) -> JsonObject | None:
-    """Return what the last build of a stack's image here wrote about it, None where there was none, or nothing readable."""
-    try:
-        written = json.loads((folder / "images" / stack / "image.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return written if isinstance(written, dict) else None
-
-
-def for_images(needs: Sequence[Need], storage: str, folder: Path = paths.BUILD) -> Answer:
+def for_images(needs: Sequence[Need], storage: str) -> Answer:
     """Say whether the storage of a container program has room for the images of the stacks, as far as their sizes are known."""
     stacks = of_cases.stacks(needs)
-    sizes = {name: (built_image(name, folder) or {}).get("bytes") for name in stacks}
-    known = {name: size for name, size in sizes.items() if isinstance(size, int)}
+    known = {name: built.bytes for name in stacks if (built := build.earlier(name)) is not None}
     free = free_bytes(Path(storage))
     if free is None:
         return untold(f"{storage} cannot be looked at.", "Ask as the user whom the folder belongs to.")

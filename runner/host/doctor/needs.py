@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runner.contract.architecture import Architecture
-from runner.contract.errors import UsageError
+from runner.contract.request import Request
+from runner.host import cases
+from runner.host.cases import Changes
 from runner.host.objects.quantities import quantity
 from runner.host.readers.accelerators import AcceleratorRow
-from runner.host.readers.catalog import Case, Catalog, WorkloadDefaults
+from runner.host.readers.catalog import Case, Catalog
 from runner.host.readers.lockfile import Lock, PinnedRepository, PinnedStack
-from runner.host.readers.profiles import JobKind, Profile, Profiles
+from runner.host.readers.profiles import Profile, Profiles
 
 
 @dataclass(frozen=True)
 class Need:
-    """The needs of one case.
+    """The needs of one case. ``request`` is the case with dummy weights, its open pins left open.
 
     ``profile`` is what a pod of the case asks of a node, None where profiles.yaml has no row of it. ``pin`` is the repository of the
     model's real weights, None for a model without any.
@@ -24,12 +25,9 @@ class Need:
 
     name: str
     case: Case
+    request: Request
     accelerator: AcceleratorRow
-    nodes: int
-    job_kind: JobKind
     stack: PinnedStack
-    model: Architecture
-    workload: WorkloadDefaults
     pin: PinnedRepository | None
     profile: Profile | None
 
@@ -39,11 +37,6 @@ class Need:
         return f"{self.case.devices} x {self.case.accelerator}"
 
     @property
-    def needs_an_image(self) -> bool:
-        """Whether the stack exists only in an image: its torch is that of a vendor's base image."""
-        return self.stack.torch is None
-
-    @property
     def fetches_weights(self) -> bool:
         """Whether the weights are those of the hub."""
         return self.case.weights == "hub" and self.pin is not None
@@ -51,40 +44,24 @@ class Need:
     @property
     def weight_bytes(self) -> int:
         """The bytes of the real weights on a disk; all published ones are of 16 bit."""
-        return self.model.weight_bytes("bfloat16")
-
-    @property
-    def bytes_per_device(self) -> int:
-        """The bytes of weights, keys and values that each device holds."""
-        positions = self.workload.input_tokens + self.workload.output_tokens
-        weights = self.model.weight_bytes_per_rank(self.case.precision, self.case.devices)
-        cache = self.model.kv_cache_bytes(self.case.precision, self.workload.batch_size, positions)
-        return weights + cache // self.case.devices
+        return self.request.model.architecture.weight_bytes("bfloat16")
 
 
-def of_cases(
-    catalog: Catalog, lock: Lock, profiles: Profiles, names: Iterable[str], nodes: int = 1, job_kind: JobKind = "job"
-) -> list[Need]:
+def of_cases(catalog: Catalog, lock: Lock, profiles: Profiles, names: Iterable[str], nodes: int = 1) -> list[Need]:
     """Return the needs of cases by their names, each on so many nodes. Raises ``UsageError`` for an unknown case."""
     needs = []
     for name in names:
-        case = catalog.cases.get(name)
-        if case is None:
-            raise UsageError(f"There is no case {name!r}. `python -m runner request --list` shows the cases.")
-        per_node = case.devices // nodes
-        rows = [
-            row for row in profiles.profiles.values() if (row.accelerator, row.devices) == (case.accelerator, per_node)
-        ]
+        request = cases.make(catalog, lock, name, Changes(weights="dummy"), draft=True)
+        case = catalog.cases[name]
+        pod = (case.accelerator, case.devices // nodes)
+        rows = [row for row in profiles.profiles.values() if (row.accelerator, row.devices) == pod]
         needs.append(
             Need(
                 name=name,
                 case=case,
+                request=request,
                 accelerator=catalog.accelerator_rows[case.accelerator],
-                nodes=nodes,
-                job_kind=job_kind,
                 stack=lock.stacks[case.stack],
-                model=catalog.models[case.model],
-                workload=catalog.workloads[case.workload],
                 pin=lock.models.get(case.model),
                 profile=rows[0] if rows else None,
             )

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 
-from runner.host import paths
-from runner.host.doctor import disk
 from runner.host.doctor.findings import Answer, Look, not_ready, ready, warning
 from runner.host.doctor.needs import Need, stacks
-from runner.host.images import build
+from runner.host.images import build, push
 from runner.host.pins import resolve
 from runner.host.readers.lockfile import Lock, LockPath
 
@@ -36,7 +33,7 @@ def of_stack(lock: Lock, name: str) -> Answer:
     if blocking:
         return not_ready(f"Unresolved, and needed to make the stack: {_shown(blocking)}.", remedy)
     if open_pins:
-        return warning(f"Unresolved until an image is built: {_shown(open_pins)}.", remedy)
+        return warning(f"Unresolved, which keeps no image from being built: {_shown(open_pins)}.", remedy)
     return ready("All are resolved.")
 
 
@@ -50,21 +47,19 @@ def unresolved(lock: Lock, name: str) -> list[LockPath]:
     ]
 
 
-def image(lock: Lock, name: str, folder: Path = paths.BUILD) -> Answer:
+def image(lock: Lock, name: str) -> Answer:
     """Say whether the pushed image of a stack, or the one built here, is of what this checkout holds."""
-    pushed, built = lock.built.get(name), disk.built_image(name, folder)
+    pushed, built = lock.built.get(name), build.earlier(name)
     again = f"`make images STACKS={name}` builds it, and with PUSH=registry/team pushes it."
-    if pushed is None and built is None:
-        return warning("None was built here, and none was pushed.", again)
-    inputs = build.inputs_of(lock, name)
     if pushed is not None:
-        if pushed.inputs == inputs:
+        if push.is_current(lock, name, pushed):
             return ready(f"{pushed.reference} is of this checkout.")
         return warning(f"{pushed.reference} was built from other inputs than this checkout holds.", again)
-    assert built is not None
-    if built.get("pinned") is not True:
+    if built is None:
+        return warning("None was built here, and none was pushed.", again)
+    if not built.pinned:
         return warning("The one that was built here stands on a stand-in base.", again)
-    if built.get("inputs") != inputs:
+    if build.current(lock, name) is None:
         return warning("The one that was built here is of other inputs than this checkout holds.", again)
     return ready("The one that was built here is of this checkout; none was pushed.")
 

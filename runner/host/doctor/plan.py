@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.contract.errors import ClusterRefused, InputError, KitError, UsageError
+from runner.contract.found_devices import DeviceFound
 from runner.contract.text import first_line
 from runner.host.cluster.client import Cluster
 from runner.host.cluster.kubeconfig import NoCluster
 from runner.host.doctor import builder, devices, kernel, needs, pins, pythons, weights
 from runner.host.doctor.cluster import ClusterLooks, Wanted
 from runner.host.doctor.container_programs import ContainerLooks
-from runner.host.doctor.devices import Device
 from runner.host.doctor.findings import Answer, Area, Look, not_looked_at, not_ready
 from runner.host.doctor.looking import Group
 from runner.host.doctor.needs import Need
@@ -26,7 +26,9 @@ from runner.host.readers.profiles import JobKind, Profiles
 
 # A cluster is asked about twenty questions, and the first silence ends them.
 _CLUSTER_S = 20.0
-# Two programs, or three requests, one after the other.
+# Two programs that run containers, one after the other.
+_CONTAINERS_S = 8.5
+# Three requests, or programs, or the hashes of a few hundred files.
 _SEVERAL_S = 12.0
 
 
@@ -63,14 +65,14 @@ def of_cases(tables: Tables, names: Sequence[str]) -> Scope:
     return Scope(needs.of_cases(tables.catalog, tables.lock, tables.profiles, names), "job", 1, None)
 
 
-def fitting(tables: Tables, found: Sequence[Device]) -> list[str]:
+def fitting(tables: Tables, found: Sequence[DeviceFound]) -> list[str]:
     """Return the cases whose accelerators this host has in the number that they ask for; the set of the CPU where it has none."""
-    counts = Counter(device.accelerator for device in found)
+    counts = Counter(devices.row_of(device, tables.catalog.accelerator_rows) for device in found)
     cases = [name for name, case in tables.catalog.cases.items() if case.devices <= counts[case.accelerator]]
     return cases or list(tables.profiles.sets["cpu"].cases)
 
 
-def of_this_host(scope: Scope, found: Sequence[Device] | KitError) -> list[Group]:
+def of_this_host(scope: Scope, tables: Tables, found: Sequence[DeviceFound] | KitError) -> list[Group]:
     """Return the groups of looks at this host; ``found`` are its accelerators, or why nobody could tell them."""
     if scope.set_name is not None:
         case = scope.needs[0].name
@@ -88,12 +90,12 @@ def of_this_host(scope: Scope, found: Sequence[Device] | KitError) -> list[Group
         answer = not_looked_at(f"{first_line(found)}.", "`python -m runner devices` says more.")
         of_devices = _one_row("host", "accelerators", answer)
     else:
-        of_devices = Group(devices.looks(found, scope.needs))
+        of_devices = Group(devices.looks(found, scope.needs, tables.catalog.accelerator_rows))
     return [
         of_devices,
         Group(kernel.looks(scope.needs)),
-        Group(pythons.looks(scope.needs)),
-        Group(ContainerLooks(scope.needs).looks(), _SEVERAL_S),
+        Group(pythons.looks(scope.needs), _SEVERAL_S),
+        Group(ContainerLooks(scope.needs).looks(), _CONTAINERS_S),
     ]
 
 

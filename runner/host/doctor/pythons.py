@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from runner.host.doctor.findings import Answer, Look, not_ready, ready
+from runner.host.doctor.looking import ANSWER_S
 from runner.host.doctor.needs import Need
 
 
 def looks(needs: Sequence[Need]) -> list[Look]:
     """Return a look for each Python that the stacks of the cases run under; the stack of the CPU runs under this one."""
-    stacks = {need.case.stack: need.stack for need in needs if need.stack.runs_in_image and not need.needs_an_image}
+    stacks = {need.case.stack: need.stack for need in needs if need.stack.runs_in_image and need.stack.runs_on_host}
     wanted: dict[str, list[str]] = {}
     for name, stack in stacks.items():
         wanted.setdefault(stack.python, []).append(name)
@@ -35,11 +37,19 @@ def of_version(version: str, stacks: Sequence[str]) -> Answer:
 
 
 def find(version: str) -> str | None:
-    """Return the path of a Python of a version such as 3.12, None where there is none."""
-    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
-        return sys.executable
-    on_path = shutil.which(f"python{version}")
-    if on_path is not None:
-        return on_path
+    """Return the path of a Python of a version such as 3.12, None where there is none: this one, one on the path, or one of pyenv's."""
     root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
-    return next((str(path) for path in sorted(root.glob(f"versions/{version}.*/bin/python"))), None)
+    on_path = shutil.which(f"python{version}")
+    candidates = [sys.executable, *([on_path] if on_path else [])]
+    candidates += map(str, sorted(root.glob(f"versions/{version}.*/bin/python")))
+    return next((path for path in candidates if _version(path) == version), None)
+
+
+def _version(path: str) -> str | None:
+    """Return the version of a Python by its own words: pyenv has programs on the path that start no Python."""
+    script = "import sys; print('{}.{}'.format(*sys.version_info))"
+    try:
+        done = subprocess.run([path, "-c", script], capture_output=True, encoding="utf-8", timeout=ANSWER_S)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

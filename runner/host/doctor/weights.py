@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from runner.contract import hub_cache
 from runner.host.doctor.disk import free_bytes
 from runner.host.doctor.findings import Answer, Look, not_ready, ready, untold, warning
 from runner.host.doctor.needs import Need, gigabytes
@@ -21,7 +21,7 @@ def looks(needs: Sequence[Need], on_a_cluster: bool) -> list[Look]:
         Look(
             "weights",
             f"weights of {name}",
-            partial(on_a_claim, need) if on_a_cluster else partial(of_model, need, hub_cache()),
+            partial(on_a_claim, need) if on_a_cluster else partial(of_model, need, Path(hub_cache.folder())),
         )
         for name, need in models.items()
     ]
@@ -36,12 +36,6 @@ def on_a_claim(need: Need) -> Answer:
     )
 
 
-def hub_cache() -> Path:
-    """Return the folder of the hub's cache, by the variables that huggingface_hub reads."""
-    home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE") or Path(home, "hub")).expanduser()
-
-
 def of_model(need: Need, cache: Path) -> Answer:
     """Say whether the pinned revision of a model is in a cache, else how much would be fetched and whether it fits there."""
     assert need.pin is not None
@@ -51,16 +45,10 @@ def of_model(need: Need, cache: Path) -> Answer:
             f"The revision of {need.pin.repository} is unresolved in versions.lock.",
             "`python -m runner lock --only hub` where the hub answers.",
         )
-    repository = cache / f"models--{need.pin.repository.replace('/', '--')}"
-    here = [file.name for file in _files(repository / "snapshots" / need.pin.revision)]
-    files = need.pin.files
-    if here and files is not None and set(files) <= set(here):
-        return ready(f"All {len(files)} pinned files are in {cache}.")
-    if here and files is None and "config.json" in here:
-        return untold(
-            f"{len(here)} files of the revision are in {cache}; versions.lock does not say which files there are.",
-            "`python -m runner lock --only hub` where the hub answers; a launch compares every file.",
-        )
+    repository = Path(hub_cache.repository(str(cache), need.pin.repository))
+    snapshot = repository / "snapshots" / need.pin.revision
+    if hub_cache.holds(str(snapshot), need.request.model.architecture, need.pin.files or {}):
+        return ready(f"They are in {cache}, by the names of the files; a launch compares every file.")
     fetched = f"{gigabytes(size)} would be fetched from {need.pin.repository}"
     free = free_bytes(cache)
     if free is not None and free < size - _present_bytes(repository):

@@ -10,10 +10,10 @@ from runner.contract import patterns
 from runner.contract.announce import Announcer, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import ClusterRefused, KitError, NotReady, UsageError
+from runner.contract.found_devices import DeviceFound
 from runner.host.cluster.client import Cluster, Timeouts
 from runner.host.cluster.options import add_place_flags
 from runner.host.doctor import devices, looking, plan, terminal
-from runner.host.doctor.devices import Device
 from runner.host.doctor.looking import ANSWER_S
 from runner.host.doctor.plan import Scope, Tables
 from runner.host.readers import catalog as catalogs
@@ -75,10 +75,10 @@ def main(arguments: Sequence[str]) -> int:
             raise UsageError(f"{flag} {problem}. See `python -m runner doctor --help`.")
     catalog = catalogs.read()
     tables = Tables(catalog, lockfile.read(), profiles.read(catalog))
-    found: list[Device] | KitError = [] if options.set else _devices()
+    found: list[DeviceFound] | KitError = [] if options.set else _devices()
     scope = _scope(options, tables, found)
     groups = [
-        *plan.of_this_host(scope, found),
+        *plan.of_this_host(scope, tables, found),
         *plan.of_the_registry(scope, tables.lock, options.registry),
         # a person may have to log in at the terminal: that is not for a thread
         *plan.of_the_cluster(scope, tables, _cluster(options), options.queue, options.storage_class),
@@ -97,13 +97,13 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _scope(options: argparse.Namespace, tables: Tables, found: Sequence[Device] | KitError) -> Scope:
+def _scope(options: argparse.Namespace, tables: Tables, found: Sequence[DeviceFound] | KitError) -> Scope:
     if options.set:
         return plan.of_a_set(tables, options.set)
     return plan.of_cases(tables, options.cases or plan.fitting(tables, [] if isinstance(found, KitError) else found))
 
 
-def _devices() -> list[Device] | KitError:
+def _devices() -> list[DeviceFound] | KitError:
     try:
         return devices.here()
     except KitError as problem:

@@ -51,15 +51,18 @@ def test_no_gpu_is_no_row(text):
 
 
 def test_gaudis_are_told_in_the_order_of_their_modules():
-    found = hl_smi.present(tool(("memory.total", recordings.GAUDI2)))
+    found = hl_smi.present(tool(("memory.total", recordings.GAUDI2), ("-L", recordings.GAUDI_VERSIONS)))
     assert [device.module for device in found] == list(range(8))
     assert [device.index for device in found] == list(reversed(range(8)))
-    assert found[0] == Present(7, "HL-225", 98304 * MIB, "1.10.0-494ae52", "0000:07:00.0", None, module=0)
+    booted = "1.10.0-fw-43.2.0"
+    assert found[0] == Present(
+        7, "HL-225", 98304 * MIB, "1.10.0-494ae52", "0000:07:00.0", None, module=0, firmware=booted
+    )
 
 
 def test_an_older_hl_smi_is_asked_for_what_it_knows():
     def old(arguments):
-        return None if "memory.total" in arguments[1] else recordings.GAUDIS
+        return recordings.GAUDIS if arguments[1:2] == ["name,driver_version,module_id"] else None
 
     assert hl_smi.present(old) == [
         Present(module, "HL-225", None, "1.10.0-494ae52", None, None, module=module) for module in (0, 1)

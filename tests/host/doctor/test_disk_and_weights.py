@@ -9,32 +9,29 @@ from pathlib import Path
 import pytest
 
 from runner.host.doctor import disk, weights
-from runner.host.doctor.needs import Need
+from runner.host.images import build
+from runner.host.images.build import BuiltImage
 from runner.host.readers.lockfile import UNRESOLVED
 from tests.host.doctor.conftest import NeedsOf
 
 
-def built(folder: Path, stack: str, size: object) -> None:
-    (folder / "images" / stack).mkdir(parents=True, exist_ok=True)
-    (folder / "images" / stack / "image.json").write_text(json.dumps({"bytes": size}))
+def built(stack: str, size: int) -> BuiltImage:
+    return BuiltImage("id", "tag", "base", True, "revision", "inputs", 1, size)
 
 
-def test_images_whose_size_is_known(needs_of: NeedsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_whose_size_is_known(needs_of: NeedsOf, monkeypatch: pytest.MonkeyPatch) -> None:
     needs = needs_of("a100-1-bloomz-7b1")
-    built(tmp_path, "cuda-2023", 9 * 10**9)
+    monkeypatch.setattr(build, "earlier", lambda name: built(name, 9 * 10**9))
     monkeypatch.setattr(disk, "free_bytes", lambda folder: 10 * 10**9)
-    answer = disk.for_images(needs, "/storage", tmp_path)
+    answer = disk.for_images(needs, "/storage")
     assert (answer.state, answer.finding) == ("ready", "10.0 GB are free in /storage; the images take 9.0 GB.")
     monkeypatch.setattr(disk, "free_bytes", lambda folder: 8 * 10**9)
-    assert disk.for_images(needs, "/storage", tmp_path).state == "warning"
+    assert disk.for_images(needs, "/storage").state == "warning"
 
 
-@pytest.mark.parametrize("content", [None, "no JSON", "[]", "{}"])
-def test_images_whose_size_nobody_knows(needs_of: NeedsOf, tmp_path: Path, content: str | None) -> None:
-    if content is not None:
-        built(tmp_path, "cpu", 1)
-        (tmp_path / "images" / "cpu" / "image.json").write_text(content)
-    answer = disk.for_images(needs_of("cpu-1"), str(tmp_path), tmp_path)
+def test_images_whose_size_nobody_knows(needs_of: NeedsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "earlier", lambda name: None)
+    answer = disk.for_images(needs_of("cpu-1"), str(tmp_path))
     assert answer.state == "cannot be told" and "runner image cpu" in str(answer.remedy)
 
 
@@ -47,22 +44,17 @@ def test_a_storage_that_cannot_be_seen(needs_of: NeedsOf, monkeypatch: pytest.Mo
     assert disk.for_images(needs_of("cpu-1"), "/storage").state == "cannot be told"
 
 
-def cached(need: Need, cache: Path, *names: str) -> Need:
-    """Put files of the pinned revision into a cache, and return the need with these files as its pins."""
-    assert need.pin is not None
-    snapshot = cache / f"models--{need.pin.repository.replace('/', '--')}" / "snapshots" / need.pin.revision
-    snapshot.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        (snapshot / name).write_text("{}")
-    return dataclasses.replace(need, pin=dataclasses.replace(need.pin, files=dict.fromkeys(names, "0" * 64)))
-
-
 def test_weights_that_are_here(needs_of: NeedsOf, tmp_path: Path) -> None:
     (need,) = needs_of("gaudi2-1-bloomz-7b1")
-    pinned = cached(need, tmp_path, "config.json", "model.safetensors")
-    assert weights.of_model(pinned, tmp_path).finding == f"All 2 pinned files are in {tmp_path}."
-    # the lock does not list the files yet
-    assert weights.of_model(need, tmp_path).state == "cannot be told"
+    assert need.pin is not None
+    snapshot = tmp_path / "models--bigscience--bloomz-7b1" / "snapshots" / need.pin.revision
+    snapshot.mkdir(parents=True)
+    sizes = dataclasses.asdict(need.request.model.architecture)
+    (snapshot / "config.json").write_text(json.dumps({"model_type": "bloom", **sizes}))
+    (snapshot / "tokenizer.json").write_text("{}")
+    assert weights.of_model(need, tmp_path).state == "warning"
+    (snapshot / "model.safetensors").write_text("")
+    assert weights.of_model(need, tmp_path).state == "ready"
 
 
 def test_weights_that_would_be_fetched(needs_of: NeedsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,20 +92,3 @@ def test_one_look_for_each_model_and_none_for_dummy_weights(needs_of: NeedsOf) -
     on_a_claim = [look.ask() for look in weights.looks(needs, True)]
     assert {answer.state for answer in on_a_claim} == {"cannot be told"}
     assert on_a_claim[0].finding.startswith("352.5 GB of bigscience/bloomz belong on the claim bench-models")
-
-
-@pytest.mark.parametrize(
-    "variables, folder",
-    [
-        ({"HF_HUB_CACHE": "/a", "HF_HOME": "/b"}, "/a"),
-        ({"HF_HOME": "/b"}, "/b/hub"),
-        ({"XDG_CACHE_HOME": "/c"}, "/c/huggingface/hub"),
-        ({"HOME": "/d"}, "/d/.cache/huggingface/hub"),
-    ],
-)
-def test_the_cache_is_where_the_hub_s_own_client_has_it(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], folder: str
-) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert str(weights.hub_cache()) == folder

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +13,7 @@ from runner.contract.errors import Unsupported
 from runner.host.doctor import builder, pins, pythons
 from runner.host.doctor.plan import Tables
 from runner.host.images import build, buildah
+from runner.host.images.build import BuiltImage
 from runner.host.readers.lockfile import Lock, PushedImage
 from tests.host.doctor.conftest import NeedsOf
 
@@ -28,7 +29,7 @@ def test_pins_that_the_build_resolves(tables: Tables) -> None:
     answer = pins.of_stack(tables.lock, "cpu")
     assert (answer.state, answer.finding) == (
         "warning",
-        "Unresolved until an image is built: stacks.cpu.image.platform.",
+        "Unresolved, which keeps no image from being built: stacks.cpu.image.platform.",
     )
 
 
@@ -59,13 +60,14 @@ def test_the_image_that_was_pushed(tables: Tables) -> None:
     ids=["current", "stand-in", "stale"],
 )
 def test_the_image_that_was_built_here(
-    tables: Tables, tmp_path: Path, changes: dict[str, object], state: str, words: str
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], state: str, words: str
 ) -> None:
-    assert pins.image(tables.lock, "cpu", tmp_path).finding == "None was built here, and none was pushed."
-    (tmp_path / "images" / "cpu").mkdir(parents=True)
-    written = {"pinned": True, "inputs": build.inputs_of(tables.lock, "cpu"), **changes}
-    (tmp_path / "images" / "cpu" / "image.json").write_text(json.dumps(written))
-    answer = pins.image(tables.lock, "cpu", tmp_path)
+    monkeypatch.setattr(build, "earlier", lambda name: None)
+    assert pins.image(tables.lock, "cpu").finding == "None was built here, and none was pushed."
+    inputs = build.inputs_of(tables.lock, "cpu")
+    image = dataclasses.replace(BuiltImage("id", "tag", "base", True, "revision", inputs, 1, 1), **changes)
+    monkeypatch.setattr(build, "earlier", lambda name: image)
+    answer = pins.image(tables.lock, "cpu")
     assert answer.state == state and words in answer.finding
 
 
@@ -85,15 +87,26 @@ def test_a_python_that_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert missing.state == "not ready" and "No python3.99 was found; cuda runs under it" in missing.finding
     of_pyenv = tmp_path / "pyenv" / "versions" / "3.99.1" / "bin" / "python"
     of_pyenv.parent.mkdir(parents=True)
-    of_pyenv.touch()
+    serve(of_pyenv, own)
+    assert pythons.find("3.99") is None, "it says that it is another one"
+    serve(of_pyenv, "3.99")
     assert pythons.find("3.99") == str(of_pyenv)
-    (tmp_path / "python3.99").touch(mode=0o755)
+    serve(tmp_path / "python3.99", "3.99")
     assert pythons.find("3.99") == str(tmp_path / "python3.99")
+    # pyenv puts a program on the path that fails where the version is not chosen
+    (tmp_path / "python3.99").write_text("#!/bin/sh\nexit 127\n")
+    assert pythons.find("3.99") == str(of_pyenv)
+
+
+def serve(path: Path, version: str) -> None:
+    """Put a program in the place of a Python, which says that it is of this version."""
+    path.write_text(f"#!/bin/sh\necho {version}\n")
+    path.chmod(0o755)
 
 
 def test_a_stack_that_exists_only_in_an_image_needs_no_python_here(needs_of: NeedsOf) -> None:
     assert pythons.looks(needs_of("gaudi2-1-bloomz-7b1", "cpu-1")) == []
-    assert [look.what for look in pythons.looks(needs_of("a100-1-bloomz-7b1"))] == ["Python 3.10"]
+    assert [look.what for look in pythons.looks(needs_of("h100-1-bloomz-7b1-compiled"))] == ["Python 3.12"]
 
 
 def test_the_builder(monkeypatch: pytest.MonkeyPatch, tables: Tables) -> None:

@@ -11,13 +11,13 @@ import pytest
 
 from runner.__main__ import main
 from runner.contract.errors import NotReady, Unsupported, UsageError
+from runner.contract.found_devices import DeviceFound
 from runner.host.doctor import devices, kernel
-from runner.host.doctor.devices import Device
 from runner.host.doctor.findings import Look, not_ready, ready
 from tests.support.json_output import events
 from tests.support.registry import Registry
 
-GAUDI2 = Device("HL-225", "gaudi2", 96 * 10**9, "1.10.0-494", "1.10.0-fw-43.2.0", 0)
+GAUDI2 = DeviceFound(0, "HL-225", "gaudi2", "hpu", 96 * 10**9, "1.10.0-494", None, 0, "hl-smi", "1.10.0-fw-43.2.0")
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_the_cases_follow_from_the_accelerators_that_are_here(
 def test_devices_that_nobody_could_tell_are_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail() -> list[Device]:
+    def fail() -> list[DeviceFound]:
         raise Unsupported("The verb devices ended with exit code 3.")
 
     monkeypatch.setattr(devices, "here", fail)
