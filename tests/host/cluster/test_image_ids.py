@@ -13,7 +13,6 @@ from tests.support import clusterplay
 from tests.support.client import Client
 from tests.support.clusterplay import (
     FIRST,
-    SECOND,
     Play,
     Script,
     bench_job,
@@ -146,20 +145,3 @@ def test_containers_of_a_run_by_one_tag_run_one_image(client: Client, cluster: C
         in client.err
     )
     assert client.out == ""
-
-
-def test_a_tag_that_moved_since_another_run_is_said(client: Client, cluster: Cluster) -> None:
-    digests = ["ab" * 32, OTHER_DIGEST]
-
-    def script(play: Play, job: JsonObject) -> None:
-        play.image_id = f"vendor.test/base@sha256:{digests.pop(0)}"
-        clusterplay.runs_well(play, job, FIRST if digests else SECOND)
-
-    Play(cluster, script)
-    assert client.submit(things=[on_a_tagged_base()]) == 0, client.err
-    assert "of different bases" not in client.err
-    assert client.submit("--rerun", things=[on_a_tagged_base()]) == 0, client.err
-    assert (
-        f"{BASE} was sha256:{'ab' * 32} when {client.jobs()[0]['metadata']['name']} ran: the results of the two"
-        in client.err
-    )

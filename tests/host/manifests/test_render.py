@@ -483,7 +483,7 @@ needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not on th
 def kustomized(folder: Path) -> list[JsonObject]:
     assert KUBECTL is not None
     done = subprocess.run([KUBECTL, "kustomize", str(folder)], capture_output=True, encoding="utf-8", check=True)
-    return list(yaml.safe_load_all(done.stdout))
+    return manifests.documents(done.stdout)
 
 
 def by_name(objects: list[JsonObject]) -> dict[tuple[str, str], JsonObject]:
