@@ -10,7 +10,7 @@ import errno
 import hashlib
 import os
 import stat
-from typing import BinaryIO
+from typing import BinaryIO, Callable
 
 from runner.contract.errors import InputError
 
@@ -78,12 +78,20 @@ def read_bytes(
     return content
 
 
-def sha256_of_file(path: str | os.PathLike[str]) -> str:
-    """Return the hex sha256 of a regular file's bytes. Raises ``OSError`` where the file cannot be read."""
+def _uncounted(_bytes: int) -> None:
+    return None
+
+
+def sha256_of_file(path: str | os.PathLike[str], count: Callable[[int], None] = _uncounted) -> str:
+    """Return the hex sha256 of a regular file's bytes; ``count`` is told how many bytes each read gave.
+
+    Raises ``OSError`` where the file cannot be read.
+    """
     digest = hashlib.sha256()
     with open_regular(path) as file:
         for block in iter(lambda: file.read(_BLOCK_BYTES), b""):
             digest.update(block)
+            count(len(block))
     return digest.hexdigest()
 
 

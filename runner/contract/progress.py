@@ -20,6 +20,8 @@ StepUnit = Literal["bytes", "rows", "calls", "steps"]
 
 # Seconds between two printed lines of one counted step.
 LINE_S = 10.0
+# Seconds between two updates of a step that counts bytes: a read or a write takes a millisecond, and drawing a bar takes longer.
+COUNT_S = 1.0
 
 
 class Step(NamedTuple):
@@ -132,6 +134,34 @@ class Part:
     def end(self) -> None:
         """Show no step of the task any more."""
         self._task.end()
+
+
+class ByteCount:
+    """Counts bytes towards a total as one step of a task, and says in its lines how much time is left."""
+
+    def __init__(
+        self, task: Task, what: str, of_bytes: int, done_bytes: int = 0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """``done_bytes`` were done before; they tell nothing of the speed. ``clock`` is monotonic, in seconds."""
+        self._task, self._what, self._of_bytes, self._clock = task, what, of_bytes, clock
+        self._done_bytes = self._done_before_bytes = done_bytes
+        self._began_s = self._updated_s = clock()
+
+    def add(self, number_bytes: int) -> None:
+        """Count bytes on; the task is told at most every ``COUNT_S`` seconds."""
+        self._done_bytes += number_bytes
+        now_s = self._clock()
+        if now_s - self._updated_s >= COUNT_S:
+            self._updated_s = now_s
+            self._task.update(
+                Step(self._what, self._done_bytes, self._of_bytes, "bytes", self._sentence(now_s - self._began_s))
+            )
+
+    def _sentence(self, elapsed_s: float) -> str:
+        counted_bytes = self._done_bytes - self._done_before_bytes
+        left_s = (self._of_bytes - self._done_bytes) * elapsed_s / counted_bytes if counted_bytes > 0 else None
+        time_left = "" if left_s is None else f", about {max(0.0, left_s):.0f} s left"
+        return f"{self._what}: {self._done_bytes / 1e9:.2f} of {self._of_bytes / 1e9:.2f} GB{time_left}"
 
 
 class PlainDisplay:

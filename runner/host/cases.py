@@ -17,6 +17,8 @@ from runner.contract.request import (
     MAX_DEVICES,
     MAX_SEED,
     MAX_TOKENS,
+    PRECISIONS,
+    Accelerator,
     Dataset,
     Expected,
     Model,
@@ -30,7 +32,7 @@ from runner.contract.secrets import mask
 from runner.contract.words import DatasetFormat, Engine, Precision, WeightsKind
 from runner.host import writing
 from runner.host.readers import catalog as catalogs
-from runner.host.readers import lockfile
+from runner.host.readers import lockfile, precisions
 from runner.host.readers.accelerators import AcceleratorRow
 from runner.host.readers.catalog import Catalog
 from runner.host.readers.lockfile import Lock
@@ -52,7 +54,7 @@ class Changes:
     model: str | None = None
     weights: WeightsKind | None = None
     seed: int | None = None
-    precision: Precision | None = None
+    precision: str | None = None
     devices: int | None = None
     protocol: str | None = None
     engine: Engine | None = None
@@ -79,20 +81,23 @@ def make(
     changes: Changes = UNCHANGED,
     image: str | None = None,
     draft: bool = False,
+    product: Accelerator | None = None,
+    in_image: bool = True,
 ) -> Request:
     """Return the ``Request`` of the case ``name`` with the changes of a user.
 
     ``image`` is a reference by digest, in place of the image of the lock. A ``draft`` is made while the lock has no image of the
     stack: the request has no image, and the open pins of the stack stay "unresolved". A launch refuses such a request, since no
-    installed package has that version.
+    installed package has that version. ``product`` is what a host has in place of the case's accelerator. Not ``in_image`` is a request
+    for a stack that is installed on a host, without a container.
     Raises ``UsageError`` for unknown names and numbers out of bounds, ``Unsupported`` where the devices cannot share the model, and
     ``UnresolvedPin`` for a pin that the case needs and the lock leaves open.
     """
-    case = _known(catalog.cases, name, "case")
+    case = known(catalog.cases, name, "case")
     accelerator = catalog.accelerator_rows[case.accelerator]
     model_name = _or(changes.model, case.model)
-    architecture = _known(catalog.models, model_name, "model")
-    protocol = _known(catalog.protocols, _or(changes.protocol, case.protocol), "protocol")
+    architecture = known(catalog.models, model_name, "model")
+    protocol = known(catalog.protocols, _or(changes.protocol, case.protocol), "protocol")
     devices = _whole(changes.devices, case.devices, "--devices", MAX_DEVICES)
     if architecture.n_head % devices:
         raise Unsupported(
@@ -100,10 +105,10 @@ def make(
         )
     weights = _weights(catalog, _or(changes.weights, case.weights), changes.seed)
     workload = _workload(catalog, lock, case, changes)
-    stack = _stack(lock, case.stack, accelerator, image, draft)
+    stack = _stack(lock, case.stack, accelerator, image, draft, in_image)
     request = Request(
         case=name,
-        accelerator=accelerator.in_request,
+        accelerator=product or accelerator.in_request,
         devices=devices,
         stack=stack,
         model=_model(lock, model_name, architecture, weights),
@@ -111,7 +116,7 @@ def make(
         workload=workload,
         protocol=protocol,
         launches=_whole(changes.launches, case.launches, "--launches", MAX_CALLS),
-        margin=_known(catalog.margins, _or(changes.margin, case.margin), "margin"),
+        margin=known(catalog.margins, _or(changes.margin, case.margin), "margin"),
         beside=list(case.beside),
         engine=_or(changes.engine, _or(case.engine, lock.stacks[case.stack].engine)),
         expected=_expected(catalog, model_name, accelerator.in_request.device, weights, workload, protocol),
@@ -129,13 +134,17 @@ def write(request: Request, folder: Path, advice: str) -> Path:
     return path
 
 
-def _stack(lock: Lock, name: str, accelerator: AcceleratorRow, image: str | None, draft: bool) -> Stack:
-    stack = _known(lock.stacks, name, "stack")
+def _stack(
+    lock: Lock, name: str, accelerator: AcceleratorRow, image: str | None, draft: bool, in_image: bool = True
+) -> Stack:
+    stack = known(lock.stacks, name, "stack")
 
     def pin(value: str, what: str) -> str:
         return value if draft else lockfile.need(value, what)
 
-    image = image or (None if draft else _image(lock, name))
+    if not in_image and not stack.runs_on_host:
+        raise Unsupported(f"The stack {name} lives in an image alone. Leave --no-image out, and run the request in it.")
+    image = image or (None if draft or not in_image else _image(lock, name))
     packages = {
         package: pin(entry.version, f"The version of {package} in stack {name}")
         for package, entry in stack.packages.items()
@@ -191,10 +200,24 @@ def _workload(catalog: Catalog, lock: Lock, case: catalogs.Case, changes: Change
         batch_size=_whole(changes.batch_size, defaults.batch_size, "--batch-size", MAX_TOKENS),
         input_tokens=_whole(changes.input_tokens, defaults.input_tokens, "--input-tokens", MAX_TOKENS),
         output_tokens=_whole(changes.output_tokens, defaults.output_tokens, "--output-tokens", MAX_TOKENS),
-        precision=_or(changes.precision, case.precision),
+        precision=_precision(catalog, case, changes.precision),
         prompt=defaults.prompt,
         dataset=_dataset(lock, defaults, changes) if is_dataset else None,
     )
+
+
+def _precision(catalog: Catalog, case: catalogs.Case, asked: str | None) -> Precision:
+    """Return the precision that is asked for, or the case's.
+
+    Raises ``Unsupported`` for one that no engine runs, with the stacks that could, and ``UsageError`` for an unknown word.
+    """
+    if asked is None:
+        return case.precision
+    for name, unrun in catalog.precisions.items():
+        if asked in (name, *unrun.also):
+            raise Unsupported(precisions.refusal(name, unrun, case.stack, case.accelerator))
+    run: dict[str, Precision] = {precision: precision for precision in PRECISIONS}
+    return known(run, asked, "precision")
 
 
 def _expected(
@@ -228,7 +251,7 @@ def _dataset(lock: Lock, defaults: catalogs.WorkloadDefaults, changes: Changes) 
         file_name = _of_form(patterns.FOREIGN_NAME, path.name, "the name of --dataset-file")
         return Dataset("file", file_name, None, None, None, kind, _sha256(path), column, rows)
     name = _or(changes.dataset, defaults.dataset)
-    pin = _known(lock.datasets, name, "dataset")
+    pin = known(lock.datasets, name, "dataset")
     revision = lockfile.need(pin.revision, f"The revision of dataset {name}")
     configuration = _of_form(
         patterns.HUB_CONFIGURATION, _or(changes.configuration, defaults.configuration), "--configuration"
@@ -256,7 +279,7 @@ def _of_form(form: patterns.Form | patterns.FreeText, value: Text, flag: str) ->
     return value
 
 
-def _known(table: Mapping[str, Value], name: str, kind: str) -> Value:
+def known(table: Mapping[str, Value], name: str, kind: str) -> Value:
     """Return the row of a table by its name. Raises ``UsageError`` with the nearest name."""
     if name in table:
         return table[name]

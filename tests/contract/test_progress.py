@@ -88,3 +88,29 @@ def test_a_display_is_opened_by_the_first_task_and_closed_at_the_end() -> None:
 def test_a_step_may_be_counted_by_a_function() -> None:
     assert Step("fetching", lambda: 7, 9, "bytes").done_now() == 7
     assert (rows(3).done_now(), Step("loading").done_now()) == (3, None)
+
+
+def test_counted_bytes_are_told_once_a_second_with_the_time_that_is_left() -> None:
+    now_s, steps = [0.0], []
+
+    class Steps:
+        def line(self, text: str) -> None:
+            raise AssertionError(text)
+
+        def update(self, step: Step) -> None:
+            steps.append(step)
+
+        def end(self) -> None:
+            raise AssertionError
+
+    count = progress.ByteCount(Steps(), "comparing", 4_000_000_000, 1_000_000_000, lambda: now_s[0])
+    count.add(500_000_000)
+    assert steps == []
+    now_s[0] = 2.0
+    count.add(500_000_000)
+    assert steps == [
+        Step("comparing", 2_000_000_000, 4_000_000_000, "bytes", "comparing: 2.00 of 4.00 GB, about 4 s left")
+    ]
+    now_s[0] = 2.5
+    count.add(1)
+    assert len(steps) == 1

@@ -19,7 +19,7 @@ from runner.host.readers.lockfile import UNRESOLVED, LockPath
 from tests.images import bases, cells, registries
 from tests.images.cells import Cell
 from tests.images.clones import Clone, Made
-from tests.images.copies import COPIES, copies
+from tests.images.gaudi import COPIES, copies
 from tests.images.registries import Registry
 from tests.support import gitserver, hub
 
@@ -40,7 +40,7 @@ class Walk:
 
 @pytest.fixture(scope="module")
 def registry(runtime: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    if len(copies(STACK)) < len(COPIES):
+    if len(copies()) < len(COPIES):
         pytest.skip(f"Name copies of the fork and of pdsh in {' and '.join(COPIES.values())}.")
     with registries.serve(tmp_path_factory.mktemp("registry")) as served:
         yield served
@@ -59,7 +59,7 @@ def walk(registry: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         for pin in (lock.models[name] for name in MODELS)
     }
     served = tmp_path_factory.mktemp("git")
-    for source, folder in copies(STACK).items():
+    for source, folder in copies().items():
         (served / source).symlink_to(folder.resolve())
     with (
         gitserver.serve(served, tmp_path_factory.mktemp("certificate")) as (git, certificate),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import socket
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -12,11 +14,12 @@ import pytest
 from runner.contract.errors import InputError, Unreachable
 from runner.host import paths
 from runner.host.images import build, build_context, push
+from runner.host.images import registry as pushes
 from runner.host.pins.origins import container_registry
 from runner.host.readers import lock_editor, lockfile
 from runner.host.verbs import image, lock
 from tests.images import registries
-from tests.images.registries import Registry
+from tests.images.registries import USER, Registry
 
 
 class Pinned(Protocol):
@@ -59,6 +62,26 @@ def test_without_the_password_the_registry_says_so(
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
     with pytest.raises(Unreachable, match="authentication required"):
         container_registry.image_digest(reference, "latest")
+
+
+def test_the_question_whether_a_push_would_be_taken_leaves_nothing(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = f"{registry.address}/team/bloomz-bench-asked"
+
+    def asked() -> pushes.PushAnswer:
+        service = pushes.reach(registry.address)
+        return pushes.may_push(service, repository, pushes.login_of(repository))
+
+    before = sorted((registry.folder / "data").rglob("*"))
+    assert asked() == pushes.PushAnswer("granted", "it lets this login write to team/bloomz-bench-asked")
+    assert sorted((registry.folder / "data").rglob("*")) == before
+    wrong = b64encode(f"{USER}:wrong".encode()).decode()
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": {registry.address: {"auth": wrong}}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    assert asked().verdict == "refused"
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
+    assert asked().verdict == "no login"
 
 
 def test_a_registry_that_is_down_did_not_answer() -> None:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any, Iterable, Literal, Mapping
 
 from runner.contract import files, strictjson
-from runner.contract.architecture import Architecture
+from runner.contract.architecture import CONFIG_NAMES, Architecture
 from runner.contract.errors import InputError, LaunchFailed
+from runner.contract.progress import SILENT, ByteCount, Task
 from runner.contract.records import JsonObject
 from runner.contract.text import printable
 
@@ -32,14 +33,6 @@ _NUMBERED = re.compile(r"(.+?)[-_]([0-9]+)-of-([0-9]+)\.(?:safetensors|bin)")
 
 # The ids of BLOOM's special tokens, from its published configs.
 SPECIAL_IDS = {"unk_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
-
-# The names that published configs have for each size, newer names first.
-_SIZES = (
-    ("vocab_size",),
-    ("hidden_size", "n_embed"),
-    ("n_layer", "num_hidden_layers"),
-    ("n_head", "num_attention_heads"),
-)
 
 
 @dataclass(frozen=True)
@@ -91,15 +84,17 @@ def _state(path: str) -> tuple[int, int, int]:
     return (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def verify(folder: str, pinned: Mapping[str, str]) -> Verified:
+def verify(folder: str, pinned: Mapping[str, str], task: Task = SILENT) -> Verified:
     """Compare every weight file of ``folder`` with its pinned sha256, before anything opens it; return the compared files.
 
+    ``task`` shows how far the comparison is: hashing 352 GB takes minutes.
     Raises ``InputError`` for a file that is not the pinned one, and for a pickle that is not pinned: loading a pickle safely
     rests on one flag of torch, which has been bypassed before (CVE-2025-32434, CVE-2026-24747).
     """
     checkpoint = find(folder, pinned)
     refuse_pointers(folder, map(os.path.basename, checkpoint.paths))
     before = verified(checkpoint.paths)
+    count = ByteCount(task, "comparing weight files", sum(size_bytes for size_bytes, *_ in before.states.values()))
     for path in checkpoint.paths:
         sha256 = pinned.get(os.path.basename(path))
         if sha256 is None and checkpoint.form == "bin":
@@ -110,7 +105,7 @@ def verify(folder: str, pinned: Mapping[str, str]) -> Verified:
         try:
             if sha256 is None:
                 files.open_regular(path).close()
-            elif files.sha256_of_file(path) != sha256:
+            elif files.sha256_of_file(path, count.add) != sha256:
                 raise InputError(f"{path} is not the file that is pinned: its sha256 differs. Fetch it again.")
         except OSError as problem:
             raise InputError(f"{path} cannot be read: {files.reason(problem)}. Check --model-dir.") from None
@@ -252,7 +247,7 @@ def settings(folder: str, architecture: Architecture) -> Settings:
     stored = strictjson.read(path)
     if not isinstance(stored, dict):
         raise InputError(f"{path} is no configuration of a model: it holds no mapping. Fetch it again.")
-    sizes = {names[0]: _size(stored, names, path) for names in _SIZES}
+    sizes = {names[0]: _size(stored, names, path) for names in CONFIG_NAMES}
     if stored.get("model_type") != "bloom" or sizes != {name: getattr(architecture, name) for name in sizes}:
         described = ", ".join(f"{name} {value}" for name, value in sizes.items())
         raise InputError(

@@ -13,7 +13,7 @@ from runner.bench.parent.attempt_record import AttemptRecord, Paths
 from runner.bench.processes import hostfile
 from runner.contract import publish, signals, strictjson, unfinished
 from runner.contract.errors import Interrupted, KitError, LaunchFailed, PublishFailed
-from runner.contract.progress import Part, Show, Task
+from runner.contract.progress import Part, Task
 from runner.contract.request import Request
 
 # Bytes of a launch's record, and of the result around the launches, in an ample estimate.
@@ -33,7 +33,7 @@ def run(request: Request, paths: Paths, task: Task, published: Callable[[str], N
     """
     device = devices.load(request.stack.device)
     hosts = hostfile.read(paths.hostfile, request.devices) if paths.hostfile else [hostfile.this_host(request.devices)]
-    checked, manner = _check_before(request, paths, device, task.line)
+    checked, manner = _check_before(request, paths, device, task)
     attempt = AttemptRecord(request, paths, hosts, checked, manner, task.line, published)
     processor = attempt.environment["cpu"]["model"]
     task.line(f"attempt {attempt.id} on {processor}, stack {request.stack.name}, {request.launches} launch(es)")
@@ -57,7 +57,7 @@ def run(request: Request, paths: Paths, task: Task, published: Callable[[str], N
     attempt.publish("complete")
 
 
-def _check_before(request: Request, paths: Paths, device: Device, show: Show) -> tuple[preflight.Found, publish.Manner]:
+def _check_before(request: Request, paths: Paths, device: Device, task: Task) -> tuple[preflight.Found, publish.Manner]:
     """Check everything that can be checked before a model is loaded.
 
     Returns what ``preflight`` found, and how the folder of results takes files. Raises the errors of ``run``.
@@ -67,11 +67,12 @@ def _check_before(request: Request, paths: Paths, device: Device, show: Show) ->
         raise problem
     engines.check_packages(request.engine, request.stack)
     launcher.check_launcher(engines.load(request.engine).launcher(request.stack, request.devices), bool(paths.hostfile))
-    checked = preflight.check_host(request, paths.model_dir, paths.dataset_file, show)
+    # what is known at once comes before what takes seconds or minutes: comparing the packages and the weights
     size_bytes = _result_bytes(request)
     with scratch.folder() as folder:
         scratch.check_room(folder, size_bytes)
-    return checked, publish.probe(os.path.join(paths.results, request.id), size_bytes)
+    manner = publish.probe(os.path.join(paths.results, request.id), size_bytes)
+    return preflight.check_host(request, paths.model_dir, paths.dataset_file, task), manner
 
 
 def _result_bytes(request: Request) -> int:

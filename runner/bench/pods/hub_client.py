@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import errno
-import hashlib
-import inspect
+import fcntl
+import io
 import os
-from typing import TYPE_CHECKING, Callable, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from runner.bench.inputs import checkpoint
+from runner.bench.pods import hub_files, model_cache
+from runner.bench.pods.hub_files import HubFile, HubModel
+from runner.contract import first_answer
 from runner.contract.errors import InputError, KitError, PublishFailed, Unreachable
-from runner.contract.files import read_bytes, sha256_of_file
-from runner.contract.request import Model
+from runner.contract.progress import ByteCount, Task
 from runner.contract.text import printable
 
 if TYPE_CHECKING:
-    from huggingface_hub.hf_api import RepoSibling
+    from huggingface_hub.hf_api import ModelInfo, RepoSibling
 
 # The files that a run reads beside weights: the model's shape, settings of generation, the tokenizer.
 BESIDE_WEIGHTS = (
@@ -40,34 +42,6 @@ _FETCHES = 2
 _T = TypeVar("_T")
 
 
-class HubModel(NamedTuple):
-    """A model at the hub: its repository at a pinned revision.
-
-    ``files`` maps names of weight files to their locked sha256.
-    """
-
-    name: str
-    repository: str
-    revision: str
-    files: dict[str, str]
-
-    @classmethod
-    def of(cls, model: Model) -> HubModel:
-        """Return the hub's part of a request's model whose weights come from the hub."""
-        # A request for the hub's weights names both; its reader refuses any other.
-        assert model.repository is not None and model.revision is not None
-        return cls(model.name, model.repository, model.revision, model.files)
-
-
-class HubFile(NamedTuple):
-    """A file as the hub describes it: the sha256 of a large file, or the git blob id of a small one."""
-
-    name: str
-    size_bytes: int
-    sha256: str | None
-    git_blob: str | None
-
-
 def list_files(model: HubModel, token: str | None) -> list[HubFile]:
     """Return the files that a run needs, sorted by name, from the hub.
 
@@ -82,7 +56,14 @@ def list_files(model: HubModel, token: str | None) -> list[HubFile]:
 def _list_files(model: HubModel, token: str | None) -> list[HubFile]:
     from huggingface_hub import HfApi
 
-    info = HfApi().model_info(model.repository, revision=model.revision, files_metadata=True, token=token)
+    def ask(files_metadata: bool, timeout_s: float | None) -> ModelInfo:
+        return HfApi().model_info(
+            model.repository, revision=model.revision, files_metadata=files_metadata, token=token, timeout=timeout_s
+        )
+
+    # the short question first: a hub that is silent is known at once, and a slow one may take its time for the long answer
+    ask(files_metadata=False, timeout_s=first_answer.limit_s())
+    info = ask(files_metadata=True, timeout_s=None)
     files = {file.name: file for file in map(described, info.siblings or ())}
     forms = ("safetensors", "bin")
     pinned = [checkpoint.weight_files(model.files, form) for form in forms]
@@ -118,22 +99,24 @@ def described(entry: RepoSibling) -> HubFile:
     return HubFile(entry.rfilename, entry.size, sha256, None if large is not None else entry.blob_id)
 
 
-def fetch(cache: str, model: HubModel, file: HubFile, token: str | None, show: Callable[[str], None]) -> None:
-    """Fetch one file into the hub cache and compare the file with the hub's description.
+def fetch(cache: str, model: HubModel, file: HubFile, token: str | None, task: Task) -> None:
+    """Fetch one file into the hub cache and compare the file with the hub's description; ``task`` shows how far both are.
 
-    A file that differs is fetched once more.
-    Raises ``InputError`` for a file that differs twice, ``Unreachable`` where the hub fails, ``PublishFailed`` where
-    the disk does.
+    What an attempt before wrote of a large file stays, and the file goes on from there. A file that differs is fetched
+    once more. Raises ``InputError`` for a file that differs twice, ``Unreachable`` where the hub fails,
+    ``PublishFailed`` where the disk does.
     """
-    translated(model, lambda: _fetch(cache, model, file, token, show))
+    translated(model, lambda: _fetch(cache, model, file, token, task))
 
 
-def _fetch(cache: str, model: HubModel, file: HubFile, token: str | None, show: Callable[[str], None]) -> None:
+def _fetch(cache: str, model: HubModel, file: HubFile, token: str | None, task: Task) -> None:
     for _ in range(_FETCHES):
+        if file.sha256 is not None:
+            _go_on(model_cache.blob(cache, model, file.sha256), model, file, token, task)
         path = _download(cache, model, file, token)
-        if _is_whole(path, file):
+        if hub_files.is_whole(path, file, ByteCount(task, f"comparing {file.name}", file.size_bytes).add):
             return
-        show(f"{file.name} is not what the hub says it is; fetching it again")
+        task.line(f"{file.name} is not what the hub says it is; fetching it again")
         os.unlink(os.path.realpath(path))
         os.unlink(path)
     raise InputError(
@@ -141,31 +124,63 @@ def _fetch(cache: str, model: HubModel, file: HubFile, token: str | None, show: 
     )
 
 
+def _go_on(blob: str, model: HubModel, file: HubFile, token: str | None, task: Task) -> None:
+    """Fetch a large file into the hub cache under the name ``blob``, from the byte on where an attempt before ended.
+
+    The client itself begins anew after an interruption, and a file may have 14 GB. The client then finds the blob whole.
+    Raises ``Unreachable`` for a file that was cut off.
+    """
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    if os.path.exists(blob):
+        return
+    os.makedirs(os.path.dirname(blob), exist_ok=True)
+    partial = blob + model_cache.PARTIAL
+    with _CountedFile(io.FileIO(partial, "ab")) as target:
+        try:
+            fcntl.flock(target, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # another process writes there: the client fetches the file under a name of its own
+        except OSError:
+            return
+        present_bytes = target.tell()
+        if present_bytes > file.size_bytes:
+            target.truncate(0)
+            present_bytes = 0
+        if present_bytes < file.size_bytes:
+            if present_bytes:
+                task.line(f"{file.name} goes on at {present_bytes / 1e9:.2f} of {file.size_bytes / 1e9:.2f} GB")
+            target.count = ByteCount(task, f"fetching {file.name}", file.size_bytes, present_bytes)
+            address = hf_hub_url(model.repository, file.name, revision=model.revision)
+            http_get(address, target, resume_size=present_bytes, headers=build_hf_headers(token=token))
+        target.flush()
+        if os.path.getsize(partial) < file.size_bytes:
+            raise Unreachable(
+                f"{file.name} of {model.repository} was cut off at {os.path.getsize(partial):,} of {file.size_bytes:,} bytes. What is"
+                " there stays; run the same command again."
+            )
+        os.replace(partial, blob)
+
+
+class _CountedFile(io.BufferedWriter):
+    """A file that tells how many bytes each write gave it."""
+
+    count: ByteCount | None = None
+
+    def write(self, content: Any) -> int:  # noqa: ANN401 - typeshed's ReadableBuffer has no name at run time
+        """Write as a file does, and count."""
+        if self.count is not None:
+            self.count.add(len(content))
+        return super().write(content)
+
+
 def _download(cache: str, model: HubModel, file: HubFile, token: str | None) -> str:
     """Return the path of a file that the client has fetched, or found whole in the cache."""
     from huggingface_hub import hf_hub_download
 
-    # Before release 0.23 the client goes on with half of a file only if asked; since release 1.0 it cannot be asked.
-    resume = {"resume_download": True} if _must_ask_to_resume(hf_hub_download) else {}
-    path: str = hf_hub_download(
-        model.repository, file.name, revision=model.revision, cache_dir=cache, token=token, **resume
-    )
+    path: str = hf_hub_download(model.repository, file.name, revision=model.revision, cache_dir=cache, token=token)
     return path
-
-
-def _must_ask_to_resume(function: Callable[..., object]) -> bool:
-    parameter = inspect.signature(function).parameters.get("resume_download")
-    return parameter is not None and parameter.default is False
-
-
-def _is_whole(path: str, file: HubFile) -> bool:
-    if os.path.getsize(path) != file.size_bytes:
-        return False
-    if file.sha256 is not None:
-        return sha256_of_file(path) == file.sha256
-    content = read_bytes(path, file.size_bytes)
-    # git names a blob by the sha1 of its length and content.
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == file.git_blob  # noqa: S324
 
 
 def translated(model: HubModel, work: Callable[[], _T]) -> _T:

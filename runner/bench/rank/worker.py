@@ -140,7 +140,7 @@ def _check_other_host(request: Request, options: argparse.Namespace, rank: int) 
             " hostfile."
         )
     if os.environ.get("LOCAL_RANK", "0") == "0":
-        preflight.check_host(request, options.model_dir, options.dataset_file, SILENT.line)
+        preflight.check_host(request, options.model_dir, options.dataset_file, SILENT)
 
 
 def _die_with(address: str) -> None:

@@ -11,8 +11,9 @@ import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from runner.contract import first_answer
 from runner.contract.records import JsonObject
 from runner.host.cluster.answers import (
     CUT,
@@ -30,8 +31,8 @@ from runner.host.cluster.connection import CORE_KINDS, Connection
 from runner.host.diagnosis.requests import UNKNOWN_KIND
 from runner.host.objects.rights import Right
 
-# How long a server that has never answered is tried: an address may be wrong, and a server that works may have a bad minute.
-FIRST_ANSWER_S = 15.0
+# How long a login is tried again that a server took before: somebody may be writing a newer token.
+RENEWED_LOGIN_S = 15.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 30.0
 _PASSING_STATUSES = (429, 500, 502, 503, 504)
 # objects in one page of a list
@@ -42,10 +43,12 @@ _PAGE_LIMIT = 500
 class Timeouts:
     """How long single requests may take, in seconds.
 
-    ``request_s`` bounds the wait for an answer, ``passing_s`` the tries after refusals that may pass, ``watch_s`` the life of a
-    watch, which the server ends; ``silence_s`` the time without a byte in a watch, and ``log_s`` the same in a log.
+    ``first_s`` bounds all tries of a server that has never answered, since its address may be wrong; ``request_s`` the wait for an
+    answer, ``passing_s`` the tries after refusals that may pass, ``watch_s`` the life of a watch, which the server ends; ``silence_s``
+    the time without a byte in a watch, and ``log_s`` the same in a log.
     """
 
+    first_s: float = field(default_factory=first_answer.limit_s)
     request_s: float = 30.0
     passing_s: float = 600.0
     watch_s: float = 240.0
@@ -80,7 +83,7 @@ class Cluster:
     ) -> None:
         self._kubeconfig, self._context, self._timeouts = kubeconfig, context, timeouts
         self._hurried = threading.Event()
-        self._connection = Connection(kubeconfig, context, namespace, timeouts.request_s)
+        self._connection = Connection(kubeconfig, context, namespace, timeouts.request_s, timeouts.first_s)
 
     @property
     def namespace(self) -> str:
@@ -172,12 +175,27 @@ class Cluster:
 
     def nodes(self) -> tuple[JsonObject, ...] | None:
         """Return all nodes, None where these credentials may not list nodes."""
+        return self._all_if_allowed("Node")
+
+    def storage_classes(self) -> tuple[JsonObject, ...] | None:
+        """Return all storage classes, None where these credentials may not list them."""
+        return self._all_if_allowed("StorageClass")
+
+    def _all_if_allowed(self, kind: str) -> tuple[JsonObject, ...] | None:
         try:
-            return tuple(self.list("Node").objects)
+            return tuple(self.list(kind).objects)
         except Refused as refusal:
             if refusal.status == 403:
                 return None
             raise
+
+    def version(self) -> str:
+        """Return the version of the API server, such as v1.34.1. Raises ``Refused`` and ``Unanswered``."""
+        action = "tell its version"
+        version = self._ask("version", "Version", action).get("gitVersion")
+        if not isinstance(version, str):
+            raise Unanswered("the answer is no version of Kubernetes", action)
+        return version
 
     def may(self, right: Right) -> bool:
         """Return whether the server itself says that these credentials have a right in the namespace.
@@ -266,7 +284,7 @@ class Cluster:
             try:
                 response = self._connection.open(verb, kind, action, self._timeouts.request_s, **parameters)
                 answer = read_object(response, action)
-                self._connection.answered = True
+                self._connection.answered = self._connection.admitted = True
                 return answer
             except Refused as refusal:
                 if refusal.status == 401 and not renewed:
@@ -274,7 +292,9 @@ class Cluster:
                     renewed = self._connection.renew()
                     if renewed:
                         continue
-                    until_s = min(until_s, began_s + FIRST_ANSWER_S)
+                    until_s = min(
+                        until_s, began_s + (RENEWED_LOGIN_S if self._connection.admitted else self._timeouts.first_s)
+                    )
                 elif refusal.status not in _PASSING_STATUSES:
                     raise
                 if time.monotonic() > until_s:
@@ -286,7 +306,7 @@ class Cluster:
                 if not silence.may_pass:
                     raise
                 if not self._connection.answered:
-                    until_s = min(until_s, began_s + FIRST_ANSWER_S)
+                    until_s = min(until_s, began_s + self._timeouts.first_s)
                 if time.monotonic() > until_s:
                     raise
             left_s = max(0.0, until_s - time.monotonic()) + 0.01

@@ -52,6 +52,7 @@ CUSTOM_KINDS = {
     "LocalQueue": CustomKind("kueue.x-k8s.io", "v1beta2", "localqueues"),
 }
 _REVIEW = CustomKind("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
+_STORAGE_CLASS = CustomKind("storage.k8s.io", "v1", "storageclasses")
 # By kind, the part of the package's function names that stands for it.
 CORE_KINDS = {
     "ConfigMap": "config_map",
@@ -66,8 +67,8 @@ class Connection:
     """The way to one namespace of a cluster, as a kubeconfig's context names it. Safe to share between threads.
 
     ``clock_ahead_s`` is how much the server's clock is ahead of this machine's, in seconds; ``answered`` is True once the server
-    has sent an answer of an API server; ``renewal_problem`` is the error of the last attempt to make the credentials anew that
-    failed. Raises ``ClusterRefused`` where no kubeconfig can be used.
+    has sent an answer of an API server, ``admitted`` once it has done what was asked; ``renewal_problem`` is the error of the last
+    attempt to make the credentials anew that failed. Raises ``ClusterRefused`` where no kubeconfig can be used.
     """
 
     def __init__(
@@ -76,11 +77,13 @@ class Connection:
         context: str | None,
         namespace: str | None,
         request_timeout_s: float,
+        first_timeout_s: float,
     ) -> None:
+        self._first_timeout_s = first_timeout_s
         self._kubeconfig_path, self._context, self._request_timeout_s = kubeconfig_path, context, request_timeout_s
         self._lock, self._renewing = threading.Lock(), threading.Lock()
         self.renewal_problem: ClusterRefused | None = None
-        self.answered = False
+        self.answered = self.admitted = False
         self.clock_ahead_s = 0.0
         self._load()
         self.namespace = namespace or self._target.namespace or DEFAULT_NAMESPACE
@@ -103,6 +106,7 @@ class Connection:
         with self._lock:
             self._target, self._renew_at_s, self._generation = target, shown.renew_at_s, object()
             self._core, self._custom = client.CoreV1Api(api), client.CustomObjectsApi(api)
+            self._version = client.VersionApi(api)
 
     def renew(self) -> bool:
         """Read the kubeconfig again, run its plugin again, and return whether that worked; ``renewal_problem`` says why not.
@@ -123,7 +127,7 @@ class Connection:
     def open(self, verb: str, kind: str, action: str, read_timeout_s: float, **parameters: object) -> Response:
         """Make one request, once, and return its open answer.
 
-        ``verb`` is one of create, read, get, list, delete, log and review; ``action`` says in words what is asked, for errors.
+        ``verb`` is one of create, read, get, list, delete, log, review and version; ``action`` says in words what is asked, for errors.
         Raises ``Refused`` or ``Unanswered``.
         """
         if self._renew_at_s is not None and time.time() >= self._renew_at_s and not self.renew():
@@ -131,7 +135,8 @@ class Connection:
             self._renew_at_s = time.time() + RENEWAL_S
         with self._lock:
             function = self._function(verb, kind)
-        timeout = (float(self._request_timeout_s), float(read_timeout_s))
+        limit_s = math.inf if self.answered else self._first_timeout_s
+        timeout = (min(limit_s, float(self._request_timeout_s)), min(limit_s, float(read_timeout_s)))
         try:
             response = function(**parameters, _preload_content=False, _request_timeout=timeout)
             self._read_clock(response.headers)
@@ -152,8 +157,15 @@ class Connection:
 
     def _function(self, verb: str, kind: str) -> Callable[..., Response]:
         """Return the package's function for a request, with the place in the API filled in."""
+        if kind == "Version":
+            return self._version.get_code
         if kind == "Node":
             return self._core.list_node
+        if kind == "Namespace":
+            return self._core.read_namespace
+        if kind == "StorageClass":
+            place, listed = _STORAGE_CLASS, self._custom.list_cluster_custom_object
+            return functools.partial(listed, group=place.group, version=place.version, plural=place.plural)
         if verb == "review":
             create = self._custom.create_cluster_custom_object
             return functools.partial(create, group=_REVIEW.group, version=_REVIEW.version, plural=_REVIEW.plural)

@@ -55,22 +55,29 @@ def namespace_name(text: str) -> str:
 
 # By field of Timeouts without its unit, the help of the flag.
 _TIMEOUT_HELP = {
+    "first": "seconds to try a server that has not answered yet",
     "request": "seconds to wait for an answer, and for a credential plugin without a terminal",
-    "passing": "seconds to try again after a refusal that may pass (429, 5xx) or no answer; 15 s if the server never answered",
+    "passing": "seconds to try again after a refusal that may pass (429, 5xx) or no answer",
     "watch": "seconds that a watch is asked to last",
     "silence": "seconds without a byte after which a watch counts as dead; keep it above --watch-timeout-s",
     "log": "seconds without a byte after which a log is opened again",
 }
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that name the cluster, its timeouts, and the folder of the runs."""
+def add_place_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the flags that name the cluster, and return their group."""
     group = parser.add_argument_group("the cluster")
     group.add_argument(
         "--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config, then the pod's own"
     )
     group.add_argument("--context", help="a context of the kubeconfig (default: its current one)")
     group.add_argument("--namespace", type=namespace_name, help="default: that of the context, then bloomz-bench")
+    return group
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that name the cluster, its timeouts, and the folder of the runs."""
+    group = add_place_flags(parser)
     for name, words in _TIMEOUT_HELP.items():
         group.add_argument(
             f"--{name}-timeout-s",

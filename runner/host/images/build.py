@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from runner.contract import strictjson
+from runner.contract import recipe, strictjson
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import sha256_of_file
 from runner.contract.progress import SILENT, Step, Task
@@ -22,7 +22,7 @@ from runner.host.images import build_context, buildah, checkout, contents, sbom
 from runner.host.images.contents import PYTHON, InstalledPackage
 from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedStack
-from runner.host.stacks import requirements
+from runner.host.stacks import dockerfiles, requirements
 
 BUILD = paths.BUILD
 # The name of the record of a built image, which is written last.
@@ -135,7 +135,7 @@ def plan(
     here = checkout.read()
     inputs = inputs_of(lock, name, stand_in)
     arguments = {"BASE": base, "INTERPRETER": interpreter, "SOURCE_DATE_EPOCH": str(here.epoch)}
-    if "ARG INTERPRETER" not in build_context.dockerfile(stack).read_text(encoding="utf-8"):
+    if "ARG INTERPRETER" not in dockerfiles.path(stack).read_text(encoding="utf-8"):
         del arguments["INTERPRETER"]
     labels = {
         "org.opencontainers.image.title": f"bloomz-bench {name}",
@@ -178,7 +178,8 @@ def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
     """
 
     def begin(number: int, what: str) -> None:
-        task.update(Step(what, number, _BUILD_STEPS, "steps"))
+        sentence = f"{planned.name}: step {number + 1} of {_BUILD_STEPS}, {what}"
+        task.update(Step(what, number, _BUILD_STEPS, "steps", sentence))
 
     shutil.rmtree(planned.folder, ignore_errors=True)
     # what the label bloomz-bench.lock is the hash of; building and recording change the lock
@@ -193,7 +194,7 @@ def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
     base_packages = None
     if planned.uses_base_packages:
         base_packages = contents.python_packages(planned.base, base_python, paths.ROOT)
-    base_inventory = None if base_packages is None else json.dumps(base_packages, indent=1, sort_keys=True) + "\n"
+    base_inventory = None if base_packages is None else recipe.inventory_text(base_packages)
     wheelhouse = planned.wheelhouse(python, glibc)
     begin(2, "fetching packages and sources")
     build_context.gather(
@@ -235,10 +236,17 @@ def earlier(name: str) -> BuiltImage | None:
         return None
 
 
+def current(lock: Lock, name: str) -> BuiltImage | None:
+    """Return the image of a stack that was built here of what this checkout holds, None where there is none."""
+    built = earlier(name)
+    if built is None or built.inputs != inputs_of(lock, name, None if built.pinned else built.base):
+        return None
+    return built
+
+
 def refuse_python(name: str, stack: PinnedStack, python: str) -> None:
     """Raise ``Unsupported`` for a Python, such as 3.12.1, that the stack is not locked for."""
-    offered, locked = ([int(part) for part in version.split(".")[:2]] for version in (python, stack.python))
-    if offered < locked or (offered != locked and name in requirements.PLATFORMS):
+    if not recipe.serves(python, stack.python, exact=name in requirements.PLATFORMS):
         raise Unsupported(f"The base has Python {python}; {name} is locked for {stack.python}. Name another base.")
 
 
@@ -272,7 +280,7 @@ def resolved_by(
     """Return the pins that only the pinned base could tell. Raises ``Unsupported`` for a base that is not what the lock says."""
     name, stack = planned.name, planned.stack
     sha256 = hashlib.sha256(base_inventory.encode()).hexdigest()
-    if stack.image.inventory not in (sha256, UNRESOLVED):
+    if stack.image.inventory is None or not recipe.is_pinned(stack.image.inventory, base_inventory):
         raise Unsupported(f"The packages of {name}'s base are not those that versions.lock lists by their hash.")
     resolved: dict[LockPath, str] = {("stacks", name, "image", "inventory"): sha256}
     wheels = contents.wheels_built(image)

@@ -117,6 +117,19 @@ def run(
     raise meaning_of(process.returncode, errors.decode(errors="replace"), origin, meanings)
 
 
+def knock(command: Sequence[str], origin: str, timeout_s: float, environment: Mapping[str, str] | None = None) -> None:
+    """Put a short question to an origin that has not answered yet; whatever it answers, it is there.
+
+    A long question has a long limit, which a silent origin would use up. Raises ``NoAnswer``, after ``timeout_s`` at the latest.
+    """
+    try:
+        run(command, origin, timeout_s=timeout_s, environment=environment)
+    except NoAnswer:
+        raise
+    except KitError:
+        return
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill a program and every process that it started: git starts a helper that waits, and holds the pipes open."""
     with contextlib.suppress(ProcessLookupError):

@@ -79,6 +79,12 @@ class _Deadline:
                 # not the method of TLS sockets, which takes the reading thread's state away
                 socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
+    def lengthen(self, seconds: float) -> None:
+        """Let the open connections be silent for so long from now on: the origin has answered."""
+        for connection in self._sockets:
+            with contextlib.suppress(OSError):
+                connection.settimeout(seconds)
+
     def handlers(self) -> list[urllib.request.BaseHandler]:
         """Return urllib's handlers whose connections this deadline cuts."""
         return [_Http(self), _Https(self)]
@@ -143,11 +149,12 @@ def get(
     ``Unreachable`` where a login is asked for, or the answer is broken.
     """
     limit = TIMEOUT_S if limit_s is None else limit_s
-    bounds = _Bounds(MAX_PAGE_BYTES if max_bytes is None else max_bytes, limit, time.monotonic() + limit)
     plain, authorization = _without_user(address, what)
     private = {**authorization, **(headers or {})}
     first_origin = origin_of(plain)
-    with silence.asking(first_origin):
+    with silence.asking(first_origin) as first_s:
+        most_bytes = MAX_PAGE_BYTES if max_bytes is None else max_bytes
+        bounds = _Bounds(most_bytes, limit, time.monotonic() + limit, min(limit, first_s or limit))
         for _ in range(MAX_REDIRECTIONS + 1):
             sent = private if origin_of(plain) == first_origin else {}
             try:
@@ -159,11 +166,15 @@ def get(
 
 @dataclass(frozen=True)
 class _Bounds:
-    """The most bytes of an answer, the time limit in seconds, and the moment of the monotonic clock at which it ends."""
+    """The most bytes of an answer, the time limit in seconds, and the moment of the monotonic clock at which it ends.
+
+    ``first_s`` is how long the origin may be silent before its answer begins.
+    """
 
     max_bytes: int
     limit_s: float
     until: float
+    first_s: float
 
     @property
     def left_s(self) -> float:
@@ -203,7 +214,8 @@ def _ask(address: str, what: str, headers: Mapping[str, str], bounds: _Bounds, d
     request = urllib.request.Request(address, headers=dict(headers))  # noqa: S310 (http and https alone come here)
     opener = urllib.request.build_opener(_StopAtRedirections, *deadline.handlers())
     try:
-        with opener.open(request, timeout=bounds.left_s) as answer:
+        with opener.open(request, timeout=min(bounds.first_s, bounds.left_s)) as answer:
+            deadline.lengthen(bounds.left_s)
             body = _body(answer, what, bounds)
             kind = answer.headers.get_content_type().lower()
             link = re.search(r'<([^>]*)>\s*;\s*rel="?next"?', answer.headers.get("Link", ""))
@@ -214,10 +226,10 @@ def _ask(address: str, what: str, headers: Mapping[str, str], bounds: _Bounds, d
                 raise _Redirection(refusal.code, refusal.headers["Location"]) from None
             raise _refused(refusal, what) from None
     except TimeoutError:
-        raise NoAnswer(f"{what}: no answer in {bounds.limit_s:g} s") from None
+        raise NoAnswer(f"{what}: no answer in {bounds.first_s:g} s") from None
     except urllib.error.URLError as problem:
         is_late = isinstance(problem.reason, TimeoutError)
-        words = f"no answer in {bounds.limit_s:g} s" if is_late else _plain(problem.reason)
+        words = f"no answer in {bounds.first_s:g} s" if is_late else _plain(problem.reason)
         raise NoAnswer(f"{what}: {words}") from None
     except (ConnectionError, http.client.RemoteDisconnected) as problem:
         raise NoAnswer(f"{what}: {_plain(problem)}") from None

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from runner.contract.errors import UsageError
-from runner.host.images import build_context
 from runner.host.pins import resolve
 from runner.host.pins.resolve import Kind, OnYanked, Question
 from runner.host.readers.catalog import Catalog
 from runner.host.readers.lockfile import Lock, LockPath
 from runner.host.readers.profiles import Profiles
+from runner.host.stacks import recipe
 
 # What an origin answers at once, and what is compiled afterwards: whatever is refused is refused before anything slow begins.
 ASKED: tuple[Kind, ...] = ("images", "git", "hub")
@@ -47,7 +47,7 @@ def of(catalog: Catalog, table: Profiles, lock: Lock, sets: Sequence[str]) -> Ne
     stacks = tuple(dict.fromkeys(case.stack for case in cases))
     models = tuple(dict.fromkeys(case.model for case in cases if case.weights == "hub" and case.model in lock.models))
     sources = dict.fromkeys(source for stack in stacks for source in lock.stacks[stack].sources.values())
-    places: list[LockPath] = [("requirements", tools) for tools in build_context.BUILD_TOOLS]
+    places: list[LockPath] = [("requirements", tools) for tools in recipe.BUILD_TOOLS]
     places += [("stacks", name) for name in stacks]
     places += [("sources", name) for name in sources]
     places += [("models", name) for name in models]

@@ -31,7 +31,7 @@ from runner.contract.errors import (
     Unsupported,
 )
 from runner.contract.files import sha256_of_file
-from runner.contract.progress import PlainTask
+from runner.contract.progress import SILENT, PlainTask
 from runner.contract.records import Result
 from runner.contract.request import Dataset, Request
 from runner.contract.secrets import mask_json
@@ -66,7 +66,8 @@ def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
         prepared.write_text(json.dumps(samples.raw(asked) if value is None else value))
         left = list(scripts)
 
-        def command(name: str, devices: int, arguments: list[str], hostfile: Hostfile | None) -> list[str]:
+        def command(name: str, devices: int, arguments: list[str], hostfile: Hostfile | None, named: bool) -> list[str]:
+            assert not named
             options = dict(zip(arguments[::2], arguments[1::2]))
             return [sys.executable, "-c", left.pop(0), str(prepared), options["--out"], options.get("--outputs", "")]
 
@@ -561,7 +562,7 @@ def test_a_reader_of_the_paths_that_has_gone_ends_no_run(
     monkeypatch.setattr(
         launcher,
         "command",
-        lambda name, devices, arguments, hostfile: [
+        lambda name, devices, arguments, hostfile, named: [
             *(sys.executable, "-c", WRITE, str(prepared), arguments[arguments.index("--out") + 1])
         ],
     )
@@ -579,7 +580,16 @@ def test_a_reader_of_the_paths_that_has_gone_ends_no_run(
 def test_a_folder_of_weights_that_a_run_does_not_read_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inventory, "describe", lambda stack: samples.inventory())
     shown = []
-    preflight.check_host(samples.request(), "/folder", None, shown.append)
+    preflight.check_host(samples.request(), "/folder", None, PlainTask(shown.append))
     assert shown[-1].startswith("--model-dir /folder is not read: the request asks for dummy weights")
-    preflight.check_host(samples.request(), None, None, shown.append)
+    preflight.check_host(samples.request(), None, None, PlainTask(shown.append))
     assert sum("is not read" in line for line in shown) == 1
+
+
+def test_a_folder_that_takes_no_result_is_known_before_anything_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "check_host", lambda *arguments: pytest.fail("it compared the packages first"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PublishFailed, match="is no folder that can be written to"):
+        attempt.run(samples.request(), Paths(str(tmp_path / "file"), None, None, None), SILENT, lambda path: None)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from runner.bench.pods import hub_client
-from runner.bench.pods.hub_client import HubModel
+from runner.bench.pods.hub_files import HubModel
 from runner.contract.errors import InputError, KitError, PublishFailed, Unreachable
 
 MODEL = HubModel("bloomz", "bigscience/bloomz", "7" * 40, {})

@@ -14,10 +14,10 @@ from typing import TypeVar
 
 import pytest
 
+from runner.contract import first_answer
 from runner.contract.errors import ClusterRefused, InputError, KitError, PublishFailed, Unreachable
 from runner.contract.records import JsonObject
 from runner.host.cluster import answers, logs, observer
-from runner.host.cluster import client as host_cluster
 from runner.host.cluster.connection import Connection
 from runner.host.objects import rights
 from runner.host.objects.rights import Right
@@ -284,7 +284,7 @@ def test_a_token_that_runs_out_is_read_anew(
 def test_a_kubeconfig_that_is_gone_is_not_waited_for_long(
     client: Client, cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_cluster, "FIRST_ANSWER_S", 0.3)
+    monkeypatch.setenv(first_answer.VARIABLE, "0.3")
     client.kubeconfig = client.server.kubeconfig(tmp_path / "other", token="old")
     _before_it_is_read_again(
         monkeypatch, iter([True] * 100), lambda missing_ok: (tmp_path / "other").unlink(missing_ok)
@@ -382,7 +382,7 @@ def test_an_answer_that_is_nothing_of_kubernetes_is_told_in_a_sentence(
 def test_a_login_page_in_the_server_s_place_is_not_waited_for_as_a_server_is(
     client: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_cluster, "FIRST_ANSWER_S", 0.2)
+    monkeypatch.setenv(first_answer.VARIABLE, "0.2")
     cluster.faults.append(Fault((), "body", 10_000, message="<html>Log in</html>"))
     began_s = time.monotonic()
     assert client.submit("--passing-timeout-s", "600") == Unreachable.exit_code
@@ -447,7 +447,7 @@ def test_an_api_server_that_dies_is_told_and_the_run_goes_on_without_it(
 def test_a_server_that_never_answered_is_not_waited_for_as_one_that_has(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_cluster, "FIRST_ANSWER_S", 0.3)
+    monkeypatch.setenv(first_answer.VARIABLE, "0.3")
     client.kubeconfig = client.server.kubeconfig(client.tmp_path / "other", server="http://127.0.0.1:9")
     began_s = time.monotonic()
     assert client.submit("--passing-timeout-s", "600") == Unreachable.exit_code

@@ -18,7 +18,7 @@ import pytest
 import urllib3
 import yaml
 
-from runner.contract import secrets
+from runner.contract import first_answer, secrets
 from runner.contract.errors import ClusterRefused, Unreachable
 from runner.contract.records import JsonObject
 from runner.host.cluster import credentials, kubeconfig, plugins, transport
@@ -399,9 +399,7 @@ def test_a_token_of_a_plugin_that_ended_is_asked_for_again(client: Client, clust
 def test_a_plugin_that_fails_when_it_is_asked_again_says_so(
     client: Client, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runner.host.cluster import client as door
-
-    monkeypatch.setattr(door, "FIRST_ANSWER_S", 0.2)
+    monkeypatch.setenv(first_answer.VARIABLE, "0.2")
     with_plugin(
         client,
         f"if [ -e ran ]; then echo 'session over' >&2; exit 1; fi; touch ran; {printing({'token': 'refused-token'})}",

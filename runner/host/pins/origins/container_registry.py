@@ -64,9 +64,10 @@ def manifest(reference: str) -> bytes | None:
     what = f"the registry, for {reference}"
     if shutil.which("skopeo") is None:
         raise Unreachable(f"{what}: skopeo is not installed (apt-get install skopeo)")
-    command = ["skopeo", "inspect", "--raw", "--command-timeout", f"{TIMEOUT_S}s", "--", f"docker://{reference}"]
     try:
-        with silence.asking(reference.partition("/")[0]):
+        with silence.asking(reference.partition("/")[0]) as first_s:
+            limit = f"--command-timeout={first_s or TIMEOUT_S:g}s"
+            command = ["skopeo", "inspect", "--raw", limit, "--", f"docker://{reference}"]
             return programs.run(command, what, meanings=_MEANINGS)
     except programs.ProgramFailed as problem:
         if _NO_SUCH_IMAGE.search(problem.failure.stderr):

@@ -96,7 +96,12 @@ def _tree(folder: str, commit: str) -> str:
 def _ask(repository: str, *arguments: str, timeout_s: float = TIMEOUT_S) -> bytes:
     """Return what git prints that asks a repository. Raises ``InputError``, ``Unreachable``."""
     parts = urllib.parse.urlsplit(repository)
-    with silence.asking(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else repository):
+    with silence.asking(
+        f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else repository
+    ) as first_s:
+        if first_s is not None:
+            short = ["git", "ls-remote", "--end-of-options", repository, "HEAD"]
+            programs.knock(short, f"git, for {repository}", first_s, ENVIRONMENT)
         return programs.run(
             ["git", *arguments],
             f"git, for {repository}",

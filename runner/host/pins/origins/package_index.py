@@ -26,7 +26,7 @@ from runner.contract.records import Json
 from runner.host.pins import pip_settings, programs, silence, web
 from runner.host.pins.answers import FOR_PEOPLE, json_of, of_form
 from runner.host.pins.pip_settings import PIP
-from runner.host.pins.programs import DOWNLOAD_S, LOGIN, Meaning
+from runner.host.pins.programs import DOWNLOAD_S, LOGIN, TIMEOUT_S, Meaning
 
 _ONLY_WHEELS = ("--only-binary", ":all:")
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
@@ -72,7 +72,8 @@ def package_sha256(name: str, version: str) -> tuple[str, bool]:
         "--quiet",
     ]
     command += [*_ONLY_WHEELS, "--ignore-requires-python", "--report", "-", "--", f"{name}=={version}"]
-    with silence.asking(pip_settings.index()):
+    with silence.asking(pip_settings.index()) as first_s:
+        _knock(what, first_s)
         output = programs.run(command, what, meanings=_PIP_MEANINGS)
     # an object of the form that pip.pypa.io/en/stable/reference/installation-report describes, or of any other
     report: Any = json_of(output, what)
@@ -82,6 +83,26 @@ def package_sha256(name: str, version: str) -> tuple[str, bool]:
     except (KeyError, IndexError, TypeError):
         raise Unreachable(f"{what}: pip's report has no hash of a file") from None
     return of_form(patterns.LOCKED_SHA256, sha256, what), bool(yanked)
+
+
+def _knock(what: str, first_s: float | None, index: str | None = None) -> None:
+    """Ask an index for a package that every index of packages has, or has not. Raises ``NoAnswer`` as ``programs.knock`` does."""
+    if first_s is None:
+        return
+    ask = [
+        "install",
+        "--dry-run",
+        "--ignore-installed",
+        "--no-deps",
+        "--no-input",
+        "--retries=0",
+        "--quiet",
+        *_ONLY_WHEELS,
+    ]
+    chosen = [] if index is None else [f"--index-url={index}"]
+    # pip's own limit is one of silence, and its start takes a second
+    command = [*PIP, *ask, f"--timeout={max(1.0, first_s - 1):g}", *chosen, "--", "pip"]
+    programs.knock(command, what, TIMEOUT_S)
 
 
 def fetch_wheels(
@@ -100,7 +121,8 @@ def fetch_wheels(
     if index is not None:
         command += [f"--index-url={index}"]
     what = f"the index, for the wheels of {requirements.name}"
-    with silence.asking(index or pip_settings.index()):
+    with silence.asking(index or pip_settings.index()) as first_s:
+        _knock(what, first_s, index)
         programs.run(command, what, timeout_s=DOWNLOAD_S, meanings=_PIP_MEANINGS)
 
 
