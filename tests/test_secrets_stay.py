@@ -29,6 +29,11 @@ GIVEN = {
         [planted.TOKEN, "--json"],
         ["cpu-dataset", "--dataset-file", "{secret}", "--column", planted.TOKEN, "--out", "{folder}/requests"],
     ],
+    "prepare": [
+        [planted.TOKEN, "--registry", "registry.example/team"],
+        ["cpu", "--registry", f"planted-user:{planted.PASSWORD}@registry/team"],
+        ["cpu", "--registry", "registry.example/team", "--dry-run", "--json"],
+    ],
     "render": [
         ["cpu", "--out", "{folder}/manifests", "--variable", f"A_TOKEN={planted.OTHER}"],
         [
