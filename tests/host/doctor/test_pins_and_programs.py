@@ -13,9 +13,8 @@ from runner.contract.errors import Unsupported
 from runner.host.doctor import builder, pins, pythons
 from runner.host.doctor.plan import Tables
 from runner.host.images import build, buildah
-from runner.host.images.build import BuiltImage
 from runner.host.readers.lockfile import Lock, PushedImage
-from tests.host.doctor.conftest import NeedsOf
+from tests.host.doctor.conftest import BUILT, NeedsOf
 
 
 def test_pins_that_keep_a_stack_from_being_made(tables: Tables) -> None:
@@ -65,7 +64,7 @@ def test_the_image_that_was_built_here(
     monkeypatch.setattr(build, "earlier", lambda name: None)
     assert pins.image(tables.lock, "cpu").finding == "None was built here, and none was pushed."
     inputs = build.inputs_of(tables.lock, "cpu")
-    image = dataclasses.replace(BuiltImage("id", "tag", "base", True, "revision", inputs, 1, 1), **changes)
+    image = dataclasses.replace(BUILT, **{"inputs": inputs, **changes})
     monkeypatch.setattr(build, "earlier", lambda name: image)
     answer = pins.image(tables.lock, "cpu")
     assert answer.state == state and words in answer.finding
