@@ -109,14 +109,13 @@ bench: $(venv)/.host  ## measure BLOOM on the accelerators of this host, else on
 	if [ $$failed = 0 ] || [ -s $(LISTS)/results ]; then step $(PY) -m runner compare --from $(LISTS)/results; fi; \
 	[ $$failed != 0 ] || rm -r $(LISTS); exit $$failed
 
-# The choice is that of bench; every stack runs in its image. What one container lost keeps the others from nothing, as on a cluster.
-# With --dry-run there is nothing to collect.
-bench-container: $(venv)/.host  ## the same in the images of the stacks, with podman or docker; an image that is missing is built (options: those of bench, RUN="--with docker")
+# The image that is missing is built before the requests are made: the vendor's base tells versions that a request names. What one
+# container lost keeps the others from nothing, as on a cluster. With --dry-run there is nothing to collect.
+bench-container: $(venv)/.host  ## the same in the images of the stacks, with podman or docker; what is missing is built (options: those of bench, RUN="--with docker")
 	@mkdir -p $(LISTS)
 	@$(LOOK)
-	@$(WORDS) runner request @CASES @ARGS --here=$(LISTS)/devices $(HERE) > $(LISTS)/requests
-	@$(PY) -m tools.by_stack $(LISTS)/requests > $(LISTS)/stacks
-	$(PY) -m runner image --missing $$(cat $(LISTS)/stacks)
+	$(WORDS) runner image --missing --here=$(LISTS)/devices $${DEVICE:+--device="$$DEVICE"} --cases @CASES
+	$(WORDS) runner request @CASES @ARGS --here=$(LISTS)/devices $(HERE) > $(LISTS)/requests
 	$(STEPS); step $(WORDS) runner run @RUN --from $(LISTS)/requests $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} > $(LISTS)/logs; \
 	if $(WORDS) --lines @RUN | grep -qx -e --dry-run; then cat $(LISTS)/logs; \
 	elif [ -s $(LISTS)/logs ]; then \
@@ -204,7 +203,7 @@ IMAGES_TESTED = $(if $(filter-out cpu cuda gaudi,$(IMAGES)),$(error IMAGES may n
 test-images: $(venv)/.dev  ## build images on stand-in bases and run them, try a registry, prove every lock; needs root (option: IMAGES=cpu)
 	@dpkg --status $(IMAGE_TOOLS) > /dev/null 2>&1 || { echo "installing $(IMAGE_TOOLS)"; \
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends $(IMAGE_TOOLS); }
-	$(PY) -m pytest -m images $(IMAGES_TESTED) tests/images/test_in_a_pod.py tests/images/test_registry.py tests/images/test_locks.py
+	$(PY) -m pytest -m images $(IMAGES_TESTED) tests/images/test_run.py tests/images/test_in_a_pod.py tests/images/test_registry.py tests/images/test_prepare.py tests/images/test_prepare_gaudi.py tests/images/test_locks.py
 
 test-fast: $(venv)/.dev  ## the tests that are not slow, on every core
 	$(PY) -m pytest $(ON_EVERY_CORE)

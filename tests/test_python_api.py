@@ -64,7 +64,7 @@ def test_a_request_that_cannot_be_made_is_refused() -> None:
         bloomz_bench.make_request("cpu-1", launches=0)
     with pytest.raises(UsageError, match="There are no weights 'real'. Known are hub, dummy"):
         bloomz_bench.make_request("cpu-1", weights="real")  # type: ignore[arg-type]  # what a typed caller cannot write
-    with pytest.raises(InputError, match="must be one of bfloat16, float16, float32"):
+    with pytest.raises(UsageError, match="There is no precision 'int4'. Known are float32, bfloat16, float16"):
         bloomz_bench.make_request("cpu-1", precision="int4")  # type: ignore[arg-type]  # what a typed caller cannot write
     with pytest.raises(UnresolvedPin):
         bloomz_bench.make_request("gaudi2-8-bloomz")

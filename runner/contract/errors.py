@@ -93,17 +93,17 @@ class NotStarted(KitError):
 
 
 class JobFailed(KitError):
-    """Raised for a Job that failed in the cluster."""
+    """Raised for a Job that failed in the cluster, and for a container that failed on this host."""
 
     exit_code = 13
-    meaning = "a Job failed in the cluster; the reason is said, and its evidence is kept"
+    meaning = "a Job failed in the cluster, or a container of `run` here; the reason is said, and its evidence is kept"
 
 
 class ResultLost(KitError):
-    """Raised for a Job that ended and left no result."""
+    """Raised for a Job, or a container of ``run``, that ended and left no result."""
 
     exit_code = 14
-    meaning = "a Job ended, but its result could be taken neither from its log nor from its volume"
+    meaning = "a Job or a container ended, but its result could be taken neither from its log nor from its volume"
 
 
 class OutputLost(KitError):

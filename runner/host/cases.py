@@ -17,6 +17,7 @@ from runner.contract.request import (
     MAX_DEVICES,
     MAX_SEED,
     MAX_TOKENS,
+    PRECISIONS,
     Accelerator,
     Dataset,
     Expected,
@@ -31,7 +32,7 @@ from runner.contract.secrets import mask
 from runner.contract.words import DatasetFormat, Engine, Precision, WeightsKind
 from runner.host import writing
 from runner.host.readers import catalog as catalogs
-from runner.host.readers import lockfile
+from runner.host.readers import lockfile, precisions
 from runner.host.readers.accelerators import AcceleratorRow
 from runner.host.readers.catalog import Catalog
 from runner.host.readers.lockfile import Lock
@@ -53,7 +54,7 @@ class Changes:
     model: str | None = None
     weights: WeightsKind | None = None
     seed: int | None = None
-    precision: Precision | None = None
+    precision: str | None = None
     devices: int | None = None
     protocol: str | None = None
     engine: Engine | None = None
@@ -199,10 +200,24 @@ def _workload(catalog: Catalog, lock: Lock, case: catalogs.Case, changes: Change
         batch_size=_whole(changes.batch_size, defaults.batch_size, "--batch-size", MAX_TOKENS),
         input_tokens=_whole(changes.input_tokens, defaults.input_tokens, "--input-tokens", MAX_TOKENS),
         output_tokens=_whole(changes.output_tokens, defaults.output_tokens, "--output-tokens", MAX_TOKENS),
-        precision=_or(changes.precision, case.precision),
+        precision=_precision(catalog, case, changes.precision),
         prompt=defaults.prompt,
         dataset=_dataset(lock, defaults, changes) if is_dataset else None,
     )
+
+
+def _precision(catalog: Catalog, case: catalogs.Case, asked: str | None) -> Precision:
+    """Return the precision that is asked for, or the case's.
+
+    Raises ``Unsupported`` for one that no engine runs, with the stacks that could, and ``UsageError`` for an unknown word.
+    """
+    if asked is None:
+        return case.precision
+    for name, unrun in catalog.precisions.items():
+        if asked in (name, *unrun.also):
+            raise Unsupported(precisions.refusal(name, unrun, case.stack, case.accelerator))
+    run: dict[str, Precision] = {precision: precision for precision in PRECISIONS}
+    return known(run, asked, "precision")
 
 
 def _expected(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from runner.__main__ import main
 from runner.contract.errors import NotReady
-from runner.contract.records import JsonObject
 from runner.host.objects import names
 from tests.cluster.conftest import Real
 
@@ -23,7 +23,7 @@ CLAIM = {
 ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": names.ACCOUNT}}
 
 
-def looked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, JsonObject]:
+def looked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     """Return the findings about the cluster by what was looked at."""
     assert main(["doctor", "--set", "cpu", "--json", *arguments]) in (0, NotReady.exit_code)
     events = map(json.loads, capsys.readouterr().out.splitlines())

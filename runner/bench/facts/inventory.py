@@ -109,9 +109,14 @@ def _short_licence(text: str | None) -> str | None:
 
 def refuse_drift(inventory: records.Inventory, stack: Stack) -> None:
     """Raise ``Unsupported`` if another stack than the locked one is installed."""
-    of_make = stack.device == "cpu"
-    remedy = f"{'Run `make setup`' if of_make else '`make bench` makes its own environment'}, or use the stack's image."
-    again = "`make clean setup`" if of_make else f"remove {printable(sys.prefix, 200)}, and run `make bench`"
+    if stack.device == "cpu":
+        remedy, again = "Run `make setup`, or use the stack's image.", "`make clean setup`"
+    # Without an image the request is for the environment that `make bench` makes of a stack beside its own.
+    elif stack.image is None:
+        remedy = "Run `make bench`, which makes the stack's own environment."
+        again = f"remove {printable(sys.prefix, 200)}, and run `make bench`"
+    else:
+        remedy, again = "Use the stack's image.", "use the stack's image"
     versions = [f"{name} {version} is not here" for name, version in inventory["missing"].items()]
     versions += [f"{name} {version} is {other} here" for name, (version, other) in inventory["changed"].items()]
     if versions:

@@ -114,7 +114,7 @@ def _wait(folder: PackageFolder, timeout_s: float, task: Task) -> None:
             stack = folder.recipe.stack
             raise InputError(
                 f"The packages of {stack} are not whole in {folder.path} after {timeout_s:.0f} s. See the log of the Job that fetches"
-                f" them (kubectl logs job/packages-{stack}), and start again when it is done."
+                " them (kubectl logs -l app.kubernetes.io/component=packages), and start again when it is done."
             )
         time.sleep(min(_POLL_S, left_s))
 

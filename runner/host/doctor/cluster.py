@@ -17,6 +17,7 @@ from runner.host.cluster.answers import Refused, Unanswered
 from runner.host.cluster.client import Cluster
 from runner.host.doctor import nodes
 from runner.host.doctor.findings import Answer, LastLook, Look, not_ready, ready, untold, warning
+from runner.host.manifests import storage
 from runner.host.manifests.plan import JobPlan
 from runner.host.objects import names, rights
 from runner.host.objects.quantities import quantity
@@ -182,8 +183,9 @@ class ClusterLooks:
     def volumes(self) -> Answer:
         """Say whether the claims are there, or a storage class that would make volumes for them."""
         hub = [plan for plan in self._wanted.plans if plan.hub]
-        shared = any(plan.nodes > 1 for plan in self._wanted.plans)
-        claims = [names.RESULTS] + ([f"{names.MODELS}-shared" if shared else names.MODELS] if hub else [])
+        of_pods = storage.claims(shared=any(plan.nodes > 1 for plan in self._wanted.plans))
+        claims = [names.RESULTS] + ([of_pods.models] if hub else [])
+        claims += [of_pods.packages] if any(plan.installation for plan in self._wanted.plans) else []
         kept = {name: claim for name in claims if (claim := self._cluster.get(CLAIM, name)) is not None}
         if len(kept) == len(claims):
             return self._of_claims(kept, hub)

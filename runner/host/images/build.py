@@ -178,7 +178,8 @@ def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
     """
 
     def begin(number: int, what: str) -> None:
-        task.update(Step(what, number, _BUILD_STEPS, "steps"))
+        sentence = f"{planned.name}: step {number + 1} of {_BUILD_STEPS}, {what}"
+        task.update(Step(what, number, _BUILD_STEPS, "steps", sentence))
 
     shutil.rmtree(planned.folder, ignore_errors=True)
     # what the label bloomz-bench.lock is the hash of; building and recording change the lock

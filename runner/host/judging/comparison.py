@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from runner.contract.request import Request
+from runner.contract.text import printable
 from runner.host.judging import ledger, verdict
 from runner.host.judging.groups import Group
 from runner.host.judging.ledger import Limit
@@ -92,9 +93,15 @@ def _verdict(claim: Claim, group: Group, differences: Sequence[Difference], impo
     )
     if group.emulated:
         return Verdict(judged.word, judged.reasons, judged.launches)
-    if impossible:
-        return Verdict(verdict.INVALID, [impossible], len(group.latencies_s))
-    return judged
+    if impossible or group.moved_image:
+        return Verdict(
+            verdict.INVALID, [words for words in (impossible, group.moved_image) if words], len(group.latencies_s)
+        )
+    unknown = [
+        f"digest unknown: nobody noted which image {printable(image, 200)} was"
+        for image in sorted(group.unknown_images)
+    ]
+    return replace(judged, reasons=[*judged.reasons, *unknown])
 
 
 def _beyond_memory(group: Group) -> str | None:

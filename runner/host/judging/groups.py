@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from runner.contract import patterns
 from runner.contract.records import Conditions
 from runner.contract.request import Request
+from runner.contract.text import printable
 from runner.host.results.attempts import AttemptSummary, of_text
 from runner.host.results.result_files import ReadResult
+from runner.host.results.run_images import RunImage
 
 
 @dataclass
@@ -18,6 +21,9 @@ class Group:
     The latencies of all launches, the conditions under which complete launches were observed and the names of checks that refused
     a launch are added up as the attempts are read. ``observed`` holds each set of conditions once. Of the attempts themselves only
     the newest are kept, as (id, text), where the text is that of ``attempts.to_text``.
+
+    ``digests`` holds, for each image that attempts asked for by tag, the digests that the tag was; ``unknown_images`` are the images of
+    attempts of which nobody noted the digest.
     """
 
     request: Request
@@ -26,11 +32,23 @@ class Group:
     observed: dict[tuple[tuple[str, object], ...], Conditions] = field(default_factory=dict)
     refused_checks: set[str] = field(default_factory=set)
     emulated: bool = False
+    digests: dict[str, set[str]] = field(default_factory=dict)
+    unknown_images: set[str] = field(default_factory=set)
     newest: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, attempt: AttemptSummary, text: str, kept: int | None = None) -> None:
-        """Add one attempt, which is also given as text; ``kept`` is how many of the newest are kept, None for all."""
+    def add(self, attempt: AttemptSummary, text: str, kept: int | None = None, images: Iterable[RunImage] = ()) -> None:
+        """Add one attempt, which is also given as text; ``kept`` is how many of the newest are kept, None for all.
+
+        ``images`` are those of the attempt's run.
+        """
         self.attempts.append(attempt.id)
+        noted = {image.tag for image in images if image.tag is not None and image.digest is not None}
+        for image in images:
+            if image.tag is not None and image.digest is not None:
+                self.digests.setdefault(image.tag, set()).add(image.digest)
+        # what an image by digest holds is in its name
+        if attempt.image is not None and not noted and not patterns.IMAGE.fullmatch(attempt.image):
+            self.unknown_images.add(attempt.image)
         for launch in attempt.launches:
             self.refused_checks.update(launch.refused)
             if launch.timed is not None:
@@ -44,6 +62,14 @@ class Group:
         if kept is not None and len(self.newest) > 2 * kept:
             self.newest = sorted(self.newest, reverse=True)[:kept]
 
+    @property
+    def moved_image(self) -> str | None:
+        """Return in words that a tag was not the same image for all attempts, None where what is known agrees."""
+        for tag, digests in sorted(self.digests.items()):
+            if len(digests) > 1:
+                return f"{printable(tag, 200)} was another image from one attempt to the other: {' and '.join(sorted(digests))}"
+        return None
+
     def shown(self, kept: int | None) -> list[AttemptSummary]:
         """Return the ``kept`` newest attempts, None for all that are kept; the newest is the first."""
         return [of_text(text) for _, text in sorted(self.newest, reverse=True)[:kept]]
@@ -56,5 +82,5 @@ def of_results(results: Iterable[ReadResult], kept: int | None = None) -> list[G
         group = groups.get(result.attempt.request)
         if group is None:
             group = groups[result.attempt.request] = Group(result.request)
-        group.add(result.attempt, result.text, kept)
+        group.add(result.attempt, result.text, kept, result.images)
     return sorted(groups.values(), key=lambda group: max(group.attempts), reverse=True)

@@ -15,10 +15,10 @@ from runner.host.judging.verdict import Change
 class RunChange:
     """The change between two groups, ``before`` and ``after`` by the ids of their requests.
 
-    ``launches`` holds the number of launches of each side. ``moved`` maps a package, or ``engine``, to what it was and is; None where
-    a side has no such package. ``ratio`` is after over before, ``interval`` its 95% interval, and ``flagged`` says that the change is
-    significant and large: None where nothing can be said, and ``reason`` says why. ``confirmed`` says that fresh launches show the
-    change too, and ``confirmation`` gives the reason; both are None without fresh launches.
+    ``launches`` holds the number of launches of each side. ``moved`` maps a package, an image by tag, or ``engine``, to what it was and
+    is; None where a side has no such package. ``ratio`` is after over before, ``interval`` its 95% interval, and ``flagged`` says that the
+    change is significant and large: None where nothing can be said, and ``reason`` says why. ``confirmed`` says that fresh launches show
+    the change too, and ``confirmation`` gives the reason; both are None without fresh launches.
     """
 
     before: str
@@ -111,10 +111,15 @@ def between(pair: Pair, fresh: Pair | None = None) -> RunChange:
 
 
 def _moved(pair: Pair) -> dict[str, list[str | None]]:
-    """Return the packages of the stack that differ, and the engine if it differs, each with its two values."""
+    """Return the packages of the stack, the images by tag and the engine that differ, each with its two values."""
     before, after = pair.before.request, pair.after.request
     old, new = before.stack.packages, after.stack.packages
     moved = {name: [old.get(name), new.get(name)] for name in sorted({*old, *new}) if old.get(name) != new.get(name)}
+    digests = pair.before.digests, pair.after.digests
+    for tag in sorted({*digests[0], *digests[1]}):
+        old_image, new_image = (" and ".join(sorted(side.get(tag, ()))) or None for side in digests)
+        if old_image != new_image:
+            moved[tag] = [old_image, new_image]
     if before.engine != after.engine:
         moved["engine"] = [before.engine, after.engine]
     return moved
@@ -124,6 +129,9 @@ def _change(pair: Pair) -> tuple[Change | None, str]:
     """Return the ``Change`` between two groups and its reason; None and why not, where nothing can be said."""
     if pair.before.emulated or pair.after.emulated:
         return None, "something stood in for the device: its times say nothing"
+    mixed = pair.before.moved_image or pair.after.moved_image
+    if mixed is not None:
+        return None, f"one side is not of one software: {mixed}"
     if min(len(pair.before.latencies_s), len(pair.after.latencies_s)) < 2:
         return None, "at least two launches are needed on each side"
     change = verdict.between_runs(pair.before.latencies_s, pair.after.latencies_s)

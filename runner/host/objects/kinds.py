@@ -57,10 +57,12 @@ _CONTAINER = {
     "volumeMounts": [{"name!": str, "mountPath!": str}],
     "resources": {"requests": _AMOUNTS, "limits": _AMOUNTS},
 }
+_CONFIG_MAP = {"name!": SUBDOMAIN, "optional": bool}
 _VOLUME = {
     "name!": str,
     "persistentVolumeClaim": {"claimName!": SUBDOMAIN},
-    "configMap": {"name!": SUBDOMAIN, "optional": bool},
+    "configMap": _CONFIG_MAP,
+    "projected": {"sources": [{"configMap": _CONFIG_MAP}]},
 }
 _EXPRESSIONS = {"matchExpressions": [{"key!": str, "values": [LABEL_VALUE]}]}
 _POD_SPEC = {

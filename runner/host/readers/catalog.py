@@ -15,7 +15,7 @@ from runner.contract.fields import Fields
 from runner.contract.request import DEVICES, ENGINES, MAX_CALLS, MAX_DEVICES, MAX_TOKENS, Accelerator, Protocol
 from runner.contract.words import DeviceKind, Engine, Precision, WeightsKind, WorkloadName
 from runner.host import paths
-from runner.host.readers import accelerators, strictyaml
+from runner.host.readers import accelerators, precisions, strictyaml
 
 # The word of a table for a number that nobody published.
 UNKNOWN = "unknown"
@@ -161,7 +161,7 @@ class ReferenceOutput:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All tables, each by the names of its rows."""
+    """All tables, each by the names of its rows. ``precisions`` are those that no engine runs, with the stacks that could."""
 
     accelerator_rows: dict[str, accelerators.AcceleratorRow]
     models: dict[str, Architecture]
@@ -173,6 +173,7 @@ class Catalog:
     ratios: dict[str, Ratio]
     prices: dict[str, Price]
     margins: dict[str, float]
+    precisions: dict[str, precisions.UnrunPrecision]
     reference_inputs: dict[str, ReferenceInput]
     reference_outputs: dict[str, ReferenceOutput]
     dummy_seed: int
@@ -203,6 +204,7 @@ def read(folder: Path = paths.CATALOG) -> Catalog:
         ratios={name: _ratio(row) for name, row in claims_table.each("ratios")},
         prices={name: _price(row) for name, row in claims_table.each("prices")},
         margins={name: margins.fraction(name) for name in margins.keys(patterns.ROW)},
+        precisions={name: precisions.of_row(row) for name, row in _only(folder, "precisions")},
         reference_inputs={name: _reference_input(row) for name, row in references_table.each("inputs")},
         reference_outputs={name: _reference_output(row) for name, row in references_table.each("outputs")},
         dummy_seed=dummy.count("seed"),
@@ -376,6 +378,11 @@ def _refuse_unknown_names(catalog: Catalog, folder: Path) -> None:
         for name, row in rows.items():
             for column, rows_named in columns.items():
                 _refuse_unknown_name(folder / file, name, column, getattr(row, column), rows_named)
+    for precision, unrun in catalog.precisions.items():
+        for offer in unrun.offers.values():
+            for accelerator in offer.accelerators:
+                where = folder / "precisions.yaml"
+                _refuse_unknown_name(where, precision, "accelerators", accelerator, catalog.accelerators)
     for name, case in catalog.cases.items():
         for claim in case.beside:
             _refuse_unknown_name(folder / "cases.yaml", name, "beside", claim, in_seconds)

@@ -65,6 +65,16 @@ class PinnedImage:
         """The image by the most exact digest that is known."""
         return f"{self.repository}@{self.digest if self.platform == UNRESOLVED else self.platform}"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has read a digest of the image, so that only its tag is known."""
+        return self.digest == self.platform == UNRESOLVED
+
+    @property
+    def named(self) -> str:
+        """The image by the most exact digest that is known, or by its tag where none is known."""
+        return f"{self.repository}:{self.tag}" if self.is_open else self.reference
+
 
 @dataclass(frozen=True)
 class PinnedPackage:

@@ -74,6 +74,8 @@ class LaunchSummary:
 class AttemptSummary:
     """One result: its attempt and request by their ids, how it ended, where it was measured, and its launches.
 
+    ``image`` is the reference of the image that it ran in, as its container was told it; None outside a container.
+
     ``outputs_file`` and ``outputs_rows`` are the name of the file of completions and the number of its rows, None without such a file.
     """
 
@@ -83,6 +85,7 @@ class AttemptSummary:
     duration_s: float
     cpu: str
     usable_cores: int
+    image: str | None
     launches: tuple[LaunchSummary, ...]
     outputs_file: str | None
     outputs_rows: int | None
@@ -101,6 +104,7 @@ def of_result(result: records.Result) -> AttemptSummary:
         duration_s=attempt["duration_s"],
         cpu=(cpu["model"] or "an unknown processor")[:_CHARACTERS],
         usable_cores=cpu["usable_cores"],
+        image=result["environment"]["image"],
         launches=tuple(map(_launch, result["launches"])),
         outputs_file=None if outputs is None else outputs["file"],
         outputs_rows=None if outputs is None else outputs["rows"],

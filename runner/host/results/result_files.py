@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeGuard
 
 from runner.contract import files, strictjson
@@ -15,19 +15,24 @@ from runner.contract.records import JsonObject, Result
 from runner.contract.request import Request
 from runner.contract.text import cut, printable
 from runner.host import paths as project_paths
-from runner.host.results import attempts, consistency, schema
+from runner.host.results import attempts, consistency, run_images, schema
 from runner.host.results.attempts import AttemptSummary
 from runner.host.results.index import Index
+from runner.host.results.run_images import RunImage
 
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """A result that was read: its file, its summary, the summary as text (``attempts.to_text``), and its request."""
+    """A result that was read: its file, its summary, the summary as text (``attempts.to_text``), and its request.
+
+    ``images`` are those of the run's containers, where the result came from a cluster and its client kept them.
+    """
 
     path: str
     attempt: AttemptSummary
     text: str
     request: Request
+    images: tuple[RunImage, ...] = ()
 
 
 def find(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str | DamagedResult]:
@@ -80,7 +85,7 @@ def read_all(paths: Iterable[str | os.PathLike[str]], index: Index) -> Iterator[
         if isinstance(path, DamagedResult):
             yield path
             continue
-        result = _remembered(path, index, requests) or _read_anew(path, index, requests)
+        result = _with_images(_remembered(path, index, requests) or _read_anew(path, index, requests))
         if isinstance(result, DamagedResult):
             yield result
             continue
@@ -101,6 +106,16 @@ def read_whole(
             refused.append(result)
         else:
             yield result
+
+
+def _with_images(result: ReadResult | DamagedResult) -> ReadResult | DamagedResult:
+    """Return a result with the images of its run. A result that ran in no image, or was refused, is returned as it is."""
+    if isinstance(result, DamagedResult) or result.attempt.image is None:
+        return result
+    try:
+        return replace(result, images=run_images.read(result.path))
+    except DamagedResult as problem:
+        return problem
 
 
 def _remembered(path: str, index: Index, requests: dict[str, Request]) -> ReadResult | DamagedResult | None:

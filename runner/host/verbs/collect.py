@@ -14,7 +14,8 @@ from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.text import printable
 from runner.host.readers import saved_logs
-from runner.host.results import result_files
+from runner.host.results import result_files, run_images
+from runner.host.results.run_images import RunImage
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,18 @@ class ResultRefused(Complaint, word="refused"):
 @dataclass(frozen=True)
 class LogUnreadable(Complaint, word="unreadable"):
     """A log could not be read; the others are read. The last such log ends the verb with an error."""
+
+    message: str = field(metadata=fact("why, and what to do"))
+
+    @property
+    def sentence(self) -> str:
+        """The line for people."""
+        return f"runner: {self.message}"
+
+
+@dataclass(frozen=True)
+class ImagesUnknown(Complaint, word="images-unknown"):
+    """What was seen of a run cannot be read, so that nothing is noted of the images that the run was started from."""
 
     message: str = field(metadata=fact("why, and what to do"))
 
@@ -90,7 +103,7 @@ def main(arguments: Sequence[str]) -> int:
     """Write the results in the named logs as files, and print their paths. Returns the exit code.
 
     Raises ``UsageError``; ``InputError`` for a log that cannot be read, after the other logs, and where no log holds a result;
-    ``PublishFailed`` where a result cannot be written.
+    ``PublishFailed`` where a result cannot be written. The images that a kubelet reported go beside the result, see ``run_images``.
     """
     options = parser().parse_args(arguments)
     announcer = Announcer(options.json)
@@ -115,12 +128,15 @@ def main(arguments: Sequence[str]) -> int:
         refused += [saved.unread] if saved.unread is not None else []
         if not saved.whole and not saved.damaged and saved.unread is None:
             empty.append(printable(saved_logs.shown(log)))
+        images = _images(announcer, log) if saved.whole else []
         for attempt, content in saved.whole.items():
             try:
                 collected = _keep(content, f"{printable(saved_logs.shown(log))}: attempt {attempt}", options.results)
             except DamagedResult as refusal:
                 refused.append(refusal)
             else:
+                if images:
+                    run_images.write(collected.path, images)
                 if attempt not in taken:
                     announcer.announce(collected)
                 taken.add(attempt)
@@ -138,6 +154,15 @@ def main(arguments: Sequence[str]) -> int:
     for log in empty:
         announcer.announce(LogEmpty(log))
     return DamagedResult.exit_code if refused else 0
+
+
+def _images(announcer: Announcer, log: str) -> list[RunImage]:
+    """Return the images of the run that wrote a log, none where its client did not keep them."""
+    try:
+        return [] if log == "-" else run_images.of_log(log)
+    except InputError as problem:
+        announcer.announce(ImagesUnknown(printable(str(problem), 500)))
+        return []
 
 
 def _keep(content: bytes, where: str, folder: Path) -> ResultCollected:

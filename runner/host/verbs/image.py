@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.contract import patterns, progress
+from runner.contract import found_devices, patterns, progress
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
-from runner.host import paths
+from runner.contract.request import DEVICES
+from runner.host import cases, choice, paths
+from runner.host.cases import Changes
 from runner.host.images import build, buildah, push
 from runner.host.images.events import ImageBuilt, ImagePushed, OtherBuilder
 from runner.host.pins import silence
+from runner.host.pins.origins import container_registry
+from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
 
@@ -83,6 +88,16 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--check", action="store_true", help="build nothing; say, offline, which pushed images are not of these inputs"
     )
+    flags.add_argument("--cases", nargs="*", default=[], metavar="CASE", help="the stacks of these cases too")
+    flags.add_argument(
+        "--here",
+        metavar="FILE",
+        help="the accelerators of this host, as `python -m runner devices --json` printed them: without --cases the stacks of the cases"
+        " that fit them",
+    )
+    flags.add_argument(
+        "--device", choices=DEVICES, help="with --here: look at accelerators of this kind alone; cpu: at none"
+    )
     flags.add_argument(
         "--missing",
         action="store_true",
@@ -118,7 +133,7 @@ def main(arguments: Sequence[str]) -> int:
     announcer = Announcer(options.json)
     paths.need_a_clone("image")
     lock = lockfile.read()
-    names = options.stacks or list(lock.stacks)
+    names = _stacks(lock, options) or list(lock.stacks)
     for name in names:
         if name not in lock.stacks:
             raise InputError(f"{name} is no stack of versions.lock. Take one of {', '.join(lock.stacks)}.")
@@ -128,6 +143,8 @@ def main(arguments: Sequence[str]) -> int:
     _refuse_flags(options, names)
     checkouts = _checkouts(options.source, lock)
     silence.forget()
+    if options.push:
+        _refuse_silent_registry(options.push, names[0])
     failures: list[KitError] = []
     for name in names:
         present = _present(lock, name) if options.missing else None
@@ -148,11 +165,29 @@ def main(arguments: Sequence[str]) -> int:
             difference = push.other_builder(built, lock)
             if difference is not None:
                 announcer.announce(OtherBuilder(name, difference))
+            _show(f"{name}: pushing {built.bytes / 1e9:.2f} GB, less what the registry has, to {options.push}")
             entry = push.push(name, built, options.push)
             announcer.announce(ImagePushed(name, entry.reference))
     if failures:
         raise failures[0]
     return 0
+
+
+def _stacks(lock: Lock, options: argparse.Namespace) -> list[str]:
+    """Return the stacks that are named, and those of cases: of the named ones, and of those that fit this host where none is named.
+
+    Raises ``UsageError`` for an unknown case, and what ``choice.choose`` raises.
+    """
+    catalog = catalogs.read()
+    if options.here is None:
+        of_cases = [cases.known(catalog.cases, name, "case").stack for name in options.cases]
+    else:
+        # requests for environments of this host: the versions that only an image's base tells are not asked for
+        asked = choice.Asked(tuple(options.cases), options.device, None, False, Changes())
+        chosen = choice.choose(catalog, lock, found_devices.read(options.here), asked, os.environ)
+        of_cases = [request.stack.name for request in chosen.requests]
+        of_cases += [catalog.cases[name].stack for name in chosen.in_images]
+    return list(dict.fromkeys([*options.stacks, *of_cases]))
 
 
 def _present(lock: Lock, name: str) -> str | None:
@@ -161,6 +196,17 @@ def _present(lock: Lock, name: str) -> str | None:
         return lock.built[name].reference
     built = build.current(lock, name)
     return built.image if built is not None and buildah.has(built.image) else None
+
+
+def _refuse_silent_registry(team: str, name: str) -> None:
+    """Raise ``NoAnswer`` for a registry that does not answer: nobody builds for minutes, to learn that afterwards."""
+    try:
+        container_registry.image_digest(f"{team}/bloomz-bench-{name}", "latest")
+    except silence.NoAnswer:
+        raise
+    # any other answer is one: whether it takes images is known when they are pushed
+    except KitError:
+        return
 
 
 def _check(lock: Lock, names: Sequence[str], announcer: Announcer) -> None:

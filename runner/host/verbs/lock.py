@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from runner.contract import progress
 from runner.contract.announce import Announcer, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, Unreachable, UsageError
+from runner.contract.progress import Step
 from runner.host import paths
 from runner.host.pins import answering, presence, resolve, silence
 from runner.host.pins.events import OriginSilent, ReleaseYanked
@@ -130,13 +133,23 @@ def _resolve(only: resolve.Kind | None, stack: str | None, announcer: Announcer)
     def say_yanked(package: str, version: str) -> None:
         announcer.announce(ReleaseYanked(package, version))
 
+    task = progress.begin("lock", _show)
     for kind in resolve.KINDS:
         # a kind's questions follow from what the kinds before it resolved
-        for question in resolve.plan(lockfile.read(), kind, stack, say_yanked) if only in (None, kind) else ():
+        questions = list(resolve.plan(lockfile.read(), kind, stack, say_yanked)) if only in (None, kind) else []
+        for done, question in enumerate(questions):
+            pin = ".".join(question.where)
+            sentence = f"{done} of {len(questions)} questions about {kind} are answered; asking for {pin}"
+            task.update(Step(f"asking for {kind}", done, len(questions), "steps", sentence))
             outcomes[answering.answer(question, announcer)] += 1
+        task.end()
     for where in resolve.unresolved(lockfile.read()):
         announcer.announce(PinUnresolved(".".join(where)))
     answering.refuse_failures(outcomes, ("refused",))
+
+
+def _show(line: str) -> None:
+    print(f"[lock] {line}", file=sys.stderr, flush=True)
 
 
 def ask_presence(lock: Lock, only: resolve.Kind | None, stack: str | None, announcer: Announcer) -> None:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from runner.contract import found_devices, path_lists
 from runner.contract.announce import Announcer, Complaint, Event, fact
-from runner.contract.architecture import BYTES_PER_ELEMENT
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import UsageError
-from runner.contract.request import DEVICES, ENGINES, Request
+from runner.contract.request import DEVICES, ENGINES, PRECISIONS, Request
 from runner.contract.strictjson import MAX_DIGITS
 from runner.contract.text import printable
 from runner.host import cases, choice
@@ -76,6 +75,19 @@ class ModelListed(Event, word="model"):
     weights_at_16_bit_bytes: int = field(metadata=fact("size of the weights, two bytes a parameter"))
 
 
+@dataclass(frozen=True)
+class PrecisionListed(Event, word="precision"):
+    """A precision that a person may ask for (`--list`)."""
+
+    precision: str = field(metadata=fact("name of the precision"))
+    runs: bool = field(metadata=fact("whether the kit's engines run it"))
+    stacks: str = field(
+        metadata=fact(
+            "the stacks that could run it, separated by blanks; empty where the engines run it on every stack"
+        )
+    )
+
+
 def _whole(text: str) -> int:
     """Return the whole number of a flag, for argparse. ``cases.make`` checks its bounds."""
     if not re.fullmatch(rf"-?[0-9]{{1,{MAX_DIGITS}}}", text):
@@ -91,7 +103,9 @@ def parser() -> argparse.ArgumentParser:
         " files go to standard output, for `python -m runner bench`.",
     )
     described.add_argument("cases", nargs="*", metavar="CASE", help="cases of runner/catalog/cases.yaml; see --list")
-    described.add_argument("--list", action="store_true", help="list the cases and models, and write nothing")
+    described.add_argument(
+        "--list", action="store_true", help="list the cases, models and precisions, and write nothing"
+    )
     described.add_argument(
         "--out", default="build/requests", metavar="FOLDER", type=Path, help="where requests go (default: %(default)s)"
     )
@@ -111,7 +125,7 @@ def parser() -> argparse.ArgumentParser:
     here.add_argument(
         "--model-dir", metavar="FOLDER", type=Path, help="a folder of real weights, in place of the hub cache"
     )
-    add_json(described, "each written request, or each case and model of --list,")
+    add_json(described, "each written request, or each case, model and precision of --list,")
     change = described.add_argument_group("changing a case (each makes another request, with its own id)")
     change.add_argument("--model", help="another BLOOM of runner/catalog/models.yaml")
     change.add_argument(
@@ -120,7 +134,11 @@ def parser() -> argparse.ArgumentParser:
         help="the model's own weights at the pinned revision, or seeded dummy ones",
     )
     change.add_argument("--seed", type=_whole, help="seed of dummy weights")
-    change.add_argument("--precision", choices=tuple(BYTES_PER_ELEMENT))
+    change.add_argument(
+        "--precision",
+        metavar="WORD",
+        help=f"{', '.join(PRECISIONS)}; --list names others, and the stacks that could run them",
+    )
     change.add_argument("--devices", type=_whole, help="how many devices, or ranks on the CPU")
     change.add_argument("--protocol", help="another protocol of runner/catalog/protocols.yaml")
     change.add_argument("--engine", choices=ENGINES, help="another way to run the model than the stack's own")
@@ -194,10 +212,14 @@ def _listed(catalog: Catalog) -> Iterator[Event]:
         )
     for name, architecture in catalog.models.items():
         yield ModelListed(name, architecture.parameter_count(), architecture.weight_bytes("bfloat16"))
+    for precision in PRECISIONS:
+        yield PrecisionListed(precision, runs=True, stacks="")
+    for precision_name, unrun in catalog.precisions.items():
+        yield PrecisionListed(precision_name, runs=False, stacks=" ".join(unrun.offers))
 
 
 def listing(catalog: Catalog) -> str:
-    """Return the cases with their cells, and the models with their sizes, as lines of text."""
+    """Return the cases with their cells, the models with their sizes, and the precisions, as lines of text."""
     width = max(map(len, (*catalog.cases, *catalog.models)))
     lines = ["cases:"]
     for name, case in catalog.cases.items():
@@ -207,4 +229,9 @@ def listing(catalog: Catalog) -> str:
     for name, architecture in catalog.models.items():
         parameters, size_bytes = architecture.parameter_count(), architecture.weight_bytes("bfloat16")
         lines.append(f"  {name:<{width}} {parameters:>15,} parameters, {size_bytes:>15,} bytes at 16 bit")
+    lines.append("precisions:")
+    lines += [f"  {precision:<{width}} every stack" for precision in PRECISIONS]
+    for precision_name, unrun in catalog.precisions.items():
+        could = ", ".join(f"{stack} on {' and '.join(offer.accelerators)}" for stack, offer in unrun.offers.items())
+        lines.append(f"  {precision_name:<{width}} no engine of this kit; {could or 'no stack'} could")
     return "\n".join(lines)

@@ -312,7 +312,11 @@ def _run(planned: Planned, announcer: Announcer) -> None:
 def _error(planned: Planned, ended: Ended, attempts: Sequence[str], last_words: Sequence[str]) -> KitError | None:
     """Return what went wrong with a container that ended, None where nothing did."""
     case, log, code = planned.case, planned.folder.log, ended.exit_code
-    kept = f"What was measured is in {log}" if attempts else f"Nothing had been measured; the log is {log}"
+    kept = (
+        f"What was measured is in {log}: `collect` takes it out"
+        if attempts
+        else f"Nothing had been measured; the log is {log}"
+    )
     if ended.stopped == "signal":
         return Interrupted(f"stopped: the container of {case} was ended. {kept}.")
     if ended.stopped == "time limit":

@@ -10,11 +10,12 @@ from dataclasses import replace
 
 import pytest
 
-from runner.contract.errors import InputError, UnresolvedPin, Unsupported, UsageError
+from runner.contract.errors import InputError, Unreachable, UnresolvedPin, Unsupported, UsageError
 from runner.host import paths
 from runner.host.images import build, build_context, buildah, checkout, contents, push, sbom
+from runner.host.pins import silence
+from runner.host.pins.origins import container_registry, package_index
 from runner.host.pins.origins import git as git_server
-from runner.host.pins.origins import package_index
 from runner.host.readers import lockfile
 from runner.host.stacks import requirements
 from runner.host.verbs import image
@@ -509,3 +510,20 @@ def test_another_builder_is_said_and_is_no_reason_to_refuse():
     assert push.other_builder(built, lock) is None
     said = push.other_builder(replace(built, builder="0.1"), lock)
     assert said.startswith(f"buildah 0.1 built the image, and versions.lock says {lock.tools['buildah']}: ")
+
+
+def test_a_registry_that_does_not_answer_is_known_before_anything_is_built(monkeypatch):
+    def silent(reference):
+        raise silence.NoAnswer(f"the registry, for {reference}: it did not answer")
+
+    monkeypatch.setattr(container_registry, "manifest", silent)
+    with pytest.raises(Unreachable, match="registry.example/team/bloomz-bench-cpu:latest: it did not answer"):
+        image.main(["cpu", "--push", "registry.example/team"])
+
+    def asks_for_a_login(reference):
+        raise Unreachable("it asks for a login")
+
+    monkeypatch.setattr(container_registry, "manifest", asks_for_a_login)
+    monkeypatch.setattr(build, "plan", lambda *arguments: pytest.fail("planned"))
+    with pytest.raises(pytest.fail.Exception, match="planned"):
+        image.main(["cpu", "--push", "registry.example/team"])

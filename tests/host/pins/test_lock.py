@@ -11,11 +11,12 @@ from dataclasses import replace
 
 import pytest
 
+from runner.contract import first_answer
 from runner.contract.announce import Announcer
 from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.files import sha256_of_file
 from runner.host import paths
-from runner.host.pins import compilation, presence, resolve, silence
+from runner.host.pins import compilation, presence, programs, resolve, silence, uv
 from runner.host.pins.origins import container_registry, git, hub, package_index
 from runner.host.readers import lockfile
 from runner.host.stacks import requirements
@@ -151,7 +152,9 @@ def test_the_verb_writes_what_it_resolves_and_says_what_it_could_not_reach(lock_
     ):  # the hub here has one model
         verb.main(["--only", "hub"])
     assert lockfile.read(lock_copy).models["bloom-fp16"].revision == REVISION
-    assert f"resolved: models.bloom-fp16.revision is {REVISION}" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert f"resolved: models.bloom-fp16.revision is {REVISION}" in captured.out
+    assert f"[lock] 0 of {others + 1} questions about hub are answered; asking for models.bloom" in captured.err
     with pytest.raises(InputError):
         verb.main(["--only", "hub"])
     known = {"tp_00_00.bin": hashlib.sha256(b"weights").hexdigest()}
@@ -368,3 +371,45 @@ def test_a_compilation_says_what_is_asked_for_and_what_bounds_it():
         assert bool(made.bounds) is bounded
     assert compilation.of_own_file(lock, "build38").source == "requirements/build.in"
     assert "pypi-simple" in compilation.of_own_file(lock, "host").names
+
+
+def test_an_origin_gets_a_few_seconds_for_its_first_answer_and_all_its_time_then(monkeypatch):
+    monkeypatch.setenv(first_answer.VARIABLE, "3")
+    with silence.asking("https://index.example") as first_s:
+        assert first_s == 3
+    with silence.asking("https://index.example") as first_s:
+        assert first_s is None
+    # a refusal is an answer
+    with pytest.raises(InputError), silence.asking("https://other.example"):
+        raise InputError("there is none")
+    with silence.asking("https://other.example") as first_s:
+        assert first_s is None
+    silence.forget()
+    with silence.asking("https://index.example") as first_s:
+        assert first_s == 3
+
+
+def test_a_long_question_comes_after_a_short_one(monkeypatch, tmp_path):
+    asked = []
+
+    def run(command, origin, given=None, timeout_s=programs.TIMEOUT_S, environment=None, meanings=()):
+        asked.append((command, timeout_s))
+        raise silence.NoAnswer(f"{origin}: no answer")
+
+    monkeypatch.setattr(programs, "run", run)
+    with pytest.raises(silence.NoAnswer):
+        git._ask("https://git.example/x", "fetch", "x", timeout_s=programs.DOWNLOAD_S)
+    with pytest.raises(silence.NoAnswer):
+        package_index.fetch_wheels(tmp_path / "r.txt", "3.12", ["linux"], tmp_path, "https://index.example")
+    with pytest.raises(silence.NoAnswer):
+        uv._resolve(tmp_path / "r.txt", "3.12", None, ["six"], [], str(tmp_path), "https://other.example")
+    with pytest.raises(silence.NoAnswer):
+        container_registry.manifest("registry.example/x:1")
+    assert asked[0] == (
+        ["git", "ls-remote", "--end-of-options", "https://git.example/x", "HEAD"],
+        first_answer.DEFAULT_S,
+    )
+    assert "--timeout=3" in asked[1][0] and "--dry-run" in asked[1][0] and asked[1][0][-1] == "pip"
+    assert "--default-index=https://other.example" in asked[2][0] and "--no-cache" in asked[2][0]
+    assert "--command-timeout=4s" in asked[3][0]
+    assert len(asked) == 4

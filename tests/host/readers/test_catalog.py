@@ -115,6 +115,7 @@ def test_the_protocols_differ_as_the_scripts_do() -> None:
         ("cases.yaml", "  loose: 0.10", "  loose: 5", "'loose' must be a fraction below 1"),
         ("workloads.yaml", "  std: 0.3", "  std: 0", "'std' must be finite and above 0"),
         ("accelerators.yaml", "device: hpu", "devise: hpu", "'device' is missing"),
+        ("precisions.yaml", "[h100, h200]", "[h100, h2000]", "accelerators is 'h2000'; known are"),
     ],
 )
 def test_a_wrong_row_is_named_with_its_file(tmp_path: Path, file: str, old: str, new: str, problem: str) -> None:
@@ -130,7 +131,7 @@ def test_a_wrong_row_is_named_with_its_file(tmp_path: Path, file: str, old: str,
 
 
 # Texts for people, and texts that programs only compare: any script, but nothing that cannot be seen.
-FREE = {"source", "title", "place", "note", "table_stack", "text_stack", "engine", "prompt", "column"}
+FREE = {"source", "how", "title", "place", "note", "table_stack", "text_stack", "engine", "prompt", "column"}
 
 
 def _may_hold(file: str, where: tuple[str | int, ...], text: str) -> bool:

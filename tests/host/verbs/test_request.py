@@ -122,6 +122,22 @@ def test_a_hub_dataset_comes_with_its_pinned_revision(tmp_path: Path) -> None:
         (["cpu-1", "--protocol", "gaudi-2"], UsageError, "There is no protocol 'gaudi-2'"),
         (["cpu-1", "--weights", "hub"], UsageError, "bloom-tiny has no published weights. Use --weights dummy"),
         (["cpu-1", "--model", "bloomz", "--weights", "hub", "--seed", "1"], UsageError, "--seed is for dummy weights"),
+        (["cpu-1", "--precision", "bfloat61"], UsageError, "There is no precision 'bfloat61'. Did you mean bfloat16?"),
+        (
+            ["cpu-1", "--precision", "float8"],
+            Unsupported,
+            "The stack cpu on cpu cannot run float8; gaudi-1.24 could on gaudi2",
+        ),
+        (
+            ["gaudi2-8-bloomz", "--precision", "fp8"],
+            Unsupported,
+            "and cuda could on h100 and h200 (FineGrainedFP8Config",
+        ),
+        (
+            ["a100-8-bloomz", "--precision", "int8"],
+            Unsupported,
+            "The stack cuda-2023 offers int8 on a100-80gb (DeepSpeed",
+        ),
         (["cpu-1", "--devices", "3"], Unsupported, "has 4 attention heads, which 3 devices cannot share"),
         (["cpu-1", "--launches", "0"], UsageError, "--launches must be at least 1, 0 was given"),
         (["cpu-1", "--launches", "1" + "0" * 15], UsageError, "--launches must be at most 1000000"),
