@@ -18,7 +18,6 @@ from runner.host.cluster.client import Cluster
 from runner.host.doctor import nodes
 from runner.host.doctor.findings import Answer, LastLook, Look, not_ready, ready, untold, warning
 from runner.host.manifests import storage
-from runner.host.manifests import storage
 from runner.host.manifests.plan import JobPlan
 from runner.host.objects import names, rights
 from runner.host.objects.quantities import quantity
