@@ -1,19 +1,21 @@
 # The front door. Every recipe is one or two calls of `python -m runner`; `make help` is made from the ## lines below.
 
 # Variables. A value reaches programs as it was typed: through the environment, as one word, "$$NAME". No recipe says $(NAME) of a
-# variable that a person sets, so nothing in a value is ever run, by make or by a shell. @NAME are the words of CASES, STACKS, ARGS
-# and RENDER, which hold several; runner/host/make_words.py splits them.
+# variable that a person sets, so nothing in a value is ever run, by make or by a shell. @NAME are the words of CASES, STACKS, ARGS,
+# RUN and RENDER, which hold several; runner/host/make_words.py splits them.
 
 # What each target reads, beside VENV, PYTHON and PYTHON38, which all do.
-reads.bench := CASES ARGS REQUESTS RESULTS MODEL_DIR
+reads.bench := CASES DEVICE ARGS REQUESTS RESULTS MODEL_DIR PYTHON312
+reads.bench-container := CASES DEVICE ARGS RUN REQUESTS RESULTS MODEL_DIR
 reads.bench-dataset := DATASET COLUMN ARGS REQUESTS RESULTS MODEL_DIR
 reads.weights := MODEL MODEL_DIR REQUESTS ARGS
-reads.bench-gaudi2 := RENDER ARGS RESULTS
+reads.bench-gaudi2 := REGISTRY RENDER ARGS RESULTS
 reads.bench-gaudi := $(reads.bench-gaudi2)
 reads.bench-a100 := $(reads.bench-gaudi2)
 reads.bench-cpu-cluster := $(reads.bench-gaudi2)
 reads.compare := RESULTS ARGS
 reads.claims := ARGS
+reads.doctor := ARGS
 reads.render := ARGS
 reads.perf := ARGS
 reads.mutation := ARGS
@@ -50,7 +52,6 @@ $(foreach name,$(KNOWN) $(GIVEN),$(eval override $(name) := $$(value $(name))))
 # An empty value is none.
 default = $(if $($(1)),,$(eval override $(1) := $(2)))
 $(call default,VENV,.venv)
-$(call default,CASES,cpu-1 cpu-2)
 $(call default,REQUESTS,build/requests)
 $(call default,RESULTS,results)
 $(call default,DATASET,examples/sentences.jsonl)
@@ -69,6 +70,13 @@ PY = "$$VENV/bin/python"
 WORDS = $(PY) -m runner.host.make_words
 # what the verbs of one run print for each other; the shell's parent is make, so that two runs at once do not mix
 LISTS = build/lists/$@-$$PPID
+# a step that fails lets the next ones run, and the recipe fails with its code; an interruption ends the recipe
+STEPS = failed=0; step() { "$$@" || { code=$$?; [ $$code != 130 ] || exit 130; [ $$failed != 0 ] || failed=$$code; }; }
+# what this host has, for `request --here`
+LOOK = $(PY) -m runner devices --json > $(LISTS)/devices 2> $(LISTS)/untold || { code=$$?; cat $(LISTS)/untold >&2; exit $$code; }
+HERE = $${DEVICE:+--device="$$DEVICE"} $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} --out="$$REQUESTS"
+# this Makefile once more, for what is known while a recipe runs: its variables come from the environment, none is given
+AGAIN = MAKEFLAGS= $(or $(MAKE),make) --silent --no-print-directory -f $(firstword $(MAKEFILE_LIST))
 
 # pip in its one form: hashes checked, nothing resolved, nothing built but what is said to be
 PIP_INSTALL = $(PY) -m pip install --quiet --require-hashes --no-deps
@@ -77,16 +85,43 @@ IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup bench bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
+.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
 
 ##@ Measure
 
-bench: $(venv)/.host $(venv)/.cpu  ## measure BLOOM here, on 1 and 2 ranks, beside the published table (options: ARGS="--model bloom-560m ...")
+doctor: $(venv)/.host  ## say what is ready for a run and what is not, and change nothing (options: ARGS="--set gaudi2 --registry registry/team")
+	$(WORDS) runner doctor @ARGS
+
+# On a host with accelerators the cases that fit them, else those of the CPU, which CASES and DEVICE=cpu overrule. Requests of one stack
+# run with the stack's own Python, which is made where it is missing: .cpu here, the others beside it. Where an image alone can run
+# them, the list is empty.
+bench: $(venv)/.host  ## measure BLOOM on the accelerators of this host, else on its CPU, beside the published table (options: DEVICE=cpu CASES=... ARGS="--model bloom-560m ...")
 	@mkdir -p $(LISTS)
-	$(WORDS) runner request @CASES @ARGS --out="$$REQUESTS" > $(LISTS)/requests
-	$(PY) -m runner bench --from $(LISTS)/requests --results="$$RESULTS" $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} > $(LISTS)/results
-	$(PY) -m runner compare --from $(LISTS)/results
-	@rm -r $(LISTS)
+	@$(LOOK)
+	@$(WORDS) runner request @CASES @ARGS --here=$(LISTS)/devices --no-image $(HERE) > $(LISTS)/requests
+	@$(PY) -m tools.by_stack $(LISTS)/requests > $(LISTS)/stacks
+	@[ -s $(LISTS)/stacks ] || { rm -r $(LISTS); exec env $(AGAIN) bench-container; }; \
+	$(STEPS); for stack in $$(cat $(LISTS)/stacks); do \
+		if [ $$stack = cpu ]; then python="$$VENV/bin/python"; env $(AGAIN) setup || exit; \
+		else python="$$VENV/stacks/$$stack/bin/python"; $(PY) -m tools.stack_environment $$stack "$$VENV/stacks/$$stack" || exit; fi; \
+		step "$$python" -m runner bench --from $(LISTS)/of-$$stack --results="$$RESULTS" $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} >> $(LISTS)/results; \
+	done; \
+	if [ $$failed = 0 ] || [ -s $(LISTS)/results ]; then step $(PY) -m runner compare --from $(LISTS)/results; fi; \
+	[ $$failed != 0 ] || rm -r $(LISTS); exit $$failed
+
+# The image that is missing is built before the requests are made: the vendor's base tells versions that a request names. What one
+# container lost keeps the others from nothing, as on a cluster. With --dry-run there is nothing to collect.
+bench-container: $(venv)/.host  ## the same in the images of the stacks, with podman or docker; what is missing is built (options: those of bench, RUN="--with docker")
+	@mkdir -p $(LISTS)
+	@$(LOOK)
+	$(WORDS) runner image --missing --here=$(LISTS)/devices $${DEVICE:+--device="$$DEVICE"} --cases @CASES
+	$(WORDS) runner request @CASES @ARGS --here=$(LISTS)/devices $(HERE) > $(LISTS)/requests
+	$(STEPS); step $(WORDS) runner run @RUN --from $(LISTS)/requests $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} > $(LISTS)/logs; \
+	if $(WORDS) --lines @RUN | grep -qx -e --dry-run; then cat $(LISTS)/logs; \
+	elif [ -s $(LISTS)/logs ]; then \
+		step $(PY) -m runner collect --from $(LISTS)/logs --results="$$RESULTS" > $(LISTS)/results; \
+		if [ -s $(LISTS)/results ]; then step $(PY) -m runner compare --from $(LISTS)/results; fi; \
+	fi; [ $$failed != 0 ] || rm -r $(LISTS); exit $$failed
 
 bench-dataset: $(venv)/.host $(venv)/.cpu  ## complete a column of a dataset here (DATASET=file COLUMN=name, options: ARGS=...)
 	@mkdir -p $(LISTS)
@@ -102,22 +137,28 @@ weights: $(venv)/.host $(venv)/.cpu  ## fetch a model's real weights to where be
 	$(WORDS) runner prefetch --from $(LISTS)/requests --verify $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} @ARGS
 	@rm -r $(LISTS)
 
-# One set of manifests: rendered for the cluster (RENDER="--registry ..."), submitted, followed (ARGS="--only ..."), collected,
-# compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails, with the code of
-# the first step that failed. With --detach and --dry-run there is nothing to collect yet: what submit prints is shown.
+# One set of manifests. With REGISTRY=registry/team everything that is missing is done first: pins resolved, images built, pushed and
+# recorded. Then the manifests are rendered for the cluster (RENDER="--registry ..."), submitted, followed (ARGS="--only ..."),
+# collected, compared. What one run of it lost keeps the others from nothing: their results are compared, and then it fails, with
+# the code of the first step that failed. With --detach and --dry-run there is nothing to collect yet: what submit prints is shown.
+# With REGISTRY and --dry-run nothing at all is done: the whole plan is shown.
 define bench_on_a_cluster
 	@mkdir -p $(LISTS)
-	$(WORDS) runner render $(1) @RENDER --out=build/manifests > $(LISTS)/manifests
-	failed=0; step() { "$$@" || { code=$$?; [ $$failed != 0 ] || failed=$$code; }; }; \
-	step $(WORDS) runner submit @ARGS --from $(LISTS)/manifests > $(LISTS)/logs; \
-	if $(WORDS) --lines @ARGS | grep -qx -e --detach -e --dry-run; then cat $(LISTS)/logs; \
+	$(WORDS) --lines @ARGS > $(LISTS)/arguments || exit; has() { grep -qx "$$@" $(LISTS)/arguments; }; \
+	if [ -n "$$REGISTRY" ] && has -e --dry-run; then \
+		$(PY) -m runner prepare $(1) --registry="$$REGISTRY" --dry-run && rm -r $(LISTS); exit; \
+	fi; \
+	[ -z "$$REGISTRY" ] || $(PY) -m runner prepare $(1) --registry="$$REGISTRY" || exit; \
+	$(WORDS) runner render $(1) @RENDER --out=build/manifests > $(LISTS)/manifests || exit; \
+	$(STEPS); step $(WORDS) runner submit @ARGS --from $(LISTS)/manifests > $(LISTS)/logs; \
+	if has -e --detach -e --dry-run; then cat $(LISTS)/logs; \
 	elif [ $$failed = 0 ] || [ -s $(LISTS)/logs ]; then \
 		step $(PY) -m runner collect --from $(LISTS)/logs --results="$$RESULTS" > $(LISTS)/results; \
 		if [ $$failed = 0 ] || [ -s $(LISTS)/results ]; then step $(PY) -m runner compare --from $(LISTS)/results; fi; \
 	fi; [ $$failed != 0 ] || rm -r $(LISTS); exit $$failed
 endef
 
-bench-gaudi2: $(venv)/.host  ## measure the published Gaudi2 cells on the cluster of your kubeconfig
+bench-gaudi2: $(venv)/.host  ## measure the published Gaudi2 cells on the cluster of your kubeconfig (from a clean clone: REGISTRY=registry/team)
 	$(call bench_on_a_cluster,gaudi2)
 
 bench-gaudi: $(venv)/.host  ## the same for first-generation Gaudi
@@ -162,7 +203,7 @@ IMAGES_TESTED = $(if $(filter-out cpu cuda gaudi,$(IMAGES)),$(error IMAGES may n
 test-images: $(venv)/.dev  ## build images on stand-in bases and run them, try a registry, prove every lock; needs root (option: IMAGES=cpu)
 	@dpkg --status $(IMAGE_TOOLS) > /dev/null 2>&1 || { echo "installing $(IMAGE_TOOLS)"; \
 		apt-get -qq update && apt-get -qq install -y --no-install-recommends $(IMAGE_TOOLS); }
-	$(PY) -m pytest -m images $(IMAGES_TESTED) tests/images/test_registry.py tests/images/test_locks.py
+	$(PY) -m pytest -m images $(IMAGES_TESTED) tests/images/test_run.py tests/images/test_in_a_pod.py tests/images/test_registry.py tests/images/test_prepare.py tests/images/test_prepare_gaudi.py tests/images/test_locks.py
 
 test-fast: $(venv)/.dev  ## the tests that are not slow, on every core
 	$(PY) -m pytest $(ON_EVERY_CORE)

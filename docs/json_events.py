@@ -57,6 +57,8 @@ def _type(kind: object) -> str:
         return " or ".join(map(_type, typing.get_args(kind)))
     if typing.get_origin(kind) is list:
         return f"list of {_type(typing.get_args(kind)[0])}"
+    if typing.get_origin(kind) is typing.Literal:
+        return _type(type(typing.get_args(kind)[0]))
     if typing.get_origin(kind) is dict:
         return "object"
     return _WORDS[kind]

@@ -100,6 +100,8 @@ MEANING: dict[str, str] = {
     "environment.venv": "Whether Python runs in a virtual environment.",
     "environment.packages": "Package to installed version.",
     "environment.image": "The image that the container was started from; null outside a container.",
+    "environment.installation": "Who installed the stack: `image` (our image's build), `pod` (the pod itself, over a public base) or `host`"
+    " (somebody on this host); absent in results of older kits.",
     "environment.host": "Name of the host.",
     "environment.machine": "Architecture of the host.",
     "environment.kernel": "Release of the kernel.",

@@ -43,14 +43,22 @@ class Verb(NamedTuple):
     group: str
 
 
-_HERE, _CLUSTER, _JUDGE = "measure here", "measure on a cluster", "read and judge"
+_BEFORE, _HERE, _CLUSTER, _JUDGE = "look first", "measure here", "measure on a cluster", "read and judge"
 _PINS, _POD, _SHELL = "pins and images", "inside a pod, called by the manifests", "the command line itself"
 
 # An image holds no runner.host and no runner.completion.
 VERBS = {
+    "doctor": Verb(
+        "runner.host.verbs.doctor", "say what is ready for a run and what is not, and change nothing", _BEFORE
+    ),
+    "devices": Verb("runner.bench.pods.devices", "say which accelerators this host has", _HERE),
     "request": Verb("runner.host.verbs.request", "fill in every pin of a case and write its request", _HERE),
     "prefetch": Verb("runner.bench.pods.prefetch", "fetch the weights of requests into a folder", _HERE),
     "bench": Verb("runner.bench.parent.bench", "run requests here and write results", _HERE),
+    "run": Verb("runner.host.verbs.run", "run requests here in the images of their stacks, by podman or docker", _HERE),
+    "prepare": Verb(
+        "runner.host.verbs.prepare", "resolve, build, push and record what the Jobs of a set need", _CLUSTER
+    ),
     "render": Verb("runner.host.verbs.render", "write the Kubernetes manifests of the cases", _CLUSTER),
     "submit": Verb(
         "runner.host.verbs.submit", "put rendered Jobs into a cluster and follow them to their results", _CLUSTER
@@ -66,6 +74,8 @@ VERBS = {
     ),
     "lock": Verb("runner.host.verbs.lock", "resolve what versions.lock leaves open, or check it", _PINS),
     "image": Verb("runner.host.verbs.image", "build the image of a stack from what versions.lock pins", _PINS),
+    "packages": Verb("runner.bench.pods.packages", "download what a stack is installed from onto a volume", _POD),
+    "install": Verb("runner.bench.pods.install", "install a stack from such a volume, offline", _POD),
     "reach": Verb("runner.bench.pods.reach", "wait until every host of a hostfile can be spoken to", _POD),
     "sshd": Verb("runner.bench.pods.sshd", "let the first host of a hostfile start ranks here", _POD),
     "frames": Verb("runner.bench.pods.frames", "print results of a folder into a log, for collect", _POD),

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from runner.host import paths
-from runner.host.images import build_context
 from runner.host.readers import lockfile
+from runner.host.stacks import dockerfiles as of_stacks
 from tests.support import dockerfiles
 
 FILES = sorted((paths.ROOT / "images").glob("*/Dockerfile"))
@@ -45,8 +45,8 @@ def test_what_compiles_a_program_follows_the_rules(file: Path, rule: Callable[[s
 
 def test_every_program_of_the_lock_has_what_compiles_it_and_a_dockerfile_that_takes_it() -> None:
     stacks = lockfile.read().stacks.values()
-    assert sorted({recipe for stack in stacks for recipe in build_context.recipes(stack)}) == PROGRAMS
-    for file in {build_context.dockerfile(stack) for stack in stacks if stack.programs}:
+    assert sorted({recipe for stack in stacks for recipe in of_stacks.program_scripts(stack)}) == PROGRAMS
+    for file in {of_stacks.path(stack) for stack in stacks if stack.programs}:
         assert "--mount=type=bind,source=programs,target=/programs" in file.read_text()
 
 

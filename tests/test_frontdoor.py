@@ -53,7 +53,7 @@ HOSTILE = (
 WORDS = """--one 'a "b" c' "d 'e'" f\\ g ; touch ran; $(touch ran) `touch ran` "$(shell touch ran)" $HOME > ran *"""
 TAKEN_APART = ["--one", 'a "b" c', "d 'e'", "f g", ";", "touch", "ran;", "$(touch", "ran)", "`touch", "ran`"]
 TAKEN_APART += ["$(shell touch ran)", "$HOME", ">", "ran", "*"]
-SEVERAL_WORDS = {"ARGS", "CASES", "RENDER", "STACKS"}
+SEVERAL_WORDS = {"ARGS", "CASES", "RENDER", "RUN", "STACKS"}
 
 # In the place of each Python: it notes what it was given, and what stands in the list that --from names, and prints for the verbs.
 RECORDER = """
@@ -64,13 +64,17 @@ if given[:2] == ["-m", "runner.host.make_words"]:
     from runner.host import make_words as words
     sys.executable = me
     sys.exit(words.main(given[2:]))
-lists = [open(path).read() for flag, path in zip(given, given[1:]) if flag == "--from"]
+lists = [open(path).read() for flag, path in zip(given, given[1:]) if flag == "--from" and os.path.exists(path)]
 with open({calls!r}, "a") as file:
-    file.write(json.dumps([os.path.basename(me), given, lists]) + chr(10))
+    file.write(json.dumps([me, given, lists]) + chr(10))
 plays = json.loads(os.environ.get("PLAYS", "{{}}"))
 program = given[2] if given[1:2] == ["runner"] else given[1] if given[:1] == ["-m"] else None
 said, code = plays.get(program, ["", 0])
 print(said, end="")
+if program == "tools.by_stack":
+    for stack in said.split():
+        with open(given[-1]) as listed, open(os.path.dirname(given[-1]) + "/of-" + stack, "w") as file:
+            file.write(listed.read())
 if given[:2] == ["-m", "venv"]:
     os.makedirs(given[-1] + "/bin")
     os.link(me, given[-1] + "/bin/python")
@@ -101,6 +105,7 @@ class FrontDoor:
     def furnish(self) -> None:
         """Make the environment's programs and its stamps."""
         programs = ("bin/python", "bin/lint-imports", "bin/hadolint", "py38/bin/python", "mutation/bin/python")
+        programs += ("stacks/cuda/bin/python",)
         for program in programs:
             path = self.folder / self.venv / program
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +126,8 @@ class FrontDoor:
             return []
         calls = [json.loads(line) for line in self.calls.read_text().splitlines()]
         return [
-            [re.sub(r"^build/lists/[a-z0-9-]+-[0-9]+/[a-z]+$", "LIST", word) for word in given] for _, given, _ in calls
+            [re.sub(r"\bbuild/lists/[a-z0-9-]+-[0-9]+/[a-z-]+$", "LIST", word) for word in given]
+            for _, given, _ in calls
         ]
 
     def lists(self) -> list[str]:
@@ -153,10 +159,19 @@ RESULTS, MODEL_DIR, DATASET = (
     flag("--dataset-file", "DATASET"),
 )
 OUT = flag("--out", "REQUESTS")
+# What decides which requests ``make bench`` runs, and sorts them; every test but that of the sorting has requests of the CPU's stack.
+LOOK = runner("devices", "--json")
+SORT = ["-m", "tools.by_stack", "LIST"]
+OF_THE_CPU: Plays = {"tools.by_stack": ["cpu\n", 0]}
+
+
+def here(*words: str) -> list[str]:
+    return runner("request", *words[:-1], "--here=LIST", "--no-image", words[-1])
 
 
 def on_a_cluster(profile: str) -> list[list[str]]:
     return [
+        runner("prepare", profile, flag("--registry", "REGISTRY")),
         runner("render", profile, *TAKEN_APART, "--out=build/manifests"),
         runner("submit", *TAKEN_APART, "--from", "LIST"),
         runner("collect", "--from", "LIST", RESULTS),
@@ -167,9 +182,26 @@ def on_a_cluster(profile: str) -> list[list[str]]:
 # For each target that reads variables what its programs are given, every variable hostile.
 GIVEN = {
     "bench": [
-        runner("request", *TAKEN_APART, *TAKEN_APART, OUT),
+        LOOK,
+        runner(
+            "request",
+            *TAKEN_APART,
+            *TAKEN_APART,
+            "--here=LIST",
+            "--no-image",
+            flag("--device", "DEVICE"),
+            MODEL_DIR,
+            OUT,
+        ),
+        SORT,
         runner("bench", "--from", "LIST", RESULTS, MODEL_DIR),
         runner("compare", "--from", "LIST"),
+    ],
+    "bench-container": [
+        LOOK,
+        runner("image", "--missing", "--here=LIST", flag("--device", "DEVICE"), "--cases", *TAKEN_APART),
+        runner("request", *TAKEN_APART, *TAKEN_APART, "--here=LIST", flag("--device", "DEVICE"), MODEL_DIR, OUT),
+        runner("run", *TAKEN_APART, "--from", "LIST", MODEL_DIR),
     ],
     "bench-dataset": [
         runner("request", "cpu-dataset", DATASET, flag("--column", "COLUMN"), *TAKEN_APART, OUT),
@@ -186,6 +218,7 @@ GIVEN = {
     "bench-cpu-cluster": on_a_cluster("cpu"),
     "compare": [runner("compare", *TAKEN_APART, "--", value_of("RESULTS"))],
     "claims": [runner("claims", *TAKEN_APART)],
+    "doctor": [runner("doctor", *TAKEN_APART)],
     "render": [runner("render", *TAKEN_APART)],
     "perf": [["-m", "tests.perf", *TAKEN_APART]],
     "mutation": [["-m", "tests.mutation", *TAKEN_APART]],
@@ -217,9 +250,9 @@ def test_a_value_reaches_programs_as_typed_and_is_never_run(
     values = {name: value_of(name) for name in variables_of(target)}
     before = sorted(door.folder.iterdir())
     done = (
-        door.make(target, variables=values)
+        door.make(target, plays=OF_THE_CPU, variables=values)
         if origin == "environment"
-        else door.make(target, *(f"{name}={value}" for name, value in values.items()))
+        else door.make(target, *(f"{name}={value}" for name, value in values.items()), plays=OF_THE_CPU)
     )
     assert done.returncode == 0, done.stderr
     assert door.called() == given
@@ -236,10 +269,9 @@ def test_no_recipe_holds_a_value_as_text_of_the_shell() -> None:
 
 @pytest.mark.parametrize("target", sorted({*GIVEN, *ONLY_NUMBERS_OR_NAMES, "test", "setup", "help"}))
 def test_a_variable_that_a_target_does_not_read_is_named(door: FrontDoor, target: str) -> None:
-    unread = "DATASET" if target == "weights" else "MODEL"
-    done = door.make(target, f"{unread}=$(shell touch ran)")
+    done = door.make(target, "ENGINE=$(shell touch ran)")
     assert done.returncode == 2
-    assert f"`make {target}` reads no {unread}." in done.stderr
+    assert f"`make {target}` reads no ENGINE." in done.stderr
     assert ("into ARGS" in done.stderr) is (target in GIVEN and "ARGS" in variables_of(target))
     assert door.called() == [] and not (door.folder / "ran").exists()
 
@@ -253,6 +285,10 @@ def test_a_variable_that_a_target_does_not_read_is_named(door: FrontDoor, target
         (["fuzz", "SECONDS=a[$(touch ran)]"], "SECONDS is a number of seconds"),
         (["test-images", "IMAGES=cpu;touch ran"], "IMAGES may name cpu, cuda and gaudi"),
         (["compare", "ARGS='a"], "ARGS cannot be taken apart into words (No closing quotation)"),
+        (
+            ["bench-gaudi2", "REGISTRY=r.example/x", "ARGS='a"],
+            "ARGS cannot be taken apart into words (No closing quotation)",
+        ),
         *((["compare", f"VENV=a{sign}b"], f"VENV holds {sign}, which make cannot keep") for sign in ":;|*?[]%=~\\#"),
     ],
 )
@@ -270,11 +306,67 @@ def test_what_programs_read_from_the_environment_may_be_given_to_make(door: Fron
 
 
 def test_an_empty_value_is_none(door: FrontDoor) -> None:
-    assert door.make("bench", "CASES=", "RESULTS=", "MODEL_DIR=", "REQUESTS=").returncode == 0
-    assert door.called()[:2] == [
-        runner("request", "cpu-1", "cpu-2", "--out=build/requests"),
+    done = door.make("bench", "CASES=", "RESULTS=", "MODEL_DIR=", "REQUESTS=", "DEVICE=", plays=OF_THE_CPU)
+    assert done.returncode == 0
+    assert door.called()[:4] == [
+        LOOK,
+        here("--out=build/requests"),
+        SORT,
         runner("bench", "--from", "LIST", "--results=results"),
     ]
+
+
+# What ``make bench`` runs, by the stacks of the requests, and the pythons that run ``bench``.
+@pytest.mark.parametrize(
+    "stacks, made, pythons",
+    [
+        (["cpu"], [], ["bin/python"]),
+        (["cuda"], ["cuda"], ["stacks/cuda/bin/python"]),
+        (["cpu", "cuda"], ["cuda"], ["bin/python", "stacks/cuda/bin/python"]),
+    ],
+    ids=["cpu", "cuda", "both"],
+)
+def test_requests_run_with_the_python_of_their_stack(
+    door: FrontDoor, stacks: list[str], made: list[str], pythons: list[str]
+) -> None:
+    plays: Plays = {"tools.by_stack": ["".join(f"{stack}\n" for stack in stacks), 0]}
+    done = door.make("bench", plays=plays)
+    assert done.returncode == 0, done.stderr
+    calls = [json.loads(line) for line in door.calls.read_text().splitlines()]
+    environments = [given[2:] for _, given, _ in calls if given[1:2] == ["tools.stack_environment"]]
+    assert environments == [[stack, f"{door.venv}/stacks/{stack}"] for stack in made]
+    programs = [program for program, given, _ in calls if given[1:3] == ["runner", "bench"]]
+    assert programs == [f"{door.venv}/{python}" for python in pythons]
+
+
+def test_the_stack_s_environment_is_needed_before_its_requests_run(door: FrontDoor) -> None:
+    plays: Plays = {"tools.by_stack": ["cuda\n", 0], "tools.stack_environment": ["", 10]}
+    done = door.make("bench", plays=plays)
+    assert (done.returncode, "Error 10" in done.stderr) == (2, True)
+    assert [call[1:3] for call in door.called() if call[1:2] == ["runner"]] == [
+        ["runner", "devices"],
+        ["runner", "request"],
+    ]
+
+
+def test_what_the_look_at_the_host_complains_of_is_shown_where_it_fails(door: FrontDoor) -> None:
+    done = door.make("bench", plays={"devices": ["", 3]})
+    assert (done.returncode, "Error 3" in done.stderr) == (2, True)
+    assert door.called() == [LOOK]
+
+
+def test_an_interruption_ends_the_recipe(door: FrontDoor) -> None:
+    done = door.make("bench", plays={"tools.by_stack": ["cpu\ncuda\n", 0], "bench": ["a.json\n", 130]})
+    assert (done.returncode, "Error 130" in done.stderr) == (2, True)
+    assert [call[2] for call in door.called() if call[1] == "runner"] == ["devices", "request", "bench"]
+
+
+def test_what_an_image_alone_can_run_goes_to_the_container_s_target(door: FrontDoor) -> None:
+    """Of a list of requests without a stack nothing is run here."""
+    assert door.make("bench", "CASES=gaudi2-8-bloomz").returncode == 0
+    assert door.called()[:3] == [LOOK, here("gaudi2-8-bloomz", "--out=build/requests"), SORT]
+    assert [call[2] for call in door.called()[3:]] == ["devices", "image", "request", "run"]
+    assert door.called()[4][-2:] == ["--cases", "gaudi2-8-bloomz"]
 
 
 def test_the_environment_is_made_by_the_python_that_is_named(door: FrontDoor) -> None:
@@ -299,15 +391,24 @@ def test_clean_removes_an_environment_and_no_other_folder(door: FrontDoor) -> No
     assert not (door.folder / door.venv).exists()
 
 
+LOOKED = ["devices", "request", "LIST"]
 CLUSTER = ["render", "submit", "collect", "compare"]
+CONTAINER = ["devices", "image", "request", "run", "collect", "compare"]
 
 
 @pytest.mark.parametrize(
     "target, arguments, plays, verbs, code",
     [
-        ("bench", "", {}, ["request", "bench", "compare"], 0),
-        ("bench", "", {"request": ["", 4]}, ["request"], 4),
-        ("bench", "", {"bench": ["a.json\n", 6]}, ["request", "bench"], 6),
+        ("bench", "", {}, [*LOOKED, "bench", "compare"], 0),
+        ("bench", "", {"request": ["", 4]}, LOOKED[:2], 4),
+        ("bench", "", {"bench": ["a.json\n", 6]}, [*LOOKED, "bench", "compare"], 6),
+        ("bench", "", {"bench": ["", 6]}, [*LOOKED, "bench"], 6),
+        ("bench", "", {"bench": ["a.json\n", 6], "compare": ["", 8]}, [*LOOKED, "bench", "compare"], 6),
+        ("bench-container", "", {"image": ["", 4]}, CONTAINER[:2], 4),
+        ("bench-container", "", {"run": ["a.log\n", 0], "collect": ["a.json\n", 0]}, CONTAINER, 0),
+        ("bench-container", "", {"run": ["", 10]}, CONTAINER[:4], 10),
+        ("bench-container", "", {"run": ["a.log\n", 6], "collect": ["a.json\n", 8]}, CONTAINER, 6),
+        ("bench-container", "", {"run": ["a.log\n", 0], "collect": ["", 8]}, CONTAINER[:5], 8),
         ("bench-cpu-cluster", "--only cpu-1", {"submit": ["a.log\n", 0]}, CLUSTER, 0),
         ("bench-cpu-cluster", "--detach", {"submit": ["bench-a\n", 0]}, ["render", "submit"], 0),
         ("bench-cpu-cluster", "--only 'a --detach b'", {"submit": ["a.log\n", 0]}, CLUSTER, 0),
@@ -322,17 +423,40 @@ def test_a_recipe_goes_on_with_what_its_own_run_printed(
     door: FrontDoor, target: str, arguments: str, plays: Plays, verbs: list[str], code: int
 ) -> None:
     """What one run of several lost keeps the others from nothing; a step that failed makes the recipe fail."""
-    done = door.make(target, f"ARGS={arguments}", plays=plays)
+    done = door.make(target, f"ARGS={arguments}", plays={**OF_THE_CPU, **plays})
     assert [call[2] for call in door.called()] == verbs
     assert done.returncode == (2 if code else 0)
     assert (f"Error {code}" in done.stderr) is bool(code)
-    if verbs[-1] == "submit" and not code:
+    if verbs[-1:] == ["submit"] and not code:
         assert done.stdout.endswith(plays["submit"][0])
+
+
+@pytest.mark.parametrize(
+    "arguments, plays, verbs, code",
+    [
+        ("", {"submit": ["a.log\n", 0]}, ["prepare", *CLUSTER], 0),
+        ("", {"prepare": ["", 9]}, ["prepare"], 9),
+        ("--dry-run", {"prepare": ["the plan\n", 0]}, ["prepare"], 0),
+        ("--dry-run", {"prepare": ["", 2]}, ["prepare"], 2),
+        ("--detach", {"submit": ["bench-a\n", 0]}, ["prepare", "render", "submit"], 0),
+    ],
+)
+def test_with_a_registry_everything_is_prepared_first(
+    door: FrontDoor, arguments: str, plays: Plays, verbs: list[str], code: int
+) -> None:
+    done = door.make("bench-gaudi2", f"ARGS={arguments}", "REGISTRY=registry.example/team", plays=plays)
+    assert [call[2] for call in door.called()] == verbs
+    assert (f"Error {code}" in done.stderr) is bool(code)
+    prepared = door.called()[0]
+    assert prepared[3:5] == ["gaudi2", "--registry=registry.example/team"]
+    assert ("--dry-run" in prepared) is (arguments == "--dry-run")
+    if arguments == "--dry-run" and not code:
+        assert done.stdout.endswith("the plan\n") and not list((door.folder / "build/lists").iterdir())
 
 
 def test_names_reach_the_next_verb_line_by_line(door: FrontDoor) -> None:
     names = "a folder/one 'and' $(touch ran).json\n"
-    assert door.make("bench", plays={"request": [names, 0], "bench": [names, 0]}).returncode == 0
+    assert door.make("bench", plays={**OF_THE_CPU, "request": [names, 0], "bench": [names, 0]}).returncode == 0
     assert door.lists() == [names, names]
     assert not list((door.folder / "build/lists").iterdir()), "the lists of a whole run are removed"
 

@@ -18,7 +18,7 @@ from runner.contract import frame, strictjson
 from runner.contract.announce import Complaint
 from runner.contract.errors import InputError, KitError, Unreachable, UsageError
 from runner.contract.records import JsonObject
-from runner.host.images import build, push
+from runner.host.images import build, buildah, push
 from runner.host.pins import presence, resolve
 from runner.host.pins.origins import container_registry
 from runner.host.readers import lock_editor
@@ -101,8 +101,25 @@ def test_image_says_which_pushed_images_are_current(verb: Verb) -> None:
     assert (left_out["event"], left_out["error"]) == ("left-out", "UnresolvedPin")
 
 
+def test_image_builds_only_what_is_missing(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stacks of named cases, and of the cases that fit a host without an accelerator."""
+    built = build.BuiltImage("id", "localhost/x", "base", True, "0" * 40, "inputs", 7, 2_000_000, "1.28.2")
+    monkeypatch.setattr(build, "current", lambda lock, name: built)
+    monkeypatch.setattr(buildah, "has", lambda image: image == "id")
+    Path("devices").write_text("")
+    present = {"event": "present", "stack": "cpu", "image": "id"}
+    assert verb("image", "--missing", "--cases", "cpu-1", "cpu-2") == [present]
+    assert verb("image", "--missing", "--here", "devices", "--cases") == [present]
+    assert verb("image", "--missing", "--cases", "cpu-3", code=UsageError.exit_code) == []
+    monkeypatch.setattr(buildah, "has", lambda image: False)
+    monkeypatch.setattr(build, "plan", lambda *arguments: None)
+    monkeypatch.setattr(build, "execute", lambda planned, task: built)
+    (event,) = verb("image", "cpu", "--missing")
+    assert event["event"] == "built"
+
+
 def test_image_names_what_it_built_and_pushed(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
-    built = build.BuiltImage("id", "localhost/x", "base", True, "0" * 40, "inputs", 7, 2_000_000)
+    built = build.BuiltImage("id", "localhost/x", "base", True, "0" * 40, "inputs", 7, 2_000_000, "1.28.2")
     monkeypatch.setattr(build, "plan", lambda *arguments: None)
     monkeypatch.setattr(build, "execute", lambda planned, task: built)
     entry = PushedImage("registry.example/team/x", f"sha256:{'1' * 64}", "inputs")

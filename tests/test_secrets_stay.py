@@ -17,7 +17,7 @@ from runner.__main__ import VERBS
 from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.request import Model, Weights
-from tests.support import planted, samples
+from tests.support import package_index, planted, samples
 from tests.support.patience import HANG_S
 
 # What is given to each verb, with a secret wherever one can be given; all end soon, most in a refusal.
@@ -41,7 +41,27 @@ GIVEN = {
         ],
         [planted.TOKEN, "--out", "{folder}/manifests"],
     ],
+    "doctor": [
+        ["--set", "cpu", "--kubeconfig", "{kubeconfig}", "--json"],
+        [
+            "--cases",
+            "cpu-1",
+            "--kubeconfig",
+            "{secret}",
+            "--registry",
+            f"planted-user:{planted.PASSWORD}@registry/team",
+        ],
+        [planted.TOKEN],
+    ],
     "prefetch": [["{hub}", "--models", "{folder}/models", "--token-file", "{secret}"], ["{secret}"]],
+    "packages": [
+        ["--recipe", "{recipe}", "--packages", "{folder}/packages"],
+        ["--recipe", "{secret}", "--packages", "{folder}/packages", "--json"],
+    ],
+    "install": [
+        ["--recipe", "{recipe}", "--packages", planted.TOKEN, "--environment", "{folder}/environment"],
+        ["--recipe", "{secret}", "--packages", "{folder}", "--environment", "{folder}/environment"],
+    ],
     "reach": [["{secret}", "--port", "9", "--within-s", "0"], ["{hostfile}", "--port", "9", "--within-s", "0"]],
     "sshd": [["--port", planted.TOKEN]],
     "bench": [["{hub}", "--model-dir", "{model}", "--results", "{folder}/results"], ["{secret}"], [planted.TOKEN]],
@@ -91,6 +111,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
     return {
         "secret": write(f"{planted.TOKEN}.json", f'{{"token": "{planted.OTHER}", "x": '),
+        "recipe": str(package_index.Kit(folder / "kit", []).recipe_folder),
         "hub": write("hub.json", strictjson.pretty(hub.to_json())),
         "hostfile": write("hosts", f"{planted.API_KEY}.invalid slots=1\n"),
         "model": str(Path(write(f"{planted.TOKEN}/config.json", f"token={planted.OTHER}")).parent),

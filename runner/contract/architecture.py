@@ -7,12 +7,20 @@ as its safetensors index says (huggingface_hub and huggingface.js assert both).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Iterator, NamedTuple, Tuple
+from typing import Iterator, Mapping, NamedTuple, Tuple
 
 from runner.contract.fields import Fields
 from runner.contract.words import Precision
 
 BYTES_PER_ELEMENT: dict[Precision, int] = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+# The names that published configurations have for each size, newer names first; the first is the size's name here.
+CONFIG_NAMES = (
+    ("vocab_size",),
+    ("hidden_size", "n_embed"),
+    ("n_layer", "num_hidden_layers"),
+    ("n_head", "num_attention_heads"),
+)
 
 # The extents of a tensor, one a dimension.
 Dimensions = Tuple[int, ...]
@@ -78,6 +86,13 @@ class Architecture:
     def kv_cache_bytes(self, precision: Precision, batch_size: int, positions: int) -> int:
         """Return the bytes of keys and values of the whole model for ``positions`` tokens in each row."""
         return 2 * self.n_layer * self.hidden_size * batch_size * positions * BYTES_PER_ELEMENT[precision]
+
+    def is_told_by(self, config: Mapping[str, object]) -> bool:
+        """Return whether the configuration of a published model, its config.json, has these sizes."""
+        return all(
+            next((config[name] for name in names if config.get(name) is not None), None) == getattr(self, names[0])
+            for names in CONFIG_NAMES
+        )
 
     @classmethod
     def from_fields(cls, fields: Fields) -> Architecture:

@@ -93,17 +93,17 @@ class NotStarted(KitError):
 
 
 class JobFailed(KitError):
-    """Raised for a Job that failed in the cluster."""
+    """Raised for a Job that failed in the cluster, and for a container that failed on this host."""
 
     exit_code = 13
-    meaning = "a Job failed in the cluster; the reason is said, and its evidence is kept"
+    meaning = "a Job failed in the cluster, or a container of `run` here; the reason is said, and its evidence is kept"
 
 
 class ResultLost(KitError):
-    """Raised for a Job that ended and left no result."""
+    """Raised for a Job, or a container of ``run``, that ended and left no result."""
 
     exit_code = 14
-    meaning = "a Job ended, but its result could be taken neither from its log nor from its volume"
+    meaning = "a Job or a container ended, but its result could be taken neither from its log nor from its volume"
 
 
 class OutputLost(KitError):
@@ -111,6 +111,13 @@ class OutputLost(KitError):
 
     exit_code = 15
     meaning = "the verb did its work, but standard output or error could not take what was printed: closed, full, or its reader gone"
+
+
+class NotReady(KitError):
+    """Raised where a look found something that would keep a run from its result."""
+
+    exit_code = 16
+    meaning = "something that a run needs is not ready, as doctor found; nothing was started and nothing was changed"
 
 
 class Interrupted(KitError):

@@ -15,6 +15,7 @@ from runner.contract.words import (
     EndOfTextRule,
     EngineObserved,
     Estimator,
+    Installation,
     LaunchStatus,
     PublishedBy,
     ShapesObserved,
@@ -93,9 +94,7 @@ class Inventory(_Inventory, total=False):
     variables: Dict[str, str]
 
 
-class Environment(TypedDict):
-    """The parent's host and Python, as observed before the first launch."""
-
+class _Environment(TypedDict):
     python: str
     implementation: str
     venv: bool
@@ -111,6 +110,12 @@ class Environment(TypedDict):
     load_average_1min: float
     # Null in a result that was made under schema 1.
     inventory: Optional[Inventory]
+
+
+class Environment(_Environment, total=False):
+    """The parent's host and Python, as observed before the first launch. ``installation`` is absent in a result of an older kit."""
+
+    installation: Installation
 
 
 class WeightFile(TypedDict):

@@ -46,6 +46,8 @@ ShapesObserved = Literal["static", "dynamic", "static cache"]
 # The function of the module ``time`` that a protocol's script reads.
 Clock = Literal["perf_counter", "time"]
 
+# Who installed the stack: our image's build, the pod that runs it, or this host's user.
+Installation = Literal["image", "pod", "host"]
 AttemptStatus = Literal["complete", "interrupted", "failed"]
 LaunchStatus = Literal["complete", "failed"]
 # The effect on a launch of a check that did not pass: refuse makes the launch fail, flag is only recorded.

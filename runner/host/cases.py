@@ -18,6 +18,7 @@ from runner.contract.request import (
     MAX_SEED,
     MAX_TOKENS,
     PRECISIONS,
+    Accelerator,
     Dataset,
     Expected,
     Model,
@@ -80,20 +81,23 @@ def make(
     changes: Changes = UNCHANGED,
     image: str | None = None,
     draft: bool = False,
+    product: Accelerator | None = None,
+    in_image: bool = True,
 ) -> Request:
     """Return the ``Request`` of the case ``name`` with the changes of a user.
 
     ``image`` is a reference by digest, in place of the image of the lock. A ``draft`` is made while the lock has no image of the
     stack: the request has no image, and the open pins of the stack stay "unresolved". A launch refuses such a request, since no
-    installed package has that version.
+    installed package has that version. ``product`` is what a host has in place of the case's accelerator. Not ``in_image`` is a request
+    for a stack that is installed on a host, without a container.
     Raises ``UsageError`` for unknown names and numbers out of bounds, ``Unsupported`` where the devices cannot share the model, and
     ``UnresolvedPin`` for a pin that the case needs and the lock leaves open.
     """
-    case = _known(catalog.cases, name, "case")
+    case = known(catalog.cases, name, "case")
     accelerator = catalog.accelerator_rows[case.accelerator]
     model_name = _or(changes.model, case.model)
-    architecture = _known(catalog.models, model_name, "model")
-    protocol = _known(catalog.protocols, _or(changes.protocol, case.protocol), "protocol")
+    architecture = known(catalog.models, model_name, "model")
+    protocol = known(catalog.protocols, _or(changes.protocol, case.protocol), "protocol")
     devices = _whole(changes.devices, case.devices, "--devices", MAX_DEVICES)
     if architecture.n_head % devices:
         raise Unsupported(
@@ -101,10 +105,10 @@ def make(
         )
     weights = _weights(catalog, _or(changes.weights, case.weights), changes.seed)
     workload = _workload(catalog, lock, case, changes)
-    stack = _stack(lock, case.stack, accelerator, image, draft)
+    stack = _stack(lock, case.stack, accelerator, image, draft, in_image)
     request = Request(
         case=name,
-        accelerator=accelerator.in_request,
+        accelerator=product or accelerator.in_request,
         devices=devices,
         stack=stack,
         model=_model(lock, model_name, architecture, weights),
@@ -112,7 +116,7 @@ def make(
         workload=workload,
         protocol=protocol,
         launches=_whole(changes.launches, case.launches, "--launches", MAX_CALLS),
-        margin=_known(catalog.margins, _or(changes.margin, case.margin), "margin"),
+        margin=known(catalog.margins, _or(changes.margin, case.margin), "margin"),
         beside=list(case.beside),
         engine=_or(changes.engine, _or(case.engine, lock.stacks[case.stack].engine)),
         expected=_expected(catalog, model_name, accelerator.in_request.device, weights, workload, protocol),
@@ -130,13 +134,17 @@ def write(request: Request, folder: Path, advice: str) -> Path:
     return path
 
 
-def _stack(lock: Lock, name: str, accelerator: AcceleratorRow, image: str | None, draft: bool) -> Stack:
-    stack = _known(lock.stacks, name, "stack")
+def _stack(
+    lock: Lock, name: str, accelerator: AcceleratorRow, image: str | None, draft: bool, in_image: bool = True
+) -> Stack:
+    stack = known(lock.stacks, name, "stack")
 
     def pin(value: str, what: str) -> str:
         return value if draft else lockfile.need(value, what)
 
-    image = image or (None if draft else _image(lock, name))
+    if not in_image and not stack.runs_on_host:
+        raise Unsupported(f"The stack {name} lives in an image alone. Leave --no-image out, and run the request in it.")
+    image = image or (None if draft or not in_image else _image(lock, name))
     packages = {
         package: pin(entry.version, f"The version of {package} in stack {name}")
         for package, entry in stack.packages.items()
@@ -208,8 +216,8 @@ def _precision(catalog: Catalog, case: catalogs.Case, asked: str | None) -> Prec
     for name, unrun in catalog.precisions.items():
         if asked in (name, *unrun.also):
             raise Unsupported(precisions.refusal(name, unrun, case.stack, case.accelerator))
-    known: dict[str, Precision] = {precision: precision for precision in PRECISIONS}
-    return _known(known, asked, "precision")
+    run: dict[str, Precision] = {precision: precision for precision in PRECISIONS}
+    return known(run, asked, "precision")
 
 
 def _expected(
@@ -243,7 +251,7 @@ def _dataset(lock: Lock, defaults: catalogs.WorkloadDefaults, changes: Changes) 
         file_name = _of_form(patterns.FOREIGN_NAME, path.name, "the name of --dataset-file")
         return Dataset("file", file_name, None, None, None, kind, _sha256(path), column, rows)
     name = _or(changes.dataset, defaults.dataset)
-    pin = _known(lock.datasets, name, "dataset")
+    pin = known(lock.datasets, name, "dataset")
     revision = lockfile.need(pin.revision, f"The revision of dataset {name}")
     configuration = _of_form(
         patterns.HUB_CONFIGURATION, _or(changes.configuration, defaults.configuration), "--configuration"
@@ -271,7 +279,7 @@ def _of_form(form: patterns.Form | patterns.FreeText, value: Text, flag: str) ->
     return value
 
 
-def _known(table: Mapping[str, Value], name: str, kind: str) -> Value:
+def known(table: Mapping[str, Value], name: str, kind: str) -> Value:
     """Return the row of a table by its name. Raises ``UsageError`` with the nearest name."""
     if name in table:
         return table[name]

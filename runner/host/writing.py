@@ -30,6 +30,23 @@ def write_text(path: Path, text: str, advice: str = "Check the path.") -> None:
         raise InputError(f"{path} cannot be written: a text in it has bytes that are not UTF-8. {advice}") from None
 
 
+def write_link(path: Path, target: str, advice: str = "Check the path.") -> None:
+    """Put a symbolic link to ``target`` in the place of ``path``, of a link or of a regular file, or make it and its folders.
+
+    Raises ``InputError`` with one sentence, and ``advice``, where the path names something else (a folder, say), or cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(path) and not path.is_symlink() and not path.is_file():
+            raise NotRegular(path, path.lstat().st_mode)
+        temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(target)
+        temporary.replace(path)
+    except OSError as problem:
+        raise InputError(f"{path} cannot be written: {reason(problem)}. {advice}") from None
+
+
 def _write(target: Path, content: bytes) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

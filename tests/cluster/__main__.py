@@ -13,7 +13,7 @@ BASE = "localhost/bloomz-bench/stand-in-slim-with-ssh:latest"
 PROGRAMS = ("openssh-client", "openssh-server", "pdsh")
 
 
-def main():
+def main() -> None:
     os.environ.update(BUILDAH_ISOLATION="oci", BUILDAH_RUNTIME="runc")  # as tests/images builds
     bases.debian(BASE, "python3", "libstdc++6", *PROGRAMS)
     print(build.execute(build.plan(lockfile.read(), "cpu", BASE)).tag)

@@ -3,6 +3,8 @@
 Whoever runs these must be its administrator; each test has a namespace of its own.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -10,23 +12,40 @@ import secrets
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal, TypeVar, overload
 
 import pytest
 import yaml
 
+from runner.contract.records import JsonObject
 from tests.cluster import controlplane
 from tests.support import clusterplay
 
 GAUDI = "habana.ai/gaudi"
 
+Found = TypeVar("Found")
+
 
 class Real:
     """kubectl, in the namespace of one test."""
 
-    def __init__(self, namespace, folder):
+    def __init__(self, namespace: str, folder: Path) -> None:
         self.namespace, self.folder = namespace, folder
 
-    def kubectl(self, *arguments, stdin=None, fails=False):
+    @overload
+    def kubectl(self, *arguments: str, stdin: str | None = None, fails: Literal[False] = False) -> str: ...
+
+    @overload
+    def kubectl(
+        self, *arguments: str, stdin: str | None = None, fails: Literal[True]
+    ) -> subprocess.CompletedProcess[str]: ...
+
+    def kubectl(
+        self, *arguments: str, stdin: str | None = None, fails: bool = False
+    ) -> str | subprocess.CompletedProcess[str]:
+        """Return what kubectl prints; with ``fails`` how it ended, well or not."""
         done = subprocess.run(
             ["kubectl", "--namespace", self.namespace, *arguments],
             input=stdin,
@@ -39,21 +58,25 @@ class Real:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def apply(self, *things):
+    def apply(self, *things: JsonObject) -> None:
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(things))
 
-    def get(self, kind, name=None):
-        found = json.loads(self.kubectl("get", kind, *([name] if name else []), "-o", "json"))
-        return found if name else found["items"]
+    def get(self, kind: str, name: str) -> JsonObject:
+        found: JsonObject = json.loads(self.kubectl("get", kind, name, "-o", "json"))
+        return found
 
-    def knows(self, definition):
+    def get_all(self, kind: str) -> list[JsonObject]:
+        found: list[JsonObject] = json.loads(self.kubectl("get", kind, "-o", "json"))["items"]
+        return found
+
+    def knows(self, definition: str) -> bool:
         """Return whether the cluster has a custom kind, by the name of its definition."""
         return self.kubectl("get", "crd", definition, fails=True).returncode == 0
 
-    def patch_status(self, kind, name, status):
+    def patch_status(self, kind: str, name: str, status: JsonObject) -> None:
         self.kubectl("patch", kind, name, "--subresource=status", "--type=merge", "-p", json.dumps({"status": status}))
 
-    def person(self, rules=None):
+    def person(self, rules: Sequence[JsonObject] | None = None) -> str:
         """Return a kubeconfig of somebody who has the submitter's Role, or ``rules``, and nothing else."""
         self.apply(
             {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "person"}},
@@ -79,7 +102,7 @@ class Real:
         path.chmod(0o600)
         return str(path)
 
-    def until(self, holds, seconds=60):
+    def until(self, holds: Callable[[], Found], seconds: float = 60) -> Found:
         """Wait until ``holds()`` returns something true, and return it."""
         until_s = time.monotonic() + seconds
         while not (found := holds()):
@@ -89,7 +112,7 @@ class Real:
 
 
 @pytest.fixture(scope="session")
-def alone(tmp_path_factory):
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[bool]:
     """Return whether there is a control plane and nothing else; KUBECONFIG leads to it then."""
     if os.environ.get("KUBECONFIG"):
         yield False
@@ -110,7 +133,7 @@ def alone(tmp_path_factory):
 
 
 @pytest.fixture
-def real(api, alone):
+def real(api: Real, alone: bool) -> Real:
     """Yield a namespace of a cluster whose controllers, scheduler and kubelets run."""
     if alone:
         pytest.skip("KUBEBUILDER_ASSETS gives a control plane alone; controllers and a scheduler need KUBECONFIG")
@@ -119,7 +142,7 @@ def real(api, alone):
 
 
 @pytest.fixture
-def api(tmp_path, alone):
+def api(tmp_path: Path, alone: bool) -> Iterator[Real]:
     """Yield a namespace of whatever API server there is."""
     space = Real(f"bloomz-bench-test-{secrets.token_hex(3)}", tmp_path)
     if space.kubectl("version", fails=True).returncode != 0:
@@ -131,7 +154,7 @@ def api(tmp_path, alone):
 
 
 @contextlib.contextmanager
-def pretend_node(real, name, devices=8, accelerator="gaudi2"):
+def pretend_node(real: Real, name: str, devices: int = 8, accelerator: str = "gaudi2") -> Iterator[str]:
     """Add a node that is always ready and runs nothing: pods are scheduled to it, and a test says what becomes of them."""
     offers = {
         "cpu": "96",
@@ -148,7 +171,7 @@ def pretend_node(real, name, devices=8, accelerator="gaudi2"):
     )
     stop = threading.Event()
 
-    def beat():
+    def beat() -> None:
         while not stop.is_set():
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             ready = {
@@ -169,7 +192,7 @@ def pretend_node(real, name, devices=8, accelerator="gaudi2"):
         stop.set()
         beating.join()
         real.kubectl("delete", "node", name)
-        for pod in real.get("pods"):  # nobody there would ever say that they have ended, which their Jobs wait for
+        for pod in real.get_all("pods"):  # nobody there would ever say that they have ended, which their Jobs wait for
             if pod["spec"].get("nodeName") == name:
                 real.patch_status("pod", pod["metadata"]["name"], {"phase": "Failed"})
                 real.kubectl("delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0", "--wait=false")

@@ -1,13 +1,19 @@
 """A queue of Kueue's for one test: a LocalQueue in its namespace, with a quota, in which a higher priority goes first."""
 
+from __future__ import annotations
+
 import contextlib
+from collections.abc import Iterator, Mapping
+
+from runner.contract.records import JsonObject
+from tests.cluster.conftest import Real
 
 QUEUE = "accelerators"
 VERSION = {"apiVersion": "kueue.x-k8s.io/v1beta2"}
 
 
 @contextlib.contextmanager
-def made(real, quota):
+def made(real: Real, quota: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Make what Kueue needs for a queue; yield labels with which a Job goes before others in it."""
     name = f"bench-{real.namespace[-6:]}"
     resources = [{"name": resource, "nominalQuota": amount} for resource, amount in quota.items()]
@@ -35,7 +41,7 @@ def made(real, quota):
             real.kubectl("delete", kind, name, "--wait=false")
 
 
-def active(queue):
+def active(queue: JsonObject) -> bool:
     return any(
         one["type"] == "Active" and one["status"] == "True" for one in queue.get("status", {}).get("conditions", [])
     )

@@ -5,15 +5,18 @@ KUBEBUILDER_ASSETS. CPU_IMAGE names the CPU image by digest as nodes can pull it
 the walk is skipped. A cluster without a default storage class gets a volume on its node, below /tmp.
 """
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 
 import pytest
 import yaml
 
+from runner.contract.records import JsonObject
 from runner.host.objects.names import SPEC_SHA256
 from runner.host.results import result_files
-from tests.cluster.conftest import GAUDI, pretend_node
+from tests.cluster.conftest import GAUDI, Real, pretend_node
 from tests.cluster.steps import ACCOUNT_AND_CLAIM, ROOT, furnish, moved, runner, submit, there
 from tests.support import clusterplay
 
@@ -29,7 +32,7 @@ WITHOUT = (
 )  # kinds that need an operator, or are no objects
 
 
-def test_server_side_dry_run_accepts_every_manifest(api):
+def test_server_side_dry_run_accepts_every_manifest(api: Real) -> None:
     manifests = [
         one for file in sorted((ROOT / "k8s").rglob("*.yaml")) for one in yaml.safe_load_all(file.read_text()) if one
     ]
@@ -45,9 +48,9 @@ def test_server_side_dry_run_accepts_every_manifest(api):
     assert len(tried) > 10
 
 
-def restricted(name, **resources):
+def restricted(name: str, **resources: str) -> JsonObject:
     """Return a Job as the tests' own, in the shape that a restricted namespace takes."""
-    job = clusterplay.bench_job(name, **resources)
+    job = clusterplay.bench_job(name, resources=resources)
     spec = job["spec"]["template"]["spec"]
     del spec["initContainers"]
     spec["affinity"] = {}
@@ -62,13 +65,13 @@ def restricted(name, **resources):
     return job
 
 
-def test_the_submitter_s_role_is_enough_to_check_a_run_and_lets_nobody_do_more(api):
+def test_the_submitter_s_role_is_enough_to_check_a_run_and_lets_nobody_do_more(api: Real) -> None:
     api.apply(*ACCOUNT_AND_CLAIM)
     person = api.person()
     done = runner(*submit(api, person, clusterplay.CONFIG, restricted("bench-x-v0-1-0"), extra=["--dry-run"]))
     assert done.returncode == 0, done.stderr
     assert [thing["kind"] for thing in yaml.safe_load_all(done.stdout)] == ["ConfigMap", "Job"]
-    assert not api.get("jobs")
+    assert not api.get_all("jobs")
     more = ("get secrets", "create pods", "create pods/exec", "update jobs.batch", "patch configmaps", "list nodes")
     for verb, resource in (right.split() for right in more):
         answer = api.kubectl("--kubeconfig", person, "auth", "can-i", verb, resource, fails=True)
@@ -77,7 +80,7 @@ def test_the_submitter_s_role_is_enough_to_check_a_run_and_lets_nobody_do_more(a
     api.until(lambda: "lack rights" in runner(*submit(api, person, restricted("bench-x-v0-1-0"))).stderr)
 
 
-def test_gaudi2_jobs_are_scheduled_by_their_devices_and_wait_for_each_other(real):
+def test_gaudi2_jobs_are_scheduled_by_their_devices_and_wait_for_each_other(real: Real) -> None:
     furnish(real)
     person, name = real.person(), f"pretend-{real.namespace[-6:]}"
     things = [restricted(f"bench-{letter}-v0-1-0", **{GAUDI: "8", "hugepages-2Mi": "42000Mi"}) for letter in "ab"]
@@ -86,10 +89,10 @@ def test_gaudi2_jobs_are_scheduled_by_their_devices_and_wait_for_each_other(real
         assert done.returncode == 0, done.stderr
         first, second = done.stdout.split()
 
-        def placed():
-            return [pod for pod in real.get("pods") if pod["spec"].get("nodeName") == name]
+        def placed() -> list[JsonObject]:
+            return [pod for pod in real.get_all("pods") if pod["spec"].get("nodeName") == name]
 
-        real.until(lambda: len(real.get("pods")) == 2 and placed())
+        real.until(lambda: len(real.get_all("pods")) == 2 and placed())
         running = placed()
         assert len(running) == 1
         holder = running[0]["metadata"]["labels"]["batch.kubernetes.io/job-name"]
@@ -106,7 +109,7 @@ def test_gaudi2_jobs_are_scheduled_by_their_devices_and_wait_for_each_other(real
         )
 
 
-def test_pod_security_refuses_what_is_not_restricted_and_it_is_told(real):
+def test_pod_security_refuses_what_is_not_restricted_and_it_is_told(real: Real) -> None:
     furnish(real)
     open_job = restricted("bench-open-v0-1-0")
     open_job["spec"]["template"]["spec"]["containers"][0]["securityContext"]["capabilities"]["add"] = ["SYS_NICE"]
@@ -117,7 +120,7 @@ def test_pod_security_refuses_what_is_not_restricted_and_it_is_told(real):
     )
 
 
-def test_the_immutable_template_and_the_digest(real):
+def test_the_immutable_template_and_the_digest(real: Real) -> None:
     furnish(real)
     person = real.person()
     done = runner(*submit(real, person, clusterplay.CONFIG, restricted("bench-x-v0-1-0"), extra=["--detach"]))
@@ -130,10 +133,10 @@ def test_the_immutable_template_and_the_digest(real):
         "cancel", name, "--kubeconfig", person, "--namespace", real.namespace, "--runs", real.folder / "runs"
     )
     assert cancelled.returncode == 0, cancelled.stderr
-    assert not real.get("jobs")
+    assert not real.get_all("jobs")
 
 
-def test_an_image_that_is_nowhere(real):
+def test_an_image_that_is_nowhere(real: Real) -> None:
     furnish(real)
     job = restricted("bench-x-v0-1-0")
     job["spec"]["template"]["spec"]["nodeSelector"] = {}
@@ -145,7 +148,7 @@ def test_an_image_that_is_nowhere(real):
     assert "The node cannot reach the registry of the image bloomz-bench.invalid/cpu@sha256:1111" in done.stderr
 
 
-def test_the_cpu_walk_ends_in_a_compared_result(real):
+def test_the_cpu_walk_ends_in_a_compared_result(real: Real) -> None:
     """Rendered, submitted with the submitter's Role alone, measured, collected from the log and from the volume, compared."""
     image = os.environ.get("CPU_IMAGE")
     if not image:

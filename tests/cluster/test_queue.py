@@ -1,11 +1,17 @@
 """The one label of `render --queue`, and the real Kueue: who is admitted, who waits, and what is told of one whose turn is taken."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
 import pytest
 
+from runner.contract.records import JsonObject
 from runner.host.manifests.site import Site
 from runner.host.objects.names import queue_of
 from tests.cluster import kueue
-from tests.cluster.conftest import GAUDI, pretend_node
+from tests.cluster.conftest import GAUDI, Real, pretend_node
 from tests.cluster.steps import furnish, runner, submit, there
 from tests.support import manifests
 
@@ -21,7 +27,7 @@ QUOTA = {
 
 
 @pytest.fixture
-def goes_first(real):
+def goes_first(real: Real) -> Iterator[dict[str, str]]:
     """Make a queue that covers all that a run for eight devices asks for; yield the labels of what goes before others in it."""
     if not real.knows("clusterqueues.kueue.x-k8s.io"):
         pytest.skip("this cluster has no Kueue")
@@ -29,38 +35,45 @@ def goes_first(real):
         yield labels
 
 
-def rendered(real, name):
+def rendered(real: Real, name: str) -> list[JsonObject]:
     return manifests.objects(name, Site(namespace=real.namespace, queue=kueue.QUEUE))
 
 
-def role(things):
-    return manifests.one(things, "Role")["rules"]
+def role(things: list[JsonObject]) -> list[JsonObject]:
+    rules: list[JsonObject] = manifests.one(things, "Role")["rules"]
+    return rules
 
 
-def admitted(real):
+def admitted(real: Real) -> list[str]:
     """Return the names of the queued Jobs that may run and have not ended."""
     return [
         one["metadata"]["name"]
-        for one in real.get("jobs")
+        for one in real.get_all("jobs")
         if queue_of(one) and not one["spec"].get("suspend") and not one["status"].get("completionTime")
     ]
 
 
-def end(real, job):
+def has_ended(real: Real, job: str) -> bool:
+    return job not in admitted(real)
+
+
+def end(real: Real, job: str) -> None:
     """End a Job's pod as its kubelet would, well."""
     (pod,) = real.until(lambda: placed(real, job))
     real.patch_status("pod", pod, {"phase": "Succeeded"})
 
 
-def placed(real, job):
+def placed(real: Real, job: str) -> list[str]:
     return [
         pod["metadata"]["name"]
-        for pod in real.get("pods")
+        for pod in real.get_all("pods")
         if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == job and pod["spec"].get("nodeName")
     ]
 
 
-def test_gaudi2_s_jobs_queue_by_the_label_and_are_admitted_one_after_the_other(real, goes_first):
+def test_gaudi2_s_jobs_queue_by_the_label_and_are_admitted_one_after_the_other(
+    real: Real, goes_first: dict[str, str]
+) -> None:
     furnish(real, "bench-models")
     things = rendered(real, "gaudi2")
     person = real.person(role(things))
@@ -69,7 +82,7 @@ def test_gaudi2_s_jobs_queue_by_the_label_and_are_admitted_one_after_the_other(r
         assert done.returncode == 0, done.stderr
         _, *names = done.stdout.split()  # the first one is the prefetch, which does not queue
         assert len(names) == 3
-        ended = []
+        ended: list[str] = []
         while len(ended) < len(names):
             (now,) = real.until(lambda: admitted(real))
             for waiting in set(names) - {now, *ended}:
@@ -77,12 +90,12 @@ def test_gaudi2_s_jobs_queue_by_the_label_and_are_admitted_one_after_the_other(r
                 assert told.returncode == 12, told.stderr
                 assert "Kueue holds the Job back: " in told.stderr and GAUDI in told.stderr
             end(real, now)
-            real.until(lambda now=now: now not in admitted(real))
+            real.until(partial(has_ended, real, now))
             ended.append(now)
         assert sorted(ended) == sorted(names)
 
 
-def test_a_job_whose_turn_is_taken_waits_again_and_is_no_failure(real, goes_first):
+def test_a_job_whose_turn_is_taken_waits_again_and_is_no_failure(real: Real, goes_first: dict[str, str]) -> None:
     furnish(real, "bench-models")
     things = rendered(real, "gaudi2")
     person = real.person(role(things))
@@ -104,7 +117,9 @@ def test_a_job_whose_turn_is_taken_waits_again_and_is_no_failure(real, goes_firs
         real.until(lambda: admitted(real) == [name])
 
 
-def test_a_queue_that_is_not_there_or_takes_nothing_is_told_before_anything_is_created(real, goes_first):
+def test_a_queue_that_is_not_there_or_takes_nothing_is_told_before_anything_is_created(
+    real: Real, goes_first: dict[str, str]
+) -> None:
     furnish(real, "bench-models")
     things = rendered(real, "gaudi2")
     person = real.person(role(things))
@@ -115,4 +130,4 @@ def test_a_queue_that_is_not_there_or_takes_nothing_is_told_before_anything_is_c
     real.kubectl("delete", "localqueue", kueue.QUEUE)
     done = runner(*submit(real, person, *things))
     assert done.returncode == 11 and f"The LocalQueue {kueue.QUEUE} does not exist in {real.namespace}." in done.stderr
-    assert not real.get("jobs")
+    assert not real.get_all("jobs")

@@ -4,19 +4,24 @@ What runs to its end takes SEVERAL_IMAGE: the CPU image, by digest as nodes can 
 (`python -m tests.cluster` builds one). Its two pods share a node.
 """
 
+from __future__ import annotations
+
 import os
 import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 import yaml
 
 from runner.contract.errors import ClusterRefused, JobFailed, NotStarted
+from runner.contract.records import JsonObject
 from runner.host.manifests.site import Site
 from runner.host.objects.names import COMPONENT
 from runner.host.objects.walk import pod_specs
 from runner.host.results import result_files
 from tests.cluster import kueue, several
-from tests.cluster.conftest import GAUDI, pretend_node
+from tests.cluster.conftest import GAUDI, Real, pretend_node
 from tests.cluster.steps import ROOT, furnish, moved, runner, submit, there
 from tests.support import manifests
 from tests.support.house import output_ids
@@ -26,7 +31,7 @@ pytestmark = pytest.mark.cluster
 
 
 # What the pods of a run are called, and call themselves, the first one first.
-HOSTS = {
+HOSTS: dict[str, Callable[[str], list[str]]] = {
     "MPIJob": lambda name: [f"{name}-launcher", f"{name}-worker-0"],
     "JobSet": lambda name: [f"{name}-first-0-0", f"{name}-other-0-0"],
 }
@@ -36,7 +41,7 @@ ENDED = {"MPIJob": NotStarted.exit_code, "JobSet": JobFailed.exit_code}
 WAITS = "trap 'exit 143' TERM; sleep 600 & wait; exec python3 -m runner bench"
 PORT = "template.spec.containers[0].ports[0].protocol"
 # All that the definition and its webhooks add to what is rendered.
-DEFAULTS = {
+DEFAULTS: dict[str, dict[str, object]] = {
     "MPIJob": {
         ".launcherCreationPolicy": "AtStartup",
         ".mpiImplementation": "OpenMPI",
@@ -55,15 +60,16 @@ DEFAULTS = {
 
 
 @pytest.fixture(params=several.SETS)
-def kind(request, api):
+def kind(request: pytest.FixtureRequest, api: Real) -> str:
     definition = several.DEFINITIONS[request.param]
     if not api.knows(definition):
         pytest.skip(f"this cluster has no {definition}")
-    return request.param
+    name: str = request.param
+    return name
 
 
 @pytest.fixture
-def image():
+def image() -> str:
     image = os.environ.get("SEVERAL_IMAGE")
     if not image:
         pytest.skip(
@@ -73,13 +79,13 @@ def image():
 
 
 @pytest.fixture
-def person(real, kind):
+def person(real: Real, kind: str) -> str:
     """Return the kubeconfig of somebody who has the Role of the kind's set and nothing else."""
     return real.person(manifests.one(manifests.read(ROOT / "k8s" / several.SETS[kind]), "Role")["rules"])
 
 
 @pytest.fixture
-def two(real, kind, image):
+def two(real: Real, kind: str, image: str) -> list[JsonObject]:
     """Return the objects of a run over two pods; the namespace has what they name."""
     furnish(real)
     if kind == "JobSet":
@@ -87,7 +93,7 @@ def two(real, kind, image):
     return several.objects(kind, image, real.namespace)
 
 
-def added(sent, kept, path=""):
+def added(sent: object, kept: object, path: str = "") -> Iterator[tuple[str, object]]:
     """Yield what a server changed or added to an object: (path, value) of each."""
     if isinstance(sent, dict) and isinstance(kept, dict):
         for key in kept:
@@ -104,7 +110,7 @@ def added(sent, kept, path=""):
         yield path, kept
 
 
-def test_the_definition_takes_the_set_strictly(api, kind):
+def test_the_definition_takes_the_set_strictly(api: Real, kind: str) -> None:
     for thing in manifests.read(ROOT / "k8s" / several.SETS[kind]):
         if thing["kind"] in ("Namespace", "Kustomization"):
             continue
@@ -120,7 +126,9 @@ def test_the_definition_takes_the_set_strictly(api, kind):
             assert {path: value for path, value in more.items() if "kueue.x-k8s.io" not in path} == DEFAULTS[kind]
 
 
-def test_a_run_over_two_pods_ends_in_a_compared_result_with_the_tokens_of_one_host(real, kind, two, person):
+def test_a_run_over_two_pods_ends_in_a_compared_result_with_the_tokens_of_one_host(
+    real: Real, kind: str, two: list[JsonObject], person: str
+) -> None:
     """Rendered, submitted with the set's own Role alone, measured over ssh, collected, compared."""
     done = runner(*submit(real, person, *two))
     assert done.returncode == 0, done.stderr
@@ -129,19 +137,21 @@ def test_a_run_over_two_pods_ends_in_a_compared_result_with_the_tokens_of_one_ho
     (path,) = collected.stdout.split()
     result = result_files.read_one(path)[0]
     (launch,) = result["launches"]
-    (name,) = [one["metadata"]["name"] for one in real.get(kind.lower())]
+    (name,) = [one["metadata"]["name"] for one in real.get_all(kind.lower())]
     assert [rank["host"] for rank in launch["ranks"]] == HOSTS[kind](name)
     assert output_ids(result) == plain_tokens(29)
     compared = runner("compare", path)
     assert compared.returncode == 0 and "walk-through, not a" in compared.stdout
-    real.until(lambda: not [pod for pod in real.get("pods") if pod["status"]["phase"] in ("Pending", "Running")])
+    real.until(lambda: not [pod for pod in real.get_all("pods") if pod["status"]["phase"] in ("Pending", "Running")])
     again = runner("follow", name, *there(real, person))
     assert again.returncode == 0, again.stderr
     assert runner("cancel", name, *there(real, person)).returncode == 0
-    real.until(lambda: not real.get("pods"))
+    real.until(lambda: not real.get_all("pods"))
 
 
-def test_a_first_pod_that_reaches_nobody_is_told_by_its_own_words(real, kind, two, person):
+def test_a_first_pod_that_reaches_nobody_is_told_by_its_own_words(
+    real: Real, kind: str, two: list[JsonObject], person: str
+) -> None:
     run = manifests.one(two, kind)
     several.command_of(run, 0)[-1] = several.command_of(run, 0)[-1].replace("--within-s 600", "--within-s 5")
     several.command_of(run, 1)[-1] = WAITS
@@ -152,19 +162,19 @@ def test_a_first_pod_that_reaches_nobody_is_told_by_its_own_words(real, kind, tw
     assert "See whether their pods run" in last
 
 
-def test_another_pod_that_dies_is_told(real, kind, two, person):
+def test_another_pod_that_dies_is_told(real: Real, kind: str, two: list[JsonObject], person: str) -> None:
     run = manifests.one(two, kind)
     several.command_of(run, 0)[-1] = WAITS
     several.command_of(run, 1)[-1] = "sleep 3; echo runner: the device was lost. Restart it. >&2; exit 10"
     done = runner(*submit(real, person, *two, extra=["--creating-s", "5"]))
     # mpi-operator leaves the first pod waiting, JobSet ends it: either way the cause is told, not what came of it
     assert done.returncode == ENDED[kind], done.stderr
-    pod = f"{manifests.one(real.get(kind.lower()), kind)['metadata']['name']}-{OTHER[kind]}"
+    pod = f"{manifests.one(real.get_all(kind.lower()), kind)['metadata']['name']}-{OTHER[kind]}"
     last = done.stderr.splitlines()[-1]
     assert re.search(rf"The container bench of {pod}\S* ended with 10 \(.+\): the device was lost\. Restart it\.", last)
 
 
-def test_pods_that_pod_security_refuses_are_told(real, kind, two, person):
+def test_pods_that_pod_security_refuses_are_told(real: Real, kind: str, two: list[JsonObject], person: str) -> None:
     run = manifests.one(two, kind)
     pod_specs(run)[1]["containers"][0]["securityContext"]["capabilities"]["add"] = ["SYS_NICE"]
     several.command_of(run, 0)[-1] = WAITS
@@ -174,7 +184,7 @@ def test_pods_that_pod_security_refuses_are_told(real, kind, two, person):
     assert told in done.stderr.splitlines()[-1] and "SYS_NICE" in done.stderr
 
 
-def test_pods_wait_for_devices_and_start_together_once_there_are_enough(real, kind, person):
+def test_pods_wait_for_devices_and_start_together_once_there_are_enough(real: Real, kind: str, person: str) -> None:
     furnish(real, "bench-models-shared")
     if kind == "JobSet":
         several.make_keys(real)
@@ -182,10 +192,10 @@ def test_pods_wait_for_devices_and_start_together_once_there_are_enough(real, ki
     (bench,) = [one for one in things if one["kind"] == kind]
     where = f"pretend-{real.namespace[-6:]}"
 
-    def placed():
+    def placed() -> list[JsonObject]:
         return [
             pod
-            for pod in real.get("pods")
+            for pod in real.get_all("pods")
             if pod["metadata"]["labels"][COMPONENT] == "bench" and pod["spec"].get("nodeName")
         ]
 
@@ -194,7 +204,12 @@ def test_pods_wait_for_devices_and_start_together_once_there_are_enough(real, ki
         assert done.returncode == 0, done.stderr
         name = done.stdout.strip()
         real.until(placed)
-        of_all = ["--namespace", real.namespace, "--runs", real.folder / "runs"]  # whoever may see nodes is told more
+        of_all: list[str | Path] = [
+            "--namespace",
+            real.namespace,
+            "--runs",
+            real.folder / "runs",
+        ]  # whoever may see nodes is told more
         told = runner("follow", name, *of_all, "--unschedulable-s", "3")
         assert told.returncode == NotStarted.exit_code, told.stderr
         last = told.stderr.splitlines()[-1]
@@ -205,12 +220,14 @@ def test_pods_wait_for_devices_and_start_together_once_there_are_enough(real, ki
             real.kubectl("delete", kind.lower(), name, "--wait=false")  # whose pods nobody on these nodes would end
 
 
-def needs(things):
+def needs(things: Sequence[JsonObject]) -> list[JsonObject]:
     """Return the ConfigMaps of a set."""
     return [thing for thing in things if thing["kind"] == "ConfigMap"]
 
 
-def test_a_run_whose_turn_is_taken_waits_again_and_is_no_failure(real, kind, image, person):
+def test_a_run_whose_turn_is_taken_waits_again_and_is_no_failure(
+    real: Real, kind: str, image: str, person: str
+) -> None:
     """The real Kueue ends both pods for a Job of a higher priority, and starts the run over after it."""
     if not real.knows("clusterqueues.kueue.x-k8s.io"):
         pytest.skip("this cluster has no Kueue")
@@ -237,11 +254,11 @@ def test_a_run_whose_turn_is_taken_waits_again_and_is_no_failure(real, kind, ima
         assert runner("cancel", name, *there(real, person)).returncode == 0
 
 
-def running(real):
-    return [pod for pod in real.get("pods") if pod["status"]["phase"] == "Running"]
+def running(real: Real) -> list[JsonObject]:
+    return [pod for pod in real.get_all("pods") if pod["status"]["phase"] == "Running"]
 
 
-def urgent(run, labels):
+def urgent(run: JsonObject, labels: dict[str, str]) -> JsonObject:
     """Return a Job of the pods of a run, which goes before it."""
     spec = pod_specs(run)[1]
     template = {"spec": {**spec, "restartPolicy": "Never", "volumes": []}}

@@ -9,6 +9,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import pip
+
 from runner.host import paths
 from tests.stacks import build
 
@@ -23,7 +25,7 @@ PYTHON_NEEDS = ("libssl3", "libffi8", "libsqlite3-0", "libbz2-1.0", "liblzma5", 
 # What the vendor's recipes install for several nodes, and to compile with; pdsh they install from 1.15.0 on.
 # Source: HabanaAI/Setup_and_Install@1.9.0 dockerfiles/Dockerfile_ubuntu20.04_base_installer, @1.10.0
 # dockerfiles/base/Dockerfile.ubuntu20.04, @1.15.0 and @1.22.0 dockerfiles/pytorch/Dockerfile.ubuntu.
-VENDOR_PACKAGES = ("build-essential", "openssh-client", "openssh-server")
+VENDOR_PACKAGES = ("build-essential", "git", "openssh-client", "openssh-server")
 
 # What the vendor's image brings: torch with what its wheel carries, and the name of the plugin.
 VENDOR_PARTS = (
@@ -61,8 +63,10 @@ def _made(recipe: Recipe) -> str:
 
 
 def slim(tag: str) -> None:
-    """A slim image with Debian 12's Python 3.11, as the one of python:3.12-slim-bookworm has 3.12."""
-    debian(tag, "python3", "libstdc++6")
+    """A slim image with Debian 12's Python 3.11 and a pip, as the one of python:3.12-slim-bookworm has 3.12."""
+    debian(
+        tag, "python3", "libstdc++6", add=[(Path(pip.__file__).parent, "/usr/local/lib/python3.11/dist-packages/pip")]
+    )
 
 
 def python312(tag: str) -> None:
@@ -93,12 +97,12 @@ def vendor(tag: str) -> None:
     add += [(paths.ROOT / "tests" / "emulation" / "habana_frameworks", packages + "habana_frameworks")]
     # optimum-habana asks `pip list` for the plugin's version
     with tempfile.TemporaryDirectory() as folder:
-        pip = Path(folder) / "pip"
-        pip.write_text(
+        program = Path(folder) / "pip"
+        program.write_text(
             "#!/usr/local/bin/python3.8\nimport sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
         )
-        pip.chmod(0o755)
-        add += [(site / "pip", packages + "pip"), (pip, "/usr/local/bin/pip")]
+        program.chmod(0o755)
+        add += [(program, "/usr/local/bin/pip")]
         debian(tag, *PYTHON_NEEDS, *VENDOR_PACKAGES, add=[*interpreter("3.8"), *add])
 
 
@@ -115,6 +119,8 @@ def interpreter(version: str) -> list[tuple[Path, str]]:
         for path in (folder / "lib" / f"python{version}").iterdir()
         if path.name not in ("site-packages", "test", "__pycache__")
     ]
+    packages = f"lib/python{version}/site-packages/pip"
+    add += [(folder / packages, f"/usr/local/{packages}")]
     add += [(folder / "include" / f"python{version}", f"/usr/local/include/python{version}")]
     # where images copy it from, and where it is found without a run of ldconfig
     add += [(library, f"{place}/{library.name}") for place in ("/usr/local/lib", "/usr/lib") if library]

@@ -86,3 +86,12 @@ def another_clock(folder: Path) -> dict[str, str]:
     settings = folder / "containers.conf"
     settings.write_text(f"[containers]\nvolumes = {json.dumps(volumes)}\n")
     return {"CONTAINERS_CONF": str(settings)}
+
+
+def confined_podman(folder: Path) -> dict[str, str]:
+    """Return variables under which podman runs by itself on a confined machine: runc, and limits that need not be raised."""
+    settings = folder / "containers.conf"
+    settings.write_text(
+        '[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1000:1000"]\n[engine]\nruntime = "runc"\n'
+    )
+    return {"CONTAINERS_CONF": str(settings)}

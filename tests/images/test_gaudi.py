@@ -16,43 +16,30 @@ from pathlib import Path
 import pytest
 
 from runner.contract import strictjson
-from runner.contract.errors import Unreachable, Unsupported
+from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
 from runner.host import paths
 from runner.host.images import build as image_builds
 from runner.host.images import buildah, contents
 from runner.host.manifests import multinode, pod
 from runner.host.readers import lockfile
-from tests.emulation import reference, runs
+from tests.emulation import reference
 from tests.images import bases
+from tests.images.conftest import Built
 from tests.images.containers import RUN_S, Container, Ran, another_clock
-from tests.stacks import build
+from tests.images.gaudi import STACK, copies, request
 from tests.support import wire
 from tests.support.pods import commands, furnish
 
-STACK = "gaudi-1.10"
-COPIES = {"deepspeed": "BLOOMZ_BENCH_DEEPSPEED_GIT", "pdsh": "BLOOMZ_BENCH_PDSH_GIT"}
 # a cluster that gives every namespace its own users takes one of these
 ARBITRARY = 1000650000
 # where the MPIJob has it
 REQUEST = "/config/gaudi-16-bloomz.json"
 
 
-def copies() -> dict[str, Path]:
-    """Return the local copies that were named, by the source that each is of."""
-    sources = lockfile.read().stacks[STACK].sources
-    return {sources[name]: Path(os.environ[variable]) for name, variable in COPIES.items() if os.environ.get(variable)}
-
-
 @pytest.fixture(scope="module")
-def made(runtime: None) -> image_builds.BuiltImage:
-    """Build the image; sources are in lock's own place, or in the copies that were named."""
-    try:
-        return image_builds.execute(image_builds.plan(lockfile.read(), STACK, bases.make(STACK), checkouts=copies()))
-    except Unreachable as problem:
-        if len(copies()) == len(COPIES):
-            raise
-        pytest.skip(f"{problem}. Name copies in {' and '.join(COPIES.values())}.")
+def made(built: Built) -> image_builds.BuiltImage:
+    return built(STACK)
 
 
 @pytest.fixture(scope="module")
@@ -63,17 +50,6 @@ def container(made: image_builds.BuiltImage, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def request_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return request(tmp_path_factory.mktemp("requests") / "request.json", ranks=1)
-
-
-def request(path: Path, ranks: int) -> Path:
-    """Write a request of the emulated device: the versions are those of the image, the vendor's stand-ins by their names."""
-    folder = build.find(STACK)
-    assert folder is not None
-    asked = runs.request(STACK, folder, ranks)
-    packages = {**asked.stack.packages, "deepspeed": lockfile.read().stacks[STACK].packages["deepspeed"].version}
-    asked = runs.replace(asked, stack=runs.replace(asked.stack, packages=packages))
-    path.write_text(strictjson.pretty(asked.to_json()))
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +13,13 @@ import pytest
 
 from runner.contract.errors import InputError, Unreachable
 from runner.host import paths
-from runner.host.images import build, build_context, buildah, push
+from runner.host.images import build, build_context, push
+from runner.host.images import registry as pushes
 from runner.host.pins.origins import container_registry
 from runner.host.readers import lock_editor, lockfile
 from runner.host.verbs import image, lock
-
-OCI = "application/vnd.oci.image.{}.v1+json"
-USER, PASSWORD = "bench", "a password"
+from tests.images import registries
+from tests.images.registries import USER, Registry
 
 
 class Pinned(Protocol):
@@ -32,84 +28,10 @@ class Pinned(Protocol):
     def __call__(self, reference: str, tag: str = ..., digest: str = ..., platform: str = ...) -> None: ...
 
 
-class Registry:
-    """A registry that runs on this machine; ``folder`` holds its settings and data."""
-
-    def __init__(self, folder: Path, port: int) -> None:
-        self.folder, self.address = folder, f"127.0.0.1:{port}"
-
-    def put(self, name: str, *architectures: str) -> tuple[str, str, dict[str, str]]:
-        """Push an image, of a list where there are several architectures; return (reference, its digest, each one's digest)."""
-        reference = f"{self.address}/{name}"
-        digests = {}
-        for architecture in architectures:
-            container = _run("buildah", "from", "scratch")
-            _run("buildah", "config", "--arch", architecture, "--label", f"of={name}", container)
-            made = _run("buildah", "commit", "--quiet", "--rm", "--timestamp", "0", container)
-            digests[architecture] = buildah.push(made, f"docker://{reference}:{architecture}")
-        if len(architectures) == 1:
-            (architecture,) = architectures
-            _run("skopeo", "copy", "-q", f"docker://{reference}:{architecture}", f"docker://{reference}:latest")
-            return reference, digests[architecture], digests
-        entries = []
-        for architecture, digest in digests.items():
-            manifest = container_registry.manifest(f"{reference}@{digest}")
-            assert manifest is not None, "the image was pushed just now"
-            platform = {"os": "linux", "architecture": architecture}
-            kind, size = OCI.format("manifest"), len(manifest)
-            entries.append({"mediaType": kind, "digest": digest, "size": size, "platform": platform})
-        listed = {"schemaVersion": 2, "mediaType": OCI.format("index"), "manifests": entries}
-        self._call("PUT", name, "latest", json.dumps(listed).encode(), OCI.format("index"))
-        of_list = container_registry.image_digest(reference, "latest")
-        assert of_list is not None, "the list was put just now"
-        return reference, of_list, digests
-
-    def remove(self, name: str, digest: str) -> None:
-        """Delete a manifest, as a registry's keeper does."""
-        self._call("DELETE", name, digest)
-
-    def _call(
-        self, method: str, name: str, manifest: str, content: bytes | None = None, kind: str | None = None
-    ) -> None:
-        address = f"http://{self.address}/v2/{name}/manifests/{manifest}"
-        call = urllib.request.Request(address, content, {"Content-Type": kind} if kind else {}, method=method)
-        call.add_header("Authorization", "Basic " + b64encode(f"{USER}:{PASSWORD}".encode()).decode())
-        with urllib.request.urlopen(call) as answer:
-            assert answer.status in (201, 202)
-
-
 @pytest.fixture(scope="module")
 def registry(runtime: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    folder = tmp_path_factory.mktemp("registry")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    hashed = _run("htpasswd", "-Bbn", USER, PASSWORD)
-    (folder / "htpasswd").write_text(hashed + "\n")
-    (folder / "config.yml").write_text(
-        "version: 0.1\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
-        f"auth: {{htpasswd: {{realm: here, path: {folder}/htpasswd}}}}\n"
-        "log: {level: error}\n"
-    )
-    settings = folder / ".config" / "containers" / "registries.conf"
-    settings.parent.mkdir(parents=True)
-    settings.write_text(f'[[registry]]\nlocation = "127.0.0.1:{port}"\ninsecure = true\n')
-    login = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    (folder / "auth.json").write_text(json.dumps({"auths": {f"127.0.0.1:{port}": {"auth": login}}}))
-    serve = ["docker-registry", "serve", str(folder / "config.yml")]
-    process = subprocess.Popen(serve, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    with pytest.MonkeyPatch.context() as patch:
-        # skopeo and buildah read their settings below it
-        patch.setenv("HOME", str(folder))
-        patch.setenv("REGISTRY_AUTH_FILE", str(folder / "auth.json"))
-        try:
-            _wait(port)
-            yield Registry(folder, port)
-        finally:
-            process.terminate()
-            process.wait()
+    with registries.serve(tmp_path_factory.mktemp("registry")) as served:
+        yield served
 
 
 def test_a_tag_s_digest_and_that_of_its_platform(registry: Registry) -> None:
@@ -140,6 +62,26 @@ def test_without_the_password_the_registry_says_so(
     monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
     with pytest.raises(Unreachable, match="authentication required"):
         container_registry.image_digest(reference, "latest")
+
+
+def test_the_question_whether_a_push_would_be_taken_leaves_nothing(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = f"{registry.address}/team/bloomz-bench-asked"
+
+    def asked() -> pushes.PushAnswer:
+        service = pushes.reach(registry.address)
+        return pushes.may_push(service, repository, pushes.login_of(repository))
+
+    before = sorted((registry.folder / "data").rglob("*"))
+    assert asked() == pushes.PushAnswer("granted", "it lets this login write to team/bloomz-bench-asked")
+    assert sorted((registry.folder / "data").rglob("*")) == before
+    wrong = b64encode(f"{USER}:wrong".encode()).decode()
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": {registry.address: {"auth": wrong}}}))
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    assert asked().verdict == "refused"
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "none.json"))
+    assert asked().verdict == "no login"
 
 
 def test_a_registry_that_is_down_did_not_answer() -> None:
@@ -223,10 +165,10 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(
     registry: Registry, pinned: Pinned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pinned("docker.io/library/python", digest=f"sha256:{'1a' * 32}")
-    container = _run("buildah", "from", "scratch")
-    made = _run("buildah", "commit", "--quiet", "--rm", container)
+    container = registries.run("buildah", "from", "scratch")
+    made = registries.run("buildah", "commit", "--quiet", "--rm", container)
     inputs = build.inputs_of(lockfile.read(), "cpu")
-    built = build.BuiltImage(made, "", "", True, "0" * 40, inputs, 0, 0)
+    built = build.BuiltImage(made, "", "", True, "0" * 40, inputs, 0, 0, "1.28.2")
     team = f"{registry.address}/team"
     pushed = push.push("cpu", built, team)
     entry = lockfile.read().built["cpu"]
@@ -243,22 +185,6 @@ def test_a_pushed_image_is_recorded_and_noticed_when_its_inputs_change(
 
 @pytest.mark.parametrize("revision", ["unknown", f"{'0' * 40}-dirty"])
 def test_what_no_commit_holds_is_not_pushed(revision: str) -> None:
-    built = build.BuiltImage("", "", "", True, revision, "", 0, 0)
+    built = build.BuiltImage("", "", "", True, revision, "", 0, 0, "1.28.2")
     with pytest.raises(InputError, match="it holds changes that no commit has"):
         push.push("cpu", built, "127.0.0.1:1/team")
-
-
-def _run(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, encoding="utf-8").stdout.strip()
-
-
-def _wait(port: int) -> None:
-    for _ in range(100):
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/v2/")
-        except urllib.error.HTTPError as refused:
-            assert refused.code == 401
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("docker-registry did not start")

@@ -114,10 +114,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, body: JsonObject) -> None:
         url = urlsplit(self.path)
         parts, query = _PATH.fullmatch(url.path), {key: values[0] for key, values in parse_qs(url.query).items()}
-        if parts is None:
+        if parts is None and url.path != "/version/":
             self._status(404, "the server could not find the requested resource")
             return
-        request = self._request(parts, query)
+        request = self._request(parts, query) if parts else Request("get", "", "version", "", None, None, query)
         with self._cluster.lock:
             self._cluster.requests[request.verb, request.resource] += 1
             self._cluster.headers_seen.append(self.headers.get("Authorization"))
@@ -149,6 +149,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault:
             self.connection.shutdown(socket.SHUT_RDWR)
             raise _Gone
+        # every user may read it
+        if request.resource == "version":
+            return self._json(200, {"gitVersion": cluster.release})
         if not cluster.allowed(request):
             cluster.refused_rights.add(request.right)
             return self._status(403, f'{request.resource} is forbidden: User "someone" cannot {request.verb} resource')

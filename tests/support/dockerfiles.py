@@ -11,7 +11,7 @@ import re
 FETCHERS = r"(^|[;&|(\s])(apt|apt-get|dpkg|apk|yum|dnf|microdnf|curl|wget|git|conda|npm)\s"
 
 PIP_FORM = (
-    "--no-index", "--find-links /wheels", "--require-hashes", "--no-deps", "--ignore-installed", "--no-compile",
+    "--no-index", '--find-links "$context/wheels"', "--require-hashes", "--no-deps", "--ignore-installed", "--no-compile",
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from runner.contract.records import JsonObject
 from runner.host.manifests import plan, sets
 from runner.host.manifests.site import ANY, Site
 from runner.host.readers import catalog, lockfile, profiles
+from runner.host.verbs import render
 
 ROOT = Path(__file__).parents[2]
 IMAGE = f"registry.example/bench@sha256:{'5' * 64}"
@@ -27,8 +29,15 @@ def objects(name: str, site: Site = ANY, registry: str | None = None, image: str
             stack.packages.update(resolved)
     table = profiles.read(tables)
     row = table.sets[name]
-    plans = [plan.make(tables, lock, table, case, row.nodes, images, registry) for case in row.cases]
+    plans = [plan.make(tables, lock, table, case, row.nodes, images, registry, texts()) for case in row.cases]
     return [manifest for file in sets.files(site, name, row, plans).values() for manifest in file.objects]
+
+
+@functools.cache
+def texts() -> plan.Texts:
+    """Return what pods install the stacks of the lock from."""
+    lock = lockfile.read()
+    return render.texts(catalog.read(), lock, tuple(lock.stacks), {})
 
 
 def names() -> tuple[str, ...]:

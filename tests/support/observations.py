@@ -94,6 +94,26 @@ def unschedulable(message: str, **what: Any) -> Observed:
     return seen(pods=(pod(condition("PodScheduled", "False", "Unschedulable", message)),), **what)
 
 
+def installs(exit_code: int, message: str) -> Observed:
+    """Return a run whose init container that installs the stack ended with a message."""
+    ended = {"terminated": {"exitCode": exit_code, "reason": "Error", "message": message}}
+    states = [{"name": "unpack", "state": {"terminated": {"exitCode": 0}}}, {"name": "install", "state": ended}]
+    waiting = {"waiting": {"reason": "PodInitializing"}}
+    return seen(
+        pods=(pod(condition("PodScheduled"), node="node1", containers=[waiting], initContainerStatuses=states),)
+    )
+
+
+def fetches_packages(exit_code: int, message: str) -> Observed:
+    """Return a run that fetches packages and failed."""
+    ended = {"terminated": {"exitCode": exit_code, "reason": "Error", "message": message}}
+    fetching = pod(condition("PodScheduled"), node="node1", phase="Failed")
+    fetching["metadata"]["labels"] = {"app.kubernetes.io/component": "packages"}
+    fetching["spec"]["containers"][0]["name"] = "packages"
+    fetching["status"]["containerStatuses"] = [{"name": "packages", "state": ended}]
+    return seen(pods=(fetching,))
+
+
 def beside_a_mesh(own: JsonObject, other: JsonObject, phase: str = "Pending", **what: Any) -> Observed:
     """Return a run whose pod got another container before its own, as a mesh's webhook puts it there."""
     states = [{"name": "istio-proxy", "state": other}, {"name": "bench", "state": own}]
@@ -464,6 +484,15 @@ ALL = {
         {"terminated": {"exitCode": 1, "reason": "Error"}},
         phase="Failed",
         job=job(condition("Failed", reason="PodFailurePolicy")),
+    ),
+    "an open pin of a stack in a pod": installs(
+        4, "runner: the commit of fork-1.10 is unresolved in versions.lock. Run it."
+    ),
+    "packages that do not come": installs(
+        3, "[cpu] waiting\nrunner: The packages of cpu are not whole after 3600 s. See their Job."
+    ),
+    "an index that does not answer": fetches_packages(
+        9, "runner: https://index.test/simple did not answer. Set PIP_INDEX_URL."
     ),
     "a mesh that goes on": beside_a_mesh({"terminated": {"exitCode": 0, "reason": "Completed"}}, {"running": {}}),
     "backoff": seen(

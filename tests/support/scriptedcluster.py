@@ -28,6 +28,8 @@ KINDS = {
     "persistentvolumeclaims": "PersistentVolumeClaim",
     "serviceaccounts": "ServiceAccount",
     "nodes": "Node",
+    "namespaces": "Namespace",
+    "storageclasses": "StorageClass",
     "workloads": "Workload",
     "localqueues": "LocalQueue",
 }
@@ -121,7 +123,7 @@ class Cluster:
 
     ``rules`` are those of the Role that everybody has, None where everybody has every right. ``requests`` counts by (verb,
     resource); ``unserved`` are resources whose kinds the cluster does not know; a watch from before ``oldest`` is answered 410;
-    ``now_s`` is the clock of API server and nodes, in seconds since 1970.
+    ``now_s`` is the clock of API server and nodes, in seconds since 1970; ``release`` is the version of Kubernetes.
     """
 
     def __init__(self, rules: Sequence[JsonObject] | None = None, namespaces: Iterable[str] = (NAMESPACE,)) -> None:
@@ -144,6 +146,7 @@ class Cluster:
         self.now_s = 1_790_000_000.0
         self.bytes_sent = 0
         self.headers_seen: list[str | None] = []
+        self.release = "v1.36.1"
 
     # --- objects ---
 

@@ -11,9 +11,10 @@ import functools
 import os
 from typing import TYPE_CHECKING, Callable
 
-from runner.bench.devices import compiling, fit
+from runner.bench.devices import compiling
 from runner.bench.devices.observation import Observation
-from runner.bench.facts import host, nvidia, nvidia_smi, products
+from runner.bench.facts import host, nvidia, nvidia_smi
+from runner.contract import fit, products
 from runner.contract.errors import DoesNotFit, LaunchFailed
 from runner.contract.records import RankDevice
 from runner.contract.request import Request
@@ -27,13 +28,12 @@ emulated = False
 has_int64 = True
 unread: tuple[str, ...] = ()
 
-# A guess at what the driver, the libraries and a graph's pool keep on a device beside weights and cache.
-RUNTIME_BYTES = 2_000_000_000
-
 _LOOK = (
     "Run `nvidia-smi`. If it lists no device, the driver is missing, or the container was given none (--gpus all,"
     " nvidia.com/gpu); if it does, look at CUDA_VISIBLE_DEVICES."
 )
+# By this variable people say which GPUs a process may use.
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 _NO_TOOL = "nvidia-smi is not here, or fails"
 cannot_tell: dict[str, str] = {"operator_fallback": "CUDA has none: an operator that it lacks is an error"}
 
@@ -41,8 +41,14 @@ _captured = {"graphs": 0}
 
 
 def environment(ranks: int, hosts: int = 1) -> dict[str, str]:
-    """Return the variable that makes newer releases of DeepSpeed take CUDA, whichever accelerator a launch inherited."""
-    return {"DS_ACCELERATOR": "cuda"}
+    """Return the variable that makes newer releases of DeepSpeed take CUDA, whichever accelerator a launch inherited.
+
+    Where CUDA_VISIBLE_DEVICES names the GPUs of one host, the launch gets the first that it names, one a rank.
+    """
+    named = _named()
+    if named is None or hosts > 1:
+        return {"DS_ACCELERATOR": "cuda"}
+    return {"DS_ACCELERATOR": "cuda", VISIBLE: ",".join(named[:ranks])}
 
 
 def missing(request: Request) -> DoesNotFit | LaunchFailed | None:
@@ -50,9 +56,18 @@ def missing(request: Request) -> DoesNotFit | LaunchFailed | None:
 
     The launchers' own messages about a missing GPU do not say what to do.
     """
-    return fit.missing(request, RUNTIME_BYTES) or (
-        None if _visible() else LaunchFailed(f"There is no GPU here. {_LOOK}")
-    )
+    if any(not name.isdigit() for name in _named() or ()):
+        return LaunchFailed(
+            f"{VISIBLE} names a GPU by another thing than its number, and the launcher of DeepSpeed takes numbers alone. Name numbers, in"
+            " the order of nvidia-smi with CUDA_DEVICE_ORDER=PCI_BUS_ID."
+        )
+    return fit.missing(request) or (None if _visible() else LaunchFailed(f"There is no GPU here. {_LOOK}"))
+
+
+def _named() -> list[str] | None:
+    """Return the GPUs that CUDA_VISIBLE_DEVICES names; None where it is unset, or empty."""
+    named = [name.strip() for name in os.environ.get(VISIBLE, "").split(",")]
+    return [name for name in named if name] or None
 
 
 def open(local_rank: int) -> torch.device:
@@ -168,7 +183,7 @@ def describe() -> RankDevice:
     devices = nvidia.query() or {}
     return {
         "name": name,
-        "accelerator": products.accelerator("cuda", name),
+        "accelerator": products.named("cuda", name),
         "driver": devices[bus_id]["driver"] if bus_id in devices else None,
         "bus_id": bus_id,
         "memory_bytes": torch.cuda.mem_get_info()[1],

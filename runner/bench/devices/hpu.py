@@ -11,9 +11,10 @@ import importlib.util
 import os
 from typing import TYPE_CHECKING, Any, Callable
 
-from runner.bench.devices import cpu, fit
+from runner.bench.devices import cpu
 from runner.bench.devices.observation import Observation
-from runner.bench.facts import gaudi, products
+from runner.bench.facts import gaudi
+from runner.contract import fit, products
 from runner.contract.errors import DoesNotFit, LaunchFailed, Unsupported
 from runner.contract.records import RankDevice
 from runner.contract.request import Request
@@ -24,9 +25,6 @@ if TYPE_CHECKING:
 backend = "hccl"
 # A Gaudi casts 64-bit integers unless PT_ENABLE_INT64_SUPPORT is set (transformers' page perf_train_gaudi).
 has_int64 = False
-
-# A guess at what the software keeps on a device beside weights and cache; recipes and workspaces are not counted.
-RUNTIME_BYTES = 2_000_000_000
 
 
 def _emulated() -> bool:
@@ -61,7 +59,7 @@ def environment(ranks: int, hosts: int = 1) -> dict[str, str]:
 
 def missing(request: Request) -> DoesNotFit | None:
     """Return ``DoesNotFit`` if the model does not fit the devices, else None."""
-    return fit.missing(request, RUNTIME_BYTES)
+    return fit.missing(request)
 
 
 def open(local_rank: int) -> torch.device:
@@ -160,5 +158,5 @@ def describe() -> RankDevice:
     if devices is None:
         return {"name": None, "accelerator": None, "driver": None, "firmware": None}
     name = devices["names"][local_rank] if local_rank < len(devices["names"]) else None
-    product = products.accelerator("hpu", name) if name else None
+    product = products.named("hpu", name) if name else None
     return {"name": name, "accelerator": product, "driver": devices["driver"], "firmware": devices["firmware"]}

@@ -73,8 +73,3 @@ def name_of(distribution: metadata.Distribution) -> str:
 def normalised(name: str) -> str:
     """Return a distribution's name as the index compares it. Source: PEP 503."""
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def release(version: str) -> str:
-    """Return the release that a version is a build of: its leading dotted numbers, without +cpu, a0+git or -494."""
-    return re.split(r"[^0-9.]", version)[0].rstrip(".")

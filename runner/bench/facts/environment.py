@@ -6,14 +6,16 @@ import os
 import platform
 import re
 import sys
-from typing import Mapping
+from typing import Mapping, cast, get_args
 
 from runner.bench.facts import cgroups, distributions, host
 from runner.bench.facts.small_files import read_text
 from runner.bench.facts.variables import is_setting
+from runner.contract.errors import InputError
 from runner.contract.records import Environment, Inventory
 from runner.contract.secrets import is_secret_name, mask
 from runner.contract.text import printable
+from runner.contract.words import Installation
 
 # Variables that each host sets by itself, so that the hosts of one launch may differ in them. One kind names the
 # devices of a pod, by the numbers of the vendors' device plugins (habanalabs-k8s-device-plugin@6b77f8c server.go). The
@@ -30,6 +32,7 @@ def describe(inventory: Inventory | None) -> Environment:
         "venv": sys.prefix != sys.base_prefix,
         "packages": distributions.versions(),
         "image": os.environ.get("BLOOMZ_BENCH_IMAGE"),
+        "installation": installation(os.environ),
         "host": platform.node(),
         "machine": platform.machine(),
         "kernel": platform.release(),
@@ -45,6 +48,20 @@ def describe(inventory: Inventory | None) -> Environment:
         "load_average_1min": host.load_average(),
         "inventory": inventory,
     }
+
+
+def installation(environment: Mapping[str, str]) -> Installation:
+    """Return who installed the stack, by the variable that our images and the pods of the manifests set.
+
+    Raises ``InputError`` for a word that nobody sets.
+    """
+    word = environment.get("BLOOMZ_BENCH_INSTALLATION", "host")
+    for known in get_args(Installation):
+        if word == known:
+            return cast(Installation, known)
+    raise InputError(
+        f"BLOOMZ_BENCH_INSTALLATION is {printable(word, 80)!r}, and may be {', '.join(get_args(Installation))}. Unset it."
+    )
 
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ import re
 from typing import Callable, Optional, Sequence, TypedDict
 
 from runner.bench.facts import host
+from runner.bench.facts.present import Present
 
 # Prints what the tool prints for some arguments; None where the tool is not there, or fails.
 Run = Callable[[Sequence[str]], Optional[str]]
@@ -43,10 +44,51 @@ def query(run: Run | None = None) -> Gaudis | None:
     return {**parse_table(table), "firmware": parse_firmware(run(["-L"]) or "")}
 
 
+def present(run: Run | None = None) -> list[Present] | None:
+    """Return all devices in the order of their modules; None where the tool is not there, or fails.
+
+    The tool shows the processes on a device to root on the host alone: none are counted. A release that does not know a field fails,
+    and is asked again for the fields that ``query`` asks for.
+    """
+    run = run or _run
+    table = run(["-Q", "name,driver_version,module_id,index,bus_id,memory.total", "-f", "csv,noheader"])
+    rows = _rows(table or "", 6)
+    if not rows:
+        table = run(["-Q", "name,driver_version,module_id", "-f", "csv,noheader"])
+        rows = [[*row, row[2], "", ""] for row in _rows(table or "", 3)]
+    if table is None:
+        return None
+    firmware = parse_firmware(run(["-L"]) or "") if rows else None
+    return [
+        Present(
+            index=int(index) if index.isdigit() else int(module),
+            name=name,
+            memory_bytes=_bytes(memory),
+            driver=driver,
+            bus_id=address.lower() or None,
+            processes=None,
+            module=int(module),
+            firmware=firmware,
+        )
+        for name, driver, module, index, address, memory in rows
+    ]
+
+
+def _bytes(text: str) -> int | None:
+    """Return the bytes of an amount such as 98304 MiB; None for text of another form."""
+    match = re.fullmatch(r"(\d+) MiB", text)
+    return int(match[1]) << 20 if match else None
+
+
+def _rows(text: str, fields: int) -> list[list[str]]:
+    """Return the rows of a table whose third field is the number of a module, in the order of the modules."""
+    rows = [[part.strip() for part in line.split(",")] for line in text.splitlines() if line.count(",") == fields - 1]
+    return sorted((row for row in rows if row[2].isdigit()), key=lambda row: int(row[2]))
+
+
 def parse_table(text: str) -> _Table:
     """Return names and driver of a table of names, drivers and numbers of modules."""
-    rows = [[part.strip() for part in line.split(",")] for line in text.splitlines() if line.count(",") == 2]
-    rows = sorted((row for row in rows if row[2].isdigit()), key=lambda row: int(row[2]))
+    rows = _rows(text, 3)
     return {"names": [row[0] for row in rows], "driver": the_only([row[1] for row in rows])}
 
 

@@ -13,6 +13,7 @@ import re
 from types import ModuleType
 
 from runner.bench.facts.hl_smi import PREBOOT, Gaudis, the_only
+from runner.bench.facts.present import Present
 
 _PRODUCT = re.compile(r"HL-\d{3}\w*")
 
@@ -32,6 +33,17 @@ def query() -> Gaudis | None:
     # pyhlml without one of the functions, ValueError of an answer in another form.
     except Exception:
         return None
+
+
+def present() -> list[Present] | None:
+    """Return all devices in the order of their modules, by name, driver and firmware alone; None as ``query`` does."""
+    gaudis = query()
+    if gaudis is None:
+        return None
+    return [
+        Present(index, name, None, gaudis["driver"], None, None, module=index, firmware=gaudis["firmware"])
+        for index, name in enumerate(gaudis["names"])
+    ]
 
 
 def _gaudis(pyhlml: ModuleType) -> Gaudis:

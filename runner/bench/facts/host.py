@@ -5,6 +5,7 @@ A fact whose source is absent is None, never a guess.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import platform
@@ -21,27 +22,45 @@ from runner.contract.records import HostNoise
 
 # A driver that hangs must not hang the benchmark.
 PROGRAM_TIMEOUT_S = 20
+# A killed program that does not hang in the kernel is gone within this time.
+_KILLED_WITHIN_S = 0.5
 
 
-def printed_by(command: Sequence[str]) -> str | None:
+def printed_by(command: Sequence[str], timeout_s: float = PROGRAM_TIMEOUT_S) -> str | None:
     """Return what a program prints.
 
-    Return None where the program is not on the path, fails, or takes more than ``PROGRAM_TIMEOUT_S`` seconds.
+    Return None where the program is not on the path, fails, or takes more than ``timeout_s`` seconds.
+    """
+    try:
+        return printed_in_time(command, timeout_s)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def printed_in_time(command: Sequence[str], timeout_s: float) -> str | None:
+    """Return what a program prints; None where the program is not on the path, or fails.
+
+    Raises ``subprocess.TimeoutExpired`` for a program that takes more than ``timeout_s`` seconds. The program is killed and not waited
+    for: the kernel ends no process that hangs in a driver.
     """
     if shutil.which(command[0]) is None:
         return None
     try:
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=PROGRAM_TIMEOUT_S,
-            encoding="utf-8",
-            errors="replace",
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, encoding="utf-8", errors="replace"
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         return None
-    return done.stdout if done.returncode == 0 else None
+    try:
+        printed, _ = process.communicate(timeout=timeout_s)
+    except BaseException:
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_KILLED_WITHIN_S)
+        if process.stdout is not None:
+            process.stdout.close()
+        raise
+    return printed if process.returncode == 0 else None
 
 
 def usable_cores() -> int:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import re
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import Distribution
 from pathlib import Path
@@ -21,11 +22,11 @@ from runner.bench.facts.distributions import (
     name_of,
     normalised,
     record_sha256,
-    release,
 )
 from runner.contract import records, requirements, strictjson
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import open_regular, read_bytes
+from runner.contract.releases import release
 from runner.contract.request import Stack
 from runner.contract.text import printable
 
@@ -108,7 +109,14 @@ def _short_licence(text: str | None) -> str | None:
 
 def refuse_drift(inventory: records.Inventory, stack: Stack) -> None:
     """Raise ``Unsupported`` if another stack than the locked one is installed."""
-    remedy = "Run `make setup`, or use the stack's image."
+    if stack.device == "cpu":
+        remedy, again = "Run `make setup`, or use the stack's image.", "`make clean setup`"
+    # Without an image the request is for the environment that `make bench` makes of a stack beside its own.
+    elif stack.image is None:
+        remedy = "Run `make bench`, which makes the stack's own environment."
+        again = f"remove {printable(sys.prefix, 200)}, and run `make bench`"
+    else:
+        remedy, again = "Use the stack's image.", "use the stack's image"
     versions = [f"{name} {version} is not here" for name, version in inventory["missing"].items()]
     versions += [f"{name} {version} is {other} here" for name, (version, other) in inventory["changed"].items()]
     if versions:
@@ -118,7 +126,7 @@ def refuse_drift(inventory: records.Inventory, stack: Stack) -> None:
     if altered:
         raise Unsupported(
             f"This is not the stack {stack.name} as it was installed: {altered[0]} was changed or lost"
-            f" ({len(altered)} such files). Install it again: `make clean setup`."
+            f" ({len(altered)} such files). Install it again: {again}."
         )
     if inventory["shadowed"]:
         module, place = next(iter(inventory["shadowed"].items()))
@@ -135,7 +143,7 @@ def refuse_drift(inventory: records.Inventory, stack: Stack) -> None:
     if inventory["unrecorded"]:
         raise Unsupported(
             f"The package {inventory['unrecorded'][0]} lists none of its files, so that they cannot be compared with what was"
-            f" installed ({len(inventory['unrecorded'])} such packages). Install it again: `make clean setup`."
+            f" installed ({len(inventory['unrecorded'])} such packages). Install it again: {again}."
         )
 
 

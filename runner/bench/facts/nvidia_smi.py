@@ -7,9 +7,12 @@ H100 under driver 580.159.04 answered with bus id 00000000:00:06.0 and reasons 0
 
 from __future__ import annotations
 
+import re
 from typing import Callable, Dict, Iterator, List, Optional, Sequence, TypedDict
 
 from runner.bench.facts import host
+from runner.bench.facts.present import Present
+from runner.contract.products import SLICE
 
 # Prints what the tool prints for some arguments; None where the tool is not there, or fails.
 Run = Callable[[Sequence[str]], Optional[str]]
@@ -45,6 +48,14 @@ _BITS = {
 }
 
 
+# What ``present`` asks of each GPU, in the order of ``_Listed``.
+_PRESENT = "index,name,uuid,pci.bus_id,driver_version,memory.total,mig.mode.current"
+
+# Lines of ``nvidia-smi -L``, as NVIDIA's Multi-Instance GPU User Guide shows them: a GPU, and a slice of the GPU above.
+_GPU_LINE = re.compile(r"GPU (?P<index>\d+): .+ \(UUID: \S+\)")
+_SLICE_LINE = re.compile(r"\s+MIG (?P<profile>\S+)\s+Device\s+\d+: \(UUID: (?P<uuid>MIG-[^\s)]+)\)")
+
+
 def query(run: Run | None = None) -> Gpus | None:
     """Return what the tool says of all GPUs; None where the tool is not there, or fails."""
     run = run or _run
@@ -59,6 +70,55 @@ def processes(run: Run | None = None) -> Processes | None:
     """Return the ids of the processes that compute on each GPU; None where the tool is not there, or fails."""
     table = (run or _run)(["--query-compute-apps=gpu_bus_id,pid", "--format=csv,noheader"])
     return None if table is None else parse_processes(table)
+
+
+def present(run: Run | None = None) -> list[Present] | None:
+    """Return all GPUs, and in the place of a GPU that is cut its slices; None where the tool is not there, or fails.
+
+    The tool tells neither the bytes of a slice, whose profile names its gigabytes, nor which process computes on which slice.
+    """
+    run = run or _run
+    table = run([f"--query-gpu={_PRESENT}", "--format=csv,noheader,nounits"])
+    if table is None:
+        return None
+    listed = [
+        row
+        for row in ([part.strip() for part in line.split(",")] for line in table.splitlines())
+        if len(row) == len(_PRESENT.split(",")) and row[0].isdigit()
+    ]
+    is_cut = any(row[6] == "Enabled" for row in listed)
+    slices = parse_slices((run(["-L"]) or "") if is_cut else "")
+    pids = processes(run)
+    found: list[Present] = []
+    for number, name, uuid, address, driver, mebibytes, cut in listed:
+        index, place = int(number), bus_id(address)
+        if cut == "Enabled":
+            found += [slice_of(index, name, driver, profile, own) for profile, own in slices.get(index, [])]
+        else:
+            memory_bytes = int(mebibytes) << 20 if mebibytes.isdigit() else None
+            working = None if pids is None else len(pids.get(place, []))
+            found.append(Present(index, name, memory_bytes, driver, place, working, uuid))
+    return found
+
+
+def parse_slices(text: str) -> dict[int, list[tuple[str, str]]]:
+    """Return the profiles and UUIDs of the slices of each GPU, by the GPU's number, from a listing of GPUs."""
+    slices: dict[int, list[tuple[str, str]]] = {}
+    index = -1
+    for line in text.splitlines():
+        gpu, part = _GPU_LINE.fullmatch(line.rstrip()), _SLICE_LINE.fullmatch(line.rstrip())
+        if gpu:
+            index = int(gpu["index"])
+        elif part:
+            slices.setdefault(index, []).append((part["profile"], part["uuid"]))
+    return slices
+
+
+def slice_of(index: int, name: str, driver: str, profile: str, uuid: str) -> Present:
+    """Return a slice, such as 3g.40gb, of the GPU ``name``. Its product's name is the one that CUDA gives the slice."""
+    gigabytes = re.search(r"(\d+)gb", profile)
+    memory_bytes = int(gigabytes[1]) * 10**9 if gigabytes else None
+    return Present(index, f"{name}{SLICE}{profile}", memory_bytes, driver, None, None, uuid)
 
 
 def parse_devices(text: str) -> Gpus:

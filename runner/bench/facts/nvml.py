@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import importlib
 from types import ModuleType
-from typing import Callable, TypeVar
+from typing import Callable, Iterator, TypeVar
 
-from runner.bench.facts.nvidia_smi import Gpus, Processes, bus_id, reason_names
+from runner.bench.facts.nvidia_smi import Gpus, Processes, bus_id, reason_names, slice_of
+from runner.bench.facts.present import Present
+from runner.contract.products import SLICE
 
 _Answer = TypeVar("_Answer")
 
@@ -23,6 +25,11 @@ def query() -> Gpus | None:
 def processes() -> Processes | None:
     """Return the ids of the processes that compute on each GPU; None where pynvml is not installed, or the library fails."""
     return _ask(_processes)
+
+
+def present() -> list[Present] | None:
+    """Return all GPUs, and in the place of a GPU that is cut its slices; None where pynvml is not installed, or the library fails."""
+    return _ask(_present)
 
 
 def _ask(question: Callable[[ModuleType], _Answer]) -> _Answer | None:
@@ -51,6 +58,46 @@ def _gpus(pynvml: ModuleType) -> Gpus:
         address: {"driver": driver, "throttle_reasons": _throttle_reasons(pynvml, handle)}
         for address, handle in _handles(pynvml).items()
     }
+
+
+def _present(pynvml: ModuleType) -> list[Present]:
+    driver = _text(pynvml.nvmlSystemGetDriverVersion())
+    pids = _processes(pynvml)
+    found: list[Present] = []
+    for index, (address, handle) in enumerate(_handles(pynvml).items()):
+        name = _text(pynvml.nvmlDeviceGetName(handle))
+        if _is_cut(pynvml, handle):
+            found += [
+                slice_of(
+                    index, name, driver, _text(pynvml.nvmlDeviceGetName(part)).rpartition(SLICE)[2], _uuid(pynvml, part)
+                )
+                for part in _slices(pynvml, handle)
+            ]
+        else:
+            # nvidia-smi tells whole mebibytes, and one GPU has one size.
+            memory_bytes = pynvml.nvmlDeviceGetMemoryInfo(handle).total >> 20 << 20
+            working = len(pids.get(address, []))
+            found.append(Present(index, name, memory_bytes, driver, address, working, _uuid(pynvml, handle)))
+    return found
+
+
+def _is_cut(pynvml: ModuleType, handle: object) -> bool:
+    """Return whether a GPU is in the mode in which its slices alone compute."""
+    try:
+        return bool(pynvml.nvmlDeviceGetMigMode(handle)[0])
+    except pynvml.NVMLError_NotSupported:
+        return False
+
+
+def _slices(pynvml: ModuleType, handle: object) -> Iterator[object]:
+    """Yield the handles of a GPU's slices; the numbers of slices have gaps."""
+    for number in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        with contextlib.suppress(pynvml.NVMLError_NotFound):
+            yield pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, number)
+
+
+def _uuid(pynvml: ModuleType, handle: object) -> str:
+    return _text(pynvml.nvmlDeviceGetUUID(handle))
 
 
 def _throttle_reasons(pynvml: ModuleType, handle: object) -> list[str] | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Iterable, Literal, Mapping
 
 from runner.contract import files, strictjson
-from runner.contract.architecture import Architecture
+from runner.contract.architecture import CONFIG_NAMES, Architecture
 from runner.contract.errors import InputError, LaunchFailed
 from runner.contract.progress import SILENT, ByteCount, Task
 from runner.contract.records import JsonObject
@@ -33,14 +33,6 @@ _NUMBERED = re.compile(r"(.+?)[-_]([0-9]+)-of-([0-9]+)\.(?:safetensors|bin)")
 
 # The ids of BLOOM's special tokens, from its published configs.
 SPECIAL_IDS = {"unk_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 3}
-
-# The names that published configs have for each size, newer names first.
-_SIZES = (
-    ("vocab_size",),
-    ("hidden_size", "n_embed"),
-    ("n_layer", "num_hidden_layers"),
-    ("n_head", "num_attention_heads"),
-)
 
 
 @dataclass(frozen=True)
@@ -255,7 +247,7 @@ def settings(folder: str, architecture: Architecture) -> Settings:
     stored = strictjson.read(path)
     if not isinstance(stored, dict):
         raise InputError(f"{path} is no configuration of a model: it holds no mapping. Fetch it again.")
-    sizes = {names[0]: _size(stored, names, path) for names in _SIZES}
+    sizes = {names[0]: _size(stored, names, path) for names in CONFIG_NAMES}
     if stored.get("model_type") != "bloom" or sizes != {name: getattr(architecture, name) for name in sizes}:
         described = ", ".join(f"{name} {value}" for name, value in sizes.items())
         raise InputError(

@@ -7,6 +7,7 @@ import re
 
 from runner.bench.facts.small_files import read_text
 from runner.bench.inputs import checkpoint
+from runner.contract import hub_cache
 from runner.contract.errors import InputError
 from runner.contract.request import Model
 from runner.contract.text import printable
@@ -45,19 +46,13 @@ def locate(model: Model, model_dir: str | None) -> str:
             )
         checkpoint.refuse_pointers(model_dir, ("config.json", "tokenizer.json"))
         return model_dir
-    from huggingface_hub import snapshot_download
-
-    try:
-        return str(snapshot_download(model.repository, revision=model.revision, local_files_only=True))
-    except Exception as problem:
-        if re.match(r"LocalEntryNotFound|LocalCacheNotFound|OfflineModeIsEnabled|FileNotFound", type(problem).__name__):
-            raise InputError(
-                f"{model.repository} at {model.revision}, about {model.architecture.weight_bytes('bfloat16') / 1e9:.1f} GB, is not in"
-                f" the hub cache. Fetch it: make weights MODEL={model.name}. Or name a copy with --model-dir, or ask for"
-                " `request --weights dummy`."
-            ) from None
-        reason = printable(" ".join(str(problem).split()), 200)
+    # A request for the hub's weights has both: Request.from_json refuses it otherwise.
+    assert model.repository is not None and model.revision is not None
+    folder = hub_cache.snapshot(model.repository, model.revision)
+    if not os.path.isdir(folder):
         raise InputError(
-            f"{model.repository} at {model.revision} cannot be taken from the hub cache ({type(problem).__name__}: {reason})."
-            " Fetch it again, or pass --model-dir."
-        ) from None
+            f"{model.repository} at {model.revision}, about {model.architecture.weight_bytes('bfloat16') / 1e9:.1f} GB, is not in the"
+            f" hub cache, where {folder} would be. Fetch it: make weights MODEL={model.name}. Or name a copy with --model-dir, or"
+            " ask for `request --weights dummy`."
+        )
+    return folder

@@ -69,7 +69,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run all requests in order and return 0. The first error ends the verb, and later requests do not run."""
+    """Run all requests in order and return 0.
+
+    What one request lost keeps the others from nothing: the error of each is printed, and the first is raised again at the end. An
+    interruption, and a result that cannot be written, end the verb at once.
+    """
     options = parser().parse_args(arguments)
     announcer = Announcer(options.json)
     if options.json and options.frames:
@@ -79,10 +83,26 @@ def main(arguments: Sequence[str]) -> int:
     with signals.as_interrupt(), _termination_message(options.termination_message) as add_to_message:
         requests = _requests(options.requests, options.listed_in)
         _publish_killed_attempts(options.results)
-        for request in requests:
+        failed: list[KitError] = []
+        for number, request in enumerate(requests, 1):
             published = functools.partial(_published, announcer, request, options.frames, add_to_message)
             task = progress.begin(request.case, functools.partial(_show, request.case))
-            attempt.run(request, paths, task, published)
+            try:
+                attempt.run(request, paths, task, published)
+            except (Interrupted, PublishFailed):
+                raise
+            except KitError as problem:
+                failed.append(problem)
+                task.end()
+                left = len(requests) - number
+                if left or len(failed) > 1:
+                    _show(request.case, f"{problem}{f' {left} more request(s) follow.' if left else ''}")
+        if len(failed) > 1:
+            raise type(failed[0])(
+                f"{failed[0]} {len(failed)} of {len(requests)} requests were lost; each is told above."
+            )
+        if failed:
+            raise failed[0]
     return 0
 
 

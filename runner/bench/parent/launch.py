@@ -62,6 +62,7 @@ def run(attempt: AttemptRecord, index: int, device: Device, task: Task) -> None:
             request.devices,
             _rank_arguments(attempt, index, folder, packed, lifeline),
             hostfile.write(hosts, folder) if attempt.paths.hostfile else None,
+            named=launcher.NAMED_BY in device_variables,
         )
         launch["command"] = _recorded_command(command, folder, packed)
         task.line("starting")

@@ -20,30 +20,37 @@ WORKER = "runner.bench.rank.worker"
 DEEPSPEED_HOSTFILE = "/job/hostfile"
 # With a hostfile DeepSpeed sets the variables of this file on every host, and no result would record them.
 DEEPSPEED_VARIABLES = ".deepspeed_env"
+# Where a launch sets this variable, DeepSpeed must be given no number of devices: with a number it takes the first devices of the host,
+# and the variable is lost. Source: deepspeed/launcher/runner.py of 0.19.8.
+NAMED_BY = "CUDA_VISIBLE_DEVICES"
 
 
-def deepspeed(devices: int, port: int, arguments: Sequence[str], hostfile: Hostfile | None = None) -> list[str]:
+def deepspeed(
+    devices: int, port: int, arguments: Sequence[str], named: bool = False, hostfile: Hostfile | None = None
+) -> list[str]:
     """Return the command of the deepspeed launcher, with the flags that optimum-habana's gaudi_spawn.py gives it.
 
-    With a ``hostfile`` pdsh starts the ranks of every host.
+    ``named`` says that a variable of the launch names the devices. With a ``hostfile`` pdsh starts the ranks of every host.
     Source: huggingface/optimum-habana@v1.5.0 and v1.6.0 examples/gaudi_spawn.py (for one device without --num_nodes).
     """
     start = [sys.executable, "-m", "deepspeed.launcher.runner"]
     if hostfile is not None:
         shape = ["--hostfile", hostfile.path, "--master_addr", hostfile.first_address, "--no_local_rank"]
     elif devices == 1:
-        shape = ["--num_gpus", "1", *_no_hostfile()]
+        shape = [*([] if named else ["--num_gpus", "1"]), *_no_hostfile()]
     else:
-        shape = ["--num_nodes", "1", "--num_gpus", str(devices), "--no_local_rank", *_no_hostfile()]
+        number = [] if named else ["--num_nodes", "1", "--num_gpus", str(devices)]
+        shape = [*number, "--no_local_rank", *_no_hostfile()]
     return [*start, *shape, "--master_port", str(port), "--module", WORKER, *arguments]
 
 
-def deepspeed_gpus(devices: int, port: int, arguments: Sequence[str]) -> list[str]:
+def deepspeed_gpus(devices: int, port: int, arguments: Sequence[str], named: bool = False) -> list[str]:
     """Return the command of the deepspeed launcher as the GPU script's README gives it, on a free port.
 
     Source: huggingface/transformers-bloom-inference@7bea352 bloom-inference-scripts/README.md.
     """
-    start = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus", str(devices), *_no_hostfile()]
+    number = [] if named else ["--num_gpus", str(devices)]
+    start = [sys.executable, "-m", "deepspeed.launcher.runner", *number, *_no_hostfile()]
     return [*start, "--master_port", str(port), "--module", WORKER, *arguments]
 
 
@@ -52,13 +59,13 @@ def _no_hostfile() -> list[str]:
     return ["--hostfile", os.devnull] if os.path.exists(DEEPSPEED_HOSTFILE) else []
 
 
-def torchrun(devices: int, port: int, arguments: Sequence[str]) -> list[str]:
-    """Return the command of PyTorch's own launcher, on one host."""
+def torchrun(devices: int, port: int, arguments: Sequence[str], named: bool = False) -> list[str]:
+    """Return the command of PyTorch's own launcher, on one host; devices that are ``named`` are its only ones."""
     start = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(devices)]
     return [*start, "--master_port", str(port), "-m", WORKER, *arguments]
 
 
-def python(devices: int, port: int, arguments: Sequence[str]) -> list[str]:
+def python(devices: int, port: int, arguments: Sequence[str], named: bool = False) -> list[str]:
     """Return the command of one rank without a launcher, as gaudi_spawn.py starts one device without DeepSpeed."""
     assert devices == 1
     return [sys.executable, "-m", WORKER, *arguments]
@@ -67,7 +74,7 @@ def python(devices: int, port: int, arguments: Sequence[str]) -> list[str]:
 class Launcher(NamedTuple):
     """A way to start ranks on one host: the function that builds the command, and the package that it needs."""
 
-    command: Callable[[int, int, Sequence[str]], list[str]]
+    command: Callable[[int, int, Sequence[str], bool], list[str]]
     package: str
 
 
@@ -94,7 +101,8 @@ def check_launcher(launcher: str, several_hosts: bool = False) -> None:
     package = LAUNCHERS[launcher].package
     if importlib.util.find_spec(package) is None:
         raise LaunchFailed(
-            f"The launcher {launcher} needs the package {package}, which is not installed here. Run `make setup`."
+            f"The launcher {launcher} needs the package {package}, which is not installed here. Run `make bench`, which makes the"
+            " environment of a stack, or use the stack's image."
         )
     missing = [program for program in ("pdsh", "ssh") if several_hosts and shutil.which(program) is None]
     if missing:
@@ -115,11 +123,16 @@ def _deepspeed_variable_files() -> list[str]:
     return [os.path.join(folder, DEEPSPEED_VARIABLES) for folder in (os.path.expanduser("~"), os.getcwd())]
 
 
-def command(launcher: str, devices: int, arguments: Sequence[str], hostfile: Hostfile | None = None) -> list[str]:
-    """Return the whole command of one launch, on a port that is free now. ``arguments`` go to every rank."""
+def command(
+    launcher: str, devices: int, arguments: Sequence[str], hostfile: Hostfile | None = None, named: bool = False
+) -> list[str]:
+    """Return the whole command of one launch, on a port that is free now. ``arguments`` go to every rank.
+
+    ``named`` says that the launch sets ``NAMED_BY``.
+    """
     if hostfile is None:
-        return LAUNCHERS[launcher].command(devices, _free_port(), arguments)
-    return deepspeed(devices, _free_port(), arguments, hostfile)
+        return LAUNCHERS[launcher].command(devices, _free_port(), arguments, named)
+    return deepspeed(devices, _free_port(), arguments, hostfile=hostfile)
 
 
 def _free_port() -> int:

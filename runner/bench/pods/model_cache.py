@@ -9,7 +9,7 @@ import time
 from typing import Sequence
 
 from runner.bench.pods.hub_files import HubFile, HubModel
-from runner.contract import patterns, publish, strictjson
+from runner.contract import hub_cache, patterns, publish, strictjson
 from runner.contract.errors import DoesNotFit, InputError, KitError, PublishFailed
 from runner.contract.fields import Fields
 
@@ -27,16 +27,8 @@ def below(folder: str) -> str:
     return os.path.join(folder, "hub")
 
 
-def of_user() -> str:
-    """Return the hub cache that the hub's client takes by itself, as ``HF_HOME`` and ``HF_HUB_CACHE`` say."""
-    from huggingface_hub import constants
-
-    # the client's older name is the one that releases 0.12 to 2.4 have in common
-    return str(constants.HUGGINGFACE_HUB_CACHE)
-
-
 def _repository_folder(cache: str, model: HubModel) -> str:
-    return os.path.join(cache, "models--" + model.repository.replace("/", "--"))
+    return hub_cache.repository(cache, model.repository)
 
 
 def snapshot(cache: str, model: HubModel) -> str:

@@ -18,7 +18,7 @@ from runner.bench.inputs import model_folder, preflight
 from runner.bench.pods import hub_client, model_cache, models_here
 from runner.bench.pods.hub_files import HubFile, HubModel
 from runner.contract import arguments as flag_types
-from runner.contract import path_lists, progress
+from runner.contract import hub_cache, path_lists, progress
 from runner.contract.announce import Announcer, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, PublishFailed, UsageError
@@ -92,11 +92,16 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError("No REQUEST is named. Name one, or the file that lists them with --from.")
     requests = [read_request(path) for path in paths]
     models = {request.model.revision: request.model for request in requests if request.weights.kind == "hub"}
-    folder = options.model_dir or options.models or (model_cache.of_user() if models else "")
+    folder = options.model_dir or options.models or (hub_cache.folder() if models else "")
     if options.model_dir is not None:
         _compare_folder(options.model_dir, list(models.values()))
     else:
         cache = folder if options.models is None else model_cache.below(options.models)
+        if options.models is not None:
+            # Images are offline by these variables, which the hub's client reads when it is imported. Into a person's own
+            # cache nothing is fetched where the person has set one.
+            for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+                os.environ.pop(name, None)
         if options.wait_s is not None:
             _wait(cache, [HubModel.of(model) for model in models.values()], options.wait_s)
         else:
@@ -147,9 +152,6 @@ def _fetch_all(cache: str, models: Sequence[HubModel], token_file: str | None) -
     Raises ``InputError`` for files that a run would refuse, ``DoesNotFit`` and ``PublishFailed`` for a folder that does
     not take them, ``Unreachable`` where the hub fails.
     """
-    # Images are offline by these variables, which the hub's client reads when it is imported.
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        os.environ.pop(name, None)
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # The kit draws its own bars: the client's move the cursor, which standard error lets nobody do.
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"

@@ -175,12 +175,27 @@ class Cluster:
 
     def nodes(self) -> tuple[JsonObject, ...] | None:
         """Return all nodes, None where these credentials may not list nodes."""
+        return self._all_if_allowed("Node")
+
+    def storage_classes(self) -> tuple[JsonObject, ...] | None:
+        """Return all storage classes, None where these credentials may not list them."""
+        return self._all_if_allowed("StorageClass")
+
+    def _all_if_allowed(self, kind: str) -> tuple[JsonObject, ...] | None:
         try:
-            return tuple(self.list("Node").objects)
+            return tuple(self.list(kind).objects)
         except Refused as refusal:
             if refusal.status == 403:
                 return None
             raise
+
+    def version(self) -> str:
+        """Return the version of the API server, such as v1.34.1. Raises ``Refused`` and ``Unanswered``."""
+        action = "tell its version"
+        version = self._ask("version", "Version", action).get("gitVersion")
+        if not isinstance(version, str):
+            raise Unanswered("the answer is no version of Kubernetes", action)
+        return version
 
     def may(self, right: Right) -> bool:
         """Return whether the server itself says that these credentials have a right in the namespace.

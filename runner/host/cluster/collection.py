@@ -23,7 +23,14 @@ def plan(run: FollowedRun, observed: Observed) -> FollowedRun | None:
     manifest = collect_job(run.manifest, since)
     if manifest is None:
         return None
-    return FollowedRun(name_of(manifest), "Job", manifest, run.folder, image_ids.asked_digests(manifest))
+    return FollowedRun(
+        name_of(manifest),
+        "Job",
+        manifest,
+        run.folder,
+        image_ids.asked_digests(manifest),
+        tags=image_ids.asked_tags(manifest),
+    )
 
 
 def submit(cluster: Cluster, run: FollowedRun, delete_wait_s: float) -> JsonObject:

@@ -52,6 +52,7 @@ CUSTOM_KINDS = {
     "LocalQueue": CustomKind("kueue.x-k8s.io", "v1beta2", "localqueues"),
 }
 _REVIEW = CustomKind("authorization.k8s.io", "v1", "selfsubjectaccessreviews")
+_STORAGE_CLASS = CustomKind("storage.k8s.io", "v1", "storageclasses")
 # By kind, the part of the package's function names that stands for it.
 CORE_KINDS = {
     "ConfigMap": "config_map",
@@ -105,6 +106,7 @@ class Connection:
         with self._lock:
             self._target, self._renew_at_s, self._generation = target, shown.renew_at_s, object()
             self._core, self._custom = client.CoreV1Api(api), client.CustomObjectsApi(api)
+            self._version = client.VersionApi(api)
 
     def renew(self) -> bool:
         """Read the kubeconfig again, run its plugin again, and return whether that worked; ``renewal_problem`` says why not.
@@ -125,7 +127,7 @@ class Connection:
     def open(self, verb: str, kind: str, action: str, read_timeout_s: float, **parameters: object) -> Response:
         """Make one request, once, and return its open answer.
 
-        ``verb`` is one of create, read, get, list, delete, log and review; ``action`` says in words what is asked, for errors.
+        ``verb`` is one of create, read, get, list, delete, log, review and version; ``action`` says in words what is asked, for errors.
         Raises ``Refused`` or ``Unanswered``.
         """
         if self._renew_at_s is not None and time.time() >= self._renew_at_s and not self.renew():
@@ -155,8 +157,15 @@ class Connection:
 
     def _function(self, verb: str, kind: str) -> Callable[..., Response]:
         """Return the package's function for a request, with the place in the API filled in."""
+        if kind == "Version":
+            return self._version.get_code
         if kind == "Node":
             return self._core.list_node
+        if kind == "Namespace":
+            return self._core.read_namespace
+        if kind == "StorageClass":
+            place, listed = _STORAGE_CLASS, self._custom.list_cluster_custom_object
+            return functools.partial(listed, group=place.group, version=place.version, plural=place.plural)
         if verb == "review":
             create = self._custom.create_cluster_custom_object
             return functools.partial(create, group=_REVIEW.group, version=_REVIEW.version, plural=_REVIEW.plural)

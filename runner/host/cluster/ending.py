@@ -10,7 +10,6 @@ from runner.contract.errors import ClusterRefused, DamagedResult, JobFailed, Kit
 from runner.contract.records import JsonObject
 from runner.contract.termination import Summary
 from runner.contract.text import printable
-from runner.host.cluster import image_ids
 from runner.host.cluster.image_ids import StartedImage
 from runner.host.cluster.logs import Frames
 from runner.host.cluster.runs import FollowedRun
@@ -86,13 +85,16 @@ def _whole_lines(run: FollowedRun, frames: Frames) -> list[str]:
 
 def _image_lines(run: FollowedRun, observed: Observed) -> list[str]:
     """Return the line that says why the image that ran cannot be compared with the one that was asked for, if that is so."""
-    images = image_ids.started_images(run.digests, observed.pods)
+    images = run.started_images(observed.pods)
     unknown = next((image for image in images if image.digest is None), None)
     if unknown is not None:
         return [
             f"{run.name}: the image of {unknown.container} came from no registry ({printable(unknown.reported, 100)}), so that it"
             " cannot be compared with the digest that was asked for."
         ]
+    by_tag = {image.tag: image.asked for image in images if image.tag is not None}
+    if by_tag:
+        return [f"{run.name}: {printable(tag, 300)} was sha256:{digest}." for tag, digest in by_tag.items()]
     if any_started(observed.pods) and not images:
         return [f"{run.name}: its node does not say which image ran; it cannot be compared with what was asked for."]
     return []
@@ -100,15 +102,18 @@ def _image_lines(run: FollowedRun, observed: Observed) -> list[str]:
 
 def foreign_image(run: FollowedRun, pods: Sequence[JsonObject]) -> StartedImage | None:
     """Return the first image of a run that is another than the one that was asked for, None where all that is known agrees."""
-    images = image_ids.started_images(run.digests, pods)
+    images = run.started_images(pods)
     return next((image for image in images if image.foreign), None)
 
 
 def foreign_image_sentence(image: StartedImage) -> str:
     """Return what runs in the place of the image that was asked for, without a full stop."""
+    other = "was asked for"
+    if image.tag is not None:
+        other = f"came by the same tag, {printable(image.tag, 300)}, to the container before it"
     return (
         f"the container {image.container} of {image.pod} runs the image {printable(image.reported, 300)}, and sha256:{image.asked}"
-        " was asked for"
+        f" {other}"
     )
 
 

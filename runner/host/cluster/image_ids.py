@@ -17,12 +17,17 @@ _REPORTED = re.compile(r".*@sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class StartedImage:
-    """The image of a container that a kubelet started: the digest that was asked for, and what the kubelet reports (``imageID``)."""
+    """The image of a container that a kubelet started: the digest that was asked for, and what the kubelet reports (``imageID``).
+
+    ``tag`` is the image by tag where nobody has published its digest, else None. What the first container of the run that was started
+    by the tag reports is then the digest that the others must have.
+    """
 
     pod: str
     container: str
     asked: str
     reported: str
+    tag: str | None = None
 
     @property
     def digest(self) -> str | None:
@@ -51,15 +56,32 @@ def asked_digests(manifest: JsonObject) -> dict[str, str]:
     }
 
 
-def started_images(digests: Mapping[str, str], pods: Iterable[JsonObject]) -> list[StartedImage]:
-    """Return the images of those containers of some pods that were started and whose digest ``asked_digests`` knows."""
-    images = []
+def asked_tags(manifest: JsonObject) -> dict[str, str]:
+    """Return the image that a run asks for by tag, by container; containers whose image is named by digest are left out."""
+    return {
+        container["name"]: container["image"]
+        for container in _containers_of_run(manifest)
+        if container.get("image") and not patterns.IMAGE.fullmatch(container["image"])
+    }
+
+
+def started_images(
+    digests: Mapping[str, str], tags: Mapping[str, str], pods: Iterable[JsonObject]
+) -> list[StartedImage]:
+    """Return the images of those containers of some pods that were started and that ``digests`` or ``tags`` asks for.
+
+    ``digests`` are those of ``asked_digests``, ``tags`` those of ``asked_tags``.
+    """
+    images, of_tag = [], dict[str, str]()
     for pod in pods:
         status = pod.get("status", {})
         for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
             name, reported = container["name"], container.get("imageID")
             if name in digests and reported:
                 images.append(StartedImage(name_of(pod), name, digests[name], reported))
+            elif name in tags and reported and (match := _REPORTED.fullmatch(reported)):
+                asked = of_tag.setdefault(tags[name], match.group(1))
+                images.append(StartedImage(name_of(pod), name, asked, reported, tags[name]))
     return images
 
 

@@ -64,14 +64,20 @@ _TIMEOUT_HELP = {
 }
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags that name the cluster, its timeouts, and the folder of the runs."""
+def add_place_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """Add the flags that name the cluster, and return their group."""
     group = parser.add_argument_group("the cluster")
     group.add_argument(
         "--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, then ~/.kube/config, then the pod's own"
     )
     group.add_argument("--context", help="a context of the kubeconfig (default: its current one)")
     group.add_argument("--namespace", type=namespace_name, help="default: that of the context, then bloomz-bench")
+    return group
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that name the cluster, its timeouts, and the folder of the runs."""
+    group = add_place_flags(parser)
     for name, words in _TIMEOUT_HELP.items():
         group.add_argument(
             f"--{name}-timeout-s",

@@ -15,7 +15,7 @@ from runner.host.cluster.connection import CUSTOM_KINDS
 from runner.host.cluster.runs import Show
 from runner.host.objects import names, rights
 from runner.host.objects.manifest_files import Manifest
-from runner.host.objects.names import IMAGE_PROBLEM, queue_of
+from runner.host.objects.names import PROBLEM, queue_of
 from runner.host.objects.quantities import quantity
 from runner.host.objects.status import condition
 from runner.host.objects.submitted import without_namespace
@@ -26,16 +26,19 @@ _ROLE_FILE = "k8s/11-rbac-submitter.yaml"
 
 
 def check_images(runs: Sequence[JsonObject]) -> None:
-    """Refuse runs whose images cannot be pulled, or are not named by digest. No cluster is asked.
+    """Refuse runs that would not measure, or whose images are not named by digest. No cluster is asked.
+
+    The exception is a base whose digest nobody has published, which an annotation of the run names.
 
     Raises ``ClusterRefused`` and ``InputError``.
     """
     for manifest in runs:
         name = manifest["metadata"]["name"]
-        problem = manifest["metadata"].get("annotations", {}).get(IMAGE_PROBLEM)
+        problem = manifest["metadata"].get("annotations", {}).get(PROBLEM)
         if problem:
-            raise ClusterRefused(f"The image of {name} cannot be pulled: {printable(problem, 600).rstrip('.')}.")
-        tagged = image_ids.without_digest(manifest)
+            raise ClusterRefused(f"{name} would not measure: {printable(problem, 600).rstrip('.')}.")
+        bases = names.tagged_bases(manifest)
+        tagged = [image for image in image_ids.without_digest(manifest) if image not in bases]
         if tagged:
             raise InputError(
                 f"{name} takes the image {printable(tagged[0], 300) or 'without a name'}, which is not named by digest"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runner.contract.errors import NotStarted
@@ -15,7 +15,7 @@ from runner.host.cluster.answers import Refused, Unanswered
 from runner.host.cluster.client import Cluster
 from runner.host.diagnosis import Observed
 from runner.host.objects.kinds import RUNS
-from runner.host.objects.names import POD_LABELS, SELECTOR, component_of, name_of
+from runner.host.objects.names import FETCHING, POD_LABELS, SELECTOR, component_of, name_of
 from runner.host.objects.walk import operator_jobs
 
 FOLDER = Path("build/runs")
@@ -30,7 +30,8 @@ class FollowedRun:
     """A run as it is known before it is followed: its name, its content and its place on this machine.
 
     ``manifest`` is the object as it is to be submitted, or as the cluster keeps it; ``folder`` holds its logs and its evidence;
-    ``digests`` are the sha256 digests of the images that were asked for, by container. A run that was only just created may be
+    ``digests`` are the sha256 digests of the images that were asked for, and ``tags`` the images that were asked for by tag, each by
+    container. A run that was only just created may be
     missing from the cluster's lists until ``expected_until_s`` of the monotonic clock; None for every other run.
     """
 
@@ -40,13 +41,15 @@ class FollowedRun:
     folder: Path
     digests: dict[str, str]
     expected_until_s: float | None = None
+    tags: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, manifest: JsonObject, cluster: Cluster, runs_folder: Path) -> FollowedRun:
         """Return the run of an object; ``runs_folder`` holds the folders of all runs."""
         name = name_of(manifest)
         folder = folder_of(runs_folder, cluster, name)
-        return cls(name, manifest["kind"], manifest, folder, image_ids.asked_digests(manifest))
+        digests, tags = image_ids.asked_digests(manifest), image_ids.asked_tags(manifest)
+        return cls(name, manifest["kind"], manifest, folder, digests, tags=tags)
 
     def created(self, manifest: JsonObject, now_s: float) -> FollowedRun:
         """Return the run as the cluster keeps it since ``now_s`` of the monotonic clock. The digests stay those that were asked for."""
@@ -54,8 +57,12 @@ class FollowedRun:
 
     @property
     def measures(self) -> bool:
-        """Return whether the run has a result: a prefetch has none."""
-        return component_of(self.manifest) != "prefetch"
+        """Return whether the run has a result: a run that fetches packages or weights has none."""
+        return component_of(self.manifest) not in FETCHING
+
+    def started_images(self, pods: Iterable[JsonObject]) -> list[image_ids.StartedImage]:
+        """Return the images that containers of the run's pods were started from, each with the digest that it must have."""
+        return image_ids.started_images(self.digests, self.tags, pods)
 
     @property
     def log_files(self) -> list[Path]:

@@ -10,6 +10,7 @@ from runner.contract.errors import ClusterRefused, NotStarted
 from runner.contract.records import JsonObject
 from runner.host.cluster.runs import FollowedRun
 from runner.host.diagnosis import ending
+from runner.host.objects import names
 from runner.host.objects.manifest_files import Manifest, runs_of
 from runner.host.objects.names import SPEC_SHA256
 from runner.host.objects.submitted import to_submit
@@ -19,7 +20,7 @@ from runner.host.objects.submitted import to_submit
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run as it is to be submitted. A failed run that is ``required`` stops the runs after it: a prefetch brings their weights."""
+    """A run as it is to be submitted. A failed run that is ``required`` stops the runs after it, whose packages or weights it fetches."""
 
     manifest: JsonObject
     required: bool
@@ -69,7 +70,7 @@ def plan(
     deadline_s: int | None = None,
     detach: bool = False,
 ) -> Plan:
-    """Return the plan of a submission, all prefetch Jobs before all bench Jobs, each group in the order of the manifests.
+    """Return the plan of a submission: Jobs that fetch packages, Jobs that fetch weights, bench Jobs; each in the manifests' order.
 
     ``only`` are parts of names of the bench Jobs to take. ``detach`` leaves every Job as patient as it was rendered, since all are
     created at once. ``config_maps`` is empty until a preflight fills it. Raises ``UsageError`` for a part that no name has, and
@@ -77,10 +78,14 @@ def plan(
     """
     bench = [
         PlannedRun(to_submit(manifest.content, deadline_s, alone=not detach), required=False)
-        for manifest in runs_of(manifests, "bench", only)
+        for manifest in runs_of(manifests, names.BENCH, only)
     ]
-    prefetch = [PlannedRun(to_submit(manifest.content), required=True) for manifest in runs_of(manifests, "prefetch")]
-    return Plan((), (*prefetch, *bench))
+    fetching = [
+        PlannedRun(to_submit(manifest.content, alone=not detach), required=True)
+        for component in (names.PACKAGES, names.PREFETCH)
+        for manifest in runs_of(manifests, component)
+    ]
+    return Plan((), (*fetching, *bench))
 
 
 # --- one run ---

@@ -8,28 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
+from runner.contract import recipe, strictjson
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import sha256_of_file
 from runner.contract.progress import SILENT, Step, Task
-from runner.host import paths
-from runner.host.images import build_context, buildah, contents, sbom
+from runner.host import paths, writing
+from runner.host.images import build_context, buildah, checkout, contents, sbom
 from runner.host.images.contents import PYTHON, InstalledPackage
 from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedStack
-from runner.host.stacks import requirements
+from runner.host.stacks import dockerfiles, requirements
 
 BUILD = paths.BUILD
-
-# Parts of the repository that an image is made of; a change elsewhere does not make the checkout another one.
-_DECISIVE = ("LICENSE", "images", "requirements", "runner", "versions.lock")
+# The name of the record of a built image, which is written last.
+_RECORD = "image.json"
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ class BuiltImage:
     """An image that was built: ``image`` is its local id, ``base`` the reference of its base, ``inputs`` the hash of all its inputs.
 
     ``pinned`` says that the base is the lock's and no stand-in. ``packages`` is the number of its Python packages, ``bytes`` the
-    size of its layers. ``image.json`` has these keys.
+    size of its layers, ``builder`` the version of the buildah that built it. ``image.json`` has these keys.
     """
 
     image: str
@@ -105,6 +102,7 @@ class BuiltImage:
     inputs: str
     packages: int
     bytes: int
+    builder: str
 
 
 def plan(
@@ -134,15 +132,15 @@ def plan(
         interpreter = image.reference
     elif stand_in is not None and stand_in_interpreter is not None:
         interpreter = stand_in_interpreter
-    revision, epoch = checkout()
+    here = checkout.read()
     inputs = inputs_of(lock, name, stand_in)
-    arguments = {"BASE": base, "INTERPRETER": interpreter, "SOURCE_DATE_EPOCH": str(epoch)}
-    if "ARG INTERPRETER" not in build_context.dockerfile(stack).read_text(encoding="utf-8"):
+    arguments = {"BASE": base, "INTERPRETER": interpreter, "SOURCE_DATE_EPOCH": str(here.epoch)}
+    if "ARG INTERPRETER" not in dockerfiles.path(stack).read_text(encoding="utf-8"):
         del arguments["INTERPRETER"]
     labels = {
         "org.opencontainers.image.title": f"bloomz-bench {name}",
         "org.opencontainers.image.licenses": "Apache-2.0",
-        "org.opencontainers.image.revision": revision,
+        "org.opencontainers.image.revision": here.revision,
         "org.opencontainers.image.base.name": stand_in or f"{stack.image.repository}:{stack.image.tag}",
         **({} if stand_in else {"org.opencontainers.image.base.digest": stack.image.digest}),
         "bloomz-bench.base": "stand-in" if stand_in else "pinned",
@@ -157,8 +155,8 @@ def plan(
         interpreter=interpreter,
         has_stand_in=stand_in is not None,
         tag=f"localhost/bloomz-bench/{name}:latest",
-        revision=revision,
-        epoch=epoch,
+        revision=here.revision,
+        epoch=here.epoch,
         inputs=inputs,
         arguments=arguments,
         labels=labels,
@@ -184,6 +182,8 @@ def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
         task.update(Step(what, number, _BUILD_STEPS, "steps", sentence))
 
     shutil.rmtree(planned.folder, ignore_errors=True)
+    # what the label bloomz-bench.lock is the hash of; building and recording change the lock
+    writing.write_text(planned.folder / paths.LOCK.name, paths.LOCK.read_text(encoding="utf-8"))
     begin(0, "fetching the base image")
     for reference in planned.pulled:
         buildah.pull(reference)
@@ -194,14 +194,15 @@ def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
     base_packages = None
     if planned.uses_base_packages:
         base_packages = contents.python_packages(planned.base, base_python, paths.ROOT)
-    base_inventory = None if base_packages is None else json.dumps(base_packages, indent=1, sort_keys=True) + "\n"
+    base_inventory = None if base_packages is None else recipe.inventory_text(base_packages)
     wheelhouse = planned.wheelhouse(python, glibc)
     begin(2, "fetching packages and sources")
     build_context.gather(
         planned.stack, planned.lock, python, glibc, wheelhouse, planned.context, planned.checkouts, base_inventory
     )
     begin(3, "building")
-    image = buildah.build(planned.command(buildah.version()))
+    builder = buildah.version()
+    image = buildah.build(planned.command(builder))
     begin(4, "looking into the image")
     packages = contents.python_packages(image, PYTHON)
     if base_packages is not None and base_inventory is not None:
@@ -220,15 +221,32 @@ def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
         inputs=planned.inputs,
         packages=len(packages),
         bytes=buildah.size_bytes(image),
+        builder=builder,
     )
-    (planned.folder / "image.json").write_text(json.dumps(asdict(built), indent=2) + "\n", encoding="utf-8")
+    writing.write_text(planned.folder / _RECORD, json.dumps(asdict(built), indent=2) + "\n")
+    return built
+
+
+def earlier(name: str) -> BuiltImage | None:
+    """Return the image of a stack that was built here before; None where none was, or its record is of another form."""
+    try:
+        record = strictjson.read(BUILD / "images" / name / _RECORD)
+        return BuiltImage(**{key: record[key] for key in BuiltImage.__annotations__})
+    except (InputError, KeyError, TypeError):
+        return None
+
+
+def current(lock: Lock, name: str) -> BuiltImage | None:
+    """Return the image of a stack that was built here of what this checkout holds, None where there is none."""
+    built = earlier(name)
+    if built is None or built.inputs != inputs_of(lock, name, None if built.pinned else built.base):
+        return None
     return built
 
 
 def refuse_python(name: str, stack: PinnedStack, python: str) -> None:
     """Raise ``Unsupported`` for a Python, such as 3.12.1, that the stack is not locked for."""
-    offered, locked = ([int(part) for part in version.split(".")[:2]] for version in (python, stack.python))
-    if offered < locked or (offered != locked and name in requirements.PLATFORMS):
+    if not recipe.serves(python, stack.python, exact=name in requirements.PLATFORMS):
         raise Unsupported(f"The base has Python {python}; {name} is locked for {stack.python}. Name another base.")
 
 
@@ -262,7 +280,7 @@ def resolved_by(
     """Return the pins that only the pinned base could tell. Raises ``Unsupported`` for a base that is not what the lock says."""
     name, stack = planned.name, planned.stack
     sha256 = hashlib.sha256(base_inventory.encode()).hexdigest()
-    if stack.image.inventory not in (sha256, UNRESOLVED):
+    if stack.image.inventory is None or not recipe.is_pinned(stack.image.inventory, base_inventory):
         raise Unsupported(f"The packages of {name}'s base are not those that versions.lock lists by their hash.")
     resolved: dict[LockPath, str] = {("stacks", name, "image", "inventory"): sha256}
     wheels = contents.wheels_built(image)
@@ -281,34 +299,6 @@ def inputs_of(lock: Lock, name: str, stand_in: str | None = None) -> str:
     pins += [stack.interpreter.digest] if stack.interpreter else []
     pins += [lock.sources[source].commit for source in stack.sources.values()]
     return build_context.inputs(name, lock, pins)
-
-
-class Checkout(NamedTuple):
-    """The commit of this checkout, with -dirty where files differ from it, and the commit's time in Unix seconds."""
-
-    revision: str
-    epoch: int
-
-
-def checkout() -> Checkout:
-    """Return the state of this checkout. Raises ``InputError`` where neither git nor SOURCE_DATE_EPOCH tells a time."""
-
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(["git", "-C", str(paths.ROOT), *arguments], capture_output=True, encoding="utf-8")
-        # git is not installed
-        except OSError:
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    revision, time = git("rev-parse", "HEAD"), git("log", "-1", "--format=%ct")
-    epoch = os.environ.get("SOURCE_DATE_EPOCH") or time
-    if epoch is None:
-        raise InputError("This is no git checkout, so the time of its commit is not known. Set SOURCE_DATE_EPOCH.")
-    if not (epoch.isascii() and epoch.isdigit() and len(epoch) < 12):
-        raise InputError(f"SOURCE_DATE_EPOCH is {epoch[:60]!a}, and must be seconds since 1970. Mend it, or unset it.")
-    dirty = "-dirty" if git("status", "--porcelain", "--", *_DECISIVE) else ""
-    return Checkout(f"{revision}{dirty}" if revision else "unknown", int(epoch))
 
 
 def _bill(planned: BuildPlan, image: str, packages: Mapping[str, InstalledPackage]) -> str:

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from runner.contract import recipe as contract
 from runner.contract.errors import Unsupported
 from runner.contract.files import sha256_of_file
 from runner.contract.requirements import Requirement
@@ -22,25 +23,7 @@ from runner.host import paths
 from runner.host.pins.origins import git, package_index
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock, PinnedStack, RequirementsFile
-from runner.host.stacks import agreement, requirements
-
-# The parts of the repository that an image holds; runner/host and the catalog stay outside.
-KIT = ("LICENSE", "runner/__init__.py", "runner/__main__.py", "runner/contract", "runner/bench")
-
-INSTALL = paths.ROOT / "images" / "install.sh"
-
-# The lock's requirements of pip, setuptools and wheel: for a Python from 3.10 on, and for an older Python.
-BUILD_TOOLS = ("build", "build38")
-
-
-def dockerfile(stack: PinnedStack) -> Path:
-    """Return the path of a stack's Dockerfile, which lies beside the stack's requirements."""
-    return paths.ROOT / Path(stack.requirements.file).parent / "Dockerfile"
-
-
-def recipes(stack: PinnedStack) -> list[Path]:
-    """Return the scripts that compile a stack's programs; they lie beside its Dockerfile."""
-    return [dockerfile(stack).with_name(f"{name}.sh") for name in stack.programs]
+from runner.host.stacks import agreement, dockerfiles, recipe, requirements
 
 
 def gather(
@@ -71,7 +54,7 @@ def gather(
             _fetch(from_wheels, python, glibc, wheelhouse, entry.index)
             wheels += from_wheels
             sources += [pin for pin in pins if pin.name in requirements.SOURCE_ONLY]
-    tools = [pin for pin in _locked(_build_tools(lock, python), target) if pin.name in ("pip", "wheel")]
+    tools = [pin for pin in recipe.tools(lock, python) if requirements.serves(pin, target)]
     _fetch(tools, python, glibc, wheelhouse, None)
     archives = [package_index.fetch_source_distribution(pin.name, pin.hashes, wheelhouse) for pin in sources]
     for file in archives + _matching(wheelhouse, wheels):
@@ -81,13 +64,13 @@ def gather(
     _write("".join(pin.text for pin in wheels), folder / "requirements" / "wheels.txt")
     _write("".join(pin.text for pin in sources), folder / "requirements" / "sources.txt")
     _place_sources(stack, lock, checkouts, folder)
-    _place(dockerfile(stack), folder / "Dockerfile")
-    _place(INSTALL, folder / "install.sh")
+    _place(dockerfiles.path(stack), folder / "Dockerfile")
+    _place(dockerfiles.INSTALL, folder / "install.sh")
     _make_folder(folder / "programs")
-    for file in recipes(stack):
+    for file in dockerfiles.program_scripts(stack):
         _place(file, folder / "programs" / file.name)
-    for file in kit_files(stack):
-        _place(file, folder / "kit" / file.relative_to(paths.ROOT))
+    for name, file in kit_files(stack).items():
+        _place(file, folder / "kit" / name)
     if base_inventory is not None:
         _write(base_inventory, folder / "kit" / "base.json")
 
@@ -99,30 +82,21 @@ def _locked(entry: RequirementsFile, target: Mapping[str, str]) -> list[Requirem
     ]
 
 
-def _build_tools(lock: Lock, python: str) -> RequirementsFile:
-    """Return the file of the pip and wheel that run on a Python such as 3.12.1."""
-    is_modern = tuple(int(part) for part in python.split(".")[:2]) >= (3, 10)
-    return lock.requirements[BUILD_TOOLS[0 if is_modern else 1]]
-
-
-def kit_files(stack: PinnedStack) -> list[Path]:
-    """Return the repository's files that the image of a stack holds."""
-    kit = [paths.ROOT / stack.requirements.file]
-    for part in KIT:
-        path = paths.ROOT / part
-        kit += [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
-    return sorted(file for file in kit if "__pycache__" not in file.parts)
+def kit_files(stack: PinnedStack) -> dict[str, Path]:
+    """Return path below the kit to file of everything that the image of a stack holds of this checkout."""
+    return {**recipe.kit_files(), stack.requirements.file: paths.ROOT / stack.requirements.file}
 
 
 def inputs(name: str, lock: Lock, pins: Sequence[str]) -> str:
     """Return the sha256 of everything that decides an image of the stack, less the commit: ``pins``, recipe, locks, runner."""
     stack = lock.stacks[name]
     hashed = hashlib.sha256("\0".join([name, *pins, ""]).encode())
-    files = [*kit_files(stack), dockerfile(stack), *recipes(stack), INSTALL]
-    files += [paths.ROOT / lock.requirements[tools].file for tools in BUILD_TOOLS]
+    files = [dockerfiles.path(stack), *dockerfiles.program_scripts(stack), dockerfiles.INSTALL]
+    files += [paths.ROOT / lock.requirements[tools].file for tools in recipe.BUILD_TOOLS]
     files += [paths.ROOT / stack.torch.file] if stack.torch else []
-    for file in sorted(files):
-        hashed.update(f"{file.relative_to(paths.ROOT)}\0{sha256_of_file(file)}\0".encode())
+    named = {**kit_files(stack), **{str(file.relative_to(paths.ROOT)): file for file in files}}
+    for path, file in sorted(named.items()):
+        hashed.update(f"{path}\0{sha256_of_file(file)}\0".encode())
     return hashed.hexdigest()
 
 
@@ -155,7 +129,7 @@ def _matching(folder: Path, pins: Sequence[Requirement]) -> list[Path]:
 
 def _place_sources(stack: PinnedStack, lock: Lock, checkouts: Mapping[str, Path], folder: Path) -> None:
     """Put the pinned trees of git sources into the context, and what to build of them into git.txt and programs.txt."""
-    lines = ""
+    epochs = {}
     _make_folder(folder / "sources")
     for name, where in stack.sources.items():
         source = lock.sources[where]
@@ -163,11 +137,9 @@ def _place_sources(stack: PinnedStack, lock: Lock, checkouts: Mapping[str, Path]
             lockfile.need(value, f"The {part} of {where}, which {name} is built from,")
         target = folder / "sources" / name
         _make_folder(target)
-        epoch = git.export_tree(checkouts.get(where, source.repository), source.commit, source.tree, target)
-        if name in stack.packages:
-            lines += f"{name} {source.commit} {epoch} {stack.packages[name].sha256 or lockfile.UNRESOLVED}\n"
-    _write(lines, folder / "requirements" / "git.txt")
-    _write("".join(f"{name}\n" for name in stack.programs), folder / "requirements" / "programs.txt")
+        epochs[name] = git.export_tree(checkouts.get(where, source.repository), source.commit, source.tree, target)
+    _write(contract.git_text(recipe.sources(stack, lock), epochs), folder / "requirements" / "git.txt")
+    _write(contract.programs_text(list(stack.programs)), folder / "requirements" / "programs.txt")
 
 
 def _link(file: Path, target: Path) -> None:

@@ -59,10 +59,29 @@ def ask(image: str, *command: str, volumes: Mapping[Path, str] | None = None) ->
         return _run("run", *_no_network(), *options, name, "--", *command)
 
 
+def has(image: str) -> bool:
+    """Return whether an image is in the local store."""
+    try:
+        _inspect(image)
+    except Unsupported:
+        return False
+    return True
+
+
 def config(image: str) -> JsonObject:
     """Return the OCI configuration of an image: ``config`` with user, labels and variables, ``rootfs`` with its layers."""
     configuration: JsonObject = _inspect(image)["OCIv1"]
     return configuration
+
+
+def is_here(image: str) -> bool:
+    """Return whether an image is in buildah's own storage. Raises ``Unsupported`` where buildah cannot be run."""
+    version()
+    try:
+        _inspect(image)
+    except Unsupported:
+        return False
+    return True
 
 
 def size_bytes(image: str) -> int:
@@ -83,6 +102,31 @@ def push(image: str, target: str) -> str:
         except Unsupported as problem:
             raise Unreachable(f"{target} did not take the image: {problem}") from None
         return digest.read_text(encoding="utf-8").strip()
+
+
+def hand_over(image: str, name: str, taker: Sequence[str]) -> None:
+    """Write an image, under a name, as docker's archive into the standard input of the command ``taker``, such as ``docker load``.
+
+    No copy of the image is written between the two. Raises ``Unsupported`` where one of the two fails.
+    """
+    push_words = ["buildah", "push", "--quiet", "--", image, f"docker-archive:/dev/stdout:{name}"]
+    quiet = subprocess.DEVNULL
+    try:
+        with subprocess.Popen(push_words, stdin=quiet, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as giver:
+            done = subprocess.run(taker, stdin=giver.stdout, capture_output=True, timeout=PULL_S)
+            # the taker has ended: a giver that has more to write fails
+            assert giver.stdout is not None and giver.stderr is not None
+            giver.stdout.close()
+            words = giver.stderr.read()
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise Unsupported(
+            f"The image could not be handed to {taker[0]}: {problem}. Try again, or use podman."
+        ) from None
+    if done.returncode != 0 or giver.returncode != 0:
+        said = [*done.stderr.decode(errors="replace").split("\n"), *words.decode(errors="replace").split("\n")]
+        raise Unsupported(
+            f"{' '.join(taker)} did not take the image: {' | '.join(filter(None, said))[-300:]}. Free space, or use podman."
+        )
 
 
 def _inspect(image: str) -> JsonObject:

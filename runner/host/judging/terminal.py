@@ -1,4 +1,4 @@
-"""Print results and comparisons as tables that fit 80 columns. The only module that draws."""
+"""Print results and comparisons as tables that fit 80 columns."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from runner.contract.text import printable
+from runner.host import tables
 from runner.host.judging.comparison import Row
 from runner.host.judging.groups import Group
 from runner.host.judging.ledger import Finding, Limit
@@ -24,7 +23,7 @@ def show(groups: Iterable[tuple[Group, Sequence[AttemptSummary]]], rows: Sequenc
 
     ``groups`` holds each group with the attempts of it that are shown, the newest first; ``slower`` names the claims of the headline.
     """
-    console = _console()
+    console = tables.console()
     for group, attempts in groups:
         _print_group(console, group, attempts)
         group_rows = [row for row in rows if row.request == group.request.id]
@@ -34,76 +33,55 @@ def show(groups: Iterable[tuple[Group, Sequence[AttemptSummary]]], rows: Sequenc
         if any(row.differences for row in group_rows):
             console.print(_differences(group_rows), "", sep="\n")
     if slower:
-        _say(console, f"Slower than published, corrected for looking at {len(rows)} cells: {', '.join(slower)}.")
+        tables.say(console, f"Slower than published, corrected for looking at {len(rows)} cells: {', '.join(slower)}.")
 
 
 def show_claims(catalog: Catalog, limits: Mapping[str, Limit | None], findings: Iterable[Finding]) -> None:
     """Print the ledger: a table for each source, then the findings. ``limits`` holds the limit of each claim by name."""
-    console = _console()
+    console = tables.console()
     for name, source in catalog.claim_sources.items():
         rows = {claim: row for claim, row in catalog.claims.items() if row.source == name}
-        _say(console, f"{name}: {source.title}{f' ({source.date})' if source.date else ''}")
-        _say(console, f"  {source.place}")
+        tables.say(console, f"{name}: {source.title}{f' ({source.date})' if source.date else ''}")
+        tables.say(console, f"  {source.place}")
         if source.note:
-            _say(console, f"  {source.note}")
+            tables.say(console, f"  {source.note}")
         if rows:
             console.print(_cells(rows, limits))
         console.print()
     console.print("limit: the share of the measured time that memory bandwidth alone would need. Its sources:")
     for name, accelerator in catalog.accelerators.items():
         rate = "unknown" if accelerator.hbm_bytes_per_s is None else f"{accelerator.hbm_bytes_per_s / 1e12:.2f} TB/s"
-        _say(console, f"  {name}: {rate}; {catalog.accelerator_rows[name].source}")
+        tables.say(console, f"  {name}: {rate}; {catalog.accelerator_rows[name].source}")
     console.print()
     console.print("Findings, computed from the rows above:")
     for finding in findings:
-        _say(console, f"  {finding.kind}: {finding.text}.")
-
-
-def _console() -> Console:
-    """Return a console that prints text as it is: brackets in a foreign name are no markup.
-
-    A file or pipe gets the same lines whatever COLUMNS says. 80 columns hold a row of latencies below 10 s; a longer row stays one line
-    in a file or pipe too, for programs that read it.
-    """
-    console = Console(markup=False, emoji=False, highlight=False)
-    if not console.is_terminal:
-        console.width = 100
-    return console
-
-
-def _say(console: Console, text: str) -> None:
-    """Print one line of any length; control characters, which a foreign name may hold, are made visible."""
-    console.print(Text(printable(text)), soft_wrap=True)
-
-
-def _cell(text: str) -> Text:
-    return Text(printable(text, 200))
+        tables.say(console, f"  {finding.kind}: {finding.text}.")
 
 
 def _cells(rows: Mapping[str, Claim], limits: Mapping[str, Limit | None]) -> Table:
     """Return the table of the claims of one source."""
-    table = _plain_table("cell", "as printed", "s", "limit", "suggests")
+    table = tables.plain("cell", "as printed", "s", "limit", "suggests")
     for name, claim in rows.items():
         batch = f", batch {claim.batch_size}" if claim.batch_size > 1 else ""
         engine = f", {claim.engine}" if claim.engine else ""
         limit = limits[name]
         share, bound = ("-", "-") if limit is None else (f"{limit.share:.0%}", limit.bound)
         cell = f"{claim.devices} x {claim.accelerator}, {claim.model}, {claim.precision}{batch}{engine}"
-        table.add_row(*map(_cell, (cell, f"{claim.value} {claim.unit}", f"{claim.latency_s:.3f}", share, bound)))
+        table.add_row(*map(tables.cell, (cell, f"{claim.value} {claim.unit}", f"{claim.latency_s:.3f}", share, bound)))
     return table
 
 
 def show_changes(changes: Iterable[RunChange]) -> None:
     """Print run against run: a line of numbers and a line of reasons for each pair of groups."""
-    console = _console()
+    console = tables.console()
     for change in changes:
         ratio = "-" if change.ratio is None else f"{change.ratio:.3f}"
         interval = "" if change.interval is None else " ({:.3f} to {:.3f})".format(*change.interval)
-        _say(console, f"{change.before} -> {change.after}: {ratio}{interval}, {_word(change)}")
+        tables.say(console, f"{change.before} -> {change.after}: {ratio}{interval}, {_word(change)}")
         moved = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in change.moved.items())
-        _say(console, f"  {change.reason}; launches {change.launches}; moved: {moved or 'nothing'}")
+        tables.say(console, f"  {change.reason}; launches {change.launches}; moved: {moved or 'nothing'}")
         if change.confirmation is not None:
-            _say(console, f"  fresh launches: {change.confirmation}")
+            tables.say(console, f"  fresh launches: {change.confirmation}")
 
 
 def _word(change: RunChange) -> str:
@@ -118,12 +96,12 @@ def _word(change: RunChange) -> str:
 
 def _beside(rows: Sequence[Row]) -> Table:
     """Return the table of published cells beside one group of results."""
-    table = _plain_table("published", "s", "here", "ratio", "verdict")
+    table = tables.plain("published", "s", "here", "ratio", "verdict")
     for row in rows:
         measured = "-" if row.verdict.ratio is None else f"{float(row.published_s) * row.verdict.ratio:.3f}"
         ratio = "-" if row.verdict.ratio is None else f"{row.verdict.ratio:.3f}"
         word = WALK_THROUGH if row.walk_through else row.verdict.word
-        table.add_row(*map(_cell, (row.published, row.published_s, measured, ratio, word)))
+        table.add_row(*map(tables.cell, (row.published, row.published_s, measured, ratio, word)))
     return table
 
 
@@ -133,40 +111,39 @@ def _print_reasons(console: Console, rows: Sequence[Row]) -> None:
         verdict = row.verdict
         if row.walk_through:
             continue
-        _say(console, f"{row.claim}: {verdict.word}: {'; '.join(verdict.reasons)}.")
+        tables.say(console, f"{row.claim}: {verdict.word}: {'; '.join(verdict.reasons)}.")
         if verdict.attained_margin is not None:
             ahead = verdict.prediction_interval
             one_more = f"; one more launch would lie within {ahead[0]:.3f} to {ahead[1]:.3f}" if ahead else ""
-            _say(console, f"  attained margin {verdict.attained_margin:.1%} on {verdict.launches} launch(es){one_more}")
+            tables.say(
+                console, f"  attained margin {verdict.attained_margin:.1%} on {verdict.launches} launch(es){one_more}"
+            )
         if row.limit is not None:
-            _say(console, f"  {row.limit.share:.0%} of the memory-bandwidth limit, which suggests: {row.limit.bound}")
+            tables.say(
+                console, f"  {row.limit.share:.0%} of the memory-bandwidth limit, which suggests: {row.limit.bound}"
+            )
         console.print()
 
 
 def _differences(rows: Sequence[Row]) -> Table:
     """Return the table of conditions that a result and the cells beside it do not share, one line for each condition."""
-    table = _plain_table("what differs", "here", "there")
+    table = tables.plain("what differs", "here", "there")
     of_result: dict[str, str] = {}
     wanted: dict[str, dict[str, None]] = {}
     for difference in (difference for row in rows for difference in row.differences):
         of_result[difference.condition] = difference.found
         wanted.setdefault(difference.condition, {})[difference.wanted] = None
     for condition, value in of_result.items():
-        table.add_row(*map(_cell, (condition, value, ", ".join(wanted[condition]))))
-    return table
-
-
-def _plain_table(*headings: str) -> Table:
-    """Return an empty table without lines, narrow enough for 80 columns."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold underline")
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading in ("s", "ratio") else "left", overflow="fold")
+        table.add_row(*map(tables.cell, (condition, value, ", ".join(wanted[condition]))))
     return table
 
 
 def show_left_out(requests: int, attempts: int) -> None:
     """Say how many requests, with how many attempts, are not shown."""
-    _say(_console(), f"{requests:,} earlier request(s) with {attempts:,} attempt(s) are not shown; --all shows them.")
+    tables.say(
+        tables.console(),
+        f"{requests:,} earlier request(s) with {attempts:,} attempt(s) are not shown; --all shows them.",
+    )
 
 
 def _print_group(console: Console, group: Group, attempts: Sequence[AttemptSummary]) -> None:
@@ -194,7 +171,7 @@ def _print_group(console: Console, group: Group, attempts: Sequence[AttemptSumma
         left = len(group.attempts) - len(attempts)
         lines.append(f"  {left:,} earlier attempt(s) of this request count too and are not shown; --all shows them")
     for line in lines:
-        _say(console, line)
+        tables.say(console, line)
 
 
 def _launch_lines(launch: LaunchSummary) -> list[str]:

@@ -4,35 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from runner.contract.errors import DoesNotFit, InputError, UsageError
+from runner.contract.errors import DoesNotFit, InputError, UnresolvedPin, Unsupported, UsageError
 from runner.contract.records import JsonObject
 from runner.host.manifests import pod
-from runner.host.manifests.plan import JobPlan
+from runner.host.manifests.plan import Installation, JobPlan
 from runner.host.manifests.site import Site
+from runner.host.manifests.storage import Claims
 from runner.host.objects import names
 from runner.host.objects.pods import STOPPED
 
 A_DAY_S, A_WEEK_S = 86400, 604800
 SIX_HOURS_S = 6 * 3600
 
-# The exit codes of a prefetch that another attempt cannot mend. Any other failure of a download is worth another attempt.
-HOPELESS = (UsageError.exit_code, InputError.exit_code, DoesNotFit.exit_code)
+# The exit codes of a fetching pod that another attempt cannot mend. Any other failure of a download is worth another attempt.
+HOPELESS = tuple(error.exit_code for error in (UsageError, InputError, UnresolvedPin, DoesNotFit, Unsupported))
 
 
-def bench(site: Site, plan: JobPlan, config_name: str, models: str) -> list[JsonObject]:
-    """Return the objects of one run on one node: a Job. ``models`` is the claim of the weights."""
-    template = pod.bench(site, plan, config_name, models=models)
+def bench(site: Site, plan: JobPlan, config_name: str, claims: Claims) -> list[JsonObject]:
+    """Return the objects of one run on one node: a Job."""
+    template = pod.bench(site, plan, config_name, claims)
     name = names.bench(plan.request.case)
     return [named(site, "batch/v1", "Job", name, template["metadata"], one_attempt(template))]
 
 
-def prefetch(
-    site: Site, set_name: str, plans: Sequence[JobPlan], config_name: str, models: str = names.MODELS
-) -> JsonObject:
+def prefetch(site: Site, set_name: str, plans: Sequence[JobPlan], config_name: str, claims: Claims) -> JsonObject:
     """Return the Job that fetches the weights of a set. An attempt resumes the download of the attempt before."""
-    template = pod.prefetch(site, set_name, plans, config_name, models)
+    template = pod.prefetch(site, set_name, plans, config_name, claims)
     spec = _spec(template, 1, 6, SIX_HOURS_S, _fail_on("In", HOPELESS))
     return named(site, "batch/v1", "Job", names.prefetch(set_name), template["metadata"], spec, queued=False)
+
+
+def packages(site: Site, set_name: str, plan: JobPlan, installation: Installation, claims: Claims) -> JsonObject:
+    """Return the Job that fetches the packages of a stack. An attempt keeps what the attempt before fetched whole."""
+    template = pod.packages(site, set_name, plan, installation, claims)
+    spec = _spec(template, 1, 6, SIX_HOURS_S, _fail_on("In", HOPELESS))
+    name = names.packages(set_name, installation.stack)
+    return named(site, "batch/v1", "Job", name, template["metadata"], spec, queued=False)
 
 
 def one_attempt(template: JsonObject, pods: int = 1) -> JsonObject:

@@ -13,6 +13,7 @@ from runner.contract.records import JsonObject
 from runner.host.manifests import job, multinode
 from runner.host.manifests.plan import JobPlan
 from runner.host.manifests.site import Site
+from runner.host.manifests.storage import Claims
 from runner.host.objects import names
 from runner.host.objects.names import FIRST, OTHER
 
@@ -24,10 +25,10 @@ MAKE_KEYS = f"""Make the keys of its pods once:
 HOSTFILE = "/tmp/hostfile"  # noqa: S108
 
 
-def bench(site: Site, plan: JobPlan, config_name: str, models: str) -> list[JsonObject]:
+def bench(site: Site, plan: JobPlan, config_name: str, claims: Claims) -> list[JsonObject]:
     """Return the objects of one run on several nodes: the files of ssh, and a JobSet."""
-    first = _with_keys(multinode.first(site, plan, config_name, models, HOSTFILE, _write_hosts(plan)))
-    other = _with_keys(multinode.other(site, plan, config_name, models))
+    first = _with_keys(multinode.first(site, plan, config_name, claims, HOSTFILE, _write_hosts(plan)))
+    other = _with_keys(multinode.other(site, plan, config_name, claims))
     # The controller puts the label with the name of the JobSet on every pod.
     field = {"fieldRef": {"fieldPath": f"metadata.labels['{names.JOBSET_NAME}']"}}
     first["spec"]["containers"][0]["env"].append({"name": "JOBSET", "valueFrom": field})

@@ -10,16 +10,17 @@ from runner.contract.records import JsonObject
 from runner.host.manifests import job, multinode
 from runner.host.manifests.plan import JobPlan
 from runner.host.manifests.site import Site
+from runner.host.manifests.storage import Claims
 from runner.host.objects import names
 
 # Where the operator mounts the hostfile. The launcher's own pod is the first in it.
 HOSTFILE = "/etc/mpi/hostfile"
 
 
-def bench(site: Site, plan: JobPlan, config_name: str, models: str) -> list[JsonObject]:
+def bench(site: Site, plan: JobPlan, config_name: str, claims: Claims) -> list[JsonObject]:
     """Return the objects of one run on several nodes: the files of ssh, and an MPIJob."""
-    first = multinode.first(site, plan, config_name, models, HOSTFILE)
-    other = multinode.other(site, plan, config_name, models)
+    first = multinode.first(site, plan, config_name, claims, HOSTFILE)
+    other = multinode.other(site, plan, config_name, claims)
     # The operator takes the restart policy of the replica, and warns of a policy in the template.
     for template in (first, other):
         del template["spec"]["restartPolicy"]

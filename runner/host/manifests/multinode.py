@@ -10,10 +10,12 @@ import shlex
 
 from runner.contract.errors import Unsupported
 from runner.contract.records import JsonObject
-from runner.host.manifests import pod
+from runner.host.manifests import config, installation, pod
+from runner.host.manifests.containers import RUNNER, UID
 from runner.host.manifests.network import SSH_PORT
 from runner.host.manifests.plan import JobPlan
 from runner.host.manifests.site import Site
+from runner.host.manifests.storage import Claims
 from runner.host.objects import names
 
 HOME = "/home/bench"
@@ -23,7 +25,7 @@ REACH_S = 600
 
 # sshd and ssh look up the user, and the images have no user of this number. ssh reads no options from a home that is a mounted Secret.
 FILES = {
-    "passwd": f"root:x:0:0:root:/root:/bin/sh\nbench:x:{pod.UID}:{pod.UID}:bench:{HOME}:/bin/sh\n",
+    "passwd": f"root:x:0:0:root:/root:/bin/sh\nbench:x:{UID}:{UID}:bench:{HOME}:/bin/sh\n",
     "ssh_config": f"""Host *
   Port {SSH_PORT}
   User bench
@@ -43,27 +45,26 @@ PATHS = {"passwd": "/etc/passwd", "ssh_config": "/etc/ssh/ssh_config"}
 
 def shell_files(site: Site) -> JsonObject:
     """Return the ConfigMap with the files that ssh needs and the images lack."""
-    metadata = {"name": names.config("ssh", FILES), "namespace": site.namespace, "labels": names.common_labels()}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "immutable": True, "data": FILES}
+    return config.immutable(site, names.config("ssh", FILES), FILES)
 
 
 def first(
-    site: Site, plan: JobPlan, config_name: str, models: str, hostfile: str, write_hostfile: str | None = None
+    site: Site, plan: JobPlan, config_name: str, claims: Claims, hostfile: str, write_hostfile: str | None = None
 ) -> JsonObject:
     """Return the pod template that runs `bench` once every host of ``hostfile`` answers.
 
     ``write_hostfile`` is the shell line that writes the hostfile, None where an operator does.
     """
-    bench = shlex.join([*pod.RUNNER, *pod.bench_arguments(plan), "--hostfile", hostfile])
-    reach = shlex.join([*pod.RUNNER, "reach", hostfile, "--port", str(SSH_PORT), "--within-s", str(REACH_S)])
+    bench = shlex.join([*RUNNER, *pod.bench_arguments(plan), "--hostfile", hostfile])
+    reach = shlex.join([*RUNNER, "reach", hostfile, "--port", str(SSH_PORT), "--within-s", str(REACH_S)])
     script = f"{_sshd()} & {reach} && exec {bench}"
     script = f"{write_hostfile}; {script}" if write_hostfile else script
-    return _template(site, plan, config_name, models, script)
+    return _template(site, plan, config_name, claims, script)
 
 
-def other(site: Site, plan: JobPlan, config_name: str, models: str) -> JsonObject:
+def other(site: Site, plan: JobPlan, config_name: str, claims: Claims) -> JsonObject:
     """Return the pod template that lends its devices to the first pod. The pod needs no volume of results."""
-    template = _template(site, plan, config_name, models, f"exec {_sshd()}")
+    template = _template(site, plan, config_name, claims, f"exec {_sshd()}")
     spec = template["spec"]
     spec["volumes"] = [volume for volume in spec["volumes"] if volume["name"] != "results"]
     for container in spec["containers"]:
@@ -72,18 +73,18 @@ def other(site: Site, plan: JobPlan, config_name: str, models: str) -> JsonObjec
 
 
 def _sshd() -> str:
-    return shlex.join([*pod.RUNNER, "sshd", "--port", str(SSH_PORT), "--keys", KEYS])
+    return shlex.join([*RUNNER, "sshd", "--port", str(SSH_PORT), "--keys", KEYS])
 
 
-def _template(site: Site, plan: JobPlan, config_name: str, models: str, script: str) -> JsonObject:
+def _template(site: Site, plan: JobPlan, config_name: str, claims: Claims, script: str) -> JsonObject:
     if site.platform_ids:
         raise Unsupported(
             "Pods on several nodes log in to each other as a user who is known beforehand. Leave --platform-ids out, or take"
             " the sets of one node."
         )
-    template = pod.bench(site, plan, config_name, models=models)
+    template = pod.bench(site, plan, config_name, claims)
     container = template["spec"]["containers"][0]
-    container["command"] = ["/bin/sh", "-c", script]
+    container["command"] = [*installation.enter(plan.installation), "/bin/sh", "-c", script]
     container["ports"] = [{"name": "ssh", "containerPort": SSH_PORT}]
     container["volumeMounts"] += [
         {"name": "ssh-files", "mountPath": path, "subPath": name, "readOnly": True} for name, path in PATHS.items()

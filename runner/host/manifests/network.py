@@ -1,4 +1,4 @@
-"""Network policies: no pod of this kit talks to anything, but a prefetch to the hub, and the ranks of one run to each other.
+"""Network policies: no pod of this kit talks to anything, but what fetches packages or weights, and the ranks of one run to each other.
 
 A policy binds only where the cluster's network plugin enforces it, and never traffic that bypasses the kernel's network (RoCE).
 Variables keep the pods offline too.
@@ -14,6 +14,7 @@ from runner.host.objects import names
 
 # A port below 1024 would need a capability.
 SSH_PORT = 2222
+HTTPS_PORT = 443
 DNS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
 
 
@@ -22,14 +23,11 @@ def deny_all(site: Site) -> JsonObject:
     return _policy(site, "bench-deny-all", names.KIT, egress=[], ingress=[])
 
 
-def allow_prefetch(site: Site) -> JsonObject:
-    """Let a prefetch look up names and speak HTTPS."""
-    return _policy(
-        site,
-        "bench-prefetch",
-        names.of_this_kit(names.PREFETCH),
-        egress=[{"ports": DNS}, {"ports": [{"protocol": "TCP", "port": 443}]}],
-    )
+def allow_fetching(site: Site, component: str) -> JsonObject:
+    """Let the pods of a component that fetches look up names and speak HTTPS, or to the mirror or proxy that the site names."""
+    ports = [{"protocol": "TCP", "port": port} for port in (HTTPS_PORT, *site.fetching_ports)]
+    egress = [{"ports": DNS}, {"ports": ports}]
+    return _policy(site, f"bench-{component}", names.of_this_kit(component), egress=egress)
 
 
 def allow_ranks(site: Site, case: str) -> JsonObject:

@@ -6,56 +6,50 @@ from collections.abc import Mapping, Sequence
 
 from runner.contract.errors import UsageError
 from runner.contract.records import JsonObject
-from runner.host.manifests import config
-from runner.host.manifests.plan import JobPlan
+from runner.host.manifests import config, installation
+from runner.host.manifests.containers import FETCHING, OFFLINE, RUNNER, SMALL, UID, WRITABLE, container, mount
+from runner.host.manifests.plan import Installation, JobPlan
 from runner.host.manifests.site import Site
+from runner.host.manifests.storage import OWN, Claims
 from runner.host.objects import names
-from runner.host.objects.quantities import is_extended
+from runner.host.objects.quantities import is_extended, total
 
-RUNNER = ["python3", "-m", "runner"]
-# User and group of every pod, above the numbers of a host's accounts.
-UID = 10001
+DISK = "ephemeral-storage"
 
 # How long a bench waits for its weights: long enough for a download that was applied together with the Job. The wait holds the devices.
 WAIT_FOR_WEIGHTS_S = 6 * 3600
-SMALL = {"cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi"}
-FETCHING = {"cpu": "2", "memory": "4Gi", "ephemeral-storage": "2Gi"}
-
 # A measurement that moves to another node starts over, so no autoscaler may empty the node of a bench (kubernetes/autoscaler
 # cluster-autoscaler/FAQ.md, karpenter.sh/docs/concepts/disruption).
 NOT_MOVED = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
 
 TERMINATION_LOG = "/dev/termination-log"
 
-# Programs that write to a home write to /tmp: the root is read-only, and the user of the pod may have any number.
-WRITABLE = {
-    "HOME": "/tmp",  # noqa: S108
-    "USER": "bench",
-    "XDG_CACHE_HOME": "/tmp/cache",  # noqa: S108
-    "HF_HOME": "/tmp/huggingface",  # noqa: S108
-    "TORCHINDUCTOR_CACHE_DIR": "/tmp/inductor",  # noqa: S108
-}
-OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
-
-def bench(site: Site, plan: JobPlan, config_name: str, models: str = names.MODELS) -> JsonObject:
+def bench(site: Site, plan: JobPlan, config_name: str, claims: Claims = OWN) -> JsonObject:
     """Return the pod template of one run on one node. Raises ``UsageError`` where the site sets what the kit sets."""
-    of_kit = {**WRITABLE, **OFFLINE, "BLOOMZ_BENCH_IMAGE": plan.image, **plan.node.variables}
-    container = {
-        "name": "bench",
-        **_command(plan.image, bench_arguments(plan)),
-        "env": variables(_with_site(of_kit, site.variables, "--variable")),
-        "resources": _limits(_with_site(resources(plan), site.resources, "--resource")),
-        "securityContext": confined(),
-        "terminationMessagePath": TERMINATION_LOG,
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": mounts(plan),
+    of_kit = {
+        **WRITABLE,
+        **OFFLINE,
+        "BLOOMZ_BENCH_IMAGE": plan.image,
+        "BLOOMZ_BENCH_INSTALLATION": "pod" if plan.installation else "image",
+        **plan.node.variables,
     }
+    amounts = _with_site(resources(plan), site.resources, "--resource")
+    measuring = container(
+        names.BENCH,
+        plan.image,
+        _command(plan, bench_arguments(plan)),
+        _with_site(of_kit, site.bench_variables, "--variable"),
+        amounts,
+        mounts(plan),
+        TERMINATION_LOG,
+    )
+    before = [*installation.init_containers(plan.installation, amounts), *([_wait(plan)] if plan.hub else [])]
     spec = {
         **_identity(site),
-        **({"initContainers": [_wait(plan)]} if plan.hub else {}),
-        "containers": [container],
-        "volumes": volumes(plan, config_name, models),
+        **({"initContainers": before} if before else {}),
+        "containers": [measuring],
+        "volumes": volumes(plan, config_name, claims),
         **placement(site, plan, alone=True),
     }
     return {"metadata": _metadata(names.BENCH, plan), "spec": spec}
@@ -68,48 +62,60 @@ def bench_arguments(plan: JobPlan) -> list[str]:
     return ["bench", config.path(plan.request), *outputs, *model]
 
 
-def prefetch(
-    site: Site, set_name: str, plans: Sequence[JobPlan], config_name: str, models: str = names.MODELS
-) -> JsonObject:
+def prefetch(site: Site, set_name: str, plans: Sequence[JobPlan], config_name: str, claims: Claims) -> JsonObject:
     """Return the pod template that fetches the weights of all plans, which need some; it asks for no device."""
     first = plans[0]
     requests = [config.path(plan.request) for plan in plans]
-    container = {
-        "name": "prefetch",
-        **_command(first.image, ["prefetch", *requests, "--models", "/models", "--token-file", "/token/token"]),
-        "env": variables(WRITABLE),
-        "resources": _limits(FETCHING),
-        "securityContext": confined(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [
-            {"name": "config", "mountPath": "/config", "readOnly": True},
-            {"name": "models", "mountPath": "/models"},
-            {"name": "token", "mountPath": "/token", "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+    amounts = {**FETCHING, DISK: total(FETCHING[DISK], *installation.disk(first.installation))}
+    fetch = container(
+        names.PREFETCH,
+        first.image,
+        _command(first, ["prefetch", *requests, "--models", "/models", "--token-file", "/token/token"]),
+        {**WRITABLE, **site.fetching_variables},
+        amounts,
+        [
+            mount("config", "/config", read_only=True),
+            mount("models", "/models"),
+            mount("token", "/token", read_only=True),
+            mount("tmp", "/tmp"),  # noqa: S108
+            *installation.mounts(first.installation),
         ],
-    }
+    )
+    before = installation.init_containers(first.installation, amounts)
     spec = {
         **_identity(site),
-        "containers": [container],
+        **({"initContainers": before} if before else {}),
+        "containers": [fetch],
         "volumes": [
             {"name": "config", "configMap": {"name": config_name}},
-            {"name": "models", "persistentVolumeClaim": {"claimName": models}},
+            {"name": "models", "persistentVolumeClaim": {"claimName": claims.models}},
             {"name": "token", "secret": {"secretName": "hf-token", "optional": True, "defaultMode": 0o440}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+            *installation.volumes(first.installation, claims.packages),
         ],
         **placement(site, first, alone=False),
     }
-    metadata = {
-        "labels": names.labels(names.PREFETCH, f"prefetch-{set_name}", {}),
-        "annotations": names.annotations_of({names.IMAGE: first.image, names.IMAGE_PROBLEM: first.draft}),
+    labels = names.labels(names.PREFETCH, f"prefetch-{set_name}", {})
+    return {"metadata": {"labels": labels, "annotations": _of_image(first)}, "spec": spec}
+
+
+def packages(site: Site, set_name: str, plan: JobPlan, installed: Installation, claims: Claims) -> JsonObject:
+    """Return the pod template that fetches the packages of a stack, for all plans that install the stack; it asks for no device."""
+    spec = {
+        **_identity(site),
+        **installation.fetching(site, installed, claims.packages),
+        **placement(site, plan, alone=False),
     }
-    return {"metadata": metadata, "spec": spec}
+    instance = f"packages-{set_name}-{names.without_dots(installed.stack)}"
+    labels = names.labels(names.PACKAGES, instance, {})
+    return {"metadata": {"labels": labels, "annotations": _of_image(plan)}, "spec": spec}
 
 
 def resources(plan: JobPlan) -> dict[str, str]:
     """Return the resources that a bench asks for on a node: its devices, and the share of the node that goes with them."""
     profile = plan.profile
-    amounts = {"cpu": str(profile.cpu), "memory": profile.memory, "ephemeral-storage": profile.ephemeral_storage}
+    disk = total(profile.ephemeral_storage, *installation.disk(plan.installation))
+    amounts = {"cpu": str(profile.cpu), "memory": profile.memory, DISK: disk}
     if profile.hugepages is not None:
         amounts["hugepages-2Mi"] = profile.hugepages
     if is_extended(plan.resource):
@@ -118,25 +124,26 @@ def resources(plan: JobPlan) -> dict[str, str]:
 
 
 def mounts(plan: JobPlan) -> list[JsonObject]:
-    """Return the mounts of the bench container: weights and requests to read; results, scratch and shared memory to write."""
-    models = [{"name": "models", "mountPath": "/models", "readOnly": True}] if plan.hub else []
+    """Return the mounts of the bench container: software, weights and requests to read; results, scratch and shared memory to write."""
     return [
-        {"name": "config", "mountPath": "/config", "readOnly": True},
-        *models,
-        {"name": "results", "mountPath": "/results"},
-        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108
-        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+        mount("config", "/config", read_only=True),
+        *([mount("models", "/models", read_only=True)] if plan.hub else []),
+        mount("results", "/results"),
+        mount("shm", "/dev/shm"),  # noqa: S108
+        mount("tmp", "/tmp"),  # noqa: S108
+        *installation.mounts(plan.installation),
     ]
 
 
-def volumes(plan: JobPlan, config_name: str, models: str) -> list[JsonObject]:
-    """Return the volumes of a bench; ``models`` is the claim of the weights."""
-    claims = {"results": names.RESULTS, **({"models": models} if plan.hub else {})}
+def volumes(plan: JobPlan, config_name: str, claims: Claims) -> list[JsonObject]:
+    """Return the volumes of a bench."""
+    by_name = {"results": names.RESULTS, **({"models": claims.models} if plan.hub else {})}
     return [
         {"name": "config", "configMap": {"name": config_name}},
-        *({"name": name, "persistentVolumeClaim": {"claimName": claim}} for name, claim in sorted(claims.items())),
+        *({"name": name, "persistentVolumeClaim": {"claimName": claim}} for name, claim in sorted(by_name.items())),
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": plan.profile.shm}},
         {"name": "tmp", "emptyDir": {"sizeLimit": plan.profile.tmp}},
+        *installation.volumes(plan.installation, claims.packages),
     ]
 
 
@@ -168,15 +175,6 @@ def placement(site: Site, plan: JobPlan, alone: bool) -> JsonObject:
     }
 
 
-def confined() -> JsonObject:
-    """Return the security context of every container."""
-    return {
-        "allowPrivilegeEscalation": False,
-        "capabilities": {"drop": ["ALL"]},
-        "readOnlyRootFilesystem": True,
-    }
-
-
 def _with_site(of_kit: Mapping[str, str], of_site: Mapping[str, str], flag: str) -> dict[str, str]:
     """Return the kit's values and those that the site adds by a flag. Raises ``UsageError`` for a key that the kit sets."""
     taken = sorted(of_kit.keys() & of_site.keys())
@@ -185,32 +183,16 @@ def _with_site(of_kit: Mapping[str, str], of_site: Mapping[str, str], flag: str)
     return {**of_kit, **of_site}
 
 
-def variables(values: Mapping[str, str]) -> list[JsonObject]:
-    """Return variables as a container lists them."""
-    return [{"name": name, "value": value} for name, value in values.items()]
-
-
 def _wait(plan: JobPlan) -> JsonObject:
     """Return the init container that ends when the weights are complete on the volume."""
     arguments = ["prefetch", config.path(plan.request), "--models", "/models", "--wait-s", str(WAIT_FOR_WEIGHTS_S)]
-    return {
-        "name": "wait-for-weights",
-        **_command(plan.image, arguments),
-        "env": variables({**WRITABLE, **OFFLINE}),
-        "resources": _limits(SMALL),
-        "securityContext": confined(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [mount for mount in mounts(plan) if mount["name"] in ("config", "models", "tmp")],
-    }
+    read = [place for place in mounts(plan) if place["name"] not in ("results", "shm")]
+    return container("wait-for-weights", plan.image, _command(plan, arguments), {**WRITABLE, **OFFLINE}, SMALL, read)
 
 
-def _command(image: str, arguments: Sequence[str]) -> JsonObject:
-    return {"image": image, "imagePullPolicy": "IfNotPresent", "command": [*RUNNER, *arguments]}
-
-
-def _limits(amounts: Mapping[str, str]) -> JsonObject:
-    """Return requests that are limits: the pod is Guaranteed, and gets whole cores where the kubelet assigns cores."""
-    return {"requests": dict(amounts), "limits": dict(amounts)}
+def _command(plan: JobPlan, arguments: Sequence[str]) -> list[str]:
+    """Return the command that runs a verb in the environment of the plan's stack."""
+    return [*installation.enter(plan.installation), *RUNNER, *arguments]
 
 
 def _identity(site: Site) -> JsonObject:
@@ -242,11 +224,17 @@ def _metadata(component: str, plan: JobPlan) -> JsonObject:
     labels = names.labels(component, names.instance(request.case), of_case)
     annotations = names.annotations_of(
         {
-            names.IMAGE: plan.image,
-            names.IMAGE_PROBLEM: plan.draft,
             names.MODEL_REVISION: request.model.revision,
             names.DEADLINE: str(plan.deadline_s),
             names.EXPERIMENTAL: "true" if plan.nodes > 1 else None,
         }
     )
-    return {"labels": labels, "annotations": {**annotations, **NOT_MOVED}}
+    return {"labels": labels, "annotations": {**_of_image(plan), **annotations, **NOT_MOVED}}
+
+
+def _of_image(plan: JobPlan) -> dict[str, str]:
+    """Return the annotations that say which image a pod is started from, and what keeps the pod from measuring."""
+    tagged = " ".join(plan.installation.tagged) if plan.installation else ""
+    return names.annotations_of(
+        {names.IMAGE: plan.image, names.TAGGED_BASES: tagged or None, names.PROBLEM: plan.draft}
+    )

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 
 from runner.contract.records import JsonObject
 from runner.host.objects import names, walk
+from runner.host.objects.quantities import total
 
 # Where the volume of results is mounted.
 RESULTS = "/results"
-_RESOURCES = {"cpu": "100m", "memory": "256Mi", "ephemeral-storage": "128Mi"}
+_DISK = "ephemeral-storage"
+_RESOURCES = {"cpu": "100m", "memory": "256Mi", _DISK: "128Mi"}
 _COPIED_OF_POD = (
     *("serviceAccountName", "automountServiceAccountToken", "enableServiceLinks", "securityContext", "nodeSelector"),
     *("tolerations", "imagePullSecrets", "priorityClassName"),
@@ -24,8 +26,9 @@ _CLOCK_DIFFERENCE = timedelta(minutes=10)
 def collect_job(run: JsonObject, since: str | None = None) -> JsonObject | None:
     """Return the Job that prints the results on the volume of a run as frames; None where the run has no such volume.
 
-    The Job has image, user, node selector and tolerations of the run, no devices, and nothing that the run changes. The volume is
-    mounted read-only. ``since`` leaves out attempts that began before (``YYYYMMDDTHHMMSSZ``).
+    The Job has image, user, node selector and tolerations of the run, no devices, and nothing that the run changes. Where init
+    containers bring the kit into the pods of the run, they do so in the Job's. The volume is mounted read-only. ``since`` leaves out
+    attempts that began before (``YYYYMMDDTHHMMSSZ``).
     """
     spec = walk.pod_specs(run)[0]
     container = next((container for container in spec["containers"] if _mount(container, RESULTS)), None)
@@ -71,21 +74,33 @@ def earliest_attempt(created: str, started: str | None = None) -> str | None:
 def _pod_spec(spec: JsonObject, container: JsonObject, volume: JsonObject, command: JsonObject) -> JsonObject:
     """Return the spec of the pod that prints results, made of the spec of the pod that wrote them."""
     affinity = (spec.get("affinity") or {}).get("nodeAffinity")
+    preparing = [
+        {**copy.deepcopy(part), "resources": {"requests": _RESOURCES, "limits": _RESOURCES}}
+        for part in spec.get("initContainers") or []
+        if part["name"] in names.PREPARING
+    ]
+    filled = {mount["name"] for part in preparing for mount in part.get("volumeMounts") or []}
+    volumes = [copy.deepcopy(other) for other in spec.get("volumes") or [] if other["name"] in filled]
+    mounts = [copy.deepcopy(mount) for mount in container.get("volumeMounts") or [] if mount["name"] in filled]
+    sizes = [(other.get("emptyDir") or {}).get("sizeLimit", "0") for other in volumes]
+    resources = {**_RESOURCES, _DISK: total(_RESOURCES[_DISK], *map(str, sizes))} if volumes else _RESOURCES
     return {
         **{key: copy.deepcopy(spec[key]) for key in _COPIED_OF_POD if key in spec},
         **({"affinity": {"nodeAffinity": copy.deepcopy(affinity)}} if affinity else {}),
         "restartPolicy": "Never",
-        "volumes": [volume, {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}],
+        **({"initContainers": preparing} if preparing else {}),
+        "volumes": [volume, {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}}, *volumes],
         "containers": [
             {
                 **{key: copy.deepcopy(container[key]) for key in _COPIED_OF_CONTAINER if key in container},
                 "name": names.COLLECT,
                 **command,
                 "env": [{"name": "HOME", "value": "/tmp"}, {"name": "USER", "value": "bench"}],  # noqa: S108
-                "resources": {"requests": _RESOURCES, "limits": _RESOURCES},
+                "resources": {"requests": resources, "limits": resources},
                 "volumeMounts": [
                     {"name": volume["name"], "mountPath": RESULTS, "readOnly": True},
                     {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+                    *mounts,
                 ],
                 "terminationMessagePolicy": "FallbackToLogsOnError",
             }
@@ -115,9 +130,10 @@ def _frames_command(container: JsonObject, request_id: str | None, since: str | 
     folder = f"{RESULTS}/{request_id}" if request_id else RESULTS
     frames = ["frames", folder, *(["--since", since] if since else [])]
     command, arguments = list(container.get("command") or []), list(container.get("args") or [])
-    if command[1:2] == ["-c"]:
-        words = _shell_words(command[2:3])
-        command = words[words.index("exec") + 1 :] if "exec" in words else words
+    if "-c" in command[1:]:
+        shell = command.index("-c", 1) - 1
+        words = _shell_words(command[shell + 2 : shell + 3])
+        command = [*command[:shell], *(words[words.index("exec") + 1 :] if "exec" in words else words)]
     if "bench" in command:
         return {"command": [*command[: command.index("bench")], *frames]}
     before = arguments[: arguments.index("bench")] if "bench" in arguments else []

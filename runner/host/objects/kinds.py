@@ -57,10 +57,12 @@ _CONTAINER = {
     "volumeMounts": [{"name!": str, "mountPath!": str}],
     "resources": {"requests": _AMOUNTS, "limits": _AMOUNTS},
 }
+_CONFIG_MAP = {"name!": SUBDOMAIN, "optional": bool}
 _VOLUME = {
     "name!": str,
     "persistentVolumeClaim": {"claimName!": SUBDOMAIN},
-    "configMap": {"name!": SUBDOMAIN, "optional": bool},
+    "configMap": _CONFIG_MAP,
+    "projected": {"sources": [{"configMap": _CONFIG_MAP}]},
 }
 _EXPRESSIONS = {"matchExpressions": [{"key!": str, "values": [LABEL_VALUE]}]}
 _POD_SPEC = {
@@ -122,11 +124,15 @@ _OBJECTS: dict[str, Shape] = {
         "eventTime": str,
         "firstTimestamp": str,
     },
-    "Node": {"metadata!": {"name!": SUBDOMAIN}, "status": {"allocatable": _AMOUNTS}},
+    "Node": {
+        "metadata!": {"name!": SUBDOMAIN, "labels": {"*": LABEL_VALUE}},
+        "spec": {"unschedulable": bool},
+        "status": {"allocatable": _AMOUNTS},
+    },
     "PersistentVolumeClaim": {
         **_KEPT,
-        "spec": {"accessModes": [str], "storageClassName": SUBDOMAIN},
-        "status": {"phase": str},
+        "spec": {"accessModes": [str], "storageClassName": SUBDOMAIN, "resources": {"requests": _AMOUNTS}},
+        "status": {"phase": str, "capacity": _AMOUNTS},
     },
     "LocalQueue": {**_KEPT, "status": _CONDITIONS},
     "Workload": {**_KEPT, "status": _CONDITIONS},

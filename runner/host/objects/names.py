@@ -18,15 +18,26 @@ from runner.contract.records import JsonObject
 KIT_NAME = NAMESPACE = "bloomz-bench"
 ACCOUNT = "bench-run"
 SUBMITTER = "bench-submitter"
-MODELS, RESULTS = "bench-models", "bench-results"
+MODELS, RESULTS, PACKAGES_CLAIM = "bench-models", "bench-results", "bench-packages"
 
 # Leaves room within the 63 characters of a label for what others append: -launcher, -worker-N, the index of a Job, the suffix of a
 # pod, the digest and the repetition that `submit` appends.
 MAX_NAME = 45
 
+# The beginning of the names, for ``config``, of the ConfigMaps that hold the kit.
+KIT_TEXTS = "kit"
+
 # --- components: what a pod of this kit is there for ---
 
-BENCH, PREFETCH, COLLECT = "bench", "prefetch", "collect"
+BENCH, PREFETCH, PACKAGES, COLLECT = "bench", "prefetch", "packages", "collect"
+# The components whose pods reach the network; they hold no device.
+FETCHING = (PREFETCH, PACKAGES)
+
+# --- the init containers that install a stack in a pod, in their order ---
+
+UNPACK, INTERPRETER, INSTALL = "unpack", "interpreter", "install"
+# Those that put the kit and a Python into the pod; what they put there runs every verb that needs no package.
+PREPARING = (UNPACK, INTERPRETER)
 
 # --- labels of every object (kubernetes.io/docs/concepts/overview/working-with-objects/common-labels) ---
 
@@ -52,7 +63,10 @@ MODEL, ACCELERATOR, NODES = (f"{DOMAIN}/{word}" for word in ("model", "accelerat
 SPEC_SHA256 = f"{DOMAIN}/spec-sha256"
 DEADLINE = f"{DOMAIN}/deadline-seconds"
 IMAGE = f"{DOMAIN}/image"
-IMAGE_PROBLEM = f"{DOMAIN}/image-problem"
+# The reason why the pods of a run would refuse to measure, and what to do about it.
+PROBLEM = f"{DOMAIN}/problem"
+# The images of the pods that are named by tag, separated by spaces: bases whose digest nobody has published.
+TAGGED_BASES = f"{DOMAIN}/tagged-bases"
 MODEL_REVISION = f"{DOMAIN}/model-revision"
 EXPERIMENTAL = f"{DOMAIN}/experimental"
 
@@ -86,7 +100,12 @@ POD_INDEX = (*PRINTING_POD, "training.kubeflow.org/replica-index", "batch.kubern
 
 def instance(case: str) -> str:
     """Return the value of the label ``INSTANCE`` of all objects that are made for a case."""
-    return f"bench-{case.replace('.', '-')}"
+    return f"bench-{without_dots(case)}"
+
+
+def without_dots(name: str) -> str:
+    """Return a name of the catalog or of the lock as it stands in the name of an object: with dashes in place of its dots."""
+    return name.replace(".", "-")
 
 
 def bench(case: str) -> str:
@@ -99,6 +118,14 @@ def prefetch(set_name: str) -> str:
     return _versioned(f"prefetch-{set_name}")
 
 
+def packages(set_name: str, stack: str) -> str:
+    """Return the name of the Job that fetches the packages of a stack of a set. Raises ``InputError`` where the name is too long.
+
+    Sets with one stack have each a Job: their Jobs run on other nodes, and a Job's template cannot change.
+    """
+    return _versioned(f"packages-{set_name}-{without_dots(stack)}")
+
+
 def config(set_name: str, data: Mapping[str, str]) -> str:
     """Return the name of a ConfigMap that holds ``data``. Other data has another name, so the ConfigMap can be immutable.
 
@@ -106,6 +133,11 @@ def config(set_name: str, data: Mapping[str, str]) -> str:
     """
     digest = hashlib.sha256(strictjson.canonical(dict(data))).hexdigest()[:8]
     return f"{_versioned(f'config-{set_name}')}-{digest}"
+
+
+def recipe(stack: str) -> str:
+    """Return the beginning of the names, for ``config``, of the ConfigMaps that a stack is installed from."""
+    return f"stack-{without_dots(stack)}"
 
 
 def labels(component: str, instance: str, of_case: Mapping[str, str]) -> dict[str, str]:
@@ -148,7 +180,7 @@ def name_of(manifest: JsonObject) -> str:
 
 
 def component_of(manifest: JsonObject) -> str | None:
-    """Return what an object is there for: ``BENCH``, ``PREFETCH`` or ``COLLECT``; None where its labels do not say."""
+    """Return what an object is there for: ``BENCH``, ``PREFETCH``, ``PACKAGES`` or ``COLLECT``; None where its labels do not say."""
     return labels_of(manifest).get(COMPONENT)
 
 
@@ -161,6 +193,12 @@ def request_id_of(run: JsonObject) -> str | None:
     """Return the id of the request that a run measures, by either name of the label; None where its labels do not say."""
     labels = labels_of(run)
     return labels.get(REQUEST_ID) or labels.get(REQUEST_ID_BEFORE)
+
+
+def tagged_bases(manifest: JsonObject) -> list[str]:
+    """Return the images that the pods of an object, or of a pod template, may name by tag: bases whose digest nobody has published."""
+    annotations = manifest.get("metadata", {}).get("annotations") or {}
+    return str(annotations.get(TAGGED_BASES, "")).split()
 
 
 def seal(job: JsonObject) -> JsonObject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 _FACTORS = {
@@ -24,6 +25,12 @@ def is_extended(resource: str) -> bool:
     The resources of Kubernetes itself have none. Source: kubernetes.io/docs/concepts/configuration/manage-resources-containers.
     """
     return "/" in resource
+
+
+def total(*texts: str) -> str:
+    """Return the sum of sizes (``20Gi``, ``512Mi``) as a quantity of whole MiB, or of GiB where they are whole; rounded up."""
+    mebibytes = math.ceil(sum(quantity(text) for text in texts) / _FACTORS["Mi"])
+    return f"{mebibytes}Mi" if mebibytes % 1024 else f"{mebibytes // 1024}Gi"
 
 
 def quantity(text: object) -> float:

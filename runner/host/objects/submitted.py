@@ -11,8 +11,8 @@ from runner.contract.records import JsonObject
 from runner.contract.text import printable
 from runner.host.objects import names, walk
 
-# The longest wait for weights of a run that is submitted after the weights are there. The wait holds the devices.
-WAIT_FOR_WEIGHTS_S = 60
+# The longest wait for packages and for weights of a run that is submitted after they are there. The wait holds the devices.
+WAIT_S = 60
 # Digits of the run's sha256 in its name, and what the digits and the repetition ("-r" and its number) add to a rendered name.
 _DIGEST_DIGITS, _ADDED = 6, 11
 
@@ -20,10 +20,10 @@ _DIGEST_DIGITS, _ADDED = 6, 11
 def to_submit(run: JsonObject, deadline_s: float | None = None, alone: bool = True) -> JsonObject:
     """Return a run as it is submitted: its digest, a name that no other content has, and its own deadline.
 
-    Rendered Jobs are patient, since they may wait for each other and for the weights. A run that is submitted ``alone``, after the
-    weights and after the other runs, gets its own deadline (the one given, else that of the annotation
-    ``bloomz-bench.dev/deadline-seconds``), and waits for weights no longer than ``WAIT_FOR_WEIGHTS_S``. The digest is that of the
-    rendered spec: a run is the same run whatever its deadline.
+    Rendered Jobs are patient, since they may wait for each other, for packages and for weights. A run that is submitted ``alone``,
+    after what it waits for and after the other runs, gets its own deadline (the one given, else that of the annotation
+    ``bloomz-bench.dev/deadline-seconds``), and waits no longer than ``WAIT_S`` for each. The digest is that of the rendered spec: a
+    run is the same run whatever its deadline.
     Raises ``InputError`` for a deadline that is no number, a label of the kit that is lost, and a name that is too long.
     """
     submitted = without_namespace(run)
@@ -86,4 +86,4 @@ def _check_labels(run: JsonObject) -> None:
 
 def _shorten_wait(command: list[str]) -> None:
     if "--wait-s" in command:
-        command[command.index("--wait-s") + 1] = str(WAIT_FOR_WEIGHTS_S)
+        command[command.index("--wait-s") + 1] = str(WAIT_S)

@@ -107,9 +107,15 @@ def needs(run: JsonObject) -> list[Reference]:
             needed.add(Reference("ServiceAccount", spec["serviceAccountName"]))
         needed |= {Reference(CLAIM, name) for name in claims(spec)}
         for volume in spec.get("volumes") or []:
-            if "configMap" in volume and not volume["configMap"].get("optional"):
-                needed.add(Reference("ConfigMap", volume["configMap"]["name"]))
+            needed |= {Reference("ConfigMap", name) for name in config_maps(volume)}
     return sorted(needed)
+
+
+def config_maps(volume: JsonObject) -> list[str]:
+    """Return the names of the ConfigMaps that a volume is made of and cannot do without."""
+    sources = [volume, *((volume.get("projected") or {}).get("sources") or [])]
+    named = [source["configMap"] for source in sources if source.get("configMap")]
+    return [config_map["name"] for config_map in named if not config_map.get("optional")]
 
 
 def shared_claims(run: JsonObject) -> list[str]:

@@ -21,8 +21,8 @@ KINDS: tuple[Kind, ...] = ("requirements", "packages", "images", "hub", "git")
 OnYanked = Callable[[str, str], None]
 
 
-def _ignore(_package: str, _version: str) -> None:
-    return None
+def ignore_yanked(_package: str, _version: str) -> None:
+    """Take a withdrawn release, and say nothing."""
 
 
 class Question(Protocol):
@@ -83,7 +83,7 @@ class PackageHash:
     requirements: RequirementsFile
     package: str
     version: str
-    on_yanked: OnYanked = field(default=_ignore, compare=False)
+    on_yanked: OnYanked = field(default=ignore_yanked, compare=False)
 
     def ask(self) -> str:
         """Return the one hash in the stack's requirements file, else that of the file that pip takes. ``on_yanked`` takes a yanked one."""
@@ -182,7 +182,7 @@ class CommitTree:
         return git.commit_tree(self.repository, self.commit)
 
 
-def plan(lock: Lock, kind: Kind, stack: str | None = None, on_yanked: OnYanked = _ignore) -> list[Question]:
+def plan(lock: Lock, kind: Kind, stack: str | None = None, on_yanked: OnYanked = ignore_yanked) -> list[Question]:
     """Return the questions that resolve a lock's pins of one kind, or those of one stack. Nothing is asked.
 
     ``on_yanked`` is called while a question about a withdrawn release is asked. Requirements files are compiled whether or not they are

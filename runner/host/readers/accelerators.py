@@ -36,7 +36,8 @@ class AcceleratorRow:
     """One accelerator. ``in_request`` is what a request says of it; ``source`` says where memory and bandwidth were read.
 
     ``resource`` is the name by which Kubernetes counts the devices. ``products`` are the names that the driver's tool gives the
-    device; a name that ends in * is the beginning of names. ``locked_firmware`` tells whether the firmware of a stack in the lock is
+    device; a name that ends in * is the beginning of names. ``others`` says that the row stands for the products of its device that no
+    row names. ``locked_firmware`` tells whether the firmware of a stack in the lock is
     the firmware of this accelerator. ``node`` is None where nobody has said how a node with the accelerator is found.
     """
 
@@ -44,6 +45,7 @@ class AcceleratorRow:
     source: str
     resource: str
     products: tuple[str, ...]
+    others: bool
     locked_firmware: bool
     node: NodeSelection | None
 
@@ -63,6 +65,9 @@ def read(folder: Path = paths.CATALOG) -> dict[str, AcceleratorRow]:
     table = Fields(strictyaml.read(path), paths.shown(path))
     rows = {name: _row(name, row) for name, row in table.each("accelerators", patterns.NAME)}
     table.done()
+    others = [row.in_request.device for row in rows.values() if row.others]
+    if len(others) > len(set(others)):
+        raise InputError(f"{paths.shown(path)}: two rows of one device are for others. Leave others in one of them.")
     return rows
 
 
@@ -78,6 +83,7 @@ def _row(name: str, row: Fields) -> AcceleratorRow:
         source=row.form("source", patterns.TEXT),
         resource=row.form("resource", patterns.RESOURCE),
         products=tuple(row.forms("products", patterns.PRODUCT)),
+        others=row.flag("others", False),
         locked_firmware=row.flag("locked_firmware"),
         node=None if row.take("node", dict, None) is None else _node(row.fields("node")),
     )

@@ -22,29 +22,48 @@ def edit(path: Path, changes: Mapping[LockPath, str]) -> bool:
     """
     with writing.alone(path):
         before = files.read_bytes(path, strictyaml.MAX_BYTES, advice="Restore it with `git checkout`.")
-        document = strictyaml.loads(before, paths.shown(path))
-        text = before.decode("utf-8")
-        spans = []
-        for keys, value in changes.items():
-            span = _span(document, keys)
-            if span is None:
-                raise InputError(
-                    f"{paths.shown(path)} has no value of {'.'.join(keys)} on one line. Add the line, or restore the file"
-                    " with `git checkout`."
-                )
-            spans.append((*span, value))
-        for start, end, value in sorted(spans, reverse=True):
-            text = text[:start] + value + text[end:]
-        if text.encode() == before:
+        after = edited(before, changes, path)
+        if after == before:
             return False
-        after = strictyaml.loads(text.encode(), paths.shown(path))
-        lockfile.parse(after, path)
-        if _without(after, changes) != _without(document, changes):
-            raise InputError(
-                f"{paths.shown(path)} was not written: a value would have changed more than its own place."
-            )
-        writing.write_text(path, text)
+        writing.write_text(path, after.decode("utf-8"))
     return True
+
+
+def edited(before: bytes, changes: Mapping[LockPath, str], path: Path) -> bytes:
+    """Return a lock with values replaced in place, as ``edit`` writes it; ``path`` names the lock in messages.
+
+    Raises ``InputError`` as ``edit`` does.
+    """
+    document = strictyaml.loads(before, paths.shown(path))
+    text = before.decode("utf-8")
+    spans = []
+    for keys, value in changes.items():
+        span = _span(document, keys)
+        if span is None:
+            raise InputError(
+                f"{paths.shown(path)} has no value of {'.'.join(keys)} on one line. Add the line, or restore the file"
+                " with `git checkout`."
+            )
+        spans.append((*span, value))
+    for start, end, value in sorted(spans, reverse=True):
+        text = text[:start] + value + text[end:]
+    if text.encode() == before:
+        return before
+    after = strictyaml.loads(text.encode(), paths.shown(path))
+    lockfile.parse(after, path)
+    if _without(after, changes) != _without(document, changes):
+        raise InputError(f"{paths.shown(path)} was not written: a value would have changed more than its own place.")
+    return text.encode()
+
+
+def written_values(content: bytes, places: Iterable[LockPath], path: Path) -> dict[LockPath, str]:
+    """Return the values at ``places`` of a lock as they are written there; a place without a value on one line is left out.
+
+    Raises ``InputError`` for a lock that is no strict YAML; ``path`` names the lock in the message.
+    """
+    document, text = strictyaml.loads(content, paths.shown(path)), content.decode("utf-8")
+    spans = {keys: _span(document, keys) for keys in places}
+    return {keys: text[span[0] : span[1]] for keys, span in spans.items() if span is not None}
 
 
 def in_braces(entries: Mapping[str, str]) -> str:

@@ -65,6 +65,16 @@ class PinnedImage:
         """The image by the most exact digest that is known."""
         return f"{self.repository}@{self.digest if self.platform == UNRESOLVED else self.platform}"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody has read a digest of the image, so that only its tag is known."""
+        return self.digest == self.platform == UNRESOLVED
+
+    @property
+    def named(self) -> str:
+        """The image by the most exact digest that is known, or by its tag where none is known."""
+        return f"{self.repository}:{self.tag}" if self.is_open else self.reference
+
 
 @dataclass(frozen=True)
 class PinnedPackage:
@@ -110,6 +120,14 @@ class PinnedStack:
     def runs_in_image(self) -> bool:
         """Whether launches run in the stack's image; launches of the CPU's stack run in the environment of `make setup`."""
         return self.device != "cpu"
+
+    @property
+    def runs_on_host(self) -> bool:
+        """Whether the stack can be installed on a host too, without a container: all of it comes from an index, and nothing is compiled.
+
+        A stack with an interpreter of its own stands on a base with a compiler of CUDA, which its kernels need.
+        """
+        return self.torch is not None and self.interpreter is None and not self.sources
 
     @property
     def sources(self) -> dict[str, str]:

@@ -51,10 +51,11 @@ class Profile:
 
 @dataclass(frozen=True)
 class Profiles:
-    """The tables of profiles.yaml by the names of their rows; ``deadlines_s`` are by model."""
+    """The tables of profiles.yaml by the names of their rows; ``deadlines_s`` are by model, ``environments`` by stack."""
 
     sets: dict[str, Set]
     profiles: dict[str, Profile]
+    environments: dict[str, str]
     deadlines_s: dict[str, int]
 
     def of(self, accelerator: str, devices: int) -> Profile:
@@ -65,6 +66,12 @@ class Profiles:
         raise InputError(
             f"runner/catalog/profiles.yaml has no profile of {devices} x {accelerator}. Add a row to profiles."
         )
+
+    def environment_of(self, stack: str) -> str:
+        """Return the disk that a stack takes in a pod that installs it. Raises ``InputError`` where the table has no row of it."""
+        if stack not in self.environments:
+            raise InputError(f"runner/catalog/profiles.yaml has no row {stack} in environments. Add one.")
+        return self.environments[stack]
 
     def deadline_s_of(self, model: str) -> int:
         """Return how many seconds a model's Job may take. Raises ``InputError`` where the table has no row of it."""
@@ -77,10 +84,11 @@ def read(catalog: Catalog, folder: Path = paths.CATALOG) -> Profiles:
     """Read the tables, whose names of cases and accelerators must be those of ``catalog``. Raises ``InputError`` with file and line."""
     path = folder / "profiles.yaml"
     table = Fields(strictyaml.read(path), paths.shown(path))
-    deadlines = table.fields("deadlines_s")
+    deadlines, environments = table.fields("deadlines_s"), table.fields("environments")
     profiles = Profiles(
         sets={name: _set(row, catalog) for name, row in table.each("sets", patterns.DNS_LABEL)},
         profiles={name: _profile(row, catalog) for name, row in table.each("profiles", patterns.ROW)},
+        environments={name: environments.form(name, patterns.QUANTITY) for name in environments.keys(patterns.NAME)},
         deadlines_s={
             name: deadlines.count(name, least=1, most=MAX_DEADLINE_S) for name in deadlines.keys(patterns.NAME)
         },

@@ -3,53 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.contract import patterns, progress
+from runner.contract import found_devices, patterns, progress
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
-from runner.host import paths
-from runner.host.images import build, push
+from runner.contract.request import DEVICES
+from runner.host import cases, choice, paths
+from runner.host.cases import Changes
+from runner.host.images import build, buildah, push
+from runner.host.images.events import ImageBuilt, ImagePushed, OtherBuilder
 from runner.host.pins import silence
 from runner.host.pins.origins import container_registry
+from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
-
-
-@dataclass(frozen=True)
-class ImageBuilt(Event, word="built"):
-    """The image of a stack was built."""
-
-    stack: str = field(metadata=fact("name of the stack"))
-    image: str = field(metadata=fact("local id of the image"))
-    tag: str = field(metadata=fact("local name of the image"))
-    base: str = field(metadata=fact("reference of the image that it stands on"))
-    base_is_pinned: bool = field(metadata=fact("whether the base is the one of versions.lock, and no stand-in"))
-    inputs: str = field(metadata=fact("hash of all that the image was built from"))
-    packages: int = field(metadata=fact("number of Python packages in the image"))
-    size_bytes: int = field(metadata=fact("size of the image's layers"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"{self.stack}: {self.image} of {self.base}, {self.packages} packages, {self.size_bytes / 1e6:.0f} MB"
-
-
-@dataclass(frozen=True)
-class ImagePushed(Event, word="pushed"):
-    """The image of a stack was pushed, and its digest written into versions.lock (`--push`)."""
-
-    stack: str = field(metadata=fact("name of the stack"))
-    reference: str = field(metadata=fact("reference of the image by digest"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"{self.stack}: pushed as {self.reference}, and written into versions.lock"
 
 
 @dataclass(frozen=True)
@@ -68,6 +41,21 @@ class PushedImageChecked(Event, word="checked"):
         if self.reference is None:
             return f"{self.stack}: no image was pushed"
         return f"{self.stack}: {self.reference} is of {'these' if self.is_current else 'other'} inputs"
+
+
+@dataclass(frozen=True)
+class ImagePresent(Event, word="present"):
+    """The image of a stack is there already, and was not built (`--missing`)."""
+
+    stack: str = field(metadata=fact("name of the stack"))
+    image: str = field(
+        metadata=fact("reference of the pushed image by digest, or the local id of the one that was built here")
+    )
+
+    @property
+    def sentence(self) -> str:
+        """The line for people."""
+        return f"{self.stack}: {self.image} is there"
 
 
 @dataclass(frozen=True)
@@ -100,6 +88,21 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument(
         "--check", action="store_true", help="build nothing; say, offline, which pushed images are not of these inputs"
     )
+    flags.add_argument("--cases", nargs="*", default=[], metavar="CASE", help="the stacks of these cases too")
+    flags.add_argument(
+        "--here",
+        metavar="FILE",
+        help="the accelerators of this host, as `python -m runner devices --json` printed them: without --cases the stacks of the cases"
+        " that fit them",
+    )
+    flags.add_argument(
+        "--device", choices=DEVICES, help="with --here: look at accelerators of this kind alone; cpu: at none"
+    )
+    flags.add_argument(
+        "--missing",
+        action="store_true",
+        help="build only what versions.lock names no pushed image of, and what was not built here of these inputs",
+    )
     flags.add_argument(
         "--base",
         metavar="IMAGE",
@@ -130,7 +133,7 @@ def main(arguments: Sequence[str]) -> int:
     announcer = Announcer(options.json)
     paths.need_a_clone("image")
     lock = lockfile.read()
-    names = options.stacks or list(lock.stacks)
+    names = _stacks(lock, options) or list(lock.stacks)
     for name in names:
         if name not in lock.stacks:
             raise InputError(f"{name} is no stack of versions.lock. Take one of {', '.join(lock.stacks)}.")
@@ -144,6 +147,10 @@ def main(arguments: Sequence[str]) -> int:
         _refuse_silent_registry(options.push, names[0])
     failures: list[KitError] = []
     for name in names:
+        present = _present(lock, name) if options.missing else None
+        if present is not None:
+            announcer.announce(ImagePresent(name, present))
+            continue
         task = progress.begin(name, _show)
         try:
             built = build.execute(build.plan(lock, name, options.base, options.interpreter, checkouts), task)
@@ -153,25 +160,42 @@ def main(arguments: Sequence[str]) -> int:
             continue
         finally:
             task.end()
-        announcer.announce(
-            ImageBuilt(
-                stack=name,
-                image=built.image,
-                tag=built.tag,
-                base=built.base,
-                base_is_pinned=built.pinned,
-                inputs=built.inputs,
-                packages=built.packages,
-                size_bytes=built.bytes,
-            )
-        )
+        announcer.announce(ImageBuilt.of(name, built))
         if options.push:
+            difference = push.other_builder(built, lock)
+            if difference is not None:
+                announcer.announce(OtherBuilder(name, difference))
             _show(f"{name}: pushing {built.bytes / 1e9:.2f} GB, less what the registry has, to {options.push}")
             entry = push.push(name, built, options.push)
             announcer.announce(ImagePushed(name, entry.reference))
     if failures:
         raise failures[0]
     return 0
+
+
+def _stacks(lock: Lock, options: argparse.Namespace) -> list[str]:
+    """Return the stacks that are named, and those of cases: of the named ones, and of those that fit this host where none is named.
+
+    Raises ``UsageError`` for an unknown case, and what ``choice.choose`` raises.
+    """
+    catalog = catalogs.read()
+    if options.here is None:
+        of_cases = [cases.known(catalog.cases, name, "case").stack for name in options.cases]
+    else:
+        # requests for environments of this host: the versions that only an image's base tells are not asked for
+        asked = choice.Asked(tuple(options.cases), options.device, None, False, Changes())
+        chosen = choice.choose(catalog, lock, found_devices.read(options.here), asked, os.environ)
+        of_cases = [request.stack.name for request in chosen.requests]
+        of_cases += [catalog.cases[name].stack for name in chosen.in_images]
+    return list(dict.fromkeys([*options.stacks, *of_cases]))
+
+
+def _present(lock: Lock, name: str) -> str | None:
+    """Return the image of a stack that need not be built, None where there is none."""
+    if name in lock.built:
+        return lock.built[name].reference
+    built = build.current(lock, name)
+    return built.image if built is not None and buildah.has(built.image) else None
 
 
 def _refuse_silent_registry(team: str, name: str) -> None:

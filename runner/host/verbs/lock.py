@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runner.contract import progress
-from runner.contract.announce import Announcer, Complaint, Event, fact
+from runner.contract.announce import Announcer, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.progress import Step
 from runner.host import paths
-from runner.host.pins import presence, resolve, silence
-from runner.host.readers import lock_editor, lockfile
+from runner.host.pins import answering, presence, resolve, silence
+from runner.host.pins.events import OriginSilent, ReleaseYanked
+
+# announced by `answering`; the page of events lists what a verb's module holds
+from runner.host.pins.events import PinNotThere as PinNotThere
+from runner.host.pins.events import PinResolved as PinResolved
+from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
 from runner.host.stacks import agreement
 
@@ -30,19 +36,6 @@ class FilesAgree(Event, word="checked"):
     def sentence(self) -> str:
         """The line for people."""
         return f"{self.requirements_files} requirements files are as versions.lock says; {self.unresolved_pins} pins are unresolved."
-
-
-@dataclass(frozen=True)
-class PinResolved(Event, word="resolved"):
-    """A pin was resolved, and written into versions.lock."""
-
-    pin: str = field(metadata=fact("place of the pin in versions.lock, its parts joined by dots"))
-    value: str = field(metadata=fact("what was written"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"resolved: {self.pin} is {self.value}"
 
 
 @dataclass(frozen=True)
@@ -82,45 +75,6 @@ class PresenceCounted(Event, word="presence"):
     def sentence(self) -> str:
         """The line for people."""
         return f"{self.present_pins} pins are still there, {self.gone_pins} are not, {self.silent_pins} could not be asked for"
-
-
-@dataclass(frozen=True)
-class OriginSilent(Complaint, word="not-reached"):
-    """The origin of a pin did not answer."""
-
-    pin: str = field(metadata=fact("place of the pin in versions.lock"))
-    message: str = field(metadata=fact("why"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"not reached: {self.pin}: {self.message}"
-
-
-@dataclass(frozen=True)
-class PinNotThere(Complaint, word="not-there"):
-    """The origin of a pin does not have what the pin asks for."""
-
-    pin: str = field(metadata=fact("place of the pin in versions.lock"))
-    message: str = field(metadata=fact("what the origin says"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"not there: {self.pin}: {self.message}"
-
-
-@dataclass(frozen=True)
-class ReleaseYanked(Complaint, word="yanked"):
-    """A release that is pinned was withdrawn by its authors; it is resolved all the same."""
-
-    package: str = field(metadata=fact("name of the package"))
-    version: str = field(metadata=fact("version of the release"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"yanked: {self.package} {self.version} was withdrawn by its authors; say in a note why it is kept."
 
 
 def parser() -> argparse.ArgumentParser:
@@ -172,17 +126,9 @@ def _check(lock: Lock, announcer: Announcer) -> None:
     announcer.announce(FilesAgree(len(lockfile.requirements_files(lock)), len(resolve.unresolved(lock))))
 
 
-@dataclass
-class _Failures:
-    """How many questions were answered with a refusal, such as that there is no such thing, and how many not at all."""
-
-    refused: int = 0
-    silent: int = 0
-
-
 def _resolve(only: resolve.Kind | None, stack: str | None, announcer: Announcer) -> None:
     """Resolve pins, and say what stays unresolved. Raises ``InputError``, ``Unreachable`` where a question failed."""
-    failures = _Failures()
+    outcomes: Counter[answering.Outcome] = Counter()
 
     def say_yanked(package: str, version: str) -> None:
         announcer.announce(ReleaseYanked(package, version))
@@ -195,43 +141,15 @@ def _resolve(only: resolve.Kind | None, stack: str | None, announcer: Announcer)
             pin = ".".join(question.where)
             sentence = f"{done} of {len(questions)} questions about {kind} are answered; asking for {pin}"
             task.update(Step(f"asking for {kind}", done, len(questions), "steps", sentence))
-            _answer(question, failures, announcer)
+            outcomes[answering.answer(question, announcer)] += 1
         task.end()
     for where in resolve.unresolved(lockfile.read()):
         announcer.announce(PinUnresolved(".".join(where)))
-    if failures.refused:
-        raise InputError(
-            f"{failures.refused} of the pins cannot be resolved as they stand (above); what was resolved stays. Mend them in"
-            " versions.lock."
-        )
-    if failures.silent:
-        raise Unreachable(
-            f"{failures.silent} of the origins asked did not answer (above); what was resolved stays. Run it again where they"
-            " can be reached."
-        )
+    answering.refuse_failures(outcomes, ("refused",))
 
 
 def _show(line: str) -> None:
     print(f"[lock] {line}", file=sys.stderr, flush=True)
-
-
-def _answer(question: resolve.Question, failures: _Failures, announcer: Announcer) -> None:
-    """Ask one question, and write its answer into the lock at once."""
-    where = ".".join(question.where)
-    try:
-        answer = question.ask()
-    except Unreachable as problem:
-        announcer.announce(OriginSilent(where, str(problem)))
-        failures.silent += 1
-        return
-    except InputError as problem:
-        announcer.announce(PinNotThere(where, str(problem)))
-        failures.refused += 1
-        return
-    if answer is None:
-        announcer.announce(PinNotThere(where, "its origin has none"))
-    elif lock_editor.edit(paths.LOCK, {question.where: answer}):
-        announcer.announce(PinResolved(where, answer))
 
 
 def ask_presence(lock: Lock, only: resolve.Kind | None, stack: str | None, announcer: Announcer) -> None:

@@ -6,6 +6,7 @@ With the manifests below k8s/ it writes runner/contract/accelerators.json, which
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,23 +15,26 @@ from pathlib import Path
 from runner.contract import patterns, secrets
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
-from runner.contract.errors import InputError, UsageError
-from runner.contract.files import NotRegular, open_regular, reason
+from runner.contract.errors import UnresolvedPin, UsageError
 from runner.contract.path_lists import refuse_unlistable
 from runner.contract.patterns import Form
 from runner.contract.records import JsonObject
-from runner.contract.text import printable
-from runner.host import paths, writing
-from runner.host.manifests import check, nodefeatures, plan, products, sets, text
-from runner.host.manifests.plan import JobPlan
+from runner.host import pairs, paths
+from runner.host.manifests import check, folder, nodefeatures, plan, products, sets, text
+from runner.host.manifests.folder import Content, Link
+from runner.host.manifests.installation import config_maps
+from runner.host.manifests.plan import JobPlan, StackTexts, Texts
 from runner.host.manifests.site import Site
 from runner.host.objects import names
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile, profiles
+from runner.host.readers.catalog import Catalog
 from runner.host.readers.lockfile import Lock
 from runner.host.readers.profiles import Set
+from runner.host.stacks import recipe
 
-MAX_BYTES = 64 * 1024 * 1024
+# The folder, below that of all sets, of the files that several sets share.
+SHARED = "kit"
 NUMBER = Form(re.compile("[1-9][0-9]{0,8}"), "a whole number above 0")
 EFFECT = Form(re.compile("NoSchedule|PreferNoSchedule|NoExecute"), "NoSchedule, PreferNoSchedule or NoExecute")
 
@@ -49,7 +53,7 @@ class FolderWritten(Event, word="folder"):
 
 @dataclass(frozen=True)
 class StackIsDraft(Complaint, word="draft"):
-    """The Jobs of a stack cannot be pulled yet, because its image stands nowhere by digest."""
+    """The Jobs of a stack would refuse to measure, because of a pin that nobody has resolved."""
 
     stack: str = field(metadata=fact("name of the stack"))
     message: str = field(metadata=fact("what is missing, and what to run"))
@@ -64,8 +68,10 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's flags."""
     described = verb_parser(
         "render",
-        description="Write the manifests of all sets of runner/catalog/profiles.yaml, made from the catalog and the lock alone. A stack"
-        " whose image stands nowhere by digest gets a name that cannot be pulled, and a line here says what to run.",
+        description="Write the manifests of all sets of runner/catalog/profiles.yaml, made from the catalog and the lock alone. The"
+        " Jobs of a stack run its image where versions.lock or --image names one by digest. Elsewhere their pods install the stack over"
+        " its public base: a Job fetches the locked packages, and init containers install them without a network. A line here names each"
+        " stack whose Jobs would refuse to measure, and what to run.",
     )
     described.add_argument("sets", nargs="*", metavar="SET", help="only these sets (default: all)")
     described.add_argument(
@@ -104,7 +110,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="K=V",
         action="append",
         default=[],
-        help="one more of the environment of each bench, on all its nodes, such as HCCL_SOCKET_IFNAME=eth0; repeatable",
+        help="one more of the environment of each bench, on all its nodes, such as HCCL_SOCKET_IFNAME=eth0; repeatable. HF_*"
+        " (HF_ENDPOINT, a mirror of the hub) comes to the Jobs that fetch as well; PIP_* (PIP_INDEX_URL, a mirror of the index) and"
+        " those of a proxy (https_proxy) come to the Jobs that fetch alone, which may also reach the ports that the addresses name",
     )
     yours.add_argument("--runtime-class", metavar="NAME", help="where the devices' runtime is not the node's default")
     yours.add_argument("--priority-class", metavar="NAME")
@@ -138,38 +146,74 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"There is no set {unknown[0]!r}. Known are {', '.join(known)}.")
     images = _images(options, lock)
     chosen = {name: table.sets[name] for name in table.sets if not options.sets or name in options.sets}
+    of_pods = texts(catalog, lock, {catalog.cases[case].stack for row in chosen.values() for case in row.cases}, images)
     plans = {
-        name: [plan.make(catalog, lock, table, case, row.nodes, images, options.registry) for case in row.cases]
+        name: [
+            plan.make(catalog, lock, table, case, row.nodes, images, options.registry, of_pods) for case in row.cases
+        ]
         for name, row in chosen.items()
     }
-    files: dict[Path, str] = {}
+    files: dict[Path, Content] = {}
     for name, row in chosen.items():
-        files |= _files_of_set(site, name, row, plans[name])
+        files |= _files_of_set(site, name, row, plans[name], files)
     if not options.sets or nodefeatures.FOLDER in options.sets:
         rule = text.dump([nodefeatures.rule(catalog.accelerator_rows)], nodefeatures.NOTE)
         files[Path(nodefeatures.FOLDER, nodefeatures.FILE)] = rule
     # The containers' table of products has one place, whatever folder the manifests go to.
-    table_of_products = (
-        products.text(catalog.accelerator_rows) if paths.IS_CLONE and checked_in and not options.sets else None
-    )
+    is_whole = paths.IS_CLONE and checked_in and not options.sets
+    beside = {paths.ACCELERATORS: products.text(catalog.accelerator_rows)} if is_whole else {}
     if options.check:
-        _compare(options.out, files, table_of_products)
+        folder.compare(options.out, files, beside)
     else:
-        _write(options.out, files, table_of_products)
-        for folder in sorted({str(path.parent) for path in files}):
-            announcer.announce(FolderWritten(str(options.out / folder)))
+        folder.write(options.out, files, beside)
+        for name in sorted({str(path.parent) for path in files if path.parts[0] != SHARED}):
+            announcer.announce(FolderWritten(str(options.out / name)))
     drafts = {job.request.stack.name: job.draft for jobs in plans.values() for job in jobs if job.draft}
     for stack, problem in sorted(drafts.items()):
         announcer.announce(StackIsDraft(stack, str(problem)))
     return 0
 
 
-def _files_of_set(site: Site, name: str, row: Set, plans: Sequence[JobPlan]) -> dict[Path, str]:
-    """Return the content of the files of a set by their paths. Raises ``InputError`` where an API server would refuse an object."""
+def texts(catalog: Catalog, lock: Lock, stacks: Collection[str], images: Mapping[str, str]) -> Texts:
+    """Return what pods install from: the kit, with the table of products as this verb writes it, and stacks of which no image is known."""
+    installed = [stack for stack in sorted(stacks) if plan.image_of(lock, stack, images) is None]
+    recipes = {stack: config_maps(names.recipe(stack), recipe.of_stack(lock, stack)) for stack in installed}
+    table = {f"runner/contract/{paths.ACCELERATORS.name}": products.text(catalog.accelerator_rows)}
+    kit = config_maps(names.KIT_TEXTS, {**recipe.kit(), **table}) if installed else {}
+    return Texts(kit, {stack: StackTexts(maps, _refusal(lock, stack)) for stack, maps in recipes.items()})
+
+
+def _refusal(lock: Lock, stack: str) -> str | None:
+    try:
+        recipe.of(lock, stack).refuse_unresolved()
+    except UnresolvedPin as problem:
+        return str(problem)
+    return None
+
+
+def _files_of_set(
+    site: Site, name: str, row: Set, plans: Sequence[JobPlan], before: Mapping[Path, Content]
+) -> dict[Path, Content]:
+    """Return the content of the files of a set by their paths. Raises ``InputError`` where an API server would refuse an object.
+
+    A file of several sets lies in a folder of its own, which is a base for kustomize; ``before``, the files of the sets before, may have
+    it. Links lead there, since kubectl follows a link of a file, and reads no folder within a folder.
+    """
     files = sets.files(site, name, row, plans)
     check.refuse([manifest for file in files.values() for manifest in file.objects])
-    content = {Path(row.folder, path): text.dump(file.objects, file.comment) for path, file in files.items()}
-    return {**content, Path(row.folder, "Kustomization"): text.base(files)}
+    content: dict[Path, Content] = {}
+    resources = set()
+    for path, file in files.items():
+        if file.shared:
+            to_shared = os.path.relpath(SHARED, row.folder)
+            content[Path(SHARED, path)] = before.get(Path(SHARED, path)) or text.dump(file.objects, file.comment)
+            content[Path(SHARED, "Kustomization")] = text.base([path])
+            content[Path(row.folder, path)] = Link(f"{to_shared}/{path}")
+            resources.add(to_shared)
+        else:
+            content[Path(row.folder, path)] = text.dump(file.objects, file.comment)
+            resources.add(path)
+    return {**content, Path(row.folder, "Kustomization"): text.base(resources)}
 
 
 def _site(options: argparse.Namespace) -> Site:
@@ -180,17 +224,17 @@ def _site(options: argparse.Namespace) -> Site:
     if options.namespace is not None:
         _of_form(patterns.TEXT, options.namespace, "--namespace")
     tolerations = [_toleration(given) for given in options.toleration]
-    variables = _pairs(options.variable, "--variable", "NAME=VALUE", patterns.VARIABLE, patterns.TEXT.or_empty())
+    variables = pairs.read(options.variable, "--variable", "NAME=VALUE", patterns.VARIABLE, patterns.TEXT.or_empty())
     return Site(
         namespace=options.namespace or names.NAMESPACE,
         storage_class=name("storage_class"),
         access_mode=options.access_mode,
         queue=name("queue"),
-        node_selector=_pairs(
+        node_selector=pairs.read(
             options.node_selector, "--node-selector", "KEY=VALUE", patterns.LABEL_KEY, patterns.LABEL_VALUE
         ),
         tolerations=tuple(tolerations),
-        resources=_pairs(options.resource, "--resource", "DOMAIN/NAME=NUMBER", patterns.RESOURCE, NUMBER),
+        resources=pairs.read(options.resource, "--resource", "DOMAIN/NAME=NUMBER", patterns.RESOURCE, NUMBER),
         variables=variables,
         runtime_class=name("runtime_class"),
         priority_class=name("priority_class"),
@@ -202,35 +246,7 @@ def _images(options: argparse.Namespace, lock: Lock) -> dict[str, str]:
     """Return the user's images by their stacks."""
     if options.registry is not None:
         _of_form(patterns.REPOSITORY, options.registry.rstrip("/"), "--registry")
-    form = "STACK=REFERENCE@sha256:64 hex digits"
-    images = _pairs(options.image, "--image", form, patterns.NAME, patterns.IMAGE)
-    unknown = [stack for stack in images if stack not in lock.stacks]
-    if unknown:
-        raise UsageError(f"--image: there is no stack {unknown[0]!r}. Known are {', '.join(lock.stacks)}.")
-    return images
-
-
-def _pairs(
-    given: list[str], flag: str, form: str, key_form: Form, value_form: Form | patterns.FreeText
-) -> dict[str, str]:
-    """Return the values that a flag gave as KEY=VALUE.
-
-    Raises ``UsageError`` for another form, a key that is given twice, and a value that looks like a secret: others read manifests.
-    """
-    pairs: dict[str, str] = {}
-    for pair in given:
-        key, mark, value = pair.partition("=")
-        if mark and (secrets.is_secret_name(key) or secrets.mask(value) != value):
-            raise UsageError(
-                f"{flag} {printable(key, 100)}: its value looks like a secret, and manifests are files in clear text. Keep it"
-                " in a Secret of the cluster, and name that with secretKeyRef in an overlay of yours (k8s/overlays)."
-            )
-        if not mark or not key_form.fullmatch(key) or not value_form.fullmatch(value):
-            raise UsageError(f"{flag} must be {form}, {secrets.mask(pair)!a} was given.")
-        if key in pairs:
-            raise UsageError(f"{flag} names {key} twice. Give it once.")
-        pairs[key] = value
-    return pairs
+    return pairs.of_images(options.image, lock.stacks)
 
 
 def _of_form(form: Form | patterns.FreeText, value: str, flag: str) -> str:
@@ -248,51 +264,3 @@ def _toleration(given: str) -> JsonObject:
         raise UsageError(f"--toleration must be KEY[=VALUE][:EFFECT], {secrets.mask(given)!a} was given.")
     toleration = {"key": key, "operator": "Equal", "value": value} if value else {"key": key, "operator": "Exists"}
     return {**toleration, **({"effect": effect} if effect else {})}
-
-
-def _write(folder: Path, files: Mapping[Path, str], table_of_products: str | None) -> None:
-    """Write all files, and remove the files that an earlier version of a set left: kubectl would apply them too."""
-    for path in files:
-        if paths.leads_outside(path, folder):
-            raise InputError(f"{folder / path} is a link that leads out of {folder}. Remove it, or name another --out.")
-    for path, content in files.items():
-        writing.write_text(folder / path, content, "Name another folder with --out.")
-    if table_of_products is not None:
-        writing.write_text(paths.ACCELERATORS, table_of_products)
-    try:
-        for path in _stale(folder, files):
-            path.unlink()
-    except OSError as problem:
-        raise InputError(
-            f"{problem.filename} cannot be removed: {problem.strerror}. Name another folder with --out."
-        ) from None
-
-
-def _compare(folder: Path, files: Mapping[Path, str], table_of_products: str | None) -> None:
-    """Raise ``InputError`` with the files whose content is not what would be written."""
-    different = [folder / path for path, content in files.items() if _read(folder / path) != content]
-    different += _stale(folder, files)
-    if table_of_products is not None and _read(paths.ACCELERATORS) != table_of_products:
-        different.append(paths.ACCELERATORS)
-    if different:
-        listed = ", ".join(paths.shown(path) for path in sorted(different))
-        raise InputError(
-            f"{listed}: not what catalog and lock make. Run `python -m runner render` and commit what it writes."
-        )
-
-
-def _stale(folder: Path, files: Collection[Path]) -> list[Path]:
-    """Return the files in the folders of ``files`` that this verb wrote and would not write now."""
-    beside = {neighbour for path in files for neighbour in (folder / path.parent).glob("*.yaml")}
-    return sorted(path for path in beside if path.relative_to(folder) not in files and text.is_rendered(_read(path)))
-
-
-def _read(path: Path) -> str | None:
-    """Return the text of a file, None where there is no file, or no regular file of UTF-8."""
-    try:
-        with open_regular(path) as file:
-            return file.read(MAX_BYTES).decode("utf-8")
-    except (FileNotFoundError, NotADirectoryError, NotRegular, UnicodeDecodeError):
-        return None
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read: {reason(problem)}. Name another folder with --out.") from None

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from runner.contract import path_lists
-from runner.contract.announce import Announcer, Event, fact
+from runner.contract import found_devices, path_lists
+from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import UsageError
-from runner.contract.request import ENGINES, PRECISIONS
+from runner.contract.request import DEVICES, ENGINES, PRECISIONS, Request
 from runner.contract.strictjson import MAX_DIGITS
-from runner.host import cases
+from runner.contract.text import printable
+from runner.host import cases, choice
+from runner.host.cases import Changes
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.catalog import Catalog
+from runner.host.readers.lockfile import Lock
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,20 @@ class RequestWritten(Event, word="request"):
     def sentence(self) -> str:
         """The line for people."""
         return self.path
+
+
+@dataclass(frozen=True)
+class CasesChosen(Complaint, word="chosen"):
+    """The look at this host (`--here`) is over."""
+
+    cases: list[str] = field(metadata=fact("names of the cases whose requests follow"))
+    in_images: list[str] = field(metadata=fact("names of the cases that run in an image alone (`--no-image`)"))
+    message: str = field(metadata=fact("what was found, what is measured, and what is left out"))
+
+    @property
+    def sentence(self) -> str:
+        """The line for people."""
+        return printable(self.message)
 
 
 @dataclass(frozen=True)
@@ -91,6 +109,22 @@ def parser() -> argparse.ArgumentParser:
     described.add_argument(
         "--out", default="build/requests", metavar="FOLDER", type=Path, help="where requests go (default: %(default)s)"
     )
+    described.add_argument(
+        "--no-image",
+        action="store_true",
+        help="for runs without a container: the request names no image; stacks that live in an image alone are refused",
+    )
+    here = described.add_argument_group("choosing cases by what this host has")
+    here.add_argument(
+        "--here",
+        metavar="FILE",
+        help="the accelerators of this host, as `python -m runner devices --json` printed them. Without a CASE those of the catalog are"
+        " taken that fit them, on a host without accelerators those of the CPU; published weights that are not here become dummy ones",
+    )
+    here.add_argument("--device", choices=DEVICES, help="look at accelerators of this kind alone; cpu: at none")
+    here.add_argument(
+        "--model-dir", metavar="FOLDER", type=Path, help="a folder of real weights, in place of the hub cache"
+    )
     add_json(described, "each written request, or each case, model and precision of --list,")
     change = described.add_argument_group("changing a case (each makes another request, with its own id)")
     change.add_argument("--model", help="another BLOOM of runner/catalog/models.yaml")
@@ -139,14 +173,29 @@ def main(arguments: list[str]) -> int:
     if options.list:
         announcer.announce_together(_listed(catalog), listing(catalog) + "\n")
         return 0
-    if not options.cases:
-        raise UsageError("No case is named. `python -m runner request --list` shows them.")
-    changes = cases.Changes(**{field.name: getattr(options, field.name) for field in fields(cases.Changes)})
-    requests = [cases.make(catalog, lock, name, changes) for name in options.cases]
-    for request in requests:
+    changes = Changes(**{field.name: getattr(options, field.name) for field in fields(Changes)})
+    for request in _requests(catalog, lock, options, changes, announcer):
         path = cases.write(request, options.out, "Name another folder with --out.")
         announcer.announce(RequestWritten(request.case, request.id, str(path)))
     return 0
+
+
+def _requests(
+    catalog: Catalog, lock: Lock, options: argparse.Namespace, changes: Changes, announcer: Announcer
+) -> list[Request]:
+    """Return the requests of the named cases, or of those that fit this host; say of this host what was found."""
+    if options.here is None:
+        if options.device is not None or options.model_dir is not None:
+            raise UsageError("--device and --model-dir are for --here; name the file that lists this host's devices.")
+        if not options.cases:
+            raise UsageError("No case is named. `python -m runner request --list` shows them.")
+        return [cases.make(catalog, lock, name, changes, in_image=not options.no_image) for name in options.cases]
+    devices = found_devices.read(options.here)
+    asked = choice.Asked(tuple(options.cases), options.device, options.model_dir, not options.no_image, changes)
+    chosen = choice.choose(catalog, lock, devices, asked, os.environ)
+    named = [request.case for request in chosen.requests]
+    announcer.announce(CasesChosen(named, chosen.in_images, chosen.sentence))
+    return chosen.requests
 
 
 def _listed(catalog: Catalog) -> Iterator[Event]:

@@ -288,6 +288,38 @@ def test_a_host_without_any_gpu_is_told_before_anything_is_started(monkeypatch, 
         assert str(problem).startswith("There is no GPU here. Run `nvidia-smi`")
 
 
+@pytest.mark.parametrize(
+    "listed, ranks, hosts, set_to",
+    [
+        (None, 1, 1, None),
+        ("", 1, 1, None),
+        ("3", 1, 1, "3"),
+        ("5, 2,7", 2, 1, "5,2"),
+        ("5,2", 8, 1, "5,2"),
+        ("5,2", 8, 2, None),
+    ],
+)
+def test_a_launch_gets_the_gpus_that_the_user_names_one_a_rank(monkeypatch, listed, ranks, hosts, set_to):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if listed is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
+    assert cuda.environment(ranks, hosts).get("CUDA_VISIBLE_DEVICES") == set_to
+
+
+def test_a_gpu_that_is_named_by_its_uuid_is_refused_since_deepspeed_would_take_another(monkeypatch):
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Driver())
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-8e100991")
+    problem = cuda.missing(asked())
+    assert isinstance(problem, LaunchFailed)
+    assert "takes numbers alone" in str(problem)
+
+
+def test_a_product_that_the_catalog_does_not_have_is_named_by_its_own_name(gpu):
+    gpu.torch.cuda.get_device_name = lambda *arguments: "NVIDIA A100-PCIE-40GB"
+    cuda.open(0)
+    assert cuda.describe()["accelerator"] == "nvidia-a100-pcie-40gb"
+
+
 def test_what_does_not_fit_is_told_first(monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", missing_library)
     assert isinstance(cuda.missing(asked(memory_bytes=10**9)), DoesNotFit)

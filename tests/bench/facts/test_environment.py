@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.bench.facts import environment, variables
+from runner.contract.errors import InputError
 from runner.contract.secrets import is_secret_name
 
 SETTINGS = [
@@ -44,3 +45,16 @@ def test_a_setting_of_the_user_s_that_a_launch_replaces_is_told() -> None:
     given = {"OMP_NUM_THREADS": "64", "MKL_NUM_THREADS": "2", "HOME": "/home"}
     launch = {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2", "DS_ACCELERATOR": "cpu"}
     assert environment.replaced(given, launch) == ["OMP_NUM_THREADS was 64, this launch sets 2"]
+
+
+@pytest.mark.parametrize("word", ["image", "pod", "host"])
+def test_who_installed_the_stack_is_told_by_who_starts_the_container(word: str) -> None:
+    assert environment.installation({"BLOOMZ_BENCH_INSTALLATION": word}) == word
+    assert environment.installation({}) == "host"
+
+
+def test_a_word_that_nobody_sets_is_refused() -> None:
+    with pytest.raises(
+        InputError, match="BLOOMZ_BENCH_INSTALLATION is 'docker', and may be image, pod, host. Unset it."
+    ):
+        environment.installation({"BLOOMZ_BENCH_INSTALLATION": "docker"})

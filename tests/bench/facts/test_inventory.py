@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import sys
+from dataclasses import replace
 from importlib import machinery, metadata
 from pathlib import Path
 from typing import Any, Callable, Sequence, Tuple
@@ -16,6 +17,7 @@ from runner.bench.facts import inventory, provenance
 from runner.contract.errors import InputError, Unsupported
 from runner.contract.files import sha256_of_file
 from runner.contract.request import Stack
+from runner.contract.words import DeviceKind
 from tests.support import samples
 
 Install = Callable[..., Path]
@@ -125,6 +127,36 @@ def test_a_file_that_was_patched_or_lost_after_the_install_is_refused(house: Hou
         record = inventory.describe(stack(root), root)
         with pytest.raises(Unsupported, match=r"Beta\.X/__init__\.py was changed or lost \(1 such files\)"):
             inventory.refuse_drift(record, stack(root))
+
+
+@pytest.mark.parametrize(
+    "device, image, missing, damaged",
+    [
+        ("cpu", None, "Run `make setup`, or use the stack's image.", "Install it again: `make clean setup`."),
+        (
+            "cuda",
+            None,
+            "Run `make bench`, which makes the stack's own environment.",
+            f"Install it again: remove {sys.prefix}, and run `make bench`.",
+        ),
+        ("hpu", "x@sha256:1", "Use the stack's image.", "Install it again: use the stack's image."),
+    ],
+    ids=["cpu", "host", "image"],
+)
+def test_the_remedy_is_that_of_the_stack(
+    house: House, device: DeviceKind, image: str | None, missing: str, damaged: str
+) -> None:
+    root, install = house
+    path = install_all(install)
+    path.write_text("x = 2\n")
+    asked = stack(root, device=device, image=image)
+    with pytest.raises(Unsupported) as caught:
+        inventory.refuse_drift(inventory.describe(asked, root), asked)
+    assert str(caught.value).endswith(damaged)
+    lacking = replace(asked, packages={"torch": "2.0.1", "gone": "1"})
+    with pytest.raises(Unsupported) as caught:
+        inventory.refuse_drift(inventory.describe(lacking, root), lacking)
+    assert str(caught.value).endswith(missing)
 
 
 def test_what_the_kit_s_other_requirements_name_is_not_foreign(house: House) -> None:

@@ -66,7 +66,8 @@ def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
         prepared.write_text(json.dumps(samples.raw(asked) if value is None else value))
         left = list(scripts)
 
-        def command(name: str, devices: int, arguments: list[str], hostfile: Hostfile | None) -> list[str]:
+        def command(name: str, devices: int, arguments: list[str], hostfile: Hostfile | None, named: bool) -> list[str]:
+            assert not named
             options = dict(zip(arguments[::2], arguments[1::2]))
             return [sys.executable, "-c", left.pop(0), str(prepared), options["--out"], options.get("--outputs", "")]
 
@@ -561,7 +562,7 @@ def test_a_reader_of_the_paths_that_has_gone_ends_no_run(
     monkeypatch.setattr(
         launcher,
         "command",
-        lambda name, devices, arguments, hostfile: [
+        lambda name, devices, arguments, hostfile, named: [
             *(sys.executable, "-c", WRITE, str(prepared), arguments[arguments.index("--out") + 1])
         ],
     )

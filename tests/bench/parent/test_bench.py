@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
@@ -18,7 +19,7 @@ from runner.bench.inputs import preflight
 from runner.bench.parent import attempt, bench, launcher
 from runner.bench.parent.attempt_record import Paths
 from runner.contract import termination
-from runner.contract.errors import LaunchFailed, PublishFailed
+from runner.contract.errors import DoesNotFit, Interrupted, LaunchFailed, PublishFailed
 from runner.contract.progress import Task
 from runner.contract.request import Accelerator, Request, Stack
 from tests.support import samples
@@ -143,6 +144,81 @@ def test_the_last_words_of_a_run_name_its_result_and_its_estimates(
     message = termination.read(left.read_text(), "here")
     assert message["attempts"] == [termination.summary(samples.result())]
     assert message["error"]["exit_code"] == 130
+
+
+@dataclass
+class Several:
+    """Three requests of a test, of which each run does what the test says, in order."""
+
+    arguments: list[str]
+    ran: list[str]
+
+
+@pytest.fixture
+def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Several]:
+    def prepared(*errors: BaseException | None) -> Several:
+        left, ran = list(errors), []
+        paths = []
+        for name in ("one", "two", "three"):
+            paths.append(str(tmp_path / f"{name}.json"))
+            Path(paths[-1]).write_text(json.dumps(samples.request(case=name).to_json()))
+
+        def run(asked: Request, paths: Paths, task: Task, published: Callable[[str], None]) -> None:
+            ran.append(asked.case)
+            error = left.pop(0)
+            if error is not None:
+                raise error
+            published(f"{asked.case}.json")
+
+        monkeypatch.setattr(attempt, "run", run)
+        return Several(["bench", *paths, "--results", str(tmp_path / "results")], ran)
+
+    return prepared
+
+
+@pytest.mark.parametrize(
+    "errors, code, told",
+    [
+        ([LaunchFailed("Lost."), None, None], 6, ["[one] Lost. 2 more request(s) follow.", "runner: Lost."]),
+        ([None, None, LaunchFailed("Lost.")], 6, ["runner: Lost."]),
+        (
+            [DoesNotFit("Big."), None, LaunchFailed("Lost.")],
+            5,
+            [
+                "[one] Big. 2 more request(s) follow.",
+                "[three] Lost.",
+                "runner: Big. 2 of 3 requests were lost; each is told above.",
+            ],
+        ),
+    ],
+    ids=["first", "last", "two"],
+)
+def test_what_one_request_lost_keeps_the_others_from_nothing(
+    several: Callable[..., Several],
+    capsys: pytest.CaptureFixture[str],
+    errors: list[BaseException | None],
+    code: int,
+    told: list[str],
+) -> None:
+    asked = several(*errors)
+    assert main(asked.arguments) == code
+    out, err = capsys.readouterr()
+    assert asked.ran == ["one", "two", "three"]
+    assert out.split() == [f"{name}.json" for name, error in zip(asked.ran, errors) if error is None]
+    assert err.splitlines() == told
+
+
+@pytest.mark.parametrize(
+    "error, code",
+    [(KeyboardInterrupt(), 130), (Interrupted("Stopped."), 130), (PublishFailed("Full."), 7)],
+    ids=["key", "kept", "full"],
+)
+def test_an_interruption_and_a_full_disk_end_the_run(
+    several: Callable[..., Several], error: BaseException, code: int
+) -> None:
+    asked = several(None, error, None)
+    assert main(asked.arguments) == code
+    assert asked.ran == ["one", "two"]
 
 
 @pytest.fixture

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Callable
 
 import pytest
@@ -32,6 +36,49 @@ def test_a_hostfile_gets_the_command_of_gaudi_spawn() -> None:
     assert command[10:] == ["--module", "runner.bench.rank.worker", "--out", "folder"]
 
 
+@pytest.mark.parametrize("make", [launcher.deepspeed, launcher.deepspeed_gpus])
+@pytest.mark.parametrize("devices", [1, 2])
+def test_deepspeed_is_told_no_number_where_a_variable_names_the_devices(
+    make: Callable[..., list[str]], devices: int
+) -> None:
+    numbered, named = make(devices, 1234, []), make(devices, 1234, [], named=True)
+    assert "--num_gpus" in numbered
+    assert [word for word in named if word in ("--num_gpus", "--num_nodes")] == []
+    assert ("--no_local_rank" in named) is ("--no_local_rank" in numbered)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    "named, listed", [(True, {"localhost": [3]}), (False, {"localhost": [0]})], ids=["named", "numbered"]
+)
+def test_deepspeed_takes_the_device_that_a_variable_names(
+    monkeypatch: pytest.MonkeyPatch, named: bool, listed: dict[str, list[int]]
+) -> None:
+    """Where DeepSpeed gets a number of devices, it takes the first ones of the host, whatever the variable says."""
+    runner = pytest.importorskip("deepspeed.launcher.runner")
+    started: list[list[str]] = []
+
+    class Started:
+        returncode = 0
+
+        def __init__(self, command: list[str], **keywords: object) -> None:
+            started.append(command)
+
+        def wait(self) -> None:
+            pass
+
+    accelerator = SimpleNamespace(
+        device_count=lambda: 8, visible_devices_envs=lambda: [launcher.NAMED_BY], device_name=lambda: "cuda"
+    )
+    monkeypatch.setattr(runner, "get_accelerator", lambda: accelerator)
+    monkeypatch.setattr(runner.subprocess, "Popen", Started)
+    monkeypatch.setenv(launcher.NAMED_BY, "3")
+    with contextlib.suppress(SystemExit):
+        runner.main(launcher.deepspeed(1, 1234, [], named=named)[3:])
+    (world,) = (word.partition("=")[2] for word in started[0] if word.startswith("--world_info="))
+    assert json.loads(base64.urlsafe_b64decode(world)) == listed
+
+
 @pytest.mark.parametrize("name", ["torchrun", "python"])
 def test_a_hostfile_without_deepspeed_is_refused_as_by_gaudi_spawn(name: str) -> None:
     with pytest.raises(
@@ -59,7 +106,7 @@ def test_torchrun_starts_as_many_ranks_as_devices() -> None:
 def test_a_launcher_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(launcher.LAUNCHERS, "deepspeed", launcher.Launcher(launcher.deepspeed, "no_such_package_here"))
     with pytest.raises(
-        LaunchFailed, match="needs the package no_such_package_here, which is not installed here. Run `make setup`"
+        LaunchFailed, match="needs the package no_such_package_here, which is not installed here. Run `make bench`"
     ):
         launcher.check_launcher("deepspeed")
 

@@ -8,12 +8,15 @@ from runner.contract.errors import (
     DamagedResult,
 )
 from runner.contract.records import JsonObject
+from runner.host.objects.names import TAGGED_BASES
 from tests.support import clusterplay
 from tests.support.client import Client
 from tests.support.clusterplay import (
     FIRST,
+    SECOND,
     Play,
     Script,
+    bench_job,
 )
 from tests.support.scriptedcluster import Cluster
 
@@ -51,6 +54,7 @@ def test_the_image_that_ran_is_held_beside_the_one_that_was_asked_for_and_kept(
         "asked": clusterplay.IMAGE[-64:],
         "reported": image_id,
         "foreign": False,
+        "tag": None,
     }
 
 
@@ -101,3 +105,61 @@ def test_an_image_that_cannot_be_compared_is_said(
     assert client.submit() == 0, client.err
     assert sentence in client.err
     assert client.collected() == [FIRST]
+
+
+BASE = "vendor.test/base:1.10.0-494"
+
+
+def on_a_tagged_base() -> JsonObject:
+    """Return a Job whose pods are started from a base that is named by tag, as its annotation allows."""
+    job = bench_job()
+    job["metadata"]["annotations"][TAGGED_BASES] = BASE
+    spec = job["spec"]["template"]["spec"]
+    for container in (*spec["initContainers"], *spec["containers"]):
+        container["image"] = BASE
+    return job
+
+
+def test_what_a_tag_named_is_said_and_kept(client: Client, cluster: Cluster) -> None:
+    Play(cluster, runs_image(f"vendor.test/base@sha256:{OTHER_DIGEST}"))
+    assert client.submit(things=[on_a_tagged_base()]) == 0, client.err
+    assert f"{BASE} was sha256:{OTHER_DIGEST}." in client.err
+    (image,) = client.evidence()["images"]
+    assert (image["tag"], image["asked"], image["foreign"]) == (BASE, OTHER_DIGEST, False)
+    assert client.collected() == [FIRST]
+
+
+def test_containers_of_a_run_by_one_tag_run_one_image(client: Client, cluster: Cluster) -> None:
+    def moves(play: Play, job: JsonObject) -> None:
+        pod = play.pod(job)
+        play.place(pod)
+        state = {"terminated": {"exitCode": 0}}
+        before = {"name": "wait-for-weights", "state": state, "imageID": f"vendor.test/base@sha256:{'ab' * 32}"}
+        cluster.change("Pod", pod, initContainerStatuses=[before])
+        play.image_id = f"vendor.test/base@sha256:{OTHER_DIGEST}"
+        play.start(pod)
+
+    Play(cluster, moves)
+    assert client.submit(things=[on_a_tagged_base()]) == DamagedResult.exit_code
+    assert (
+        f"runs the image vendor.test/base@sha256:{OTHER_DIGEST}, and sha256:{'ab' * 32} came by the same tag"
+        in client.err
+    )
+    assert client.out == ""
+
+
+def test_a_tag_that_moved_since_another_run_is_said(client: Client, cluster: Cluster) -> None:
+    digests = ["ab" * 32, OTHER_DIGEST]
+
+    def script(play: Play, job: JsonObject) -> None:
+        play.image_id = f"vendor.test/base@sha256:{digests.pop(0)}"
+        clusterplay.runs_well(play, job, FIRST if digests else SECOND)
+
+    Play(cluster, script)
+    assert client.submit(things=[on_a_tagged_base()]) == 0, client.err
+    assert "of different bases" not in client.err
+    assert client.submit("--rerun", things=[on_a_tagged_base()]) == 0, client.err
+    assert (
+        f"{BASE} was sha256:{'ab' * 32} when {client.jobs()[0]['metadata']['name']} ran: the results of the two"
+        in client.err
+    )

@@ -9,7 +9,7 @@ from runner.contract.errors import (
     InputError,
 )
 from runner.contract.records import JsonObject
-from runner.host.objects.names import IMAGE_PROBLEM, QUEUE
+from runner.host.objects.names import PROBLEM, QUEUE, TAGGED_BASES
 from runner.host.objects.rights import Right
 from tests.support import apiserver, clusterplay
 from tests.support.client import Client
@@ -112,14 +112,29 @@ def test_what_admission_refuses_is_told_before_anything_is_created(client: Clien
     assert not cluster.all("Job") and not cluster.all("ConfigMap")
 
 
-def test_an_image_that_cannot_be_pulled_is_refused_before_the_cluster_is_asked(
+def test_a_run_that_would_refuse_to_measure_is_refused_before_the_cluster_is_asked(
     client: Client, cluster: Cluster
 ) -> None:
     draft = bench_job()
-    draft["metadata"]["annotations"][IMAGE_PROBLEM] = "no image of this stack stands in versions.lock. Run make images"
+    draft["metadata"]["annotations"][PROBLEM] = "the commit of a fork is unresolved in versions.lock. Run a command"
     assert client.submit(things=[draft]) == ClusterRefused.exit_code
-    assert "The image of bench-cpu-1-v0-1-0" in client.err and "Run make images." in client.err
+    assert "bench-cpu-1-v0-1-0" in client.err
+    assert "would not measure: the commit of a fork is unresolved in versions.lock. Run a command.\n" in client.err
     assert not cluster.requests
+
+
+def test_a_base_whose_digest_nobody_has_published_may_be_named_by_tag_and_no_other_image(
+    client: Client, cluster: Cluster
+) -> None:
+    Play(cluster, clusterplay.runs_well)
+    job = bench_job()
+    job["metadata"]["annotations"][TAGGED_BASES] = "vendor.test/base:1.10.0-494 other.test/python:3.10"
+    spec = job["spec"]["template"]["spec"]
+    spec["containers"][0]["image"] = "vendor.test/base:1.10.0-494"
+    assert client.submit(things=[job]) == 0, client.err
+    spec["initContainers"][0]["image"] = "vendor.test/base:1.10.0-495"
+    assert client.submit(things=[job]) == InputError.exit_code
+    assert "takes the image vendor.test/base:1.10.0-495, which is not named by digest" in client.err
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from runner.contract.errors import (
 )
 from runner.contract.records import JsonObject
 from runner.host.objects.names import SPEC_SHA256
-from tests.support import apiserver, clusterplay
+from tests.support import apiserver, clusterplay, manifests
 from tests.support.client import Client
 from tests.support.clusterplay import (
     FIRST,
@@ -248,6 +248,66 @@ def test_a_prefetch_that_fails_ends_it(client: Client, cluster: Cluster) -> None
     )
     assert "the hub did not answer. Try later." in client.err
     assert not client.jobs()
+
+
+def rendered_for_pods_that_install() -> list[JsonObject]:
+    """Return the CPU set as it is rendered where nobody has built an image."""
+    return manifests.objects("cpu", image=None)
+
+
+def test_packages_come_before_the_runs_that_install_them_and_all_texts_before_both(
+    client: Client, cluster: Cluster
+) -> None:
+    cluster.put({**manifests.one(rendered_for_pods_that_install(), "PersistentVolumeClaim", "bench-packages")})
+    order: list[str] = []
+
+    def script(play: Play, job: JsonObject) -> None:
+        order.append(job["metadata"]["name"])
+        clusterplay.runs_well(play, job, {1: FIRST}.get(len(order), f"2026112{len(order)}T100000Z-0123abcd"))
+
+    play = Play(cluster, script)
+    objects = rendered_for_pods_that_install()
+    assert client.submit(things=objects) == 0, client.err
+    assert [name.rpartition("-v")[0] for name in order] == ["packages-cpu-cpu", "bench-cpu-1", "bench-cpu-2"]
+    assert not play.errors
+    named = {config_map["metadata"]["name"] for config_map in cluster.all("ConfigMap")}
+    assert named == {thing["metadata"]["name"] for thing in objects if thing["kind"] == "ConfigMap"}
+    (bench, _) = client.jobs()
+    steps = {step["name"]: step for step in bench["spec"]["template"]["spec"]["initContainers"]}
+    assert steps["install"]["command"][-2:] == ["--wait-s", "60"]
+    assert len(client.out.split()) == 2
+
+
+def test_runs_that_are_created_at_once_wait_for_packages_as_long_as_rendered(client: Client, cluster: Cluster) -> None:
+    cluster.put({**manifests.one(rendered_for_pods_that_install(), "PersistentVolumeClaim", "bench-packages")})
+    Play(cluster, stands)
+    assert client.submit("--detach", things=rendered_for_pods_that_install()) == 0, client.err
+    assert len(client.out.split()) == 3
+    for job in client.jobs():
+        assert job["spec"]["template"]["spec"]["initContainers"][-1]["command"][-2:] == ["--wait-s", "3600"]
+
+
+def test_packages_that_are_refused_end_it_with_the_sentence_of_the_pod(client: Client, cluster: Cluster) -> None:
+    cluster.put({**manifests.one(rendered_for_pods_that_install(), "PersistentVolumeClaim", "bench-packages")})
+
+    def refuses(play: Play, job: JsonObject) -> None:
+        stands(play, job)
+        play.end(f"{job['metadata']['name']}-p1", 4, log=["runner: the commit of a fork is unresolved. Run a command."])
+        play.finish(job, "Failed", "PodFailurePolicy")
+
+    Play(cluster, refuses)
+    assert client.submit(things=rendered_for_pods_that_install()) == JobFailed.exit_code
+    assert (
+        "The container packages ended with 4 (a pin that this step needs is unresolved in versions.lock)" in client.err
+    )
+    assert "the commit of a fork is unresolved. Run a command." in client.err
+    assert not client.jobs()
+
+
+def test_a_claim_of_packages_that_nobody_made_is_asked_for_first(client: Client, cluster: Cluster) -> None:
+    assert client.submit(things=rendered_for_pods_that_install()) == ClusterRefused.exit_code
+    assert "The PersistentVolumeClaim bench-packages, which the Jobs name, does not exist in bench." in client.err
+    assert not cluster.all("Job") and not cluster.all("ConfigMap")
 
 
 def test_only_takes_what_is_named(client: Client, cluster: Cluster) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from runner.contract.errors import InputError, Unreachable, UnresolvedPin, Unsupported, UsageError
 from runner.host import paths
-from runner.host.images import build, build_context, buildah, contents, push, sbom
+from runner.host.images import build, build_context, buildah, checkout, contents, push, sbom
 from runner.host.pins import silence
 from runner.host.pins.origins import container_registry, package_index
 from runner.host.pins.origins import git as git_server
@@ -301,7 +301,7 @@ def test_no_value_of_a_flag_becomes_an_option_of_the_builder(arguments, error, t
 def test_a_time_that_is_no_number_is_said(monkeypatch, epoch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
     with pytest.raises(InputError, match="SOURCE_DATE_EPOCH is .* seconds since 1970"):
-        build.checkout()
+        checkout.read()
 
 
 def planned(name, **more):
@@ -452,7 +452,7 @@ def test_a_planned_image_is_built_looked_into_and_written_down(monkeypatch, tmp_
     (command,) = [words for words in builder.commands if words[0] == "build"]
     assert list(command) == plan.command("1.2.3")
     assert built == build.BuiltImage(
-        "id-of-the-image", plan.tag, plan.base, True, plan.revision, plan.inputs, packages=1, bytes=7
+        "id-of-the-image", plan.tag, plan.base, True, plan.revision, plan.inputs, packages=1, bytes=7, builder="1.2.3"
     )
     assert json.loads((tmp_path / "cuda" / "image.json").read_text()) == vars(built)
     bill = json.loads((tmp_path / "cuda" / "sbom.json").read_text())
@@ -483,7 +483,6 @@ def test_a_pushed_image_stands_in_the_lock_beside_the_others(monkeypatch, tmp_pa
     path.write_bytes(paths.LOCK.read_bytes())
     monkeypatch.setattr(paths, "LOCK", path)
     monkeypatch.setattr(lockfile.read, "__defaults__", (path,))
-    monkeypatch.setattr(buildah, "version", lambda: lockfile.read().tools["buildah"])
     pushed = []
 
     def take(image, target):
@@ -492,7 +491,7 @@ def test_a_pushed_image_stands_in_the_lock_beside_the_others(monkeypatch, tmp_pa
 
     monkeypatch.setattr(buildah, "push", take)
     for name in ("cuda", "cpu"):
-        built = build.BuiltImage("id", "", "", True, "0" * 40, build.inputs_of(lockfile.read(), name), 0, 0)
+        built = build.BuiltImage("id", "", "", True, "0" * 40, build.inputs_of(lockfile.read(), name), 0, 0, "1.28.2")
         entry = push.push(name, built, "registry.example/team")
         assert lockfile.read().built[name] == entry
     assert list(lockfile.read().built) == ["cpu", "cuda"]
@@ -503,9 +502,14 @@ def test_a_pushed_image_stands_in_the_lock_beside_the_others(monkeypatch, tmp_pa
     for revision in ("unknown", f"{'0' * 40}-dirty"):
         with pytest.raises(InputError, match="it holds changes that no commit has"):
             push.push("cpu", replace(built, revision=revision), "registry.example/team")
-    monkeypatch.setattr(buildah, "version", lambda: "0.1")
-    with pytest.raises(InputError, match=r"buildah 0\.1 built it, and versions.lock says"):
-        push.push("cpu", built, "registry.example/team")
+
+
+def test_another_builder_is_said_and_is_no_reason_to_refuse():
+    lock = lockfile.read()
+    built = build.BuiltImage("id", "", "", True, "0" * 40, "", 0, 0, lock.tools["buildah"])
+    assert push.other_builder(built, lock) is None
+    said = push.other_builder(replace(built, builder="0.1"), lock)
+    assert said.startswith(f"buildah 0.1 built the image, and versions.lock says {lock.tools['buildah']}: ")
 
 
 def test_a_registry_that_does_not_answer_is_known_before_anything_is_built(monkeypatch):

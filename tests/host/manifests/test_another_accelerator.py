@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.bench.devices import hpu
-from runner.bench.facts import products as container
+from runner.contract import products as container
 from runner.contract.records import JsonObject
 from runner.contract.request import Request
 from runner.host import cases, paths
@@ -96,7 +96,8 @@ def rendered(tables: catalog.Catalog, folder: Path) -> list[JsonObject]:
     lock, table = lockfile.read(), profiles.read(tables, folder / "catalog")
     row = table.sets["npu9"]
     images = dict.fromkeys(lock.stacks, manifests.IMAGE)
-    plans = [plan.make(tables, lock, table, case, row.nodes, images, None) for case in row.cases]
+    texts = plan.Texts({}, {})
+    plans = [plan.make(tables, lock, table, case, row.nodes, images, None, texts) for case in row.cases]
     return [manifest for file in sets.files(ANY, "npu9", row, plans).values() for manifest in file.objects]
 
 

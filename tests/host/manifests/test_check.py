@@ -92,6 +92,23 @@ def role_rule(objects: list[JsonObject], **changes: Any) -> None:
     manifests.one(objects, "Role")["rules"][0].update(changes)
 
 
+def tag_another_base(objects: list[JsonObject]) -> None:
+    bench(objects)["spec"]["template"]["metadata"]["annotations"][names.TAGGED_BASES] = "registry.example/base:1"
+    container(objects).update(image="registry.example/base:2")
+
+
+def let_all_write(objects: list[JsonObject], volume: str) -> None:
+    for part in (waiting(objects), container(objects)):
+        (mount,) = [mount for mount in part["volumeMounts"] if mount["name"] == volume]
+        del mount["readOnly"]
+
+
+def hold_a_device(objects: list[JsonObject]) -> None:
+    prefetch = manifests.one(objects, "Job", "prefetch-")["spec"]["template"]["spec"]["containers"][0]
+    for part in prefetch["resources"].values():
+        part["habana.ai/gaudi"] = "1"
+
+
 PSS, KIT = "pods_are_restricted", "benches_have_one_attempt"
 
 # Rule, how to break it, words of its sentence.
@@ -137,7 +154,7 @@ BROKEN: list[tuple[str, Break, str]] = [
     ("pods_are_guaranteed", lambda o: container(o)["resources"]["requests"].update(cpu="8"), "requests differ from limits"),
     ("pods_are_guaranteed", lambda o: waiting(o).pop("resources"), "container wait-for-weights: cpu is not limited"),
     ("images_are_pinned", lambda o: container(o).update(image="registry.example/bench:latest"), "is not named by digest"),
-    ("images_are_pinned", lambda o: container(o).update(image="bloomz-bench.invalid/x:run-make-images"), "no annotation says why"),
+    ("images_are_pinned", lambda o: tag_another_base(o), "registry.example/base:2 is not named by digest"),
     ("images_are_pinned", lambda o: container(o).update(imagePullPolicy="Always"), "pulled IfNotPresent"),
     ("content_names_what_cannot_change", lambda o: manifests.one(o, "ConfigMap").update(immutable=False), "must be immutable"),
     ("content_names_what_cannot_change", lambda o: manifests.one(o, "ConfigMap")["data"].update(more="x"), "named after its content"),
@@ -146,6 +163,8 @@ BROKEN: list[tuple[str, Break, str]] = [
     ("measuring_is_alone_and_offline", lambda o: every_policy(o, egress=[{}]), "a policy lets it out"),
     ("measuring_is_alone_and_offline", lambda o: every_policy(o, egress=[{"ports": [{"port": 443}]}]), "a policy lets it out"),
     ("measuring_is_alone_and_offline", lambda o: remove_variable(o, "HF_HUB_OFFLINE"), "that keep it offline are not set"),
+    ("measuring_is_alone_and_offline", lambda o: hold_a_device(o), "it holds habana.ai/gaudi while it fetches"),
+    ("software_is_only_read", lambda o: let_all_write(o, "models"), "container bench: it may change /models"),
     ("measuring_is_alone_and_offline", lambda o: spec(o)["affinity"].pop("podAntiAffinity"), "another bench may share its node"),
     ("variables_are_nobody_elses", lambda o: add_variable(o, name="HABANA_VISIBLE_DEVICES", value="all"), "device plugin's to set"),
     ("variables_are_nobody_elses", lambda o: add_variable(o, name="NVIDIA_VISIBLE_DEVICES", value="all"), "device plugin's to set"),

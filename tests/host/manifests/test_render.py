@@ -121,7 +121,7 @@ def test_kubectl_apply_reads_the_whole_gaudi2_set_and_nothing_else() -> None:
         *("Namespace", "ServiceAccount", "Role", "NetworkPolicy", "PersistentVolumeClaim", "ConfigMap", "Job")
     }
     assert objects[0]["kind"] == "Namespace"
-    assert len(jobs(objects, names.PREFETCH)) == 1
+    assert len(jobs(objects, names.PREFETCH)) == len(jobs(objects, names.PACKAGES)) == 1
 
 
 @pytest.mark.parametrize("name", manifests.names())
@@ -148,7 +148,7 @@ def test_every_pod_keeps_a_mesh_s_proxy_out_and_so_does_what_reads_the_volume(na
 
 
 def test_what_needs_nothing_from_a_hub_gets_no_network_and_no_volume_of_weights() -> None:
-    objects = manifests.read(paths.K8S / "cpu")
+    objects = manifests.objects("cpu")
     assert len([manifest for manifest in objects if manifest["kind"] == "NetworkPolicy"]) == 1
     assert manifests.one(objects, "PersistentVolumeClaim")["metadata"]["name"] == "bench-results"
     assert all("initContainers" not in pod(manifest) for manifest in jobs(objects))
@@ -270,37 +270,19 @@ def test_the_project_takes_its_version_from_the_package() -> None:
     assert f'"{__version__}"' not in project
 
 
-def test_a_stack_without_an_image_is_told_and_named_so_that_the_failed_pull_tells_it(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    objects = manifests.objects("gaudi2", image=None)
-    for manifest in jobs(objects):
-        assert pod(manifest)["containers"][0]["image"] == "bloomz-bench.invalid/gaudi-1.10:run-make-images"
-        assert (
-            "no image of this stack stands in versions.lock"
-            in manifest["metadata"]["annotations"]["bloomz-bench.dev/image-problem"]
-        )
-    request = json.loads(manifests.one(objects, "ConfigMap")["data"]["gaudi2-8-bloomz.json"])
-    assert request["stack"]["image"] is None
-    assert request["stack"]["packages"]["habana-torch-plugin"] == "unresolved"
-    assert verb.main(["gaudi2", "--check"]) == 0
-    assert capsys.readouterr().err.startswith(
-        "gaudi-1.10: no image of this stack stands in versions.lock by digest. Run make images"
-    )
-
-
 def test_an_image_of_the_lock_is_pulled_by_digest_and_carried_by_the_request() -> None:
     tables, lock = catalog.read(), lockfile.read()
     digest = f"sha256:{'7' * 64}"
     lock = replace(lock, built={"cpu": lockfile.PushedImage("registry.example/kit/cpu", digest, "0" * 64)})
     table = profiles.read(tables)
-    made = plan.make(tables, lock, table, "cpu-1", 1, {}, None)
-    assert (made.image, made.draft) == (f"registry.example/kit/cpu@{digest}", None)
+    texts = plan.Texts({}, {})
+    made = plan.make(tables, lock, table, "cpu-1", 1, {}, None, texts)
+    assert (made.image, made.draft, made.installation) == (f"registry.example/kit/cpu@{digest}", None, None)
     assert made.request.stack.image == made.image
-    mirrored = plan.make(tables, lock, table, "cpu-1", 1, {}, "mirror.example:5000/team/")
+    mirrored = plan.make(tables, lock, table, "cpu-1", 1, {}, "mirror.example:5000/team/", texts)
     assert mirrored.image == f"mirror.example:5000/team/cpu@{digest}"
     assert mirrored.request.id == made.request.id
-    given = plan.make(tables, lock, table, "cpu-1", 1, {"cpu": manifests.IMAGE}, None)
+    given = plan.make(tables, lock, table, "cpu-1", 1, {"cpu": manifests.IMAGE}, None, texts)
     assert (given.image, given.request.stack.image) == (manifests.IMAGE, manifests.IMAGE)
 
 
@@ -520,8 +502,8 @@ def test_the_example_of_an_overlay_changes_what_it_says_and_breaks_no_rule() -> 
         assert pod(manifest)["nodeSelector"] == {"node.kubernetes.io/instance-type": "hls-gaudi2"}
         assert pod(manifest)["tolerations"][-1]["key"] == "team"
         assert manifest["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "accelerators"
-        if "bloomz-bench.invalid" in json.dumps(base):
-            assert pod(manifest)["containers"][0]["image"].startswith("registry.example/mirror/gaudi-1.10:")
+        images = {container["image"] for container in walk.containers_of(pod(manifest))}
+        assert images == {"registry.example/mirror/pytorch-installer-2.0.1:1.10.0-494"}
     assert {
         manifest["spec"]["storageClassName"] for manifest in yours if manifest["kind"] == "PersistentVolumeClaim"
     } == {"fast"}

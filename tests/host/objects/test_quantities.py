@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.host.objects.quantities import is_extended, quantity
+from runner.host.objects.quantities import is_extended, quantity, total
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,21 @@ from runner.host.objects.quantities import is_extended, quantity
 )
 def test_quantities(text: str, number: float) -> None:
     assert quantity(text) == number
+
+
+@pytest.mark.parametrize(
+    "texts, added",
+    [
+        (("20Gi", "2Gi"), "22Gi"),
+        (("20Gi", "32Mi"), "20512Mi"),
+        (("512Mi", "512Mi"), "1Gi"),
+        (("1k",), "1Mi"),
+        ((), "0Gi"),
+    ],
+    ids=["Gi", "Mi", "Mi to Gi", "rounded up", "none"],
+)
+def test_sizes_are_added_and_rounded_up(texts: tuple[str, ...], added: str) -> None:
+    assert total(*texts) == added
 
 
 @pytest.mark.parametrize(

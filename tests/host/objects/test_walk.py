@@ -57,3 +57,20 @@ def test_a_deadline_is_read_where_each_kind_keeps_it_and_reading_changes_nothing
     assert walk.deadline_s(run) is None
     assert "runPolicy" not in run["spec"]
     assert walk.deadline_s(None) is None
+
+
+@pytest.mark.parametrize(
+    "volume, names",
+    [
+        ({"configMap": {"name": "a"}}, ["a"]),
+        ({"configMap": {"name": "a", "optional": True}}, []),
+        ({"projected": {"sources": [{"configMap": {"name": "b"}}, {"secret": {"name": "s"}}, {"configMap": {"name": "a"}}]}}, ["b", "a"]),
+        ({"projected": {"sources": [{"configMap": {"name": "b", "optional": True}}]}}, []),
+        ({"emptyDir": {}}, []),
+    ],
+    ids=["one", "optional", "projected", "projected-optional", "none"],
+)  # fmt: skip
+def test_a_volume_needs_the_config_maps_that_it_is_made_of(volume: JsonObject, names: list[str]) -> None:
+    assert walk.config_maps({"name": "v", **volume}) == names
+    run = {"kind": "Job", "spec": {"template": {"spec": {"containers": [], "volumes": [{"name": "v", **volume}]}}}}
+    assert walk.needs(run) == [walk.Reference("ConfigMap", name) for name in sorted(names)]

@@ -19,6 +19,7 @@ from runner.host.readers import catalog, profiles
         ("job_kind: mpijob", "job_kind: ray", "job, jobset, mpijob"),
         ("memory: 440Gi", "memory: 440GB", "must be a quantity such as 690Gi"),
         ("accelerator: a100-80gb", "accelerator: a100", "a100"),
+        ("cuda: 12Gi", "cuda: 12GB", "must be a quantity such as 690Gi"),
         ("hugepages: none", "hugepage: none", "hugepages"),
     ],
 )
@@ -37,5 +38,7 @@ def test_a_size_that_no_row_has_is_said() -> None:
 
 
 def test_a_row_that_is_missing_is_named() -> None:
+    with pytest.raises(InputError, match="profiles.yaml has no row none in environments. Add one"):
+        profiles.read(catalog.read()).environment_of("none")
     with pytest.raises(InputError, match="profiles.yaml has no row none in deadlines_s"):
         profiles.read(catalog.read()).deadline_s_of("none")

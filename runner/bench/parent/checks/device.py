@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
-from runner.bench.facts.distributions import release
 from runner.bench.parent.checks import evidence
 from runner.bench.parent.checks.outcome import FLAG, REFUSE, equal, made, not_made
 from runner.contract.records import Act, Check, Launch, Watched
+from runner.contract.releases import firmware_version, release
 from runner.contract.request import Request
 
 # The fraction by which the memory of a loaded model may differ from its weights: allocators round, and buffers come on
@@ -59,14 +59,14 @@ def driver(request: Request, launch: Launch) -> Check:
 def firmware(request: Request, launch: Launch) -> Check:
     """Every device booted the stack's firmware.
 
-    Evidence: the firmware's version by the vendor's program, which writes fw-43.2.0 or fw43.2.0 for one version.
+    Evidence: the firmware's version by the vendor's program.
     """
     pinned, cannot_tell = request.stack.firmware, launch["cannot_tell"]
     if "firmware" in cannot_tell or pinned is None:
         return not_made("firmware", FLAG, cannot_tell.get("firmware", "the lock knows none for this accelerator"))
     versions = [rank["device"].get("firmware") for rank in launch["ranks"]]
-    spelled_alike = {(version or "").replace("fw-", "fw") for version in versions}
-    return made("firmware", FLAG, spelled_alike == {pinned.replace("fw-", "fw")}, pinned, versions)
+    firmwares = {firmware_version(version or "") for version in versions}
+    return made("firmware", FLAG, firmwares == {firmware_version(pinned)}, pinned, versions)
 
 
 def device_memory(request: Request, launch: Launch) -> Check:

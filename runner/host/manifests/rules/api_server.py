@@ -12,7 +12,7 @@ from runner.contract.records import JsonObject
 from runner.host.objects import names
 from runner.host.objects.kinds import RUNS
 from runner.host.objects.quantities import is_extended, quantity
-from runner.host.objects.walk import CLAIM, containers, containers_of, jobs, metadata, pods, title
+from runner.host.objects.walk import CLAIM, config_maps, containers, containers_of, jobs, metadata, pods, title
 
 # RFC 1123.
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -110,27 +110,30 @@ def volumes_fit_together(objects: Sequence[JsonObject]) -> Iterator[str]:
             yield f"{where}: the volume {name} is {'not there' if name in used else 'not mounted'}"
         for name, volume in volumes.items():
             claim = volume.get("persistentVolumeClaim", {}).get("claimName")
-            source = volume.get("configMap", {}).get("name")
             if claim is not None and (CLAIM, claim) not in applied:
                 yield f"{where}: the claim {claim} of volume {name} is not there"
-            if source is not None and ("ConfigMap", source) not in applied:
-                yield f"{where}: the ConfigMap {source} of volume {name} is not there"
+            for source in config_maps(volume):
+                if ("ConfigMap", source) not in applied:
+                    yield f"{where}: the ConfigMap {source} of volume {name} is not there"
         if ("ServiceAccount", spec.get("serviceAccountName")) not in applied:
             yield f"{where}: the account {spec.get('serviceAccountName')} is not there"
 
 
 def scratch_fits(objects: Sequence[JsonObject]) -> Iterator[str]:
-    """The kubelet evicts a pod whose emptyDirs are larger than its limits; it counts an emptyDir in memory as memory."""
+    """The kubelet evicts a pod whose emptyDirs are together larger than its limits; it counts an emptyDir in memory as memory."""
     for where, template in pods(objects):
         limits = template["spec"]["containers"][0].get("resources", {}).get("limits", {})
+        left = {room: quantity(limits[room]) for room in ("memory", "ephemeral-storage") if room in limits}
         for volume in template["spec"].get("volumes", ()):
             if "emptyDir" in volume:
                 room = "memory" if volume["emptyDir"].get("medium") == "Memory" else "ephemeral-storage"
                 size = volume["emptyDir"].get("sizeLimit")
                 if size is None:
                     yield f"{where}: the emptyDir {volume['name']} has no sizeLimit"
-                elif room in limits and quantity(size) >= quantity(limits[room]):
-                    yield f"{where}: the emptyDir {volume['name']} of {size} fills the {room} of {limits[room]}"
+                elif room in left:
+                    left[room] -= quantity(size)
+                    if left[room] <= 0:
+                        yield f"{where}: the emptyDir {volume['name']} of {size} fills the {room} of {limits[room]}"
 
 
 def selectors_find_their_pods(objects: Sequence[JsonObject]) -> Iterator[str]:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 
 from runner.contract import strictjson
 from runner.contract.records import JsonObject
-from runner.host.manifests.plan import PLACEHOLDER
 from runner.host.objects import names
 from runner.host.objects.kinds import RUNS
 from runner.host.objects.names import component_of, labels_of
 from runner.host.objects.pods import STOPPED
-from runner.host.objects.walk import containers, jobs, pods, title
+from runner.host.objects.quantities import is_extended
+from runner.host.objects.walk import containers, containers_of, jobs, pods, title
 
 DIGEST = re.compile(r"[^@]+@sha256:[0-9a-f]{64}")
 
@@ -60,15 +60,11 @@ def pods_are_guaranteed(objects: Sequence[JsonObject]) -> Iterator[str]:
 
 
 def images_are_pinned(objects: Sequence[JsonObject]) -> Iterator[str]:
-    """An image is named by digest. Where nobody has built the image, the name cannot be pulled and an annotation says what to run."""
-    by_pod = {where: template["metadata"].get("annotations", {}) for where, template in pods(objects)}
+    """An image is named by digest. The exception is a base whose digest nobody has published: an annotation of its pods names it."""
+    tagged = {where: names.tagged_bases(template) for where, template in pods(objects)}
     for where, _, container in containers(objects):
         image = container["image"]
-        if image.startswith(f"{PLACEHOLDER}/"):
-            annotations = by_pod[where.rpartition(", container ")[0]]
-            if not annotations.get(names.IMAGE_PROBLEM):
-                yield f"{where}: {image} cannot be pulled, and no annotation says why"
-        elif not DIGEST.fullmatch(image):
+        if not DIGEST.fullmatch(image) and image not in tagged[where.rpartition(", container ")[0]]:
             yield f"{where}: {image} is not named by digest"
         if container.get("imagePullPolicy") != "IfNotPresent":
             yield f"{where}: a pinned image is pulled IfNotPresent, also where no registry is reached"
@@ -91,7 +87,7 @@ def content_names_what_cannot_change(objects: Sequence[JsonObject]) -> Iterator[
 def measuring_is_alone_and_offline(objects: Sequence[JsonObject]) -> Iterator[str]:
     """A bench shares its node with no other bench of the kit, and looks nothing up in the hub.
 
-    Where the cluster enforces network policies, a bench reaches no address.
+    Where the cluster enforces network policies, only what fetches reaches an address; what fetches holds no device.
     """
     policies = [manifest["spec"] for manifest in objects if manifest["kind"] == "NetworkPolicy"]
     for where, template in pods(objects):
@@ -99,10 +95,14 @@ def measuring_is_alone_and_offline(objects: Sequence[JsonObject]) -> Iterator[st
         selecting = [spec for spec in policies if spec["podSelector"]["matchLabels"].items() <= labels.items()]
         if not any({"Ingress", "Egress"} <= set(spec["policyTypes"]) for spec in selecting):
             yield f"{where}: no policy denies what is not allowed"
-        if component_of(template) != names.BENCH:
+        if component_of(template) in names.FETCHING:
+            held = [kind for part in containers_of(template["spec"]) for kind in _limits(part) if is_extended(kind)]
+            yield from (f"{where}: it holds {kind} while it fetches" for kind in held)
             continue
         if any("to" not in rule and not _only_dns(rule) for spec in selecting for rule in spec.get("egress", ())):
             yield f"{where}: a policy lets it out while it measures"
+        if component_of(template) != names.BENCH:
+            continue
         env = template["spec"]["containers"][0].get("env", ())
         variables = {variable["name"]: variable.get("value") for variable in env}
         if any(variables.get(name) != "1" for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")):
@@ -114,6 +114,16 @@ def measuring_is_alone_and_offline(objects: Sequence[JsonObject]) -> Iterator[st
             for rule in anti.get("requiredDuringSchedulingIgnoredDuringExecution", ())
         ):
             yield f"{where}: another bench may share its node"
+
+
+def software_is_only_read(objects: Sequence[JsonObject]) -> Iterator[str]:
+    """A container that measures, or fetches weights, changes nothing of what the init containers before it have made."""
+    for where, template in pods(objects):
+        made = {mount["name"] for part in template["spec"].get("initContainers", ()) for mount in _written(part)}
+        for container in template["spec"]["containers"]:
+            for mount in _written(container):
+                if mount["name"] in made - {"tmp"}:
+                    yield f"{where}, container {container['name']}: it may change {mount['mountPath']}"
 
 
 def variables_are_nobody_elses(objects: Sequence[JsonObject]) -> Iterator[str]:
@@ -152,6 +162,16 @@ def roles_are_least(objects: Sequence[JsonObject]) -> Iterator[str]:
                 yield f"{title(manifest)} may {', '.join(rule['verbs'])}"
 
 
+def _limits(container: JsonObject) -> JsonObject:
+    limits: JsonObject = container.get("resources", {}).get("limits", {})
+    return limits
+
+
+def _written(container: JsonObject) -> list[JsonObject]:
+    """Return the mounts that a container may write to."""
+    return [mount for mount in container.get("volumeMounts", ()) if not mount.get("readOnly")]
+
+
 def _fails_on_stop(policy: Sequence[JsonObject]) -> bool:
     """Return whether a FailJob rule would count a stop from outside as a failure."""
     for rule in policy:
@@ -173,6 +193,7 @@ RULES = (
     images_are_pinned,
     content_names_what_cannot_change,
     measuring_is_alone_and_offline,
+    software_is_only_read,
     variables_are_nobody_elses,
     no_privileged_port,
     roles_are_least,

@@ -1,9 +1,13 @@
-"""Ask container registries for the digests of images, through skopeo: the user's logins and mirrors hold."""
+"""Ask container registries for the digests of images, and whether they take any, through skopeo: the user's logins and mirrors hold."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
+import tempfile
+from pathlib import Path
 
 from runner.contract import patterns
 from runner.contract.errors import InputError, Unreachable
@@ -21,13 +25,14 @@ _MEANINGS = (
         re.compile(r"invalid character|unexpected end of JSON|cannot unmarshal"), Unreachable, "its answer is broken"
     ),
 )
+_OCI = "application/vnd.oci.image.{}.v1+json"
 _NO_SUCH_IMAGE = re.compile(r"manifest unknown|name unknown|MANIFEST_UNKNOWN|NAME_UNKNOWN")
 
 
 def image_digest(repository: str, tag: str) -> str | None:
     """Return the digest that a registry has for a tag; None where the registry has no such tag. Raises ``Unreachable``."""
     raw = manifest(f"{repository}:{tag}")
-    return None if raw is None else _digest(raw)
+    return None if raw is None else digest_of(raw)
 
 
 def platform_digest(repository: str, digest: str) -> str | None:
@@ -39,7 +44,7 @@ def platform_digest(repository: str, digest: str) -> str | None:
     raw = manifest(f"{repository}@{digest}")
     if raw is None:
         return None
-    if _digest(raw) != digest:
+    if digest_of(raw) != digest:
         raise Unreachable(f"{what}: it sent another manifest")
     answer = json_of(raw, what)
     if not isinstance(answer, dict):
@@ -70,5 +75,35 @@ def manifest(reference: str) -> bytes | None:
         raise
 
 
-def _digest(raw: bytes) -> str:
-    return programs.run(["skopeo", "manifest-digest", "/dev/stdin"], "skopeo", given=raw).decode().strip()
+def digest_of(manifest: bytes) -> str:
+    """Return the digest of a manifest. Raises ``Unreachable`` where skopeo cannot be run."""
+    return programs.run(["skopeo", "manifest-digest", "/dev/stdin"], "skopeo", given=manifest).decode().strip()
+
+
+def refuse_unwritable(repository: str, timeout_s: float = TIMEOUT_S) -> None:
+    """Raise ``Unreachable`` unless the registry takes an image into a repository.
+
+    An image without content is put there by its digest and without a tag, so that what a push needs is asked of the registry itself:
+    a login, a repository that is there, no quota. The registry may drop such an image at any time.
+    """
+    what = f"the registry, for {repository}"
+    if shutil.which("skopeo") is None:
+        raise Unreachable(f"{what}: skopeo is not installed (apt-get install skopeo)")
+    with tempfile.TemporaryDirectory() as folder:
+        digest = _write_empty_image(Path(folder))
+        command = ["skopeo", "copy", "--quiet", "--preserve-digests", "--", f"dir:{folder}"]
+        with silence.asking(repository.partition("/")[0]):
+            programs.run([*command, f"docker://{repository}@{digest}"], what, timeout_s=timeout_s, meanings=_MEANINGS)
+
+
+def _write_empty_image(folder: Path) -> str:
+    """Write an image without layers into a folder in the form of skopeo's ``dir:``; return its digest, which is always the same."""
+    config = b'{"architecture":"amd64","config":{},"os":"linux","rootfs":{"diff_ids":[],"type":"layers"}}'
+    sha256 = hashlib.sha256(config).hexdigest()
+    described = {"mediaType": _OCI.format("config"), "digest": f"sha256:{sha256}", "size": len(config)}
+    content = {"schemaVersion": 2, "mediaType": _OCI.format("manifest"), "config": described, "layers": []}
+    manifest = json.dumps(content).encode()
+    (folder / sha256).write_bytes(config)
+    (folder / "manifest.json").write_bytes(manifest)
+    (folder / "version").write_text("Directory Transport Version: 1.1\n", encoding="ascii")
+    return f"sha256:{hashlib.sha256(manifest).hexdigest()}"

@@ -1,0 +1,305 @@
+"""Ask a container registry whether a push would be taken, without pushing: does it answer, is there a login, may the login write.
+
+The HTTP API is that of the OCI distribution specification, with the token service of distribution.github.io/distribution/spec/auth. The
+logins are those that buildah and skopeo would use (containers-auth.json(5)), with docker's (~/.docker/config.json) after them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import http.client
+import json
+import os
+import re
+import ssl
+import subprocess
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from email.message import Message
+from pathlib import Path
+from typing import Literal
+
+from runner.contract import secrets
+from runner.contract.errors import Unreachable
+from runner.contract.records import JsonObject
+from runner.contract.text import printable
+
+# How long each request, and each helper that keeps logins, may take.
+TIMEOUT_S = 4.0
+_MAX_BYTES = 1024 * 1024
+# The registry of names without a registry has another address, and an older name in docker's file of logins.
+_DOCKER_HUB, _DOCKER_HUB_HOST, _DOCKER_HUB_KEY = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"
+
+# What a registry says of an upload that it does not know (OCI distribution specification, error codes).
+_UNKNOWN_UPLOAD = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
+
+# Why a push would or would not be taken; "unknown": the registry does not tell without a push.
+Verdict = Literal["granted", "refused", "no login", "unknown"]
+
+
+@dataclass(frozen=True)
+class Login:
+    """A login: the user's name, the header that says the same, and the file that it stands in."""
+
+    user: str
+    authorization: str = field(repr=False)
+    file: Path
+
+
+@dataclass(frozen=True)
+class Service:
+    """A registry that answered. ``challenge`` is how it asks for a login, empty where it asks for none."""
+
+    address: str
+    challenge: str
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether the registry speaks TLS."""
+        return self.address.startswith("https:")
+
+
+@dataclass(frozen=True)
+class PushAnswer:
+    """Whether a push would be taken, and in words how that is known."""
+
+    verdict: Verdict
+    words: str
+
+
+@dataclass(frozen=True)
+class _Response:
+    status: int
+    headers: Message
+    body: bytes
+
+
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """Follows nothing: a password goes to the address that was asked, and to no other."""
+
+    def redirect_request(self, *_: object, **__: object) -> None:
+        return None
+
+
+def reach(registry: str) -> Service:
+    """Return a registry (``registry.example:5000``) that answers, over TLS or without. Raises ``Unreachable`` with the reason."""
+    host = _DOCKER_HUB_HOST if registry == _DOCKER_HUB else registry
+    try:
+        return _service(f"https://{host}")
+    except ssl.SSLCertVerificationError as problem:
+        raise Unreachable(f"The certificate of {registry} is not trusted: {problem.verify_message}.") from None
+    except ssl.SSLError:
+        # a server without TLS answers a handshake with plain text
+        pass
+    except OSError as problem:
+        raise Unreachable(f"{registry} did not answer: {_words(problem)}.") from None
+    try:
+        return _service(f"http://{host}")
+    except OSError as problem:
+        raise Unreachable(f"{registry} did not answer: {_words(problem)}.") from None
+
+
+def login_of(repository: str) -> Login | None:
+    """Return the login for a repository (``registry/team/name``), None where no file has one. The longest name that fits wins."""
+    for file in _login_files():
+        content = _json_of(file)
+        names = [repository.rsplit("/", parts)[0] for parts in range(repository.count("/") + 1)]
+        if repository.startswith(f"{_DOCKER_HUB}/"):
+            names.append(_DOCKER_HUB_KEY)
+        registry = repository.partition("/")[0]
+        for name in names:
+            entry = _mapping(content, "auths").get(name)
+            if isinstance(entry, dict) and (login := _decoded(entry.get("auth"), file)) is not None:
+                return login
+        helper = _mapping(content, "credHelpers").get(registry) or content.get("credsStore")
+        if isinstance(helper, str) and (login := _of_helper(helper, names[-1], file)) is not None:
+            return login
+    return None
+
+
+def may_push(service: Service, repository: str, login: Login | None) -> PushAnswer:
+    """Return whether the registry would take a push to a repository (``registry/team/name``). Nothing is pushed.
+
+    A token service says what it grants, and nothing else is asked. Any other registry is asked to go on with an upload that does not
+    exist. Raises ``Unreachable`` where the registry or its token service does not answer.
+    """
+    name = repository.partition("/")[2]
+    authorization = {} if login is None else {"Authorization": login.authorization}
+    if service.challenge.lower().startswith("bearer"):
+        token, refusal = _token(service, name, authorization)
+        if token is None:
+            return PushAnswer("no login" if login is None else "refused", refusal)
+        granted = _granted(token, name)
+        if granted is not None:
+            words = f"its token service grants {', '.join(granted) or 'nothing'} on {name}"
+            verdict: Verdict = "granted" if {"push", "*"} & set(granted) else "no login" if login is None else "refused"
+            return PushAnswer(verdict, words)
+        authorization = {"Authorization": f"Bearer {token}"}
+    elif service.challenge and login is None:
+        return PushAnswer("no login", "it asks for a login, and there is none")
+    return _asked_by_an_unknown_upload(service, name, authorization, login)
+
+
+def _service(address: str) -> Service:
+    """Return the registry at an address. Raises ``OSError``, and ``Unreachable`` for a server that is no registry."""
+    answer = _ask("GET", f"{address}/v2/")
+    if answer.status not in (200, 401):
+        raise Unreachable(f"{address}/v2/ answers HTTP {answer.status}: there is no registry. Check its name and port.")
+    return Service(address, answer.headers.get("WWW-Authenticate", "") if answer.status == 401 else "")
+
+
+def _token(service: Service, name: str, authorization: Mapping[str, str]) -> tuple[str | None, str]:
+    """Return the token for pulls and pushes that the registry's token service gives, or None and the words of its refusal."""
+    told = dict(re.findall(r'(\w+)="([^"]*)"', service.challenge))
+    realm = told.get("realm", "")
+    if not realm.startswith(("https://", "http://")) or (service.is_encrypted and not realm.startswith("https://")):
+        return None, "it names a token service whose address cannot be used"
+    query = urllib.parse.urlencode({"service": told.get("service", ""), "scope": f"repository:{name}:pull,push"})
+    try:
+        answer = _ask("GET", f"{realm}?{query}", authorization)
+    except OSError as problem:
+        raise Unreachable(f"The token service {realm} did not answer: {_words(problem)}.") from None
+    if answer.status != 200:
+        return None, f"its token service answers HTTP {answer.status}"
+    content = _parsed(answer.body)
+    token = content.get("token") or content.get("access_token")
+    if not isinstance(token, str):
+        return None, "its token service gives no token"
+    secrets.remember(token)
+    return token, ""
+
+
+def _granted(token: str, name: str) -> list[str] | None:
+    """Return the actions that a token grants on a repository, None for a token that only the registry can read."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        access = claims["access"]
+        rows = [row for row in access if row["type"] == "repository" and row["name"] == name]
+        return sorted({str(action) for row in rows for action in row["actions"]})
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _asked_by_an_unknown_upload(
+    service: Service, name: str, authorization: Mapping[str, str], login: Login | None
+) -> PushAnswer:
+    """Ask to go on with an upload that nobody began: a registry looks at rights first, and then for the upload. Raises ``Unreachable``.
+
+    An upload that is begun and cancelled would leave a folder in the storage of docker-registry 2.8: there the cancelled upload still
+    writes the state of its hash.
+    """
+    try:
+        answer = _ask("PATCH", f"{service.address}/v2/{name}/blobs/uploads/{uuid.uuid4()}", authorization)
+    except OSError as problem:
+        raise Unreachable(f"{service.address} did not answer: {_words(problem)}.") from None
+    errors = _parsed(answer.body).get("errors")
+    codes = {error.get("code") for error in errors if isinstance(error, dict)} if isinstance(errors, list) else set()
+    if answer.status in (401, 403):
+        return PushAnswer("no login" if login is None else "refused", f"it answers HTTP {answer.status} to an upload")
+    if codes & _UNKNOWN_UPLOAD:
+        return PushAnswer(
+            "granted", f"it lets this login write to {name}" if login else f"it lets anybody write to {name}"
+        )
+    if "NAME_UNKNOWN" in codes:
+        return PushAnswer("refused", f"it has no repository or project for {name} and makes none by itself")
+    return PushAnswer("unknown", f"it answers HTTP {answer.status} to an upload")
+
+
+def _ask(method: str, address: str, headers: Mapping[str, str] | None = None) -> _Response:
+    """Make one request, and return its answer of any status. Raises ``OSError``; one about TLS is an ``ssl.SSLError``."""
+    request = urllib.request.Request(  # noqa: S310 (http and https alone come here)
+        address,
+        data=b"" if method == "PATCH" else None,
+        headers={"User-Agent": "bloomz-bench", "Accept": "application/json", **(headers or {})},
+        method=method,
+    )
+    opener = urllib.request.build_opener(_NoRedirection)
+    try:
+        with opener.open(request, timeout=TIMEOUT_S) as answer:
+            return _Response(answer.status, answer.headers, answer.read(_MAX_BYTES))
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return _Response(refusal.code, refusal.headers, refusal.read(_MAX_BYTES))
+    except urllib.error.URLError as problem:
+        raise problem.reason if isinstance(problem.reason, OSError) else OSError(str(problem.reason)) from None
+    except http.client.HTTPException as problem:
+        raise OSError(f"no answer of HTTP ({type(problem).__name__})") from None
+
+
+def _login_files() -> Iterator[Path]:
+    named = os.environ.get("REGISTRY_AUTH_FILE")
+    if named:
+        yield Path(named)
+        return
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    yield Path(runtime, "containers", "auth.json") if runtime else Path(f"/run/containers/{os.getuid()}/auth.json")
+    configuration = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    yield Path(configuration, "containers", "auth.json")
+    yield Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker", "config.json")
+
+
+def _json_of(file: Path) -> JsonObject:
+    try:
+        return _parsed(file.read_bytes()[:_MAX_BYTES])
+    except OSError:
+        return {}
+
+
+def _parsed(raw: bytes) -> JsonObject:
+    """Return the JSON object in some bytes, an empty one for other bytes."""
+    try:
+        content = json.loads(raw)
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _mapping(content: JsonObject, key: str) -> JsonObject:
+    value = content.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _decoded(auth: object, file: Path) -> Login | None:
+    if not isinstance(auth, str) or not auth:
+        return None
+    try:
+        user, colon, password = base64.b64decode(auth).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return _login(user, password, file) if colon else None
+
+
+def _of_helper(helper: str, name: str, file: Path) -> Login | None:
+    """Return the login that a credential helper keeps (docker/docker-credential-helpers), None where the helper has none or fails."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", helper):
+        return None
+    try:
+        done = subprocess.run(
+            [f"docker-credential-{helper}", "get"], input=name.encode(), capture_output=True, timeout=TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    kept = _parsed(done.stdout) if done.returncode == 0 else {}
+    user, password = kept.get("Username"), kept.get("Secret")
+    return _login(user, password, file) if isinstance(user, str) and isinstance(password, str) else None
+
+
+def _login(user: str, password: str, file: Path) -> Login:
+    encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+    for secret in (password, encoded):
+        secrets.remember(secret)
+    return Login(user, f"Basic {encoded}", file)
+
+
+def _words(problem: OSError) -> str:
+    if isinstance(problem, TimeoutError):
+        return f"nothing came within {TIMEOUT_S:g} s"
+    return printable(secrets.mask(problem.strerror or str(problem)), 200)

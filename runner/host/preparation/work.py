@@ -1,0 +1,173 @@
+"""Take the steps of a plan, from the first that is not done: resolve pins, then build, push and record each image.
+
+Every step leaves its truth on disk or in the registry, so that the same command goes on where an earlier one was cut off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from runner.contract import progress
+from runner.contract.announce import Announcer
+from runner.contract.errors import InputError
+from runner.contract.progress import Task
+from runner.host.images import build, push
+from runner.host.images.build import BuiltImage
+from runner.host.images.events import ImageBuilt, ImagePushed, OtherBuilder
+from runner.host.pins import answering
+from runner.host.pins.events import ReleaseYanked
+from runner.host.pins.origins import container_registry
+from runner.host.pins.resolve import Kind
+from runner.host.preparation import events, here, needs, plan
+from runner.host.preparation.needs import Needs
+from runner.host.preparation.plan import Step
+from runner.host.readers import lockfile
+from runner.host.readers.catalog import Catalog
+from runner.host.readers.lockfile import LockPath
+
+# How long a registry may take for an image without content, and after which time a silent origin is named.
+WRITE_S, SLOW_S = 5.0, 5.0
+
+
+def prepare(catalog: Catalog, needed: Needs, team: str, announcer: Announcer) -> None:
+    """Do what is not done yet of the needs of sets; images go to ``team``, which is REGISTRY/TEAM.
+
+    What would fail later is looked at first. Raises the error of a step that is blocked, ``InputError`` for a pin whose origin has
+    nothing of the kind, ``Unreachable`` where an origin or the registry does not answer, and what ``build.execute`` raises.
+    """
+    task = progress.begin(" ".join(needed.sets), _show)
+    try:
+        steps = _planned(catalog, needed, team)
+        _ask_registry(steps, team, task)
+        _resolve(steps[0], needed, announcer, task)
+    finally:
+        task.end()
+    digests: dict[str, str] = {}
+    for step in _planned(catalog, needed, team):
+        if step.stack is not None:
+            _take(step, step.stack, team, digests, announcer)
+
+
+def _planned(catalog: Catalog, needed: Needs, team: str) -> list[Step]:
+    """Return the plan of this moment. Raises the error of a step that is blocked."""
+    steps = plan.make(catalog, lockfile.read(), needed, here.look(needed), team)
+    plan.refuse_blocked(steps)
+    return steps
+
+
+def _ask_registry(steps: Sequence[Step], team: str, task: Task) -> None:
+    """Ask the registry for everything that a push needs, before anything is built.
+
+    Raises ``Unreachable`` where the registry does not take an image: a login may be missing.
+    """
+    for step in steps:
+        if step.work == "push" and step.state == "to do" and step.stack is not None:
+            repository = push.repository(step.stack, team)
+            task.update(progress.Step(f"asking whether {repository} takes an image"))
+            container_registry.refuse_unwritable(repository, WRITE_S)
+
+
+def _resolve(step: Step, needed: Needs, announcer: Announcer, task: Task) -> None:
+    """Resolve the open pins: first all that an origin answers at once, then what is compiled.
+
+    Raises ``InputError`` and ``Unreachable`` for pins that stay open. A hub that is silent about a model's files keeps nothing from
+    being built: the prefetch in the cluster asks the hub again.
+    """
+    announcer.announce(events.of_step(step))
+    if step.state == "done":
+        return
+    for kinds in (needs.ASKED, needs.COMPILED):
+        outcomes = Counter(
+            outcome
+            for where, outcome in _answers(kinds, needed, announcer, task)
+            if where[-1] != "files" or outcome != "silent"
+        )
+        answering.refuse_failures(outcomes, ("none", "refused"))
+
+
+def _answers(
+    kinds: Sequence[Kind], needed: Needs, announcer: Announcer, task: Task
+) -> Iterator[tuple[LockPath, answering.Outcome]]:
+    """Ask every question of some kinds, and yield the place of each pin with what became of it; an answer may open a question."""
+
+    def say_yanked(package: str, version: str) -> None:
+        announcer.announce(ReleaseYanked(package, version))
+
+    asked: set[LockPath] = set()
+    while True:
+        waiting = [
+            question
+            for question in needs.questions(lockfile.read(), needed, kinds, say_yanked)
+            if question.where not in asked
+        ]
+        if not waiting:
+            return
+        where = waiting[0].where
+        what = f"asking for {'.'.join(where)}"
+        task.update(progress.Step(what, len(asked), len(asked) + len(waiting), "steps"))
+        with _named_if_slow(task, what):
+            outcome = answering.answer(waiting[0], announcer)
+        asked.add(where)
+        yield where, outcome
+
+
+def _take(step: Step, name: str, team: str, digests: dict[str, str], announcer: Announcer) -> None:
+    """Take one step of a stack, or say that the step is done. ``digests`` keeps what was pushed, by stack, until it is recorded."""
+    task = progress.begin(name, _show)
+    try:
+        if step.work == "push" and step.state == "to do":
+            # an earlier run may have been cut off before it recorded the image
+            digest = push.pushed_digest(name, _built(name), team)
+            if digest is not None:
+                digests[name] = digest
+                step = replace(step, state="done", says=f"the registry has it already: {digest}")
+        announcer.announce(events.of_step(step))
+        if step.state == "done":
+            return
+        if step.work == "build":
+            announcer.announce(ImageBuilt.of(name, build.execute(build.plan(lockfile.read(), name), task)))
+        elif step.work == "push":
+            digests[name] = _push(name, team, task, announcer)
+        else:
+            announcer.announce(ImagePushed(name, push.record(name, _built(name), team, digests[name]).reference))
+    finally:
+        task.end()
+
+
+def _push(name: str, team: str, task: Task, announcer: Announcer) -> str:
+    """Push the image of a stack, and return its digest. Raises as ``push.upload`` does."""
+    built = _built(name)
+    difference = push.other_builder(built, lockfile.read())
+    if difference is not None:
+        announcer.announce(OtherBuilder(name, difference))
+    task.update(progress.Step(f"pushing {built.bytes / 1e9:.2f} GB, less what the registry has"))
+    return push.upload(name, built, team)
+
+
+def _built(name: str) -> BuiltImage:
+    """Return the image of a stack that was built here. Raises ``InputError`` where its record was taken away meanwhile."""
+    built = build.earlier(name)
+    if built is None:
+        raise InputError(f"build/images/{name}/image.json is gone. Run the same again, which builds the image anew.")
+    return built
+
+
+@contextlib.contextmanager
+def _named_if_slow(task: Task, what: str) -> Iterator[None]:
+    """Say once what is waited for, if the block takes longer than ``SLOW_S`` seconds."""
+    timer = threading.Timer(SLOW_S, task.line, (f"{what}: no answer in {SLOW_S:g} s; it is waited for",))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _show(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

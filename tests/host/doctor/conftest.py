@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from runner.host.doctor import needs
+from runner.host.doctor.needs import Need
+from runner.host.doctor.plan import Tables
+from runner.host.readers import catalog as catalogs
+from runner.host.readers import lockfile, profiles
+
+NeedsOf = Callable[..., list[Need]]
+
+
+@pytest.fixture(scope="session")
+def tables() -> Tables:
+    catalog = catalogs.read()
+    return Tables(catalog, lockfile.read(), profiles.read(catalog))
+
+
+@pytest.fixture
+def needs_of(tables: Tables) -> NeedsOf:
+    """Returns the needs of cases by their names."""
+    return lambda *names: needs.of_cases(tables.catalog, tables.lock, tables.profiles, names)

@@ -1,0 +1,123 @@
+"""The pins of a stack, its images, its Python, and the program that builds it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.contract.errors import Unsupported
+from runner.host.doctor import builder, pins, pythons
+from runner.host.doctor.plan import Tables
+from runner.host.images import build, buildah
+from runner.host.images.build import BuiltImage
+from runner.host.readers.lockfile import Lock, PushedImage
+from tests.host.doctor.conftest import NeedsOf
+
+
+def test_pins_that_keep_a_stack_from_being_made(tables: Tables) -> None:
+    answer = pins.of_stack(tables.lock, "gaudi-1.9")
+    assert answer.state == "not ready"
+    assert "stacks.gaudi-1.9.image.digest" in answer.finding and "sources.habana-deepspeed-1.9.commit" in answer.finding
+    assert "python -m runner lock --stack gaudi-1.9" in str(answer.remedy)
+
+
+def test_pins_that_the_build_resolves(tables: Tables) -> None:
+    answer = pins.of_stack(tables.lock, "cpu")
+    assert (answer.state, answer.finding) == (
+        "warning",
+        "Unresolved, which keeps no image from being built: stacks.cpu.image.platform.",
+    )
+
+
+def test_pins_that_are_all_resolved(tables: Tables) -> None:
+    stack = tables.lock.stacks["cpu"]
+    image = dataclasses.replace(stack.image, platform=stack.image.digest)
+    lock = dataclasses.replace(tables.lock, stacks={"cpu": dataclasses.replace(stack, image=image)})
+    assert pins.of_stack(lock, "cpu").state == "ready"
+
+
+def pushed(lock: Lock, inputs: str) -> Lock:
+    return dataclasses.replace(lock, built={"cpu": PushedImage("registry.example/x", f"sha256:{'1' * 64}", inputs)})
+
+
+def test_the_image_that_was_pushed(tables: Tables) -> None:
+    current = pins.image(pushed(tables.lock, build.inputs_of(tables.lock, "cpu")), "cpu")
+    assert current.state == "ready" and "registry.example/x@sha256:1111" in current.finding
+    assert pins.image(pushed(tables.lock, "of other inputs"), "cpu").state == "warning"
+
+
+@pytest.mark.parametrize(
+    "changes, state, words",
+    [
+        ({}, "ready", "none was pushed"),
+        ({"pinned": False}, "warning", "stand-in"),
+        ({"inputs": "others"}, "warning", "other inputs"),
+    ],
+    ids=["current", "stand-in", "stale"],
+)
+def test_the_image_that_was_built_here(
+    tables: Tables, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], state: str, words: str
+) -> None:
+    monkeypatch.setattr(build, "earlier", lambda name: None)
+    assert pins.image(tables.lock, "cpu").finding == "None was built here, and none was pushed."
+    inputs = build.inputs_of(tables.lock, "cpu")
+    image = dataclasses.replace(BuiltImage("id", "tag", "base", True, "revision", inputs, 1, 1), **changes)
+    monkeypatch.setattr(build, "earlier", lambda name: image)
+    answer = pins.image(tables.lock, "cpu")
+    assert answer.state == state and words in answer.finding
+
+
+def test_a_host_looks_at_the_images_of_accelerators_and_a_cluster_at_all(tables: Tables, needs_of: NeedsOf) -> None:
+    needs = needs_of("cpu-1", "gaudi2-1-bloomz-7b1")
+    here = [look.what for look in pins.looks(tables.lock, needs, on_a_cluster=False)]
+    assert here == ["pins of cpu", "pins of gaudi-1.10", "image of gaudi-1.10"]
+    assert "image of cpu" in [look.what for look in pins.looks(tables.lock, needs, on_a_cluster=True)]
+
+
+def test_a_python_that_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert pythons.of_version(own, ["cuda"]).state == "ready"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
+    missing = pythons.of_version("3.99", ["cuda"])
+    assert missing.state == "not ready" and "No python3.99 was found; cuda runs under it" in missing.finding
+    of_pyenv = tmp_path / "pyenv" / "versions" / "3.99.1" / "bin" / "python"
+    of_pyenv.parent.mkdir(parents=True)
+    serve(of_pyenv, own)
+    assert pythons.find("3.99") is None, "it says that it is another one"
+    serve(of_pyenv, "3.99")
+    assert pythons.find("3.99") == str(of_pyenv)
+    serve(tmp_path / "python3.99", "3.99")
+    assert pythons.find("3.99") == str(tmp_path / "python3.99")
+    # pyenv puts a program on the path that fails where the version is not chosen
+    (tmp_path / "python3.99").write_text("#!/bin/sh\nexit 127\n")
+    assert pythons.find("3.99") == str(of_pyenv)
+
+
+def serve(path: Path, version: str) -> None:
+    """Put a program in the place of a Python, which says that it is of this version."""
+    path.write_text(f"#!/bin/sh\necho {version}\n")
+    path.chmod(0o755)
+
+
+def test_a_stack_that_exists_only_in_an_image_needs_no_python_here(needs_of: NeedsOf) -> None:
+    assert pythons.looks(needs_of("gaudi2-1-bloomz-7b1", "cpu-1")) == []
+    assert [look.what for look in pythons.looks(needs_of("h100-1-bloomz-7b1-compiled"))] == ["Python 3.12"]
+
+
+def test_the_builder(monkeypatch: pytest.MonkeyPatch, tables: Tables) -> None:
+    (look,) = builder.looks(tables.lock)
+    monkeypatch.setattr(buildah, "version", lambda: tables.lock.tools["buildah"])
+    assert look.ask().state == "ready"
+    monkeypatch.setattr(buildah, "version", lambda: "9.9.9")
+    assert look.ask().state == "warning"
+
+    def missing() -> str:
+        raise Unsupported("buildah cannot be run")
+
+    monkeypatch.setattr(buildah, "version", missing)
+    assert look.ask().state == "not ready"

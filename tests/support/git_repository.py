@@ -1,0 +1,49 @@
+"""A git repository with the names and modes that git sorts and hashes in ways of its own. For tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from runner.contract.recipe import GitSource
+
+# The time of the commit, in Unix seconds.
+EPOCH = 1700000001
+_IDENTITY = {
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@b",
+    "GIT_COMMITTER_NAME": "a",
+    "GIT_COMMITTER_EMAIL": "a@b",
+    "GIT_AUTHOR_DATE": "1700000000 +0130",
+    "GIT_COMMITTER_DATE": f"{EPOCH} -0700",
+}
+
+
+def make(folder: Path) -> GitSource:
+    """Make the repository, and return its one commit as a source of a program."""
+    folder.mkdir()
+    _git(folder, "init", "--quiet")
+    for path in ("a.txt", "a/b", "a0", "a-b/c", "\u00e9", "sub/sub/run.sh"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(path, encoding="utf-8")
+    (folder / "sub/sub/run.sh").chmod(0o755)
+    (folder / "link").symlink_to("a/b")
+    (folder / "empty").touch()
+    _git(folder, "add", "--all")
+    # a line of the message looks like the line that tells the commit's time
+    _git(folder, "commit", "--quiet", "-m", "First\n\ncommitter Mallory <m@n> 1 +0000")
+    _git(folder, "config", "uploadpack.allowAnySHA1InWant", "true")
+    commit, tree = _git(folder, "rev-parse", "HEAD"), _git(folder, "rev-parse", "HEAD^{tree}")
+    return GitSource(f"file://{folder}", commit, tree, None)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(folder), *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+        env={**os.environ, **_IDENTITY},
+    )
+    return done.stdout.strip()

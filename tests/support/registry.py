@@ -1,0 +1,127 @@
+"""A registry on loopback that speaks the API of distribution as far as a push would begin: /v2/, uploads, and a token service.
+
+The forms of its answers are those of distribution.github.io/distribution/spec/api and /spec/auth/jwt.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+from urllib.parse import parse_qs, urlsplit
+
+USER, PASSWORD = "bench", "a password"
+BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+TOKEN = "a.token"
+
+# How the registry asks for a login: not at all, by name and password, or by a token of one of two forms.
+Asks = Literal["nothing", "basic", "jwt", "opaque"]
+
+
+class Registry:
+    """Serves on loopback; a context manager. ``requests`` are the methods and paths of all requests."""
+
+    def __init__(
+        self,
+        asks: Asks = "nothing",
+        grants: tuple[str, ...] = ("pull", "push"),
+        status: int = 404,
+        code: str = "BLOB_UPLOAD_UNKNOWN",
+    ) -> None:
+        """``grants`` are the actions that a token grants; ``status`` and ``code`` are the answer to an upload that nobody began."""
+        self.asks, self.grants, self.status, self.code = asks, grants, status, code
+        self.silent = False
+        self.requests: list[str] = []
+        self._http = _Threads(("127.0.0.1", 0), _Handler)
+        self._http.registry = self  # type: ignore[attr-defined]
+        self.address = f"127.0.0.1:{self._http.server_address[1]}"
+
+    def __enter__(self) -> Registry:
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.silent = False
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    def login(self, password: str = PASSWORD) -> str:
+        """Return the text of a file of logins for this registry."""
+        auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
+        return json.dumps({"auths": {self.address: {"auth": auth}}})
+
+
+class _Threads(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Print nothing: a client that waits no longer closes its side."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def _registry(self) -> Registry:
+        registry: Registry = self.server.registry  # type: ignore[attr-defined]
+        return registry
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing."""
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_PATCH(self) -> None:
+        self._serve()
+
+    def _serve(self) -> None:
+        registry, url = self._registry, urlsplit(self.path)
+        registry.requests.append(f"{self.command} {url.path}")
+        while registry.silent:
+            time.sleep(0.02)
+        if url.path == "/token":
+            return self._token(parse_qs(url.query))
+        if not self._is_allowed():
+            return self._answer(401, {"WWW-Authenticate": self._challenge()})
+        if url.path == "/v2/":
+            return self._answer(200)
+        if self.command == "PATCH" and "/blobs/uploads/" in url.path:
+            body = json.dumps({"errors": [{"code": registry.code, "message": "of an upload", "detail": {}}]}).encode()
+            return self._answer(registry.status, body=body)
+        return self._answer(404)
+
+    def _challenge(self) -> str:
+        if self._registry.asks == "basic":
+            return 'Basic realm="here"'
+        return f'Bearer realm="http://{self._registry.address}/token",service="here"'
+
+    def _is_allowed(self) -> bool:
+        given = self.headers.get("Authorization")
+        if self._registry.asks in ("jwt", "opaque"):
+            return given == f"Bearer {TOKEN}"
+        return self._registry.asks == "nothing" or given == BASIC
+
+    def _token(self, query: dict[str, list[str]]) -> None:
+        given = self.headers.get("Authorization")
+        if given not in (None, BASIC):
+            return self._answer(401)
+        _, name, _ = query["scope"][0].split(":")
+        # whoever has no login may pull at most
+        actions = [action for action in self._registry.grants if given or action == "pull"]
+        claims = {"access": [{"type": "repository", "name": name, "actions": actions}]}
+        encoded = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+        token = f"e30.{encoded}.c2ln" if self._registry.asks == "jwt" else TOKEN
+        return self._answer(200, body=json.dumps({"token": token}).encode())
+
+    def _answer(self, status: int, headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+        self.send_response(status)
+        for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)

@@ -1,0 +1,165 @@
+"""Make the own environment of a stack on this host: ``python -m tools.stack_environment STACK FOLDER``.
+
+The stack is installed from its hash-locked files, torch included, as ``images/install.sh`` installs it in an image: wheels first, then
+what has no wheel, built beside the stack's torch by its own setuptools without a kernel compiled. An environment that was made from the
+same files is left as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from runner.contract.errors import KitError, Unreachable, Unsupported, UsageError
+from runner.host import paths
+from runner.host.readers import lockfile
+from runner.host.readers.lockfile import Lock, PinnedStack, RequirementsFile
+from runner.host.stacks import agreement, requirements
+
+# The file that says from which bytes an environment was made. It is written last.
+STAMP = "made-from"
+
+# Of a Python: its version, and whether the headers are there that torch.compile builds its launchers with.
+_ASKED = (
+    "import os, sys, sysconfig;"
+    " print(*sys.version_info[:2], sep='.', end=' ');"
+    " print(os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')))"
+)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the environment where it is missing or of other files; return the exit code."""
+    name, folder = arguments
+    try:
+        make(lockfile.read(), name, Path(folder), os.environ)
+    except KitError as error:
+        print(f"make: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def make(lock: Lock, name: str, folder: Path, environment: Mapping[str, str]) -> None:
+    """Make the environment of a stack in ``folder``, unless it was made from the same files.
+
+    Raises ``UsageError`` for an unknown stack, ``Unsupported`` for one that no host can have and where Python or a compiler is missing,
+    ``InputError`` where a locked file was changed, and ``Unreachable`` where pip could not install it.
+    """
+    if name not in lock.stacks:
+        raise UsageError(f"versions.lock has no stack {name}. Known are {', '.join(lock.stacks)}.")
+    stack = lock.stacks[name]
+    if not stack.runs_on_host or stack.torch is None:
+        raise Unsupported(f"The stack {name} lives in an image alone. Run its cases with the target bench-container.")
+    made_from = inputs(stack, stack.torch, lock.requirements["build"])
+    stamp = folder / STAMP
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == made_from:
+        return
+    python = find_python(stack.python, environment)
+    refuse_without_compiler(stack, environment)
+    _say(f"making the environment of the stack {name} in {folder}, with {python}")
+    _install(stack, stack.torch, lock.requirements["build"], folder, python)
+    stamp.write_text(made_from, encoding="utf-8")
+
+
+def inputs(stack: PinnedStack, torch: RequirementsFile, build: RequirementsFile) -> str:
+    """Return the sha256 of all that decides an environment. Raises ``InputError`` where a locked file was changed."""
+    texts = [agreement.locked_text(entry) for entry in (build, torch, stack.requirements)]
+    return hashlib.sha256("\0".join([stack.python, *texts]).encode()).hexdigest()
+
+
+def find_python(version: str, environment: Mapping[str, str]) -> str:
+    """Return a Python of a version such as 3.12: the one that is named, one on the path, or one of pyenv's. Raises ``Unsupported``."""
+    variable = f"PYTHON{version.replace('.', '')}"
+    without_headers: list[str] = []
+    for candidate in _pythons(version, variable, environment):
+        found = _answer(candidate)
+        if found == f"{version} True":
+            return candidate
+        if found == f"{version} False":
+            without_headers.append(candidate)
+    if without_headers:
+        raise Unsupported(
+            f"{without_headers[0]} has no Python.h, which torch.compile needs. Install its headers (python{version}-dev), or name another"
+            f" one: make bench {variable}=/path/to/python{version}"
+        )
+    raise Unsupported(
+        f"The stack needs Python {version}, which was not found. Install it (pyenv install {version}), or name it: make bench"
+        f" {variable}=/path/to/python{version}"
+    )
+
+
+def _pythons(version: str, variable: str, environment: Mapping[str, str]) -> Iterator[str]:
+    if environment.get(variable):
+        yield environment[variable]
+        return
+    on_the_path = shutil.which(f"python{version}")
+    if on_the_path:
+        yield on_the_path
+    for root in (environment.get("PYENV_ROOT"), Path.home() / ".pyenv"):
+        if root:
+            yield from sorted(map(str, Path(root).glob(f"versions/{version}.*/bin/python")), reverse=True)
+
+
+def _answer(python: str) -> str | None:
+    try:
+        done = subprocess.run([python, "-c", _ASKED], capture_output=True, encoding="utf-8", timeout=20)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def refuse_without_compiler(stack: PinnedStack, environment: Mapping[str, str]) -> None:
+    """Raise ``Unsupported`` where torch would find no C compiler, which it builds the launchers of its kernels with."""
+    if stack.engine != "compiled" or environment.get("CC") or any(map(shutil.which, ("gcc", "clang"))):
+        return
+    raise Unsupported("torch.compile needs a C compiler, and neither gcc nor clang is on the path. Install gcc.")
+
+
+def _install(stack: PinnedStack, torch: RequirementsFile, build: RequirementsFile, folder: Path, python: str) -> None:
+    """Make the environment anew. Raises ``Unreachable`` where a step fails."""
+    # What is there was made from other files, or was not finished.
+    (folder / STAMP).unlink(missing_ok=True)
+    _run([python, "-m", "venv", "--clear", str(folder)], "venv")
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+    locked = [*pip, "install", "--require-hashes", "--no-deps"]
+    _run([*locked, "--quiet", "--only-binary", ":all:", "-r", str(paths.ROOT / build.file)], "pip")
+    index = ["--index-url", torch.index] if torch.index else []
+    # torch 2.13.0 with its CUDA libraries was 2.6 GB of wheels, and 5.2 GB on the disk
+    _say("installing torch and what it brings: about 3 GB to fetch, and 5 GB on the disk")
+    _run([*locked, *index, "--only-binary", ":all:", "-r", str(paths.ROOT / torch.file)], "pip")
+    pins = requirements.read(agreement.locked_text(stack.requirements), stack.requirements.file)
+    # A wheel in pip's cache may have been built beside another torch.
+    of_sources = ["--no-cache-dir", "--no-build-isolation", "--no-binary"]
+    for is_source, how in ((False, ["--only-binary"]), (True, of_sources)):
+        part = [pin.text for pin in pins if (pin.name in requirements.SOURCE_ONLY) is is_source]
+        if part:
+            file = folder / ("sources.txt" if is_source else "wheels.txt")
+            file.write_text("".join(part), encoding="utf-8")
+            _say(f"installing {len(part)} packages{' from their sources' if is_source else ''}")
+            _run([*locked, *how, ":all:", "-r", str(file)], "pip")
+
+
+def _run(command: Sequence[str], program: str) -> None:
+    """Run a program, its output on standard error: the Makefile's own output is that of the comparison."""
+    # as install.sh has it: DeepSpeed compiles no kernel, and lists its extras out of a set in the order of the hash
+    environment = {**os.environ, "DS_BUILD_OPS": "0", "PYTHONHASHSEED": "0"}
+    for name in ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER"):
+        environment.pop(name, None)
+    done = subprocess.run(command, stdout=sys.stderr, env=environment)
+    if done.returncode:
+        raise Unreachable(
+            f"{program} failed with status {done.returncode}, and says above why. Run the same command again: what was fetched is kept in"
+            " pip's cache."
+        )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
