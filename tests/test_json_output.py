@@ -124,7 +124,7 @@ def test_image_names_what_it_built_and_pushed(verb: Verb, monkeypatch: pytest.Mo
     monkeypatch.setattr(build, "execute", lambda planned, task: built)
     entry = PushedImage("registry.example/team/x", f"sha256:{'1' * 64}", "inputs")
     monkeypatch.setattr(push, "push", lambda name, image, team: entry)
-    monkeypatch.setattr(container_registry, "image_digest", lambda repository, tag: None)
+    monkeypatch.setattr(container_registry, "knock", lambda reference: None)
     image, pushed = verb("image", "cpu", "--push", "registry.example/team")
     assert (image["event"], image["packages"], image["size_bytes"], image["base_is_pinned"]) == ("built", 7, 2e6, True)
     assert pushed == {"event": "pushed", "stack": "cpu", "reference": entry.reference}
