@@ -9,6 +9,7 @@ from runner.contract.errors import (
 )
 from runner.contract.records import JsonObject
 from runner.host.objects.names import TAGGED_BASES
+from runner.host.results import run_images
 from tests.support import clusterplay
 from tests.support.client import Client
 from tests.support.clusterplay import (
@@ -126,6 +127,9 @@ def test_what_a_tag_named_is_said_and_kept(client: Client, cluster: Cluster) -> 
     (image,) = client.evidence()["images"]
     assert (image["tag"], image["asked"], image["foreign"]) == (BASE, OTHER_DIGEST, False)
     assert client.collected() == [FIRST]
+    (noted,) = run_images.read(client.out.strip())
+    assert (noted.tag, noted.digest, noted.pod) == (BASE, f"sha256:{OTHER_DIGEST}", image["pod"])
+    assert noted.node is not None
 
 
 def test_containers_of_a_run_by_one_tag_run_one_image(client: Client, cluster: Cluster) -> None:
