@@ -124,6 +124,24 @@ def test_an_environment_that_was_not_finished_is_made_anew(tmp_path: Path) -> No
     assert len(whole.called()) == 5
 
 
+def test_a_python_without_venv_is_named(tmp_path: Path) -> None:
+    broken = Python(tmp_path / "broken", failing="venv")
+    with pytest.raises(Unsupported, match="cannot make an environment, and says above why"):
+        made(tmp_path, broken)
+    assert len(broken.called()) == 1
+
+
+def test_an_interruption_is_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stack_environment, "make", interrupted)
+    assert stack_environment.main(["cuda", str(tmp_path)]) == 130
+    assert capsys.readouterr().err.startswith("make: stopped.")
+
+
 def test_a_locked_file_that_was_changed_installs_nothing(tmp_path: Path, python: Python) -> None:
     changed = replace(STACK, requirements=replace(STACK.requirements, sha256="1" * 64))
     with pytest.raises(KitError, match="requirements-cuda.txt"):

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from runner.contract.errors import KitError, Unreachable, Unsupported, UsageError
+from runner.contract.errors import Interrupted, KitError, Unreachable, Unsupported, UsageError
 from runner.host import paths
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock, PinnedStack, RequirementsFile
@@ -40,6 +40,9 @@ def main(arguments: Sequence[str]) -> int:
     except KitError as error:
         print(f"make: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("make: stopped. The environment is made anew by the next `make bench`.", file=sys.stderr)
+        return Interrupted.exit_code
     return 0
 
 
@@ -47,7 +50,7 @@ def make(lock: Lock, name: str, folder: Path, environment: Mapping[str, str]) ->
     """Make the environment of a stack in ``folder``, unless it was made from the same files.
 
     Raises ``UsageError`` for an unknown stack, ``Unsupported`` for one that no host can have and where Python or a compiler is missing,
-    ``InputError`` where a locked file was changed, and ``Unreachable`` where pip could not install it.
+    ``InputError`` where a locked file was changed, and ``Unreachable`` where pip could not install a file.
     """
     if name not in lock.stacks:
         raise UsageError(f"versions.lock has no stack {name}. Known are {', '.join(lock.stacks)}.")
@@ -120,17 +123,20 @@ def refuse_without_compiler(stack: PinnedStack, environment: Mapping[str, str]) 
 
 
 def _install(stack: PinnedStack, torch: RequirementsFile, build: RequirementsFile, folder: Path, python: str) -> None:
-    """Make the environment anew. Raises ``Unreachable`` where a step fails."""
+    """Make the environment anew. Raises ``Unsupported`` for a Python without venv, ``Unreachable`` where pip fails."""
     # What is there was made from other files, or was not finished.
     (folder / STAMP).unlink(missing_ok=True)
-    _run([python, "-m", "venv", "--clear", str(folder)], "venv")
+    if _status([python, "-m", "venv", "--clear", str(folder)]):
+        raise Unsupported(
+            f"{python} cannot make an environment, and says above why. Debian has venv in a package of its own."
+        )
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
     locked = [*pip, "install", "--require-hashes", "--no-deps"]
-    _run([*locked, "--quiet", "--only-binary", ":all:", "-r", str(paths.ROOT / build.file)], "pip")
+    _run([*locked, "--quiet", "--only-binary", ":all:", "-r", str(paths.ROOT / build.file)])
     index = ["--index-url", torch.index] if torch.index else []
     # torch 2.13.0 with its CUDA libraries was 2.6 GB of wheels, and 5.2 GB on the disk
     _say("installing torch and what it brings: about 3 GB to fetch, and 5 GB on the disk")
-    _run([*locked, *index, "--only-binary", ":all:", "-r", str(paths.ROOT / torch.file)], "pip")
+    _run([*locked, *index, "--only-binary", ":all:", "-r", str(paths.ROOT / torch.file)])
     pins = requirements.read(agreement.locked_text(stack.requirements), stack.requirements.file)
     # A wheel in pip's cache may have been built beside another torch.
     of_sources = ["--no-cache-dir", "--no-build-isolation", "--no-binary"]
@@ -140,21 +146,25 @@ def _install(stack: PinnedStack, torch: RequirementsFile, build: RequirementsFil
             file = folder / ("sources.txt" if is_source else "wheels.txt")
             file.write_text("".join(part), encoding="utf-8")
             _say(f"installing {len(part)} packages{' from their sources' if is_source else ''}")
-            _run([*locked, *how, ":all:", "-r", str(file)], "pip")
+            _run([*locked, *how, ":all:", "-r", str(file)])
 
 
-def _run(command: Sequence[str], program: str) -> None:
-    """Run a program, its output on standard error: the Makefile's own output is that of the comparison."""
+def _run(command: Sequence[str]) -> None:
+    """Run pip. Raises ``Unreachable`` where it fails."""
+    status = _status(command)
+    if status:
+        raise Unreachable(
+            f"pip failed with status {status}, and says above why. Run the same command again: what was fetched is kept in pip's cache."
+        )
+
+
+def _status(command: Sequence[str]) -> int:
+    """Run a program, its output on standard error: the Makefile's own output is that of the comparison. Return its status."""
     # as install.sh has it: DeepSpeed compiles no kernel, and lists its extras out of a set in the order of the hash
     environment = {**os.environ, "DS_BUILD_OPS": "0", "PYTHONHASHSEED": "0"}
     for name in ("PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER"):
         environment.pop(name, None)
-    done = subprocess.run(command, stdout=sys.stderr, env=environment)
-    if done.returncode:
-        raise Unreachable(
-            f"{program} failed with status {done.returncode}, and says above why. Run the same command again: what was fetched is kept in"
-            " pip's cache."
-        )
+    return subprocess.run(command, stdout=sys.stderr, env=environment).returncode
 
 
 def _say(text: str) -> None:

@@ -202,7 +202,8 @@ class _Chooser:
         parts = [f"{said}: {self._measured(requests)}"]
         if in_images:
             parts.append(f"in an image alone (the target bench-container): {_listed(in_images)}")
-        if self.asked.model_dir is not None and all(request.weights.kind == "dummy" for request in requests):
+        published = [request for request in requests if self.catalog.cases[request.case].weights == "hub"]
+        if self.asked.model_dir is not None and published and all(each.weights.kind == "dummy" for each in published):
             parts.append(f"{self.asked.model_dir} holds the whole weights of none of them")
         return Chosen(requests, in_images, "; ".join([*parts, *left_out]))
 

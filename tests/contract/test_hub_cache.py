@@ -21,6 +21,8 @@ SIZES = {
 }
 
 
+# The hub's client comes with the packages of a stack.
+@pytest.mark.torch
 @pytest.mark.parametrize(
     "variables",
     [
@@ -43,6 +45,7 @@ def test_the_folder_is_the_client_s_own(variables: dict[str, str], monkeypatch: 
     assert hub_cache.folder(os.environ) == said.strip()
 
 
+@pytest.mark.torch
 def test_a_snapshot_lies_where_the_client_finds_it(tmp_path: Path) -> None:
     from huggingface_hub import snapshot_download
 

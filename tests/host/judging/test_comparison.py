@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from runner.contract.request import Request, Weights
+from runner.contract.request import Accelerator, Request, Weights
 from runner.host.judging import comparison, ledger
 from runner.host.readers import catalog
 from tests.support import samples
@@ -92,6 +92,17 @@ def test_each_condition_alone_makes_the_two_unlike_and_is_named(condition: str) 
     assert [difference.condition for difference in row.differences] == [condition]
     assert row.verdict.reasons == [f"{condition} differs"]
     assert (row.verdict.ratio is None) is (condition == "emulated")
+
+
+def test_a_product_that_no_accelerator_of_the_catalog_is_stands_beside_claims_and_is_not_comparable() -> None:
+    body, request = of_launches(3.10, 3.11, 3.09)
+    product = Accelerator("nvidia-a100-pcie-40gb", request.accelerator.device, 40960 << 20, None)
+    row = only_row(body, replace(request, accelerator=product))
+    assert row.verdict.word == "NOT-COMPARABLE" and "accelerator" in row.verdict.reasons[0]
+    assert [(each.found, each.wanted) for each in row.differences] == [("nvidia-a100-pcie-40gb", "gaudi2")]
+    assert row.limit is None, "its bandwidth is unknown"
+    others = [row for row in catalog.read().cases.values() if row.accelerator == "other-cuda"]
+    assert all(case.beside for case in others), "a row without a claim beside it would say nothing"
 
 
 def test_one_launch_that_differs_is_enough() -> None:

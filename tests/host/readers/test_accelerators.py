@@ -20,6 +20,7 @@ from runner.host.readers import accelerators
         ('products: ["HL-225*"]', 'products: ["*"]', "each of 'products' must be the name of a product"),
         ('products: ["HL-225*"]', 'products: ["HL*225"]', "each of 'products' must be the name of a product"),
         ("locked_firmware: yes", "locked_firmware: maybe", "'locked_firmware' must be yes or no"),
+        ("  h200:\n", "  h200:\n    others: yes\n", "two rows of one device are for others"),
         ("    node:\n", "    nodes:\n", "the key 'nodes' is unknown"),
         ("device: hpu", "device: tpu", "'device' is 'tpu'; it must be one of"),
         ("resource: habana.ai/gaudi", "resource: gaudi", "must be a resource of Kubernetes"),
