@@ -12,7 +12,7 @@ from runner.contract.text import first_line
 from runner.host.doctor.findings import Answer, Finding, LastLook, Look, not_looked_at, untold
 
 # How long one program or service may take to answer a look.
-ANSWER_S = 4.0
+ANSWER_S = 3.0
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from runner.host.readers.profiles import JobKind, Profiles
 # A cluster is asked about twenty questions, and the first silence ends them.
 _CLUSTER_S = 20.0
 # Two programs that run containers, one after the other.
-_CONTAINERS_S = 8.5
+_CONTAINERS_S = 6.5
 # Three requests, or programs, or the hashes of a few hundred files.
-_SEVERAL_S = 12.0
+_SEVERAL_S = 10.0
 
 
 @dataclass(frozen=True)

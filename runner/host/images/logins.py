@@ -17,7 +17,7 @@ from runner.contract.records import JsonObject
 
 MAX_BYTES = 1024 * 1024
 # How long a helper that keeps logins may take.
-HELPER_S = 4.0
+HELPER_S = 3.0
 # The registry of names without a registry has an older name in docker's file of logins.
 DOCKER_HUB, _DOCKER_HUB_KEY = "docker.io", "https://index.docker.io/v1/"
 

@@ -25,7 +25,7 @@ from runner.contract.text import printable
 from runner.host.images.logins import DOCKER_HUB, MAX_BYTES, Login, json_object
 
 # How long each request may take.
-TIMEOUT_S = 4.0
+TIMEOUT_S = 3.0
 # The registry of names without a registry has another address.
 _DOCKER_HUB_HOST = "registry-1.docker.io"
 
