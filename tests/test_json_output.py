@@ -20,6 +20,7 @@ from runner.contract.errors import InputError, KitError, Unreachable, UsageError
 from runner.contract.records import JsonObject
 from runner.host.images import build, buildah, push
 from runner.host.pins import presence, resolve
+from runner.host.pins.origins import container_registry
 from runner.host.readers import lock_editor
 from runner.host.readers.lockfile import Lock, LockPath, PushedImage
 from runner.host.stacks import agreement
@@ -64,7 +65,8 @@ def verb(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
 
 def test_request_lists_and_writes(verb: Verb) -> None:
     listed = verb("request", "--list")
-    assert {event["event"] for event in listed} == {"case", "model"}
+    assert {event["event"] for event in listed} == {"case", "model", "precision"}
+    assert {"event": "precision", "precision": "float8", "runs": False, "stacks": "gaudi-1.24 cuda"} in listed
     assert {"case": "cpu-1", "devices": 1, "accelerator": "cpu"}.items() <= listed[0].items()
     first, second = verb("request", "cpu-1", "cpu-2", "--out", "requests")
     assert (first["case"], second["case"]) == ("cpu-1", "cpu-2")
@@ -122,6 +124,7 @@ def test_image_names_what_it_built_and_pushed(verb: Verb, monkeypatch: pytest.Mo
     monkeypatch.setattr(build, "execute", lambda planned, task: built)
     entry = PushedImage("registry.example/team/x", f"sha256:{'1' * 64}", "inputs")
     monkeypatch.setattr(push, "push", lambda name, image, team: entry)
+    monkeypatch.setattr(container_registry, "knock", lambda reference: None)
     image, pushed = verb("image", "cpu", "--push", "registry.example/team")
     assert (image["event"], image["packages"], image["size_bytes"], image["base_is_pinned"]) == ("built", 7, 2e6, True)
     assert pushed == {"event": "pushed", "stack": "cpu", "reference": entry.reference}

@@ -29,6 +29,11 @@ GIVEN = {
         [planted.TOKEN, "--json"],
         ["cpu-dataset", "--dataset-file", "{secret}", "--column", planted.TOKEN, "--out", "{folder}/requests"],
     ],
+    "prepare": [
+        [planted.TOKEN, "--registry", "registry.example/team"],
+        ["cpu", "--registry", f"planted-user:{planted.PASSWORD}@registry/team"],
+        ["cpu", "--registry", "registry.example/team", "--dry-run", "--json"],
+    ],
     "render": [
         ["cpu", "--out", "{folder}/manifests", "--variable", f"A_TOKEN={planted.OTHER}"],
         [
@@ -65,6 +70,14 @@ GIVEN = {
     "reach": [["{secret}", "--port", "9", "--within-s", "0"], ["{hostfile}", "--port", "9", "--within-s", "0"]],
     "sshd": [["--port", planted.TOKEN]],
     "bench": [["{hub}", "--model-dir", "{model}", "--results", "{folder}/results"], ["{secret}"], [planted.TOKEN]],
+    "run": [
+        ["{hub}", "--dry-run", "--runs", "{folder}/runs"],
+        ["{hub}", "--image", f"cpu=registry/x@sha256:{'12' * 32}", "--variable", f"A_TOKEN={planted.OTHER}"],
+        ["{hub}", "--image", f"cpu={planted.TOKEN}", "--json"],
+        ["{hub}", "--image", f"cpu=registry/x@sha256:{'12' * 32}", "--model-dir", "{model}", "--json"],
+        ["{secret}"],
+        [planted.TOKEN],
+    ],
     "submit": [
         ["{secret}"],
         ["{manifest}", "--kubeconfig", "{kubeconfig}", "--dry-run", "--passing-timeout-s", "1"],

@@ -148,6 +148,7 @@ def _stack(
     packages = {
         package: pin(entry.version, f"The version of {package} in stack {name}")
         for package, entry in stack.packages.items()
+        if not entry.is_told_by_the_base
     }
     sha256 = pin(stack.requirements.sha256, f"The hash of {stack.requirements.file}")
     driver = None if stack.driver == lockfile.UNRESOLVED else stack.driver

@@ -14,12 +14,15 @@ from tests.cluster.conftest import Real
 
 pytestmark = pytest.mark.cluster
 
-CLAIM = {
-    "apiVersion": "v1",
-    "kind": "PersistentVolumeClaim",
-    "metadata": {"name": names.RESULTS},
-    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}},
-}
+CLAIMS: list[dict[str, Any]] = [
+    {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "5Gi"}}},
+    }
+    for name in (names.RESULTS, names.PACKAGES_CLAIM)
+]
 ACCOUNT = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": names.ACCOUNT}}
 
 
@@ -43,7 +46,7 @@ def test_an_administrator_is_told_what_is_missing_and_nothing_is_made(
     assert found["network policies"]["state"] == "cannot be told"
     assert not api.get_all("jobs") and not api.get_all("pvc")
     assert names.ACCOUNT not in {account["metadata"]["name"] for account in api.get_all("serviceaccounts")}
-    api.apply(ACCOUNT, CLAIM)
+    api.apply(ACCOUNT, *CLAIMS)
     found = looked(capsys, "--namespace", api.namespace)
     assert (found["account"]["state"], found["volumes"]["state"]) == ("ready", "ready")
 
@@ -51,7 +54,7 @@ def test_an_administrator_is_told_what_is_missing_and_nothing_is_made(
 def test_a_submitter_is_told_of_the_own_namespace_and_of_nothing_beyond(
     api: Real, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    api.apply(ACCOUNT, CLAIM)
+    api.apply(ACCOUNT, *CLAIMS)
     found = looked(capsys, "--kubeconfig", api.person())
     assert {what: found[what]["state"] for what in ("rights", "account", "volumes")} == {
         "rights": "ready",

@@ -13,7 +13,7 @@ import pytest
 
 from runner.contract.errors import InputError, Unreachable
 from runner.host import paths
-from runner.host.images import build, build_context, push
+from runner.host.images import build, build_context, logins, push
 from runner.host.images import registry as pushes
 from runner.host.pins.origins import container_registry
 from runner.host.readers import lock_editor, lockfile
@@ -71,7 +71,7 @@ def test_the_question_whether_a_push_would_be_taken_leaves_nothing(
 
     def asked() -> pushes.PushAnswer:
         service = pushes.reach(registry.address)
-        return pushes.may_push(service, repository, pushes.login_of(repository))
+        return pushes.may_push(service, repository, logins.login_of(repository))
 
     before = sorted((registry.folder / "data").rglob("*"))
     assert asked() == pushes.PushAnswer("granted", "it lets this login write to team/bloomz-bench-asked")

@@ -109,7 +109,7 @@ def _route(repositories: Repositories, path: str, posted: Form | None) -> Answer
                 headers = {"ETag": f'"{_etag(file, files[file])}"', "X-Repo-Commit": revision}
                 return 200, headers, files[file]
             return 404, {"X-Error-Code": "EntryNotFound"}, b""
-        if path.startswith(api):
+        if path.startswith(f"{api}/"):
             return 404, {"X-Error-Code": "RevisionNotFound", "X-Error-Message": "no such revision"}, b"{}"
     return 404, {"X-Error-Code": "RepoNotFound", "X-Error-Message": "no such repository"}, b"{}"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import replace
 
 from runner.host.images import build
@@ -47,3 +49,12 @@ def pushed(lock: Lock, name: str, team: str = TEAM, inputs: str | None = None) -
     """Return a lock that names the image of a stack as it was pushed."""
     hashed = build.inputs_of(lock, name) if inputs is None else inputs
     return replace(lock, built={**lock.built, name: PushedImage(f"{team}/bloomz-bench-{name}", DIGEST, hashed)})
+
+
+def without_rows(text: str, table: str, kept: Collection[str]) -> str:
+    """Return the text of a lock in which a table has no other rows than ``kept``: a lock is parsed often, and its length is time."""
+    head, mark, rest = text.partition(f"\n{table}:\n")
+    end = re.search(r"^[a-z#]", rest, re.MULTILINE)
+    rows, after = (rest[: end.start()], rest[end.start() :]) if end else (rest, "")
+    parts = re.split(r"^(?=  [^ ])", rows, flags=re.MULTILINE)
+    return head + mark + "".join(row for row in parts if row.strip().partition(":")[0] in kept) + "\n" + after

@@ -19,7 +19,6 @@ from runner.contract import files, secrets, strictjson
 from runner.contract.errors import InputError, PublishFailed
 from runner.contract.records import JsonObject
 from runner.contract.termination import Summary
-from runner.contract.text import printable
 from runner.host.cluster.runs import FollowedRun
 from runner.host.diagnosis import Observed, Problem
 from runner.host.diagnosis.stages import Stage
@@ -45,32 +44,6 @@ def save_evidence(run: FollowedRun, observed: Observed, stage: Stage | None, pro
         "log": list(observed.log),
     }
     _write(run.folder, _EVIDENCE, evidence)
-
-
-def moved_tags(run: FollowedRun, observed: Observed) -> list[str]:
-    """Return a line for each image by tag of a run that another run, whose folder lies beside, was started from by another digest."""
-    digests = {image.tag: image.digest for image in run.started_images(observed.pods) if image.tag is not None}
-    lines = []
-    for path in sorted(run.folder.parent.glob(f"*/{_EVIDENCE}")) if digests else ():
-        for image in _images_in(path):
-            tag, digest = image.get("tag"), str(image.get("reported")).rpartition("sha256:")[2]
-            if path.parent != run.folder and tag in digests and digest != digests[tag]:
-                lines.append(
-                    f"{run.name}: {printable(str(tag), 300)} was sha256:{printable(digest, 64)} when {path.parent.name} ran: the results of"
-                    " the two are of different bases."
-                )
-                break
-    return lines
-
-
-def _images_in(path: Path) -> list[JsonObject]:
-    """Return the images that the evidence of a run names, [] for a file that is no evidence."""
-    try:
-        with files.open_regular(path) as file:
-            images = strictjson.loads(file.read(strictjson.MAX_BYTES + 1), str(path), ValueError)["images"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return []
-    return [image for image in images if isinstance(image, dict)] if isinstance(images, list) else []
 
 
 def partial_path(run: FollowedRun) -> Path:

@@ -367,7 +367,7 @@ class Follower:
         if conclusion.lost:
             evidence.save_partial(run, conclusion.lost)
         progress.error = conclusion.error
-        for line in (*conclusion.lines, *evidence.moved_tags(run, observed)):
+        for line in conclusion.lines:
             self._show(line)
 
     def _command(self, verb: str, run: FollowedRun) -> str:

@@ -21,10 +21,7 @@ def volumes(job: JobPlan, model_dir: Path | None) -> dict[str, Bind]:
     model = job.request.model
     assert model.repository is not None and model.revision is not None
     folder = model_dir or Path(hub_cache.snapshot(model.repository, model.revision))
-    fetch = (
-        f"Fetch it: python -m runner prefetch, or hf download {model.repository} --revision {model.revision}; or take"
-        " --weights dummy in the request."
-    )
+    fetch = f"Fetch it: make weights MODEL={model.name}; or take --weights dummy in the request."
     if folder.name != model.revision:
         raise InputError(
             f"--model-dir {folder} is not named {model.revision}, as a hub cache names the pinned snapshot. {fetch}"

@@ -183,12 +183,12 @@ class ClusterLooks:
     def volumes(self) -> Answer:
         """Say whether the claims are there, or a storage class that would make volumes for them."""
         hub = [plan for plan in self._wanted.plans if plan.hub]
-        of_pods = storage.claims(shared=any(plan.nodes > 1 for plan in self._wanted.plans))
-        claims = [names.RESULTS] + ([of_pods.models] if hub else [])
-        claims += [of_pods.packages] if any(plan.installation for plan in self._wanted.plans) else []
+        read = storage.claims(shared=any(plan.nodes > 1 for plan in self._wanted.plans))
+        claims = [names.RESULTS] + ([read.models] if hub else [])
+        claims += [read.packages] if any(plan.installation for plan in self._wanted.plans) else []
         kept = {name: claim for name in claims if (claim := self._cluster.get(CLAIM, name)) is not None}
         if len(kept) == len(claims):
-            return self._of_claims(kept, hub)
+            return self._of_claims(kept, kept.get(read.models), hub)
         missing = ", ".join(name for name in claims if name not in kept)
         classes = self._cluster.storage_classes()
         if classes is None:
@@ -209,8 +209,7 @@ class ClusterLooks:
             )
         return warning(f"The claim {missing} is not there; {wanted[0]} would make its volume.", self._apply)
 
-    def _of_claims(self, claims: dict[str, JsonObject], hub: Sequence[JobPlan]) -> Answer:
-        models = next((claim for name, claim in claims.items() if name.startswith(names.MODELS)), None)
+    def _of_claims(self, claims: dict[str, JsonObject], models: JsonObject | None, hub: Sequence[JobPlan]) -> Answer:
         if models is not None:
             capacity = (models.get("status") or {}).get("capacity") or {}
             asked = ((models.get("spec") or {}).get("resources") or {}).get("requests") or {}

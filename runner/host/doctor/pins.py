@@ -11,29 +11,33 @@ from runner.host.images import build, push
 from runner.host.pins import resolve
 from runner.host.readers.lockfile import Lock, LockPath
 
-# What a build, or a pod that installs a stack, cannot do without. The build itself resolves the other pins of a stack.
-_BLOCKING = ("digest", "commit")
+# What a build cannot do without; a pod that installs a stack takes a base by its tag, where nobody has published a digest.
+_NEEDED_BY_BUILDS = ("digest", "commit")
+_NEEDED_BY_PODS = ("commit",)
 
 
 def looks(lock: Lock, needs: Sequence[Need], on_a_cluster: bool) -> list[Look]:
     """Return two looks for each stack that runs in an image: at its pins, and at its image."""
     made = []
     for name in stacks(needs):
-        made.append(Look("pins", f"pins of {name}", partial(of_stack, lock, name)))
-        if on_a_cluster or lock.stacks[name].runs_in_image:
+        made.append(Look("pins", f"pins of {name}", partial(of_stack, lock, name, on_a_cluster)))
+        if on_a_cluster:
+            made.append(Look("pins", f"image of {name}", partial(pushed_image, lock, name)))
+        elif lock.stacks[name].runs_in_image:
             made.append(Look("pins", f"image of {name}", partial(image, lock, name)))
     return made
 
 
-def of_stack(lock: Lock, name: str) -> Answer:
+def of_stack(lock: Lock, name: str, on_a_cluster: bool) -> Answer:
     """Say which pins of a stack are unresolved. An unresolved base or commit keeps the stack from being made at all."""
     open_pins = unresolved(lock, name)
     remedy = f"`python -m runner lock --stack {name}` where the network reaches the origins of the pins."
-    blocking = [where for where in open_pins if where[-1] in _BLOCKING]
+    needed = _NEEDED_BY_PODS if on_a_cluster else _NEEDED_BY_BUILDS
+    blocking = [where for where in open_pins if where[-1] in needed]
     if blocking:
         return not_ready(f"Unresolved, and needed to make the stack: {_shown(blocking)}.", remedy)
     if open_pins:
-        return warning(f"Unresolved, which keeps no image from being built: {_shown(open_pins)}.", remedy)
+        return warning(f"Unresolved, which keeps nobody from making the stack: {_shown(open_pins)}.", remedy)
     return ready("All are resolved.")
 
 
@@ -47,14 +51,25 @@ def unresolved(lock: Lock, name: str) -> list[LockPath]:
     ]
 
 
+def pushed_image(lock: Lock, name: str) -> Answer:
+    """Say whether the image of a stack that was pushed is of what this checkout holds. Without one, pods install the stack."""
+    pushed = lock.built.get(name)
+    if pushed is None:
+        return ready("None was pushed: the pods install the stack themselves.")
+    if push.is_current(lock, name, pushed):
+        return ready(f"{pushed.reference} is of this checkout.")
+    return warning(
+        f"{pushed.reference} was built from other inputs than this checkout holds.",
+        f"`make images STACKS={name} PUSH=registry/team` builds and pushes it again.",
+    )
+
+
 def image(lock: Lock, name: str) -> Answer:
-    """Say whether the pushed image of a stack, or the one built here, is of what this checkout holds."""
-    pushed, built = lock.built.get(name), build.earlier(name)
-    again = f"`make images STACKS={name}` builds it, and with PUSH=registry/team pushes it."
-    if pushed is not None:
-        if push.is_current(lock, name, pushed):
-            return ready(f"{pushed.reference} is of this checkout.")
-        return warning(f"{pushed.reference} was built from other inputs than this checkout holds.", again)
+    """Say whether the image of a stack that was pushed, or the one that was built here, is of what this checkout holds."""
+    if name in lock.built:
+        return pushed_image(lock, name)
+    built = build.earlier(name)
+    again = f"`make images STACKS={name}` builds it."
     if built is None:
         return warning("None was built here, and none was pushed.", again)
     if not built.pinned:

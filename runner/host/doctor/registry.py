@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from runner.contract.errors import Unreachable
 from runner.contract.text import printable
 from runner.host.doctor.findings import Answer, LastLook, Look, not_ready, ready, untold, warning
-from runner.host.images import registry
-from runner.host.images.registry import Login, Service
+from runner.host.images import logins, registry
+from runner.host.images.logins import Login
+from runner.host.images.registry import Service
 
 
 class Registry:
@@ -48,7 +49,7 @@ class Registry:
     def login(self) -> Answer:
         """Say whether there is a login for the registry."""
         assert self._service is not None
-        self._login = registry.login_of(self._repository)
+        self._login = logins.login_of(self._repository)
         if self._login is not None:
             return ready(f"{printable(self._login.user, 60)}, of {self._login.file}.")
         if self._service.challenge:

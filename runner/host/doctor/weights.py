@@ -59,7 +59,7 @@ def of_model(need: Need, cache: Path) -> Answer:
     room = "how much is free" if free is None else f"{gigabytes(free)} are free"
     return warning(
         f"{fetched}; {room} in {cache}{' cannot be told' if free is None else ''}.",
-        f"`hf download {need.pin.repository} --revision {need.pin.revision}`, or measure --weights dummy.",
+        f"`make weights MODEL={need.case.model}`, or measure --weights dummy.",
     )
 
 

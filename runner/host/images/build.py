@@ -20,6 +20,7 @@ from runner.contract.progress import SILENT, Step, Task
 from runner.host import paths, writing
 from runner.host.images import build_context, buildah, checkout, contents, sbom
 from runner.host.images.contents import PYTHON, InstalledPackage
+from runner.host.pins.origins import container_registry
 from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedStack
 from runner.host.stacks import dockerfiles, requirements
@@ -186,6 +187,9 @@ def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
     writing.write_text(planned.folder / paths.LOCK.name, paths.LOCK.read_text(encoding="utf-8"))
     begin(0, "fetching the base image")
     for reference in planned.pulled:
+        # what is here is not asked for; a silent registry would use up the hour that a pull may take
+        if not buildah.has(reference):
+            container_registry.knock(reference)
         buildah.pull(reference)
     python, glibc = contents.python_version(planned.interpreter), contents.glibc_version(planned.base)
     refuse_python(planned.name, planned.stack, python)

@@ -1,54 +1,39 @@
 """Ask a container registry whether a push would be taken, without pushing: does it answer, is there a login, may the login write.
 
-The HTTP API is that of the OCI distribution specification, with the token service of distribution.github.io/distribution/spec/auth. The
-logins are those that buildah and skopeo would use (containers-auth.json(5)), with docker's (~/.docker/config.json) after them.
+The HTTP API is that of the OCI distribution specification, with the token service of distribution.github.io/distribution/spec/auth.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import http.client
 import json
-import os
 import re
 import ssl
-import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from email.message import Message
-from pathlib import Path
 from typing import Literal
 
 from runner.contract import secrets
 from runner.contract.errors import Unreachable
-from runner.contract.records import JsonObject
 from runner.contract.text import printable
+from runner.host.images.logins import DOCKER_HUB, MAX_BYTES, Login, json_object
 
-# How long each request, and each helper that keeps logins, may take.
+# How long each request may take.
 TIMEOUT_S = 4.0
-_MAX_BYTES = 1024 * 1024
-# The registry of names without a registry has another address, and an older name in docker's file of logins.
-_DOCKER_HUB, _DOCKER_HUB_HOST, _DOCKER_HUB_KEY = "docker.io", "registry-1.docker.io", "https://index.docker.io/v1/"
+# The registry of names without a registry has another address.
+_DOCKER_HUB_HOST = "registry-1.docker.io"
 
 # What a registry says of an upload that it does not know (OCI distribution specification, error codes).
 _UNKNOWN_UPLOAD = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
 
 # Why a push would or would not be taken; "unknown": the registry does not tell without a push.
 Verdict = Literal["granted", "refused", "no login", "unknown"]
-
-
-@dataclass(frozen=True)
-class Login:
-    """A login: the user's name, the header that says the same, and the file that it stands in."""
-
-    user: str
-    authorization: str = field(repr=False)
-    file: Path
 
 
 @dataclass(frozen=True)
@@ -88,7 +73,7 @@ class _NoRedirection(urllib.request.HTTPRedirectHandler):
 
 def reach(registry: str) -> Service:
     """Return a registry (``registry.example:5000``) that answers, over TLS or without. Raises ``Unreachable`` with the reason."""
-    host = _DOCKER_HUB_HOST if registry == _DOCKER_HUB else registry
+    host = _DOCKER_HUB_HOST if registry == DOCKER_HUB else registry
     try:
         return _service(f"https://{host}")
     except ssl.SSLCertVerificationError as problem:
@@ -102,24 +87,6 @@ def reach(registry: str) -> Service:
         return _service(f"http://{host}")
     except OSError as problem:
         raise Unreachable(f"{registry} did not answer: {_words(problem)}.") from None
-
-
-def login_of(repository: str) -> Login | None:
-    """Return the login for a repository (``registry/team/name``), None where no file has one. The longest name that fits wins."""
-    for file in _login_files():
-        content = _json_of(file)
-        names = [repository.rsplit("/", parts)[0] for parts in range(repository.count("/") + 1)]
-        if repository.startswith(f"{_DOCKER_HUB}/"):
-            names.append(_DOCKER_HUB_KEY)
-        registry = repository.partition("/")[0]
-        for name in names:
-            entry = _mapping(content, "auths").get(name)
-            if isinstance(entry, dict) and (login := _decoded(entry.get("auth"), file)) is not None:
-                return login
-        helper = _mapping(content, "credHelpers").get(registry) or content.get("credsStore")
-        if isinstance(helper, str) and (login := _of_helper(helper, names[-1], file)) is not None:
-            return login
-    return None
 
 
 def may_push(service: Service, repository: str, login: Login | None) -> PushAnswer:
@@ -166,7 +133,7 @@ def _token(service: Service, name: str, authorization: Mapping[str, str]) -> tup
         raise Unreachable(f"The token service {realm} did not answer: {_words(problem)}.") from None
     if answer.status != 200:
         return None, f"its token service answers HTTP {answer.status}"
-    content = _parsed(answer.body)
+    content = json_object(answer.body)
     token = content.get("token") or content.get("access_token")
     if not isinstance(token, str):
         return None, "its token service gives no token"
@@ -200,7 +167,7 @@ def _asked_by_an_unknown_upload(
         answer = _ask("PATCH", f"{service.address}/v2/{name}/blobs/uploads/{uuid.uuid4()}", authorization)
     except OSError as problem:
         raise Unreachable(f"{service.address} did not answer: {_words(problem)}.") from None
-    errors = _parsed(answer.body).get("errors")
+    errors = json_object(answer.body).get("errors")
     codes = {error.get("code") for error in errors if isinstance(error, dict)} if isinstance(errors, list) else set()
     if answer.status in (401, 403):
         return PushAnswer("no login" if login is None else "refused", f"it answers HTTP {answer.status} to an upload")
@@ -224,79 +191,14 @@ def _ask(method: str, address: str, headers: Mapping[str, str] | None = None) ->
     opener = urllib.request.build_opener(_NoRedirection)
     try:
         with opener.open(request, timeout=TIMEOUT_S) as answer:
-            return _Response(answer.status, answer.headers, answer.read(_MAX_BYTES))
+            return _Response(answer.status, answer.headers, answer.read(MAX_BYTES))
     except urllib.error.HTTPError as refusal:
         with refusal:
-            return _Response(refusal.code, refusal.headers, refusal.read(_MAX_BYTES))
+            return _Response(refusal.code, refusal.headers, refusal.read(MAX_BYTES))
     except urllib.error.URLError as problem:
         raise problem.reason if isinstance(problem.reason, OSError) else OSError(str(problem.reason)) from None
     except http.client.HTTPException as problem:
         raise OSError(f"no answer of HTTP ({type(problem).__name__})") from None
-
-
-def _login_files() -> Iterator[Path]:
-    named = os.environ.get("REGISTRY_AUTH_FILE")
-    if named:
-        yield Path(named)
-        return
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    yield Path(runtime, "containers", "auth.json") if runtime else Path(f"/run/containers/{os.getuid()}/auth.json")
-    configuration = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    yield Path(configuration, "containers", "auth.json")
-    yield Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker", "config.json")
-
-
-def _json_of(file: Path) -> JsonObject:
-    try:
-        return _parsed(file.read_bytes()[:_MAX_BYTES])
-    except OSError:
-        return {}
-
-
-def _parsed(raw: bytes) -> JsonObject:
-    """Return the JSON object in some bytes, an empty one for other bytes."""
-    try:
-        content = json.loads(raw)
-    except (ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
-
-
-def _mapping(content: JsonObject, key: str) -> JsonObject:
-    value = content.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def _decoded(auth: object, file: Path) -> Login | None:
-    if not isinstance(auth, str) or not auth:
-        return None
-    try:
-        user, colon, password = base64.b64decode(auth).decode().partition(":")
-    except (binascii.Error, ValueError):
-        return None
-    return _login(user, password, file) if colon else None
-
-
-def _of_helper(helper: str, name: str, file: Path) -> Login | None:
-    """Return the login that a credential helper keeps (docker/docker-credential-helpers), None where the helper has none or fails."""
-    if not re.fullmatch(r"[A-Za-z0-9._-]{1,100}", helper):
-        return None
-    try:
-        done = subprocess.run(
-            [f"docker-credential-{helper}", "get"], input=name.encode(), capture_output=True, timeout=TIMEOUT_S
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    kept = _parsed(done.stdout) if done.returncode == 0 else {}
-    user, password = kept.get("Username"), kept.get("Secret")
-    return _login(user, password, file) if isinstance(user, str) and isinstance(password, str) else None
-
-
-def _login(user: str, password: str, file: Path) -> Login:
-    encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
-    for secret in (password, encoded):
-        secrets.remember(secret)
-    return Login(user, f"Basic {encoded}", file)
 
 
 def _words(problem: OSError) -> str:

@@ -159,7 +159,7 @@ def _installation(
 def _open_version(stack: PinnedStack) -> str | None:
     """Return what keeps a launch in the stack's image from measuring and what to do next, None where nothing does."""
     for name, pin in stack.packages.items():
-        if pin.version == UNRESOLVED:
+        if pin.version == UNRESOLVED and not pin.is_told_by_the_base:
             return (
                 f"the version of {name} is unresolved in versions.lock, and a launch would refuse the image."
                 " Note there what the image holds, then render again"

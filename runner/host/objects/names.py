@@ -118,6 +118,11 @@ def prefetch(set_name: str) -> str:
     return _versioned(f"prefetch-{set_name}")
 
 
+def is_of_its_content(config_map: JsonObject) -> bool:
+    """Return whether the name of a ConfigMap ends in the hash of its data, as that of every ConfigMap that the kit renders does."""
+    return name_of(config_map).endswith(f"-{_digest(config_map.get('data') or {})}")
+
+
 def packages(set_name: str, stack: str) -> str:
     """Return the name of the Job that fetches the packages of a stack of a set. Raises ``InputError`` where the name is too long.
 
@@ -131,8 +136,7 @@ def config(set_name: str, data: Mapping[str, str]) -> str:
 
     Raises ``InputError`` where the name is too long.
     """
-    digest = hashlib.sha256(strictjson.canonical(dict(data))).hexdigest()[:8]
-    return f"{_versioned(f'config-{set_name}')}-{digest}"
+    return f"{_versioned(f'config-{set_name}')}-{_digest(data)}"
 
 
 def recipe(stack: str) -> str:
@@ -206,6 +210,10 @@ def seal(job: JsonObject) -> JsonObject:
     metadata = job["metadata"]
     sealed = {**metadata["annotations"], SPEC_SHA256: strictjson.sha256_of(job["spec"])}
     return {**job, "metadata": {**metadata, "annotations": sealed}}
+
+
+def _digest(data: Mapping[str, str]) -> str:
+    return hashlib.sha256(strictjson.canonical(dict(data))).hexdigest()[:8]
 
 
 def _versioned(stem: str) -> str:

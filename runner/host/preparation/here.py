@@ -16,11 +16,15 @@ PROGRAMS = {"buildah": "buildah podman runc", "git": "git", "skopeo": "skopeo"}
 
 @dataclass(frozen=True)
 class Here:
-    """What this machine has. ``missing`` are programs that are not installed; ``built`` are the images that lie here, by stack."""
+    """What this machine has. ``missing`` are programs that are not installed; ``built`` are the images that lie here, by stack.
+
+    ``gone`` are the stacks whose recorded image the registry no longer has; whoever asks no registry knows of none.
+    """
 
     checkout: Checkout
     missing: tuple[str, ...]
     built: dict[str, BuiltImage]
+    gone: frozenset[str] = frozenset()
 
 
 def look(needs: Needs) -> Here:

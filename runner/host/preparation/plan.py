@@ -18,7 +18,7 @@ from runner.host.preparation.here import PROGRAMS, Here
 from runner.host.preparation.needs import Needs
 from runner.host.readers import lockfile
 from runner.host.readers.catalog import Catalog
-from runner.host.readers.lockfile import Lock
+from runner.host.readers.lockfile import Lock, PushedImage
 
 State = Literal["done", "to do", "blocked"]
 # The steps of preparing, and those that come after it.
@@ -70,6 +70,12 @@ def refuse_blocked(steps: list[Step]) -> None:
             raise step.block
 
 
+def recorded(lock: Lock, name: str, team: str) -> PushedImage | None:
+    """Return the image of a stack that the lock names in ``team``, None where the lock names none there."""
+    entry = lock.built.get(name)
+    return entry if entry is not None and entry.repository == push.repository(name, team) else None
+
+
 def can_push(built: BuiltImage, lock: Lock, name: str) -> bool:
     """Return whether an image was built from what is here now, and may be pushed."""
     is_committed = built.revision != "unknown" and not built.revision.endswith("-dirty")
@@ -97,12 +103,11 @@ def _of_stack(lock: Lock, name: str, compiled: bool, here: Here, team: str) -> I
 
     Only where every requirements file is ``compiled`` can be told what the image is built from.
     """
-    entry, repository = lock.built.get(name), push.repository(name, team)
+    entry, repository = recorded(lock, name, team), push.repository(name, team)
     try:
         fetched = tuple(fetches.of_stack(lock, name)) if compiled else ()
-        is_pushed = (
-            compiled and entry is not None and entry.repository == repository and push.is_current(lock, name, entry)
-        )
+        is_known = compiled and entry is not None and name not in here.gone
+        is_pushed = is_known and entry is not None and push.is_current(lock, name, entry)
     except InputError as problem:
         yield _blocked(Step("build", name, "to do", ""), problem)
         return

@@ -30,8 +30,8 @@ from runner.host.readers import lockfile
 from runner.host.readers.catalog import Catalog
 from runner.host.readers.lockfile import LockPath
 
-# How long a registry may take for an image without content, and after which time a silent origin is named.
-WRITE_S, SLOW_S = 5.0, 5.0
+# How long a registry may take for an image without content, and after which time one that does not answer is named.
+WRITE_S, SLOW_S = 15.0, 5.0
 
 
 def prepare(catalog: Catalog, needed: Needs, team: str, announcer: Announcer) -> None:
@@ -42,20 +42,36 @@ def prepare(catalog: Catalog, needed: Needs, team: str, announcer: Announcer) ->
     """
     task = progress.begin(" ".join(needed.sets), _show)
     try:
-        steps = _planned(catalog, needed, team)
+        gone = _gone(needed, team, task)
+        steps = _planned(catalog, needed, team, gone)
         _ask_registry(steps, team, task)
         _resolve(steps[0], needed, announcer, task)
     finally:
         task.end()
     digests: dict[str, str] = {}
-    for step in _planned(catalog, needed, team):
+    for step in _planned(catalog, needed, team, gone):
         if step.stack is not None:
             _take(step, step.stack, team, digests, announcer)
 
 
-def _planned(catalog: Catalog, needed: Needs, team: str) -> list[Step]:
+def _gone(needed: Needs, team: str, task: Task) -> frozenset[str]:
+    """Return the stacks whose recorded image the registry no longer has. Raises ``Unreachable`` where the registry does not answer."""
+    lock = lockfile.read()
+    entries = {name: plan.recorded(lock, name, team) for name in needed.stacks}
+    gone = set()
+    for name, entry in entries.items():
+        if entry is not None:
+            what = f"asking for {entry.reference}"
+            task.update(progress.Step(what))
+            with _named_if_slow(task, what):
+                gone |= {name} if container_registry.manifest(entry.reference) is None else set()
+    return frozenset(gone)
+
+
+def _planned(catalog: Catalog, needed: Needs, team: str, gone: frozenset[str]) -> list[Step]:
     """Return the plan of this moment. Raises the error of a step that is blocked."""
-    steps = plan.make(catalog, lockfile.read(), needed, here.look(needed), team)
+    facts = replace(here.look(needed), gone=gone)
+    steps = plan.make(catalog, lockfile.read(), needed, facts, team)
     plan.refuse_blocked(steps)
     return steps
 
@@ -68,8 +84,10 @@ def _ask_registry(steps: Sequence[Step], team: str, task: Task) -> None:
     for step in steps:
         if step.work == "push" and step.state == "to do" and step.stack is not None:
             repository = push.repository(step.stack, team)
-            task.update(progress.Step(f"asking whether {repository} takes an image"))
-            container_registry.refuse_unwritable(repository, WRITE_S)
+            what = f"asking whether {repository} takes an image"
+            task.update(progress.Step(what))
+            with _named_if_slow(task, what):
+                container_registry.refuse_unwritable(repository, WRITE_S)
 
 
 def _resolve(step: Step, needed: Needs, announcer: Announcer, task: Task) -> None:

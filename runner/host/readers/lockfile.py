@@ -85,6 +85,15 @@ class PinnedPackage:
     sha256: str | None
     source: str | None
 
+    @property
+    def is_told_by_the_base(self) -> bool:
+        """Whether only the base image tells the version, and nobody has read it there yet.
+
+        Nothing installs such a package, so nothing needs its version: a launch compares the package with what the base listed, and its
+        result holds the version.
+        """
+        return self.origin == "base" and self.version == UNRESOLVED
+
 
 @dataclass(frozen=True)
 class PinnedProgram:

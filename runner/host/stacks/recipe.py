@@ -179,7 +179,7 @@ def _unresolved(lock: Lock, name: str) -> list[str]:
     versions = [
         f"the version of {package} in stack {name}"
         for package, pin in stack.packages.items()
-        if pin.version == UNRESOLVED
+        if pin.version == UNRESOLVED and not pin.is_told_by_the_base
     ]
     parts = [
         f"the {part} of {where}, which {product} is built from,"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from runner.contract import patterns
+from runner.contract import patterns, secrets
 from runner.contract.announce import Announcer
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import UsageError
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
     announcer = Announcer(options.json)
     paths.need_a_clone("prepare")
     team = options.registry.rstrip("/")
-    problem = patterns.problem(patterns.REPOSITORY, team)
+    problem = patterns.problem(patterns.REPOSITORY, secrets.mask(team))
     if problem is not None:
         raise UsageError(f"--registry {problem}. See `python -m runner prepare --help`.")
     catalog, lock = catalogs.read(), lockfile.read()

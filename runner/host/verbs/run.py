@@ -4,52 +4,34 @@ from __future__ import annotations
 
 import argparse
 import collections
-import secrets
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
 from pathlib import Path
 
-from runner.contract import errors, path_lists, patterns
+from runner.contract import path_lists, patterns, signals
 from runner.contract import secrets as masking
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, seconds, verb_parser
 from runner.contract.errors import (
     InputError,
     Interrupted,
-    JobFailed,
     KitError,
-    ResultLost,
     Unreachable,
-    Unsupported,
     UsageError,
 )
 from runner.contract.request import Request, read_request
 from runner.contract.text import printable
 from runner.host import pairs
-from runner.host.containers import attached, command, hooks, images, plans, runtimes, weights
-from runner.host.containers.attached import Ended, Stream
-from runner.host.containers.command import Place
-from runner.host.containers.hooks import Hooks
-from runner.host.containers.images import StackImage
-from runner.host.containers.plans import ContainerPlan
-from runner.host.containers.run_folder import Log, RunFolder
-from runner.host.containers.runtimes import Runtime
+from runner.host.containers import attached, ending, images, plans, runtimes, starting
+from runner.host.containers.attached import Stream
+from runner.host.containers.run_folder import Log
+from runner.host.containers.starting import Planned, Setting
 from runner.host.manifests.site import Site
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile, profiles
 from runner.host.readers.lockfile import Lock
-
-# SIGKILL as an exit code, as shells and container programs give it.
-_KILLED = 128 + 9
-# What podman and docker end with where the container did not start (podman-run(1), docs.docker.com/engine/containers/run).
-_NOT_STARTED = {
-    125: "it could not make the container",
-    126: "the image's command cannot be run",
-    127: "the image lacks the command",
-}
 
 
 @dataclass(frozen=True)
@@ -103,37 +85,6 @@ class RunFailed(Complaint, word="failed"):
     def sentence(self) -> str:
         """The line for people."""
         return f"[{self.case}] {self.message}"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What holds for all containers of one call: the programs that can run them, where they are kept, and their limits."""
-
-    available: list[Runtime]
-    runs: Path
-    deadline_s: float | None
-    model_dir: Path | None
-
-
-@dataclass(frozen=True)
-class Planned:
-    """One container before it starts."""
-
-    plan: ContainerPlan
-    image: StackImage
-    place: Place
-    folder: RunFolder
-    deadline_s: float
-
-    @property
-    def case(self) -> str:
-        """The name of the case."""
-        return self.plan.request.case
-
-    @property
-    def command(self) -> list[str]:
-        """The command that starts the container."""
-        return command.arguments(self.plan.template, self.place)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -215,14 +166,20 @@ def main(arguments: Sequence[str]) -> int:
     chosen = {stack: images.find(lock, stack, given) for stack in dict.fromkeys(_stack(lock, one) for one in requests)}
     catalog = catalogs.read()
     amounts = profiles.read(catalog)
-    plans_ = [plans.make(catalog, amounts, one, chosen[one.stack.name].reference, site) for one in requests]
+    container_plans = [plans.make(catalog, amounts, one, chosen[one.stack.name].reference, site) for one in requests]
     available = runtimes.usable([options.program] if options.program else runtimes.PROGRAMS)
     setting = Setting(available, options.runs, options.deadline_s, options.model_dir)
-    planned = [_planned(plan, chosen[plan.request.stack.name], setting) for plan in plans_]
+    planned = [starting.start_of(plan, chosen[plan.request.stack.name], setting) for plan in container_plans]
     if options.dry_run:
         for one in planned:
             announcer.announce(CommandPlanned(one.case, masking.mask_json(one.command)))
         return 0
+    with signals.as_interrupt():
+        return _run_all(planned, announcer)
+
+
+def _run_all(planned: Sequence[Planned], announcer: Announcer) -> int:
+    """Run containers one after the other; return the exit code of the first that went wrong, 0 if none did."""
     exit_code = 0
     for one in planned:
         try:
@@ -243,41 +200,6 @@ def _stack(lock: Lock, request: Request) -> str:
             " anew."
         )
     return request.stack.name
-
-
-def _planned(plan: ContainerPlan, image: StackImage, setting: Setting) -> Planned:
-    """Return one container as it will start. Raises ``Unsupported`` where no program can hand out its devices, and ``InputError``."""
-    request = plan.request
-    runtime, ways = _serving(plan, setting.available)
-    name = f"bloomz-bench-{request.case}-{datetime.now(timezone.utc):%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
-    folder = RunFolder(setting.runs / name)
-    place = Place(
-        runtime=runtime,
-        hooks=ways,
-        name=name,
-        images={image.reference: images.known_as(runtime.program, request.stack.name, image)},
-        volumes={**folder.volumes, **weights.volumes(plan.job, setting.model_dir)},
-        termination_log=folder.termination_log,
-    )
-    deadline_s = plan.job.deadline_s if setting.deadline_s is None else setting.deadline_s
-    planned = Planned(plan, image, place, folder, deadline_s)
-    # a folder that no command line can name is refused now
-    assert planned.command
-    return planned
-
-
-def _serving(plan: ContainerPlan, available: Sequence[Runtime]) -> tuple[Runtime, Hooks]:
-    """Return the first program that can hand out the devices of a plan, with its hooks. Raises ``Unsupported`` where none can."""
-    problems = []
-    for runtime in available:
-        ways = hooks.look(runtime)
-        try:
-            command.devices(plan.template, runtime, ways)
-        except Unsupported as problem:
-            problems.append(str(problem))
-        else:
-            return runtime, ways
-    raise Unsupported(f"{plan.request.case}: {' '.join(problems)}")
 
 
 def _run(planned: Planned, announcer: Announcer) -> None:
@@ -304,41 +226,9 @@ def _run(planned: Planned, announcer: Announcer) -> None:
         attempts = log.add_results()
     if attempts:
         announcer.announce(LogKept(planned.case, str(planned.folder.log), attempts))
-    error = _error(planned, ended, attempts, list(last_words))
+    error = ending.error_of(planned, ended, attempts, list(last_words))
     if error is not None:
         raise error
-
-
-def _error(planned: Planned, ended: Ended, attempts: Sequence[str], last_words: Sequence[str]) -> KitError | None:
-    """Return what went wrong with a container that ended, None where nothing did."""
-    case, log, code = planned.case, planned.folder.log, ended.exit_code
-    kept = (
-        f"What was measured is in {log}: `collect` takes it out"
-        if attempts
-        else f"Nothing had been measured; the log is {log}"
-    )
-    if ended.stopped == "signal":
-        return Interrupted(f"stopped: the container of {case} was ended. {kept}.")
-    if ended.stopped == "time limit":
-        return JobFailed(
-            f"{case} took longer than its {planned.deadline_s:g} s and was stopped. {kept}. Give it longer with --deadline-s."
-        )
-    if code == 0:
-        return (
-            None if attempts else ResultLost(f"The container of {case} left no result. Read {log}, and measure again.")
-        )
-    if code in _NOT_STARTED:
-        said = " | ".join(last_words) or "it said nothing"
-        return JobFailed(f"{planned.place.runtime.program} did not start {case}: {_NOT_STARTED[code]}: {said}")
-    message = planned.folder.message()
-    kind = errors.by_exit_code(code)
-    if message is not None and message["error"] is not None and kind.exit_code == code:
-        return kind(f"In the container of {case}: {message['error']['message']} {kept}.")
-    if code == _KILLED:
-        return JobFailed(
-            f"The container of {case} was killed (SIGKILL), as a host does whose memory is full: see `dmesg`. {kept}."
-        )
-    return JobFailed(f"The container of {case} ended with exit code {code}: {' | '.join(last_words)} {kept}.")
 
 
 def _show(case: str, text: str) -> None:

@@ -9,11 +9,11 @@ from runner.contract.errors import (
 )
 from runner.contract.records import JsonObject
 from runner.host.objects.names import TAGGED_BASES
+from runner.host.results import run_images
 from tests.support import clusterplay
 from tests.support.client import Client
 from tests.support.clusterplay import (
     FIRST,
-    SECOND,
     Play,
     Script,
     bench_job,
@@ -127,6 +127,9 @@ def test_what_a_tag_named_is_said_and_kept(client: Client, cluster: Cluster) -> 
     (image,) = client.evidence()["images"]
     assert (image["tag"], image["asked"], image["foreign"]) == (BASE, OTHER_DIGEST, False)
     assert client.collected() == [FIRST]
+    (noted,) = run_images.read(client.out.strip())
+    assert (noted.tag, noted.digest, noted.pod) == (BASE, f"sha256:{OTHER_DIGEST}", image["pod"])
+    assert noted.node is not None
 
 
 def test_containers_of_a_run_by_one_tag_run_one_image(client: Client, cluster: Cluster) -> None:
@@ -146,20 +149,3 @@ def test_containers_of_a_run_by_one_tag_run_one_image(client: Client, cluster: C
         in client.err
     )
     assert client.out == ""
-
-
-def test_a_tag_that_moved_since_another_run_is_said(client: Client, cluster: Cluster) -> None:
-    digests = ["ab" * 32, OTHER_DIGEST]
-
-    def script(play: Play, job: JsonObject) -> None:
-        play.image_id = f"vendor.test/base@sha256:{digests.pop(0)}"
-        clusterplay.runs_well(play, job, FIRST if digests else SECOND)
-
-    Play(cluster, script)
-    assert client.submit(things=[on_a_tagged_base()]) == 0, client.err
-    assert "of different bases" not in client.err
-    assert client.submit("--rerun", things=[on_a_tagged_base()]) == 0, client.err
-    assert (
-        f"{BASE} was sha256:{'ab' * 32} when {client.jobs()[0]['metadata']['name']} ran: the results of the two"
-        in client.err
-    )

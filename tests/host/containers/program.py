@@ -42,6 +42,8 @@ elif words[0] in ("stop", "kill"):
         time.sleep(0.02)
 elif words[0] == "run":
     name = words[words.index("--name") + 1]
+    while os.path.exists(state + "/slow"):
+        time.sleep(0.02)
     mounts = dict(reversed([part.split("=")[1] for part in value.split(",")[1:3]]) for value in
                   [w for w in words if w.startswith("type=bind")])
     env = {{**os.environ, "MOUNTS": json.dumps(mounts)}}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner.contract.errors import KitError, Unsupported, UsageError
+from runner.contract.errors import InputError, KitError, Unsupported, UsageError
 from runner.contract.records import JsonObject
 from runner.host import cases
 from runner.host.cases import Changes
@@ -272,6 +273,22 @@ def test_the_request_names_its_image_and_takes_another_id() -> None:
     assert plan.request.stack.image == IMAGE and request.stack.image is None
     assert plan.request.id != request.id
     assert plan.job.deadline_s == 1800
+
+
+@pytest.mark.parametrize("case", [name for name, row in CATALOG.cases.items() if row.workload == "latency"])
+def test_every_case_of_the_catalog_can_be_planned(case: str) -> None:
+    plan = planned(case)
+    assert plan.job.profile.accelerator == CATALOG.cases[case].accelerator
+    assert plan.job.devices_per_node <= plan.job.profile.devices or case == "gaudi-16-bloomz"
+
+
+def test_a_product_that_the_catalog_does_not_know_has_what_its_case_has() -> None:
+    request = cases.make(CATALOG, LOCK, "other-cuda-1-bloomz-7b1", draft=True)
+    request = replace(request, accelerator=replace(request.accelerator, name="nvidia-rtx-6000"))
+    plan = plans.make(CATALOG, PROFILES, request, IMAGE, ANY)
+    assert (plan.job.resource, plan.job.profile.accelerator) == ("nvidia.com/gpu", "other-cuda")
+    with pytest.raises(InputError, match="has no row nvidia-rtx-6000"):
+        plans.make(CATALOG, PROFILES, replace(request, case="gone"), IMAGE, ANY)
 
 
 def test_a_number_of_devices_without_a_profile_takes_the_next_larger_one() -> None:

@@ -223,6 +223,16 @@ def test_a_second_signal_kills_the_container(door: Door) -> None:
     assert door.program.calls("kill") and not door.program.containers()
 
 
+def test_a_signal_that_comes_before_there_is_a_container_ends_its_client(door: Door) -> None:
+    (door.program.folder / "slow").touch()
+    running = door.start(door.request)
+    until(lambda: (door.program.folder / "calls").exists() and door.program.calls("run"))
+    os.kill(running.pid, signal.SIGTERM)
+    _, err = running.communicate(timeout=HANG_S)
+    assert running.returncode == Interrupted.exit_code and "Nothing had been measured" in err
+    assert not door.program.containers()
+
+
 def test_the_time_limit_stops_the_container(door: Door) -> None:
     door.program.play(UNTIL_STOPPED)
     ran = door(door.request, "--deadline-s", "1")

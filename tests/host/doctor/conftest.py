@@ -7,10 +7,24 @@ import pytest
 from runner.host.doctor import needs
 from runner.host.doctor.needs import Need
 from runner.host.doctor.plan import Tables
+from runner.host.images.build import BuiltImage
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile, profiles
 
 NeedsOf = Callable[..., list[Need]]
+
+
+BUILT = BuiltImage(
+    image="id",
+    tag="tag",
+    base="base",
+    pinned=True,
+    revision="revision",
+    inputs="inputs",
+    packages=1,
+    bytes=10**9,
+    builder="1.28.2",
+)
 
 
 @pytest.fixture(scope="session")

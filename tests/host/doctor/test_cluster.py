@@ -41,6 +41,7 @@ def scripted() -> scriptedcluster.Cluster:
     put_node(cluster, "node1", GAUDI2, WHOLE)
     put_claim(cluster, "bench-models", "500Gi")
     put_claim(cluster, "bench-packages", "40Gi")
+    put_claim(cluster, "bench-packages", "40Gi")
     put_namespace(cluster, {"pod-security.kubernetes.io/enforce": "restricted"})
     cluster.put({"kind": "StorageClass", "metadata": {"name": "fast"}})
     return cluster

@@ -18,9 +18,8 @@ from runner.host.doctor.container_programs import ContainerLooks, hook, storage
 from runner.host.doctor.looking import Group, look_at
 from runner.host.doctor.needs import Need
 from runner.host.images import build
-from runner.host.images.build import BuiltImage
 from tests.host.containers import told
-from tests.host.doctor.conftest import NeedsOf
+from tests.host.doctor.conftest import BUILT, NeedsOf
 
 
 class Programs:
@@ -42,7 +41,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     # as large as the disk of the test
     monkeypatch.setattr(disk, "free_bytes", lambda folder: 10**12)
-    monkeypatch.setattr(build, "earlier", lambda name: BuiltImage("i", "t", "b", True, "r", "x", 1, 10**9))
+    monkeypatch.setattr(build, "earlier", lambda name: BUILT)
     return Programs(tmp_path / "bin")
 
 

@@ -10,18 +10,13 @@ import pytest
 
 from runner.host.doctor import disk, weights
 from runner.host.images import build
-from runner.host.images.build import BuiltImage
 from runner.host.readers.lockfile import UNRESOLVED
-from tests.host.doctor.conftest import NeedsOf
-
-
-def built(stack: str, size: int) -> BuiltImage:
-    return BuiltImage("id", "tag", "base", True, "revision", "inputs", 1, size)
+from tests.host.doctor.conftest import BUILT, NeedsOf
 
 
 def test_images_whose_size_is_known(needs_of: NeedsOf, monkeypatch: pytest.MonkeyPatch) -> None:
     needs = needs_of("a100-1-bloomz-7b1")
-    monkeypatch.setattr(build, "earlier", lambda name: built(name, 9 * 10**9))
+    monkeypatch.setattr(build, "earlier", lambda name: dataclasses.replace(BUILT, bytes=9 * 10**9))
     monkeypatch.setattr(disk, "free_bytes", lambda folder: 10 * 10**9)
     answer = disk.for_images(needs, "/storage")
     assert (answer.state, answer.finding) == ("ready", "10.0 GB are free in /storage; the images take 9.0 GB.")

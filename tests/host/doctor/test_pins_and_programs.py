@@ -13,23 +13,29 @@ from runner.contract.errors import Unsupported
 from runner.host.doctor import builder, pins, pythons
 from runner.host.doctor.plan import Tables
 from runner.host.images import build, buildah
-from runner.host.images.build import BuiltImage
 from runner.host.readers.lockfile import Lock, PushedImage
-from tests.host.doctor.conftest import NeedsOf
+from tests.host.doctor.conftest import BUILT, NeedsOf
 
 
 def test_pins_that_keep_a_stack_from_being_made(tables: Tables) -> None:
-    answer = pins.of_stack(tables.lock, "gaudi-1.9")
+    answer = pins.of_stack(tables.lock, "gaudi-1.9", False)
     assert answer.state == "not ready"
     assert "stacks.gaudi-1.9.image.digest" in answer.finding and "sources.habana-deepspeed-1.9.commit" in answer.finding
     assert "python -m runner lock --stack gaudi-1.9" in str(answer.remedy)
 
 
+def test_a_pod_takes_a_base_by_its_tag(tables: Tables) -> None:
+    base_alone = pins.of_stack(tables.lock, "gaudi-1.10", on_a_cluster=True)
+    assert base_alone.state == "warning" and "stacks.gaudi-1.10.image.digest" in base_alone.finding
+    assert pins.of_stack(tables.lock, "gaudi-1.10", on_a_cluster=False).state == "not ready"
+    assert pins.of_stack(tables.lock, "gaudi-1.9", on_a_cluster=True).state == "not ready"
+
+
 def test_pins_that_the_build_resolves(tables: Tables) -> None:
-    answer = pins.of_stack(tables.lock, "cpu")
+    answer = pins.of_stack(tables.lock, "cpu", False)
     assert (answer.state, answer.finding) == (
         "warning",
-        "Unresolved, which keeps no image from being built: stacks.cpu.image.platform.",
+        "Unresolved, which keeps nobody from making the stack: stacks.cpu.image.platform.",
     )
 
 
@@ -37,7 +43,7 @@ def test_pins_that_are_all_resolved(tables: Tables) -> None:
     stack = tables.lock.stacks["cpu"]
     image = dataclasses.replace(stack.image, platform=stack.image.digest)
     lock = dataclasses.replace(tables.lock, stacks={"cpu": dataclasses.replace(stack, image=image)})
-    assert pins.of_stack(lock, "cpu").state == "ready"
+    assert pins.of_stack(lock, "cpu", False).state == "ready"
 
 
 def pushed(lock: Lock, inputs: str) -> Lock:
@@ -48,6 +54,11 @@ def test_the_image_that_was_pushed(tables: Tables) -> None:
     current = pins.image(pushed(tables.lock, build.inputs_of(tables.lock, "cpu")), "cpu")
     assert current.state == "ready" and "registry.example/x@sha256:1111" in current.finding
     assert pins.image(pushed(tables.lock, "of other inputs"), "cpu").state == "warning"
+
+
+def test_without_a_pushed_image_the_pods_install_the_stack(tables: Tables) -> None:
+    answer = pins.pushed_image(tables.lock, "cpu")
+    assert (answer.state, answer.finding) == ("ready", "None was pushed: the pods install the stack themselves.")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +76,7 @@ def test_the_image_that_was_built_here(
     monkeypatch.setattr(build, "earlier", lambda name: None)
     assert pins.image(tables.lock, "cpu").finding == "None was built here, and none was pushed."
     inputs = build.inputs_of(tables.lock, "cpu")
-    image = dataclasses.replace(BuiltImage("id", "tag", "base", True, "revision", inputs, 1, 1), **changes)
+    image = dataclasses.replace(BUILT, **{"inputs": inputs, **changes})
     monkeypatch.setattr(build, "earlier", lambda name: image)
     answer = pins.image(tables.lock, "cpu")
     assert answer.state == state and words in answer.finding

@@ -527,3 +527,17 @@ def test_a_registry_that_does_not_answer_is_known_before_anything_is_built(monke
     monkeypatch.setattr(build, "plan", lambda *arguments: pytest.fail("planned"))
     with pytest.raises(pytest.fail.Exception, match="planned"):
         image.main(["cpu", "--push", "registry.example/team"])
+
+
+def test_a_base_that_is_not_here_is_asked_for_shortly_before_it_is_pulled(monkeypatch, tmp_path):
+    lock = lockfile.read()
+    plan = build.plan(with_base(lock, "cuda"), "cuda", folder=tmp_path / "cuda")
+    monkeypatch.setattr(buildah, "has", lambda reference: False)
+    monkeypatch.setattr(buildah, "pull", lambda reference: pytest.fail("pulled"))
+
+    def silent(reference):
+        raise silence.NoAnswer(f"the registry, for {reference}: it did not answer")
+
+    monkeypatch.setattr(container_registry, "manifest", silent)
+    with pytest.raises(Unreachable, match=f"the registry, for {re.escape(plan.pulled[0])}: it did not answer"):
+        build.execute(plan)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.contract.errors import Unreachable
+from runner.host.images import logins
 from runner.host.images import registry as registries
 from tests.support.registry import BASIC, USER, Registry
 
@@ -23,7 +24,7 @@ def write_login(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Non
 def asked(registry: Registry) -> registries.PushAnswer:
     service = registries.reach(registry.address)
     repository = f"{registry.address}/team/bloomz-bench-cpu"
-    return registries.may_push(service, repository, registries.login_of(repository))
+    return registries.may_push(service, repository, logins.login_of(repository))
 
 
 @pytest.mark.parametrize(
@@ -130,7 +131,7 @@ AUTH = BASIC.partition(" ")[2]
 )
 def test_logins_are_found_by_the_longest_name(content, found, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_login(tmp_path, json.dumps(content), monkeypatch)
-    login = registries.login_of("registry.example/team/name")
+    login = logins.login_of("registry.example/team/name")
     assert (login is not None) is found
     assert login is None or (login.user, login.authorization) == (USER, BASIC)
 
@@ -143,10 +144,10 @@ def test_a_helper_that_keeps_logins_is_asked(key, tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     value = {"registry.example": "sample"} if key == "credHelpers" else "sample"
     write_login(tmp_path, json.dumps({key: value}), monkeypatch)
-    login = registries.login_of("registry.example/team/name")
+    login = logins.login_of("registry.example/team/name")
     assert login is not None and login.user == "registry.example"
     helper.write_text("#!/bin/sh\nexit 1\n")
-    assert registries.login_of("registry.example/team/name") is None
+    assert logins.login_of("registry.example/team/name") is None
 
 
 def test_docker_s_own_file_and_name_of_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,8 +155,8 @@ def test_docker_s_own_file_and_name_of_the_hub(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     (tmp_path / "config.json").write_text(json.dumps({"auths": {"https://index.docker.io/v1/": {"auth": AUTH}}}))
-    assert registries.login_of("docker.io/team/name") is not None
-    assert registries.login_of("registry.example/team/name") is None
+    assert logins.login_of("docker.io/team/name") is not None
+    assert logins.login_of("registry.example/team/name") is None
 
 
 def test_a_password_is_masked_wherever_it_would_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +164,6 @@ def test_a_password_is_masked_wherever_it_would_be_written(tmp_path: Path, monke
 
     with Registry("basic") as registry:
         write_login(tmp_path, registry.login("a-long-password-of-theirs"), monkeypatch)
-        login = registries.login_of(f"{registry.address}/team/name")
+        login = logins.login_of(f"{registry.address}/team/name")
     assert login is not None and "a-long-password-of-theirs" not in repr(login)
     assert "a-long-password-of-theirs" not in secrets.mask("it is a-long-password-of-theirs")

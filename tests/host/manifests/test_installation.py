@@ -20,7 +20,7 @@ from runner.host.manifests.site import ANY, Site
 from runner.host.objects import kinds, names, walk
 from runner.host.objects.collect_job import collect_job
 from runner.host.objects.quantities import quantity
-from runner.host.readers import catalog, lockfile, profiles
+from runner.host.readers import lockfile
 from runner.host.stacks import recipe
 from runner.host.verbs import render as verb
 from tests.support import manifests
@@ -76,7 +76,7 @@ def test_every_bench_pod_installs_before_it_measures(name: str, wanted: list[str
 def test_what_the_base_lacks_comes_from_the_interpreter_s_image() -> None:
     (run, *_) = of_component(installing("a100"), names.BENCH)
     images = {container["name"]: container["image"] for container in walk.containers_of(walk.pod_specs(run)[0])}
-    stack = lockfile.read().stacks["cuda-2023"]
+    stack = manifests.read_once()[1].stacks["cuda-2023"]
     assert stack.interpreter is not None
     assert images == {
         "unpack": stack.interpreter.reference,
@@ -178,8 +178,9 @@ def test_a_pod_gets_the_kit_and_its_stack_s_recipe_and_its_own_script_makes_file
     ]
     command = [sys.executable, *command[1:-1], str(tmp_path / "kit")]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
-    (stack,) = {catalog.read().cases[case].stack for case in profiles.read(catalog.read()).sets[name].cases}
-    wanted = {**recipe.kit(), **recipe.of_stack(lockfile.read(), stack)}
+    tables, lock, table = manifests.read_once()
+    (stack,) = {tables.cases[case].stack for case in table.sets[name].cases}
+    wanted = {**recipe.kit(), **recipe.of_stack(lock, stack)}
     made = [path for path in (tmp_path / "kit").rglob("*") if path.is_file()]
     assert {str(path.relative_to(tmp_path / "kit")): path.read_text(encoding="utf-8") for path in made} == wanted
 
@@ -214,7 +215,7 @@ def test_texts_that_are_too_large_together_come_in_parts_that_are_named_by_their
 
 
 def test_a_base_with_a_digest_is_the_image_of_the_request_and_one_without_is_named_by_tag_and_said_to_be() -> None:
-    lock = lockfile.read()
+    lock = manifests.read_once()[1]
     for name, stack in (("cpu", "cpu"), ("gaudi2", "gaudi-1.10")):
         objects = installing(name)
         (run, *_) = of_component(objects, names.BENCH)
@@ -244,24 +245,33 @@ def test_a_mirror_has_the_bases_under_its_own_name_and_the_request_stays() -> No
 
 
 def test_a_stack_with_an_open_pin_says_so_in_its_manifests_in_the_words_of_the_pod(
-    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    objects = installing("gaudi2")
-    sentence = "the version of habana-torch-plugin in stack gaudi-1.10 is unresolved in versions.lock"
-    for run in [run for run in objects if run["kind"] == "Job"]:
+    lock = lockfile.read()
+    fork = lock.stacks["gaudi-1.10"].sources["deepspeed"]
+    lock.sources[fork] = replace(lock.sources[fork], commit=lockfile.UNRESOLVED)
+    monkeypatch.setattr(lockfile, "read", lambda: lock)
+    sentence = f"the commit of {fork}, which deepspeed is built from, is unresolved in versions.lock"
+    assert verb.main(["gaudi2", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().err.startswith(f"gaudi-1.10: {sentence}")
+    for run in [run for run in manifests.read(tmp_path) if run["kind"] == "Job"]:
         assert run["metadata"]["annotations"][names.PROBLEM].startswith(sentence)
         assert "Run `python -m runner lock`" in run["metadata"]["annotations"][names.PROBLEM]
-    request = json.loads(manifests.one(objects, "ConfigMap", "config-gaudi2-v")["data"]["gaudi2-8-bloomz.json"])
-    assert request["stack"]["packages"]["habana-torch-plugin"] == "unresolved"
-    assert verb.main(["gaudi2", "--check"]) == 0
-    assert capsys.readouterr().err.startswith(f"gaudi-1.10: {sentence}")
     assert verb.main(["cpu", "a100", "--check"]) == 0
     assert capsys.readouterr().err == ""
 
 
+def test_what_only_the_base_tells_is_not_asked_for() -> None:
+    """The vendor's plugin comes with the base; what its version is, the base lists and the result holds."""
+    objects = installing("gaudi2")
+    assert not any(names.PROBLEM in run["metadata"]["annotations"] for run in objects if run["kind"] == "Job")
+    request = json.loads(manifests.one(objects, "ConfigMap", "config-gaudi2-v")["data"]["gaudi2-8-bloomz.json"])
+    assert "habana-torch-plugin" not in request["stack"]["packages"]
+    assert request["stack"]["packages"]["torch"] == "2.0.1"
+
+
 def test_two_stacks_of_a_set_have_their_own_packages_and_share_the_kit() -> None:
-    tables, lock = catalog.read(), lockfile.read()
-    table = profiles.read(tables)
+    tables, lock, table = manifests.read_once()
     row = replace(table.sets["cpu"], cases=("cpu-1", "a100-1-bloomz-7b1"))
     plans = [plan.make(tables, lock, table, case, 1, {}, None, manifests.texts()) for case in row.cases]
     objects = [manifest for file in sets.files(ANY, "two", row, plans).values() for manifest in file.objects]
@@ -340,7 +350,7 @@ def test_the_job_that_prints_results_brings_the_kit_and_waits_for_no_package(nam
 
 @pytest.mark.parametrize("name", manifests.names())
 def test_a_folder_leads_to_the_one_copy_of_the_kit(name: str, tmp_path: Path) -> None:
-    folder = paths.K8S / profiles.read(catalog.read()).sets[name].folder
+    folder = paths.K8S / manifests.read_once()[2].sets[name].folder
     link = folder / "41-kit.yaml"
     assert link.is_symlink() and link.resolve() == (paths.K8S / "kit" / "41-kit.yaml").resolve()
     assert check.problems(manifests.read(folder)) == []

@@ -287,11 +287,15 @@ def test_an_image_of_the_lock_is_pulled_by_digest_and_carried_by_the_request() -
 
 
 def test_an_image_on_a_stack_with_an_open_pin_stays_a_draft_and_says_which(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    lock = lockfile.read()
+    packages = lock.stacks["gaudi-1.10"].packages
+    packages["deepspeed"] = replace(packages["deepspeed"], version=lockfile.UNRESOLVED)
+    monkeypatch.setattr(lockfile, "read", lambda: lock)
     (first, *_) = jobs(rendered(tmp_path, "gaudi2", f"--image=gaudi-1.10={manifests.IMAGE}"))
     assert pod(first)["containers"][0]["image"] == manifests.IMAGE
-    assert "gaudi-1.10: the version of habana-torch-plugin is unresolved in versions.lock" in capsys.readouterr().err
+    assert "gaudi-1.10: the version of deepspeed is unresolved in versions.lock" in capsys.readouterr().err
 
 
 # --- a user's cluster ---
@@ -479,7 +483,7 @@ needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not on th
 def kustomized(folder: Path) -> list[JsonObject]:
     assert KUBECTL is not None
     done = subprocess.run([KUBECTL, "kustomize", str(folder)], capture_output=True, encoding="utf-8", check=True)
-    return list(yaml.safe_load_all(done.stdout))
+    return manifests.documents(done.stdout)
 
 
 def by_name(objects: list[JsonObject]) -> dict[tuple[str, str], JsonObject]:

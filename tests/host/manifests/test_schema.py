@@ -15,6 +15,8 @@ from tests.support import manifests
 # 1.31 made podFailurePolicy stable, on which "one attempt unless the cluster took it away" rests; 1.37 is the newest in the package.
 OLDEST, NEWEST = "1.31", "1.37"
 
+# With an image of the stack, and with a stack that pods install.
+IMAGES = pytest.mark.parametrize("image", [manifests.IMAGE, None], ids=["image", "installed"])
 VERSIONS = pytest.mark.parametrize("version", [OLDEST, NEWEST])
 
 
@@ -24,10 +26,11 @@ def in_core(manifest: JsonObject) -> bool:
 
 
 @VERSIONS
+@IMAGES
 @pytest.mark.parametrize("name", manifests.names())
-def test_rendered_objects_have_only_fields_that_exist(name: str, version: str) -> None:
+def test_rendered_objects_have_only_fields_that_exist(name: str, image: str | None, version: str) -> None:
     checked = 0
-    for manifest in manifests.objects(name):
+    for manifest in manifests.objects(name, image=image):
         if in_core(manifest):
             kubernetes_validate.validate(manifest, version, strict=True)
             checked += 1
@@ -35,9 +38,10 @@ def test_rendered_objects_have_only_fields_that_exist(name: str, version: str) -
 
 
 @VERSIONS
+@IMAGES
 @pytest.mark.parametrize("name", manifests.names())
-def test_pods_have_only_fields_that_exist_whatever_starts_them(name: str, version: str) -> None:
-    for where, template in walk.pods(manifests.objects(name)):
+def test_pods_have_only_fields_that_exist_whatever_starts_them(name: str, image: str | None, version: str) -> None:
+    for where, template in walk.pods(manifests.objects(name, image=image)):
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"], "spec": template["spec"]}
         kubernetes_validate.validate(pod, version, strict=True)
         assert where

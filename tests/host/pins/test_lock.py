@@ -411,5 +411,5 @@ def test_a_long_question_comes_after_a_short_one(monkeypatch, tmp_path):
     )
     assert "--timeout=3" in asked[1][0] and "--dry-run" in asked[1][0] and asked[1][0][-1] == "pip"
     assert "--default-index=https://other.example" in asked[2][0] and "--no-cache" in asked[2][0]
-    assert "--command-timeout=4s" in asked[3][0]
+    assert "--command-timeout=3s" in asked[3][0]
     assert len(asked) == 4

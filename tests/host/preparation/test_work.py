@@ -64,6 +64,7 @@ class World:
         monkeypatch.setattr(build, "execute", self._build)
         monkeypatch.setattr(build, "earlier", lambda name: self.built)
         monkeypatch.setattr(container_registry, "refuse_unwritable", self._write)
+        monkeypatch.setattr(container_registry, "manifest", lambda reference: b"{}" if self.registry else None)
         monkeypatch.setattr(push, "upload", self._upload)
         monkeypatch.setattr(push, "pushed_digest", lambda name, built, team: self.registry)
         record = push.record
@@ -114,7 +115,15 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     path = tmp_path / "versions.lock"
-    path.write_bytes(paths.LOCK.read_bytes())
+    text = paths.LOCK.read_text()
+    for table, kept in (
+        ("stacks", ("cpu", "gaudi-1.10")),
+        ("models", ("bloomz", "bloomz-7b1")),
+        ("sources", ("habana-deepspeed-1.10", "pdsh-2.31")),
+        ("requirements", ("build", "build38")),
+    ):
+        text = prepared.without_rows(text, table, kept)
+    path.write_text(text)
     lock_editor.edit(path, {DIGEST_PIN: UNRESOLVED, PLATFORM_PIN: UNRESOLVED, ("built",): "{}"})
     monkeypatch.setattr(paths, "LOCK", path)
     monkeypatch.setattr(lockfile.read, "__defaults__", (path,))
@@ -161,6 +170,12 @@ def test_a_registry_that_takes_nothing_is_known_before_anything_is_asked_or_buil
     with pytest.raises(Unreachable, match="it asks for a login"):
         world.prepare()
     assert world.done == [WRITE]
+
+
+def test_an_image_that_the_registry_lost_is_pushed_again(world: World) -> None:
+    assert world.prepare() == WHOLE
+    world.registry = None
+    assert world.prepare() == [WRITE, "push", "record"]
 
 
 @pytest.mark.parametrize("answer", [None, InputError("the registry: no such image")], ids=["none", "refused"])

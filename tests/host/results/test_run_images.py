@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from runner.contract import frame, strictjson
 from runner.contract import result as contract
-from runner.contract import strictjson
 from runner.contract.errors import DamagedResult, InputError
 from runner.contract.records import JsonObject
 from runner.host.judging import comparison, run_changes
@@ -19,9 +19,9 @@ from runner.host.results import result_files, run_images
 from runner.host.results.index import Index
 from runner.host.results.run_images import RunImage
 from runner.host.verbs import collect
-from tests.host.verbs.test_collect import FIRST, SECOND, framed
 from tests.support.groups import gaudi2_result
 
+FIRST, SECOND = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
 TAG = "vault.habana.ai/gaudi-docker/1.10.0/installer:1.10.0-494"
 ONE, OTHER = f"sha256:{'1a' * 32}", f"sha256:{'2b' * 32}"
 
@@ -54,12 +54,17 @@ def by_tag(attempt: str, latency_s: float = 10.0) -> JsonObject:
     return contract.seal(body)
 
 
+def framed(attempt: str, latency_s: float = 10.0) -> str:
+    """Return what the log of such a run holds."""
+    return "\n".join(frame.write(attempt, strictjson.pretty(by_tag(attempt, latency_s)).encode())) + "\n"
+
+
 def collected(tmp_path: Path, attempt: str, digest: str | None, name: str, latency_s: float = 10.0) -> Path:
     """Collect a result from the log of a run, and return the folder of results."""
     run = evidence(tmp_path / "runs" / name, digest) if digest else tmp_path / "runs" / name
     run.mkdir(parents=True, exist_ok=True)
     log = run / "u.bench.log"
-    log.write_text("\n".join(framed(attempt, by_tag(attempt, latency_s))[0]) + "\n")
+    log.write_text(framed(attempt, latency_s))
     results = tmp_path / "results"
     assert collect.main([str(log), "--results", str(results)]) == 0
     return results
@@ -136,7 +141,7 @@ def test_evidence_that_cannot_be_read_keeps_no_result_from_being_collected(
 ) -> None:
     run = evidence(tmp_path / "run")
     (run / run_images.EVIDENCE).write_text(content)
-    (run / "u.bench.log").write_text("\n".join(framed(FIRST, by_tag(FIRST))[0]) + "\n")
+    (run / "u.bench.log").write_text(framed(FIRST))
     assert collect.main([str(run / "u.bench.log"), "--results", str(tmp_path / "results")]) == 0
     assert run_images.EVIDENCE in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.images.jsonl"))

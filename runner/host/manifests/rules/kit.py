@@ -73,10 +73,8 @@ def images_are_pinned(objects: Sequence[JsonObject]) -> Iterator[str]:
 def content_names_what_cannot_change(objects: Sequence[JsonObject]) -> Iterator[str]:
     """A ConfigMap is immutable and named after its content. A run carries the sha256 of its spec."""
     for manifest in objects:
-        name = manifest["metadata"]["name"]
         if manifest["kind"] == "ConfigMap":
-            stem = name.rpartition("-v")[0][len("config-") :]
-            if not manifest.get("immutable") or name != names.config(stem, manifest["data"]):
+            if not manifest.get("immutable") or not names.is_of_its_content(manifest):
                 yield f"{title(manifest)} must be immutable and named after its content"
         elif manifest["kind"] in RUNS:
             digest = manifest["metadata"].get("annotations", {}).get(names.SPEC_SHA256)

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from runner.contract import patterns
-from runner.contract.errors import InputError, Unreachable
+from runner.contract.errors import InputError, KitError, Unreachable
 from runner.host.pins import programs, silence
 from runner.host.pins.answers import json_of, of_form
 from runner.host.pins.programs import LOGIN, TIMEOUT_S, Meaning
@@ -78,6 +78,16 @@ def manifest(reference: str) -> bytes | None:
 def digest_of(manifest: bytes) -> str:
     """Return the digest of a manifest. Raises ``Unreachable`` where skopeo cannot be run."""
     return programs.run(["skopeo", "manifest-digest", "/dev/stdin"], "skopeo", given=manifest).decode().strip()
+
+
+def knock(reference: str) -> None:
+    """Put a short question about an image to its registry; whatever it answers, it is there. Raises ``NoAnswer`` for a silent one."""
+    try:
+        manifest(reference)
+    except silence.NoAnswer:
+        raise
+    except KitError:
+        return
 
 
 def refuse_unwritable(repository: str, timeout_s: float = TIMEOUT_S) -> None:

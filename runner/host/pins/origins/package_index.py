@@ -100,8 +100,8 @@ def _knock(what: str, first_s: float | None, index: str | None = None) -> None:
         *_ONLY_WHEELS,
     ]
     chosen = [] if index is None else [f"--index-url={index}"]
-    # pip's own limit is one of silence, and its start takes a second
-    command = [*PIP, *ask, f"--timeout={max(1.0, first_s - 1):g}", *chosen, "--", "pip"]
+    # pip's own limit is one of silence
+    command = [*PIP, *ask, f"--timeout={first_s:g}", *chosen, "--", "pip"]
     programs.knock(command, what, TIMEOUT_S)
 
 
