@@ -90,7 +90,7 @@ def knock(reference: str) -> None:
         return
 
 
-def refuse_unwritable(repository: str, timeout_s: float = TIMEOUT_S) -> None:
+def refuse_unwritable(repository: str) -> None:
     """Raise ``Unreachable`` unless the registry takes an image into a repository.
 
     An image without content is put there by its digest and without a tag, so that what a push needs is asked of the registry itself:
@@ -102,8 +102,9 @@ def refuse_unwritable(repository: str, timeout_s: float = TIMEOUT_S) -> None:
     with tempfile.TemporaryDirectory() as folder:
         digest = _write_empty_image(Path(folder))
         command = ["skopeo", "copy", "--quiet", "--preserve-digests", "--", f"dir:{folder}"]
-        with silence.asking(repository.partition("/")[0]):
-            programs.run([*command, f"docker://{repository}@{digest}"], what, timeout_s=timeout_s, meanings=_MEANINGS)
+        with silence.asking(repository.partition("/")[0]) as first_s:
+            target = f"docker://{repository}@{digest}"
+            programs.run([*command, target], what, timeout_s=first_s or TIMEOUT_S, meanings=_MEANINGS)
 
 
 def _write_empty_image(folder: Path) -> str:
