@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.contract import first_answer
 from runner.host import paths
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
@@ -70,7 +71,7 @@ class Clone:
         command = ["make", "--no-print-directory", f"VENV={sys.prefix}", target, *variables]
         process = subprocess.Popen(
             command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", first_answer.VARIABLE: str(HANG_S)},
         )  # fmt: skip
         output = ""
         with process:

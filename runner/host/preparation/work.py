@@ -5,9 +5,7 @@ Every step leaves its truth on disk or in the registry, so that the same command
 
 from __future__ import annotations
 
-import contextlib
 import sys
-import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -29,9 +27,6 @@ from runner.host.preparation.plan import Step
 from runner.host.readers import lockfile
 from runner.host.readers.catalog import Catalog
 from runner.host.readers.lockfile import LockPath
-
-# How long a registry may take for an image without content, and after which time one that does not answer is named.
-WRITE_S, SLOW_S = 15.0, 5.0
 
 
 def prepare(catalog: Catalog, needed: Needs, team: str, announcer: Announcer) -> None:
@@ -62,9 +57,8 @@ def _gone(needed: Needs, team: str, task: Task) -> frozenset[str]:
     for name, entry in entries.items():
         if entry is not None:
             what = f"asking for {entry.reference}"
-            task.update(progress.Step(what))
-            with _named_if_slow(task, what):
-                gone |= {name} if container_registry.manifest(entry.reference) is None else set()
+            task.update(progress.Step(what, sentence=what))
+            gone |= {name} if container_registry.manifest(entry.reference) is None else set()
     return frozenset(gone)
 
 
@@ -85,9 +79,8 @@ def _ask_registry(steps: Sequence[Step], team: str, task: Task) -> None:
         if step.work == "push" and step.state == "to do" and step.stack is not None:
             repository = push.repository(step.stack, team)
             what = f"asking whether {repository} takes an image"
-            task.update(progress.Step(what))
-            with _named_if_slow(task, what):
-                container_registry.refuse_unwritable(repository, WRITE_S)
+            task.update(progress.Step(what, sentence=what))
+            container_registry.refuse_unwritable(repository)
 
 
 def _resolve(step: Step, needed: Needs, announcer: Announcer, task: Task) -> None:
@@ -127,11 +120,9 @@ def _answers(
             return
         where = waiting[0].where
         what = f"asking for {'.'.join(where)}"
-        task.update(progress.Step(what, len(asked), len(asked) + len(waiting), "steps"))
-        with _named_if_slow(task, what):
-            outcome = answering.answer(waiting[0], announcer)
+        task.update(progress.Step(what, len(asked), len(asked) + len(waiting), "steps", sentence=what))
         asked.add(where)
-        yield where, outcome
+        yield where, answering.answer(waiting[0], announcer)
 
 
 def _take(step: Step, name: str, team: str, digests: dict[str, str], announcer: Announcer) -> None:
@@ -173,18 +164,6 @@ def _built(name: str) -> BuiltImage:
     if built is None:
         raise InputError(f"build/images/{name}/image.json is gone. Run the same again, which builds the image anew.")
     return built
-
-
-@contextlib.contextmanager
-def _named_if_slow(task: Task, what: str) -> Iterator[None]:
-    """Say once what is waited for, if the block takes longer than ``SLOW_S`` seconds."""
-    timer = threading.Timer(SLOW_S, task.line, (f"{what}: no answer in {SLOW_S:g} s; it is waited for",))
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _show(line: str) -> None:

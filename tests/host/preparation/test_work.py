@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,8 +23,6 @@ from runner.host.readers import catalog as catalogs
 from runner.host.readers import lock_editor, lockfile, profiles
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath
 from tests.support import prepared
-from tests.support.patience import HANG_S
-from tests.support.tasks import RecordedTask
 
 DIGEST_PIN: LockPath = ("stacks", "cpu", "image", "digest")
 PLATFORM_PIN: LockPath = ("stacks", "cpu", "image", "platform")
@@ -93,7 +90,7 @@ class World:
         self.built = prepared.image_of(lockfile.read(), name)
         return self.built
 
-    def _write(self, repository: str, timeout_s: float) -> None:
+    def _write(self, repository: str) -> None:
         self.did(f"write {repository}")
         if self.writable is not None:
             raise self.writable
@@ -227,25 +224,12 @@ def test_an_image_whose_record_is_gone_is_not_pushed(world: World, monkeypatch: 
         world.prepare()
 
 
-def test_who_does_not_answer_is_named_while_it_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = threading.Event()
-    lines: list[str] = []
-
-    class Waiting(RecordedTask):
-        def line(self, text: str) -> None:
-            lines.append(text)
-            told.set()
-
-    class Slow:
-        where = DIGEST_PIN
-
-        def ask(self) -> str:
-            assert told.wait(HANG_S), "nobody was told"
-            return prepared.DIGEST
-
-    monkeypatch.setattr(work, "SLOW_S", 0.01)
-    monkeypatch.setattr("runner.contract.progress.begin", lambda name, show: Waiting([]))
-    monkeypatch.setattr(resolve, "plan", lambda lock, kind, *others: [Slow()] if kind == "images" else [])
-    lock_editor.edit(paths.LOCK, {PLATFORM_PIN: prepared.DIGEST})
+def test_whoever_is_asked_is_named_before_the_answer(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     world.prepare()
-    assert lines == ["asking for stacks.cpu.image.digest: no answer in 0.01 s; it is waited for"]
+    assert capsys.readouterr().err.splitlines() == [
+        "asking whether registry.example/team/bloomz-bench-cpu takes an image",
+        "asking for stacks.cpu.image.digest",
+        "asking for stacks.cpu.image.platform",
+    ]
+    world.prepare()
+    assert capsys.readouterr().err == f"asking for {lockfile.read().built['cpu'].reference}\n"

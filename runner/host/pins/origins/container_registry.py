@@ -80,6 +80,7 @@ def digest_of(manifest: bytes) -> str:
     return programs.run(["skopeo", "manifest-digest", "/dev/stdin"], "skopeo", given=manifest).decode().strip()
 
 
+<<<<<<< HEAD
 def knock(reference: str) -> None:
     """Put a short question about an image to its registry; whatever it answers, it is there. Raises ``NoAnswer`` for a silent one."""
     try:
@@ -91,6 +92,9 @@ def knock(reference: str) -> None:
 
 
 def refuse_unwritable(repository: str, timeout_s: float = TIMEOUT_S) -> None:
+=======
+def refuse_unwritable(repository: str) -> None:
+>>>>>>> prepare
     """Raise ``Unreachable`` unless the registry takes an image into a repository.
 
     An image without content is put there by its digest and without a tag, so that what a push needs is asked of the registry itself:
@@ -102,8 +106,9 @@ def refuse_unwritable(repository: str, timeout_s: float = TIMEOUT_S) -> None:
     with tempfile.TemporaryDirectory() as folder:
         digest = _write_empty_image(Path(folder))
         command = ["skopeo", "copy", "--quiet", "--preserve-digests", "--", f"dir:{folder}"]
-        with silence.asking(repository.partition("/")[0]):
-            programs.run([*command, f"docker://{repository}@{digest}"], what, timeout_s=timeout_s, meanings=_MEANINGS)
+        with silence.asking(repository.partition("/")[0]) as first_s:
+            target = f"docker://{repository}@{digest}"
+            programs.run([*command, target], what, timeout_s=first_s or TIMEOUT_S, meanings=_MEANINGS)
 
 
 def _write_empty_image(folder: Path) -> str:
