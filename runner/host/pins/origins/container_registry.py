@@ -80,7 +80,6 @@ def digest_of(manifest: bytes) -> str:
     return programs.run(["skopeo", "manifest-digest", "/dev/stdin"], "skopeo", given=manifest).decode().strip()
 
 
-<<<<<<< HEAD
 def knock(reference: str) -> None:
     """Put a short question about an image to its registry; whatever it answers, it is there. Raises ``NoAnswer`` for a silent one."""
     try:
@@ -91,10 +90,7 @@ def knock(reference: str) -> None:
         return
 
 
-def refuse_unwritable(repository: str, timeout_s: float = TIMEOUT_S) -> None:
-=======
 def refuse_unwritable(repository: str) -> None:
->>>>>>> prepare
     """Raise ``Unreachable`` unless the registry takes an image into a repository.
 
     An image without content is put there by its digest and without a tag, so that what a push needs is asked of the registry itself:
