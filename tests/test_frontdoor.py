@@ -300,7 +300,9 @@ def test_what_cannot_be_is_said_before_anything_runs(door: FrontDoor, arguments:
 
 
 def test_what_programs_read_from_the_environment_may_be_given_to_make(door: FrontDoor) -> None:
-    door.make("compare", "PIP_EXTRA_INDEX_URL=https://index/$(shell touch ran)", "KUBECONFIG=a:b")
+    door.make(
+        "compare", "PIP_EXTRA_INDEX_URL=https://index/$(shell touch ran)", "KUBECONFIG=a:b", "CUDA_VISIBLE_DEVICES=1,2"
+    )
     assert door.called() == [runner("compare", "--", "results")]
     assert not (door.folder / "ran").exists()
 

@@ -105,13 +105,13 @@ def test_image_builds_only_what_is_missing(verb: Verb, monkeypatch: pytest.Monke
     """The stacks of named cases, and of the cases that fit a host without an accelerator."""
     built = build.BuiltImage("id", "localhost/x", "base", True, "0" * 40, "inputs", 7, 2_000_000, "1.28.2")
     monkeypatch.setattr(build, "current", lambda lock, name: built)
-    monkeypatch.setattr(buildah, "has", lambda image: image == "id")
+    monkeypatch.setattr(buildah, "is_here", lambda image: image == "id")
     Path("devices").write_text("")
     present = {"event": "present", "stack": "cpu", "image": "id"}
     assert verb("image", "--missing", "--cases", "cpu-1", "cpu-2") == [present]
     assert verb("image", "--missing", "--here", "devices", "--cases") == [present]
     assert verb("image", "--missing", "--cases", "cpu-3", code=UsageError.exit_code) == []
-    monkeypatch.setattr(buildah, "has", lambda image: False)
+    monkeypatch.setattr(buildah, "is_here", lambda image: False)
     monkeypatch.setattr(build, "plan", lambda *arguments: None)
     monkeypatch.setattr(build, "execute", lambda planned, task: built)
     (event,) = verb("image", "cpu", "--missing")

@@ -188,7 +188,7 @@ def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
     begin(0, "fetching the base image")
     for reference in planned.pulled:
         # what is here is not asked for; a silent registry would use up the hour that a pull may take
-        if not buildah.has(reference):
+        if not buildah.is_here(reference):
             container_registry.knock(reference)
         buildah.pull(reference)
     python, glibc = contents.python_version(planned.interpreter), contents.glibc_version(planned.base)

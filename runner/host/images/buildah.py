@@ -59,15 +59,6 @@ def ask(image: str, *command: str, volumes: Mapping[Path, str] | None = None) ->
         return _run("run", *_no_network(), *options, name, "--", *command)
 
 
-def has(image: str) -> bool:
-    """Return whether an image is in the local store."""
-    try:
-        _inspect(image)
-    except Unsupported:
-        return False
-    return True
-
-
 def config(image: str) -> JsonObject:
     """Return the OCI configuration of an image: ``config`` with user, labels and variables, ``rootfs`` with its layers."""
     configuration: JsonObject = _inspect(image)["OCIv1"]

@@ -196,7 +196,7 @@ def _present(lock: Lock, name: str) -> str | None:
     if name in lock.built:
         return lock.built[name].reference
     built = build.current(lock, name)
-    return built.image if built is not None and buildah.has(built.image) else None
+    return built.image if built is not None and buildah.is_here(built.image) else None
 
 
 def _check(lock: Lock, names: Sequence[str], announcer: Announcer) -> None:

@@ -34,7 +34,6 @@ from runner.host.cluster.options import add_flags, add_follow_flags, connect, fo
 from runner.host.cluster.runs import FollowedRun
 from runner.host.cluster.submission import Decision, Plan, PlannedRun, Repetition, Step
 from runner.host.diagnosis import diagnose
-from runner.host.objects import names
 from runner.host.objects.manifest_files import read
 from runner.host.objects.names import COMPONENT
 
@@ -86,7 +85,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="check, print exactly what would be created, and create nothing; where there is no kubeconfig, check the manifests alone",
+        help="check, print what would be created, and create nothing; where there is no kubeconfig, check the manifests alone. What looks"
+        " like a secret is masked, in the kit's own texts too: read what is printed, and apply the manifests themselves",
     )
     parser.add_argument(
         "--deadline-s",
@@ -147,11 +147,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _print(objects: Iterable[JsonObject], announcer: Announcer) -> None:
-    # What looks like a secret in the texts of the kit is none, and a changed text would not run. A hand that put a secret into such a
-    # ConfigMap left its name as it was.
-    masked: list[JsonObject] = [
-        manifest if names.is_of_its_content(manifest) else secrets.mask_json(manifest) for manifest in objects
-    ]
+    masked: list[JsonObject] = [secrets.mask_json(manifest) for manifest in objects]
     text = yaml.safe_dump_all(masked, sort_keys=False, allow_unicode=True)
     announcer.announce_together(map(ObjectPlanned, masked), text)
 

@@ -310,22 +310,6 @@ def test_a_claim_of_packages_that_nobody_made_is_asked_for_first(client: Client,
     assert not cluster.all("Job") and not cluster.all("ConfigMap")
 
 
-def test_a_dry_run_prints_the_texts_of_the_kit_as_they_are_and_masks_what_a_hand_put_there(
-    client: Client, cluster: Cluster
-) -> None:
-    cluster.put({**manifests.one(rendered_for_pods_that_install(), "PersistentVolumeClaim", "bench-packages")})
-    objects = rendered_for_pods_that_install()
-    assert client.submit("--dry-run", things=objects) == 0, client.err
-    printed = {thing["metadata"]["name"]: thing for thing in manifests.documents(client.out)}
-    maps = [thing for thing in objects if thing["kind"] == "ConfigMap"]
-    assert len(maps) > 4
-    for thing in maps:
-        assert printed[thing["metadata"]["name"]]["data"] == thing["data"]
-    maps[0]["data"]["more"] = "hf_" + "a" * 34
-    assert client.submit("--dry-run", things=objects) == 0, client.err
-    assert "more:" in client.out and "aaaa" not in client.out
-
-
 def test_only_takes_what_is_named(client: Client, cluster: Cluster) -> None:
     Play(cluster, clusterplay.runs_well)
     things = [bench_job("bench-b-v0-1-0"), bench_job("bench-c-v0-1-0")]

@@ -532,7 +532,7 @@ def test_a_registry_that_does_not_answer_is_known_before_anything_is_built(monke
 def test_a_base_that_is_not_here_is_asked_for_shortly_before_it_is_pulled(monkeypatch, tmp_path):
     lock = lockfile.read()
     plan = build.plan(with_base(lock, "cuda"), "cuda", folder=tmp_path / "cuda")
-    monkeypatch.setattr(buildah, "has", lambda reference: False)
+    monkeypatch.setattr(buildah, "is_here", lambda reference: False)
     monkeypatch.setattr(buildah, "pull", lambda reference: pytest.fail("pulled"))
 
     def silent(reference):

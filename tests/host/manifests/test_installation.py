@@ -146,6 +146,18 @@ def test_no_init_container_makes_a_pod_ask_for_more_than_what_measures(name: str
                     assert quantity(amount) <= quantity(limits[kind]), (container["name"], kind)
 
 
+def test_on_a_node_of_two_cores_the_packages_can_be_fetched_beside_a_bench_that_waits_for_them() -> None:
+    objects = installing("cpu")
+    (fetch,) = of_component(objects, names.PACKAGES)
+    (spec,) = walk.pod_specs(fetch)
+    asked = max(quantity(container["resources"]["requests"]["cpu"]) for container in walk.containers_of(spec))
+    for bench in of_component(objects, names.BENCH):
+        (spec,) = walk.pod_specs(bench)
+        (container,) = spec["containers"]
+        # the system's own pods have a part of a node
+        assert asked + quantity(container["resources"]["requests"]["cpu"]) < 2
+
+
 @pytest.mark.parametrize("name", manifests.names())
 def test_objects_that_are_applied_together_with_another_set_are_the_same_or_have_another_name(name: str) -> None:
     mine = {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in installing(name)}

@@ -84,14 +84,20 @@ def jobs_are_valid(objects: Sequence[JsonObject]) -> Iterator[str]:
 
 
 def resources_are_whole(objects: Sequence[JsonObject]) -> Iterator[str]:
-    """K8S core/validation: hugepages a multiple of their size, beside cpu or memory; extended resources whole. Whole cores are pinned."""
-    for where, _, container in containers(objects):
-        for kind, value in container.get("resources", {}).get("limits", {}).items():
-            page = quantity(kind.removeprefix("hugepages-"))
-            if kind.startswith("hugepages-") and (not page or quantity(value) % page):
-                yield f"{where}: {kind} of {value} is no multiple of the page"
-            if (is_extended(kind) or kind == "cpu") and not str(value).isdigit():
-                yield f"{where}: {kind} must be a whole number, not {value}"
+    """K8S core/validation: hugepages a multiple of their size, beside cpu or memory; extended resources whole.
+
+    Whole cores are pinned; what only fetches needs none of its own.
+    """
+    for where, template in pods(objects):
+        pinned = ("cpu",) if names.component_of(template) not in names.FETCHING else ()
+        for container in containers_of(template["spec"]):
+            shown = f"{where}, container {container['name']}"
+            for kind, value in container.get("resources", {}).get("limits", {}).items():
+                page = quantity(kind.removeprefix("hugepages-"))
+                if kind.startswith("hugepages-") and (not page or quantity(value) % page):
+                    yield f"{shown}: {kind} of {value} is no multiple of the page"
+                if (is_extended(kind) or kind in pinned) and not str(value).isdigit():
+                    yield f"{shown}: {kind} must be a whole number, not {value}"
 
 
 def volumes_fit_together(objects: Sequence[JsonObject]) -> Iterator[str]:
