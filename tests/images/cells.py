@@ -38,7 +38,7 @@ def serve(registry: Registry, folder: Path) -> Iterator[Cell]:
     """Serve a cluster that runs every Job well; images go to this registry."""
     cluster = Cluster(rules=clusterplay.role())
     clusterplay.furnish(cluster)
-    cluster.put({**cluster.existing("PersistentVolumeClaim", "bench-results"), "metadata": {"name": "bench-weights"}})
+    cluster.put({**cluster.existing("PersistentVolumeClaim", "bench-results"), "metadata": {"name": "bench-models"}})
     attempts = (f"20261122T1{number}0000Z-0123abc{number}" for number in range(10))
     clusterplay.Play(cluster, lambda play, job: clusterplay.runs_well(play, job, next(attempts)))
     with apiserver.Server(cluster) as server:
