@@ -16,7 +16,7 @@ from runner.host.cluster.client import Cluster
 from runner.host.diagnosis import Observed
 from runner.host.objects.kinds import RUNS
 from runner.host.objects.names import FETCHING, POD_LABELS, SELECTOR, component_of, name_of
-from runner.host.objects.walk import operator_jobs
+from runner.host.objects.walk import operator_jobs, pod_specs
 
 FOLDER = Path("build/runs")
 # How long a run that was just created may be missing from the cluster's lists.
@@ -66,8 +66,12 @@ class FollowedRun:
 
     @property
     def log_files(self) -> list[Path]:
-        """Return the logs in the run's folder, those of earlier processes too."""
-        return sorted(path for path in self.folder.glob("*.log") if path.is_file())
+        """Return the logs in the run's folder that can hold results, those of earlier processes too: no log of an init container."""
+        preparing = {
+            container["name"] for spec in pod_specs(self.manifest) for container in spec.get("initContainers") or ()
+        }
+        logs = (path for path in self.folder.glob("*.log") if path.is_file())
+        return sorted(path for path in logs if path.stem.rpartition(".")[2] not in preparing)
 
 
 def folder_of(runs_folder: Path, cluster: Cluster, name: str) -> Path:
