@@ -276,9 +276,9 @@ def test_prefetch_draws_what_it_fetches(seen: Terminal, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "runner", "prefetch", str(path), "--models", str(tmp_path / planted.TOKEN)]
         process = terminal.start(command, seen, {**without_ci(), **variables})
         assert process.wait(HANG_S) == 0, seen.read()
-    assert b"bloomz: fetching weights" in seen.read() and b"of 0.0 GB" in seen.read()
+    assert b"bloomz: fetching model_00001" in seen.read() and b"of 0.0 GB" in seen.read()
     lines = "".join(seen.screen())
-    assert "2/2 model_00001-of-00001.safetensors is whole" in lines and "fetching weights" not in lines
+    assert "2/2 model_00001-of-00001.safetensors is whole" in lines and "bloomz: fetching" not in lines
     assert planted.found_in(seen.read()) == []
 
 

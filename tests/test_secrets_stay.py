@@ -29,6 +29,7 @@ GIVEN = {
         [planted.TOKEN, "--json"],
         ["cpu-dataset", "--dataset-file", "{secret}", "--column", planted.TOKEN, "--out", "{folder}/requests"],
     ],
+    "devices": [["--json"], [planted.TOKEN]],
     "prepare": [
         [planted.TOKEN, "--registry", "registry.example/team"],
         ["cpu", "--registry", f"planted-user:{planted.PASSWORD}@registry/team"],

@@ -14,10 +14,9 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import NamedTuple
-
-import pip
 
 from runner.contract.recipe import NAME, TOOLS, GitSource, LockedFile, Recipe
 
@@ -76,13 +75,15 @@ def source_distribution(project: str, version: str, setup: str) -> Package:
 @functools.lru_cache(maxsize=1)
 def own_pip() -> Package:
     """Return this Python's pip as a wheel."""
-    folder = Path(pip.__file__).parent
+    # Not by an import: where setuptools finds pip imported, it leaves distutils to Python, and torch compiles nothing then.
+    installed = distribution("pip")
+    folder = Path(str(installed.locate_file("pip")))
     files = {
         f"pip/{path.relative_to(folder).as_posix()}": path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
-    return wheel("pip", pip.__version__, files)
+    return wheel("pip", installed.version, files)
 
 
 @contextmanager

@@ -144,9 +144,8 @@ def test_what_was_changed_on_the_volume_is_refused_before_it_is_run(
 
 def test_packages_that_do_not_come_are_told_after_the_wait(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kit, volume = Kit(tmp_path / "kit", [SMALL]), tmp_path / "volume"
-    with pytest.raises(
-        InputError, match=re.escape("(kubectl logs job/packages-small), and start again when it is done.")
-    ):
+    told = "(kubectl logs -l app.kubernetes.io/component=packages), and start again when it is done."
+    with pytest.raises(InputError, match=re.escape(told)):
         install.main([*flags(kit, volume, tmp_path / "environment"), "--wait-s", "0.2"])
     assert "waiting at most 0 s for " in capsys.readouterr().err
 
