@@ -49,7 +49,8 @@ def unschedulable(observed: Observed) -> Problem | None:
 
 def _reasons(message: str) -> dict[str, int]:
     """Return the reasons in the scheduler's message with the number of nodes that each holds for; 0 for a reason without a number."""
-    listed = message.split(" preemption:")[0]
+    # The reasons are one sentence. What follows is of the filters that look for a way out: of preemption, and from 1.34 on of claims.
+    listed, _, _ = message.partition(". ")
     listed = re.sub(r"^[0-9]+/[0-9]+ nodes are available: ?", "", listed).rstrip(". ")
     counts = {}
     for part in re.split(r", (?![^{]*})", listed):

@@ -163,3 +163,17 @@ def test_a_pod_that_was_replaced_is_forgotten() -> None:
 def test_foreign_words_are_shown_on_one_line_and_cannot_move_the_cursor() -> None:
     text = str(diagnose(observations.refused("bad\n\x1b[2Jthing " + "x" * 5000)))
     assert "\x1b" not in text and "\n" not in text and len(text) < 700
+
+
+# The forms of Kubernetes 1.36.2, after the sentence of the reasons: as its scheduler wrote them on a cluster of one node.
+@pytest.mark.parametrize(
+    "after",
+    [observations.PREEMPTION, " no new claims to deallocate," + observations.PREEMPTION, " not found"],
+    ids=["preemption", "claims and preemption", "not found"],
+)
+@pytest.mark.parametrize(
+    "reasons", ["2 Insufficient cpu.", "2 Insufficient habana.ai/gaudi, 1 Insufficient hugepages-2Mi."]
+)
+def test_what_the_scheduler_says_after_its_reasons_is_no_part_of_them(reasons: str, after: str) -> None:
+    alone = observations.unschedulable(observations.NONE + reasons)
+    assert diagnose(observations.unschedulable(observations.NONE + reasons + after)) == diagnose(alone)
