@@ -146,6 +146,7 @@ class ByteCount:
         self._task, self._what, self._of_bytes, self._clock = task, what, of_bytes, clock
         self._done_bytes = self._done_before_bytes = done_bytes
         self._began_s = self._updated_s = clock()
+        task.update(Step(what, done_bytes, of_bytes, "bytes"))
 
     def add(self, number_bytes: int) -> None:
         """Count bytes on; the task is told at most every ``COUNT_S`` seconds."""
