@@ -7,9 +7,8 @@ import inspect
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from importlib.metadata import distribution
 from pathlib import Path
-
-import pip
 
 from runner.host import paths
 from tests.stacks import build
@@ -64,9 +63,7 @@ def _made(recipe: Recipe) -> str:
 
 def slim(tag: str) -> None:
     """A slim image with Debian 12's Python 3.11 and a pip, as the one of python:3.12-slim-bookworm has 3.12."""
-    debian(
-        tag, "python3", "libstdc++6", add=[(Path(pip.__file__).parent, "/usr/local/lib/python3.11/dist-packages/pip")]
-    )
+    debian(tag, "python3", "libstdc++6", add=[(_pip(), "/usr/local/lib/python3.11/dist-packages/pip")])
 
 
 def python312(tag: str) -> None:
@@ -104,6 +101,11 @@ def vendor(tag: str) -> None:
         program.chmod(0o755)
         add += [(program, "/usr/local/bin/pip")]
         debian(tag, *PYTHON_NEEDS, *VENDOR_PACKAGES, add=[*interpreter("3.8"), *add])
+
+
+def _pip() -> Path:
+    """Return the folder of this Python's pip, which is not imported: then setuptools would leave distutils to Python."""
+    return Path(str(distribution("pip").locate_file("pip")))
 
 
 def interpreter(version: str) -> list[tuple[Path, str]]:
