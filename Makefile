@@ -101,7 +101,7 @@ bench: $(venv)/.host  ## measure BLOOM on the accelerators of this host, else on
 	@$(WORDS) runner request @CASES @ARGS --here=$(LISTS)/devices --no-image $(HERE) > $(LISTS)/requests
 	@$(PY) -m tools.by_stack $(LISTS)/requests > $(LISTS)/stacks
 	@[ -s $(LISTS)/stacks ] || { rm -r $(LISTS); exec env $(AGAIN) bench-container; }; \
-	$(STEPS); for stack in $$(cat $(LISTS)/stacks); do \
+	: > $(LISTS)/results; $(STEPS); for stack in $$(cat $(LISTS)/stacks); do \
 		if [ $$stack = cpu ]; then python="$$VENV/bin/python"; env $(AGAIN) setup || exit; \
 		else python="$$VENV/stacks/$$stack/bin/python"; $(PY) -m tools.stack_environment $$stack "$$VENV/stacks/$$stack" || exit; fi; \
 		step "$$python" -m runner bench --from $(LISTS)/of-$$stack --results="$$RESULTS" $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} >> $(LISTS)/results; \

@@ -172,12 +172,18 @@ _BUILD_STEPS = 5
 def execute(planned: BuildPlan, task: Task = SILENT) -> BuiltImage:
     """Build a planned image and return what was built; ``image.json`` and ``sbom.json`` in the plan's folder say it too.
 
-    ``task`` shows the ``_BUILD_STEPS`` steps.
+    ``task`` shows the ``_BUILD_STEPS`` steps. Of several builds at once in a checkout, each waits for the one before: they would empty
+    each other's folders.
 
     The pins that only the pinned base could tell are written into the lock. Raises ``Unsupported`` where the base is not what the stack
     needs, or the build fails; ``Unreachable`` where an index, registry or git server does not answer.
     """
+    planned.folder.parent.mkdir(parents=True, exist_ok=True)
+    with writing.alone(planned.folder):
+        return _execute(planned, task)
 
+
+def _execute(planned: BuildPlan, task: Task) -> BuiltImage:
     def begin(number: int, what: str) -> None:
         sentence = f"{planned.name}: step {number + 1} of {_BUILD_STEPS}, {what}"
         task.update(Step(what, number, _BUILD_STEPS, "steps", sentence))

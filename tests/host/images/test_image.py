@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 
 import pytest
@@ -541,3 +543,22 @@ def test_a_base_that_is_not_here_is_asked_for_shortly_before_it_is_pulled(monkey
     monkeypatch.setattr(container_registry, "manifest", silent)
     with pytest.raises(Unreachable, match=f"the registry, for {re.escape(plan.pulled[0])}: it did not answer"):
         build.execute(plan)
+
+
+def test_builds_of_a_checkout_wait_for_each_other(monkeypatch, tmp_path):
+    running, most = [], []
+
+    def slow(planned, task):
+        running.append(planned)
+        most.append(len(running))
+        time.sleep(0.05)
+        running.remove(planned)
+
+    monkeypatch.setattr(build, "_execute", slow)
+    planned = build.plan(lockfile.read(), "cpu", "localhost/stand-in", folder=tmp_path / "images" / "cpu")
+    threads = [threading.Thread(target=build.execute, args=(planned,)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1]
