@@ -132,6 +132,7 @@ bench-dataset: $(venv)/.host $(venv)/.cpu  ## complete a column of a dataset her
 
 # The case gives the request its other parts: the weights of a model are the same for every case.
 weights: $(venv)/.host $(venv)/.cpu  ## fetch a model's real weights to where bench finds them, and compare every file (MODEL=bloomz-7b1, or a copy of yours: MODEL_DIR=folder; options: ARGS="--token-file FILE")
+	@[ -n "$$MODEL" ] || { echo "make: name the model whose weights are wanted: make weights MODEL=bloomz-7b1" >&2; exit 2; }
 	@mkdir -p $(LISTS)
 	$(WORDS) runner request cpu-1 --weights=hub --model="$$MODEL" --out="$$REQUESTS" > $(LISTS)/requests
 	$(WORDS) runner prefetch --from $(LISTS)/requests --verify $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} @ARGS
@@ -144,7 +145,7 @@ weights: $(venv)/.host $(venv)/.cpu  ## fetch a model's real weights to where be
 # With REGISTRY and --dry-run nothing at all is done: the whole plan is shown.
 define bench_on_a_cluster
 	@mkdir -p $(LISTS)
-	$(WORDS) --lines @ARGS > $(LISTS)/arguments || exit; has() { grep -qx "$$@" $(LISTS)/arguments; }; \
+	@$(WORDS) --lines @ARGS > $(LISTS)/arguments || exit; has() { grep -qx "$$@" $(LISTS)/arguments; }; \
 	if [ -n "$$REGISTRY" ] && has -e --dry-run; then \
 		$(PY) -m runner prepare $(1) --registry="$$REGISTRY" --dry-run && rm -r $(LISTS); exit; \
 	fi; \

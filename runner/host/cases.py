@@ -111,7 +111,7 @@ def make(
         accelerator=product or accelerator.in_request,
         devices=devices,
         stack=stack,
-        model=_model(lock, model_name, architecture, weights),
+        model=_model(catalog, lock, model_name, architecture, weights),
         weights=weights,
         workload=workload,
         protocol=protocol,
@@ -167,13 +167,14 @@ def _image(lock: Lock, name: str) -> str | None:
     return f"{stack.image.repository}@{lockfile.need(stack.image.digest, f'The image digest of stack {name}')}"
 
 
-def _model(lock: Lock, name: str, architecture: Architecture, weights: Weights) -> Model:
+def _model(catalog: Catalog, lock: Lock, name: str, architecture: Architecture, weights: Weights) -> Model:
     pin = lock.models.get(name)
     if weights.kind == "dummy":
         return Model(name, architecture, None, None, {})
     if pin is None:
         raise UsageError(
-            f"{name} has no published weights. Use --weights dummy, or --model {' or '.join(sorted(lock.models))}."
+            f"{name} has no published weights. Use --weights dummy, or one of the models"
+            f" {', '.join(sorted(lock.models.keys() & catalog.models.keys()))}."
         )
     revision = lockfile.need(pin.revision, f"The revision of {name}")
     return Model(name, architecture, pin.repository, revision, pin.files or {})

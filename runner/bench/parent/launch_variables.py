@@ -9,10 +9,10 @@ from typing import Mapping
 
 # Variables that say of a process which rank it is, of how many ranks and where. Schedulers, MPI and launchers set them
 # for the process that they start, which is bench. DeepSpeed, torch and torchrun's own options (PET_) would take them
-# for a rank's.
+# for a rank's. How Open MPI copies between processes (OMPI_MCA_btl_...) says nothing of a launch: the manifests set it.
 _OF_ANOTHER_LAUNCH = re.compile(
     r"RANK|WORLD_SIZE|NODE_RANK|MASTER_(ADDR|PORT)|(LOCAL|GROUP|ROLE|CROSS)_(RANK|SIZE|WORLD_SIZE|NAME)|LOCAL_PROCESS_INDEX"
-    r"|(TORCHELASTIC|PET|OMPI|PMI|PMIX|PRTE|MPI|MV2|MPICH|HYDI|HYDRA|SLURM|SLURMD|PALS|ALPS|FLUX|JSM)_.*|DS_ENV_FILE"
+    r"|(TORCHELASTIC|PET|OMPI(?!_MCA_btl_)|PMI|PMIX|PRTE|MPI|MV2|MPICH|HYDI|HYDRA|SLURM|SLURMD|PALS|ALPS|FLUX|JSM)_.*|DS_ENV_FILE"
 )
 
 

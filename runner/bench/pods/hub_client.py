@@ -14,6 +14,7 @@ from runner.bench.pods.hub_files import HubFile, HubModel
 from runner.contract import first_answer
 from runner.contract.errors import InputError, KitError, PublishFailed, Unreachable
 from runner.contract.progress import ByteCount, Task
+from runner.contract.secrets import mask
 from runner.contract.text import printable
 
 if TYPE_CHECKING:
@@ -202,10 +203,23 @@ def translated(model: HubModel, work: Callable[[], _T]) -> _T:
         raise _hub_error(model, problem) from None
 
 
+def _address() -> str:
+    """Return the address of the hub that the client asks."""
+    from huggingface_hub import constants
+
+    return mask(str(constants.ENDPOINT))
+
+
 def _hub_error(model: HubModel, problem: Exception) -> KitError:
     name, words = type(problem).__name__, printable(" ".join(str(problem).split()), 300)
     if name in _NOT_THERE:
         return InputError(f"The hub has no {model.repository} at {model.revision} for this token: {words}")
+    if name == "OfflineModeIsEnabled":
+        return Unreachable(
+            f"{model.repository} could not be fetched: HF_HUB_OFFLINE is set. What is there stays; unset the variable, and run the same"
+            " command again."
+        )
     return Unreachable(
-        f"{model.repository} could not be fetched ({name}: {words}). What is there stays; run the same command again."
+        f"{model.repository} could not be fetched from {_address()} ({name}: {words}). Look at the network and HTTPS_PROXY, or name a"
+        " mirror in HF_ENDPOINT. What is there stays; run the same command again."
     )

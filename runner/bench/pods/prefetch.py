@@ -18,7 +18,7 @@ from runner.bench.inputs import model_folder, preflight
 from runner.bench.pods import hub_client, model_cache, models_here
 from runner.bench.pods.hub_files import HubFile, HubModel
 from runner.contract import arguments as flag_types
-from runner.contract import hub_cache, path_lists, progress
+from runner.contract import hub_cache, path_lists, progress, signals
 from runner.contract.announce import Announcer, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, PublishFailed, UsageError
@@ -85,7 +85,12 @@ def main(arguments: Sequence[str]) -> int:
 
     The hub is asked only for models that are not whole. Raises ``UsageError``, and what the parts of the work raise.
     """
-    options = parser().parse_args(arguments)
+    # As the first process of a pod this one would not end by SIGTERM, and hold devices for the whole grace.
+    with signals.as_interrupt():
+        return _run(parser().parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
     announcer = Announcer(options.json)
     paths = path_lists.given(options.requests, options.listed_in, path_lists.REQUESTS)
     if not paths:

@@ -12,7 +12,7 @@ from runner.contract.text import printable
 from runner.host.objects import names
 
 # The variables that pip reads, and those that name a proxy, in both of their spellings.
-_OF_NETWORK = re.compile(r"PIP_[A-Z0-9_]+|(?:HTTP|HTTPS|NO|ALL)_PROXY|(?:http|https|no|all)_proxy")
+_OF_NETWORK = re.compile(r"(?:PIP|GIT)_[A-Z0-9_]+|(?:HTTP|HTTPS|NO|ALL)_PROXY|(?:http|https|no|all)_proxy")
 _PORTS = {"http": 80, "https": 443}
 
 

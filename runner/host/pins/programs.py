@@ -62,6 +62,8 @@ _FRAME = " \u00d7\u2502\u2570\u2500\u25b6\u251c"
 LOGIN = "it asks for a login, which is missing or wrong"
 
 # The words of git, curl and ssh; of skopeo and Go; of pip and its urllib3; of uv and its reqwest.
+_LOOK = "Look at the network and its proxy variables, and run the same command again"
+
 NO_ANSWER = Meaning(
     re.compile(
         r"Could not resolve host|Connection (?:refused|reset|timed out)|Failed to connect|No route to host|Network is unreachable"
@@ -143,7 +145,8 @@ def meaning_of(status: int, stderr: str, origin: str, meanings: Sequence[Meaning
         candidates = [" ".join(line.strip(_FRAME) for line in lines)] if meaning.whole else lines
         match = next((line for line in candidates if meaning.words.search(line)), None)
         if match is not None:
-            return meaning.error(f"{origin}: {meaning.says} ({_plain(match)})")
+            sentence = f"{origin}: {meaning.says} ({_plain(match)})"
+            return meaning.error(f"{sentence}. {_LOOK}" if meaning is NO_ANSWER else sentence)
     last = _plain(lines[-1]) if lines else f"status {status}"
     return ProgramFailed(f"{origin}: {last}", Failure(status, stderr, last))
 

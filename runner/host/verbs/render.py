@@ -111,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         help="one more of the environment of each bench, on all its nodes, such as HCCL_SOCKET_IFNAME=eth0; repeatable. HF_*"
-        " (HF_ENDPOINT, a mirror of the hub) comes to the Jobs that fetch as well; PIP_* (PIP_INDEX_URL, a mirror of the index) and"
+        " (HF_ENDPOINT, a mirror of the hub) comes to the Jobs that fetch as well; PIP_* (PIP_INDEX_URL, a mirror of the index), GIT_* and"
         " those of a proxy (https_proxy) come to the Jobs that fetch alone, which may also reach the ports that the addresses name",
     )
     yours.add_argument("--runtime-class", metavar="NAME", help="where the devices' runtime is not the node's default")

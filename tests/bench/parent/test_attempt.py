@@ -586,6 +586,7 @@ def test_a_folder_of_weights_that_a_run_does_not_read_is_told(monkeypatch: pytes
     assert sum("is not read" in line for line in shown) == 1
 
 
+@pytest.mark.torch  # the launcher is looked for first
 def test_a_folder_that_takes_no_result_is_known_before_anything_is_compared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,11 @@ def test_no_variable_of_another_launch_reaches_the_ranks(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    "name", ["RANKS_DIR", "SLURMISH", "GLOO_SOCKET_IFNAME", "NCCL_DEBUG", "CUDA_VISIBLE_DEVICES", "MPICC"]
+    "name",
+    [
+        *("RANKS_DIR", "SLURMISH", "GLOO_SOCKET_IFNAME", "NCCL_DEBUG", "CUDA_VISIBLE_DEVICES", "MPICC"),
+        "OMPI_MCA_btl_vader_single_copy_mechanism",
+    ],
 )
 def test_what_says_nothing_of_a_rank_reaches_the_ranks(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "7")

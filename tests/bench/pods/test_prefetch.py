@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from runner.bench.inputs import model_folder
 from runner.bench.pods import hub_client, model_cache, prefetch
 from runner.bench.pods.hub_files import HubFile, HubModel
 from runner.contract import strictjson
-from runner.contract.errors import InputError, PublishFailed, Unreachable, UsageError
+from runner.contract.errors import InputError, Interrupted, PublishFailed, Unreachable, UsageError
 from runner.contract.request import Model, Request, Weights
 from runner.contract.secrets import mask
 from tests.support import hub, samples
@@ -445,3 +446,15 @@ def test_a_token_is_read_from_a_file_that_need_not_be_there(tmp_path: Path) -> N
     assert prefetch._token(str(tmp_path / "token")) == "hf_canary"
     assert prefetch._token(str(tmp_path / "none")) is None
     assert prefetch._token(None) is None
+
+
+def test_a_wait_ends_by_sigterm_at_once(tmp_path: Path) -> None:
+    """The first process of a pod ends by no signal that it does not ask for, and holds devices while it waits."""
+    _, path = asked(tmp_path)
+    command = [sys.executable, "-m", "runner", "prefetch", str(path), "--models", str(tmp_path), "--wait-s", "100000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, encoding="utf-8", cwd=ROOT)
+    with process:
+        assert process.stderr is not None
+        assert "waiting at most" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(HANG_S) == Interrupted.exit_code

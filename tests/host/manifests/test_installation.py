@@ -302,6 +302,7 @@ def test_two_stacks_of_a_set_have_their_own_packages_and_share_the_kit() -> None
 def test_settings_of_pip_and_proxies_come_to_what_fetches_those_of_the_hub_to_all_and_others_to_the_bench() -> None:
     given = {
         "PIP_INDEX_URL": "https://mirror.example/simple",
+        "GIT_SSL_CAINFO": "/etc/ssl/certs/mirror.pem",
         "https_proxy": "http://proxy.example:3128",
         "HF_ENDPOINT": "http://hub.example",
         "HCCL_SOCKET_IFNAME": "eth0",
@@ -316,8 +317,8 @@ def test_settings_of_pip_and_proxies_come_to_what_fetches_those_of_the_hub_to_al
         for container in containers[:-1]:
             assert not given.keys() & variables(container).keys(), container["name"]
     assert seen == {
-        names.PACKAGES: {"PIP_INDEX_URL", "https_proxy", "HF_ENDPOINT"},
-        names.PREFETCH: {"PIP_INDEX_URL", "https_proxy", "HF_ENDPOINT"},
+        names.PACKAGES: {"PIP_INDEX_URL", "GIT_SSL_CAINFO", "https_proxy", "HF_ENDPOINT"},
+        names.PREFETCH: {"PIP_INDEX_URL", "GIT_SSL_CAINFO", "https_proxy", "HF_ENDPOINT"},
         names.BENCH: {"HF_ENDPOINT", "HCCL_SOCKET_IFNAME"},
     }
     for component in (names.PACKAGES, names.PREFETCH):
