@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -166,30 +166,6 @@ def test_a_stack_that_no_host_can_have_is_refused(
     assert not (tmp_path / "x").exists()
 
 
-def _on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    program = Python(tmp_path / "bin")
-    monkeypatch.setenv("PATH", f"{program.path.parent}:/bin:/usr/bin")
-    return str(program.path)
-
-
-def _of_pyenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    # a release that does not start, and a release that does
-    Python(tmp_path / ".pyenv/versions/3.12.9/bin", answer="")
-    program = Python(tmp_path / ".pyenv/versions/3.12.1/bin")
-    program.path.rename(program.path.with_name("python"))
-    return str(program.path.with_name("python"))
-
-
-@pytest.mark.parametrize("put", [_on_the_path, _of_pyenv], ids=["path", "pyenv"])
-def test_a_python_is_found_where_people_have_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, put: Callable[[Path, pytest.MonkeyPatch], str]
-) -> None:
-    wanted = put(tmp_path, monkeypatch)
-    assert stack_environment.find_python("3.12", {}) == wanted
-
-
 @pytest.mark.parametrize(
     "answer, told",
     [
@@ -215,7 +191,7 @@ def test_a_python_that_does_not_serve_is_said_before_anything_is_installed(
 def test_a_host_without_a_c_compiler_is_said_before_anything_is_installed(
     tmp_path: Path, python: Python, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stack_environment.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(Unsupported, match="neither gcc nor clang is on the path"):
         stack_environment.make(LOCK, "cuda", tmp_path / "x", {"PYTHON312": str(python.path)})
     assert python.called() == []

@@ -9,27 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from runner.contract.errors import Interrupted, KitError, Unreachable, Unsupported, UsageError
 from runner.host import paths
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock, PinnedStack, RequirementsFile
-from runner.host.stacks import agreement, requirements
+from runner.host.stacks import agreement, prerequisites, requirements
+from runner.host.stacks.prerequisites import Lacking
 
 # The file that says from which bytes an environment was made. It is written last.
 STAMP = "made-from"
 
-# Of a Python: its version, and whether the headers are there that torch.compile builds its launchers with.
-_ASKED = (
-    "import os, sys, sysconfig;"
-    " print(*sys.version_info[:2], sep='.', end=' ');"
-    " print(os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')))"
-)
+# How long a Python may take to say what it is.
+_ANSWER_S = 20.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -61,8 +57,7 @@ def make(lock: Lock, name: str, folder: Path, environment: Mapping[str, str]) ->
     stamp = folder / STAMP
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == made_from:
         return
-    python = find_python(stack.python, environment)
-    refuse_without_compiler(stack, environment)
+    python = _python_of(stack, environment)
     _say(f"making the environment of the stack {name} in {folder}, with {python}")
     _install(stack, stack.torch, lock.requirements["build"], folder, python)
     stamp.write_text(made_from, encoding="utf-8")
@@ -74,52 +69,15 @@ def inputs(stack: PinnedStack, torch: RequirementsFile, build: RequirementsFile)
     return hashlib.sha256("\0".join([stack.python, *texts]).encode()).hexdigest()
 
 
-def find_python(version: str, environment: Mapping[str, str]) -> str:
-    """Return a Python of a version such as 3.12: the one that is named, one on the path, or one of pyenv's. Raises ``Unsupported``."""
-    variable = f"PYTHON{version.replace('.', '')}"
-    without_headers: list[str] = []
-    for candidate in _pythons(version, variable, environment):
-        found = _answer(candidate)
-        if found == f"{version} True":
-            return candidate
-        if found == f"{version} False":
-            without_headers.append(candidate)
-    if without_headers:
-        raise Unsupported(
-            f"{without_headers[0]} has no Python.h, which torch.compile needs. Install its headers (python{version}-dev), or name another"
-            f" one: make bench {variable}=/path/to/python{version}"
-        )
-    raise Unsupported(
-        f"The stack needs Python {version}, which was not found. Install it (pyenv install {version}), or name it: make bench"
-        f" {variable}=/path/to/python{version}"
-    )
-
-
-def _pythons(version: str, variable: str, environment: Mapping[str, str]) -> Iterator[str]:
-    if environment.get(variable):
-        yield environment[variable]
-        return
-    on_the_path = shutil.which(f"python{version}")
-    if on_the_path:
-        yield on_the_path
-    for root in (environment.get("PYENV_ROOT"), Path.home() / ".pyenv"):
-        if root:
-            yield from sorted(map(str, Path(root).glob(f"versions/{version}.*/bin/python")), reverse=True)
-
-
-def _answer(python: str) -> str | None:
-    try:
-        done = subprocess.run([python, "-c", _ASKED], capture_output=True, encoding="utf-8", timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def refuse_without_compiler(stack: PinnedStack, environment: Mapping[str, str]) -> None:
-    """Raise ``Unsupported`` where torch would find no C compiler, which it builds the launchers of its kernels with."""
-    if stack.engine != "compiled" or environment.get("CC") or any(map(shutil.which, ("gcc", "clang"))):
-        return
-    raise Unsupported("torch.compile needs a C compiler, and neither gcc nor clang is on the path. Install gcc.")
+def _python_of(stack: PinnedStack, environment: Mapping[str, str]) -> str:
+    """Return the Python to make an environment with. Raises ``Unsupported`` where Python or a compiler is missing."""
+    python = prerequisites.find_python(stack.python, environment, _ANSWER_S)
+    if isinstance(python, Lacking):
+        raise Unsupported(" ".join(python))
+    lacking = prerequisites.lacking_compiler(stack, environment)
+    if lacking is not None:
+        raise Unsupported(" ".join(lacking))
+    return python
 
 
 def _install(stack: PinnedStack, torch: RequirementsFile, build: RequirementsFile, folder: Path, python: str) -> None:

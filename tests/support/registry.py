@@ -22,7 +22,11 @@ Asks = Literal["nothing", "basic", "jwt", "opaque"]
 
 
 class Registry:
-    """Serves on loopback; a context manager. ``requests`` are the methods and paths of all requests."""
+    """Serves on loopback; a context manager.
+
+    ``requests`` are the methods and paths of all requests, ``logins`` the headers that came with a login; ``token_service`` is the
+    address that the registry names for tokens.
+    """
 
     def __init__(
         self,
@@ -35,9 +39,11 @@ class Registry:
         self.asks, self.grants, self.status, self.code = asks, grants, status, code
         self.silent = False
         self.requests: list[str] = []
+        self.logins: list[str] = []
         self._http = _Threads(("127.0.0.1", 0), _Handler)
         self._http.registry = self  # type: ignore[attr-defined]
         self.address = f"127.0.0.1:{self._http.server_address[1]}"
+        self.token_service = f"http://{self.address}/token"
 
     def __enter__(self) -> Registry:
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -83,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         registry, url = self._registry, urlsplit(self.path)
         registry.requests.append(f"{self.command} {url.path}")
+        if "Authorization" in self.headers:
+            registry.logins.append(self.headers["Authorization"])
         while registry.silent:
             time.sleep(0.02)
         if url.path == "/token":
@@ -99,7 +107,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _challenge(self) -> str:
         if self._registry.asks == "basic":
             return 'Basic realm="here"'
-        return f'Bearer realm="http://{self._registry.address}/token",service="here"'
+        return f'Bearer realm="{self._registry.token_service}",service="here"'
 
     def _is_allowed(self) -> bool:
         given = self.headers.get("Authorization")

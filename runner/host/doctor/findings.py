@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, NamedTuple
 
 Area = Literal["host", "container", "registry", "cluster", "pins", "weights"]
@@ -26,6 +27,10 @@ class Look:
     area: Area
     what: str
     ask: Callable[[], Answer]
+
+    def unneeded(self) -> Look:
+        """Return the same look at a thing that no run here needs: what is not ready there is a warning."""
+        return replace(self, ask=partial(_warned, self.ask))
 
 
 @dataclass(frozen=True)
@@ -75,3 +80,14 @@ def untold(finding: str, remedy: str) -> Answer:
 def not_looked_at(finding: str, remedy: str) -> Answer:
     """Return the answer of a look that was not made; ``remedy`` says how the look is made."""
     return Answer("not looked at", finding, remedy)
+
+
+def _warned(ask: Callable[[], Answer]) -> Answer:
+    try:
+        return _at_most_a_warning(ask())
+    except LastLook as last:
+        raise LastLook(_at_most_a_warning(last.answer)) from None
+
+
+def _at_most_a_warning(answer: Answer) -> Answer:
+    return answer._replace(state="warning") if answer.state == "not ready" else answer

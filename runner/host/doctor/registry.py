@@ -65,7 +65,10 @@ class Registry:
             "no login": f"`buildah login {self._registry}` as a user who may push to {self._team}.",
             "refused": f"Ask the owner of {self._team} for the right to push, or name another place.",
             "unknown": "The first push tells.",
+            "in clear text": "Have the registry speak TLS: a push would send the login in clear text too.",
         }
         if answer.verdict == "granted":
             return ready(finding)
-        return (untold if answer.verdict == "unknown" else not_ready)(finding, remedies[answer.verdict])
+        return (untold if answer.verdict in ("unknown", "in clear text") else not_ready)(
+            finding, remedies[answer.verdict]
+        )

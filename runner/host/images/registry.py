@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import ipaddress
 import json
 import re
 import ssl
@@ -32,8 +33,9 @@ _DOCKER_HUB_HOST = "registry-1.docker.io"
 # What a registry says of an upload that it does not know (OCI distribution specification, error codes).
 _UNKNOWN_UPLOAD = {"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID"}
 
-# Why a push would or would not be taken; "unknown": the registry does not tell without a push.
-Verdict = Literal["granted", "refused", "no login", "unknown"]
+# Why a push would or would not be taken; "unknown": the registry does not tell without a push; "in clear text": nothing was asked, since
+# the login would have crossed a network unencrypted.
+Verdict = Literal["granted", "refused", "no login", "unknown", "in clear text"]
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,11 @@ def may_push(service: Service, repository: str, login: Login | None) -> PushAnsw
     """Return whether the registry would take a push to a repository (``registry/team/name``). Nothing is pushed.
 
     A token service says what it grants, and nothing else is asked. Any other registry is asked to go on with an upload that does not
-    exist. Raises ``Unreachable`` where the registry or its token service does not answer.
+    exist. A login goes over TLS or to this host, and nowhere else. Raises ``Unreachable`` where the registry or its token service does
+    not answer.
     """
+    if login is not None and not _keeps_secrets(service.address):
+        return PushAnswer("in clear text", "it speaks without TLS, and no login is sent to it in clear text")
     name = repository.partition("/")[2]
     authorization = {} if login is None else {"Authorization": login.authorization}
     if service.challenge.lower().startswith("bearer"):
@@ -124,7 +129,9 @@ def _token(service: Service, name: str, authorization: Mapping[str, str]) -> tup
     """Return the token for pulls and pushes that the registry's token service gives, or None and the words of its refusal."""
     told = dict(re.findall(r'(\w+)="([^"]*)"', service.challenge))
     realm = told.get("realm", "")
-    if not realm.startswith(("https://", "http://")) or (service.is_encrypted and not realm.startswith("https://")):
+    if not realm.startswith("https://" if service.is_encrypted else ("https://", "http://")) or (
+        authorization and not _keeps_secrets(realm)
+    ):
         return None, "it names a token service whose address cannot be used"
     query = urllib.parse.urlencode({"service": told.get("service", ""), "scope": f"repository:{name}:pull,push"})
     try:
@@ -180,6 +187,19 @@ def _asked_by_an_unknown_upload(
     return PushAnswer("unknown", f"it answers HTTP {answer.status} to an upload")
 
 
+def _keeps_secrets(address: str) -> bool:
+    """Return whether nobody on the way reads what is sent to an address."""
+    return address.startswith("https://") or _is_this_host(address)
+
+
+def _is_this_host(address: str) -> bool:
+    host = urllib.parse.urlsplit(address).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _ask(method: str, address: str, headers: Mapping[str, str] | None = None) -> _Response:
     """Make one request, and return its answer of any status. Raises ``OSError``; one about TLS is an ``ssl.SSLError``."""
     request = urllib.request.Request(  # noqa: S310 (http and https alone come here)
@@ -188,7 +208,9 @@ def _ask(method: str, address: str, headers: Mapping[str, str] | None = None) ->
         headers={"User-Agent": "bloomz-bench", "Accept": "application/json", **(headers or {})},
         method=method,
     )
-    opener = urllib.request.build_opener(_NoRedirection)
+    # urllib hands even what is for this host to a proxy, unless NO_PROXY says otherwise
+    direct = [urllib.request.ProxyHandler({})] if _is_this_host(address) else []
+    opener = urllib.request.build_opener(_NoRedirection, *direct)
     try:
         with opener.open(request, timeout=TIMEOUT_S) as answer:
             return _Response(answer.status, answer.headers, answer.read(MAX_BYTES))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from runner.contract import patterns
 from runner.contract.announce import Announcer, Event, fact
@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         description="Look at what a run needs, and say of each thing whether it is ready, and what to do where it is not: host,"
         " container program, registry, cluster, pins, weights. Nothing is changed, and each program or service is waited for"
         " for a few seconds only. Without flags: this host, for the cases that its accelerators serve, and the cluster of the"
-        " kubeconfig where there is one.",
+        " kubeconfig where there is one; what is not ready there is a warning unless --set or a flag of the cluster is given.",
         epilog="Exit codes: 0 all is ready, or with warnings, 16 something is not ready; see `python -m runner --help`.",
     )
     which = described.add_mutually_exclusive_group()
@@ -77,11 +77,17 @@ def main(arguments: Sequence[str]) -> int:
     tables = Tables(catalog, lockfile.read(), profiles.read(catalog))
     found: list[DeviceFound] | KitError = [] if options.set else _devices()
     scope = _scope(options, tables, found)
+    # a person may have to log in at the terminal: that is not for a thread
+    of_the_cluster = plan.of_the_cluster(scope, tables, _cluster(options), options.queue, options.storage_class)
+    if not any(
+        (options.set, options.kubeconfig, options.context, options.namespace, options.queue, options.storage_class)
+    ):
+        # the runs are on this host: a cluster that the user has besides stops none
+        of_the_cluster = [replace(group, looks=[look.unneeded() for look in group.looks]) for group in of_the_cluster]
     groups = [
         *plan.of_this_host(scope, tables, found),
         *plan.of_the_registry(scope, tables.lock, options.registry),
-        # a person may have to log in at the terminal: that is not for a thread
-        *plan.of_the_cluster(scope, tables, _cluster(options), options.queue, options.storage_class),
+        *of_the_cluster,
         *plan.of_pins_and_weights(scope, tables.lock),
     ]
     findings = looking.look_at(groups)

@@ -11,10 +11,12 @@ import pytest
 
 from runner.contract.errors import Unsupported
 from runner.host.doctor import builder, pins, pythons
+from runner.host.doctor.findings import ready
 from runner.host.doctor.plan import Tables
 from runner.host.images import build, buildah
 from runner.host.readers.lockfile import Lock, PushedImage
 from tests.host.doctor.conftest import BUILT, NeedsOf
+from tests.support.patience import HANG_S
 
 
 def test_pins_that_keep_a_stack_from_being_made(tables: Tables) -> None:
@@ -89,35 +91,45 @@ def test_a_host_looks_at_the_images_of_accelerators_and_a_cluster_at_all(tables:
     assert "image of cpu" in [look.what for look in pins.looks(tables.lock, needs, on_a_cluster=True)]
 
 
-def test_a_python_that_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    own = f"{sys.version_info.major}.{sys.version_info.minor}"
-    assert pythons.of_version(own, ["cuda"]).state == "ready"
+def test_the_python_that_make_bench_would_take(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(pythons, "ANSWER_S", HANG_S)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
-    missing = pythons.of_version("3.99", ["cuda"])
-    assert missing.state == "not ready" and "No python3.99 was found; cuda runs under it" in missing.finding
-    of_pyenv = tmp_path / "pyenv" / "versions" / "3.99.1" / "bin" / "python"
-    of_pyenv.parent.mkdir(parents=True)
-    serve(of_pyenv, own)
-    assert pythons.find("3.99") is None, "it says that it is another one"
-    serve(of_pyenv, "3.99")
-    assert pythons.find("3.99") == str(of_pyenv)
-    serve(tmp_path / "python3.99", "3.99")
-    assert pythons.find("3.99") == str(tmp_path / "python3.99")
-    # pyenv puts a program on the path that fails where the version is not chosen
-    (tmp_path / "python3.99").write_text("#!/bin/sh\nexit 127\n")
-    assert pythons.find("3.99") == str(of_pyenv)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    # `make bench` makes nothing with the Python that runs this
+    assert pythons.of_version("{}.{}".format(*sys.version_info), ["cuda"]).state == "not ready"
+    serve(tmp_path / "python3.99", "3.99 False")
+    bare = pythons.of_version("3.99", ["cuda"])
+    assert bare.state == "not ready" and "has no Python.h" in bare.finding and "python3.99-dev" in str(bare.remedy)
+    serve(tmp_path / "named", "3.99 True")
+    monkeypatch.setenv("PYTHON399", str(tmp_path / "named"))
+    assert pythons.of_version("3.99", ["cuda"]) == ready(f"{tmp_path / 'named'} is there for cuda.")
 
 
-def serve(path: Path, version: str) -> None:
-    """Put a program in the place of a Python, which says that it is of this version."""
-    path.write_text(f"#!/bin/sh\necho {version}\n")
+def test_the_compiler_that_make_bench_would_need(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, needs_of: NeedsOf
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    _, look = pythons.looks(needs_of("h100-1-bloomz-7b1-compiled"))
+    answer = look.ask()
+    assert answer.state == "not ready" and "neither gcc nor clang is on the path" in answer.finding
+    serve(tmp_path / "gcc", "")
+    assert look.ask().state == "ready"
+
+
+def serve(path: Path, answer: str) -> None:
+    """Put a program there that says this."""
+    path.write_text(f"#!/bin/sh\necho {answer}\n")
     path.chmod(0o755)
 
 
 def test_a_stack_that_exists_only_in_an_image_needs_no_python_here(needs_of: NeedsOf) -> None:
     assert pythons.looks(needs_of("gaudi2-1-bloomz-7b1", "cpu-1")) == []
-    assert [look.what for look in pythons.looks(needs_of("h100-1-bloomz-7b1-compiled"))] == ["Python 3.12"]
+    assert [look.what for look in pythons.looks(needs_of("h100-1-bloomz-7b1-compiled"))] == [
+        "Python 3.12",
+        "compiler for cuda",
+    ]
 
 
 def test_the_builder(monkeypatch: pytest.MonkeyPatch, tables: Tables) -> None:

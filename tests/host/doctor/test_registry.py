@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from runner.host.doctor.findings import Finding
 from runner.host.doctor.looking import Group, look_at
 from runner.host.doctor.registry import Registry as RegistryLooks
 from runner.host.images import registry as registries
-from tests.support.registry import Registry
+from tests.support.registry import BASIC, Registry
 
 
 @pytest.fixture
@@ -54,6 +55,16 @@ def test_a_registry_that_takes_no_image(logins: Path, status: int, state: str) -
         logins.write_text(registry.login())
         *_, push = looked(registry.address)
     assert push.state == state and push.remedy is not None
+
+
+def test_a_login_that_would_go_in_clear_text_is_not_sent(logins: Path) -> None:
+    logins.write_text(json.dumps({"auths": {"registry.example": {"auth": BASIC.partition(" ")[2]}}}))
+    looks = RegistryLooks("registry.example/team", ["cpu"])
+    looks._service = registries.Service("http://registry.example", 'Basic realm="there"')
+    looks.login()
+    push = looks.writable()
+    assert push.state == "cannot be told" and "no login is sent to it in clear text" in push.finding
+    assert push.remedy == "Have the registry speak TLS: a push would send the login in clear text too."
 
 
 def test_a_registry_that_is_not_there_or_says_nothing(logins: Path, monkeypatch: pytest.MonkeyPatch) -> None:

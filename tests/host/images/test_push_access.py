@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,55 @@ def test_a_registry_that_anybody_may_write_to(tmp_path: Path, monkeypatch: pytes
 def test_a_registry_without_tls_is_told_apart() -> None:
     with Registry() as registry:
         assert not registries.reach(registry.address).is_encrypted
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> str:
+    """Returns the name of another host, whose requests end at this one."""
+    name, resolve = "registry.example", socket.getaddrinfo
+
+    def resolved(host: object, *rest: Any, **named: Any) -> Any:
+        return resolve("127.0.0.1" if host == name else host, *rest, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    for variable in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    return name
+
+
+@pytest.mark.parametrize("asks", ["nothing", "basic", "jwt", "opaque"])
+def test_no_login_crosses_a_network_in_clear_text(
+    asks, elsewhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Registry(asks) as registry:
+        registry.address = registry.address.replace("127.0.0.1", elsewhere)
+        write_login(tmp_path, registry.login(), monkeypatch)
+        answer = asked(registry)
+        assert answer.verdict == "in clear text" and "no login is sent to it in clear text" in answer.words
+        assert registry.requests == ["GET /v2/"] and registry.logins == []
+        write_login(tmp_path, "{}", monkeypatch)
+        assert asked(registry).verdict != "in clear text", "without a login there is nothing to keep"
+
+
+def test_no_login_goes_to_a_token_service_in_clear_text(
+    elsewhere: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Registry("jwt") as registry:
+        registry.token_service = registry.token_service.replace("127.0.0.1", elsewhere)
+        write_login(tmp_path, registry.login(), monkeypatch)
+        answer = asked(registry)
+        assert answer.verdict == "refused" and "address cannot be used" in answer.words
+        assert registry.requests == ["GET /v2/"] and registry.logins == []
+
+
+def test_a_login_for_this_host_goes_to_no_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    with Registry("basic") as registry, Registry("basic") as proxy:
+        monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
+        write_login(tmp_path, registry.login(), monkeypatch)
+        assert asked(registry).verdict == "granted"
+        assert proxy.requests == []
 
 
 def test_nobody_there_and_no_registry_there() -> None:

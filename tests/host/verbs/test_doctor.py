@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,9 @@ def test_a_registry_is_looked_at_where_one_is_named(capsys: pytest.CaptureFixtur
     assert found["registry", "push"] == "ready" and ("registry", "buildah") in found
 
 
-def test_a_cluster_that_does_not_answer_ends_no_other_look(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def silent_cluster(tmp_path: Path) -> Iterator[Path]:
+    """Yields a kubeconfig whose cluster does not answer."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         kubeconfig = {
@@ -93,10 +96,47 @@ def test_a_cluster_that_does_not_answer_ends_no_other_look(tmp_path: Path, capsy
             "current-context": "a",
         }
         (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
-        arguments = ["--kubeconfig", str(tmp_path / "kubeconfig")]
-        found = looked(capsys, *arguments, code=NotReady.exit_code)
+        yield tmp_path / "kubeconfig"
+
+
+def test_a_cluster_that_does_not_answer_ends_no_other_look(
+    silent_cluster: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = looked(capsys, "--kubeconfig", str(silent_cluster), code=NotReady.exit_code)
     assert found["cluster", "API server"] == "not ready" and found["cluster", "room for cpu-1"] == "not looked at"
     assert ("pins", "pins of cpu") in found
+
+
+@pytest.mark.parametrize(
+    "arguments, state, code",
+    [
+        ([], "warning", 0),
+        (["--cases", "cpu-1"], "warning", 0),
+        (["--set", "cpu"], "not ready", NotReady.exit_code),
+        (["--context", "a"], "not ready", NotReady.exit_code),
+        (["--namespace", "a"], "not ready", NotReady.exit_code),
+    ],
+    ids=["host", "cases", "set", "context", "namespace"],
+)
+def test_a_cluster_that_nobody_named_stops_no_run_on_this_host(
+    silent_cluster: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    state: str,
+    code: int,
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(silent_cluster))
+    found = looked(capsys, *arguments, code=code)
+    assert found["cluster", "API server"] == state and found["cluster", "rights"] == "not looked at"
+
+
+def test_a_damaged_kubeconfig_that_nobody_named_is_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kubeconfig").write_text("[")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+    assert looked(capsys)["cluster", "kubeconfig"] == "warning"
 
 
 def test_a_kubeconfig_that_cannot_be_used_is_a_finding(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
