@@ -197,6 +197,11 @@ class ClusterLooks:
         default = [item["metadata"]["name"] for item in classes if _is_default(item)]
         wanted = [self._wanted.storage_class] if self._wanted.storage_class else default
         shown = printable(", ".join(found), 200) or "none"
+        if not found:
+            return not_ready(
+                f"The claim {missing} is not there, and the cluster has no storage class.",
+                "Install one, or make a volume for each claim by hand, and apply the manifests.",
+            )
         if not wanted:
             return not_ready(
                 f"The claim {missing} is not there, and no storage class is the default; there are: {shown}.",
@@ -246,7 +251,7 @@ class ClusterLooks:
             )
         self._nodes = listed
         closed = sum(bool((node.get("spec") or {}).get("unschedulable")) for node in listed)
-        shown = f"{len(listed)} nodes, {closed} of them closed to new pods"
+        shown = f"{len(listed)} node{'s' if len(listed) > 1 else ''}, {closed} of them closed to new pods"
         if not listed:
             return warning("There is no node.", "Start one; a cluster that grows on demand may start one for a pod.")
         return (

@@ -70,9 +70,10 @@ def room(nodes: Nodes, plan: JobPlan) -> Answer:
 
 
 def _remedy(missing: dict[str, str]) -> str:
-    if "hugepages-2Mi" in missing:
-        return "Set vm.nr_hugepages on the node and restart its kubelet; or ask for fewer in runner/catalog/profiles.yaml, and render."
-    return "Ask for less in runner/catalog/profiles.yaml, and render; or start a larger node."
+    steps = ["set vm.nr_hugepages on the node and restart its kubelet"] if "hugepages-2Mi" in missing else []
+    steps += ["start a larger node"] if set(missing) - {"hugepages-2Mi"} else []
+    listed = " and ".join(steps)
+    return f"{listed[0].upper()}{listed[1:]}; or ask for less in runner/catalog/profiles.yaml, and render."
 
 
 def _lacking(node: JsonObject, asked: dict[str, str]) -> dict[str, str]:

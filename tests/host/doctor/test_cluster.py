@@ -235,7 +235,7 @@ def test_a_cluster_for_the_cpu_needs_no_device(looker: Looker) -> None:
 
 def test_nodes_that_are_all_closed(looker: Looker) -> None:
     looker.scripted.put({"kind": "Node", "metadata": {"name": "node1"}, "spec": {"unschedulable": True}}, {})
-    assert looker.look()["nodes"].finding == "1 nodes, 1 of them closed to new pods."
+    assert looker.look()["nodes"].finding == "1 node, 1 of them closed to new pods."
     looker.scripted.remove("Node", "node1")
     found = looker.look()
     assert found["nodes"].state == found["room for gaudi2-8-bloomz"].state == "warning"
