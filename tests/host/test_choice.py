@@ -278,6 +278,21 @@ def test_the_verb_reads_the_list_and_says_what_it_chose(tmp_path: Path, capsys: 
     assert json.loads(capsys.readouterr().err)["cases"] == ["other-cuda-1-bloomz-7b1"]
 
 
+def test_gpus_that_deepspeed_cannot_take_are_refused_before_an_environment_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an image the variable of the host is not DeepSpeed's, and the CPU has no numbers."""
+    listed = tmp_path / "devices"
+    listed.write_text("".join(f"{json.dumps(found.facts())}\n" for found in gpus(1, H100)))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-5d5ba0d6")
+    arguments = ["--here", str(listed), "--out", str(tmp_path / "requests")]
+    with pytest.raises(LaunchFailed, match="the launcher of DeepSpeed takes numbers alone"):
+        verb.main([*arguments, "--no-image"])
+    assert verb.main([*arguments, "--no-image", "--device", "cpu"]) == 0
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert verb.main([*arguments, "--no-image"]) == 0
+
+
 def test_the_verb_refuses_what_is_for_a_host_alone(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--device and --model-dir are for --here"):
         verb.main(["cpu-1", "--device", "cpu"])
