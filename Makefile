@@ -73,7 +73,7 @@ LISTS = build/lists/$@-$$PPID
 # a step that fails lets the next ones run, and the recipe fails with its code; an interruption ends the recipe
 STEPS = failed=0; step() { "$$@" || { code=$$?; [ $$code != 130 ] || exit 130; [ $$failed != 0 ] || failed=$$code; }; }
 # what this host has, for `request --here`
-LOOK = $(PY) -m runner devices --json > $(LISTS)/devices 2> $(LISTS)/untold || { code=$$?; cat $(LISTS)/untold >&2; exit $$code; }
+LOOK = $(PY) -m runner devices --json > $(LISTS)/devices
 HERE = $${DEVICE:+--device="$$DEVICE"} $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} --out="$$REQUESTS"
 # this Makefile once more, for what is known while a recipe runs: its variables come from the environment, none is given
 AGAIN = MAKEFLAGS= $(or $(MAKE),make) --silent --no-print-directory -f $(firstword $(MAKEFILE_LIST))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal, Union, get_args
 
 from runner.contract import files, patterns, strictjson
 from runner.contract.announce import Event, fact
@@ -17,6 +17,7 @@ from runner.contract.words import DeviceKind
 Source = Literal["nvml", "nvidia-smi", "hlml", "hl-smi", "device-files"]
 
 _PLACE = patterns.FreeText("text of a driver")
+_MESSAGE = patterns.FreeText("sentence about a vendor's tool")
 # A host has at most a few dozen devices.
 _MAX_BYTES = 1 << 20
 
@@ -67,15 +68,53 @@ class DeviceFound(Event, word="device"):
         return device
 
 
-def read(path: str | os.PathLike[str]) -> list[DeviceFound]:
-    """Return the devices that a file lists, one JSON object a line; an empty file says that the host has none.
+@dataclass(frozen=True)
+class DevicesUntold(Event, word="untold"):
+    """Nobody told which devices of one maker are here, though the maker's tool or device files are here."""
+
+    device: DeviceKind = field(metadata=fact("kind of processor: `cuda` or `hpu`"))
+    device_files: int = field(metadata=fact("number of device files that are here"))
+    message: str = field(metadata=fact("what was asked, and what to do"))
+
+    @property
+    def sentence(self) -> str:
+        """The line for people."""
+        return self.message
+
+    @classmethod
+    def from_json(cls, value: object, where: str) -> DevicesUntold:
+        """Read what was not told. Raises ``InputError`` for what ``devices --json`` does not print."""
+        fields = Fields(value, where)
+        fields.choice("event", (cls.word,))
+        untold = cls(
+            device=fields.choice("device", DEVICES),
+            device_files=fields.count("device_files"),
+            message=fields.form("message", _MESSAGE),
+        )
+        fields.done()
+        return untold
+
+
+# One line of what ``devices --json`` prints.
+Told = Union[DeviceFound, DevicesUntold]
+
+
+def read(path: str | os.PathLike[str]) -> list[Told]:
+    """Return what a file lists, one JSON object a line; an empty file says that the host has no device.
 
     Raises ``InputError`` for a file that cannot be read, and for a line that ``devices --json`` does not print.
     """
     advice = "Name a file that holds what `python -m runner devices --json` printed."
     lines = files.read_bytes(path, _MAX_BYTES, InputError, advice).splitlines()
     places = ((f"{os.fspath(path)}: line {number}", line) for number, line in enumerate(lines, 1) if line.strip())
-    return [DeviceFound.from_json(strictjson.loads(line, where), where) for where, line in places]
+    return [from_line(line, where) for where, line in places]
+
+
+def from_line(line: bytes, where: str) -> Told:
+    """Return what one line tells. Raises ``InputError`` for a line that ``devices --json`` does not print."""
+    value = strictjson.loads(line, where)
+    is_untold = isinstance(value, dict) and value.get("event") == DevicesUntold.word
+    return DevicesUntold.from_json(value, where) if is_untold else DeviceFound.from_json(value, where)
 
 
 def _text(fields: Fields, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Choose the cases that a host can measure, from the accelerators that ``devices`` found there, and say what is left out."""
+"""Choose the cases that a host can measure, from what ``devices`` told of the accelerators there, and say what is left out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from runner.contract import fit, hub_cache, products
 from runner.contract.errors import DoesNotFit, KitError, LaunchFailed, UnresolvedPin, Unsupported
-from runner.contract.found_devices import DeviceFound
+from runner.contract.found_devices import DeviceFound, DevicesUntold, Told
 from runner.contract.request import Accelerator, Request
 from runner.contract.words import DeviceKind, WeightsKind
 from runner.host import cases
@@ -63,10 +63,8 @@ class Chosen:
     sentence: str
 
 
-def choose(
-    catalog: Catalog, lock: Lock, devices: Sequence[DeviceFound], asked: Asked, environment: Mapping[str, str]
-) -> Chosen:
-    """Return what to run on a host with these devices.
+def choose(catalog: Catalog, lock: Lock, told: Sequence[Told], asked: Asked, environment: Mapping[str, str]) -> Chosen:
+    """Return what to run on a host of which ``devices`` told this.
 
     Without named cases: the latency cases of the catalog for the product of this host, as many devices as there are, or those of the CPU
     on a host without an accelerator. A case with published weights gets dummy ones where the real ones are not here.
@@ -74,9 +72,17 @@ def choose(
     another product, ``DoesNotFit`` where no model fits, ``UsageError`` for an unknown case, and what ``cases.make`` raises.
     """
     chooser = _Chooser(catalog, lock, asked, environment)
+    chosen = _choose(chooser, told)
+    # where a device was found, what another maker's tool did not tell is said, and stops nothing
+    untold = [each.message for each in told if isinstance(each, DevicesUntold)]
+    return replace(chosen, sentence=". ".join([chosen.sentence, *untold]))
+
+
+def _choose(chooser: _Chooser, told: Sequence[Told]) -> Chosen:
+    asked = chooser.asked
     if asked.cases:
-        return chooser.named(devices)
-    hardware = _hardware(catalog, devices, asked.device)
+        return chooser.named(told)
+    hardware = _hardware(chooser.catalog, told, asked.device)
     if hardware is None:
         if asked.device not in (None, "cpu"):
             raise LaunchFailed(f"No accelerator of the kind {asked.device} was found here. {ON_THE_CPU}")
@@ -85,10 +91,13 @@ def choose(
     return chooser.of_the_product(hardware)
 
 
-def _hardware(catalog: Catalog, devices: Sequence[DeviceFound], device: DeviceKind | None) -> Hardware | None:
+def _hardware(catalog: Catalog, told: Sequence[Told], device: DeviceKind | None) -> Hardware | None:
     """Return the accelerators of a host as one product; None where there is none. Raises as ``choose`` does."""
-    seen = [found for found in devices if device in (None, found.device)]
+    asked = [each for each in told if device in (None, each.device)]
+    seen = [each for each in asked if isinstance(each, DeviceFound)]
     if not seen:
+        for each in asked:
+            raise LaunchFailed(f"{each.sentence} {ON_THE_CPU}")
         return None
     slices = [found for found in seen if found.name is not None and products.is_slice(found.name)]
     if slices == seen:
@@ -140,7 +149,7 @@ class _Chooser:
     asked: Asked
     environment: Mapping[str, str]
 
-    def named(self, devices: Sequence[DeviceFound]) -> Chosen:
+    def named(self, told: Sequence[Told]) -> Chosen:
         """Return the requests of the cases that a person named, after a look at the devices that they ask for."""
         for name in self.asked.cases:
             cases.known(self.catalog.cases, name, "case")
@@ -148,7 +157,7 @@ class _Chooser:
         others = [name for name in self.asked.cases if self._needs_hardware(name)]
         hardware = None
         if others:
-            hardware = _hardware(self.catalog, devices, self.asked.device)
+            hardware = _hardware(self.catalog, told, self.asked.device)
             for name in others:
                 self._refuse_without(name, hardware)
         usable = [name for name in self.asked.cases if self._is_usable(name)]

@@ -18,7 +18,7 @@ from runner.contract.errors import (
     Unsupported,
     UsageError,
 )
-from runner.contract.found_devices import DeviceFound
+from runner.contract.found_devices import DeviceFound, DevicesUntold, Told
 from runner.contract.request import read_request
 from runner.host import choice
 from runner.host.cases import Changes
@@ -48,7 +48,7 @@ ASKED = Asked((), None, None, False, Changes())
 NOWHERE = {"HF_HUB_CACHE": "/nowhere"}
 
 
-def chosen(devices: list[DeviceFound], asked: Asked = ASKED, environment: dict[str, str] = NOWHERE) -> Chosen:
+def chosen(devices: Sequence[Told], asked: Asked = ASKED, environment: dict[str, str] = NOWHERE) -> Chosen:
     return choice.choose(TABLES, LOCK, devices, asked, environment)
 
 
@@ -66,6 +66,19 @@ def test_the_cpu_may_be_asked_for_where_there_is_more() -> None:
     made = chosen(gpus(8, H100), replace(ASKED, device="cpu"))
     assert names(made) == ["cpu-1", "cpu-2"] and made.sentence.startswith("the CPU was asked for: ")
     assert names(chosen(gpus(8, None), replace(ASKED, device="cpu"))) == ["cpu-1", "cpu-2"]
+
+
+UNTOLD = DevicesUntold("cuda", 0, "No device file of NVIDIA is here, and nvidia-smi fails.")
+
+
+def test_the_cpu_is_not_walked_where_a_tool_did_not_tell() -> None:
+    for asked in (ASKED, replace(ASKED, device="cuda"), replace(ASKED, cases=("h100-1-bloomz-7b1-compiled",))):
+        with pytest.raises(LaunchFailed, match=r"nvidia-smi fails\. DEVICE=cpu measures on the CPU\."):
+            chosen([UNTOLD], asked)
+    assert names(chosen([UNTOLD], replace(ASKED, device="cpu"))) == ["cpu-1", "cpu-2"]
+    assert names(chosen([UNTOLD], replace(ASKED, cases=("cpu-1",)))) == ["cpu-1"]
+    made = chosen([UNTOLD, *gaudis(8)])
+    assert "gaudi2-8-bloomz" in made.in_images and made.sentence.endswith(f". {UNTOLD.message}")
 
 
 def test_eight_devices_measure_the_cases_of_eight_and_of_one() -> None:
@@ -263,6 +276,21 @@ def test_the_verb_reads_the_list_and_says_what_it_chose(tmp_path: Path, capsys: 
     assert read_request(out.strip()).accelerator.name == "nvidia-a100-pcie-40gb"
     assert verb.main([*arguments, "--json"]) == 0
     assert json.loads(capsys.readouterr().err)["cases"] == ["other-cuda-1-bloomz-7b1"]
+
+
+def test_gpus_that_deepspeed_cannot_take_are_refused_before_an_environment_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an image the variable of the host is not DeepSpeed's, and the CPU has no numbers."""
+    listed = tmp_path / "devices"
+    listed.write_text("".join(f"{json.dumps(found.facts())}\n" for found in gpus(1, H100)))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-5d5ba0d6")
+    arguments = ["--here", str(listed), "--out", str(tmp_path / "requests")]
+    with pytest.raises(LaunchFailed, match="the launcher of DeepSpeed takes numbers alone"):
+        verb.main([*arguments, "--no-image"])
+    assert verb.main([*arguments, "--no-image", "--device", "cpu"]) == 0
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert verb.main([*arguments, "--no-image"]) == 0
 
 
 def test_the_verb_refuses_what_is_for_a_host_alone(tmp_path: Path) -> None:

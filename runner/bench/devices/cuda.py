@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Callable
 from runner.bench.devices import compiling
 from runner.bench.devices.observation import Observation
 from runner.bench.facts import host, nvidia, nvidia_smi
-from runner.contract import fit, products
+from runner.contract import fit, products, visible_devices
 from runner.contract.errors import DoesNotFit, LaunchFailed
 from runner.contract.records import RankDevice
 from runner.contract.request import Request
@@ -32,8 +32,6 @@ _LOOK = (
     "Run `nvidia-smi`. If it lists no device, the driver is missing, or the container was given none (--gpus all,"
     " nvidia.com/gpu); if it does, look at CUDA_VISIBLE_DEVICES."
 )
-# By this variable people say which GPUs a process may use.
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 _NO_TOOL = "nvidia-smi is not here, or fails"
 cannot_tell: dict[str, str] = {"operator_fallback": "CUDA has none: an operator that it lacks is an error"}
 
@@ -45,10 +43,10 @@ def environment(ranks: int, hosts: int = 1) -> dict[str, str]:
 
     Where CUDA_VISIBLE_DEVICES names the GPUs of one host, the launch gets the first that it names, one a rank.
     """
-    named = _named()
+    named = visible_devices.named(os.environ)
     if named is None or hosts > 1:
         return {"DS_ACCELERATOR": "cuda"}
-    return {"DS_ACCELERATOR": "cuda", VISIBLE: ",".join(named[:ranks])}
+    return {"DS_ACCELERATOR": "cuda", visible_devices.CUDA: ",".join(named[:ranks])}
 
 
 def missing(request: Request) -> DoesNotFit | LaunchFailed | None:
@@ -56,18 +54,8 @@ def missing(request: Request) -> DoesNotFit | LaunchFailed | None:
 
     The launchers' own messages about a missing GPU do not say what to do.
     """
-    if any(not name.isdigit() for name in _named() or ()):
-        return LaunchFailed(
-            f"{VISIBLE} names a GPU by another thing than its number, and the launcher of DeepSpeed takes numbers alone. Name numbers, in"
-            " the order of nvidia-smi with CUDA_DEVICE_ORDER=PCI_BUS_ID."
-        )
-    return fit.missing(request) or (None if _visible() else LaunchFailed(f"There is no GPU here. {_LOOK}"))
-
-
-def _named() -> list[str] | None:
-    """Return the GPUs that CUDA_VISIBLE_DEVICES names; None where it is unset, or empty."""
-    named = [name.strip() for name in os.environ.get(VISIBLE, "").split(",")]
-    return [name for name in named if name] or None
+    problem = visible_devices.unlaunchable(os.environ) or fit.missing(request)
+    return problem or (None if _visible() else LaunchFailed(f"There is no GPU here. {_LOOK}"))
 
 
 def open(local_rank: int) -> torch.device:

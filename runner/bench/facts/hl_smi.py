@@ -47,7 +47,8 @@ def query(run: Run | None = None) -> Gaudis | None:
 def present(run: Run | None = None) -> list[Present] | None:
     """Return all devices in the order of their modules; None where the tool is not there, or fails.
 
-    The tool shows the processes on a device to root on the host alone: none are counted. A release that does not know a field fails,
+    None of the fields that the vendor documents for ``-Q`` tells processes, and the table for people shows those of all users to root
+    on the host alone (docs.habana.ai, System Management Interface Tool): none are counted. A release that does not know a field fails,
     and is asked again for the fields that ``query`` asks for.
     """
     run = run or _run

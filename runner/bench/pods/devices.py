@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import itertools
 import os
 import shutil
 import subprocess
+import sys
 import threading
-from dataclasses import dataclass, field
-from typing import Callable, Mapping, NamedTuple, Sequence
+from typing import Callable, Iterator, Mapping, NamedTuple, Sequence
 
 from runner.bench.facts import device_files, hl_smi, hlml, host, nvidia_smi, nvml
 from runner.bench.facts.present import Present, visible_to_cuda, visible_to_habana
 from runner.contract import products
-from runner.contract.announce import Announcer, Complaint, fact
+from runner.contract.announce import Announcer
 from runner.contract.arguments import add_json, verb_parser
-from runner.contract.found_devices import DeviceFound, Source
+from runner.contract.found_devices import DeviceFound, DevicesUntold, Source
 from runner.contract.text import printable
 from runner.contract.words import DeviceKind
 
-# How long a vendor's tool or library may take to answer: a driver that hangs must not hang the command.
-ANSWER_S = 4.0
-
-
-@dataclass(frozen=True)
-class DevicesUntold(Complaint, word="untold"):
-    """A vendor's tool did not tell which devices are here."""
-
-    device: DeviceKind = field(metadata=fact("kind of processor: `cuda` or `hpu`"))
-    device_files: int = field(metadata=fact("number of device files that are here"))
-    message: str = field(metadata=fact("what was asked, and what to do"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return self.message
+# How long a vendor's tool or library may take to answer: a driver that hangs must not hang the command. A driver that no process holds
+# open wakes each device for each question, which takes seconds on a host of eight.
+ANSWER_S = 15.0
+# Nobody is told of a wait that is shorter.
+_UNSAID_S = 3.0
 
 
 # Prints what the vendor's tool prints for some arguments; None where the tool is not there, or fails.
@@ -53,12 +43,34 @@ class Vendor(NamedTuple):
     tool_source: Source
     library: Callable[[], list[Present] | None]
     library_source: Source
+    # what makes a slow tool answer sooner
+    sooner: str
     visible: Callable[[Sequence[Present], Mapping[str, str]], list[Present]]
 
 
 VENDORS = (
-    Vendor("cuda", "NVIDIA", "nvidia-smi", nvidia_smi.present, "nvidia-smi", nvml.present, "nvml", visible_to_cuda),
-    Vendor("hpu", "Gaudi", "hl-smi", hl_smi.present, "hl-smi", hlml.present, "hlml", visible_to_habana),
+    Vendor(
+        "cuda",
+        "NVIDIA",
+        "nvidia-smi",
+        nvidia_smi.present,
+        "nvidia-smi",
+        nvml.present,
+        "nvml",
+        "`sudo nvidia-smi -pm 1` keeps the driver awake",
+        visible_to_cuda,
+    ),
+    Vendor(
+        "hpu",
+        "Gaudi",
+        "hl-smi",
+        hl_smi.present,
+        "hl-smi",
+        hlml.present,
+        "hlml",
+        "after an update of the driver, restart the host",
+        visible_to_habana,
+    ),
 )
 
 
@@ -90,7 +102,8 @@ def main(arguments: Sequence[str]) -> int:
         if answer.untold is not None:
             announcer.announce(answer.untold)
     found = [device for answer in answers for device in answer.devices]
-    announcer.announce_together(found, listing(found))
+    if found or all(answer.untold is None for answer in answers):
+        announcer.announce_together(found, listing(found))
     return 0
 
 
@@ -104,18 +117,17 @@ def ask(vendor: Vendor, environment: Mapping[str, str]) -> Answer:
     try:
         present = vendor.tool(functools.partial(_run, vendor.program))
     except subprocess.TimeoutExpired:
-        problem = f"{vendor.program} did not answer within {ANSWER_S:.0f} s"
-    else:
-        if present is None:
-            present, source = _in_time(vendor.library), vendor.library_source
+        problem = f"{vendor.program} did not answer within {ANSWER_S:.0f} s ({vendor.sooner})"
+    if present is None:
+        present, source = _in_time(vendor), vendor.library_source
     if present is not None:
         visible = vendor.visible(present, environment)
         return Answer([_found(vendor, device, source) for device in visible], None)
     files = device_files.count(vendor.device)
-    if problem is None and not files:
+    is_here = shutil.which(vendor.program) is not None
+    if not files and not is_here:
         return Answer([], None)
     if problem is None:
-        is_here = shutil.which(vendor.program) is not None
         problem = f"{vendor.program} {'fails' if is_here else 'is not on the path'}"
     devices = [
         DeviceFound(index, None, None, vendor.device, None, None, None, None, "device-files") for index in range(files)
@@ -150,18 +162,33 @@ def _found(vendor: Vendor, device: Present, source: Source) -> DeviceFound:
 
 
 def _run(program: str, arguments: Sequence[str]) -> str | None:
-    return host.printed_in_time([program, *arguments], ANSWER_S)
+    with _said(program):
+        return host.printed_in_time([program, *arguments], ANSWER_S)
 
 
-def _in_time(question: Callable[[], list[Present] | None]) -> list[Present] | None:
-    """Return the answer to a question; None where it does not come in time.
+@contextlib.contextmanager
+def _said(what: str) -> Iterator[None]:
+    """Say on standard error that ``what`` is waited for, once the wait is long."""
+    line = f"waiting for {what}, {ANSWER_S:.0f} s at most"
+    timer = threading.Timer(_UNSAID_S, lambda: print(line, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _in_time(vendor: Vendor) -> list[Present] | None:
+    """Return the answer of a vendor's library; None where it does not come in time.
 
     A library that hangs in the driver can only be left behind, in a thread that no interpreter waits for.
     """
     answers: list[list[Present] | None] = []
-    thread = threading.Thread(target=lambda: answers.append(question()), daemon=True)
+    thread = threading.Thread(target=lambda: answers.append(vendor.library()), daemon=True)
     thread.start()
-    thread.join(ANSWER_S)
+    with _said(vendor.library_source.upper()):
+        thread.join(ANSWER_S)
     return answers[0] if answers else None
 
 

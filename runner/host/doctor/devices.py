@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from runner.contract import fit, strictjson
+from runner.contract import fit, found_devices
 from runner.contract.errors import Unreachable, Unsupported
-from runner.contract.found_devices import DeviceFound
+from runner.contract.found_devices import DeviceFound, DevicesUntold
 from runner.contract.releases import firmware_version, release
 from runner.contract.text import printable
 from runner.contract.words import DeviceKind
@@ -23,15 +23,15 @@ from runner.host.readers.lockfile import UNRESOLVED
 
 _TOOLS: dict[DeviceKind, str] = {"cuda": "nvidia-smi", "hpu": "hl-smi"}
 _COMMAND = (sys.executable, "-m", "runner", "devices", "--json")
-# The verb itself waits 4 s for a tool of a vendor, and starts in about 1 s.
-_DEVICES_S = 10.0
+# The verb itself waits 15 s for a question to a tool of a vendor and as long for the vendor's library, and starts in about 1 s.
+_DEVICES_S = 45.0
 
 
 def here(command: Sequence[str] = _COMMAND) -> list[DeviceFound]:
     """Return the accelerators that this host has, by the verb ``devices`` in a process of its own: a driver may hang.
 
-    Raises ``Unreachable`` where the verb does not end in time, ``Unsupported`` where the verb fails, ``InputError`` for output that
-    is not the verb's.
+    Raises ``Unreachable`` where the verb does not end in time or no product was told, ``Unsupported`` where the verb fails,
+    ``InputError`` for output that is not the verb's.
     """
     try:
         # the folder of the package: the module is found wherever the kit lies
@@ -45,7 +45,12 @@ def here(command: Sequence[str] = _COMMAND) -> list[DeviceFound]:
     if done.returncode != 0:
         raise Unsupported(f"The verb devices ended with exit code {done.returncode}.")
     where = "what the verb devices printed"
-    return [DeviceFound.from_json(strictjson.loads(line, where), where) for line in done.stdout.splitlines()]
+    told = [found_devices.from_line(line, where) for line in done.stdout.splitlines()]
+    found = [each for each in told if isinstance(each, DeviceFound)]
+    untold = [each for each in told if isinstance(each, DevicesUntold)]
+    if untold and all(device.name is None for device in found):
+        raise Unreachable(untold[0].message)
+    return found
 
 
 def row_of(device: DeviceFound, rows: Mapping[str, AcceleratorRow]) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from runner.contract import found_devices, path_lists
+from runner.contract import found_devices, path_lists, visible_devices
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import UsageError
@@ -193,6 +193,11 @@ def _requests(
     devices = found_devices.read(options.here)
     asked = choice.Asked(tuple(options.cases), options.device, options.model_dir, not options.no_image, changes)
     chosen = choice.choose(catalog, lock, devices, asked, os.environ)
+    if options.no_image and any(request.accelerator.device == "cuda" for request in chosen.requests):
+        # `bench` refuses the same names, and by then an environment of 3 GB was fetched
+        problem = visible_devices.unlaunchable(os.environ)
+        if problem is not None:
+            raise problem
     named = [request.case for request in chosen.requests]
     announcer.announce(CasesChosen(named, chosen.in_images, chosen.sentence))
     return chosen.requests

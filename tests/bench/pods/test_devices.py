@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from runner.bench.facts import device_files
+from runner.bench.facts.present import Present
 from runner.bench.pods import devices
 from runner.contract import found_devices
 from tests.bench.facts import recordings
@@ -118,13 +119,13 @@ def test_device_files_alone_are_counted_and_said_to_be(tools, capsys, monkeypatc
         tools.put("nvidia-smi", script)
     assert devices.main(["--json"]) == 0
     out, err = capsys.readouterr()
-    assert [(event["name"], event["source"]) for event in events(out, "devices")] == [(None, "device-files")] * 2
-    (complaint,) = events(err, "devices")
+    *found, complaint = sorted(events(out, "devices"), key=lambda event: event["event"])
+    assert [(event["name"], event["source"]) for event in found] == [(None, "device-files")] * 2
+    assert err == ""
     assert f"2 device file(s) of NVIDIA are here, and {told}: no product is known." in complaint["message"]
     assert devices.main([]) == 0
     out, err = capsys.readouterr()
-    assert out == "2 x cuda, product unknown\n"
-    assert err == complaint["message"] + "\n"
+    assert (out, err) == (complaint["message"] + "\n2 x cuda, product unknown\n", "")
 
 
 def test_a_tool_that_hangs_is_left_behind(tools, capsys, monkeypatch):
@@ -135,10 +136,35 @@ def test_a_tool_that_hangs_is_left_behind(tools, capsys, monkeypatch):
     assert devices.main(["--json"]) == 0
     assert time.monotonic() - started < 60
     out, err = capsys.readouterr()
-    assert [event["accelerator"] for event in events(out, "devices")] == ["gaudi"]
-    (complaint,) = events(err, "devices")
+    complaint, gaudi = events(out, "devices")
+    assert (gaudi["accelerator"], err) == ("gaudi", "")
     assert (complaint["device"], complaint["device_files"]) == ("cuda", 0)
     assert "nvidia-smi did not answer within" in complaint["message"]
+    assert "`sudo nvidia-smi -pm 1`" in complaint["message"]
+
+
+def test_of_a_tool_that_hangs_the_library_is_asked_and_the_wait_is_said(tools, capsys, monkeypatch):
+    monkeypatch.setattr(devices, "ANSWER_S", 1.0)
+    monkeypatch.setattr(devices, "_UNSAID_S", 0.1)
+    tools.put("nvidia-smi", "exec sleep 600")
+    gpu = Present(0, "NVIDIA H100 80GB HBM3", 80 << 30, "580.95.05", None, 0)
+    monkeypatch.setattr(devices, "VENDORS", [devices.VENDORS[0]._replace(library=lambda: [gpu])])
+    assert devices.main(["--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [(event["accelerator"], event["source"]) for event in events(out, "devices")] == [("h100", "nvml")]
+    assert err == "waiting for nvidia-smi, 1 s at most\n"
+
+
+def test_a_tool_that_fails_without_device_files_is_not_taken_for_a_host_without_accelerators(tools, capsys, tmp_path):
+    tools.put("nvidia-smi", "exit 9")
+    assert devices.main([]) == 0
+    out, _ = capsys.readouterr()
+    assert out.startswith("No device file of NVIDIA is here, and nvidia-smi fails: no product is known.")
+    assert "no accelerator was found" not in out
+    assert devices.main(["--json"]) == 0
+    (tmp_path / "found").write_text(capsys.readouterr().out)
+    (untold,) = found_devices.read(tmp_path / "found")
+    assert isinstance(untold, found_devices.DevicesUntold) and (untold.device, untold.device_files) == ("cuda", 0)
 
 
 def test_a_library_that_hangs_is_left_behind(tools, capsys, monkeypatch):

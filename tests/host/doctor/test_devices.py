@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.contract.errors import InputError, Unreachable, Unsupported
-from runner.contract.found_devices import DeviceFound
+from runner.contract.found_devices import DeviceFound, DevicesUntold
 from runner.host.doctor import devices
 from runner.host.doctor.looking import Group, look_at
 from runner.host.readers import accelerators
@@ -44,6 +44,15 @@ def test_the_verb_is_asked_in_a_process_of_its_own(tmp_path: Path) -> None:
     lines = "\n".join(json.dumps(one.facts()) for one in told)
     assert devices.here(program(tmp_path, f"print({lines!r})")) == told
     assert devices.here(program(tmp_path, "pass")) == []
+
+
+def test_what_was_not_told_is_no_host_without_accelerators(tmp_path: Path) -> None:
+    untold = json.dumps(DevicesUntold("cuda", 0, "No device file is here, and nvidia-smi fails.").facts())
+    file_alone = json.dumps(device(name=None, accelerator=None, device="cuda").facts())
+    for lines in (untold, f"{untold}\n{file_alone}"):
+        with pytest.raises(Unreachable, match="and nvidia-smi fails"):
+            devices.here(program(tmp_path, f"print({lines!r})"))
+    assert devices.here(program(tmp_path, f"print({untold!r}); print({json.dumps(device().facts())!r})")) == [device()]
 
 
 def test_the_verb_that_is_asked_is_the_kit_s_own() -> None:
