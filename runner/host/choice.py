@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.contract import fit, hub_cache, products
-from runner.contract.errors import DoesNotFit, KitError, LaunchFailed, UnresolvedPin, Unsupported
+from runner.contract.errors import DoesNotFit, InputError, KitError, LaunchFailed, UnresolvedPin, Unsupported
 from runner.contract.found_devices import DeviceFound, DevicesUntold, Told
 from runner.contract.request import Accelerator, Request
 from runner.contract.words import DeviceKind, WeightsKind
@@ -69,8 +69,13 @@ def choose(catalog: Catalog, lock: Lock, told: Sequence[Told], asked: Asked, env
     Without named cases: the latency cases of the catalog for the product of this host, as many devices as there are, or those of the CPU
     on a host without an accelerator. A case with published weights gets dummy ones where the real ones are not here.
     Raises ``LaunchFailed`` where devices are missing, busy or unknown, ``Unsupported`` for devices of several products and for a case of
-    another product, ``DoesNotFit`` where no model fits, ``UsageError`` for an unknown case, and what ``cases.make`` raises.
+    another product, ``DoesNotFit`` where no model fits, ``UsageError`` for an unknown case, ``InputError`` for weights that a person asks
+    for and that are not here, and what ``cases.make`` raises.
     """
+    if asked.model_dir is not None and not asked.model_dir.is_dir():
+        raise InputError(
+            f"{asked.model_dir} is no folder of weights. Name one with --model-dir (MODEL_DIR of make), or leave it out."
+        )
     chooser = _Chooser(catalog, lock, asked, environment)
     chosen = _choose(chooser, told)
     # where a device was found, what another maker's tool did not tell is said, and stops nothing
@@ -86,9 +91,19 @@ def _choose(chooser: _Chooser, told: Sequence[Told]) -> Chosen:
     if hardware is None:
         if asked.device not in (None, "cpu"):
             raise LaunchFailed(f"No accelerator of the kind {asked.device} was found here. {ON_THE_CPU}")
-        said = "no accelerator was found" if asked.device is None else "the CPU was asked for"
+        said = _nothing_found(chooser.environment) if asked.device is None else "the CPU was asked for"
         return chooser.of_the_cpu(said)
     return chooser.of_the_product(hardware)
+
+
+def _nothing_found(environment: Mapping[str, str]) -> str:
+    """Return the words for a host without an accelerator, with the variables that may hide one."""
+    hiding = [
+        name
+        for name in ("CUDA_VISIBLE_DEVICES", "HABANA_VISIBLE_DEVICES", "HABANA_VISIBLE_MODULES")
+        if name in environment
+    ]
+    return f"no accelerator was found{f' ({_listed(hiding)} may hide some)' if hiding else ''}"
 
 
 def _hardware(catalog: Catalog, told: Sequence[Told], device: DeviceKind | None) -> Hardware | None:
@@ -222,7 +237,10 @@ class _Chooser:
             return "nothing is measured without a container"
         by_weights: dict[str, list[str]] = {}
         for request in requests:
-            by_weights.setdefault(self._weights_words(request), []).append(request.case)
+            other = (
+                f" (as {request.model.name})" if request.model.name != self.catalog.cases[request.case].model else ""
+            )
+            by_weights.setdefault(self._weights_words(request), []).append(f"{request.case}{other}")
         groups = [f"{_listed(names)} with {weights}" for weights, names in by_weights.items()]
         return f"measuring {', '.join(groups)}; {len(requests)} case{'s' if len(requests) > 1 else ''}"
 
@@ -234,7 +252,7 @@ class _Chooser:
 
     def _request(self, name: str, hardware: Hardware | None) -> Request:
         case = self.catalog.cases[name]
-        weights = self.asked.changes.weights or self._weights(case)
+        weights = self._weights(case)
         return cases.make(
             self.catalog,
             self.lock,
@@ -245,13 +263,27 @@ class _Chooser:
         )
 
     def _weights(self, case: Case) -> WeightsKind:
-        """Return the weights that a case asks for, and dummy ones for published weights that are not here."""
+        """Return the weights that a person or a case asks for, and dummy ones for a case's published weights that are not here.
+
+        Raises ``InputError`` where a person asks for published weights that are not here: what else a run needs may be gigabytes.
+        """
+        given = self.asked.changes.weights
+        if given == "dummy":
+            return "dummy"
         model = self.asked.changes.model or case.model
         pin, architecture = self.lock.models.get(model), self.catalog.models.get(model)
-        if case.weights == "dummy" or pin is None or architecture is None or pin.revision == lockfile.UNRESOLVED:
+        if pin is None or architecture is None or pin.revision == lockfile.UNRESOLVED:
+            # cases.make says what keeps the weights from being asked for
+            return given or "dummy"
+        if given is None and case.weights == "dummy":
             return "dummy"
         place = self.asked.model_dir or hub_cache.snapshot(pin.repository, pin.revision, self.environment)
         is_here = hub_cache.holds(str(place), architecture, pin.files or {})
+        if given == "hub" and not is_here:
+            raise InputError(
+                f"{place} does not hold the whole weights of {pin.repository}, about {architecture.weight_bytes('bfloat16') / 1e9:.1f} GB."
+                f" Fetch them: make weights MODEL={model}. Or leave --weights hub out."
+            )
         return "hub" if is_here else "dummy"
 
     def _refuse_without(self, name: str, hardware: Hardware | None) -> None:

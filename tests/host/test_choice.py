@@ -300,3 +300,28 @@ def test_the_verb_refuses_what_is_for_a_host_alone(tmp_path: Path) -> None:
         verb.main(["--here", str(tmp_path / "none")])
     with pytest.raises(Unsupported, match="lives in an image alone"):
         verb.main(["a100-1-bloomz-7b1", "--no-image", "--out", str(tmp_path)])
+
+
+def test_variables_that_may_hide_a_device_are_named() -> None:
+    assert chosen([], environment={**NOWHERE, "CUDA_VISIBLE_DEVICES": "7"}).sentence.startswith(
+        "no accelerator was found (CUDA_VISIBLE_DEVICES may hide some): measuring cpu-1"
+    )
+
+
+def test_another_model_than_the_case_s_is_named() -> None:
+    made = chosen(gpus(1, RTX, 24 * 10**9), replace(ASKED, changes=Changes(model="bloom-560m")))
+    assert "measuring other-cuda-1-bloomz-7b1 (as bloom-560m) with dummy weights" in made.sentence
+
+
+def test_weights_that_are_asked_for_must_be_here_before_anything_is_installed(tmp_path: Path) -> None:
+    asked = replace(ASKED, changes=Changes(weights="hub"))
+    with pytest.raises(
+        InputError, match=r"of bigscience/bloomz.*, about .* GB\. Fetch them: make weights MODEL=bloomz"
+    ):
+        chosen(gpus(8, H100), asked)
+    with pytest.raises(InputError, match="none is no folder of weights"):
+        chosen(gpus(8, H100), replace(ASKED, model_dir=tmp_path / "none"))
+    folder = tmp_path / "bloomz-7b1"
+    _weights(folder, "bloomz-7b1")
+    one = replace(asked, cases=("h100-1-bloomz-7b1-compiled",), model_dir=folder)
+    assert [request.weights.kind for request in chosen(gpus(8, H100), one).requests] == ["hub"]
