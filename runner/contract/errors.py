@@ -35,10 +35,10 @@ class UnresolvedPin(KitError):
 
 
 class DoesNotFit(KitError):
-    """Raised before loading a model that is larger than the memory."""
+    """Raised before loading a model that is larger than the memory, and for files that are larger than the volume's free space."""
 
     exit_code = 5
-    meaning = "the model does not fit the memory that is there; nothing was loaded"
+    meaning = "the model does not fit the memory that is there, or files do not fit the volume; nothing was loaded"
 
 
 class LaunchFailed(KitError):

@@ -20,6 +20,10 @@ from runner.contract.records import JsonObject
 # The recipe's own file in its folder, and the requirements of pip and wheel beside it.
 NAME, TOOLS = "recipe.json", "tools.txt"
 
+# Text of info/attributes in a git folder. There it outranks each .gitattributes of a commit and of this host, by which `git archive`
+# would leave files out or change them, so that they are not those of the commit's tree. Source: gitattributes(5).
+PLAIN_ATTRIBUTES = "* -export-ignore -export-subst -text -ident -filter !working-tree-encoding\n"
+
 _SHA256 = patterns.LOCKED_SHA256.or_unresolved()
 _COMMIT = patterns.LOCKED_COMMIT.or_unresolved()
 

@@ -20,8 +20,16 @@ _IDENTITY = {
 }
 
 
-def make(folder: Path) -> GitSource:
-    """Make the repository, and return its one commit as a source of a program."""
+# Attributes by which `git archive` writes other files than the commit's.
+ATTRIBUTES = """a-b export-ignore
+a0 text eol=crlf
+a.txt export-subst working-tree-encoding=UTF-16
+sub/sub/run.sh ident
+"""
+
+
+def make(folder: Path, attributes: str | None = None) -> GitSource:
+    """Make the repository, and return its one commit as a source of a program; ``attributes`` are those that the commit holds."""
     folder.mkdir()
     _git(folder, "init", "--quiet")
     for path in ("a.txt", "a/b", "a0", "a-b/c", "\u00e9", "sub/sub/run.sh"):
@@ -30,7 +38,15 @@ def make(folder: Path) -> GitSource:
     (folder / "sub/sub/run.sh").chmod(0o755)
     (folder / "link").symlink_to("a/b")
     (folder / "empty").touch()
+    if attributes is not None:
+        (folder / "a0").write_text("a line\n")
+        (folder / "a.txt").write_text("$Format:%H$\n")
+        (folder / "sub/sub/run.sh").write_text("$Id$\n")
     _git(folder, "add", "--all")
+    if attributes is not None:
+        # only now: git would change the files that it adds
+        (folder / ".gitattributes").write_text(attributes)
+        _git(folder, "add", ".gitattributes")
     # a line of the message looks like the line that tells the commit's time
     _git(folder, "commit", "--quiet", "-m", "First\n\ncommitter Mallory <m@n> 1 +0000")
     _git(folder, "config", "uploadpack.allowAnySHA1InWant", "true")

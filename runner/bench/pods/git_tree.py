@@ -6,6 +6,7 @@ lock wherever they come from. Source: git's "Git Objects" (gitformat-pack(5), gi
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -13,14 +14,16 @@ import subprocess
 import tempfile
 from typing import Mapping, NamedTuple
 
-from runner.contract.errors import InputError, Unreachable, Unsupported
-from runner.contract.recipe import GitSource
+from runner.contract.errors import DoesNotFit, InputError, PublishFailed, Unreachable, Unsupported
+from runner.contract.recipe import PLAIN_ATTRIBUTES, GitSource
 from runner.contract.secrets import mask
 from runner.contract.text import printable
 
 # As the host's git has it (runner/host/pins/origins/git.py): addresses may not start programs, and nobody is asked for a password.
 _ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "https:ssh:file", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "LANGUAGE": "C"}
 _COMMITTER = re.compile(rb"^committer .* ([0-9]{1,12}) [+-][0-9]{4}$", re.MULTILINE)
+# GNU tar's last line, which tells nothing.
+_ENDING = re.compile(r"^tar: (?:Exiting with failure status|Error is not recoverable)")
 _TREE = re.compile(rb"tree ([0-9a-f]{40})\n")
 
 
@@ -34,7 +37,8 @@ class Commit(NamedTuple):
 def fetch(source: GitSource, target: str) -> bytes:
     """Write the files of a commit into the empty folder ``target``, and return the commit as git stores it.
 
-    Raises ``Unsupported`` where the base has no git, ``Unreachable`` where the repository does not answer or lacks the commit.
+    Raises ``Unsupported`` where the base has no git or tar, ``Unreachable`` where the repository does not answer or lacks the commit,
+    ``PublishFailed`` where the files cannot be written, ``DoesNotFit`` where the disk is full.
     """
     with tempfile.TemporaryDirectory() as scratch:
         _git(source, "init", "--quiet", "--bare", scratch)
@@ -52,8 +56,11 @@ def fetch(source: GitSource, target: str) -> bytes:
             source.commit,
         )
         raw = _git(source, "-C", scratch, "cat-file", "commit", source.commit)
+        os.makedirs(os.path.join(scratch, "info"), exist_ok=True)
+        with open(os.path.join(scratch, "info", "attributes"), "w", encoding="utf-8") as file:
+            file.write(PLAIN_ATTRIBUTES)
         archive = _git(source, "-C", scratch, "-c", "tar.umask=0022", "archive", source.commit)
-        subprocess.run(["tar", "-x", "--no-same-owner", "-C", target, "-f", "-"], input=archive, check=True)
+        _unpack(archive, target, source)
     return raw
 
 
@@ -110,22 +117,39 @@ def _sha1(kind: bytes, content: bytes) -> str:
 
 
 def _git(source: GitSource, *arguments: str) -> bytes:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], stdin=subprocess.DEVNULL, capture_output=True, env=_environment(os.environ)
-        )
-    except OSError as problem:
-        raise Unsupported(
-            f"git cannot be run in this base ({problem.strerror}), and {source.repository} is fetched by git. Build the stack's image"
-            " instead: `make images`."
-        ) from None
+    done = _run(source, ["git", *arguments])
     if done.returncode != 0:
-        lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
-        words = printable(mask(lines[-1]), 300) if lines else f"status {done.returncode}"
         raise Unreachable(
-            f"{source.repository} did not give commit {source.commit}: {words}. Run the same command again."
+            f"{source.repository} did not give commit {source.commit}: {_last_line(done)}. Run the same command again."
         )
     return done.stdout
+
+
+def _unpack(archive: bytes, target: str, source: GitSource) -> None:
+    done = _run(source, ["tar", "-x", "--no-same-owner", "-C", target, "-f", "-"], archive)
+    if done.returncode != 0:
+        failed = f"The files of {source.repository} cannot be written below {target}: {_last_line(done)}."
+        # tar ends with status 2 whatever the reason is
+        if os.strerror(errno.ENOSPC).encode() in done.stderr or os.strerror(errno.EDQUOT).encode() in done.stderr:
+            raise DoesNotFit(f"{failed} Make the volume larger, and run the same command again.")
+        raise PublishFailed(f"{failed} Mend the volume, and run the same command again.")
+
+
+def _run(source: GitSource, command: list[str], given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(command, input=given, capture_output=True, env=_environment(os.environ))
+    except OSError as problem:
+        raise Unsupported(
+            f"{command[0]} cannot be run in this base ({problem.strerror}), and {source.repository} is fetched by git and tar. Build the"
+            " stack's image instead: `make images`."
+        ) from None
+
+
+def _last_line(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Return the last line that a program said that tells more than that it ended; its status where there is none."""
+    lines = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+    told = [line for line in lines if not _ENDING.search(line)] or lines
+    return printable(mask(told[-1]), 300) if told else f"status {done.returncode}"
 
 
 def _environment(environment: Mapping[str, str]) -> Mapping[str, str]:

@@ -27,14 +27,11 @@ from runner.contract import recipe as recipes
 from runner.contract.announce import Announcer, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, KitError, PublishFailed, Unsupported
-from runner.contract.files import read_bytes
 from runner.contract.progress import Step, Task
 from runner.contract.recipe import Recipe
 from runner.contract.text import printable
 
 _POLL_S = 5
-# A commit has a message, and no file.
-_MAX_COMMIT_BYTES = 1 << 20
 # Lines of the script that are looked through for the reason of its end.
 _LAST_LINES = 30
 
@@ -136,7 +133,7 @@ def fill(context: str, recipe_folder: str, folder: PackageFolder, locked: Locked
     for name, source in recipe.sources.items():
         place = os.path.join(context, "sources", name)
         shutil.copytree(folder.source(name), place, symlinks=True)
-        raw = read_bytes(folder.commit(name), _MAX_COMMIT_BYTES, InputError, "Fetch the packages again.")
+        raw = package_folder.read_commit(folder.commit(name))
         epochs[name] = git_tree.commit(raw, source, folder.commit(name)).epoch
         git_tree.refuse_other_files(place, source)
     os.mkdir(os.path.join(context, "requirements"))
@@ -209,6 +206,7 @@ def _failure(stack: str, status: int, last: Sequence[str], environment: str) -> 
     reason = printable(said[-1], 300) if said else f"status {status}"
     return Unsupported(
         f"The stack {stack} could not be installed on this base: {reason} (install.sh ended with status {status}). Its lines stand above."
+        " Where a file is damaged, run the Job packages-SET-STACK again: the Job compares every file, and fetches what is damaged."
     )
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from runner.contract import publish, strictjson
 from runner.contract import recipe as recipes
-from runner.contract.errors import InputError, KitError, PublishFailed, Unsupported
+from runner.contract.errors import DoesNotFit, InputError, KitError, PublishFailed, Unsupported
 from runner.contract.files import read_bytes, sha256_of_file
 from runner.contract.recipe import LockedFile, Recipe
 from runner.contract.requirements import Requirement, parse
@@ -22,8 +23,10 @@ from runner.contract.requirements import Requirement, parse
 MARKER = "complete.json"
 # The largest requirements file of the stacks has 0.2 MB.
 _MAX_BYTES = 1 << 24
-# Errors of this host's disk.
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+# A commit has a message, and no file.
+_MAX_COMMIT_BYTES = 1 << 20
+# Errors of a disk that its owner can mend.
+_DISK_ERRORS = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Locked(NamedTuple):
@@ -54,6 +57,11 @@ def _requirements(path: str, sha256: str) -> list[Requirement]:
             f"{path} is not the file that the recipe names by its sha256. Render and apply the manifests again."
         )
     return [requirement for _, requirement in parsed.requirements]
+
+
+def read_commit(path: str) -> bytes:
+    """Return a commit as git stores it. Raises ``InputError`` where the file cannot be read or is too large for a commit."""
+    return read_bytes(path, _MAX_COMMIT_BYTES, InputError, "Fetch the packages again.")
 
 
 def refuse_python(recipe: Recipe) -> None:
@@ -94,6 +102,12 @@ class PackageFolder:
             raise InputError(f"{self.marker} is not of this recipe. Remove the folder, and run the same command again.")
         return True
 
+    def unmark(self) -> None:
+        """Remove the marker of a folder that turned out not to be whole. Raises ``OSError``."""
+        # another pod may have found the same
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.marker)
+
     def complete(self) -> None:
         """Write the marker, when everything else lies there. Raises ``PublishFailed``."""
         try:
@@ -118,10 +132,19 @@ class PackageFolder:
 
 def disk_problem(problem: OSError, folder: str) -> KitError:
     """Return the error for a file that could not be written below a folder."""
-    words = problem.strerror or type(problem).__name__
-    remedy = "Make the volume larger" if problem.errno in (errno.ENOSPC, errno.EDQUOT) else "Mend the volume"
-    if problem.errno not in _DISK_ERRORS:
-        remedy = "Look at the volume"
-    return PublishFailed(
-        f"{problem.filename or folder} cannot be written: {words}. {remedy}, and run the same command again."
-    )
+    failed = f"{problem.filename or folder} cannot be written: {problem.strerror or type(problem).__name__}."
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DoesNotFit(f"{failed} Make the volume larger, and run the same command again.")
+    remedy = "Mend the volume" if problem.errno in _DISK_ERRORS else "Look at the volume"
+    return PublishFailed(f"{failed} {remedy}, and run the same command again.")
+
+
+def refuse_too_small(folder: str, name: str, needed_bytes: int) -> None:
+    """Raise ``DoesNotFit`` where a folder's disk has fewer free bytes than a file needs. Raises ``OSError``."""
+    status = os.statvfs(folder)
+    free_bytes = status.f_bavail * status.f_frsize
+    if needed_bytes > free_bytes:
+        raise DoesNotFit(
+            f"{name} needs {needed_bytes:,} bytes in {folder}, where {free_bytes:,} are free. Make the volume larger, and run the same"
+            " command again."
+        )

@@ -23,6 +23,7 @@ from runner.contract import progress
 from runner.contract import recipe as recipes
 from runner.contract.announce import Announcer, Event, fact
 from runner.contract.arguments import add_json, verb_parser
+from runner.contract.errors import InputError
 from runner.contract.progress import Step, Task
 from runner.contract.recipe import GitSource
 from runner.contract.requirements import Requirement
@@ -69,13 +70,14 @@ def main(arguments: Sequence[str]) -> int:
     package_folder.refuse_python(recipe)
     folder = PackageFolder(options.packages, recipe)
     task = progress.begin(recipe.stack, functools.partial(show, recipe.stack))
-    if not folder.is_complete():
-        locked = package_folder.locked(recipe, options.recipe)
-        try:
+    is_marked = folder.is_complete()
+    locked = package_folder.locked(recipe, options.recipe)
+    try:
+        if not is_marked or not still_whole(folder, locked, task):
             with _scratch_on(folder):
                 fetch(folder, locked, task)
-        except OSError as problem:
-            raise package_folder.disk_problem(problem, folder.path) from None
+    except OSError as problem:
+        raise package_folder.disk_problem(problem, folder.path) from None
     task.line(f"complete in {folder.path}")
     task.end()
     files = len(os.listdir(folder.wheels))
@@ -86,6 +88,32 @@ def main(arguments: Sequence[str]) -> int:
 def show(stack: str, text: str) -> None:
     """Print one line of progress on standard error."""
     print(f"[{stack}] {printable(text)}", file=sys.stderr, flush=True)
+
+
+def still_whole(folder: PackageFolder, locked: Locked, task: Task) -> bool:
+    """Compare the files of a folder that was marked, and return whether all are right; where not, unmark the folder.
+
+    No network is asked. Raises ``OSError``.
+    """
+    task.update(Step("comparing"))
+    if not _is_whole(folder, locked):
+        task.line(f"what lies in {folder.path} is not all that is locked; what is missing or damaged is fetched again")
+        # nothing may be installed from the folder meanwhile
+        folder.unmark()
+        return False
+    return True
+
+
+def _is_whole(folder: PackageFolder, locked: Locked) -> bool:
+    if not pip_client.has_tools(folder.tools, locked.tools):
+        return False
+    present = folder.present()
+    with pip_client.opened(pip_client.tool(folder.tools, "pip", locked.tools), None):
+        served = [pin for pins in locked.files.values() for pin in pins if pip_client.serves(pin)]
+    # an install takes whatever lies there and has a locked hash
+    is_there = all(present.keys() & pin.hashes for pin in served)
+    is_known = all(any(sha256 in pin.hashes for pin in served) for sha256 in present)
+    return is_there and is_known and all(_has_source(folder, *named) for named in folder.recipe.sources.items())
 
 
 def fetch(folder: PackageFolder, locked: Locked, task: Task) -> None:
@@ -140,9 +168,9 @@ def _fetch_file(
 
 def _fetch_source(folder: PackageFolder, name: str, source: GitSource, task: Task) -> None:
     """Fetch the files of a commit, compare them with its tree, and keep the commit itself beside them."""
-    place, raw_path = folder.source(name), folder.commit(name)
-    if os.path.exists(raw_path):
+    if _has_source(folder, name, source):
         return
+    place, raw_path = folder.source(name), folder.commit(name)
     task.update(Step(f"fetching the source of {name}"))
     # both go to their places whole, the commit last: where it lies, the files lie too
     with tempfile.TemporaryDirectory() as scratch:
@@ -155,8 +183,17 @@ def _fetch_source(folder: PackageFolder, name: str, source: GitSource, task: Tas
             file.write(raw)
         shutil.rmtree(place, ignore_errors=True)
         os.rename(files, place)
-        os.rename(commit, raw_path)
+        os.replace(commit, raw_path)
     task.line(f"the source of {name} is whole: commit {source.commit} of {source.repository}")
+
+
+def _has_source(folder: PackageFolder, name: str, source: GitSource) -> bool:
+    """Return whether the files of a commit lie in a folder, and the commit itself, and both are right."""
+    with contextlib.suppress(InputError, FileNotFoundError):
+        git_tree.commit(package_folder.read_commit(folder.commit(name)), source, folder.commit(name))
+        git_tree.refuse_other_files(folder.source(name), source)
+        return True
+    return False
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ import sys
 import tempfile
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
-from runner.bench.pods.package_folder import disk_problem
+from runner.bench.pods.package_folder import disk_problem, refuse_too_small
 from runner.contract import patterns
 from runner.contract.errors import InputError, Unreachable, Unsupported
 from runner.contract.files import sha256_of_file
@@ -43,7 +43,7 @@ def fetch_tools(requirements: Sequence[Requirement], folder: str) -> None:
 
     As ``Index.fetch`` does, it writes to the folder for temporary files first, which must be on the same volume.
 
-    Raises ``Unsupported`` where the base has no pip, ``Unreachable`` where no index gives the files, ``PublishFailed`` for a full disk.
+    Raises ``Unsupported`` where the base has no pip, ``Unreachable`` where no index gives the files, ``PublishFailed`` if the disk fails.
     """
     with tempfile.TemporaryDirectory() as scratch:
         listed = os.path.join(scratch, "tools.txt")
@@ -130,7 +130,8 @@ class Index:
         """Fetch a file into a folder, whole or not at all, and return its path.
 
         ``came`` is told how many bytes have come, and of how many, None where the index does not say. Raises ``Unreachable`` where the
-        file does not come whole or has another hash, ``PublishFailed`` where the disk fails.
+        file does not come whole or has another hash, ``DoesNotFit`` where it does not fit the disk, ``PublishFailed`` where the disk
+        fails.
         """
         if not patterns.FILE_PATH.fullmatch(found.name) or "/" in found.name:
             raise Unreachable(f"The index {self.name} offers {found.name[:100]!r}, which is no name of a file.")
@@ -138,7 +139,7 @@ class Index:
         handle, part = tempfile.mkstemp()
         try:
             with os.fdopen(handle, "wb") as file:
-                for block in self._blocks(found, came):
+                for block in self._blocks(found, folder, came):
                     digest.update(block)
                     file.write(block)
                 synced(file.fileno())
@@ -159,13 +160,15 @@ class Index:
     def _index_flag(self) -> list[str]:
         return [] if self._address is None else ["--index-url", self._address]
 
-    def _blocks(self, found: Found, came: Callable[[int, int | None], None]) -> Iterator[bytes]:
+    def _blocks(self, found: Found, folder: str, came: Callable[[int, int | None], None]) -> Iterator[bytes]:
         asking, reading = _pip("_vendor.requests.exceptions"), _pip("_vendor.urllib3.exceptions")
         try:
             # as pip does: a server that compresses, or a client that unpacks, would give other bytes than those of the hash
             answer = self._session.get(found.address, headers={"Accept-Encoding": "identity"}, stream=True)
             answer.raise_for_status()
             length, done = answer.headers.get("Content-Length"), 0
+            if length:
+                refuse_too_small(folder, found.name, int(length))
             for block in _pip("_internal.network.utils").response_chunks(answer, _BLOCK_BYTES):
                 done += len(block)
                 came(done, int(length) if length else None)

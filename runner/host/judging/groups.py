@@ -47,7 +47,7 @@ class Group:
             if image.tag is not None and image.digest is not None:
                 self.digests.setdefault(image.tag, set()).add(image.digest)
         # what an image by digest holds is in its name
-        if attempt.image is not None and not noted and not patterns.IMAGE.fullmatch(attempt.image):
+        if attempt.image is not None and attempt.image not in noted and not patterns.IMAGE.fullmatch(attempt.image):
             self.unknown_images.add(attempt.image)
         for launch in attempt.launches:
             self.refused_checks.update(launch.refused)

@@ -123,11 +123,6 @@ def sources(stack: PinnedStack, lock: Lock) -> dict[str, GitSource]:
     }
 
 
-def sha256(lock: Lock, name: str) -> str:
-    """Return the hash of a stack's recipe; its first 12 digits are in the name of the folder on the volume."""
-    return hashlib.sha256(of(lock, name).text().encode()).hexdigest()
-
-
 def tools(lock: Lock, python: str) -> list[Requirement]:
     """Return the locked pip and wheel that run on a Python such as 3.12.1. Raises ``InputError`` where their file was changed."""
     is_modern = tuple(int(part) for part in python.split(".")[:2]) >= (3, 10)

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from runner.bench.pods import git_tree
-from runner.contract.errors import InputError, Unreachable, Unsupported
+from runner.contract.errors import DoesNotFit, InputError, PublishFailed, Unreachable, Unsupported
 from runner.contract.recipe import GitSource
 from tests.support import git_repository
 
@@ -72,4 +73,53 @@ def test_a_base_without_git_is_told_what_to_do(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Unsupported, match="git cannot be run in this base .* Build the stack's image instead"):
+        git_tree.fetch(source, str(tmp_path))
+
+
+def test_attributes_of_a_commit_change_nothing(tmp_path: Path) -> None:
+    source = git_repository.make(tmp_path / "repository", git_repository.ATTRIBUTES)
+    target = tmp_path / "target"
+    target.mkdir()
+    git_tree.fetch(source, str(target))
+    git_tree.refuse_other_files(str(target), source)
+
+
+def test_files_that_cannot_be_written_are_told_with_the_reason_of_tar(source: GitSource, tmp_path: Path) -> None:
+    with pytest.raises(
+        PublishFailed, match="cannot be written below .*/nowhere: tar: .*: Cannot open: No such file.*Mend"
+    ):
+        git_tree.fetch(source, str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    "script, error, words",
+    [
+        (
+            "echo 'tar: a: Cannot write: No space left on device' >&2\necho 'tar: Exiting with failure status due to x' >&2\nexit 2",
+            DoesNotFit,
+            "tar: a: Cannot write: No space left on device. Make the volume larger",
+        ),
+        ("exit 2", PublishFailed, "status 2. Mend the volume"),
+        (None, Unsupported, r"tar cannot be run in this base \(No such file or directory\)"),
+    ],
+    ids=["full", "silent", "absent"],
+)
+def test_a_tar_that_fails_is_told_in_one_sentence(
+    source: GitSource,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str | None,
+    error: type[Exception],
+    words: str,
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    git = shutil.which("git")
+    assert git is not None
+    (programs / "git").symlink_to(git)
+    if script is not None:
+        (programs / "tar").write_text(f"#!/bin/sh\n{script}\n")
+        (programs / "tar").chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(error, match=words):
         git_tree.fetch(source, str(tmp_path))

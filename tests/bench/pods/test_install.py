@@ -91,6 +91,9 @@ def test_a_script_that_fails_is_one_sentence_at_the_end_of_the_log(tmp_path: Pat
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("runner: The stack small could not be installed on this base: ")
     assert "install.sh ended with status 1" in last
+    assert last.endswith(
+        "run the Job packages-SET-STACK again: the Job compares every file, and fetches what is damaged."
+    )
 
 
 def test_a_base_whose_packages_a_stack_uses_is_listed_beside_the_kit(

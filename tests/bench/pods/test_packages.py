@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import subprocess
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.bench.pods import package_folder, packages
+from runner.bench.pods import git_tree, package_folder, packages
 from runner.bench.pods.package_folder import PackageFolder
-from runner.contract.errors import InputError, PublishFailed, Unreachable, UnresolvedPin, Unsupported
+from runner.contract.errors import DoesNotFit, InputError, PublishFailed, Unreachable, UnresolvedPin, Unsupported
+from tests.support import git_repository
 from tests.support.json_output import events
 from tests.support.package_index import Kit, serve, source_distribution, variables, wheel
 from tests.support.patience import HANG_S
@@ -198,3 +200,80 @@ def test_a_volume_that_takes_nothing_is_told(tmp_path: Path) -> None:
     (tmp_path / "volume").write_text("a file")
     with pytest.raises(PublishFailed, match="cannot be written: Not a directory"):
         packages.main(["--recipe", str(kit.recipe_folder), "--packages", str(tmp_path / "volume")])
+
+
+@pytest.mark.parametrize("part", ["wheel", "missing", "more", "tool", "source", "commit"])
+def test_what_was_damaged_after_the_marker_comes_again(tmp_path: Path, part: str) -> None:
+    source = git_repository.make(tmp_path / "repository")
+    kit, volume = Kit(tmp_path / "kit", [SMALL, OTHER], {"program": source}, programs=["program"]), tmp_path / "volume"
+    folder = PackageFolder(str(volume), kit.recipe)
+    damaged = {
+        "wheel": Path(folder.wheels) / SMALL.name,
+        "missing": Path(folder.wheels) / SMALL.name,
+        "more": Path(folder.wheels) / "more-1.0-py3-none-any.whl",
+        "tool": Path(folder.tools) / kit.tools[1].name,
+        "source": Path(folder.source("program")) / "a0",
+        "commit": Path(folder.commit("program")),
+    }[part]
+    with serve([*kit.tools, SMALL, OTHER]) as (address, log):
+        assert run(kit, volume, address).returncode == 0
+        del log[:]
+        if part == "missing":
+            damaged.unlink()
+        else:
+            damaged.write_bytes(b"other")
+        done = run(kit, volume, address)
+        assert done.returncode == 0, done.stderr
+        again = {"wheel": [SMALL], "missing": [SMALL], "tool": kit.tools}.get(part, [])
+        assert fetched(log) == sorted(one.name for one in again)
+        assert f"what lies in {folder.path} is not all that is locked" in done.stderr
+        assert "is not all that is locked" not in run(kit, volume, address).stderr
+    whole = {file.name: file.read_bytes() for file in Path(folder.wheels).iterdir()}
+    assert whole == {one.name: one.content for one in (SMALL, OTHER)}
+    assert git_tree.tree_of(folder.source("program")) == source.tree
+
+
+def test_a_folder_that_is_found_damaged_is_not_marked_until_it_is_whole(tmp_path: Path) -> None:
+    kit, volume = Kit(tmp_path / "kit", [SMALL]), tmp_path / "volume"
+    folder = PackageFolder(str(volume), kit.recipe)
+    with serve([*kit.tools, SMALL]) as (address, _):
+        assert run(kit, volume, address).returncode == 0
+    (Path(folder.wheels) / SMALL.name).write_bytes(b"other")
+    assert run(kit, volume, "http://127.0.0.1:9/simple").returncode == Unreachable.exit_code
+    assert not folder.is_complete()
+
+
+def test_a_file_that_does_not_fit_is_refused_before_it_comes(tmp_path: Path) -> None:
+    kit, volume = Kit(tmp_path / "kit", [SMALL]), tmp_path / "volume"
+    folder = PackageFolder(str(volume), kit.recipe)
+    size = len(SMALL.content)
+    # a process of its own, as pip is imported there; its disk has one byte less than the wheel needs
+    program = (
+        "import os, sys; from runner.bench.pods import packages; from runner.contract.errors import DoesNotFit\n"
+        f"os.statvfs = lambda path: os.statvfs_result((1, 1, 1, {size - 1}, {size - 1}, 0, 0, 0, 0, 255))\n"
+        "try:\n    packages.main(sys.argv[1:])\nexcept DoesNotFit as problem:\n    print(problem)"
+    )
+    with serve([*kit.tools, SMALL]) as (address, _):
+        done = subprocess.run(
+            [sys.executable, "-c", program, "--recipe", str(kit.recipe_folder), "--packages", str(volume)],
+            capture_output=True,
+            encoding="utf-8",
+            cwd=ROOT,
+            env=variables(address),
+            timeout=HANG_S,
+        )
+    assert done.stdout == (
+        f"{SMALL.name} needs {size:,} bytes in {folder.wheels}, where {size - 1:,} are free. Make the volume larger, and run the same"
+        " command again.\n"
+    ), done.stderr
+    assert os.listdir(folder.wheels) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_reason_for_another_attempt(code: int) -> None:
+    problem = package_folder.disk_problem(OSError(code, os.strerror(code), "/packages/x"), "/packages")
+    assert type(problem) is DoesNotFit
+    assert str(problem) == (
+        f"/packages/x cannot be written: {os.strerror(code)}. Make the volume larger, and run the same command again."
+    )
+    assert type(package_folder.disk_problem(OSError(errno.EIO, "input/output error"), "/packages")) is PublishFailed

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import pytest
 
+from runner.bench.pods import git_tree
 from runner.contract.errors import InputError, Unreachable, UnresolvedPin, Unsupported, UsageError
 from runner.host import paths
 from runner.host.images import build, build_context, buildah, checkout, contents, push, sbom
@@ -21,6 +22,7 @@ from runner.host.pins.origins import git as git_server
 from runner.host.readers import lockfile
 from runner.host.stacks import requirements
 from runner.host.verbs import image
+from tests.support import git_repository
 from tests.support.tasks import RecordedTask
 
 ONE, TWO = "1a" * 32, "2b" * 32
@@ -232,6 +234,14 @@ def test_a_source_is_taken_at_its_commit_and_only_with_its_tree(repository, tmp_
     assert (target / "setup.py").read_text() == "first"
     with pytest.raises(InputError, match=f"has the tree {tree}; versions.lock says {'0' * 40}"):
         git_server.export_tree(folder, commit, "0" * 40, target)
+
+
+def test_a_source_has_the_files_of_its_tree_whatever_its_attributes_say(tmp_path):
+    source = git_repository.make(tmp_path / "repository", git_repository.ATTRIBUTES)
+    target = tmp_path / "tree"
+    target.mkdir()
+    git_server.export_tree(tmp_path / "repository", source.commit, source.tree, target)
+    assert git_tree.tree_of(str(target)) == source.tree
 
 
 BASE = {"torch": {"version": "2.0.1", "folder": "/usr/lib", "record_sha256": "1", "license": None}}

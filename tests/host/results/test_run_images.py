@@ -122,6 +122,13 @@ def test_a_digest_that_nobody_noted_is_said_to_be_unknown(tmp_path: Path) -> Non
     assert row.verdict.reasons[-1] == f"digest unknown: nobody noted which image {TAG} was"
 
 
+def test_a_digest_that_was_noted_of_another_image_is_not_that_of_the_base(tmp_path: Path) -> None:
+    results = collected(tmp_path, FIRST, None, "a")
+    (path,) = results.rglob(f"*{FIRST}*.json")
+    run_images.write(path, [RunImage("interpreter", "p", None, "docker.io/library/python:3.8", f"docker.io/x@{ONE}")])
+    assert group_of(results).unknown_images == {TAG}
+
+
 @pytest.mark.parametrize("image", [None, f"registry.local/team/gaudi@{ONE}"], ids=["outside a container", "by digest"])
 def test_where_no_tag_was_asked_for_nothing_is_unknown(tmp_path: Path, image: str | None) -> None:
     result = by_tag(FIRST)

@@ -11,7 +11,7 @@ import tempfile
 import urllib.parse
 from pathlib import Path
 
-from runner.contract import patterns
+from runner.contract import patterns, recipe
 from runner.contract.errors import InputError, Unreachable
 from runner.host.pins import programs, silence
 from runner.host.pins.programs import DOWNLOAD_S, LOGIN, TIMEOUT_S, Meaning
@@ -79,6 +79,8 @@ def export_tree(repository: str | Path, commit: str, tree: str, folder: Path) ->
         actual = _tree(scratch, commit)
         if actual != tree:
             raise InputError(f"Commit {commit} of {repository} has the tree {actual}; versions.lock says {tree}.")
+        (Path(scratch) / "info").mkdir(exist_ok=True)
+        (Path(scratch) / "info" / "attributes").write_text(recipe.PLAIN_ATTRIBUTES)
         archive = _run("-C", scratch, "-c", "tar.umask=0022", "archive", "--end-of-options", commit)
         programs.run(["tar", "-x", "--no-same-owner", "-C", str(folder), "-f", "-"], "tar", given=archive)
         return int(_run("-C", scratch, "show", "--no-patch", "--format=%ct", "--end-of-options", commit))
