@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from runner.contract import progress
 from runner.contract.announce import Announcer
-from runner.contract.errors import InputError
+from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.progress import Task
 from runner.host.images import build, push
 from runner.host.images.build import BuiltImage
@@ -26,7 +26,7 @@ from runner.host.preparation.needs import Needs
 from runner.host.preparation.plan import Step
 from runner.host.readers import lockfile
 from runner.host.readers.catalog import Catalog
-from runner.host.readers.lockfile import LockPath
+from runner.host.readers.lockfile import Lock, LockPath
 
 
 def prepare(catalog: Catalog, needed: Needs, team: str, announcer: Announcer) -> None:
@@ -40,13 +40,52 @@ def prepare(catalog: Catalog, needed: Needs, team: str, announcer: Announcer) ->
         gone = _gone(needed, team, task)
         steps = _planned(catalog, needed, team, gone)
         _ask_registry(steps, team, task)
-        _resolve(steps[0], needed, announcer, task)
+        announcer.announce(events.of_step(steps[0]))
+        if steps[0].state != "done":
+            resolve(needed, announcer, task)
     finally:
         task.end()
     digests: dict[str, str] = {}
     for step in _planned(catalog, needed, team, gone):
         if step.stack is not None:
             _take(step, step.stack, team, digests, announcer)
+
+
+def resolve(needed: Needs, announcer: Announcer, task: Task) -> None:
+    """Resolve the open pins: first all that an origin answers at once, then what is compiled.
+
+    Raises ``InputError`` and ``Unreachable`` for pins that stay open. A hub that is silent about a model's files keeps nothing from
+    being built: the prefetch in the cluster asks the hub again.
+    """
+    for kinds in (needs.ASKED, needs.COMPILED):
+        outcomes = Counter(
+            outcome
+            for where, outcome in _answers(kinds, needed, announcer, task)
+            if where[-1] != "files" or outcome != "silent"
+        )
+        answering.refuse_failures(outcomes, ("none", "refused"))
+
+
+def unblock(lock: Lock, stacks: Sequence[str], announcer: Announcer) -> None:
+    """Resolve the pins of those stacks whose images cannot be built without. Raises what ``resolve`` raises."""
+    blocked = [name for name in stacks if _lacks_a_pin(lock, name)]
+    if not blocked:
+        return
+    task = progress.begin(" ".join(blocked), _show)
+    try:
+        resolve(needs.of_stacks(lock, blocked), announcer, task)
+    finally:
+        task.end()
+
+
+def _lacks_a_pin(lock: Lock, name: str) -> bool:
+    """Return whether an open pin keeps the image of a stack from being built."""
+    try:
+        build.plan(lock, name)
+    except UnresolvedPin:
+        return True
+    sources = [lock.sources[source] for source in lock.stacks[name].sources.values()]
+    return any(lockfile.UNRESOLVED in (source.commit, source.tree) for source in sources)
 
 
 def _gone(needed: Needs, team: str, task: Task) -> frozenset[str]:
@@ -81,24 +120,6 @@ def _ask_registry(steps: Sequence[Step], team: str, task: Task) -> None:
             what = f"asking whether {repository} takes an image"
             task.update(progress.Step(what, sentence=what))
             container_registry.refuse_unwritable(repository)
-
-
-def _resolve(step: Step, needed: Needs, announcer: Announcer, task: Task) -> None:
-    """Resolve the open pins: first all that an origin answers at once, then what is compiled.
-
-    Raises ``InputError`` and ``Unreachable`` for pins that stay open. A hub that is silent about a model's files keeps nothing from
-    being built: the prefetch in the cluster asks the hub again.
-    """
-    announcer.announce(events.of_step(step))
-    if step.state == "done":
-        return
-    for kinds in (needs.ASKED, needs.COMPILED):
-        outcomes = Counter(
-            outcome
-            for where, outcome in _answers(kinds, needed, announcer, task)
-            if where[-1] != "files" or outcome != "silent"
-        )
-        answering.refuse_failures(outcomes, ("none", "refused"))
 
 
 def _answers(

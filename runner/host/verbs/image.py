@@ -8,18 +8,22 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from runner.contract import found_devices, patterns, progress
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
-from runner.contract.request import DEVICES
-from runner.host import cases, choice, paths
-from runner.host.cases import Changes
+from runner.host import case_flags, cases, choice, pairs, paths
 from runner.host.images import build, buildah, push
 from runner.host.images.events import ImageBuilt, ImagePushed, OtherBuilder
 from runner.host.pins import silence
+from runner.host.pins.events import OriginSilent as OriginSilent
+from runner.host.pins.events import PinNotThere as PinNotThere
+from runner.host.pins.events import PinResolved as PinResolved
+from runner.host.pins.events import ReleaseYanked as ReleaseYanked
 from runner.host.pins.origins import container_registry
+from runner.host.preparation import work
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
@@ -90,18 +94,10 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--cases", nargs="*", default=[], metavar="CASE", help="the stacks of these cases too")
     flags.add_argument(
-        "--here",
-        metavar="FILE",
-        help="the accelerators of this host, as `python -m runner devices --json` printed them: without --cases the stacks of the cases"
-        " that fit them",
-    )
-    flags.add_argument(
-        "--device", choices=DEVICES, help="with --here: look at accelerators of this kind alone; cpu: at none"
-    )
-    flags.add_argument(
         "--missing",
         action="store_true",
-        help="build only what versions.lock names no pushed image of, and what was not built here of these inputs",
+        help="build only what versions.lock names no pushed image of, and what was not built here of these inputs; pins that keep this"
+        " from being built are resolved first",
     )
     flags.add_argument(
         "--base",
@@ -120,6 +116,15 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="a local copy of a git repository of versions.lock's sources; commit and tree are checked",
     )
+    flags.add_argument(
+        "--run",
+        nargs=argparse.REMAINDER,
+        metavar="WORD",
+        help="last: the words that `python -m runner run` gets afterwards. Nothing is built for its --dry-run, nor for a stack whose image"
+        " its --image names",
+    )
+    case_flags.add_here(flags)
+    case_flags.add_changes(flags)
     add_json(flags, "each image")
     return flags
 
@@ -146,8 +151,16 @@ def main(arguments: Sequence[str]) -> int:
     if options.push:
         # nobody builds for minutes, to learn afterwards that the registry is silent
         container_registry.knock(f"{options.push}/bloomz-bench-{names[0]}:latest")
+    run = _of_run(options.run or [], lock)
+    if run.is_dry:
+        return 0
+    if options.missing and not options.base:
+        work.unblock(lock, [name for name in names if _present(lock, name) is None], announcer)
+        lock = lockfile.read()
     failures: list[KitError] = []
     for name in names:
+        if name in run.images:
+            continue
         present = _present(lock, name) if options.missing else None
         if present is not None:
             announcer.announce(ImagePresent(name, present))
@@ -174,17 +187,38 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+class _Run(NamedTuple):
+    """What a run says that follows: whether no container is started, and the images that are named for stacks."""
+
+    is_dry: bool
+    images: dict[str, str]
+
+
+def _of_run(words: Sequence[str], lock: Lock) -> _Run:
+    """Return what the words of a run say. Raises ``UsageError`` for images as the run would."""
+    flags = argparse.ArgumentParser("python -m runner image --run", add_help=False, allow_abbrev=False)
+    flags.add_argument("--dry-run", action="store_true")
+    flags.add_argument("--image", action="append", default=[])
+    # the other words are looked at by the run
+    options, _ = flags.parse_known_args(words)
+    return _Run(options.dry_run, pairs.of_images(options.image, lock.stacks))
+
+
 def _stacks(lock: Lock, options: argparse.Namespace) -> list[str]:
     """Return the stacks that are named, and those of cases: of the named ones, and of those that fit this host where none is named.
 
-    Raises ``UsageError`` for an unknown case, and what ``choice.choose`` raises.
+    Raises ``UsageError`` for an unknown case and for flags of ``--here`` without it, and what ``choice.choose`` raises.
     """
     catalog = catalogs.read()
     if options.here is None:
+        if case_flags.are_given(options):
+            raise UsageError(
+                "What changes a case, --device and --model-dir are for --here, whose FILE lists this host's devices."
+            )
         of_cases = [cases.known(catalog.cases, name, "case").stack for name in options.cases]
     else:
         # requests for environments of this host: the versions that only an image's base tells are not asked for
-        asked = choice.Asked(tuple(options.cases), options.device, None, False, Changes())
+        asked = case_flags.asked(options, in_images=False)
         chosen = choice.choose(catalog, lock, found_devices.read(options.here), asked, os.environ)
         of_cases = [request.stack.name for request in chosen.requests]
         of_cases += [catalog.cases[name].stack for name in chosen.in_images]
