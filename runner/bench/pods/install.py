@@ -22,7 +22,7 @@ from runner.bench.facts import inventory
 from runner.bench.pods import git_tree, package_folder, packages, pip_client
 from runner.bench.pods.package_folder import Locked, PackageFolder
 from runner.contract import arguments as flag_types
-from runner.contract import progress
+from runner.contract import progress, signals
 from runner.contract import recipe as recipes
 from runner.contract.announce import Announcer, Event, fact
 from runner.contract.arguments import add_json, verb_parser
@@ -71,7 +71,12 @@ def main(arguments: Sequence[str]) -> int:
     Raises ``UnresolvedPin`` before it waits; ``InputError`` where the packages do not come or were changed, ``Unsupported`` where the
     base is not what the stack needs or the script fails, ``PublishFailed`` where the disk fails.
     """
-    options = parser().parse_args(arguments)
+    # As the first process of a pod this one would not end by SIGTERM, and hold devices for the whole grace.
+    with signals.as_interrupt():
+        return _run(parser().parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
     recipe = recipes.read(options.recipe)
     recipe.refuse_unresolved()
     package_folder.refuse_python(recipe)

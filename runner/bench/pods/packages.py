@@ -19,7 +19,7 @@ from typing import Iterator, Sequence
 
 from runner.bench.pods import git_tree, package_folder, pip_client
 from runner.bench.pods.package_folder import Locked, PackageFolder
-from runner.contract import progress
+from runner.contract import progress, signals
 from runner.contract import recipe as recipes
 from runner.contract.announce import Announcer, Event, fact
 from runner.contract.arguments import add_json, verb_parser
@@ -64,7 +64,12 @@ def add_places(flags: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str]) -> int:
     """Download what is not there yet, and return 0. Raises as ``fetch`` does, and ``UnresolvedPin`` before anything is asked."""
-    options = parser().parse_args(arguments)
+    # As the first process of a pod this one would not end by SIGTERM, and hold the volume for the whole grace.
+    with signals.as_interrupt():
+        return _run(parser().parse_args(arguments))
+
+
+def _run(options: argparse.Namespace) -> int:
     recipe = recipes.read(options.recipe)
     recipe.refuse_unresolved()
     package_folder.refuse_python(recipe)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from runner.bench.facts import inventory
 from runner.bench.pods import git_tree, install, package_folder
 from runner.bench.pods.package_folder import PackageFolder
 from runner.contract import recipe as recipes
-from runner.contract.errors import InputError, PublishFailed, UnresolvedPin, Unsupported
+from runner.contract.errors import InputError, Interrupted, PublishFailed, UnresolvedPin, Unsupported
 from runner.contract.recipe import GitSource
 from tests.support import git_repository
 from tests.support.json_output import events
@@ -190,3 +191,15 @@ def test_settings_of_downloads_do_not_reach_the_installation() -> None:
         "BLOOMZ_BENCH_CONTEXT": "/c",
         "BLOOMZ_BENCH_ENVIRONMENT": "/e",
     }
+
+
+def test_a_wait_ends_by_sigterm_at_once(tmp_path: Path) -> None:
+    """The first process of a pod ends by no signal that it does not ask for, and holds devices while it waits."""
+    kit = Kit(tmp_path / "kit", [SMALL])
+    command = [sys.executable, "-m", "runner", "install", *flags(kit, tmp_path / "volume", tmp_path / "environment")]
+    process = subprocess.Popen([*command, "--wait-s", "100000"], stderr=subprocess.PIPE, encoding="utf-8", cwd=ROOT)
+    with process:
+        assert process.stderr is not None
+        assert "waiting at most" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(HANG_S) == Interrupted.exit_code
