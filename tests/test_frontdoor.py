@@ -199,7 +199,16 @@ GIVEN = {
     ],
     "bench-container": [
         LOOK,
-        runner("image", "--missing", "--here=LIST", flag("--device", "DEVICE"), "--cases", *TAKEN_APART),
+        runner(
+            "image",
+            "--missing",
+            "--here=LIST",
+            flag("--device", "DEVICE"),
+            MODEL_DIR,
+            *TAKEN_APART,
+            "--cases",
+            *TAKEN_APART,
+        ),
         runner("request", *TAKEN_APART, *TAKEN_APART, "--here=LIST", flag("--device", "DEVICE"), MODEL_DIR, OUT),
         runner("run", *TAKEN_APART, "--from", "LIST", MODEL_DIR),
     ],

@@ -44,14 +44,20 @@ def of(catalog: Catalog, table: Profiles, lock: Lock, sets: Sequence[str]) -> Ne
     if unknown:
         raise UsageError(f"There is no set {unknown[0]!r}. Known are {', '.join(table.sets)}.")
     cases = [catalog.cases[case] for name in sets for case in table.sets[name].cases]
-    stacks = tuple(dict.fromkeys(case.stack for case in cases))
     models = tuple(dict.fromkeys(case.model for case in cases if case.weights == "hub" and case.model in lock.models))
+    of_the_stacks = of_stacks(lock, [case.stack for case in cases])
+    places = of_the_stacks.places + tuple(("models", name) for name in models)
+    return Needs(tuple(dict.fromkeys(sets)), of_the_stacks.stacks, models, places)
+
+
+def of_stacks(lock: Lock, named: Sequence[str]) -> Needs:
+    """Return what the images of some stacks of the lock need."""
+    stacks = tuple(dict.fromkeys(named))
     sources = dict.fromkeys(source for stack in stacks for source in lock.stacks[stack].sources.values())
     places: list[LockPath] = [("requirements", tools) for tools in recipe.BUILD_TOOLS]
     places += [("stacks", name) for name in stacks]
     places += [("sources", name) for name in sources]
-    places += [("models", name) for name in models]
-    return Needs(tuple(dict.fromkeys(sets)), stacks, models, tuple(places))
+    return Needs((), stacks, (), tuple(places))
 
 
 def open_pins(lock: Lock, needs: Needs) -> list[LockPath]:

@@ -40,13 +40,30 @@ def prepare(catalog: Catalog, needed: Needs, team: str, announcer: Announcer) ->
         gone = _gone(needed, team, task)
         steps = _planned(catalog, needed, team, gone)
         _ask_registry(steps, team, task)
-        _resolve(steps[0], needed, announcer, task)
+        announcer.announce(events.of_step(steps[0]))
+        if steps[0].state != "done":
+            resolve(needed, announcer, task)
     finally:
         task.end()
     digests: dict[str, str] = {}
     for step in _planned(catalog, needed, team, gone):
         if step.stack is not None:
             _take(step, step.stack, team, digests, announcer)
+
+
+def resolve(needed: Needs, announcer: Announcer, task: Task) -> None:
+    """Resolve the open pins: first all that an origin answers at once, then what is compiled.
+
+    Raises ``InputError`` and ``Unreachable`` for pins that stay open. A hub that is silent about a model's files keeps nothing from
+    being built: the prefetch in the cluster asks the hub again.
+    """
+    for kinds in (needs.ASKED, needs.COMPILED):
+        outcomes = Counter(
+            outcome
+            for where, outcome in _answers(kinds, needed, announcer, task)
+            if where[-1] != "files" or outcome != "silent"
+        )
+        answering.refuse_failures(outcomes, ("none", "refused"))
 
 
 def _gone(needed: Needs, team: str, task: Task) -> frozenset[str]:
@@ -81,24 +98,6 @@ def _ask_registry(steps: Sequence[Step], team: str, task: Task) -> None:
             what = f"asking whether {repository} takes an image"
             task.update(progress.Step(what, sentence=what))
             container_registry.refuse_unwritable(repository)
-
-
-def _resolve(step: Step, needed: Needs, announcer: Announcer, task: Task) -> None:
-    """Resolve the open pins: first all that an origin answers at once, then what is compiled.
-
-    Raises ``InputError`` and ``Unreachable`` for pins that stay open. A hub that is silent about a model's files keeps nothing from
-    being built: the prefetch in the cluster asks the hub again.
-    """
-    announcer.announce(events.of_step(step))
-    if step.state == "done":
-        return
-    for kinds in (needs.ASKED, needs.COMPILED):
-        outcomes = Counter(
-            outcome
-            for where, outcome in _answers(kinds, needed, announcer, task)
-            if where[-1] != "files" or outcome != "silent"
-        )
-        answering.refuse_failures(outcomes, ("none", "refused"))
 
 
 def _answers(

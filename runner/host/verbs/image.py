@@ -13,13 +13,16 @@ from runner.contract import found_devices, patterns, progress
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
-from runner.contract.request import DEVICES
-from runner.host import cases, choice, paths
-from runner.host.cases import Changes
+from runner.host import case_flags, cases, choice, paths
 from runner.host.images import build, buildah, push
 from runner.host.images.events import ImageBuilt, ImagePushed, OtherBuilder
 from runner.host.pins import silence
+from runner.host.pins.events import OriginSilent as OriginSilent
+from runner.host.pins.events import PinNotThere as PinNotThere
+from runner.host.pins.events import PinResolved as PinResolved
+from runner.host.pins.events import ReleaseYanked as ReleaseYanked
 from runner.host.pins.origins import container_registry
+from runner.host.preparation import needs, work
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
@@ -90,18 +93,10 @@ def parser() -> argparse.ArgumentParser:
     )
     flags.add_argument("--cases", nargs="*", default=[], metavar="CASE", help="the stacks of these cases too")
     flags.add_argument(
-        "--here",
-        metavar="FILE",
-        help="the accelerators of this host, as `python -m runner devices --json` printed them: without --cases the stacks of the cases"
-        " that fit them",
-    )
-    flags.add_argument(
-        "--device", choices=DEVICES, help="with --here: look at accelerators of this kind alone; cpu: at none"
-    )
-    flags.add_argument(
         "--missing",
         action="store_true",
-        help="build only what versions.lock names no pushed image of, and what was not built here of these inputs",
+        help="build only what versions.lock names no pushed image of, and what was not built here of these inputs; pins that keep this"
+        " from being built are resolved first",
     )
     flags.add_argument(
         "--base",
@@ -120,6 +115,8 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="a local copy of a git repository of versions.lock's sources; commit and tree are checked",
     )
+    case_flags.add_here(flags)
+    case_flags.add_changes(flags)
     add_json(flags, "each image")
     return flags
 
@@ -146,6 +143,9 @@ def main(arguments: Sequence[str]) -> int:
     if options.push:
         # nobody builds for minutes, to learn afterwards that the registry is silent
         container_registry.knock(f"{options.push}/bloomz-bench-{names[0]}:latest")
+    if options.missing and not options.base:
+        _resolve(lock, names, announcer)
+        lock = lockfile.read()
     failures: list[KitError] = []
     for name in names:
         present = _present(lock, name) if options.missing else None
@@ -177,18 +177,44 @@ def main(arguments: Sequence[str]) -> int:
 def _stacks(lock: Lock, options: argparse.Namespace) -> list[str]:
     """Return the stacks that are named, and those of cases: of the named ones, and of those that fit this host where none is named.
 
-    Raises ``UsageError`` for an unknown case, and what ``choice.choose`` raises.
+    Raises ``UsageError`` for an unknown case and for flags of ``--here`` without it, and what ``choice.choose`` raises.
     """
     catalog = catalogs.read()
     if options.here is None:
+        if case_flags.are_given(options):
+            raise UsageError(
+                "What changes a case, --device and --model-dir are for --here, whose FILE lists this host's devices."
+            )
         of_cases = [cases.known(catalog.cases, name, "case").stack for name in options.cases]
     else:
         # requests for environments of this host: the versions that only an image's base tells are not asked for
-        asked = choice.Asked(tuple(options.cases), options.device, None, False, Changes())
+        asked = case_flags.asked(options, in_images=False)
         chosen = choice.choose(catalog, lock, found_devices.read(options.here), asked, os.environ)
         of_cases = [request.stack.name for request in chosen.requests]
         of_cases += [catalog.cases[name].stack for name in chosen.in_images]
     return list(dict.fromkeys([*options.stacks, *of_cases]))
+
+
+def _resolve(lock: Lock, names: Sequence[str], announcer: Announcer) -> None:
+    """Resolve the pins that keep images from being built which are not there yet. Raises what ``work.resolve`` raises."""
+    blocked = [name for name in names if _present(lock, name) is None and _lacks_a_pin(lock, name)]
+    if not blocked:
+        return
+    task = progress.begin(" ".join(blocked), _show)
+    try:
+        work.resolve(needs.of_stacks(lock, blocked), announcer, task)
+    finally:
+        task.end()
+
+
+def _lacks_a_pin(lock: Lock, name: str) -> bool:
+    """Return whether the image of a stack cannot be built before pins are resolved; what else keeps it is said by its build."""
+    try:
+        build.plan(lock, name)
+    except UnresolvedPin:
+        return True
+    sources = [lock.sources[source] for source in lock.stacks[name].sources.values()]
+    return any(lockfile.UNRESOLVED in (source.commit, source.tree) for source in sources)
 
 
 def _present(lock: Lock, name: str) -> str | None:

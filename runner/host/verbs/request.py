@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.contract import found_devices, path_lists, visible_devices
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import UsageError
-from runner.contract.request import DEVICES, ENGINES, PRECISIONS, Request
-from runner.contract.strictjson import MAX_DIGITS
+from runner.contract.request import PRECISIONS, Request
 from runner.contract.text import printable
-from runner.host import cases, choice
-from runner.host.cases import Changes
+from runner.host import case_flags, cases, choice
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.catalog import Catalog
@@ -88,13 +85,6 @@ class PrecisionListed(Event, word="precision"):
     )
 
 
-def _whole(text: str) -> int:
-    """Return the whole number of a flag, for argparse. ``cases.make`` checks its bounds."""
-    if not re.fullmatch(rf"-?[0-9]{{1,{MAX_DIGITS}}}", text):
-        raise argparse.ArgumentTypeError(f"{text[:60]!a} is no whole number of at most {MAX_DIGITS} digits")
-    return int(text)
-
-
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's flags."""
     described = verb_parser(
@@ -114,50 +104,9 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="for runs without a container: the request names no image; stacks that live in an image alone are refused",
     )
-    here = described.add_argument_group("choosing cases by what this host has")
-    here.add_argument(
-        "--here",
-        metavar="FILE",
-        help="the accelerators of this host, as `python -m runner devices --json` printed them. Without a CASE those of the catalog are"
-        " taken that fit them, on a host without accelerators those of the CPU; published weights that are not here become dummy ones",
-    )
-    here.add_argument("--device", choices=DEVICES, help="look at accelerators of this kind alone; cpu: at none")
-    here.add_argument(
-        "--model-dir", metavar="FOLDER", type=Path, help="a folder of real weights, in place of the hub cache"
-    )
+    case_flags.add_here(described)
     add_json(described, "each written request, or each case, model and precision of --list,")
-    change = described.add_argument_group("changing a case (each makes another request, with its own id)")
-    change.add_argument("--model", help="another BLOOM of runner/catalog/models.yaml")
-    change.add_argument(
-        "--weights",
-        choices=("hub", "dummy"),
-        help="the model's own weights at the pinned revision, or seeded dummy ones",
-    )
-    change.add_argument("--seed", type=_whole, help="seed of dummy weights")
-    change.add_argument(
-        "--precision",
-        metavar="WORD",
-        help=f"{', '.join(PRECISIONS)}; --list names others, and the stacks that could run them",
-    )
-    change.add_argument("--devices", type=_whole, help="how many devices, or ranks on the CPU")
-    change.add_argument("--protocol", help="another protocol of runner/catalog/protocols.yaml")
-    change.add_argument("--engine", choices=ENGINES, help="another way to run the model than the stack's own")
-    change.add_argument("--launches", type=_whole, help="how often the model is loaded and the protocol run")
-    change.add_argument(
-        "--margin", help="strict, standard, loose or host-bound: when a published number counts as reproduced"
-    )
-    change.add_argument("--batch-size", type=_whole)
-    change.add_argument("--input-tokens", type=_whole, help="prompt tokens of a dataset workload")
-    change.add_argument("--output-tokens", type=_whole, help="new tokens")
-    dataset = described.add_argument_group("dataset workloads")
-    dataset.add_argument(
-        "--dataset-file", metavar="FILE", type=Path, help="complete a local JSON Lines, CSV or Parquet file"
-    )
-    dataset.add_argument("--dataset", metavar="NAME", help="complete a dataset of versions.lock")
-    dataset.add_argument("--configuration", help="configuration of a hub dataset")
-    dataset.add_argument("--split", help="split of a hub dataset")
-    dataset.add_argument("--column", help="the column of text to complete")
-    dataset.add_argument("--rows", type=_whole, help="complete only the first rows")
+    case_flags.add_changes(described)
     return described
 
 
@@ -173,25 +122,23 @@ def main(arguments: list[str]) -> int:
     if options.list:
         announcer.announce_together(_listed(catalog), listing(catalog) + "\n")
         return 0
-    changes = Changes(**{field.name: getattr(options, field.name) for field in fields(Changes)})
-    for request in _requests(catalog, lock, options, changes, announcer):
+    for request in _requests(catalog, lock, options, announcer):
         path = cases.write(request, options.out, "Name another folder with --out.")
         announcer.announce(RequestWritten(request.case, request.id, str(path)))
     return 0
 
 
-def _requests(
-    catalog: Catalog, lock: Lock, options: argparse.Namespace, changes: Changes, announcer: Announcer
-) -> list[Request]:
+def _requests(catalog: Catalog, lock: Lock, options: argparse.Namespace, announcer: Announcer) -> list[Request]:
     """Return the requests of the named cases, or of those that fit this host; say of this host what was found."""
     if options.here is None:
         if options.device is not None or options.model_dir is not None:
             raise UsageError("--device and --model-dir are for --here; name the file that lists this host's devices.")
         if not options.cases:
             raise UsageError("No case is named. `python -m runner request --list` shows them.")
+        changes = case_flags.changes(options)
         return [cases.make(catalog, lock, name, changes, in_image=not options.no_image) for name in options.cases]
     devices = found_devices.read(options.here)
-    asked = choice.Asked(tuple(options.cases), options.device, options.model_dir, not options.no_image, changes)
+    asked = case_flags.asked(options, in_images=not options.no_image)
     chosen = choice.choose(catalog, lock, devices, asked, os.environ)
     if options.no_image and any(request.accelerator.device == "cuda" for request in chosen.requests):
         # `bench` refuses the same names, and by then an environment of 3 GB was fetched
