@@ -114,7 +114,7 @@ bench: $(venv)/.host  ## measure BLOOM on the accelerators of this host, else on
 bench-container: $(venv)/.host  ## the same in the images of the stacks, with podman or docker; what is missing is built (options: those of bench, RUN="--with docker")
 	@mkdir -p $(LISTS)
 	@$(LOOK)
-	$(WORDS) runner image --missing --here=$(LISTS)/devices $${DEVICE:+--device="$$DEVICE"} $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} @ARGS --cases @CASES
+	$(WORDS) runner image --missing --here=$(LISTS)/devices $${DEVICE:+--device="$$DEVICE"} $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} @ARGS --cases @CASES --run @RUN
 	$(WORDS) runner request @CASES @ARGS --here=$(LISTS)/devices $(HERE) > $(LISTS)/requests
 	$(STEPS); step $(WORDS) runner run @RUN --from $(LISTS)/requests $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} > $(LISTS)/logs; \
 	if $(WORDS) --lines @RUN | grep -qx -e --dry-run; then cat $(LISTS)/logs; \

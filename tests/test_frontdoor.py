@@ -208,6 +208,8 @@ GIVEN = {
             *TAKEN_APART,
             "--cases",
             *TAKEN_APART,
+            "--run",
+            *TAKEN_APART,
         ),
         runner("request", *TAKEN_APART, *TAKEN_APART, "--here=LIST", flag("--device", "DEVICE"), MODEL_DIR, OUT),
         runner("run", *TAKEN_APART, "--from", "LIST", MODEL_DIR),
@@ -377,7 +379,7 @@ def test_what_an_image_alone_can_run_goes_to_the_container_s_target(door: FrontD
     assert door.make("bench", "CASES=gaudi2-8-bloomz").returncode == 0
     assert door.called()[:3] == [LOOK, here("gaudi2-8-bloomz", "--out=build/requests"), SORT]
     assert [call[2] for call in door.called()[3:]] == ["devices", "image", "request", "run"]
-    assert door.called()[4][-2:] == ["--cases", "gaudi2-8-bloomz"]
+    assert door.called()[4][-3:] == ["--cases", "gaudi2-8-bloomz", "--run"]
 
 
 def test_the_environment_is_made_by_the_python_that_is_named(door: FrontDoor) -> None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from runner.contract import progress
 from runner.contract.announce import Announcer
-from runner.contract.errors import InputError
+from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.progress import Task
 from runner.host.images import build, push
 from runner.host.images.build import BuiltImage
@@ -26,7 +26,7 @@ from runner.host.preparation.needs import Needs
 from runner.host.preparation.plan import Step
 from runner.host.readers import lockfile
 from runner.host.readers.catalog import Catalog
-from runner.host.readers.lockfile import LockPath
+from runner.host.readers.lockfile import Lock, LockPath
 
 
 def prepare(catalog: Catalog, needed: Needs, team: str, announcer: Announcer) -> None:
@@ -64,6 +64,28 @@ def resolve(needed: Needs, announcer: Announcer, task: Task) -> None:
             if where[-1] != "files" or outcome != "silent"
         )
         answering.refuse_failures(outcomes, ("none", "refused"))
+
+
+def unblock(lock: Lock, stacks: Sequence[str], announcer: Announcer) -> None:
+    """Resolve the pins of those stacks whose images cannot be built without. Raises what ``resolve`` raises."""
+    blocked = [name for name in stacks if _lacks_a_pin(lock, name)]
+    if not blocked:
+        return
+    task = progress.begin(" ".join(blocked), _show)
+    try:
+        resolve(needs.of_stacks(lock, blocked), announcer, task)
+    finally:
+        task.end()
+
+
+def _lacks_a_pin(lock: Lock, name: str) -> bool:
+    """Return whether an open pin keeps the image of a stack from being built."""
+    try:
+        build.plan(lock, name)
+    except UnresolvedPin:
+        return True
+    sources = [lock.sources[source] for source in lock.stacks[name].sources.values()]
+    return any(lockfile.UNRESOLVED in (source.commit, source.tree) for source in sources)
 
 
 def _gone(needed: Needs, team: str, task: Task) -> frozenset[str]:

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from runner.contract import found_devices, patterns, progress
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import InputError, KitError, UnresolvedPin, Unsupported, UsageError
-from runner.host import case_flags, cases, choice, paths
+from runner.host import case_flags, cases, choice, pairs, paths
 from runner.host.images import build, buildah, push
 from runner.host.images.events import ImageBuilt, ImagePushed, OtherBuilder
 from runner.host.pins import silence
@@ -22,7 +23,7 @@ from runner.host.pins.events import PinNotThere as PinNotThere
 from runner.host.pins.events import PinResolved as PinResolved
 from runner.host.pins.events import ReleaseYanked as ReleaseYanked
 from runner.host.pins.origins import container_registry
-from runner.host.preparation import needs, work
+from runner.host.preparation import work
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
@@ -115,6 +116,13 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="a local copy of a git repository of versions.lock's sources; commit and tree are checked",
     )
+    flags.add_argument(
+        "--run",
+        nargs=argparse.REMAINDER,
+        metavar="WORD",
+        help="last: the words that `python -m runner run` gets afterwards. Nothing is built for its --dry-run, nor for a stack whose image"
+        " its --image names",
+    )
     case_flags.add_here(flags)
     case_flags.add_changes(flags)
     add_json(flags, "each image")
@@ -143,11 +151,16 @@ def main(arguments: Sequence[str]) -> int:
     if options.push:
         # nobody builds for minutes, to learn afterwards that the registry is silent
         container_registry.knock(f"{options.push}/bloomz-bench-{names[0]}:latest")
+    run = _of_run(options.run or [], lock)
+    if run.is_dry:
+        return 0
     if options.missing and not options.base:
-        _resolve(lock, names, announcer)
+        work.unblock(lock, [name for name in names if _present(lock, name) is None], announcer)
         lock = lockfile.read()
     failures: list[KitError] = []
     for name in names:
+        if name in run.images:
+            continue
         present = _present(lock, name) if options.missing else None
         if present is not None:
             announcer.announce(ImagePresent(name, present))
@@ -174,6 +187,23 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+class _Run(NamedTuple):
+    """What a run says that follows: whether no container is started, and the images that are named for stacks."""
+
+    is_dry: bool
+    images: dict[str, str]
+
+
+def _of_run(words: Sequence[str], lock: Lock) -> _Run:
+    """Return what the words of a run say. Raises ``UsageError`` for images as the run would."""
+    flags = argparse.ArgumentParser("python -m runner image --run", add_help=False, allow_abbrev=False)
+    flags.add_argument("--dry-run", action="store_true")
+    flags.add_argument("--image", action="append", default=[])
+    # the other words are looked at by the run
+    options, _ = flags.parse_known_args(words)
+    return _Run(options.dry_run, pairs.of_images(options.image, lock.stacks))
+
+
 def _stacks(lock: Lock, options: argparse.Namespace) -> list[str]:
     """Return the stacks that are named, and those of cases: of the named ones, and of those that fit this host where none is named.
 
@@ -193,28 +223,6 @@ def _stacks(lock: Lock, options: argparse.Namespace) -> list[str]:
         of_cases = [request.stack.name for request in chosen.requests]
         of_cases += [catalog.cases[name].stack for name in chosen.in_images]
     return list(dict.fromkeys([*options.stacks, *of_cases]))
-
-
-def _resolve(lock: Lock, names: Sequence[str], announcer: Announcer) -> None:
-    """Resolve the pins that keep images from being built which are not there yet. Raises what ``work.resolve`` raises."""
-    blocked = [name for name in names if _present(lock, name) is None and _lacks_a_pin(lock, name)]
-    if not blocked:
-        return
-    task = progress.begin(" ".join(blocked), _show)
-    try:
-        work.resolve(needs.of_stacks(lock, blocked), announcer, task)
-    finally:
-        task.end()
-
-
-def _lacks_a_pin(lock: Lock, name: str) -> bool:
-    """Return whether the image of a stack cannot be built before pins are resolved; what else keeps it is said by its build."""
-    try:
-        build.plan(lock, name)
-    except UnresolvedPin:
-        return True
-    sources = [lock.sources[source] for source in lock.stacks[name].sources.values()]
-    return any(lockfile.UNRESOLVED in (source.commit, source.tree) for source in sources)
 
 
 def _present(lock: Lock, name: str) -> str | None:

@@ -136,3 +136,26 @@ def test_no_origin_is_asked_for_what_no_build_needs(host: Host) -> None:
 def test_flags_that_go_with_here_are_refused_without_it(flags: tuple[str, str]) -> None:
     with pytest.raises(UsageError, match="are for --here"):
         image.main(["cpu", *flags])
+
+
+@pytest.mark.parametrize(
+    "words, built",
+    [
+        (["--dry-run"], []),
+        (["--with", "docker", "--image", f"cpu=x.example/y@{prepared.DIGEST}"], []),
+        (["--image", f"cuda=x.example/y@{prepared.DIGEST}"], ["cpu"]),
+        (["--with", "docker", "--variable", "A=--dry-run"], ["cpu"]),
+        ([], ["cpu"]),
+    ],
+    ids=["dry-run", "its-image", "another-image", "no-flag-of-images", "no-word"],
+)
+def test_nothing_is_built_that_the_run_does_not_need(host: Host, words: list[str], built: list[str]) -> None:
+    assert host("--cases", "cpu-1", "--run", *words) == 0
+    assert host.built == built
+
+
+def test_pins_that_a_request_needs_are_resolved_where_its_image_is_named(host: Host) -> None:
+    host.tell(devices(1, gaudi=True))
+    assert host("--cases", "gaudi2-1-bloomz-7b1", "--run", "--image", f"gaudi-1.10=x.example/y@{prepared.DIGEST}") == 0
+    assert host.built == []
+    assert lockfile.read().stacks["gaudi-1.10"].image.digest == prepared.DIGEST
