@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 from runner.contract.errors import InputError, Unsupported
@@ -31,6 +32,13 @@ class ContainerPlan:
     def request(self) -> Request:
         """The request, which names the image that it runs in."""
         return self.job.request
+
+    def reading(self, model_dir: str) -> ContainerPlan:
+        """Return the plan with another folder of the model in the container than the Job's volume has."""
+        template = copy.deepcopy(self.template)
+        (container,) = template["spec"]["containers"]
+        container["command"] = [model_dir if word == self.job.model_dir else word for word in container["command"]]
+        return replace(self, template=template)
 
 
 def make(catalog: Catalog, profiles: Profiles, request: Request, image: str, site: Site) -> ContainerPlan:

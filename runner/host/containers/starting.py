@@ -16,6 +16,7 @@ from runner.host.containers.images import StackImage
 from runner.host.containers.plans import ContainerPlan
 from runner.host.containers.run_folder import RunFolder
 from runner.host.containers.runtimes import Runtime
+from runner.host.objects import names
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,9 @@ def start_of(plan: ContainerPlan, image: StackImage, setting: Setting) -> Planne
     """Return one container as it will start. Raises ``Unsupported`` where no program can hand out its devices, and ``InputError``."""
     request = plan.request
     runtime, ways = serving(plan, setting.available)
+    model = weights.find(plan.job, setting.model_dir)
+    if model is not None:
+        plan = plan.reading(model.path)
     name = f"bloomz-bench-{request.case}-{datetime.now(timezone.utc):%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
     folder = RunFolder(setting.runs / name)
     place = Place(
@@ -60,7 +64,7 @@ def start_of(plan: ContainerPlan, image: StackImage, setting: Setting) -> Planne
         hooks=ways,
         name=name,
         images={image.reference: images.known_as(runtime.program, request.stack.name, image)},
-        volumes={**folder.volumes, **weights.volumes(plan.job, setting.model_dir)},
+        volumes={**folder.volumes, **({names.MODELS: model.volume} if model else {})},
         termination_log=folder.termination_log,
     )
     deadline_s = plan.job.deadline_s if setting.deadline_s is None else setting.deadline_s

@@ -117,7 +117,7 @@ def parser() -> argparse.ArgumentParser:
         "--model-dir",
         metavar="FOLDER",
         type=Path,
-        help="the snapshot of a hub cache with the model's real weights (default: the user's cache at the pinned revision)",
+        help="the folder of the model's real weights (default: the user's hub cache at the pinned revision)",
     )
     flags.add_argument(
         "--variable",
