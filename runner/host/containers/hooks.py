@@ -23,6 +23,8 @@ from runner.host.readers import kubeyaml
 NVIDIA, GAUDI = "nvidia.com/gpu", "habana.ai/gaudi"
 # docker looks for this program when its daemon starts, and knows --gpus then (moby daemon/nvidia_linux.go).
 NVIDIA_HOOK = "nvidia-container-runtime-hook"
+# How the names begin that `nvidia-ctk cdi generate --device-name-strategy=uuid` gives; by index a slice is N:M (cdi-support).
+_UUIDS = ("GPU-", "MIG-")
 
 _TOOLKIT = "Install NVIDIA's Container Toolkit (apt-get install nvidia-container-toolkit, from NVIDIA's repository)"
 _HABANA = (
@@ -134,20 +136,37 @@ def _gaudi(runtime: Runtime, hooks: Hooks, count: int) -> list[str]:
 def _chosen(hooks: Hooks, resource: str, count: int, known: Sequence[str] | None = None) -> list[str]:
     """Return the names of the first ``count`` devices that may be seen. Raises ``Unsupported`` where there are fewer.
 
-    ``known`` are the names of all devices, where they are known.
+    ``known`` are the names in a CDI specification, where there is one.
     """
     visible = hooks.visible.get(resource)
-    names = list(visible) if visible is not None else [str(index) for index in range(count)]
-    if len(names) < count:
+    if visible is not None and len(visible) < count:
         raise Unsupported(
-            f"{count} of {resource} are needed, and variables of this shell let {len(names)} be seen. Change CUDA_VISIBLE_DEVICES or"
+            f"{count} of {resource} are needed, and variables of this shell let {len(visible)} be seen. Change CUDA_VISIBLE_DEVICES or"
             " HABANA_VISIBLE_DEVICES, or take a case with fewer devices."
         )
-    unknown = [name for name in names[:count] if known is not None and name not in known]
-    if unknown:
+    if known is None:
+        return list(visible or map(str, range(count)))[:count]
+    listed = [name for name in known if name != "all"]
+    names = _each_once(listed) if visible is None else [_in_specification(name, listed) for name in visible]
+    unknown = [name for name in names[:count] if name not in listed]
+    if unknown or len(names) < count:
+        lacking = f"has no device {unknown[0]}" if unknown else f"has {len(names)}"
+        by_uuid = " --device-name-strategy=uuid" if unknown and unknown[0].startswith(_UUIDS) else ""
         raise Unsupported(
-            f"{count} of {resource} are needed, and the CDI specification has no device {unknown[0]}: it lists {', '.join(known or ())}."
-            " Take a case with fewer devices, or generate the specification again (`sudo nvidia-ctk cdi generate"
+            f"{count} of {resource} are needed, and the CDI specification {lacking}: it lists {', '.join(listed)}. Take a case with"
+            f" fewer devices, or generate the specification again (`sudo nvidia-ctk cdi generate{by_uuid}"
             " --output=/etc/cdi/nvidia.yaml`)."
         )
     return names[:count]
+
+
+def _each_once(listed: Sequence[str]) -> list[str]:
+    """Return the names of whole GPUs, else of slices, each device by one name: a specification may list a device by index and UUID."""
+    by_index = [name for name in listed if not name.startswith(_UUIDS)] or list(listed)
+    return [name for name in by_index if ":" not in name] or by_index
+
+
+def _in_specification(name: str, listed: Sequence[str]) -> str:
+    """Return the name of a visible device in a specification; of a GPU that is cut into slices, the first slice: 0:0 for 0."""
+    slices = [one for one in listed if one.startswith(f"{name}:")]
+    return slices[0] if slices and name not in listed else name

@@ -93,8 +93,42 @@ def test_a_hook_that_is_missing_is_said_with_what_installs_it(
 
 def test_a_device_that_the_specification_lacks_is_named() -> None:
     two = Hooks({NVIDIA: ("0", "1", "all")}, nvidia_hook=False, visible={})
-    with pytest.raises(Unsupported, match="has no device 2: it lists 0, 1, all"):
+    with pytest.raises(Unsupported, match="8 of .* the CDI specification has 2: it lists 0, 1. "):
         hooks.words(podman(), two, NVIDIA, 8)
+
+
+@pytest.mark.parametrize(
+    "listed, visible, name",
+    [
+        (("0:0", "0:1", "all"), None, "0:0"),
+        (("0:0", "0:1", "all"), "0", "0:0"),
+        (("0:0", "0:1", "all"), "0:1", "0:1"),
+        (("0:0", "1", "all"), None, "1"),
+        (("GPU-1e6d718b", "0", "all"), None, "0"),
+        (("GPU-1e6d718b", "0", "all"), "GPU-1e6d718b", "GPU-1e6d718b"),
+        (("GPU-1e6d718b", "all"), None, "GPU-1e6d718b"),
+        (("10:0", "1:0"), "1", "1:0"),
+    ],
+    ids=["cut", "cut-by-gpu", "cut-by-slice", "whole-first", "two-names", "uuid-asked", "uuid-alone", "ten-is-not-one"],
+)
+def test_names_are_those_of_the_specification(listed: tuple[str, ...], visible: str | None, name: str) -> None:
+    """Slices have the names 0:0, 0:1 there, and no 0 (NVIDIA's page "cdi-support")."""
+    ways = Hooks({NVIDIA: listed}, nvidia_hook=False, visible={} if visible is None else {NVIDIA: (visible,)})
+    assert hooks.words(podman(), ways, NVIDIA, 1) == ["--device", f"nvidia.com/gpu={name}"]
+
+
+def test_one_gpu_of_two_names_is_not_two() -> None:
+    twice = Hooks({NVIDIA: ("0", "GPU-1e6d718b", "all")}, nvidia_hook=False, visible={})
+    with pytest.raises(Unsupported, match="the CDI specification has 1"):
+        hooks.words(podman(), twice, NVIDIA, 2)
+
+
+def test_a_uuid_that_a_specification_by_index_lacks_is_told_with_what_lists_it() -> None:
+    ways = seeing(EIGHT_GPUS, "MIG-b4895dbf")
+    with pytest.raises(
+        Unsupported, match="has no device MIG-b4895dbf: .*cdi generate --device-name-strategy=uuid --output"
+    ):
+        hooks.words(podman(), ways, NVIDIA, 1)
 
 
 def test_specifications_are_read_wherever_they_lie(tmp_path: Path) -> None:
