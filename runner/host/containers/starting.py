@@ -57,6 +57,9 @@ def start_of(plan: ContainerPlan, image: StackImage, setting: Setting) -> Planne
     if model is not None:
         plan = plan.reading(model.path)
     runtime, ways = serving(plan, setting.available)
+    model = weights.find(plan.job, setting.model_dir)
+    if model is not None:
+        plan = plan.reading(model.path)
     name = f"bloomz-bench-{request.case}-{datetime.now(timezone.utc):%Y%m%dt%H%M%S}-{secrets.token_hex(3)}"
     folder = RunFolder(setting.runs / name)
     place = Place(
