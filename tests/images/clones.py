@@ -71,7 +71,7 @@ class Clone:
         command = ["make", "--no-print-directory", f"VENV={sys.prefix}", target, *variables]
         process = subprocess.Popen(
             command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", first_answer.VARIABLE: str(HANG_S)},
+            env={**_without_make(), "PYTHONUNBUFFERED": "1", first_answer.VARIABLE: str(HANG_S)},
         )  # fmt: skip
         output = ""
         with process:
@@ -85,3 +85,9 @@ class Clone:
             status = process.wait(HANG_S)
         assert until is None, f"no line begins with {until!r}: {output}"
         return Made(status, output)
+
+
+def _without_make() -> dict[str, str]:
+    """Return this process's variables without those by which a make that runs the tests would give its own variables to another."""
+    of_make = {"MAKEFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "MFLAGS", "MAKECMDGOALS", "IMAGES"}
+    return {name: value for name, value in os.environ.items() if name not in of_make}
