@@ -25,23 +25,11 @@ from runner.host.cases import Changes
 from runner.host.choice import Asked, Chosen
 from runner.host.readers import catalog, lockfile
 from runner.host.verbs import request as verb
+from tests.support.found import gaudis, gpus
 
 TABLES, LOCK = catalog.read(), lockfile.read()
 H100, PCIE, RTX = "NVIDIA H100 80GB HBM3", "NVIDIA A100-PCIE-40GB", "NVIDIA GeForce RTX 4090"
 SLICE = "NVIDIA A100-SXM4-80GB MIG 3g.40gb"
-
-
-def gpus(
-    count: int, name: str | None, memory_bytes: int | None = 80 * 10**9, busy: Sequence[int] = ()
-) -> list[DeviceFound]:
-    return [
-        DeviceFound(index, name, None, "cuda", memory_bytes, "580.1", None, int(index in busy), "nvidia-smi")
-        for index in range(count)
-    ]
-
-
-def gaudis(count: int, name: str = "HL-225") -> list[DeviceFound]:
-    return [DeviceFound(index, name, None, "hpu", None, "1.10.0", None, None, "hl-smi") for index in range(count)]
 
 
 ASKED = Asked((), None, None, False, Changes())

@@ -53,9 +53,6 @@ class Planned:
 def start_of(plan: ContainerPlan, image: StackImage, setting: Setting) -> Planned:
     """Return one container as it will start. Raises ``Unsupported`` where no program can hand out its devices, and ``InputError``."""
     request = plan.request
-    model = weights.find(plan.job, setting.model_dir)
-    if model is not None:
-        plan = plan.reading(model.path)
     runtime, ways = serving(plan, setting.available)
     model = weights.find(plan.job, setting.model_dir)
     if model is not None:

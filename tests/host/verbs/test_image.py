@@ -19,8 +19,8 @@ from runner.host.pins.resolve import Kind, OnYanked, Question
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath
 from runner.host.verbs import image
-from tests.host.test_choice import gaudis, gpus
 from tests.support import prepared
+from tests.support.found import gaudis, gpus
 
 SLICE = "NVIDIA A100-SXM4-80GB MIG 1g.10gb"
 ANSWERS = {"digest": prepared.DIGEST, "platform": prepared.DIGEST, "commit": prepared.COMMIT, "tree": prepared.COMMIT}
