@@ -204,10 +204,8 @@ def translated(model: HubModel, work: Callable[[], _T]) -> _T:
 
 
 def _address() -> str:
-    """Return the address of the hub that the client asks."""
-    from huggingface_hub import constants
-
-    return mask(str(constants.ENDPOINT))
+    """Return the address of the hub that the client asks: the client's own default, or the mirror that a variable names."""
+    return mask(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
 
 
 def _hub_error(model: HubModel, problem: Exception) -> KitError:
