@@ -1,4 +1,4 @@
-"""The verb ``devices``: say which accelerators this host or container has, without torch and within seconds."""
+"""The verb ``devices``: say which accelerators this host or container has, without torch and within a time limit."""
 
 from __future__ import annotations
 

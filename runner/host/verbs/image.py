@@ -150,7 +150,7 @@ def main(arguments: Sequence[str]) -> int:
     silence.forget()
     if options.push:
         # nobody builds for minutes, to learn afterwards that the registry is silent
-        container_registry.knock(f"{options.push}/bloomz-bench-{names[0]}:latest")
+        container_registry.knock(f"{push.repository(names[0], options.push)}:latest")
     run = _of_run(options.run or [], lock)
     if run.is_dry:
         return 0
