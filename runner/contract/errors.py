@@ -120,6 +120,22 @@ class NotReady(KitError):
     meaning = "something that a run needs is not ready, as doctor found; nothing was started and nothing was changed"
 
 
+class Changed(KitError):
+    """Raised where run against run found a change that the caller named with ``--fail-on``."""
+
+    exit_code = 17
+    meaning = "run against run found a change that `--fail-on` names; all was compared and printed"
+
+
+class Inconclusive(KitError):
+    """Raised where the launches of run against run cannot tell, and the caller named that with ``--fail-on``."""
+
+    exit_code = 18
+    meaning = (
+        "the launches cannot tell whether something changed, and `--fail-on` names that; all was compared and printed"
+    )
+
+
 class Interrupted(KitError):
     """Raised for a run that a signal stopped."""
 

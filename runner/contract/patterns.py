@@ -132,6 +132,13 @@ NAME = _form(r"[a-z0-9]([a-z0-9.-]{0,38}[a-z0-9])?", "at most 40 lower-case lett
 ROW = _form(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?", "at most 63 lower-case letters, digits, dots, hyphens and _")
 NUMBER = _form("[0-9]{1,9}", "a whole number")
 VERSION = _form(r"[0-9][0-9a-zA-Z.+!-]{0,99}", "a version")
+VERSIONS = _form(
+    r"(?:[<>]=?|[=!~]=)[0-9][0-9a-zA-Z.+!*-]{0,99}(?:,(?:[<>]=?|[=!~]=)[0-9][0-9a-zA-Z.+!*-]{0,99}){0,8}",
+    "versions as pip writes them, such as <5.21 or >=1.2,<2",
+)
+PLATFORM = _form(
+    r"x86_64-manylinux_2_[0-9]{1,2}", "a platform of wheels as uv names platforms, such as x86_64-manylinux_2_31"
+)
 PYTHON = _form(r"3\.[0-9]{1,2}", "a Python such as 3.8")
 DATE = _form(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])", "a day such as 2023-06-15")
 PACKAGE = _form(r"[a-z0-9]+(?:-[a-z0-9]+)*", "the normalised name of a package, such as huggingface-hub")
@@ -145,6 +152,9 @@ TAG = _form(_TAG, "a tag: letters, digits, dots, hyphens and _")
 IMAGE = _form(
     rf"{_REPOSITORY}(?::{_TAG})?@sha256:{_NOT_ZERO}[0-9a-f]{{64}}",
     "an image by digest: REPOSITORY@sha256:64 hex digits",
+)
+TAGS = _form(
+    r"[A-Za-z0-9_*][A-Za-z0-9_.*-]{0,127}", "a pattern of tags, in which * stands for numbers with dots, such as v*"
 )
 # Images in buildah's own storage are named by their ids too.
 LOCAL_IMAGE = _form(rf"{_REPOSITORY}(?::{_TAG})?(?:@sha256:[0-9a-f]{{64}})?", "the name or id of an image")
@@ -161,6 +171,10 @@ BRANCH = _form(
     r"(?!.*(?:\.\.|//|/\.|\./|\.lock(?:/|$)|[./]$))[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}", "the name of a branch"
 )
 
+ACTION = _form(
+    r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}){0,4}",
+    "an action of a workflow, such as actions/checkout",
+)
 HUB_REPOSITORY = _form(rf"(?:{_HUB_PART}/)?{_HUB_PART}", "a repository of the hub, such as bigscience/bloomz")
 HUB_CONFIGURATION = _form(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}", "the name of a configuration")
 HUB_SPLIT = _form(

@@ -24,8 +24,8 @@ STACKS = sorted(lockfile.read().stacks)
 def targets(name: str) -> list[tuple[str, str]]:
     """Return (Python, glibc) of every target of a stack; without a platform of its own it serves four Pythons."""
     stack = lockfile.read().stacks[name]
-    if name in requirements.PLATFORMS:
-        return [(f"{stack.python}.1", requirements.PLATFORMS[name].split("manylinux_")[1].replace("_", "."))]
+    if stack.platform is not None:
+        return [(f"{stack.python}.1", stack.platform.split("manylinux_")[1].replace("_", "."))]
     return [(f"3.{minor}.1", "2.36") for minor in (10, 11, 12, 13)]
 
 
@@ -54,7 +54,7 @@ def test_every_package_has_a_wheel_for_the_target(name: str, python: str, glibc:
 
 @pytest.mark.parametrize("name", STACKS)
 def test_source_distributions_are_fetched_by_their_hash(name: str, tmp_path: Path) -> None:
-    for requirement in locked(name, "3.12.1" if name not in requirements.PLATFORMS else targets(name)[0][0]):
+    for requirement in locked(name, "3.12.1" if lockfile.read().stacks[name].platform is None else targets(name)[0][0]):
         if requirement.name in requirements.SOURCE_ONLY:
             file = package_index.fetch_source_distribution(requirement.name, requirement.hashes, tmp_path)
             assert requirement.version in file.name

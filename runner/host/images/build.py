@@ -23,7 +23,7 @@ from runner.host.images.contents import PYTHON, InstalledPackage
 from runner.host.pins.origins import container_registry
 from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedStack
-from runner.host.stacks import dockerfiles, requirements
+from runner.host.stacks import dockerfiles
 
 BUILD = paths.BUILD
 # The name of the record of a built image, which is written last.
@@ -256,7 +256,7 @@ def current(lock: Lock, name: str) -> BuiltImage | None:
 
 def refuse_python(name: str, stack: PinnedStack, python: str) -> None:
     """Raise ``Unsupported`` for a Python, such as 3.12.1, that the stack is not locked for."""
-    if not recipe.serves(python, stack.python, exact=name in requirements.PLATFORMS):
+    if not recipe.serves(python, stack.python, exact=stack.platform is not None):
         raise Unsupported(f"The base has Python {python}; {name} is locked for {stack.python}. Name another base.")
 
 

@@ -82,7 +82,7 @@ def of_stack(name: str, stack: PinnedStack) -> Compilation:
         for need in requirements.DEEPSPEED_NEEDS.get(pin.version.rpartition(".")[0], ())
     ]
     names = (*pinned, *requirements.TORCH_NEEDS, *deepspeed_needs)
-    return Compilation(stack.requirements, names, (), f"stack {name}", requirements.PLATFORMS.get(name))
+    return Compilation(stack.requirements, names, (), f"stack {name}", stack.platform)
 
 
 def of_torch(name: str, stack: PinnedStack) -> Compilation:
@@ -97,7 +97,7 @@ def of_torch(name: str, stack: PinnedStack) -> Compilation:
         (f"torch=={stack.packages['torch'].version}",),
         _version_lines(text),
         f"torch of stack {name}" + (f", index {stack.torch.index}" if stack.torch.index else ""),
-        requirements.PLATFORMS.get(name),
+        stack.platform,
         excluded=(),
         held_elsewhere=frozenset(pin.name for pin in requirements.read(text)),
     )

@@ -93,8 +93,7 @@ class PackagesGoTogether:
             for package, pin in self.stack.packages.items()
             if pin.version != UNRESOLVED and (package == "torch" or pin.origin != "index")
         }
-        platform = requirements.PLATFORMS.get(self.name)
-        uv.refuse_contradictions(entry.file, self.stack.python, locked, given, platform)
+        uv.refuse_contradictions(entry.file, self.stack.python, locked, given, self.stack.platform)
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ class RequirementsFile:
 class PinnedImage:
     """A base image. ``digest`` is what its tag named; ``platform`` is the manifest of linux/amd64 in it, or the same digest.
 
+    ``tags`` is the pattern of the tags among which a newer one may follow ``tag``; None where only the same tag can be newer.
+
     ``inventory`` is the sha256 of the list of the base's Python packages, for a base whose packages a stack uses; else None.
     """
 
@@ -59,6 +61,7 @@ class PinnedImage:
     digest: str
     platform: str
     inventory: str | None
+    tags: str | None = None
 
     @property
     def reference(self) -> str:
@@ -78,12 +81,16 @@ class PinnedImage:
 
 @dataclass(frozen=True)
 class PinnedPackage:
-    """A direct dependency. ``sha256`` is the hash of its one file on the index, or of the wheel that an image's build makes."""
+    """A direct dependency. ``sha256`` is the hash of its one file on the index, or of the wheel that an image's build makes.
+
+    ``hold`` bounds the versions that ``bump`` may propose, such as ``<5.21``; the note says why.
+    """
 
     version: str
     origin: Origin
     sha256: str | None
     source: str | None
+    hold: str | None = None
 
     @property
     def is_told_by_the_base(self) -> bool:
@@ -109,7 +116,8 @@ class PinnedStack:
     """A stack with all its pins. ``engine`` runs a BLOOM on it unless a case or the user says otherwise.
 
     ``interpreter`` is the image that brings Python where ``image`` has none. ``torch`` locks, for images, the index's torch and
-    what torch brings; None where the base image brings torch. ``driver`` is the host's; ``firmware`` is that of Gaudi2.
+    what torch brings; None where the base image brings torch. ``driver`` is the host's; ``firmware`` is that of Gaudi2. ``platform``
+    is the platform of the wheels that the base's C library takes, as uv names platforms; None where wheels of every platform are locked.
     """
 
     device: DeviceKind
@@ -124,6 +132,7 @@ class PinnedStack:
     programs: dict[str, PinnedProgram]
     driver: str
     firmware: str
+    platform: str | None = None
 
     @property
     def runs_in_image(self) -> bool:
@@ -160,12 +169,25 @@ class PinnedRepository:
 
 @dataclass(frozen=True)
 class PinnedSource:
-    """A git repository, its commit, and the hash of the commit's tree; an unresolved commit is looked for on ``branch``."""
+    """A git repository, its commit, and the hash of the commit's tree; an unresolved commit is looked for on ``branch``.
+
+    ``tag`` is the tag of the commit where the commit has one, ``tags`` the pattern of the tags among which a newer one may follow.
+    """
 
     repository: str
     commit: str
     tree: str
     branch: str | None
+    tag: str | None = None
+    tags: str | None = None
+
+
+@dataclass(frozen=True)
+class PinnedAction:
+    """An action that a workflow of the forge uses: its version, which is a tag, and the commit of the tag."""
+
+    version: str
+    commit: str
 
 
 @dataclass(frozen=True)
@@ -192,6 +214,7 @@ class Lock:
     models: dict[str, PinnedRepository]
     datasets: dict[str, PinnedRepository]
     sources: dict[str, PinnedSource]
+    actions: dict[str, PinnedAction]
     built: dict[str, PushedImage]
 
 
@@ -215,6 +238,7 @@ def parse(document: strictyaml.Value, path: Path) -> Lock:
         models={name: _repository(entry) for name, entry in top.each("models", patterns.NAME)},
         datasets={name: _repository(entry) for name, entry in top.each("datasets")},
         sources={name: _source(entry) for name, entry in top.each("sources")},
+        actions={name: _action(entry) for name, entry in top.each("actions", patterns.ACTION)},
         built={name: _pushed(entry) for name, entry in top.each("built", patterns.NAME)},
     )
     top.done()
@@ -340,6 +364,7 @@ def _stack(fields: Fields) -> PinnedStack:
             else {},
             driver=driver,
             firmware=firmware,
+            platform=fields.form("platform", patterns.PLATFORM, None),
         ),
     )
 
@@ -347,7 +372,8 @@ def _stack(fields: Fields) -> PinnedStack:
 def _image(fields: Fields) -> PinnedImage:
     repository, tag = fields.form("repository", patterns.REPOSITORY), fields.form("tag", patterns.TAG)
     digest, platform = (fields.form(key, _DIGEST) for key in ("digest", "platform"))
-    return _finish(fields, PinnedImage(repository, tag, digest, platform, fields.form("inventory", _SHA256, None)))
+    inventory, tags = fields.form("inventory", _SHA256, None), fields.form("tags", patterns.TAGS, None)
+    return _finish(fields, PinnedImage(repository, tag, digest, platform, inventory, tags))
 
 
 def _package(fields: Fields) -> PinnedPackage:
@@ -357,6 +383,7 @@ def _package(fields: Fields) -> PinnedPackage:
         origin=origin,
         sha256=fields.form("sha256", _SHA256, None) if origin in ("index", "source") else None,
         source=fields.form("source", patterns.ROW) if origin == "source" else None,
+        hold=fields.form("hold", patterns.VERSIONS, None),
     )
     return _finish(fields, package)
 
@@ -385,9 +412,13 @@ def _repository(fields: Fields) -> PinnedRepository:
 
 def _source(fields: Fields) -> PinnedSource:
     repository, branch = fields.form("repository", patterns.GIT_URL), fields.form("branch", patterns.BRANCH, None)
-    return _finish(
-        fields, PinnedSource(repository, fields.form("commit", _COMMIT), fields.form("tree", _COMMIT), branch)
-    )
+    commit, tree = (fields.form(key, _COMMIT) for key in ("commit", "tree"))
+    tag, tags = fields.form("tag", patterns.BRANCH, None), fields.form("tags", patterns.TAGS, None)
+    return _finish(fields, PinnedSource(repository, commit, tree, branch, tag, tags))
+
+
+def _action(fields: Fields) -> PinnedAction:
+    return _finish(fields, PinnedAction(fields.form("version", patterns.TAG), fields.form("commit", _COMMIT)))
 
 
 def _pushed(fields: Fields) -> PushedImage:

@@ -79,7 +79,7 @@ def problems(lock: Lock, root: Path) -> Iterator[str]:
         torch_pins = pins["stacks", name, "torch"] if stack.torch else None
         yield from _of_stack(name, stack, stack_pins, torch_pins)
         locked = [*stack_pins, *(torch_pins or ())]
-        target = Target.of(name, stack, locked)
+        target = Target.of(stack, locked)
         for pin in locked:
             for contradiction in target.contradicts(pin, installed_demands(pin)):
                 yield f"{stack.requirements.file}: {contradiction}"
@@ -94,9 +94,9 @@ class Target:
     markers: dict[str, str]
 
     @classmethod
-    def of(cls, name: str, stack: PinnedStack, locked: Sequence[Requirement]) -> Target:
+    def of(cls, stack: PinnedStack, locked: Sequence[Requirement]) -> Target:
         """Return the target of a stack by its own Python; a stack without a platform serves several, and 3.12 stands for them."""
-        markers = requirements.target_environment(f"{stack.python}.0" if name in requirements.PLATFORMS else "3.12.0")
+        markers = requirements.target_environment(f"{stack.python}.0" if stack.platform else "3.12.0")
         versions = {pin.name: pin.version for pin in locked if requirements.serves(pin, markers)}
         direct = {package: pin.version for package, pin in stack.packages.items() if pin.version != UNRESOLVED}
         return cls({**versions, **direct}, markers)

@@ -97,7 +97,7 @@ def of(lock: Lock, name: str) -> Recipe:
     return Recipe(
         stack=name,
         python=stack.python,
-        exact_python=name in requirements.PLATFORMS,
+        exact_python=stack.platform is not None,
         tools_sha256=hashlib.sha256(tools_text(lock, stack.python).encode()).hexdigest(),
         torch=_locked(stack.torch) if stack.torch else None,
         requirements=_locked(stack.requirements),

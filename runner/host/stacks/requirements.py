@@ -31,15 +31,6 @@ TORCH_NEEDS = ("filelock", "typing-extensions", "sympy", "networkx", "jinja2", "
 # so uv does not find these needs by itself.
 DEEPSPEED_NEEDS = {"0.7": ("hjson", "ninja", "numpy", "packaging", "psutil", "py-cpuinfo", "pydantic<2", "tqdm")}
 
-# The oldest C library of each stack's base image, in uv's words: manylinux_2_31 is Ubuntu 20.04, 2_35 is 22.04, 2_36 is Debian 12.
-PLATFORMS = {
-    "gaudi-1.9": "x86_64-manylinux_2_31",
-    "gaudi-1.10": "x86_64-manylinux_2_31",
-    "gaudi-1.24": "x86_64-manylinux_2_35",
-    "cuda-2023": "x86_64-manylinux_2_35",
-    "cuda": "x86_64-manylinux_2_36",
-}
-
 # Packages whose releases are source distributions only, in some stacks or in all; an image builds them beside its torch.
 SOURCE_ONLY = ("deepspeed", "optimum")
 

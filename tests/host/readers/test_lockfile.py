@@ -182,10 +182,11 @@ def test_what_is_read_is_what_stands_there(copy):
         entry = raw["stacks"][name]
         for key in ("device", "python", "launcher", "engine"):
             assert getattr(stack, key) == entry[key]
-        assert vars(stack.image) == told(entry["image"], inventory=None)
+        assert stack.platform == entry.get("platform")
+        assert vars(stack.image) == told(entry["image"], inventory=None, tags=None)
         assert vars(stack.requirements) == told(entry["requirements"], python=entry["python"], index=None)
         for package, pin in stack.packages.items():
-            asked = told(entry["packages"][package], sha256=None, source=None)
+            asked = told(entry["packages"][package], sha256=None, source=None, hold=None)
             assert vars(pin) == {"origin": asked.pop("from"), **asked}
         programs = entry.get("programs", {})
         assert {program: vars(pin) for program, pin in stack.programs.items()} == {
@@ -196,7 +197,9 @@ def test_what_is_read_is_what_stands_there(copy):
     for name, pin in lock.datasets.items():
         assert vars(pin) == told(raw["datasets"][name], short=None, files=None)
     for name, source in lock.sources.items():
-        assert vars(source) == told(raw["sources"][name], branch=None)
+        assert vars(source) == told(raw["sources"][name], branch=None, tag=None, tags=None)
+    for name, action in lock.actions.items():
+        assert vars(action) == told(raw["actions"][name])
 
 
 def test_images_that_were_pushed_are_known_by_their_digest(copy):
