@@ -28,6 +28,16 @@ def test_each_operator_is_counted_by_name_and_a_name_in_place_is_another() -> No
     assert list(calls) == sorted(calls)
 
 
+def test_an_operator_inside_one_of_the_same_name_is_counted_every_time() -> None:
+    """Counts of ``profiler.events()`` differed for this call in torch 1.13 and 2.0."""
+
+    def call() -> None:
+        for _ in range(20):
+            torch.arange(5)
+
+    assert [cpu.profiled(call).calls["aten::arange"] for _ in range(20)] == [40] * 20
+
+
 def test_nothing_but_the_call_is_counted() -> None:
     torch.mm(torch.zeros(2, 2), torch.zeros(2, 2))
     assert cpu.profiled(lambda: None).calls == {}
@@ -63,12 +73,25 @@ def test_of_a_gpu_operators_and_kernels_count_and_what_runtime_and_profiler_do_d
     assert [activity.name for activity in asked] == ["CPU", "CUDA"]
 
 
+class _Event:
+    """An event with the two methods of Kineto's that are called."""
+
+    def __init__(self, name: str, kind: Any) -> None:
+        self._name, self._kind = name, kind
+
+    def name(self) -> str:
+        return self._name
+
+    def device_type(self) -> Any:
+        return self._kind
+
+
 def _note(monkeypatch: pytest.MonkeyPatch, events: list[tuple[str, str]]) -> list[Any]:
     """Let the profiler note events by name and kind of device; return the list of the activities that it is asked for."""
     from torch.autograd import DeviceType
 
     asked: list[Any] = []
-    noted = [SimpleNamespace(name=name, device_type=getattr(DeviceType, kind)) for name, kind in events]
+    noted = [_Event(name, getattr(DeviceType, kind)) for name, kind in events]
 
     class Profiler:
         def __init__(self, activities: list[Any]) -> None:
@@ -80,8 +103,7 @@ def _note(monkeypatch: pytest.MonkeyPatch, events: list[tuple[str, str]]) -> lis
         def __exit__(self, *_ending: object) -> None:
             pass
 
-        def events(self) -> list[SimpleNamespace]:
-            return noted
+        profiler = SimpleNamespace(kineto_results=SimpleNamespace(events=lambda: noted))
 
     monkeypatch.setattr(torch.profiler, "profile", Profiler)
     return asked
