@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion
 from runner.contract.errors import InputError, Unreachable
 from runner.contract.text import printable
 from runner.host.bump import rows, selection
-from runner.host.bump.events import (
+from runner.host.bump.findings import (
     DayNotAsked,
     Finding,
     NewerFound,
@@ -349,7 +349,7 @@ def plan(
     ``today`` is a day such as 2026-11-27; ``notes`` are those of the lock's entries. Raises ``InputError`` where the catalog of claims
     cannot be read.
     """
-    questions = [*(_of_row(lock, row, today, notes) for row in rows.of_lock(lock)), *_of_new_stacks(lock)]
+    questions = [*(of_row(lock, row, today, notes) for row in rows.of_lock(lock)), *_of_new_stacks(lock)]
     tables = ("tools", "requirements", "stacks", "models", "datasets", "sources", "actions")
     places = {name: number for number, name in enumerate(lock.stacks)}
     # the rows of a stack stand together; sorting keeps their order, and puts what a new stack needs behind the rows
@@ -357,22 +357,8 @@ def plan(
     return [one for one in questions if only in (None, one.kind) and stack in (None, one.row.stack)]
 
 
-def newest_gaudi_stack(lock: Lock) -> tuple[str, str] | None:
-    """Return the Gaudi stack of the newest release of SynapseAI, and that release, such as 1.24.0; None where no stack tells its release.
-
-    The tag of a stack's image tells the release: 1.24.0-1007 is build 1007 of release 1.24.0.
-    """
-    found: tuple[str, str] | None = None
-    for name, stack in lock.stacks.items():
-        match = re.fullmatch(r"([0-9]{1,4}(?:\.[0-9]{1,4}){1,3})-[0-9]+", stack.image.tag, re.ASCII)
-        if stack.device != "hpu" or match is None:
-            continue
-        if found is None or selection.is_newer_release(match[1], found[1]):
-            found = (name, match[1])
-    return found
-
-
-def _of_row(lock: Lock, row: Row, today: str, notes: Mapping[LockPath, str]) -> Question:
+def of_row(lock: Lock, row: Row, today: str, notes: Mapping[LockPath, str]) -> Question:
+    """Return the question whether anything is newer than one row of a lock; the arguments are those of ``plan``."""
     table, entry = row.where[0], row.where[1]
     if row.kind == "tools":
         return NewerPackage(row, entry, (lock.requirements["build"].python,), None, notes.get(row.where))
@@ -393,6 +379,21 @@ def _of_row(lock: Lock, row: Row, today: str, notes: Mapping[LockPath, str]) -> 
         return NewerRevision(row, "dataset", lock.datasets[entry])
     assert table in ("sources", "actions")
     return NewerCommit(row, lock.sources[entry] if table == "sources" else _as_source(entry, lock.actions[entry]))
+
+
+def newest_gaudi_stack(lock: Lock) -> tuple[str, str] | None:
+    """Return the Gaudi stack of the newest release of SynapseAI, and that release, such as 1.24.0; None where no stack tells its release.
+
+    The tag of a stack's image tells the release: 1.24.0-1007 is build 1007 of release 1.24.0.
+    """
+    found: tuple[str, str] | None = None
+    for name, stack in lock.stacks.items():
+        match = re.fullmatch(r"([0-9]{1,4}(?:\.[0-9]{1,4}){1,3})-[0-9]+", stack.image.tag, re.ASCII)
+        if stack.device != "hpu" or match is None:
+            continue
+        if found is None or selection.is_newer_release(match[1], found[1]):
+            found = (name, match[1])
+    return found
 
 
 def _of_new_stacks(lock: Lock) -> Iterator[Question]:

@@ -12,7 +12,7 @@ from runner.contract import patterns
 from runner.contract.announce import Event
 from runner.contract.text import printable
 from runner.host import tables
-from runner.host.bump.events import (
+from runner.host.bump.findings import (
     DayNotAsked,
     Finding,
     NewerFound,

@@ -16,7 +16,7 @@ from runner.contract.progress import Step
 from runner.contract.text import printable
 from runner.host import paths, tables
 from runner.host.bump import newer, rows, terminal
-from runner.host.bump.events import (
+from runner.host.bump.findings import (
     DayNotAsked,
     Finding,
     NewerFound,
