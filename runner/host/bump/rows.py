@@ -58,11 +58,7 @@ def of_lock(lock: Lock) -> list[Row]:
 
     Raises ``InputError`` where the catalog of claims cannot be read.
     """
-    claims = catalog.read().claims
-    kept = {name for name in lock.stacks if why_kept(lock, name, claims)}
-    held = {source for name in kept for source in lock.stacks[name].sources.values()}
-    rows = [row for row in _all(lock) if row.stack not in kept and _follows(lock, row)]
-    return [row for row in rows if row.kind != "sources" or row.where[1] not in held]
+    return _movable(lock, catalog.read().claims)
 
 
 def named(lock: Lock, name: str) -> list[Row]:
@@ -70,12 +66,13 @@ def named(lock: Lock, name: str) -> list[Row]:
 
     Raises ``UsageError`` for a name that is none, with the nearest names, and for a pin that is never moved, with what to do instead.
     """
-    rows = of_lock(lock)
+    claims = catalog.read().claims
+    rows = _movable(lock, claims)
     found = [row for row in rows if row.name == name]
     if not found and "/" not in name:
         found = [row for row in rows if row.kind == "packages" and row.where[-1] == name]
     if not found:
-        raise UsageError(_why_none(lock, name, rows))
+        raise UsageError(_why_none(lock, name, rows, claims))
     return found
 
 
@@ -99,13 +96,20 @@ def why_kept(lock: Lock, stack: str, claims: Mapping[str, Claim] | None = None) 
     return None
 
 
-def sources_of_kept_stacks(lock: Lock) -> dict[str, str]:
-    """Return each source that a kept stack builds from, with the name of that stack."""
-    claims = catalog.read().claims
+def _movable(lock: Lock, claims: Mapping[str, Claim]) -> list[Row]:
+    """Return the rows that can be bumped, in the order of the lock."""
+    kept = {name for name in lock.stacks if why_kept(lock, name, claims) is not None}
+    kept_sources = _kept_sources(lock, claims)
+    rows = [row for row in _all(lock) if row.stack not in kept and _follows(lock, row)]
+    return [row for row in rows if row.kind != "sources" or row.where[1] not in kept_sources]
+
+
+def _kept_sources(lock: Lock, claims: Mapping[str, Claim]) -> dict[str, str]:
+    """Return each source that a kept stack is built from, with the name of such a stack."""
     return {
         source: name
         for name, stack in lock.stacks.items()
-        if why_kept(lock, name, claims)
+        if why_kept(lock, name, claims) is not None
         for source in stack.sources.values()
     }
 
@@ -151,13 +155,13 @@ def _follows(lock: Lock, row: Row) -> bool:
     return source.branch is not None or source.tags is not None
 
 
-def _why_none(lock: Lock, name: str, rows: list[Row]) -> str:
+def _why_none(lock: Lock, name: str, rows: list[Row], claims: Mapping[str, Claim]) -> str:
     """Return the sentence that says why a name means no row, and which name to take."""
     shown = printable(name, 100)
     table, _, rest = name.partition("/")
-    sources = sources_of_kept_stacks(lock)
+    sources = _kept_sources(lock, claims)
     if table in lock.stacks:
-        kept = why_kept(lock, table)
+        kept = why_kept(lock, table, claims)
         if kept is not None:
             return kept
         package = lock.stacks[table].packages.get(rest)
@@ -179,7 +183,9 @@ def _why_none(lock: Lock, name: str, rows: list[Row]) -> str:
             f"{shown} is on no package index. Install another version of it, and write that version into versions.lock."
         )
     in_kept = [
-        stack for stack, pinned in lock.stacks.items() if name in pinned.packages and why_kept(lock, stack) is not None
+        stack
+        for stack, pinned in lock.stacks.items()
+        if name in pinned.packages and why_kept(lock, stack, claims) is not None
     ]
     if in_kept:
         return f"{shown} is a package of kept stacks alone ({', '.join(in_kept)}), which are never moved."

@@ -74,8 +74,10 @@ def _takes(requires_python: str | None, python: str) -> bool:
     """Return whether a text such as ``>=3.10`` takes a Python such as 3.10; a text that cannot be read takes none."""
     if requires_python is None or not requires_python.strip():
         return True
+    if len(requires_python) > _MAX_REQUIRES_PYTHON:
+        return False
     try:
-        asked = SpecifierSet(requires_python[:_MAX_REQUIRES_PYTHON])
+        asked = SpecifierSet(requires_python)
     except InvalidSpecifier:
         return False
     return any(asked.contains(f"{python}.{patch}", prereleases=True) for patch in (0, _ANY_PATCH))
