@@ -31,7 +31,9 @@ _MEANINGS = (
 _OCI = "application/vnd.oci.image.{}.v1+json"
 # An image that is built to be the same bytes each time says that it was made in 1970, or at the beginning of the calendar.
 _FIRST_DAY = "2013-01-01"
-_NO_SUCH_IMAGE = re.compile(r"manifest unknown|name unknown|MANIFEST_UNKNOWN|NAME_UNKNOWN")
+_NO_SUCH_IMAGE = re.compile(
+    r"manifest unknown|name unknown|MANIFEST_UNKNOWN|NAME_UNKNOWN|invalid status code from registry 404"
+)
 
 
 def image_digest(repository: str, tag: str) -> str | None:
