@@ -69,7 +69,8 @@ class Question(Protocol):
 class NewerPackage:
     """The question for newer releases of a package or tool on the user's index.
 
-    ``pythons`` are those that a release must run on; ``hold`` bounds the versions, and ``note`` says why.
+    ``pythons`` are those that a release must run on; ``hold`` bounds the versions, and ``note`` says why. ``image_index`` is the index
+    from which images install the package, which must have a release too; None for the user's own.
     """
 
     row: Row
@@ -77,6 +78,7 @@ class NewerPackage:
     pythons: tuple[str, ...]
     hold: str | None
     note: str | None
+    image_index: str | None = None
     source = "the package index"
 
     @property
@@ -89,12 +91,12 @@ class NewerPackage:
         row = self.row
         if row.current == UNRESOLVED:
             return [NotComparable(row.name, row.kind, row.current, f"its version is unresolved. {_RUN_LOCK}")]
-        releases = package_index.releases(self.package)
+        releases, why = self._releases()
         choice = _choose(row, releases, self.pythons, self.hold)
         found: list[Finding] = []
         if choice.newer is not None:
             new = choice.newer
-            found.append(NewerFound(row.name, row.kind, row.current, new.version, None, new.day, new.index, None))
+            found.append(NewerFound(row.name, row.kind, row.current, new.version, None, new.day, new.index, why))
         if choice.held is not None and self.hold is not None:
             new = choice.held
             found.append(
@@ -106,6 +108,17 @@ class NewerPackage:
             pythons = list(self.pythons)
             found.append(PythonTooOld(row.name, row.kind, row.current, new.version, new.day, new.index, asked, pythons))
         return found
+
+    def _releases(self) -> tuple[list[package_index.Release], str | None]:
+        """Return the releases that the user's index and that of images have, and what is to say where the latter did not answer."""
+        releases = package_index.releases(self.package)
+        if self.image_index is None:
+            return releases, None
+        try:
+            in_images = {release.version for release in package_index.releases(self.package, self.image_index)}
+        except Unreachable:
+            return releases, f"{self.image_index}, from which images install it, did not answer"
+        return [release for release in releases if release.version in in_images], None
 
 
 @dataclass(frozen=True)
@@ -367,7 +380,9 @@ def of_row(lock: Lock, row: Row, today: str, notes: Mapping[LockPath, str]) -> Q
     if row.kind == "packages":
         stack = lock.stacks[entry]
         package = row.where[-1]
-        return NewerPackage(row, package, _pythons(stack), stack.packages[package].hold, notes.get(row.where))
+        image_index = stack.torch.index if package == "torch" and stack.torch is not None else None
+        hold = stack.packages[package].hold
+        return NewerPackage(row, package, _pythons(stack), hold, notes.get(row.where), image_index)
     if row.kind == "images":
         stack = lock.stacks[entry]
         image = stack.image if row.where[-1] == "image" else stack.interpreter

@@ -71,6 +71,8 @@ def serve(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origins]:
     ):
         values = _images(real, registry)
         values.update(_sources(real, scratch))
+        # images install torch from the same index
+        values["stacks", "cpu", "torch", "index"] = index
         path, lock = locks.changed(scratch, values)
         _use(registry, index, hub, scratch, path, monkeypatch)
         yield Origins(registry, index, hub, scratch, lock, packages)

@@ -92,7 +92,10 @@ class TestPackages:
         ]
         with index_server.serve([*served.packages, *new], as_json=True) as (address, _):
             monkeypatch.setenv("PIP_INDEX_URL", address)
-            yield replace(served, index=address)
+            stack = served.lock.stacks["cpu"]
+            assert stack.torch is not None
+            here = replace(stack, torch=replace(stack.torch, index=address))
+            yield replace(served, index=address, lock=replace(served.lock, stacks={**served.lock.stacks, "cpu": here}))
 
     def test_a_newer_release_has_its_day_and_source(self, index: Origins) -> None:
         current = index.lock.stacks["cpu"].packages["deepspeed"].version
@@ -110,6 +113,22 @@ class TestPackages:
         # the stack cuda has Python 3.12 alone
         (newest,) = asked(index.lock, "cuda/torch")
         assert isinstance(newest, NewerFound) and newest.version == "97.1"
+
+    def test_images_must_have_a_release_at_their_own_index_too(self, index: Origins) -> None:
+        stack = index.lock.stacks["cpu"]
+        assert stack.torch is not None and stack.torch.index is not None
+        (row,) = rows.named(index.lock, "cpu/torch")
+        question = newer.NewerPackage(row, "torch", ("3.12",), None, None)
+        only = package("torch", "97.0+cpu")
+        with index_server.serve([only], as_json=True) as (address, _):
+            (found,) = replace(question, image_index=address).ask()
+        assert isinstance(found, NewerFound) and (found.version, found.why) == ("97.0", None)
+        # one that does not answer is said, and hides nothing
+        (found,) = replace(question, image_index="http://127.0.0.1:9/simple").ask()
+        assert isinstance(found, NewerFound) and found.version == "97.1"
+        assert found.why == "http://127.0.0.1:9/simple, from which images install it, did not answer"
+        with index_server.serve([]) as (address, _), pytest.raises(InputError, match="there is none"):
+            replace(question, image_index=address).ask()
 
     def test_a_held_release_is_told_with_its_bound_and_the_note(self, index: Origins) -> None:
         pin = index.lock.stacks["cpu"].packages["transformers"]
