@@ -88,7 +88,6 @@ class _Numbers:
     """The numbers that the stars of a pattern stand for in a tag, and the tag."""
 
     key: tuple[tuple[int, ...], ...]
-    exactness: int
     tag: str
 
 
@@ -96,7 +95,7 @@ def newer_tags(pattern: str, current: str, tags: Iterable[str]) -> list[str]:
     """Return the tags that match a pattern and are newer than ``current``, the newest last.
 
     ``current`` is a tag that matches, or what the stars of the pattern stand for where there is one star, such as 1.24.0 for ``v*``. Of
-    two tags for one version, such as v5 and v5.0.0, the more exact one counts as the later one, and neither is newer than the other.
+    two tags for one version, such as v5 and v5.0.0, the longer one counts as the later one, and neither is newer than the other.
     Raises ``ValueError`` where ``current`` is neither.
     """
     expression = _expression(pattern)
@@ -107,7 +106,7 @@ def newer_tags(pattern: str, current: str, tags: Iterable[str]) -> list[str]:
         raise ValueError(f"{current!r} is no tag of the pattern {pattern}")
     matching = (_numbers(expression, tag) for tag in set(tags))
     newer = [numbers for numbers in matching if numbers is not None and numbers.key > now.key]
-    return [numbers.tag for numbers in sorted(newer, key=lambda one: (one.key, one.exactness, one.tag))]
+    return [numbers.tag for numbers in sorted(newer, key=lambda one: (one.key, len(one.tag), one.tag))]
 
 
 def matches(pattern: str, tag: str) -> bool:
@@ -132,7 +131,7 @@ def _numbers(expression: re.Pattern[str], tag: str) -> _Numbers | None:
     if match is None:
         return None
     stars = [tuple(int(number) for number in star.split(".")) for star in match.groups()]
-    return _Numbers(tuple(_without_zeros(star) for star in stars), sum(map(len, stars)), tag)
+    return _Numbers(tuple(_without_zeros(star) for star in stars), tag)
 
 
 def _without_zeros(numbers: tuple[int, ...]) -> tuple[int, ...]:
@@ -144,10 +143,10 @@ def _without_zeros(numbers: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def tag_of(commit: str, pattern: str, tags: Mapping[str, str]) -> str | None:
-    """Return the tag that names a commit and matches a pattern, the most exact one; None where no tag does. ``tags`` are tag to commit."""
+    """Return the tag that names a commit and matches a pattern, the longest one; None where no tag does. ``tags`` are tag to commit."""
     expression = _expression(pattern)
     naming = [_numbers(expression, tag) for tag, named in tags.items() if named == commit]
-    found = sorted((one for one in naming if one is not None), key=lambda one: (one.key, one.exactness, one.tag))
+    found = sorted((one for one in naming if one is not None), key=lambda one: (one.key, len(one.tag), one.tag))
     return found[-1].tag if found else None
 
 

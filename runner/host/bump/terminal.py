@@ -57,7 +57,7 @@ def lines(findings: Sequence[Finding]) -> list[str]:
         told.append(
             f"not asked: {names}: packages up to {since}; `bump NAME` compiles one up to {days[0].version} and says what moves"
         )
-    return [line for text in told for line in _wrapped(text)]
+    return [line for text in told for line in wrapped(text)]
 
 
 def complaints(found: Iterable[RowNotReached | RowNotThere]) -> list[str]:
@@ -117,7 +117,7 @@ def _host(source: str) -> str:
     return re.sub(r"^[a-z]+://(?=[^/])", "", source).partition("/")[0] or source
 
 
-def _wrapped(text: str) -> list[str]:
+def wrapped(text: str) -> list[str]:
     """Return a sentence in lines of 80 columns; the foreign text in it is made printable before it is cut."""
     return textwrap.wrap(
         printable(text, 4 * _MESSAGE_CHARACTERS), COLUMNS, subsequent_indent="  ", break_on_hyphens=False

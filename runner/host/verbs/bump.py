@@ -134,7 +134,7 @@ def _print(
     table = terminal.table(found)
     if table is not None:
         console.print(table)
-    for line in (*terminal.lines(found), counted.sentence):
+    for line in (*terminal.lines(found), *terminal.wrapped(counted.sentence)):
         tables.say(console, line)
     sys.stdout.flush()
     for line in terminal.complaints(complaints):

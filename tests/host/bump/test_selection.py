@@ -170,7 +170,7 @@ def test_the_order_in_which_an_index_lists_releases_changes_nothing(
         (
             "3.12.*-bookworm",
             "3.12.8-bookworm",
-            ["3.12.9-bookworm", "3.12.10-slim-bookworm", "3.13.1-bookworm"],
+            ["3.12.9-bookworm", "3.12.10-slim-bookworm", "3.13.1-bookworm", "3x12.9-bookworm"],
             ["3.12.9-bookworm"],
         ),
         ("*", "1.22.0", ["1.22", "1.22.0.0", "1.23.0", "latest", "1.23.0-pre"], ["1.23.0"]),
@@ -218,7 +218,7 @@ def test_a_number_of_a_million_digits_is_no_version() -> None:
     assert selection.newer_tags("v*", "v1", ["v" + "9" * 1_000_000, "v" + "1." * 100_000 + "1"]) == []
 
 
-def test_the_tag_of_a_commit_is_the_most_exact_one_that_matches() -> None:
+def test_the_tag_of_a_commit_is_the_longest_one_that_matches() -> None:
     tags = {"v5": "a", "v5.0.0": "a", "v4": "b", "latest": "a"}
     assert selection.tag_of("a", "v*", tags) == "v5.0.0"
     assert selection.tag_of("c", "v*", tags) is None
