@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from runner.contract.records import JsonObject, Result
 from runner.contract.request import Accelerator, Model, Request, Weights
@@ -14,11 +17,13 @@ from runner.host.results import attempts
 from tests.support import samples
 
 CLAIM = "post-3-gaudi2-8-bloomz"
+# Reading the catalog takes longer than all else that a test of judging does.
+_catalog = functools.cache(catalog.read)
 
 
 def gaudi2_result(**observed: object) -> tuple[JsonObject, Request]:
     """Return an unsealed result and its request that share every condition of the published 176B cell on Gaudi2 but ``observed``."""
-    tables = catalog.read()
+    tables = _catalog()
     stack = replace(samples.request().stack, name="gaudi-1.10", device="hpu")
     request = samples.request(
         case="gaudi2-8-bloomz",
@@ -55,7 +60,7 @@ def grouped(request: Request, *bodies: JsonObject) -> Group:
 
 def only_row(body: JsonObject, request: Request, *more: JsonObject) -> comparison.Row:
     """Return the row of the one claim that a group is compared with."""
-    (row,) = comparison.against_claims(catalog.read(), grouped(request, body, *more))
+    (row,) = comparison.against_claims(_catalog(), grouped(request, body, *more))
     return row
 
 
@@ -76,10 +81,26 @@ def group(
     case: str = "gaudi2-8-bloomz",
     attempt_id: str = "20261122T100000Z-0123abcd",
     emulated: bool = False,
+    spoil: Callable[[JsonObject], None] | None = None,
+    **request_changes: Any,
 ) -> Group:
-    """Return a group of one attempt with one launch for each latency."""
+    """Return a group of one attempt with one launch for each latency; ``spoil`` may change the result before it is read."""
     body, request = of_launches(*latencies_s)
     body["attempt"]["id"] = attempt_id
+    body["launches"] = [copy.deepcopy(launch) for launch in body["launches"]]
     body["launches"][0]["conditions"] = {**body["launches"][0]["conditions"], "emulated": emulated}
+    if spoil is not None:
+        spoil(body)
     stack = replace(request.stack, packages={**request.stack.packages, "torch": torch})
-    return grouped(replace(request, stack=stack, case=case), body)
+    return grouped(replace(request, **{"stack": stack, "case": case, **request_changes}), body)
+
+
+def flag(check: str, *launches: int) -> Callable[[JsonObject], None]:
+    """Return what makes a check flag some launches of a result, by their indices."""
+
+    def spoil(body: JsonObject) -> None:
+        for index in launches:
+            failed = {"name": check, "act": "flag", "passed": False, "wanted": 0, "found": 1, "reason": None}
+            body["launches"][index]["checks"] = [*body["launches"][index]["checks"], failed]
+
+    return spoil
