@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.contract.errors import DamagedResult, KitError, PublishFailed, UsageError
-from tests.support.forge import TOKEN
+from runner.contract.errors import DamagedResult, InputError, KitError, PublishFailed, UsageError
+from tests.support.forge import TOKEN, Forge, Kind
 from tools.workflow import __main__ as command_line
 from tools.workflow import branch, change, told
 from tools.workflow.change import git
@@ -373,9 +373,12 @@ def test_the_token_is_in_no_argument_and_no_address(
     clone: Clone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It travels in git's configuration by variables, and for the host of the remote alone."""
-    git(clone.root, "remote", "set-url", "origin", "https://forge.example/team/kit")
-    login = branch._login(clone.root, {"GITHUB_TOKEN": TOKEN})
-    assert login["GIT_CONFIG_KEY_0"] == "http.https://forge.example/.extraHeader"
+    git(clone.root, "remote", "set-url", "origin", "https://gitlab-ci-token:x@forge.example/team/kit")
+    address, login = branch._remote(clone.root, {"GITHUB_TOKEN": TOKEN})
+    assert (
+        login["GIT_CONFIG_KEY_0"] == "http.https://forge.example/.extraHeader"
+        and address == "https://forge.example/team/kit"
+    )
     assert TOKEN not in str(login)
     calls: list[tuple[str, ...]] = []
 
@@ -393,3 +396,72 @@ def test_an_error_of_git_never_shows_the_token(clone: Clone) -> None:
     with pytest.raises(KitError) as caught:
         branch.push(clone.root, clone.base, "bump/cpu/datasets", {"GITHUB_TOKEN": TOKEN})
     assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab"])
+def test_one_step_publishes_from_checked_files_alone_and_a_second_run_updates(
+    clone: Clone, tmp_path: Path, kind: Kind
+) -> None:
+    clone.bump()
+    sha256 = clone.packed(tmp_path / "change")
+    (tmp_path / "untrusted").mkdir()
+    (tmp_path / "untrusted" / "verdict.json").write_text(
+        '{"word": "INCONCLUSIVE", "reasons": ["the host was contended"]}'
+    )
+    (tmp_path / "untrusted" / "comment.md").write_text("## cpu/datasets\n\nthanks @everybody\n")
+    arguments = [
+        "publish",
+        "--row",
+        ROW,
+        "--base",
+        clone.base,
+        "--change",
+        str(tmp_path / "change"),
+        "--sha256",
+        sha256,
+    ]
+    arguments += ["--report", str(tmp_path / "untrusted"), "--into", "main"]
+    with Forge(kind) as forge:
+        for _ in range(2):
+            assert command_line.run(arguments, forge.environment(), clone.root) == 0
+        (pull,), (comment,) = forge.pulls, forge.comments[1]
+        ends = forge.check_runs[-1]["conclusion"] if kind == "github" else forge.statuses[-1]["state"]
+        commit = (forge.check_runs or forge.statuses)[-1]["head_sha" if kind == "github" else "sha"]
+    assert pull["title"] == "Bump cpu/datasets from 5.1.0 to 5.2.0"
+    assert "that job's" in str(pull) and "Nobody's numbers change." in str(pull)
+    assert (
+        comment["body"].startswith("<!-- bloomz-bench: bump -->\n## cpu/datasets")
+        and "@everybody" not in comment["body"]
+    )
+    assert ends == ("neutral" if kind == "github" else "skipped") and commit == clone.on_the_remote("bump/cpu/datasets")
+
+
+def test_a_report_of_another_form_publishes_nothing(clone: Clone, tmp_path: Path) -> None:
+    clone.bump()
+    sha256 = clone.packed(tmp_path / "change")
+    (tmp_path / "untrusted").mkdir()
+    (tmp_path / "untrusted" / "verdict.json").write_text('{"word": "PASS"}')
+    arguments = [
+        "publish",
+        "--row",
+        ROW,
+        "--base",
+        clone.base,
+        "--change",
+        str(tmp_path / "change"),
+        "--sha256",
+        sha256,
+    ]
+    with Forge() as forge, pytest.raises(DamagedResult):
+        command_line.run(
+            [*arguments, "--report", str(tmp_path / "untrusted"), "--into", "main"], forge.environment(), clone.root
+        )
+    assert forge.changes() == [] and clone.on_the_remote("bump/cpu/datasets") == ""
+
+
+def test_a_bump_that_changed_nothing_puts_out_no_sha256(clone: Clone, tmp_path: Path) -> None:
+    arguments = ["pack", "--row", ROW, "--base", clone.base, "--out", str(tmp_path / "change")]
+    assert command_line.run(arguments, {"GITHUB_OUTPUT": str(tmp_path / "output")}, clone.root) == 0
+    assert (tmp_path / "output").read_text() == "sha256=\n"
+    with pytest.raises(InputError, match="nothing changed"):
+        command_line.run([*arguments, "--must-change"], {}, clone.root)

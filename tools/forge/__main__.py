@@ -15,8 +15,8 @@ from pathlib import Path
 from runner.contract import files, patterns
 from runner.contract.errors import InputError, KitError, UsageError
 from runner.contract.text import printable, visible
-from tools.forge import forges, github, gitlab
-from tools.forge.forges import Forge, PullRequest
+from tools.forge import forges, here
+from tools.forge.forges import PullRequest
 
 # Of a text that is to be published. What a forge takes is less, and is cut there.
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -60,36 +60,25 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: list[str], environment: Mapping[str, str]) -> int:
     """Do what the command line asks, and return the number of what was made or updated. Raises ``KitError``."""
     options = parser().parse_args(arguments)
-    here = _forge(environment, options.dry_run)
+    forge = here.of_environment(environment, options.dry_run)
     if options.verb == "pull-request":
         branch, base = (_of_form(patterns.BRANCH, text, flag) for text, flag in
                         ((options.branch, "--branch"), (options.base, "--base")))  # fmt: skip
-        number = here.pull_request(PullRequest(branch, base, _line(options.title), _body(options.body_file)))
+        number = forge.pull_request(PullRequest(branch, base, _line(options.title), _body(options.body_file)))
     elif options.verb == "comment":
         if options.number < 1:
             raise UsageError("--number must be the number of a pull request.")
-        number = here.comment(options.number, _marker(options.marker), _body(options.body_file))
+        number = forge.comment(options.number, _marker(options.marker), _body(options.body_file))
     elif options.verb == "check-run":
         commit = _of_form(patterns.COMMIT, options.commit, "--commit")
         title = _line(options.title or f"{options.name}: {options.conclusion}")
         summary = _body(options.summary_file)
-        number = here.check_run(_line(options.name), commit, options.conclusion, title, summary)
+        number = forge.check_run(_line(options.name), commit, options.conclusion, title, summary)
     else:
-        number = here.issue(_marker(options.marker), _line(options.title), _body(options.body_file))
+        number = forge.issue(_marker(options.marker), _line(options.title), _body(options.body_file))
     if options.output is not None:
         _put_out(_of_form(patterns.VARIABLE, options.output, "--output"), number, environment)
     return number
-
-
-def _forge(environment: Mapping[str, str], dry_run: bool) -> Forge:
-    kind = forges.kind(environment)
-    if kind is None:
-        raise UsageError(
-            "no forge is known here: set GITHUB_REPOSITORY and GITHUB_TOKEN, or GitLab's CI_PROJECT_ID and a token."
-        )
-    if kind == "github":
-        return github.of_environment(environment, dry_run)
-    return gitlab.of_environment(environment, dry_run)
 
 
 def _of_form(form: patterns.Form | patterns.FreeText, text: str, flag: str) -> str:

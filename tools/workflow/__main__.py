@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner.contract import patterns
-from runner.contract.errors import Changed, KitError, UsageError
+from runner.contract.errors import Changed, InputError, KitError, UsageError
 from runner.contract.text import printable
-from tools.workflow import branch, change, report, rows, steps, told
+from tools.forge import here
+from tools.forge.forges import PullRequest
+from tools.workflow import branch, change, login, report, rows, steps, told
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     )
     step.add_argument("--name", required=True)
     step.add_argument("--notes", required=True, type=Path, metavar="FOLDER")
+    step.add_argument("--go-on", action="store_true", help="end with 0: the report tells the exit code")
     step.add_argument("command", nargs="+", help="behind --")
 
     pack = verbs.add_parser(
@@ -48,16 +51,23 @@ def parser() -> argparse.ArgumentParser:
     pack.add_argument("--row", required=True)
     pack.add_argument("--base", required=True, metavar="COMMIT")
     pack.add_argument("--out", required=True, type=Path, metavar="FOLDER")
+    pack.add_argument("--must-change", action="store_true", help="end with 3 where nothing changed")
 
     for name, words in (
         ("apply", "check a change of another job, and check out its commit, which no branch has yet"),
         ("push", "check a change of another job, and push it as the branch of its row; outputs: branch, commit, title"),
+        ("publish", "push, open or update the pull request, its comment and the check run, from checked files alone"),
     ):
         verb = verbs.add_parser(name, help=words)
         verb.add_argument("--row", required=True)
         verb.add_argument("--base", required=True, metavar="COMMIT")
         verb.add_argument("--change", required=True, type=Path, metavar="FOLDER")
         verb.add_argument("--sha256", required=True, help="the output of the job that made the change")
+        if name == "publish":
+            verb.add_argument("--report", required=True, type=Path, metavar="FOLDER")
+            verb.add_argument(
+                "--into", required=True, metavar="BRANCH", help="the branch that the pull request is to go into"
+            )
         if name == "push":
             verb.add_argument(
                 "--out", required=True, type=Path, metavar="FILE", help="where the text of the pull request goes"
@@ -81,6 +91,11 @@ def parser() -> argparse.ArgumentParser:
     )
     take.add_argument("--out", required=True, type=Path, metavar="FOLDER")
 
+    registry = verbs.add_parser("login", help="write the login at a registry, with GITHUB_TOKEN as password")
+    registry.add_argument("--registry", required=True)
+    registry.add_argument("--user", required=True)
+    registry.add_argument("--file", required=True, type=Path)
+
     verdict = verbs.add_parser("verdict", help="end with 17 where a report says FAIL, else with 0")
     verdict.add_argument("--report", required=True, type=Path, metavar="FOLDER")
     return flags
@@ -95,11 +110,16 @@ def run(arguments: list[str], environment: Mapping[str, str], root: Path = ROOT)
             print(f"left out: {line}")
         _put_out({"rows": rows.as_matrix(chosen)}, environment)
     elif options.verb == "step":
-        return steps.run(options.notes, options.name, options.command)
+        code = steps.run(options.notes, options.name, options.command)
+        return 0 if options.go_on else code
     elif options.verb == "pack":
         _commit_form(options.base)
         title, body = told.of(root, options.row, options.base)
         sha256 = change.write(root, options.out, options.row, options.base, title, body)
+        if sha256 is None and options.must_change:
+            raise InputError(
+                f"nothing changed: {printable(options.row, 100)} is at its newest, or is held. Run `make bump` to see what is newer."
+            )
         _put_out({"sha256": sha256 or ""}, environment)
     elif options.verb == "apply":
         made, _ = _committed(options, root)
@@ -111,20 +131,42 @@ def run(arguments: list[str], environment: Mapping[str, str], root: Path = ROOT)
         is_new = branch.push(root, made, name, environment, options.dry_run)
         print(f"{name} is {made}" + ("" if is_new else ", as before"))
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(taken.body + told.CAUTION, encoding="utf-8")
+        options.out.write_text(told.text_of(taken), encoding="utf-8")
         _put_out({"branch": name, "commit": made, "title": taken.title}, environment)
+    elif options.verb == "publish":
+        _publish(options, environment, root)
     elif options.verb == "report":
         _put_verdict(
             report.write(options.out, options.notes, options.bump_check, printable(options.title, 200)), environment
         )
     elif options.verb == "take":
         _put_verdict(report.take(options.report, options.out, printable(options.title, 200)), environment)
+    elif options.verb == "login":
+        login.write(options.file, options.registry, options.user, environment)
     else:
         found = report.read(options.report)
         if found.word == "FAIL":
             raise Changed(f"the verdict is FAIL: {'; '.join(found.reasons) or 'no reason is given'}. Read the report.")
         print(found.word)
     return 0
+
+
+def _publish(options: argparse.Namespace, environment: Mapping[str, str], root: Path) -> None:
+    """Do in one step what the job publish does on GitHub in several: on GitLab the steps of a job share no outputs."""
+    problem = patterns.problem(patterns.BRANCH, options.into)
+    if problem:
+        raise UsageError(f"--into {problem}.")
+    forge = here.of_environment(environment)
+    out = root / "build" / "report"
+    verdict = report.take(options.report, out, options.row)
+    name = branch.name_of(options.row)
+    made, taken = _committed(options, root)
+    branch.push(root, made, name, environment)
+    number = forge.pull_request(PullRequest(name, options.into, taken.title, told.text_of(taken)))
+    comment = (out / report.COMMENT).read_text(encoding="utf-8")
+    forge.comment(number, "bump", comment)
+    forge.check_run("bump", made, report.CONCLUSIONS[verdict.word], verdict.word, comment)
+    print(f"{name} is {made}; its pull request is {number}; {verdict.word}")
 
 
 def _committed(options: argparse.Namespace, root: Path) -> tuple[str, change.Change]:

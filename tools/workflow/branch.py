@@ -53,14 +53,14 @@ def push(root: Path, commit_id: str, branch: str, environment: Mapping[str, str]
 
     A branch whose newest commit is a person's is left alone: ``PublishFailed``. A branch that moves meanwhile is not overwritten.
     """
-    login = _login(root, environment)
+    address, login = _remote(root, environment)
     reference = f"refs/heads/{branch}"
-    listed = git(root, "ls-remote", "origin", reference, variables=login).decode().split()
+    listed = git(root, "ls-remote", address, reference, variables=login).decode().split()
     there = listed[0] if listed else ""
     if there == commit_id:
         return False
     if there:
-        git(root, "fetch", "--no-tags", "--depth=1", "origin", reference, variables=login)
+        git(root, "fetch", "--no-tags", "--depth=1", address, reference, variables=login)
         who = git(root, "show", "--no-patch", "--format=%ce", there).decode().strip()
         if who != EMAIL:
             raise PublishFailed(
@@ -75,7 +75,7 @@ def push(root: Path, commit_id: str, branch: str, environment: Mapping[str, str]
             root,
             "push",
             f"--force-with-lease={reference}:{there}",
-            "origin",
+            address,
             f"{commit_id}:{reference}",
             variables=login,
         )
@@ -86,18 +86,21 @@ def push(root: Path, commit_id: str, branch: str, environment: Mapping[str, str]
     return True
 
 
-def _login(root: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables by which git logs in at origin; none where no token is given, or where origin is no https."""
+def _remote(root: Path, environment: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """Return the address of origin without a user, and the variables by which git logs in there.
+
+    Without a token, or where origin is no https, the address is origin's own and git logs in as it is set up to.
+    """
     token = environment.get("GITHUB_TOKEN") or environment.get("BLOOMZ_BENCH_GITLAB_TOKEN") or ""
     address = git(root, "remote", "get-url", "--push", "origin").decode().strip()
-    match = re.fullmatch(r"(https://)(?:[^/@]*@)?([^/@]+/).*", address)
+    match = re.fullmatch(r"https://(?:[^/@]*@)?(([^/@]+)/.*)", address)
     if not token or match is None:
-        return {}
+        return address, {}
     secrets.remember(token)
     basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     secrets.remember(basic)
-    return {
+    return f"https://{match[1]}", {
         "GIT_CONFIG_COUNT": "1",
-        "GIT_CONFIG_KEY_0": f"http.{match[1]}{match[2]}.extraHeader",
+        "GIT_CONFIG_KEY_0": f"http.https://{match[2]}/.extraHeader",
         "GIT_CONFIG_VALUE_0": f"Authorization: Basic {basic}",
     }

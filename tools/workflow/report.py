@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from runner.contract import files, strictjson
-from runner.contract.errors import DamagedResult
+from runner.contract.errors import Changed, DamagedResult, Inconclusive
 from runner.contract.fields import Fields
 from runner.contract.secrets import mask
 from runner.contract.text import printable, visible
@@ -29,6 +29,10 @@ COMMENT, VERDICT = "comment.md", "verdict.json"
 MAX_COMMENT_BYTES = 256 * 1024
 MAX_VERDICT_BYTES = 256 * 1024
 MAX_REASONS = 40
+# The steps whose exit code is a verdict: the one leaves a file too, the other tells by its code alone (docs/exit-codes.md).
+_JUDGES = ("bump-check", "compare")
+_TOLD: dict[int, Word] = {0: "PASS", Changed.exit_code: "FAIL", Inconclusive.exit_code: "INCONCLUSIVE"}
+
 # @name calls a person or a team, #12 and GH-12 name an issue there, and an image is fetched by whoever reads the comment. Each sign is
 # replaced by its wide form of Unicode, which looks alike and means nothing to a forge, in a block of code too.
 _SIGNS = (
@@ -62,10 +66,18 @@ def write(folder: Path, notes: Path, bump_check: Path, row: str) -> Verdict:
     that did not get so far has none there.
     """
     ran = steps.read(notes)
-    judged = _verdict(bump_check / VERDICT) if (bump_check / VERDICT).exists() else None
-    failed = [step for step in ran if step.exit_code != 0 and not (judged and step.name == "bump-check")]
+    judged = _verdict(bump_check / VERDICT) if (bump_check / VERDICT).exists() else _compared(ran)
+    failed = [step for step in ran if step.exit_code != 0 and not (judged and step.name in _JUDGES)]
     verdict = _combined(ran, failed, judged)
     return _written(folder, verdict, _comment(row, verdict, ran, failed, bump_check / COMMENT))
+
+
+def _compared(ran: list[Step]) -> Verdict | None:
+    """Return the verdict that the step ``compare`` tells by its exit code; None where no such step ran, or where it could not compare."""
+    for step in ran:
+        if step.name == "compare" and step.exit_code in _TOLD:
+            return Verdict(_TOLD[step.exit_code], [f"run against run ended with code {step.exit_code}"])
+    return None
 
 
 def _combined(ran: list[Step], failed: list[Step], judged: Verdict | None) -> Verdict:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 from runner.contract.secrets import mask
 from runner.contract.text import printable, visible
-from tools.workflow.change import git
+from tools.workflow.change import Change, git
 
 # Of the text, in characters; the record of a change takes no more.
 MAX_TEXT = 3600
+
+# No row of the lock: what the workflow of images changes.
+PUSHED = "images"
 
 CAUTION = (
     "\n\nMade by the workflow `bump`. The comment below and the check `bump` come from a job that ran the new code: they are that job's"
@@ -23,7 +26,7 @@ def of(root: Path, row: str, base: str) -> tuple[str, str]:
     """Return title and text: the versions that the lock had and has, and the lines that the changelog was given."""
     moved = _MOVED.findall(_difference(root, base, "versions.lock"))
     before, after = ([value for sign, value in moved if sign == wanted] for wanted in "-+")
-    title = f"Bump {row}"
+    title = "Record pushed images" if row == PUSHED else f"Bump {row}"
     if len(set(before)) == len(set(after)) == 1:
         title += f" from {before[0]} to {after[0]}"
     added = re.findall(r"^\+(?!\+\+)(.*)$", _difference(root, base, "CHANGELOG.md"), re.MULTILINE)
@@ -32,6 +35,11 @@ def of(root: Path, row: str, base: str) -> tuple[str, str]:
         or f"`make bump NAME={row}` moved this row of `versions.lock`."
     )
     return printable(title, 120), body[:MAX_TEXT]
+
+
+def text_of(change: Change) -> str:
+    """Return the text of a change's pull request."""
+    return change.body + ("\n" if change.row == PUSHED else CAUTION)
 
 
 def _difference(root: Path, base: str, path: str) -> str:
