@@ -202,7 +202,9 @@ def test_a_conclusion_is_put_out_for_later_steps(tmp_path: Path) -> None:
 
 
 def listing(path: Path, *names: str) -> Path:
-    lines = [{"event": "newer", "row": name} for name in names] + [{"event": "silent", "origin": "index"}]
+    lines = [{"event": "newer", "name": name, "version": "9.9"} for name in names] + [
+        {"event": "silent", "origin": "index"}
+    ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 
@@ -213,7 +215,7 @@ def test_every_newer_row_is_chosen_once_but_those_that_move_workflows(tmp_path: 
     assert command_line.run(["rows", "--from", str(path)], {"GITHUB_OUTPUT": str(output)}) == 0
     chosen = json.loads(output.read_text().removeprefix("rows="))
     assert chosen == [{"row": "cpu/datasets", "artefact": "cpu+datasets"}, {"row": "tools/uv", "artefact": "tools+uv"}]
-    assert "make bump NAME=actions/actions/checkout" in rows.choose(rows.newer(path), "").left_out[0]
+    assert "make bump ARGS=actions/actions/checkout" in rows.choose(rows.newer(path), "").left_out[0]
 
 
 def test_a_named_row_is_bumped_whether_it_is_newer_or_not(tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_a_name_that_no_workflow_bumps_is_refused(row: str) -> None:
         rows.choose([], row)
 
 
-@pytest.mark.parametrize("text", ["{", "[]\n", '{"event": "newer"}\n', '{"event": "newer", "row": "a b"}\n'])
+@pytest.mark.parametrize("text", ["{", "[]\n", '{"event": "newer"}\n', '{"event": "newer", "name": "a b"}\n'])
 def test_a_listing_of_another_form_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "newer").write_text(text)
     with pytest.raises(InputError):

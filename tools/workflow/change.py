@@ -34,9 +34,10 @@ GIT_S = 120
 # The files that a bump writes: the lock, what is compiled and rendered from the lock, the tables of cases, and pages. A workflow, a
 # program, a Dockerfile or a list that a person edits (NAME.in) is none of them.
 _MAY_BE_WRITTEN = re.compile(
-    r"versions\.lock|CHANGELOG\.md|README\.md|CONTRIBUTING\.md|docs/[A-Za-z0-9_-]+\.md"
+    r"versions\.lock|CHANGELOG\.md|README\.md|CONTRIBUTING\.md|docs/[A-Za-z0-9_-]+\.md|docs/images/compare\.svg|examples/verdicts\.ipynb"
     r"|requirements/[A-Za-z0-9_.-]+\.txt|images/(?:cpu|cuda|gaudi)/[A-Za-z0-9_.-]+\.txt|tests/stacks/requirements-[A-Za-z0-9_.-]+\.txt"
-    r"|k8s/(?:[A-Za-z0-9_-]+/){0,3}[A-Za-z0-9_.-]+\.yaml|runner/catalog/(?:cases|claims|profiles|protocols|workloads)\.yaml",
+    r"|k8s/(?:[A-Za-z0-9_-]+/){0,3}(?:[A-Za-z0-9_.-]+\.yaml|Kustomization)"
+    r"|runner/catalog/(?:cases|claims|profiles|protocols|workloads)\.yaml",
     re.ASCII,
 )
 REGULAR = "100644"

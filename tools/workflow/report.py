@@ -28,6 +28,8 @@ CONCLUSIONS: dict[Word, Conclusion] = {"PASS": "success", "FAIL": "failure", "IN
 COMMENT, VERDICT = "comment.md", "verdict.json"
 MAX_COMMENT_BYTES = 256 * 1024
 MAX_VERDICT_BYTES = 256 * 1024
+# Of the verdict that bump-check leaves in this job, with all that was measured.
+MAX_MEASURED_BYTES = 64 * 1024 * 1024
 MAX_REASONS = 40
 # The steps whose exit code is a verdict: the one leaves a file too, the other tells by its code alone (docs/exit-codes.md).
 _JUDGES = ("bump-check", "compare")
@@ -66,7 +68,7 @@ def write(folder: Path, notes: Path, bump_check: Path, row: str) -> Verdict:
     that did not get so far has none there.
     """
     ran = steps.read(notes)
-    judged = _verdict(bump_check / VERDICT) if (bump_check / VERDICT).exists() else _compared(ran)
+    judged = _verdict(bump_check / VERDICT, MAX_MEASURED_BYTES) if (bump_check / VERDICT).exists() else _compared(ran)
     failed = [step for step in ran if step.exit_code != 0 and not (judged and step.name in _JUDGES)]
     verdict = _combined(ran, failed, judged)
     return _written(folder, verdict, _comment(row, verdict, ran, failed, bump_check / COMMENT))
@@ -158,8 +160,8 @@ def harmless(text: str) -> str:
     return shown
 
 
-def _verdict(path: Path) -> Verdict:
-    raw = files.read_bytes(path, MAX_VERDICT_BYTES, DamagedResult, "Look at the job that made it.")
+def _verdict(path: Path, max_bytes: int = MAX_VERDICT_BYTES) -> Verdict:
+    raw = files.read_bytes(path, max_bytes, DamagedResult, "Look at the job that made it.")
     # bump-check tells more than the two keys; the rest is for people who read the artefact
     fields = Fields(strictjson.loads(raw, str(path), DamagedResult), str(path), DamagedResult)
     word, reasons = fields.choice("word", WORDS), fields.texts("reasons")

@@ -39,7 +39,7 @@ def newer(listing: Path) -> list[str]:
             raise InputError(f"{listing}, line {number}, is no event. Make the listing with `bump --json`.")
         if event.get("event") != "newer":
             continue
-        name = event.get("row")
+        name = event.get("name")
         if not isinstance(name, str) or not ROW.fullmatch(name):
             raise InputError(f"{listing}, line {number}, names no row. Make the listing with `bump --json`.")
         if name not in names:
@@ -58,12 +58,12 @@ def choose(found: Sequence[str], named: str) -> Chosen:
             raise UsageError(f"the name of the row {problem}.")
         if named.startswith(FOR_A_PERSON):
             raise UsageError(
-                f"{named} moves workflows, which the token of a workflow may not write. Run `make bump NAME={named}` yourself."
+                f"{named} moves workflows, which the token of a workflow may not write. Run `make bump ARGS={named}` yourself."
             )
         return Chosen([named], [])
     may = [name for name in found if not name.startswith(FOR_A_PERSON)]
     left_out = [
-        f"{printable(name, 200)}: it moves workflows; run `make bump NAME={name}`" for name in found if name not in may
+        f"{printable(name, 200)}: it moves workflows; run `make bump ARGS={name}`" for name in found if name not in may
     ]
     left_out += [f"{name}: more than {MAX_ROWS} at once; the next run takes it" for name in may[MAX_ROWS:]]
     return Chosen(may[:MAX_ROWS], left_out)

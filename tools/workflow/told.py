@@ -32,7 +32,7 @@ def of(root: Path, row: str, base: str) -> tuple[str, str]:
     added = re.findall(r"^\+(?!\+\+)(.*)$", _difference(root, base, "CHANGELOG.md"), re.MULTILINE)
     body = (
         visible(mask("\n".join(added)), kept="\n\t").strip()
-        or f"`make bump NAME={row}` moved this row of `versions.lock`."
+        or f"`make bump ARGS={row}` moved this row of `versions.lock`."
     )
     return printable(title, 120), body[:MAX_TEXT]
 
