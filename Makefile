@@ -31,7 +31,7 @@ reads.slips := ARGS
 reads.release := VERSION ARGS
 
 # What programs read from the environment may be given to make too.
-PASSED_ON := PIP_% UV_% HF_% CUDA_% HABANA_% %_proxy %_PROXY KUBECONFIG KUBEBUILDER_ASSETS SEVERAL_IMAGE BLOOMZ_BENCH_% CI TMPDIR
+PASSED_ON := PIP_% UV_% NPM_CONFIG_% HF_% CUDA_% HABANA_% %_proxy %_PROXY KUBECONFIG KUBEBUILDER_ASSETS SEVERAL_IMAGE BLOOMZ_BENCH_% CI TMPDIR
 
 GOALS := $(or $(MAKECMDGOALS),help)
 READ := $(sort VENV PYTHON PYTHON38 $(foreach goal,$(GOALS),$(reads.$(goal))))
