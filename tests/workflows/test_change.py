@@ -239,6 +239,14 @@ def bytes_that_are_no_text(clone: Clone) -> bytes:
     return clone.difference()
 
 
+def a_few_bytes_that_unpack_to_a_gigabyte(clone: Clone) -> bytes:
+    """Declare a size of 8 GiB: git would set the memory aside before it looks at the content."""
+    return (
+        f"diff --git a/docs/page.md b/docs/page.md\nnew file mode 100644\nindex {'0' * 40}..{'1' * 40}\nGIT binary patch\n"
+        f"literal {8 << 30}\nzcmZQzKmmx1X#xQ;NeKo3\n\nliteral 0\nHcmV?d00001\n\n"
+    ).encode()
+
+
 def another_line_end(clone: Clone) -> bytes:
     clone.write("versions.lock", LOCK)
     (clone.root / "versions.lock").write_bytes(LOCK.replace("\n", "\r\n").encode())
@@ -274,9 +282,10 @@ def a_patch_of_another_base(clone: Clone) -> bytes:
 
 
 HOSTILE: list[Callable[[Clone], bytes]] = [
-    a_workflow, a_new_workflow, a_program, a_link, a_file_made_a_link, an_executable, a_new_executable, a_repository_inside,
-    a_path_outside, a_path_into_git, an_absolute_path, a_quoted_path, a_path_with_a_line_break, a_rename, bytes_that_are_no_text,
-    another_line_end, many_files, a_large_file, a_large_patch, no_patch, an_empty_patch, a_patch_of_another_base,
+    a_workflow, a_new_workflow, a_program, a_link, a_file_made_a_link, an_executable, a_new_executable,
+    a_repository_inside, a_path_outside, a_path_into_git, an_absolute_path, a_quoted_path, a_path_with_a_line_break,
+    a_rename, bytes_that_are_no_text, a_few_bytes_that_unpack_to_a_gigabyte, another_line_end, many_files,
+    a_large_file, a_large_patch, no_patch, an_empty_patch, a_patch_of_another_base,
 ]  # fmt: skip
 
 
@@ -457,6 +466,16 @@ def test_a_report_of_another_form_publishes_nothing(clone: Clone, tmp_path: Path
             [*arguments, "--report", str(tmp_path / "untrusted"), "--into", "main"], forge.environment(), clone.root
         )
     assert forge.changes() == [] and clone.on_the_remote("bump/cpu/datasets") == ""
+
+
+def test_pushed_images_are_recorded_without_the_words_of_a_bump(clone: Clone, tmp_path: Path) -> None:
+    clone.write("versions.lock", LOCK + "built:\n  cpu:\n    digest: sha256:1\n")
+    title, body = told.of(clone.root, "images", clone.base)
+    assert (title, "make images PUSH" in body) == ("Record pushed images", True)
+    sha256 = change.write(clone.root, tmp_path / "change", "images", clone.base, title, body)
+    assert sha256 is not None
+    taken, _ = change.read(tmp_path / "change", sha256)
+    assert "new code" not in told.text_of(taken) and branch.name_of("images") == "bump/images"
 
 
 def test_a_bump_that_changed_nothing_puts_out_no_sha256(clone: Clone, tmp_path: Path) -> None:

@@ -175,6 +175,26 @@ def test_a_call_that_was_cut_off_makes_no_second_thing(forge: Forge, status: int
     assert len(forge.pulls) == len(forge.comments[1]) == 1
 
 
+@pytest.mark.parametrize(("after", "waited"), [("6", [7.0]), ("301", [])])
+def test_a_server_that_cut_a_call_off_is_left_alone_as_long_as_it_asks(after: str, waited: list[float]) -> None:
+    with Forge() as forge:
+        forge.faults.append(Fault("POST", ".*/pulls", 503, {"Retry-After": after}, does=True))
+        waits: list[float] = []
+        if waited:
+            assert client(forge, waits).pull_request(BUMP) == 1
+        else:
+            with pytest.raises(Unreachable, match="HTTP 503"):
+                client(forge, waits).pull_request(BUMP)
+        assert waits == waited and len(forge.pulls) == 1
+
+
+def test_a_call_that_is_always_cut_off_is_given_up(forge: Forge) -> None:
+    forge.faults += [Fault("POST", ".*", 0)] * (transport.TRIES + 1)
+    with pytest.raises(Unreachable, match="Try again later"):
+        client(forge).pull_request(BUMP)
+    assert len(forge.changes()) == transport.TRIES
+
+
 def test_a_missing_right_is_told_with_the_remedy() -> None:
     with Forge() as forge:
         forge.permissions = {"pull-requests": "read"}

@@ -36,7 +36,14 @@ _LOOPBACK = re.compile(r"http://(?:localhost|127\.0\.0\.1|\[::1\])(?::[0-9]{1,5}
 
 
 class Uncertain(Exception):
-    """A call that makes something was cut off: the server may have made the thing or not. The caller has to look before a new try."""
+    """A call that makes something was cut off: the server may have made the thing or not. The caller has to look before a new try.
+
+    ``delay_s`` is how long the server asks to be left alone; None where it does not ask.
+    """
+
+    def __init__(self, message: str, delay_s: float | None) -> None:
+        super().__init__(message)
+        self.delay_s = delay_s
 
 
 class Refused(PublishFailed):
@@ -132,6 +139,7 @@ class Api:
             try:
                 answer = self._once(method, url, body)
             except OSError as problem:
+                asked_s = None
                 cut_off, why = True, first_line(secrets.mask(str(problem) or type(problem).__name__), 200)
                 delay_s = 2.0**attempt
             else:
@@ -142,7 +150,7 @@ class Api:
                 delay_s = 2.0**attempt if asked_s is None else asked_s
             # the server may have done what it did not answer
             if cut_off and method == "POST":
-                raise Uncertain(f"{method} {self._shown(url)}: {why}")
+                raise Uncertain(f"{method} {self._shown(url)}: {why}", asked_s)
             waited_s += delay_s
             if waited_s > MAX_WAIT_S:
                 why += f", and asks to wait {delay_s:.0f} s"
@@ -192,15 +200,17 @@ def again(operation: Callable[[], int], api: Api) -> int:
 
     Raises ``Unreachable`` where the last try was cut off too.
     """
-    last: Uncertain | None = None
+    waited_s = 0.0
     for attempt in range(TRIES):
         try:
             return operation()
         except Uncertain as problem:
-            last = problem
-            if attempt + 1 < TRIES:
-                api.sleep(2.0**attempt)
-    raise Unreachable(f"{last}. Try again later.")
+            delay_s = 2.0**attempt if problem.delay_s is None else problem.delay_s
+            waited_s += delay_s
+            if attempt + 1 == TRIES or waited_s > MAX_WAIT_S:
+                raise Unreachable(f"{problem}. Try again later.") from None
+            api.sleep(delay_s)
+    raise AssertionError("the last try returns or raises")
 
 
 def number_of(answer: Mapping[str, Json], key: str) -> int:

@@ -120,6 +120,11 @@ def tree_of(root: Path, base: str, patch: bytes) -> str:
         raise DamagedResult(
             f"the patch has {len(patch)} bytes, more than the {MAX_PATCH_BYTES} that a bump has. Look at what it moves."
         )
+    # A few bytes of such a patch may unpack to any size. In a patch of text each line of a file has a sign before it.
+    if re.search(rb"^GIT binary patch", patch, re.MULTILINE):
+        raise DamagedResult(
+            "the patch holds files that are no text, and no bump writes such a file. Look at what made it."
+        )
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as folder:
         index = {"GIT_INDEX_FILE": str(Path(folder, "index"))}
         git(root, "read-tree", f"{base}^{{tree}}", variables=index)

@@ -30,10 +30,10 @@ def of(root: Path, row: str, base: str) -> tuple[str, str]:
     if len(set(before)) == len(set(after)) == 1:
         title += f" from {before[0]} to {after[0]}"
     added = re.findall(r"^\+(?!\+\+)(.*)$", _difference(root, base, "CHANGELOG.md"), re.MULTILINE)
-    body = (
-        visible(mask("\n".join(added)), kept="\n\t").strip()
-        or f"`make bump ARGS={row}` moved this row of `versions.lock`."
-    )
+    body = visible(mask("\n".join(added)), kept="\n\t").strip()
+    if not body:
+        made = "`make images PUSH=...` recorded" if row == PUSHED else f"`make bump ARGS={row}` made"
+        body = f"{made} this change of `versions.lock`."
     return printable(title, 120), body[:MAX_TEXT]
 
 
