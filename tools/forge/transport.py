@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 
 from runner.contract import secrets, strictjson
-from runner.contract.errors import KitError, PublishFailed, Unreachable, UsageError
+from runner.contract.errors import PublishFailed, Unreachable, UsageError
 from runner.contract.records import Json, JsonObject
 from runner.contract.text import first_line, printable
 
@@ -243,7 +243,7 @@ def _answer(status: int, headers: Message, raw: bytes) -> Answer:
     return Answer(status, names, body)
 
 
-class _NoJson(KitError):
+class _NoJson(Exception):
     pass
 
 
