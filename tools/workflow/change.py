@@ -1,6 +1,7 @@
 """A change on its way from one job to the next: a patch in git's form and what the patch is of, in a folder of two files.
 
-The job that carries a bump out writes the folder before any new third-party code has run, and hands the sha256 of ``change.json`` on
+The job that carries a bump out writes the folder before anything new is installed (a source distribution without a wheel is built while
+the lock is compiled: docs/workflows.md), and hands the sha256 of ``change.json`` on
 as its output, which no other job can set. ``change.json`` holds the sha256 of the patch.
 
 A patch is judged by what it makes of the base, never by its text: git applies the patch to an index of its own, outside of any working

@@ -17,7 +17,7 @@ PUSHED = "images"
 
 CAUTION = (
     "\n\nMade by the workflow `bump`. The comment below and the check `bump` come from a job that ran the new code: they are that job's"
-    " claim. What is to be merged was made before any of that code ran.\n"
+    " claim. What is to be merged was made before any of that code was installed.\n"
 )
 _MOVED = re.compile(r"^([-+]) +(?:version|tag|revision|commit): ([^\s].{0,80})$", re.MULTILINE)
 
