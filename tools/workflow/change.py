@@ -1,8 +1,8 @@
 """A change on its way from one job to the next: a patch in git's form and what the patch is of, in a folder of two files.
 
-The job that carries a bump out writes the folder before anything new is installed (a source distribution without a wheel is built while
-the lock is compiled: docs/workflows.md), and hands the sha256 of ``change.json`` on
-as its output, which no other job can set. ``change.json`` holds the sha256 of the patch.
+The job that carries a bump out writes the folder before anything new is installed. (A source distribution without a wheel is built
+while the lock is compiled: docs/workflows.md.) The job hands the sha256 of ``change.json`` on as its output, which no other job can set;
+``change.json`` holds the sha256 of the patch.
 
 A patch is judged by what it makes of the base, never by its text: git applies the patch to an index of its own, outside of any working
 tree, and every path that differs then must be one that a bump may write, a regular file that nobody may execute, and text.
