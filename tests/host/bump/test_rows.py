@@ -80,7 +80,7 @@ def test_a_bare_package_name_means_the_package_in_every_stack_that_is_not_kept(l
         ("optimum-habana", "is a package of kept stacks alone (gaudi-1.9, gaudi-1.10, gaudi-1.24)"),
         ("sources/pdsh-2.31", "is kept: the kept stack gaudi-1.10 is built from it"),
         ("sources/post", "is the record of one commit"),
-        ("tools/buildah", "is on no package index"),
+        ("tools/buildah", "is on no index of Python packages"),
         ("qqqqqqqqqqq", "lists the rows that have something newer"),
     ],
 )
