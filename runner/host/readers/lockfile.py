@@ -191,6 +191,15 @@ class PinnedAction:
 
 
 @dataclass(frozen=True)
+class PinnedBinary:
+    """A program that a workflow calls, as its authors release it for Linux on x86-64: one file or an archive, at ``url``."""
+
+    version: str
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class PushedImage:
     """The image of a stack as it was pushed: ``inputs`` is the sha256 of everything that it was built from."""
 
@@ -215,6 +224,7 @@ class Lock:
     datasets: dict[str, PinnedRepository]
     sources: dict[str, PinnedSource]
     actions: dict[str, PinnedAction]
+    binaries: dict[str, PinnedBinary]
     built: dict[str, PushedImage]
 
 
@@ -244,6 +254,9 @@ def parse(document: strictyaml.Value, path: Path) -> Lock:
         datasets={name: _repository(entry) for name, entry in top.each("datasets")},
         sources={name: _source(entry) for name, entry in top.each("sources")},
         actions={name: _action(entry) for name, entry in top.each("actions", patterns.ACTION)},
+        binaries={name: _binary(entry) for name, entry in top.each("binaries", patterns.PACKAGE)}
+        if top.take("binaries", dict, None)
+        else {},
         built={name: _pushed(entry) for name, entry in top.each("built", patterns.NAME)},
     )
     top.done()
@@ -432,6 +445,11 @@ def _source(fields: Fields) -> PinnedSource:
 
 def _action(fields: Fields) -> PinnedAction:
     return _finish(fields, PinnedAction(fields.form("version", patterns.TAG), fields.form("commit", _COMMIT)))
+
+
+def _binary(fields: Fields) -> PinnedBinary:
+    version, url = fields.form("version", _VERSION), fields.form("url", patterns.INDEX_URL)
+    return _finish(fields, PinnedBinary(version, url, fields.form("sha256", _SHA256)))
 
 
 def _pushed(fields: Fields) -> PushedImage:
