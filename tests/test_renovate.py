@@ -22,7 +22,7 @@ from tests.support.package_index import Package
 
 CONFIGURED = json.loads(renovate.CONFIGURATION.read_text(encoding="utf-8"))
 PAGE = renovate.ROOT / "docs" / "renovate.md"
-DIGEST, COMMIT = f"sha256:{'1' * 64}", "2" * 40
+DIGEST, COMMIT = f"sha256:{'1f' * 32}", "2e" * 20
 
 
 def why_not(lock: Lock, row: Row) -> str | None:
@@ -124,9 +124,9 @@ def test_of_an_index_it_offers_what_the_hold_allows_and_the_stack_s_python_runs(
     lock = lockfile.read()
     held = lock.stacks["cpu"].packages["transformers"].version
     listed = [
-        *(released("transformers", version) for version in (held, f"{held}.post1", "999.0.0")),
-        *(released("datasets", version) for version in (lock.stacks["cpu"].packages["datasets"].version, "998.0.0")),
-        released("datasets", "999.0.0", ">=3.11"),
+        *(released("transformers", version) for version in (held, f"{held}.post1", "99.0.0")),
+        *(released("datasets", version) for version in (lock.stacks["cpu"].packages["datasets"].version, "98.0.0")),
+        released("datasets", "99.0.0", ">=3.11"),
     ]
     with package_index.serve(listed) as (address, asked):
 
@@ -144,7 +144,7 @@ def test_of_an_index_it_offers_what_the_hold_allows_and_the_stack_s_python_runs(
     offered = {name: [update["newValue"] for update in found[name].get("updates", [])] for name in found}
     for stack in ("cpu", "cuda"):
         assert offered[f"{stack}/transformers"] == [f"{held}.post1"]
-    assert (offered["cpu/datasets"], offered["cuda/datasets"]) == (["998.0.0"], ["999.0.0"])
+    assert (offered["cpu/datasets"], offered["cuda/datasets"]) == (["98.0.0"], ["99.0.0"])
 
 
 @pytest.mark.slow
