@@ -190,6 +190,8 @@ def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: 
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=words,
+            # Ctrl-C of a terminal would reach it beside the signal that it gets from here, and bench keeps its work at the first alone
+            start_new_session=True,
         )
         with process:
             told = _output(process)

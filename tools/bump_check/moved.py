@@ -18,6 +18,9 @@ LOCK = "versions.lock"
 # Leaves that say something about a pin and are none.
 _NO_PINS = ("note",)
 
+# Leaves that move with a version, and that nobody reads.
+_MOVE_WITH = ("sha256", "digest", "platform", "tree", "inventory", "inputs")
+
 _MAX_REQUIREMENTS_BYTES = 1 << 24
 
 
@@ -35,10 +38,7 @@ class MovedPin:
     @property
     def is_version(self) -> bool:
         """Whether people read the values: a version, a tag, a package. Hashes and digests move with them."""
-        return (
-            not self.where.endswith((".sha256", ".digest", ".platform", ".tree", ".inventory", ".inputs"))
-            and ".files." not in self.where
-        )
+        return self.where.rpartition(".")[2] not in _MOVE_WITH and ".files." not in self.where
 
 
 def between(before_lock: str, after_lock: str) -> list[MovedPin]:
