@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.contract.secrets import mask_json
+from runner.contract.secrets import mask, mask_json
 from runner.contract.text import printable
 from tools.bump_check import launches, verdicts
 from tools.bump_check.emulated import Emulated
@@ -111,7 +111,7 @@ def markdown(found: Found) -> str:
         _section("What these launches would have shown", list(_power(found.changes))),
         _section("Launches", list(_launches(found))),
         _section("Not measured", [f"- {code(each, 600)}" for each in found.not_measured]),
-        _section("Repeat it", ["```sh", *(shlex.join(command) for command in found.repeat), "```"]),
+        _section("Repeat it", ["```sh", *(_command(command) for command in found.repeat), "```"]),
     ]
     return _bounded("\n".join([*head, *filter(None, parts)]).rstrip() + "\n")
 
@@ -146,7 +146,7 @@ def code(text: str, limit: int = _VALUE) -> str:
 
     A backtick would end the span and a pipe the cell: a quote and a broken bar stand for them.
     """
-    shown = printable(text, limit).replace("`", "'").replace("|", "\u00a6").strip()
+    shown = printable(mask(text), limit).replace("`", "'").replace("|", "\u00a6").strip()
     return f"`{shown}`" if shown else "-"
 
 
@@ -176,6 +176,11 @@ def _moved(pins: Sequence[MovedPin]) -> list[str]:
     others = len(pins) - len(read)
     told += [f"{others} hash{'es' if others > 1 else ''} and digests moved too"] if others else []
     return [*lines, *(["", f"{'; '.join(told)}: all are in `verdict.json`."] if told else [])]
+
+
+def _command(command: Sequence[str]) -> str:
+    """Return a command line for a block of code, which three backticks would end."""
+    return printable(mask(shlex.join(command)), MOST_CHARACTERS).replace("```", "'" * 3)
 
 
 def _value(value: str | None) -> str:
