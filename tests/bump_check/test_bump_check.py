@@ -134,7 +134,22 @@ def test_cases_that_run_in_an_image_alone_are_said(check: Check) -> None:
     check.base(in_images=["gaudi2-8"])
     check.head(in_images=["gaudi2-8"])
     assert check.run() == 0
-    assert "`gaudi2-8: run in an image alone" in check.comment
+    assert "`gaudi2-8: run in an image alone, beside cases that do not" in check.comment
+
+
+def test_where_nothing_runs_without_an_image_both_sides_are_measured_in_the_images_of_their_own_locks(
+    check: Check,
+) -> None:
+    check.base(fitting=[], in_images=["cpu-1"])
+    check.head(fitting=[], in_images=["cpu-1"], bench_help="--operators")
+    assert check.run() == 0
+    assert stand_in.logged(check.log, "image") == [["base", "cpu-1"], ["head", "cpu-1"]]
+    in_turn = ["base", "head", "head", "base"]
+    assert stand_in.logged(check.log, "run") == [[side, "cpu-1"] for side in in_turn]
+    assert stand_in.logged(check.log, "collect") == [[side, "cpu-1.log"] for side in in_turn]
+    assert check.launches() == []
+    check.head(fitting=[], in_images=["cpu-1"], launch_fails=[["cpu-1", 0]])
+    assert check.run() == 17 and "the container ended without its result (exit code 13; " in check.verdict["reasons"][0]
 
 
 def test_a_rerun_of_the_same_trees_measures_nothing_again_unless_asked_to(check: Check) -> None:

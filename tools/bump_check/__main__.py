@@ -197,7 +197,8 @@ def _measured(check: _Check) -> Found:
         folder,
         _show,
         (*chosen.flags, *check.request_flags),
-        (*weights, *launches.operators((base, head))),
+        (*weights, *([] if chosen.in_images else launches.operators((base, head)))),
+        in_images=chosen.in_images,
     )
     on_cpu = set(measured.kinds.values()) <= {"cpu"}
     fail_on = options.fail_on or (verdicts.FAIL_ON_CPU if on_cpu else verdicts.FAIL_ON_ACCELERATOR)
