@@ -71,7 +71,7 @@ def test_both_sides_are_measured_in_turn_and_judged_by_the_head_s_code(
     assert check.comment.startswith(f"{comment.MARKER}\n**PASS**: ")
     told = capsys.readouterr()
     first, *paths_told = told.out.splitlines()
-    assert first == "PASS: nothing that is judged changed"
+    assert first == "PASS: nothing that is judged changed in cpu-1, cpu-2"
     assert paths_told == [str(check.out / "comment.md"), str(check.out / "verdict.json")]
     assert "head is the working tree" in told.err and "with 1 uncommitted file" in told.err
 

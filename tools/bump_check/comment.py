@@ -16,6 +16,7 @@ from typing import Any
 
 from runner.contract.secrets import mask, mask_json
 from runner.contract.text import printable
+from runner.host import paths
 from tools.bump_check import launches, verdicts
 from tools.bump_check.emulated import Emulated
 from tools.bump_check.launches import Outcome
@@ -104,7 +105,7 @@ def markdown(found: Found) -> str:
         "",
     ]
     parts = [
-        _section("Why", [f"- {code(reason, 600)}" for reason in found.verdict.reasons]),
+        _section("Why", [f"- {code(reason, 600)}" for reason in found.verdict.reasons] if more else []),
         _section("Moved pins", _moved(found.moved)),
         _section("Measured", [found.table.strip() or "Nothing could be compared."]),
         _section("Under the emulated chip", [f"- {code(verdicts.said_of(each), 600)}" for each in found.emulated]),
@@ -129,7 +130,7 @@ def verdict_json(found: Found) -> str:
         "cases": list(found.cases),
         "launches": {
             "asked": found.asked_launches,
-            "made": [asdict(each) for each in found.outcomes],
+            "made": [{**asdict(each), "result": each.result and paths.shown(each.result)} for each in found.outcomes],
         },
         "moved": [asdict(pin) for pin in found.moved],
         "changes": list(found.changes),

@@ -19,6 +19,7 @@ from runner.contract.errors import InputError, Interrupted, KitError
 from runner.contract.progress import Show
 from runner.contract.request import read_request
 from runner.contract.text import first_line, printable
+from runner.host import paths
 from tools.bump_check import environments, sides
 from tools.bump_check.sides import Side
 
@@ -59,7 +60,8 @@ class Outcome:
 class Measured:
     """What ``measure`` did: each side's folder of results, every launch's outcome in the order of the launches, and what was left out.
 
-    ``kinds`` maps each case to the kind of device that measured it. ``left_out`` are launches that were not tried, in sentences.
+    ``kinds`` maps each case to the kind of device that measured it. ``left_out`` are launches that were not tried, or failed in an
+    earlier run, in sentences.
     """
 
     results: dict[str, Path]
@@ -125,6 +127,8 @@ def measure(
                     if before.error is not None:
                         show(f"{case}, {name}: {before.error}")
                 outcomes.append(before)
+                if before.error is None:
+                    known[_place(before)] = before
     except KeyboardInterrupt:
         raise Interrupted(
             f"Stopped. {len(outcomes)} of {len(planned)} launches were measured and stay in {folder}. The same command goes on with the"
@@ -135,6 +139,11 @@ def measure(
         tuple(outcomes),
         {case: plan.kind for (_, case), plan in prepared.items() if isinstance(plan, _Plan)},
         tuple(
+            f"measured at a later try: {said(each)}"
+            for each in journal(folder)
+            if each.error is not None and _place(each) in known
+        )
+        + tuple(
             f"{what}: {count} launch{'es' if count > 1 else ''} left out after {MOST_FAILURES} failures"
             for what, count in left_out.items()
         ),
@@ -215,7 +224,9 @@ def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: 
         lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
         said = first_line(lines[-1], 500) if lines else "it said nothing"
         by = errors.by_exit_code(process.returncode) if process.returncode > 0 else KitError
-        return outcome(result, f"{said} (exit code {process.returncode}; {log})", process.returncode or by.exit_code)
+        return outcome(
+            result, f"{said} (exit code {process.returncode}; {paths.shown(log)})", process.returncode or by.exit_code
+        )
     return outcome(result, None, 0)
 
 
@@ -307,12 +318,16 @@ def forget(folder: Path) -> None:
         ) from None
 
 
+def _place(outcome: Outcome) -> tuple[str, str, int]:
+    return outcome.case, outcome.side, outcome.number
+
+
 def _known(folder: Path) -> dict[tuple[str, str, int], Outcome]:
     """Return the launches that an earlier run measured and whose results are still there, by case, side and number."""
     known = {}
     for outcome in journal(folder):
         if outcome.error is None and outcome.result is not None and Path(outcome.result).is_file():
-            known[outcome.case, outcome.side, outcome.number] = outcome
+            known[_place(outcome)] = outcome
     return known
 
 

@@ -145,7 +145,8 @@ def judge(
     if unsure:
         code = Inconclusive.exit_code if UNSURE in words(fail_on) else 0
         return Verdict("INCONCLUSIVE", (*unsure, *notes), code)
-    return Verdict("PASS", tuple(notes) or ("nothing that is judged changed",), 0)
+    cases = ", ".join(printable(str(change.get("case")), 100) for change in compared.changes)
+    return Verdict("PASS", (f"nothing that is judged changed in {cases}", *notes), 0)
 
 
 def of_failed_side(side: str, problem: KitError, head_name: str = "head") -> Verdict:
