@@ -207,6 +207,18 @@ def test_a_head_whose_own_code_makes_no_request_fails(check: Check) -> None:
     assert check.run() == 17 and "versions.lock:3: not YAML" in check.comment
 
 
+def test_a_head_whose_bench_does_not_even_start_fails(check: Check) -> None:
+    check.base(bench_help="--operators")
+    check.head(fails={"bench": [1, "ImportError: no such module"]})
+    assert check.run() == 17 and "ImportError: no such module" in check.comment
+
+
+def test_a_folder_that_takes_no_file_is_said(check: Check, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert bump_check.main(["--base", "HEAD", "--out", str(tmp_path / "file" / "x")]) == InputError.exit_code
+    assert "Not a directory" in capsys.readouterr().err
+
+
 def test_an_error_of_the_command_line_is_no_verdict(check: Check) -> None:
     check.base(fails={"request": [2, "runner: unrecognized arguments: --modle"]})
     with pytest.raises(UsageError, match="--modle"):
@@ -235,7 +247,7 @@ def test_a_gaudi_stack_that_moved_is_run_under_the_emulated_chip(check: Check) -
     check.head(moved, emulated={"gaudi-1.10": {**told, "tokens": {"sha256": "b"}}})
     assert check.run() == 17 and "gaudi-1.10 under the emulated chip: OTHER TOKENS" in check.comment
     check.head(moved, emulated={"gaudi-1.10": told})
-    assert check.run() == 0 and check.verdict["emulated"][0]["calls"] == "equal"
+    assert check.run() == 0 and check.verdict["emulated"][0]["tokens"] == "equal"
     check.head(moved, emulated={"gaudi-1.10": {"exit": 9, "said": "it cannot be built"}})
     assert check.run() == 18
     assert check.run("--no-emulation") == 0 and "--no-emulation leaves them out" in check.comment

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.contract import signals
-from runner.contract.errors import Interrupted, KitError, UsageError
+from runner.contract import files, signals
+from runner.contract.errors import InputError, Interrupted, KitError, UsageError
 from runner.contract.text import printable
 from runner.host import paths, writing
 from tools.bump_check import cases, comment, emulated, environments, launches, moved, trees, verdicts
@@ -43,8 +43,15 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bump-check: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("bump-check: stopped before anything was measured. Run the same command again.", file=sys.stderr)
+        print("bump-check: stopped. What was measured stays. Run the same command again.", file=sys.stderr)
         return Interrupted.exit_code
+    except OSError as problem:
+        where = f"{os.fsdecode(problem.filename)}: " if isinstance(problem.filename, (str, bytes)) else ""
+        print(
+            f"bump-check: {printable(where)}{files.reason(problem)}. Free or name another place with --out.",
+            file=sys.stderr,
+        )
+        return InputError.exit_code
 
 
 def parser() -> argparse.ArgumentParser:

@@ -253,8 +253,14 @@ def _remove(folder: Path) -> None:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Wait until no other process makes the environment of this folder, and keep others waiting while the block runs."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = folder.with_name(f"{folder.name}.lock").open("w")
+    except OSError as problem:
+        raise InputError(
+            f"{folder.parent} cannot keep an environment: {files.reason(problem)}. Name another place in XDG_CACHE_HOME."
+        ) from None
+    with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -299,11 +299,12 @@ def _note(folder: Path, outcome: Outcome) -> None:
 
 def operators(measured_sides: Sequence[Side]) -> list[str]:
     """Return the flag by which ``bench`` records the operators of a call, if the bench of every side knows it."""
-    return (
-        ["--operators"]
-        if all("--operators" in side.run("runner", "bench", "--help") for side in measured_sides)
-        else []
-    )
+    try:
+        known = all("--operators" in side.run("runner", "bench", "--help") for side in measured_sides)
+    # a bench that cannot even say what it takes fails at its first launch, which is then told as such
+    except KitError:
+        known = False
+    return ["--operators"] if known else []
 
 
 def forget(folder: Path) -> None:

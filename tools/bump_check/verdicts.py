@@ -132,7 +132,7 @@ def judge(
         hit = [each for each in found if each in named]
         if hit:
             failures.append(f"{case}: {', '.join(hit)} ({'; '.join(filter(None, [reasons, time]))})")
-        elif UNSURE in found and not head_failed:
+        elif UNSURE in found and change.get("case") not in {each.case for each in head_failed}:
             unsure.append(f"{case}: the launches cannot tell ({'; '.join(filter(None, [reasons, time]))})")
         elif found:
             notes.append(f"{case}: {', '.join(found)}, which --fail-on does not name")
