@@ -228,6 +228,12 @@ GIVEN = {
     "bench-a100": on_a_cluster("a100"),
     "bench-cpu-cluster": on_a_cluster("cpu"),
     "compare": [runner("compare", *TAKEN_APART, "--", value_of("RESULTS"))],
+    "bump-check": [
+        [
+            *("-m", "tools.bump_check", flag("--base", "BASE"), flag("--device", "DEVICE"), MODEL_DIR),
+            *("--cases", *TAKEN_APART, *TAKEN_APART),
+        ]
+    ],
     "claims": [runner("claims", *TAKEN_APART)],
     "doctor": [runner("doctor", *TAKEN_APART)],
     "render": [runner("render", *TAKEN_APART)],
