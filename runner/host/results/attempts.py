@@ -20,7 +20,7 @@ from runner.contract.words import AttemptStatus, Estimator
 _CHARACTERS = 1000
 # Operators that a summary keeps by name: a forward pass of BLOOM calls some forty. Characters of a name.
 MOST_OPERATORS, _NAME_CHARACTERS = 100, 120
-# Unlike values of one count that a summary keeps: ranks that agree have one.
+# Unlike values of one count that a summary keeps: ranks that agree have one. More are not told: a part of them could look equal.
 _MOST_VALUES = 16
 
 
@@ -79,7 +79,7 @@ class CountsSummary:
     rows: int | None
     forward_calls: tuple[int, ...] | None
     compilations: tuple[int, ...] | None
-    parameter_bytes: tuple[int, ...]
+    parameter_bytes: tuple[int, ...] | None
     operators: OperatorsSummary | None
 
 
@@ -203,18 +203,18 @@ def _counts(launch: records.Launch) -> CountsSummary:
         rows=dataset["rows"] if dataset else None,
         forward_calls=_unlike(launch["instrumented"]["forward_calls"]) if "instrumented" in launch else None,
         compilations=_unlike(seen["compilations"] if seen else None for seen in watched),
-        parameter_bytes=_unlike(rank["parameter_bytes"] for rank in launch["ranks"]) or (),
+        parameter_bytes=_unlike(rank["parameter_bytes"] for rank in launch["ranks"]),
         # null where the device does not tell them, absent where nobody asked
         operators=_operators(operators) if operators else None,
     )
 
 
 def _unlike(values: Iterable[int | None]) -> tuple[int, ...] | None:
-    """Return the unlike numbers among values, sorted; None where a value is missing, or there is none."""
+    """Return the unlike numbers among values, sorted; None where a value is missing, there is none, or there are very many."""
     known = set(values)
-    if not known or None in known:
+    if None in known or not 0 < len(known) <= _MOST_VALUES:
         return None
-    return tuple(sorted(value for value in known if value is not None)[:_MOST_VALUES])
+    return tuple(sorted(value for value in known if value is not None))
 
 
 def _operators(operators: records.JsonObject) -> OperatorsSummary:
