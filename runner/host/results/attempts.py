@@ -10,7 +10,7 @@ import json
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from runner.contract import records, strictjson
 from runner.contract.text import cut
@@ -194,7 +194,7 @@ def _counts(launch: records.Launch) -> CountsSummary:
     of_calls = tokens["outputs_sha256"] if tokens else []
     of_rows = [dataset["tokens_sha256"]] if dataset else []
     watched = [rank["watched"] for rank in launch["ranks"]]
-    operators = cast(records.JsonObject, launch).get("operators")
+    operators = launch.get("operators")
     return CountsSummary(
         prompt_tokens=None if prompt_ids is None else sum(map(len, prompt_ids)),
         prompt_sha256=None if prompt_ids is None else strictjson.sha256_of(prompt_ids),
@@ -217,7 +217,7 @@ def _unlike(values: Iterable[int | None]) -> tuple[int, ...] | None:
     return tuple(sorted(value for value in known if value is not None))
 
 
-def _operators(operators: records.JsonObject) -> OperatorsSummary:
+def _operators(operators: records.Operators) -> OperatorsSummary:
     calls = sorted(operators["calls"].items())
     return OperatorsSummary(
         output_tokens=operators["output_tokens"],

@@ -204,7 +204,8 @@ def test_very_many_unlike_values_of_one_launch_are_not_told() -> None:
 
 def operators(calls: dict[str, int], output_tokens: int = 2) -> Spoil:
     def spoil(launch: JsonObject) -> None:
-        launch["operators"] = {"output_tokens": output_tokens, "calls": calls}
+        ids = [list(range(output_tokens))]
+        launch["operators"] = {"output_tokens": output_tokens, "output_ids": ids, "calls": calls, "kernels": []}
 
     return spoil
 
