@@ -21,7 +21,7 @@ reads.perf := ARGS
 reads.mutation := ARGS
 reads.images := STACKS PUSH ARGS
 reads.images-check := STACKS
-reads.bump := ARGS
+reads.bump := NAME ARGS
 reads.lock := ARGS
 reads.lock-check := ARGS
 reads.fuzz := SECONDS
@@ -255,8 +255,8 @@ images: $(venv)/.host  ## build the image of every stack (options: STACKS="cpu c
 images-check: $(venv)/.host  ## say, offline, which pushed images are no longer of what is here
 	$(WORDS) runner image @STACKS --check
 
-bump: $(venv)/.dev  ## list what is newer than versions.lock, and change nothing (options: ARGS="--only packages")
-	$(WORDS) runner bump @ARGS
+bump: $(venv)/.dev  ## list what is newer than versions.lock (options: ARGS="--only packages"), or move a row (NAME=cpu/datasets, options: ARGS="--to 5.2.0")
+	$(WORDS) runner bump @ARGS $${NAME:+-- "$$NAME"}
 
 lock: $(venv)/.dev  ## resolve versions.lock where the network reaches, and compile all requirements
 	$(WORDS) runner lock @ARGS

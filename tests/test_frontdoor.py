@@ -235,7 +235,7 @@ GIVEN = {
     "mutation": [["-m", "tests.mutation", *TAKEN_APART]],
     "images": [runner("image", *TAKEN_APART, flag("--push", "PUSH"), *TAKEN_APART)],
     "images-check": [runner("image", *TAKEN_APART, "--check")],
-    "bump": [runner("bump", *TAKEN_APART)],
+    "bump": [runner("bump", *TAKEN_APART, "--", value_of("NAME"))],
     "lock": [runner("lock", *TAKEN_APART)],
     "lock-check": [runner("lock", "--check", *TAKEN_APART)],
     "slips": [["-m", "tests.slips", *TAKEN_APART]],
