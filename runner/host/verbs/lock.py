@@ -70,8 +70,8 @@ def parser() -> argparse.ArgumentParser:
     flags = verb_parser(
         "lock",
         description="Compile the hash-locked requirements of every stack, resolve what versions.lock leaves open, and say what"
-        " could not be reached. What was resolved before is never changed: to move a pin, edit its version or set its value"
-        " to unresolved.",
+        " could not be reached. What was resolved before is never changed: `bump` moves a pin. To resolve a value again, set it to"
+        " unresolved.",
         epilog="Exit codes: 0 all that was asked for answered, 9 something could not be reached; see `python -m runner --help`.",
     )
     flags.add_argument(
