@@ -133,7 +133,7 @@ def test_what_was_not_reached_is_listed_after_all_else_and_is_no_success(
     assert main(["bump", "--json"]) == Unreachable.exit_code
     printed = capsys.readouterr()
     *listed, counted = events(printed.out)
-    missed = [one for one in events(printed.err) if one["event"] == "not-reached"]
+    missed = [one for one in events(printed.err) if one["event"] == "row-not-reached"]
     models = [row.name for row in rows.of_lock(something_newer.lock) if row.kind in ("models", "datasets")]
     assert [one["name"] for one in missed] == ["gaudi-1.24/image", "cuda/image", "cpu/image", *models]
     assert counted["not_reached"] == len(missed) and counted["newer"] == 3
@@ -155,7 +155,7 @@ def test_an_origin_that_has_no_such_row_is_told_and_is_an_error(
         assert main(["bump", "--only", "tools", "--json"]) == InputError.exit_code
         printed = capsys.readouterr().err
         (missed,) = events(printed)
-        assert (missed["event"], missed["name"]) == ("not-there", "tools/uv")
+        assert (missed["event"], missed["name"]) == ("row-not-there", "tools/uv")
         assert json.loads(printed.splitlines()[-1])["exit_code"] == InputError.exit_code
 
 
