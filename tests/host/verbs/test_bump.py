@@ -94,7 +94,9 @@ def test_what_is_newer_is_one_event_a_row_in_the_order_of_the_lock(
     counts = [sum(one["event"] == word for one in listed) for word in ("newer", "held", "new-stack")]
     assert (counted["event"], [counted[key] for key in ("newer", "held", "new_stacks")]) == ("counted", counts)
     asked = len(newer.plan(something_newer.lock, "2026-11-27", {}))
-    assert sum(value for value in counted.values() if isinstance(value, int)) == asked
+    # a row may have a newer version, and a still newer one that its hold excludes
+    twice = len(found) - len({one[0] for one in found})
+    assert sum(value for value in counted.values() if isinstance(value, int)) == asked + twice
     # nothing was changed
     assert paths.LOCK.read_bytes() == before
     assert main(["bump", "--json"]) == 0
