@@ -33,6 +33,12 @@ def uv_variables() -> dict[str, str]:
     return {"UV_DEFAULT_INDEX": address} if address and not named_to_uv else {}
 
 
+def certificate_variables() -> dict[str, str]:
+    """Return the variable by which uv trusts the certificates that pip's settings name; none where the user named some to uv."""
+    certificates = os.environ.get("PIP_CERT") or _settings().get("cert")
+    return {"SSL_CERT_FILE": certificates} if certificates and not os.environ.get("SSL_CERT_FILE") else {}
+
+
 @functools.cache
 def _settings() -> dict[str, str]:
     """Return pip's own settings, from its files and variables; pip lists the variables last, so the variables count."""

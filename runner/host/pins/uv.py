@@ -114,7 +114,7 @@ def _resolve(
         "--",
         str(_lines_file(folder, "in", names)),
     ]
-    environment = {"UV_NO_PROGRESS": "1", "UV_HTTP_RETRIES": "0", **variables}
+    environment = {"UV_NO_PROGRESS": "1", "UV_HTTP_RETRIES": "0", **pip_settings.certificate_variables(), **variables}
     what = f"the index, for {paths.shown(target)}"
     with silence.asking(index or variables.get("UV_DEFAULT_INDEX", "the index")) as first_s:
         if first_s is not None:
