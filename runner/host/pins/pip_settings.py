@@ -39,6 +39,26 @@ def certificate_variables() -> dict[str, str]:
     return {"SSL_CERT_FILE": certificates} if certificates and not os.environ.get("SSL_CERT_FILE") else {}
 
 
+def install_variables() -> dict[str, str]:
+    """Return the variables by which uv installs from where pip would: indexes, folders of files, certificates, trusted hosts.
+
+    pip takes the best version of all indexes, uv the first index that knows a package; the strategy among them is therefore pip's. What
+    the user named to uv itself stays.
+    """
+    links, hosts = (
+        os.environ.get(f"PIP_{name.upper().replace('-', '_')}") or _settings().get(name, "")
+        for name in ("find-links", "trusted-host")
+    )
+    wanted = {
+        "UV_INDEX": " ".join(more_indexes()),
+        "UV_FIND_LINKS": ",".join(links.split()),
+        "UV_INSECURE_HOST": " ".join(hosts.split()),
+        "UV_INDEX_STRATEGY": "unsafe-best-match",
+    }
+    given = {name: value for name, value in wanted.items() if value and not os.environ.get(name)}
+    return {**uv_variables(), **certificate_variables(), **given}
+
+
 @functools.cache
 def _settings() -> dict[str, str]:
     """Return pip's own settings, from its files and variables; pip lists the variables last, so the variables count."""

@@ -1,0 +1,283 @@
+"""Measure sides in turn: one ``bench`` process a launch, in the order A B B A A B B A, so that a drift of the host meets all sides alike.
+
+Every launch leaves a line in a journal. A run that was stopped goes on where the journal ends; launches that failed are tried again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from runner.contract import errors, files, signals
+from runner.contract.errors import InputError, Interrupted, KitError
+from runner.contract.progress import Show
+from runner.contract.request import read_request
+from runner.contract.text import first_line, printable
+from tools.bump_check import environments, sides
+from tools.bump_check.sides import Side
+
+JOURNAL = "launches.jsonl"
+
+# The stack whose packages are those of a tree's environment.
+OWN_STACK = "cpu"
+
+# After so many failures one behind the other a side measures a case no more: what fails three times will fail again.
+MOST_FAILURES = 2
+
+# Seconds that a stopped bench has to keep what it measured.
+_GRACE_S = 60.0
+
+_MAX_JOURNAL_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one launch. ``number`` counts the launches of a side and case from 1.
+
+    ``result`` is the path of the result, None where none was written; ``error`` says why the launch failed, with its exit code, None for a
+    launch that was measured. ``load`` is the load average of the minute before the launch began, ``began_s`` is in Unix seconds.
+    """
+
+    case: str
+    side: str
+    number: int
+    result: str | None
+    error: str | None
+    exit_code: int
+    load: float
+    began_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What ``measure`` did: each side's folder of results, every launch's outcome in the order of the launches, and what was left out.
+
+    ``kinds`` maps each case to the kind of device that measured it. ``left_out`` are launches that were not tried, in sentences.
+    """
+
+    results: dict[str, Path]
+    outcomes: tuple[Outcome, ...]
+    kinds: dict[str, str]
+    left_out: tuple[str, ...]
+
+    def failed(self, side: str) -> list[Outcome]:
+        """Return the launches of a side that failed."""
+        return [each for each in self.outcomes if each.side == side and each.error is not None]
+
+
+def order(names: Sequence[str], launches: int) -> Iterator[tuple[str, int]]:
+    """Yield the side and the number, from 1, of each launch: A B B A A B B A, and so on for any number of sides."""
+    for number in range(1, launches + 1):
+        for name in names if number % 2 else reversed(names):
+            yield name, number
+
+
+def measure(
+    measured_sides: Sequence[Side],
+    cases: Sequence[str],
+    launches: int,
+    folder: Path,
+    show: Show,
+    request_flags: Sequence[str] = (),
+    bench_flags: Sequence[str] = (),
+) -> Measured:
+    """Measure cases on sides in turn, ``launches`` of each, and return what became of them; results go below ``folder/SIDE``.
+
+    Each side's own code makes the requests, with ``request_flags``, and measures them, with ``bench_flags``. A side that fails keeps the
+    others from nothing. What an earlier call with the same ``folder`` measured is not measured again.
+    Raises ``Interrupted`` for a signal; what was measured stays.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    by_name = {side.name: side for side in measured_sides}
+    known = _known(folder)
+    prepared = {
+        (side.name, case): _prepare(side, case, folder, show, request_flags, bench_flags)
+        for case in cases
+        for side in measured_sides
+    }
+    planned = [(case, name, number) for case in cases for name, number in order(list(by_name), launches)]
+    kept = sum(place in known for place in planned)
+    if kept:
+        show(f"{kept} of {len(planned)} launches were measured before, and stay")
+    outcomes: list[Outcome] = []
+    left_out: dict[str, int] = {}
+    try:
+        with signals.as_interrupt():
+            for place, (case, name, number) in enumerate(planned):
+                before = known.get((case, name, number))
+                if before is None and _fails_for_good(outcomes, name, case):
+                    left_out[f"{name}, {case}"] = left_out.get(f"{name}, {case}", 0) + 1
+                    continue
+                if before is None:
+                    left = _time_left(outcomes, len(planned) - place)
+                    show(f"launch {place + 1} of {len(planned)}: {case}, {name}, {number} of {launches}{left}")
+                    before = _launch(prepared[name, case], by_name[name], case, number, folder)
+                    _note(folder, before)
+                    if before.error is not None:
+                        show(f"{case}, {name}: {before.error}")
+                outcomes.append(before)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"Stopped. {len(outcomes)} of {len(planned)} launches were measured and stay in {folder}. The same command goes on with the"
+            " rest, for the same two trees."
+        ) from None
+    return Measured(
+        {name: folder / name for name in by_name},
+        tuple(outcomes),
+        {case: plan.kind for (_, case), plan in prepared.items() if isinstance(plan, _Plan)},
+        tuple(
+            f"{what}: {count} launch{'es' if count > 1 else ''} left out after {MOST_FAILURES} failures"
+            for what, count in left_out.items()
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How a side measures a case: the command line of one launch, and the kind of the device."""
+
+    command: list[str]
+    kind: str
+
+
+def _prepare(
+    side: Side, case: str, folder: Path, show: Show, request_flags: Sequence[str], bench_flags: Sequence[str]
+) -> _Plan | KitError:
+    """Make a side's request of a case, and return how it is measured; or the error that keeps the side from measuring the case."""
+    out = folder / "requests" / side.name
+    try:
+        told = side.run(
+            "runner", "request", case, "--launches", "1", "--no-image", "--out", str(out), "--json", *request_flags
+        )
+        path = _path_in(told, "request")
+        if path is None:
+            raise InputError(f"{side.name}: `request` wrote no request of {case}.")
+        request = read_request(path)
+        python = side.python
+        if request.stack.name != OWN_STACK:
+            python = environments.of_stack(side.tree, request.stack.name, side.python, show)
+    except KitError as problem:
+        return problem
+    command = Side(side.name, side.tree, python).command(
+        "runner", "bench", path, "--results", str(folder / side.name), "--json"
+    )
+    return _Plan([*command, *bench_flags], request.stack.device)
+
+
+def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: Path) -> Outcome:
+    """Make one launch, and return what became of it. Raises ``KeyboardInterrupt`` for a signal, once the launch has ended."""
+    load, began_s, started = os.getloadavg()[0], time.time(), time.monotonic()
+
+    def outcome(result: str | None, error: str | None, exit_code: int) -> Outcome:
+        duration_s = round(time.monotonic() - started, 3)
+        return Outcome(case, side.name, number, result, error, exit_code, load, round(began_s, 3), duration_s)
+
+    if isinstance(plan, KitError):
+        return outcome(None, str(plan), plan.exit_code)
+    log = folder / "logs" / f"{case}-{side.name}-{number}.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as words:
+        process = subprocess.Popen(
+            plan.command,
+            cwd=side.tree,
+            env=sides.variables(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=words,
+            # Ctrl-C of a terminal would reach it beside the signal that it gets from here, and bench keeps its work at the first alone
+            start_new_session=True,
+        )
+        with process:
+            told = _output(process)
+    result = _path_in(told.decode(errors="replace"), "result")
+    if process.returncode == Interrupted.exit_code:
+        raise KeyboardInterrupt
+    if process.returncode or result is None:
+        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        said = first_line(lines[-1], 500) if lines else "it said nothing"
+        by = errors.by_exit_code(process.returncode) if process.returncode > 0 else KitError
+        return outcome(result, f"{said} (exit code {process.returncode}; {log})", process.returncode or by.exit_code)
+    return outcome(result, None, 0)
+
+
+def _output(process: subprocess.Popen[bytes]) -> bytes:
+    """Return what a launch prints. At a signal the launch is asked to stop, and waited for: it keeps what it measured."""
+    try:
+        return process.communicate()[0]
+    except KeyboardInterrupt:
+        process.terminate()
+        with signals.held_back() as came:
+            try:
+                process.communicate(timeout=_GRACE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            came.clear()
+        raise
+
+
+def _path_in(told: str, word: str) -> str | None:
+    """Return the path of the last event of this word that a verb printed with --json."""
+    path = None
+    for line in told.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("event") == word and isinstance(event.get("path"), str):
+            path = event["path"]
+    return path
+
+
+def _fails_for_good(outcomes: Sequence[Outcome], side: str, case: str) -> bool:
+    mine = [each.error is not None for each in outcomes if (each.side, each.case) == (side, case)]
+    return len(mine) >= MOST_FAILURES and all(mine[-MOST_FAILURES:])
+
+
+def _time_left(outcomes: Sequence[Outcome], launches: int) -> str:
+    """Return how long the launches that are left may take, behind a comma; nothing before the first has ended."""
+    durations = [each.duration_s for each in outcomes if each.error is None]
+    if not durations:
+        return ""
+    left_s = launches * sum(durations) / len(durations)
+    return f", about {left_s / 60:.0f} min left" if left_s >= 90 else f", about {left_s:.0f} s left"
+
+
+def _note(folder: Path, outcome: Outcome) -> None:
+    with (folder / JOURNAL).open("a", encoding="utf-8") as journal:
+        journal.write(json.dumps(asdict(outcome)) + "\n")
+        journal.flush()
+        os.fsync(journal.fileno())
+
+
+def _known(folder: Path) -> dict[tuple[str, str, int], Outcome]:
+    """Return the launches that an earlier run measured and whose results are still there, by case, side and number."""
+    known = {}
+    for outcome in journal(folder):
+        if outcome.error is None and outcome.result is not None and Path(outcome.result).is_file():
+            known[outcome.case, outcome.side, outcome.number] = outcome
+    return known
+
+
+def journal(folder: Path) -> list[Outcome]:
+    """Return all launches that the journal of a folder tells, failed ones among them; a torn or foreign line tells none."""
+    path = folder / JOURNAL
+    if not path.exists():
+        return []
+    told = []
+    for line in files.read_bytes(path, _MAX_JOURNAL_BYTES).decode("utf-8", errors="replace").splitlines():
+        try:
+            told.append(Outcome(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return told
+
+
+def said(outcome: Outcome) -> str:
+    """Return in words which launch failed, and why."""
+    return f"{outcome.side}, {outcome.case}, launch {outcome.number}: {printable(outcome.error or 'measured', 600)}"
