@@ -1,8 +1,8 @@
 """Plant a change in a real package of the user's index, and serve the changed package as a newer release beside everything else.
 
 A planted release is the real file under another version: its metadata, its RECORD and its name are those of a release, and the named
-files hold the planted text. ``serve`` answers on loopback as the user's main index does: the page of a planted project lists the real
-files and the planted one, and the page of any other project is a redirection to the user's index. pip, uv and the kit's own
+files hold the planted text. ``serve`` answers on loopback with the pages of the user's main index: the page of a planted project lists
+the real files and the planted one, and files other than the planted come from where they always come from. pip, uv and the kit's own
 questions find it by ``PIP_INDEX_URL``. uv takes a project from the first index that has it, so the page holds both.
 
 A change is a function from the text of a file to another text. ``EXTRA_FORWARD_PASS``, ``OTHER_TOKENS`` and ``SLOW_FORWARD_PASS`` are
@@ -21,7 +21,9 @@ import json
 import os
 import tarfile
 import threading
+import urllib.error
 import urllib.parse
+import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,7 +34,7 @@ from typing import Any
 from packaging.tags import sys_tags
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from runner.host.pins import pip_settings, web
+from runner.host.pins import pip_settings
 from tests.support.package_index import Package
 
 Change = Callable[[str], str]
@@ -151,10 +153,11 @@ def with_wrong_hash(planted: Planted) -> Planted:
 @contextmanager
 def serve(planted: Sequence[Planted]) -> Iterator[Index]:
     """Serve planted releases beside all that the user's main index has."""
-    pages = {one.package.project: _page_of(one.package.project) for one in planted}
+    # who is served names this index in the variables of this very process
+    upstream = pip_settings.index()
+    pages = {one.package.project: _page_of(upstream, one.package.project) for one in planted}
     files: dict[str, bytes] = {}
     index_asked: list[str] = []
-    upstream = pip_settings.index().rstrip("/")
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -165,22 +168,33 @@ def serve(planted: Sequence[Planted]) -> Iterator[Index]:
             if kind == "simple" and rest in pages:
                 self._answer(200, _SIMPLE_JSON, pages[rest])
             elif kind == "simple":
-                self._answer(302, "text/plain", b"", f"{upstream}/{rest}/")
+                self._pass_on(rest)
             elif rest in files:
                 self._answer(200, "application/octet-stream", files[rest])
             else:
                 self._answer(404, "text/plain", b"")
 
-        def _answer(self, status: int, kind: str, content: bytes, place: str | None = None) -> None:
+        def _pass_on(self, project: str) -> None:
+            # each page is fetched once: uv asks for sixty of them, each time that it compiles a stack
+            try:
+                self._answer(200, _SIMPLE_JSON, _page_of(upstream, project))
+            except urllib.error.HTTPError as refusal:
+                self._answer(refusal.code, "text/plain", b"")
+            except OSError:
+                self._answer(503, "text/plain", b"")
+
+        def _answer(self, status: int, kind: str, content: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(content)))
             # the next index on this port is another one
             self.send_header("Cache-Control", "no-store")
-            if place:
-                self.send_header("Location", place)
-            self.end_headers()
-            self.wfile.write(content)
+            # uv hangs up where it needs no more
+            try:
+                self.end_headers()
+                self.wfile.write(content)
+            except ConnectionError:
+                self.close_connection = True
 
         def log_message(self, *arguments: object) -> None:
             pass
@@ -218,14 +232,25 @@ def _entry(planted: Planted, address: str) -> dict[str, Any]:
 
 
 @functools.cache
-def _page_of(project: str) -> bytes:
-    """Return the page of a project as the user's main index has it, every address whole."""
-    address = f"{pip_settings.index().rstrip('/')}/{canonicalize_name(project)}/"
-    answer = web.get(address, f"the index, for {project}", accept=_SIMPLE_JSON)
-    page = json.loads(answer.body)
+def _page_of(index: str, project: str) -> bytes:
+    """Return the page of a project as an index has it, every address whole."""
+    address = f"{index.rstrip('/')}/{canonicalize_name(project)}/"
+    page = json.loads(_fetched(address))
     for file in page["files"]:
         file["url"] = urllib.parse.urljoin(address, file["url"])
     return json.dumps(page).encode()
+
+
+def _fetched(address: str) -> bytes:
+    """Return what the user's index sends.
+
+    Not by the kit's own ``web``: that asks no index twice which was once slow, and the code under test asks in the same process.
+    """
+    with urllib.request.urlopen(
+        urllib.request.Request(address, headers={"Accept": f"{_SIMPLE_JSON}, */*;q=0.1"})
+    ) as answer:
+        content: bytes = answer.read()
+    return content
 
 
 def _with(page: bytes, version: str, entry: dict[str, Any]) -> bytes:
@@ -241,7 +266,7 @@ def _with(page: bytes, version: str, entry: dict[str, Any]) -> bytes:
 @functools.cache
 def _real(project: str, version: str) -> tuple[dict[str, Any], bytes]:
     """Return the entry and the bytes of a release's file: the wheel that fits this Python best, else the source distribution."""
-    listed = {file["filename"]: file for file in json.loads(_page_of(project))["files"]}
+    listed = {file["filename"]: file for file in json.loads(_page_of(pip_settings.index(), project))["files"]}
     stem = str(canonicalize_name(project)).replace("-", "_")
     ranks = {tag: rank for rank, tag in enumerate(sys_tags())}
     fitting: list[tuple[int, str]] = []
@@ -254,7 +279,7 @@ def _real(project: str, version: str) -> tuple[dict[str, Any], bytes]:
     if not fitting:
         raise NothingToPlantIn(f"the index has no file of {project} {version} for this Python")
     file = listed[min(fitting)[1]]
-    content = web.get(file["url"], f"the index, file {file['filename']}", max_bytes=web.MAX_FILE_BYTES, moves=True).body
+    content = _fetched(file["url"])
     assert hashlib.sha256(content).hexdigest() == file["hashes"]["sha256"]
     return file, content
 

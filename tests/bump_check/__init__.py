@@ -1,0 +1,1 @@
+"""Tests of the check before and after a bump."""
