@@ -68,6 +68,7 @@ def lock_of(tree: Path) -> Lock:
     return lockfile.read(tree / "versions.lock")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [{"datasets": (), "tqdm": (), "mpmath": ()}], indirect=True)
 def test_each_package_that_moved_is_a_part_and_any_of_them_make_a_whole_tree(
     base: Path, tmp_path: Path, index: dict[str, Planted]
@@ -85,6 +86,7 @@ def test_each_package_that_moved_is_a_part_and_any_of_them_make_a_whole_tree(
     assert not list(agreement.problems(lock_of(tree), tree))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [{"tqdm": ("mpmath",), "mpmath": (), "dill": ()}], indirect=True)
 def test_a_package_takes_with_it_what_it_demands_and_not_the_other_way_round(
     base: Path, tmp_path: Path, index: dict[str, Planted]
@@ -99,6 +101,7 @@ def test_a_package_takes_with_it_what_it_demands_and_not_the_other_way_round(
         between.make(["tqdm"], tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [{"tqdm": ("mpmath",), "mpmath": ("tqdm",), "dill": ()}], indirect=True)
 def test_packages_that_demand_each_other_are_one_part(base: Path, tmp_path: Path, index: dict[str, Planted]) -> None:
     between = Between(base, head(base, tmp_path / "head", index), ["cpu"], silent)
@@ -106,6 +109,7 @@ def test_packages_that_demand_each_other_are_one_part(base: Path, tmp_path: Path
     assert between.parts["mpmath with tqdm"].packages == {"tqdm", "mpmath"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("index", [{"datasets": (), "tqdm": ()}], indirect=True)
 def test_the_kit_s_own_code_is_a_part_beside_the_pins(base: Path, tmp_path: Path, index: dict[str, Planted]) -> None:
     moved = head(base, tmp_path / "head", index)
