@@ -14,6 +14,7 @@ reads.bench-gaudi := $(reads.bench-gaudi2)
 reads.bench-a100 := $(reads.bench-gaudi2)
 reads.bench-cpu-cluster := $(reads.bench-gaudi2)
 reads.compare := RESULTS ARGS
+reads.bump-check := BASE CASES DEVICE ARGS MODEL_DIR PYTHON312
 reads.claims := ARGS
 reads.doctor := ARGS
 reads.render := ARGS
@@ -85,7 +86,7 @@ IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
+.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare bump-check claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
 
 ##@ Measure
 
@@ -173,6 +174,11 @@ bench-cpu-cluster: $(venv)/.host  ## walk the same path on any cluster, without 
 
 compare: $(venv)/.host  ## set all results beside the published table
 	$(WORDS) runner compare @ARGS -- "$$RESULTS"
+
+# Both sides are measured in environments of their own; this one runs the program, and is taken for a side that locks the same.
+bump-check: $(venv)/.host $(venv)/.cpu  ## measure this tree against another in turn, and judge what changed (BASE=main; options: CASES=... ARGS="--launches 5 --fail-on slower ...")
+	@[ -n "$$BASE" ] || { echo "make: name what to compare with: make bump-check BASE=main" >&2; exit 2; }
+	$(WORDS) tools.bump_check --base="$$BASE" $${DEVICE:+--device="$$DEVICE"} $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} --cases @CASES @ARGS
 
 claims: $(venv)/.host  ## print the published numbers and what is known for and against them
 	$(WORDS) runner claims @ARGS

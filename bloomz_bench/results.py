@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from runner.contract.errors import DamagedResult
 from runner.host.judging import comparison, groups, run_changes
 from runner.host.judging.comparison import Row
-from runner.host.judging.run_changes import RunChange
+from runner.host.judging.run_changes import Rule, RunChange
+from runner.host.judging.verdict import CHANGE_MARGIN
 from runner.host.readers import catalog as catalogs
 from runner.host.results import result_files
 from runner.host.results.index import Index
@@ -57,21 +58,31 @@ def changes(
     before: Iterable[ReadResult],
     after: Iterable[ReadResult],
     fresh: tuple[Iterable[ReadResult], Iterable[ReadResult]] | None = None,
+    margin: float = CHANGE_MARGIN,
+    judge_cpu: bool = False,
 ) -> list[RunChange]:
-    """Return what changed between two sets of results, for each cell that both have: ``ratio`` is after over before.
+    """Return what changed between two sets of results, for each cell that both have.
 
-    ``fresh`` holds results before and after that were measured once more: a flagged change is confirmed only if they show the change
-    too. Warns where an attempt is on both sides. Raises ``InputError`` where two sides share no cell, and for a fresh attempt that is
-    part of the comparison already.
+    A change has a word (CHANGED, UNCHANGED or INCONCLUSIVE) and the reasons for the word; ``times`` holds seconds and their ratio, after
+    over before, and ``counts`` what was counted. ``margin`` is the fraction up to which a change of the time does not matter. The times
+    of a CPU are judged only with ``judge_cpu``.
+
+    ``fresh`` holds results before and after that were measured once more: a change that they do not show too is INCONCLUSIVE. Warns where
+    an attempt is on both sides. Raises ``InputError`` where two sides share no cell, and for a fresh attempt that is part of the
+    comparison already; ``ValueError`` for a margin that is not above 0 and below 1.
 
     >>> from bloomz_bench import changes, read_results
     >>> (change,) = changes(read_results("tests/data/result-1.json"), read_results("tests/data/result-2.json"))
-    >>> change.launches, change.flagged, change.reason
-    ([1, 1], None, 'at least two launches are needed on each side')
+    >>> change.word, change.reasons
+    ('CHANGED', ['result schema: 1 before, 2 after'])
+    >>> change.times.word, change.times.reason
+    (None, 'times of a CPU are shown and not judged')
     """
+    if not 0 < margin < 1:
+        raise ValueError(f"a margin is a fraction above 0 and below 1, and not {margin}")
     sides = groups.of_results(before), groups.of_results(after)
     warning = run_changes.shared_attempts(*sides)
     if warning is not None:
         warnings.warn(warning, stacklevel=2)
     fresh_sides = None if fresh is None else (groups.of_results(fresh[0]), groups.of_results(fresh[1]))
-    return run_changes.changes(*sides, fresh_sides)
+    return run_changes.changes(*sides, fresh_sides, Rule(margin, judge_cpu))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from runner.contract.records import JsonObject, Result
 from runner.contract.request import Accelerator, Model, Request, Weights
@@ -76,10 +78,26 @@ def group(
     case: str = "gaudi2-8-bloomz",
     attempt_id: str = "20261122T100000Z-0123abcd",
     emulated: bool = False,
+    spoil: Callable[[JsonObject], None] | None = None,
+    **request_changes: Any,
 ) -> Group:
-    """Return a group of one attempt with one launch for each latency."""
+    """Return a group of one attempt with one launch for each latency; ``spoil`` may change the result before it is read."""
     body, request = of_launches(*latencies_s)
     body["attempt"]["id"] = attempt_id
+    body["launches"] = [copy.deepcopy(launch) for launch in body["launches"]]
     body["launches"][0]["conditions"] = {**body["launches"][0]["conditions"], "emulated": emulated}
+    if spoil is not None:
+        spoil(body)
     stack = replace(request.stack, packages={**request.stack.packages, "torch": torch})
-    return grouped(replace(request, stack=stack, case=case), body)
+    return grouped(replace(request, **{"stack": stack, "case": case, **request_changes}), body)
+
+
+def flag(check: str, *launches: int) -> Callable[[JsonObject], None]:
+    """Return what makes a check flag some launches of a result, by their indices."""
+
+    def spoil(body: JsonObject) -> None:
+        for index in launches:
+            failed = {"name": check, "act": "flag", "passed": False, "wanted": 0, "found": 1, "reason": None}
+            body["launches"][index]["checks"] = [*body["launches"][index]["checks"], failed]
+
+    return spoil

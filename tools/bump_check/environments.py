@@ -50,6 +50,12 @@ _MEANINGS = (
     Meaning(
         re.compile(r"Hash mismatch|hash mismatch"), InputError, "a file is not the one that was locked", whole=True
     ),
+    Meaning(
+        re.compile(r"40[137] (?:Unauthorized|Forbidden|Proxy)|authentication credentials"),
+        Unreachable,
+        programs.LOGIN,
+        whole=True,
+    ),
     Meaning(programs.NO_ANSWER.words, programs.NO_ANSWER.error, programs.NO_ANSWER.says, whole=True),
     Meaning(
         re.compile("No solution found|was not found in|has no wheels|requires-python"),
@@ -57,7 +63,8 @@ _MEANINGS = (
         "it is not there",
         whole=True,
     ),
-    Meaning(re.compile("."), Unreachable, "it could not be installed", whole=True),
+    # a build that failed, a version that contradicts another: the locked files cannot be installed, whatever the network does
+    Meaning(re.compile("."), InputError, "it could not be installed", whole=True),
 )
 
 
@@ -87,8 +94,8 @@ def make(tree: Path, show: Show) -> Path:
     """Return the Python of the environment of a tree; make the environment where none was made of the same files.
 
     The environment that this process runs in is taken if it holds what the files lock.
-    Raises ``InputError`` for a tree without its locked files, or a file that is not the locked one, and ``Unreachable`` where an index
-    does not give what is locked.
+    Raises ``InputError`` for a tree without its locked files, and for files that cannot be installed; ``Unreachable`` where an index does
+    not answer, or asks for a login.
     """
     wanted = locked(tree)
     if _is_this_one(wanted):
@@ -99,7 +106,7 @@ def make(tree: Path, show: Show) -> Path:
             show(f"making the environment of {tree.name[:12]} in {folder}")
             _remove(folder)
             _install(wanted, folder)
-            described = {"torch": wanted.torch, "layers": {name: _sha256(text) for name, text in wanted.layers.items()}}
+            described = {"torch": wanted.torch, "layers": {name: sha256(text) for name, text in wanted.layers.items()}}
             writing.write_text(folder / STAMP, json.dumps(described, indent=2) + "\n")
     return folder / "bin" / "python"
 
@@ -114,7 +121,7 @@ def of_stack(tree: Path, stack: str, python: Path, show: Show) -> Path:
     texts = [
         files.read_bytes(tree / name, _MAX_BYTES).decode("utf-8", errors="replace") for name in (LAYERS[0], *names)
     ]
-    made_from = _sha256("\0".join([*_here(), pins.get(f"stacks.{stack}.python", ""), *texts]))
+    made_from = sha256("\0".join([*_here(), pins.get(f"stacks.{stack}.python", ""), *texts]))
     folder = cache() / f"{stack}-{made_from[:16]}"
     with _alone(folder):
         command = [str(python), "-m", "tools.stack_environment", stack, str(folder)]
@@ -138,7 +145,7 @@ def cache() -> Path:
 
 def key(wanted: Locked) -> str:
     """Return the name of an environment: a hash of the locked files, of this Python, and of the indexes that torch's build comes from."""
-    return "env-" + _sha256("\0".join([*_here(), wanted.torch, *wanted.layers.values()]))[:16]
+    return "env-" + sha256("\0".join([*_here(), wanted.torch, *wanted.layers.values()]))[:16]
 
 
 def _here() -> list[str]:
@@ -252,7 +259,8 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _sha256(text: str) -> str:
+def sha256(text: str) -> str:
+    """Return the hex sha256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
@@ -253,6 +254,27 @@ def _note(folder: Path, outcome: Outcome) -> None:
         journal.write(json.dumps(asdict(outcome)) + "\n")
         journal.flush()
         os.fsync(journal.fileno())
+
+
+def operators(measured_sides: Sequence[Side]) -> list[str]:
+    """Return the flag by which ``bench`` records the operators of a call, if the bench of every side knows it."""
+    return (
+        ["--operators"]
+        if all("--operators" in side.run("runner", "bench", "--help") for side in measured_sides)
+        else []
+    )
+
+
+def forget(folder: Path) -> None:
+    """Remove what an earlier run measured. Raises ``InputError`` where it cannot be removed."""
+    try:
+        shutil.rmtree(folder)
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        raise InputError(
+            f"{folder} cannot be removed: {problem.strerror}. Remove it, and run the same again."
+        ) from None
 
 
 def _known(folder: Path) -> dict[tuple[str, str, int], Outcome]:

@@ -79,6 +79,11 @@ def leaves(lock: str) -> dict[str, str]:
     return _leaves_of(lock, LOCK)
 
 
+def leaves_by_path(lock: str) -> dict[tuple[str, ...], str]:
+    """Return each leaf of a lock's text by its path of keys, which may hold dots. Raises ``InputError`` for what is no strict YAML."""
+    return dict(_walk(strictyaml.loads(lock.encode(), LOCK), ()))
+
+
 def _leaves_of(text: str, what: str) -> dict[str, str]:
     return {".".join(path): value for path, value in _walk(strictyaml.loads(text.encode(), what), ())}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,14 @@ _FOREIGN = (
 )
 
 
+class SideFailed(Exception):
+    """A side cannot be measured at all: its environment cannot be made, or its own code makes no request. ``problem`` says why."""
+
+    def __init__(self, side: str, problem: errors.KitError) -> None:
+        super().__init__(str(problem))
+        self.side, self.problem = side, problem
+
+
 @dataclass(frozen=True)
 class Side:
     """A tree with its lock and its environment. ``name`` is a word such as base, ``python`` the Python of the environment."""
@@ -43,6 +51,10 @@ class Side:
 
         Raises the error of the module's exit code, with the module's last words, where the module fails.
         """
+        return self.ran(module, *arguments).stdout
+
+    def ran(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a module as ``run`` does, and return what the module prints on standard output and on standard error."""
         done = subprocess.run(
             self.command(module, *arguments),
             cwd=self.tree,
@@ -54,7 +66,7 @@ class Side:
         )
         if done.returncode:
             raise failure(f"{self.name}: {module} {' '.join(arguments[:1])}".strip(), done.returncode, done.stderr)
-        return done.stdout
+        return done
 
 
 def variables(more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -68,8 +80,3 @@ def failure(what: str, status: int, words: str) -> errors.KitError:
     lines = [line for line in words.splitlines() if line.strip()]
     said = first_line(lines[-1]) if lines else f"it ended with status {status} and said nothing"
     return errors.by_exit_code(status)(f"{printable(what, 200)}: {said}.")
-
-
-def words_of(arguments: Sequence[str]) -> str:
-    """Return arguments as one printable line."""
-    return printable(" ".join(arguments))

@@ -9,7 +9,10 @@ from runner.contract import patterns
 from runner.contract.records import Conditions
 from runner.contract.request import Request
 from runner.contract.text import printable
-from runner.host.results.attempts import AttemptSummary, of_text
+from runner.host.judging import counts
+from runner.host.judging.counts import Tally
+from runner.host.judging.flags import FlaggedLaunches
+from runner.host.results.attempts import AttemptSummary, LaunchSummary, of_text
 from runner.host.results.result_files import ReadResult
 from runner.host.results.run_images import RunImage
 
@@ -24,6 +27,10 @@ class Group:
 
     ``digests`` holds, for each image that attempts asked for by tag, the digests that the tag was; ``unknown_images`` are the images of
     attempts of which nobody noted the digest.
+
+    ``counts`` and ``flagged`` hold what launches told, those that a check refused too. ``failed`` is the number of launches that gave no
+    measurement. ``seen`` maps each condition to its values over all launches that tell it. ``told`` maps ``python``, ``processor``,
+    ``device``, ``driver`` and ``firmware`` to what attempts and their launches told.
     """
 
     request: Request
@@ -35,6 +42,11 @@ class Group:
     digests: dict[str, set[str]] = field(default_factory=dict)
     unknown_images: set[str] = field(default_factory=set)
     newest: list[tuple[str, str]] = field(default_factory=list)
+    counts: Tally = field(default_factory=dict)
+    flagged: dict[str, FlaggedLaunches] = field(default_factory=dict)
+    failed: int = 0
+    seen: dict[str, set[str]] = field(default_factory=dict)
+    told: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, attempt: AttemptSummary, text: str, kept: int | None = None, images: Iterable[RunImage] = ()) -> None:
         """Add one attempt, which is also given as text; ``kept`` is how many of the newest are kept, None for all.
@@ -49,7 +61,10 @@ class Group:
         # what an image by digest holds is in its name
         if attempt.image is not None and attempt.image not in noted and not patterns.IMAGE.fullmatch(attempt.image):
             self.unknown_images.add(attempt.image)
+        self._tell("python", [attempt.python])
+        self._tell("processor", [attempt.cpu])
         for launch in attempt.launches:
+            self._add_launch(attempt, launch)
             self.refused_checks.update(launch.refused)
             if launch.timed is not None:
                 self.latencies_s.append(launch.timed.latency_s)
@@ -62,6 +77,20 @@ class Group:
         if kept is not None and len(self.newest) > 2 * kept:
             self.newest = sorted(self.newest, reverse=True)[:kept]
 
+    def _add_launch(self, attempt: AttemptSummary, launch: LaunchSummary) -> None:
+        self.failed += not launch.complete
+        counts.add(self.counts, attempt, launch)
+        self._tell("device", launch.device_names)
+        self._tell("driver", launch.drivers)
+        self._tell("firmware", launch.firmwares)
+        for condition, value in (launch.conditions or {}).items():
+            self.seen.setdefault(condition.replace("_", " "), set()).add(_word(value))
+        for check in launch.flagged:
+            self.flagged.setdefault(check, FlaggedLaunches()).add(f"{attempt.id} launch {launch.index + 1}")
+
+    def _tell(self, what: str, values: Iterable[str]) -> None:
+        self.told.setdefault(what, set()).update(values)
+
     @property
     def moved_image(self) -> str | None:
         """Return in words that a tag was not the same image for all attempts, None where what is known agrees."""
@@ -73,6 +102,10 @@ class Group:
     def shown(self, kept: int | None) -> list[AttemptSummary]:
         """Return the ``kept`` newest attempts, None for all that are kept; the newest is the first."""
         return [of_text(text) for _, text in sorted(self.newest, reverse=True)[:kept]]
+
+
+def _word(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def of_results(results: Iterable[ReadResult], kept: int | None = None) -> list[Group]:

@@ -1,36 +1,108 @@
-"""Compare run with run: what changed between two groups of results of the same cell. Pure."""
+"""Compare run with run: what changed between two groups of results of the same cell. Pure.
+
+A pair of groups gets one word. Counts that differ make the word CHANGED on any device. Otherwise the word is that of the times, where times
+are judged: not on a CPU unless the caller asks for it, and never where something stood in for the device.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+import math
+import statistics
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from runner.contract.errors import InputError
+from runner.host.judging import counts as counting
+from runner.host.judging import flags as flagging
 from runner.host.judging import verdict
+from runner.host.judging.counts import CountChange
+from runner.host.judging.flags import Flag
 from runner.host.judging.groups import Group
-from runner.host.judging.verdict import Change
+from runner.host.judging.verdict import CHANGE_MARGIN, CHANGED, INCONCLUSIVE, UNCHANGED, Change, ChangeWord
+
+# What a pair can be found to be; a caller may want to fail on each.
+Found = Literal["counts", "slower", "faster", "inconclusive"]
+COUNTS: Final = "counts"
+SLOWER: Final = "slower"
+FASTER: Final = "faster"
+UNSURE: Final = "inconclusive"
+
+
+@dataclass(frozen=True)
+class ConditionChange:
+    """A condition under which launches of the two sides were not observed alike, with each side's values."""
+
+    condition: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Times:
+    """The times of two sides. ``word`` is None where times are not judged; ``reason`` says why the word is what it is.
+
+    ``before_s`` and ``after_s`` are the geometric means of a side's launches in seconds, ``ratio`` is after over before. ``interval`` is
+    the 90% interval of the ratio, ``p`` the p-value of Welch's test. ``smallest_change`` is the smallest fraction by which the runs would
+    have had to differ to be called CHANGED nine times in ten, where launches vary as these did. Numbers are None where there are too few
+    launches for them, and where something stood in for the device.
+    """
+
+    word: ChangeWord | None
+    reason: str
+    before_s: float | None = None
+    after_s: float | None = None
+    ratio: float | None = None
+    interval: tuple[float, float] | None = None
+    p: float | None = None
+    margin: float | None = None
+    smallest_change: float | None = None
+
+    @property
+    def smallest_in_words(self) -> str | None:
+        """The smallest change as a percentage, or as a factor where it is large; None where there is none."""
+        if self.smallest_change is None:
+            return None
+        return (
+            f"{self.smallest_change:.1%}" if self.smallest_change < 1 else f"a factor of {1 + self.smallest_change:.3g}"
+        )
 
 
 @dataclass(frozen=True)
 class RunChange:
-    """The change between two groups, ``before`` and ``after`` by the ids of their requests.
+    """The change between two groups, ``before`` and ``after`` by the ids of their requests: one word, and the reasons for the word.
 
-    ``launches`` holds the number of launches of each side. ``moved`` maps a package, an image by tag, or ``engine``, to what it was and
-    is; None where a side has no such package. ``ratio`` is after over before, ``interval`` its 95% interval, and ``flagged`` says that the
-    change is significant and large: None where nothing can be said, and ``reason`` says why. ``confirmed`` says that fresh launches show
-    the change too, and ``confirmation`` gives the reason; both are None without fresh launches.
+    ``found`` lists what a caller may want to fail on. ``launches`` holds the number of complete launches of each side, ``failed`` that of
+    launches without a measurement. ``times`` and ``counts`` hold what was compared, ``differences`` the conditions that make the pair
+    incomparable. ``flags`` lists the checks that flagged launches. ``moved`` maps a package, an image by tag, or a name such as ``engine``
+    or ``driver``, to what it was and is; None where a side has no such package. ``confirmed`` says that fresh launches show the change too,
+    and ``confirmation`` what they show; both are None without fresh launches, and where nothing changed.
     """
 
+    case: str
     before: str
     after: str
+    word: ChangeWord
+    reasons: list[str]
+    found: list[Found]
     launches: list[int]
+    failed: list[int]
+    times: Times
+    counts: list[CountChange]
+    differences: list[ConditionChange]
+    flags: list[Flag]
     moved: dict[str, list[str | None]]
-    ratio: float | None
-    interval: tuple[float, float] | None
-    flagged: bool | None
-    reason: str
     confirmed: bool | None
     confirmation: str | None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How pairs are judged: the margin as a fraction, and whether the times of a CPU are judged too."""
+
+    margin: float = CHANGE_MARGIN
+    judge_cpu: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,8 +121,10 @@ def cell(group: Group) -> str:
 
 
 def pairs(before: Iterable[Group], after: Iterable[Group]) -> list[Pair]:
-    """Return the groups of the cells that both sides have. Raises ``InputError`` where the sides share no cell."""
-    earlier = {cell(group): group for group in before}
+    """Return the groups of the cells that both sides have, the newest of a cell before. Raises ``InputError`` where they share no cell."""
+    earlier: dict[str, Group] = {}
+    for group in before:
+        earlier.setdefault(cell(group), group)
     shared = [Pair(earlier[cell(group)], group) for group in after if cell(group) in earlier]
     if not shared:
         raise InputError("The two sides share no case. Name results of the same case, model, workload and protocol.")
@@ -58,7 +132,10 @@ def pairs(before: Iterable[Group], after: Iterable[Group]) -> list[Pair]:
 
 
 def changes(
-    before: list[Group], after: list[Group], fresh: tuple[list[Group], list[Group]] | None = None
+    before: list[Group],
+    after: list[Group],
+    fresh: tuple[list[Group], list[Group]] | None = None,
+    rule: Rule | None = None,
 ) -> list[RunChange]:
     """Return the change of every cell that both sides have.
 
@@ -70,7 +147,13 @@ def changes(
         fresh_before, fresh_after = fresh
         refuse_counted(before + after, fresh_before + fresh_after)
         fresh_pairs = {cell(pair.after): pair for pair in pairs(fresh_before, fresh_after)}
-    return [between(pair, fresh_pairs.get(cell(pair.after))) for pair in pairs(before, after)]
+    return [between(pair, fresh_pairs.get(cell(pair.after)), rule) for pair in pairs(before, after)]
+
+
+def alone(groups: Iterable[Group], others: Iterable[Group]) -> list[str]:
+    """Return the ids of the requests whose cell the other side does not have: nothing is said of them."""
+    known = {cell(group) for group in others}
+    return [group.request.id for group in groups if cell(group) not in known]
 
 
 def shared_attempts(before: Iterable[Group], after: Iterable[Group]) -> str | None:
@@ -85,33 +168,125 @@ def shared_attempts(before: Iterable[Group], after: Iterable[Group]) -> str | No
     )
 
 
-def between(pair: Pair, fresh: Pair | None = None) -> RunChange:
+def between(pair: Pair, fresh: Pair | None = None, rule: Rule | None = None) -> RunChange:
     """Return the change between two groups.
 
-    ``fresh`` holds groups of the same cell that were measured once more: a flagged change is confirmed only if they show it too.
+    ``fresh`` holds groups of the same cell that were measured once more: a change that they do not show too is INCONCLUSIVE.
     """
+    change = _judged(pair, rule or Rule())
+    if fresh is None or change.word != CHANGED:
+        return change
+    return _confirmed(change, _judged(fresh, rule or Rule()))
+
+
+def _judged(pair: Pair, rule: Rule) -> RunChange:
     before, after = pair.before, pair.after
-    change, reason = _change(pair)
-    confirmed, confirmation = None, None
-    if change is not None and fresh is not None:
-        second, confirmation = _change(fresh)
-        confirmed = second is not None and verdict.confirmed(change, second)
+    flags = flagging.of_sides(before.flagged, after.flagged)
+    differences = _differences(pair)
+    compared = counting.between(before.counts, after.counts)
+    times = _times(pair, rule, differences, flagging.contended(flags))
+    word, reasons = _decide(pair, times, compared, differences)
     return RunChange(
+        case=after.request.case,
         before=before.request.id,
         after=after.request.id,
+        word=word,
+        reasons=reasons,
+        found=_found(word, times, [] if differences else compared),
         launches=[len(before.latencies_s), len(after.latencies_s)],
+        failed=[before.failed, after.failed],
+        times=times,
+        counts=compared,
+        differences=differences,
+        flags=flags,
         moved=_moved(pair),
-        ratio=None if change is None else change.ratio,
-        interval=None if change is None else change.interval,
-        flagged=None if change is None else change.flagged,
-        reason=reason,
-        confirmed=confirmed,
-        confirmation=confirmation,
+        confirmed=None,
+        confirmation=None,
     )
 
 
+def _decide(
+    pair: Pair, times: Times, compared: list[CountChange], differences: list[ConditionChange]
+) -> tuple[ChangeWord, list[str]]:
+    """Return the word of a pair and the reasons for the word; the reason of the times stands in ``times``."""
+    if differences:
+        told = (f"{each.condition} {each.before} before, {each.after} after" for each in differences)
+        return INCONCLUSIVE, [f"the two sides are not comparable: {', '.join(told)}"]
+    differing = [count.reason for count in compared if count.word == counting.DIFFERS and count.reason]
+    if differing:
+        return CHANGED, differing
+    if times.word == CHANGED:
+        return CHANGED, []
+    unsteady = [count.reason for count in compared if count.word == counting.UNSTEADY and count.reason]
+    sides = {"before": pair.before.failed, "after": pair.after.failed}
+    failed = [f"{number} launch(es) {side} gave no measurement" for side, number in sides.items() if number]
+    mixed = _mixed(pair)
+    if mixed is not None or unsteady or times.word == INCONCLUSIVE:
+        return INCONCLUSIVE, [*filter(None, [mixed]), *unsteady, *failed]
+    if len(failed) == 1:
+        return INCONCLUSIVE, [*failed, "none of the other side failed"]
+    if times.word == UNCHANGED:
+        return UNCHANGED, failed
+    if not any(count.word == counting.EQUAL and count.name == counting.OUTPUT_IDS for count in compared):
+        return INCONCLUSIVE, ["no side tells tokens that the other side tells too", *failed]
+    return UNCHANGED, ["all counts that both sides tell are equal; times are not judged", *failed]
+
+
+def _mixed(pair: Pair) -> str | None:
+    """Return in words that the launches of one side ran in unlike images of one tag; None where what is known agrees."""
+    mixed = pair.before.moved_image or pair.after.moved_image
+    return None if mixed is None else f"one side is not of one software: {mixed}"
+
+
+def _found(word: ChangeWord, times: Times, compared: list[CountChange]) -> list[Found]:
+    found: list[Found] = []
+    if any(count.word == counting.DIFFERS for count in compared):
+        found.append(COUNTS)
+    if times.word == CHANGED and times.ratio is not None:
+        found.append(SLOWER if times.ratio > 1 else FASTER)
+    if INCONCLUSIVE in (word, times.word):
+        found.append(UNSURE)
+    return found
+
+
+def _confirmed(change: RunChange, second: RunChange) -> RunChange:
+    """Return a CHANGED pair with what fresh launches of both sides say of it."""
+    shown = {*change.found} & {*second.found} - {UNSURE}
+    if COUNTS in shown and not _differing(change) & _differing(second):
+        shown.discard(COUNTS)
+    told = f"fresh launches: {second.word}"
+    confirmation = "; ".join([told, *second.reasons, second.times.reason])
+    times = change.times
+    if times.word == CHANGED and not shown & {SLOWER, FASTER}:
+        times = dataclasses.replace(
+            times, word=INCONCLUSIVE, reason=f"fresh launches do not show it too; {times.reason}"
+        )
+    word: ChangeWord = CHANGED if shown else INCONCLUSIVE
+    reasons = change.reasons if shown else ["fresh launches do not show the change too", *change.reasons]
+    found: list[Found] = [kind for kind in change.found if kind in shown]
+    if INCONCLUSIVE in (word, times.word):
+        found.append(UNSURE)
+    return dataclasses.replace(
+        change, word=word, reasons=reasons, found=found, times=times, confirmed=bool(shown), confirmation=confirmation
+    )
+
+
+def _differing(change: RunChange) -> set[str]:
+    return {count.name for count in change.counts if count.word == counting.DIFFERS}
+
+
+def _differences(pair: Pair) -> list[ConditionChange]:
+    """Return the conditions that launches of the two sides were not observed under alike; none where a side tells no condition."""
+    old, new = pair.before.seen, pair.after.seen
+    return [
+        ConditionChange(name, " and ".join(sorted(old[name])), " and ".join(sorted(new[name])))
+        for name in old
+        if name in new and old[name] != new[name]
+    ]
+
+
 def _moved(pair: Pair) -> dict[str, list[str | None]]:
-    """Return the packages of the stack, the images by tag and the engine that differ, each with its two values."""
+    """Return the packages of the stack, the images and all else that is pinned or told and differs, each with its two values."""
     before, after = pair.before.request, pair.after.request
     old, new = before.stack.packages, after.stack.packages
     moved = {name: [old.get(name), new.get(name)] for name in sorted({*old, *new}) if old.get(name) != new.get(name)}
@@ -120,22 +295,65 @@ def _moved(pair: Pair) -> dict[str, list[str | None]]:
         old_image, new_image = (" and ".join(sorted(side.get(tag, ()))) or None for side in digests)
         if old_image != new_image:
             moved[tag] = [old_image, new_image]
-    if before.engine != after.engine:
-        moved["engine"] = [before.engine, after.engine]
-    return moved
+    pinned: dict[str, list[str | None]] = {
+        "engine": [before.engine, after.engine],
+        "stack": [before.stack.name, after.stack.name],
+        "image": [before.stack.image, after.stack.image],
+        "model revision": [before.model.revision, after.model.revision],
+        "protocol version": [before.protocol.version, after.protocol.version],
+    }
+    told: dict[str, list[str | None]] = {}
+    for name, values in pair.before.told.items():
+        others = pair.after.told.get(name, set())
+        # what a side does not tell has not moved
+        if values and others and values != others:
+            told[name] = [" and ".join(sorted(values)), " and ".join(sorted(others))]
+    return {**moved, **{name: values for name, values in pinned.items() if values[0] != values[1]}, **told}
 
 
-def _change(pair: Pair) -> tuple[Change | None, str]:
-    """Return the ``Change`` between two groups and its reason; None and why not, where nothing can be said."""
+def _times(pair: Pair, rule: Rule, differences: list[ConditionChange], contended: str | None) -> Times:
+    """Return the times of two groups with their word: no word where times are not judged."""
+    before_s, after_s = pair.before.latencies_s, pair.after.latencies_s
     if pair.before.emulated or pair.after.emulated:
-        return None, "something stood in for the device: its times say nothing"
-    mixed = pair.before.moved_image or pair.after.moved_image
+        return Times(None, "something stood in for the device: its times say nothing")
+    if pair.after.request.workload.dataset is not None:
+        return Times(None, "a dataset is completed once, in no timed window: there is no latency")
+    change = verdict.between_runs(before_s, after_s, rule.margin) if min(len(before_s), len(after_s)) > 1 else None
+    word, reason = _word_of_times(pair, rule, differences, contended, change)
+    old_s, new_s = _mean_s(before_s), _mean_s(after_s)
+    return Times(
+        word=word,
+        reason=reason,
+        before_s=old_s,
+        after_s=new_s,
+        ratio=None if old_s is None or new_s is None else new_s / old_s,
+        interval=None if change is None else change.interval,
+        p=None if change is None else change.p,
+        margin=rule.margin,
+        smallest_change=None if change is None else change.smallest_change,
+    )
+
+
+def _mean_s(latencies_s: Sequence[float]) -> float | None:
+    """Return the geometric mean, None of no launch."""
+    return math.exp(statistics.fmean(map(math.log, latencies_s))) if latencies_s else None
+
+
+def _word_of_times(
+    pair: Pair, rule: Rule, differences: list[ConditionChange], contended: str | None, change: Change | None
+) -> tuple[ChangeWord | None, str]:
+    if pair.after.request.accelerator.is_the_host and not rule.judge_cpu:
+        return None, "times of a CPU are shown and not judged"
+    if differences:
+        return INCONCLUSIVE, "the two sides were not measured alike"
+    mixed = _mixed(pair)
     if mixed is not None:
-        return None, f"one side is not of one software: {mixed}"
-    if min(len(pair.before.latencies_s), len(pair.after.latencies_s)) < 2:
-        return None, "at least two launches are needed on each side"
-    change = verdict.between_runs(pair.before.latencies_s, pair.after.latencies_s)
-    return change, change.reason
+        return INCONCLUSIVE, mixed
+    if contended is not None:
+        return INCONCLUSIVE, contended
+    if change is None:
+        return INCONCLUSIVE, "at least two launches are needed on each side"
+    return change.word, change.reason
 
 
 def refuse_counted(groups: Iterable[Group], fresh: Iterable[Group]) -> None:

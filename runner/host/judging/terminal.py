@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from runner.contract.text import printable
 from runner.host import tables
+from runner.host.judging import counts
 from runner.host.judging.comparison import Row
 from runner.host.judging.groups import Group
 from runner.host.judging.ledger import Finding, Limit
 from runner.host.judging.run_changes import RunChange
+from runner.host.judging.verdict import CHANGED
 from runner.host.readers.catalog import Catalog, Claim
 from runner.host.results.attempts import AttemptSummary, LaunchSummary
 
+# Of run against run, which has no table.
+_CHANGE_COLUMNS, _MOST_ALONE = 80, 5
 WALK_THROUGH = "walk-through, not a reproduction"
 
 
@@ -72,26 +78,62 @@ def _cells(rows: Mapping[str, Claim], limits: Mapping[str, Limit | None]) -> Tab
 
 
 def show_changes(changes: Iterable[RunChange]) -> None:
-    """Print run against run: a line of numbers and a line of reasons for each pair of groups."""
+    """Print run against run within 80 columns: for each pair the word, the times, the counts, the flags and what moved."""
     console = tables.console()
     for change in changes:
-        ratio = "-" if change.ratio is None else f"{change.ratio:.3f}"
-        interval = "" if change.interval is None else " ({:.3f} to {:.3f})".format(*change.interval)
-        tables.say(console, f"{change.before} -> {change.after}: {ratio}{interval}, {_word(change)}")
-        moved = ", ".join(f"{name} {old} -> {new}" for name, (old, new) in change.moved.items())
-        tables.say(console, f"  {change.reason}; launches {change.launches}; moved: {moved or 'nothing'}")
-        if change.confirmation is not None:
-            tables.say(console, f"  fresh launches: {change.confirmation}")
+        for indent, line in _change_lines(change):
+            _say_wrapped(console, line, indent)
+        console.print()
 
 
-def _word(change: RunChange) -> str:
-    if not change.flagged:
-        return "no change shown"
-    if change.confirmed is None:
-        return "CHANGED, confirm it on fresh launches (--confirm)"
-    if change.confirmed:
-        return "CHANGED, confirmed on fresh launches"
-    return "not confirmed on fresh launches, so no change shown"
+def show_alone(alone: Mapping[str, Sequence[str]]) -> None:
+    """Say which requests have no counterpart; ``alone`` maps a side to their ids."""
+    for side, requests in alone.items():
+        if requests:
+            shown = ", ".join(requests[:_MOST_ALONE]) + (" and others" if len(requests) > _MOST_ALONE else "")
+            _say_wrapped(tables.console(), f"{len(requests):,} request(s) {side} have no counterpart: {shown}", 0)
+
+
+def _change_lines(change: RunChange) -> Iterator[tuple[int, str]]:
+    """Yield the lines of one pair, each with its indent in columns."""
+    # counts are exact, and need no second look
+    unconfirmed = ", confirm it on fresh launches (--confirm)" if change.times.word == CHANGED else ""
+    confirmed = {None: unconfirmed, True: ", confirmed on fresh launches", False: ", not confirmed on fresh launches"}
+    yield 0, f"{change.case}: {change.word}{confirmed[change.confirmed]}"
+    yield 2, f"{change.before} -> {change.after}"
+    yield from ((2, reason) for reason in change.reasons)
+    yield from _time_lines(change)
+    names = {word: [count.name for count in change.counts if count.word == word] for word in counts.WORDS}
+    told = [f"{len(names[counts.EQUAL])} equal"]
+    told += [f"{word}: {', '.join(names[word])}" for word in counts.WORDS[1:] if names[word]]
+    yield 2, f"counts: {'; '.join(told)}"
+    flags = [f"{flag.side} {flag.check} ({flag.number})" for flag in change.flags]
+    yield 2, f"flagged launches: {', '.join(flags) or 'none'}"
+    moved = [f"{name} {old} -> {new}" for name, (old, new) in change.moved.items()]
+    yield 2, f"moved: {', '.join(moved) or 'nothing'}"
+    if change.confirmation is not None:
+        yield 2, change.confirmation
+
+
+def _time_lines(change: RunChange) -> Iterator[tuple[int, str]]:
+    times = change.times
+    seconds = ["-" if value_s is None else f"{value_s:.4g} s" for value_s in (times.before_s, times.after_s)]
+    launches = f"{change.launches[0]} and {change.launches[1]} launches"
+    failed = f", {change.failed[0]} and {change.failed[1]} failed" if any(change.failed) else ""
+    ratio = "" if times.ratio is None else f", ratio {times.ratio:.3f}"
+    interval = "" if times.interval is None else " ({:.3f} to {:.3f})".format(*times.interval)
+    yield 2, f"time: {times.word or 'not judged'}: {' -> '.join(seconds)}{ratio}{interval}; {launches}{failed}"
+    yield 4, times.reason
+    if times.smallest_in_words is not None:
+        yield 4, f"smallest change that would have been shown nine times in ten: {times.smallest_in_words}"
+
+
+def _say_wrapped(to: Console, text: str, indent: int) -> None:
+    """Print a text in lines of at most 80 columns; the lines after the first are indented by two columns more."""
+    first, *rest = Text(printable(text)).wrap(to, _CHANGE_COLUMNS - indent - 2)
+    for number, line in enumerate([first, *rest]):
+        line.rstrip()
+        to.print(Text(" " * (indent + 2 * (number > 0))) + line, soft_wrap=True)
 
 
 def _beside(rows: Sequence[Row]) -> Table:

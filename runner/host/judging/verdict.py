@@ -1,4 +1,4 @@
-"""Decide from the latencies of launches whether a published number holds, and whether two sets of launches differ. Pure.
+"""Decide from the latencies of launches whether a published number holds, and whether a second set of launches changed. Pure.
 
 Launches are the samples; iterations of one launch are not independent (pooling five launches of five iterations covers the
 truth 58% of the time instead of 95%, see tests/host/judging/test_operating_characteristics.py). The question is equivalence
@@ -16,6 +16,8 @@ from decimal import Decimal
 from types import ModuleType
 from typing import Final, Literal
 
+from runner.host.judging.power import Power
+
 VerdictWord = Literal[
     "REPRODUCED", "FASTER", "SLOWER", "INCONCLUSIVE", "PROVISIONAL", "NOT-COMPARABLE", "INVALID", "NO-RESULT"
 ]
@@ -30,13 +32,21 @@ NO_RESULT: Final = "NO-RESULT"
 # The words of verdicts that the interval of the ratio decided.
 DECIDED: tuple[VerdictWord, ...] = (REPRODUCED, FASTER, SLOWER, INCONCLUSIVE)
 
+# The words of run against run. UNCHANGED says that the two runs are equivalent within the margin.
+ChangeWord = Literal["CHANGED", "UNCHANGED", "INCONCLUSIVE"]
+CHANGED: Final = "CHANGED"
+UNCHANGED: Final = "UNCHANGED"
+
 # Of the two-sided interval: each side is tested at 5%.
 CONFIDENCE = 0.90
 PREDICTION = 0.95
-
-# Run against run: a change is flagged only if its p-value is below SIGNIFICANCE and its size above LEAST_CHANGE.
+# Of a headline over several cells.
 SIGNIFICANCE = 0.05
-LEAST_CHANGE = 0.02
+
+# Run against run. The level is chosen so that 200 runs of the same against itself alarm at most twice, whatever launches vary by: the
+# simulated rate is at most 0.5% (docs/statistics.md).
+CHANGE_SIGNIFICANCE = 0.005
+CHANGE_MARGIN = 0.02
 
 
 def _stats() -> ModuleType:
@@ -152,33 +162,82 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class Change:
-    """Run against run: the ratio after / before, its 95% interval and p-value by Welch's test, and whether it is flagged, and why."""
+    """The change of run against run: one word, and the reason for the word.
 
+    ``ratio`` is after over before (geometric means of launches), ``interval`` its 90% interval and ``p`` the two-sided p-value, both by
+    Welch's test. ``smallest_change`` is the smallest fraction by which the runs would have had to differ to be called CHANGED with the
+    probability ``power.PROBABILITY``, where launches vary as these did; None where no change is large enough.
+    """
+
+    word: ChangeWord
     ratio: float
     interval: tuple[float, float]
     p: float
-    flagged: bool
+    margin: float
+    smallest_change: float | None
     reason: str
 
 
-def between_runs(before_s: Sequence[float], after_s: Sequence[float]) -> Change:
+def between_runs(before_s: Sequence[float], after_s: Sequence[float], margin: float = CHANGE_MARGIN) -> Change:
     """Return the ``Change`` between two sets of latencies in seconds, by Welch's test on their logarithms.
 
-    The sides may differ in number. Raises ``ValueError`` for fewer than two launches on a side.
+    ``margin`` is the fraction up to which a change does not matter. The sides may differ in number. Raises ``ValueError`` for fewer than
+    two launches on a side.
     """
     if min(len(before_s), len(after_s)) < 2:
         raise ValueError("run against run needs at least two launches on each side")
-    before, after = ([math.log(value) for value in values] for values in (before_s, after_s))
-    test = _stats().ttest_ind(after, before, equal_var=False)
-    interval = test.confidence_interval(PREDICTION)
-    change = statistics.fmean(after) - statistics.fmean(before)
-    significant, large = bool(test.pvalue < SIGNIFICANCE), abs(math.expm1(change)) > LEAST_CHANGE
-    reason = f"p = {test.pvalue:.3g} {'<' if significant else '>='} {SIGNIFICANCE}, change {math.expm1(change):+.1%}"
-    reason += f" {'beyond' if large else 'within'} {LEAST_CHANGE:.0%}"
-    interval_ratio = (math.exp(interval.low), math.exp(interval.high))
-    return Change(math.exp(change), interval_ratio, float(test.pvalue), significant and large, reason)
+    sides = [[math.log(value) for value in values] for values in (before_s, after_s)]
+    spreads, counts = [statistics.stdev(logs) for logs in sides], [len(logs) for logs in sides]
+    change = statistics.fmean(sides[1]) - statistics.fmean(sides[0])
+    error, degrees = _welch(spreads, counts)
+    reach, p = 0.0, float(change == 0)
+    if error > 0:
+        reach = float(_stats().t.ppf(0.5 + CONFIDENCE / 2, degrees)) * error
+        p = float(2 * _stats().t.sf(abs(change) / error, degrees))
+    interval = change - reach, change + reach
+    word, reason = _decide_change(change, interval, p, margin)
+    smallest = Power(spreads, counts, math.log1p(margin), CHANGE_SIGNIFICANCE).smallest()
+    return Change(
+        word=word,
+        ratio=math.exp(change),
+        interval=(math.exp(interval[0]), math.exp(interval[1])),
+        p=p,
+        margin=margin,
+        smallest_change=None if smallest is None else math.expm1(smallest),
+        reason=reason,
+    )
+
+
+def _welch(spreads: Sequence[float], counts: Sequence[int]) -> tuple[float, float]:
+    """Return the standard error of the difference of two means, and its degrees of freedom: 0 and infinity without any spread."""
+    parts = [spread**2 / count for spread, count in zip(spreads, counts, strict=True)]
+    if sum(parts) == 0:
+        return 0.0, math.inf
+    shares = [part / sum(parts) for part in parts]
+    degrees = 1 / sum(share**2 / (count - 1) for share, count in zip(shares, counts, strict=True))
+    return math.sqrt(sum(parts)), degrees
+
+
+def _decide_change(change: float, interval: tuple[float, float], p: float, margin: float) -> tuple[ChangeWord, str]:
+    """Return word and reason for a change of the mean logarithm, its interval and its p-value.
+
+    No change has two words: a change beyond the margin lies in no interval within the margin.
+    """
+    bound = math.log1p(margin)
+    told = f"the interval {math.exp(interval[0]):.3f} to {math.exp(interval[1]):.3f} of the ratio"
+    size, limit = f"a change of {math.expm1(change):+.1%}", f"the margin of {margin * 100:.3g}%"
+    if p < CHANGE_SIGNIFICANCE and abs(change) > bound:
+        return CHANGED, f"{size} is beyond {limit}, and p = {p:.2g} < {CHANGE_SIGNIFICANCE}"
+    if -bound <= interval[0] and interval[1] <= bound:
+        return UNCHANGED, f"{told} lies within {limit}"
+    if p < CHANGE_SIGNIFICANCE:
+        return INCONCLUSIVE, f"{size} is not beyond {limit}, and {told} is not within it; more launches would tell"
+    return (
+        INCONCLUSIVE,
+        f"{told} is not within {limit}, and p = {p:.2g} >= {CHANGE_SIGNIFICANCE}; more launches would tell",
+    )
 
 
 def confirmed(first: Change, second: Change) -> bool:
-    """Return whether a flagged change was flagged again, in the same direction, on fresh launches."""
-    return first.flagged and second.flagged and (first.ratio > 1) == (second.ratio > 1)
+    """Return whether two changes are both CHANGED, in the same direction: the second is that of fresh launches."""
+    return first.word == second.word == CHANGED and (first.ratio > 1) == (second.ratio > 1)

@@ -35,6 +35,15 @@ class ReadResult:
     images: tuple[RunImage, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class WholeResult:
+    """A whole, checked result in the newest schema's shape, its request, and the version of the schema that it was written in."""
+
+    result: Result
+    request: Request
+    schema: int
+
+
 def find(paths: Iterable[str | os.PathLike[str]]) -> Iterator[str | DamagedResult]:
     """Yield the result files that ``paths`` name: files as they are, folders searched for ``*.json`` not beginning with a dot.
 
@@ -150,16 +159,16 @@ def _read_anew(path: str, index: Index, requests: dict[str, Request]) -> ReadRes
     except OSError as problem:
         return DamagedResult(f"{path} cannot be read: {files.reason(problem)}. Name files that can be read.")
     try:
-        result, request = of_bytes(raw, path)
-        attempt = attempts.of_result(result)
+        whole = load(raw, path)
+        attempt = attempts.of_result(whole.result, whole.schema)
         text = attempts.to_text(attempt)
     except DamagedResult as problem:
         index.put_refusal(path, before, str(problem))
         return problem
     except Exception as problem:
         return _not_understood(path, problem)
-    index.put(path, before, text, attempt.request, lambda: strictjson.canonical(result["request"]))
-    return ReadResult(path, attempt, text, requests.setdefault(attempt.request, request))
+    index.put(path, before, text, attempt.request, lambda: strictjson.canonical(whole.result["request"]))
+    return ReadResult(path, attempt, text, requests.setdefault(attempt.request, whole.request))
 
 
 def _same_file(first: str, second: str) -> bool:
@@ -180,6 +189,12 @@ def read_one(path: str | os.PathLike[str]) -> tuple[Result, Request]:
 
 def of_bytes(raw: bytes, where: str) -> tuple[Result, Request]:
     """Return one result from its bytes, as ``read_one`` does; ``where`` names the source in messages. Raises ``DamagedResult``."""
+    whole = load(raw, where)
+    return whole.result, whole.request
+
+
+def load(raw: bytes, where: str) -> WholeResult:
+    """Return one result from its bytes; ``where`` names the source in messages. Raises ``DamagedResult``."""
     shape = _shape()
     try:
         return _checked(contract.loads(raw, where), where, shape)
@@ -195,7 +210,7 @@ def _not_understood(where: str, problem: Exception) -> DamagedResult:
     return DamagedResult(f"{where} cannot be understood: {type(problem).__name__}: {words}. Measure again.")
 
 
-def _checked(sealed: JsonObject, where: str, shape: schema.Shape) -> tuple[Result, Request]:
+def _checked(sealed: JsonObject, where: str, shape: schema.Shape) -> WholeResult:
     """Return a sealed result of any schema in the newest one's shape, and its request. Raises ``DamagedResult``."""
     result = contract.upgrade(sealed, where)
     if not _is_result(result, shape):
@@ -205,7 +220,7 @@ def _checked(sealed: JsonObject, where: str, shape: schema.Shape) -> tuple[Resul
         )
     request = _request(strictjson.canonical(result["request"]), f"{where}: request")
     consistency.refuse_contradiction(result, request, where)
-    return result, request
+    return WholeResult(result, request, sealed["schema"])
 
 
 def _is_result(value: JsonObject, shape: schema.Shape) -> TypeGuard[Result]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from runner.contract import path_lists, unfinished
 from runner.contract.arguments import add_json, verb_parser
-from runner.contract.errors import DamagedResult, InputError, UsageError
+from runner.contract.errors import Changed, DamagedResult, Inconclusive, InputError, UsageError
 from runner.contract.text import printable
-from runner.host.judging import comparison, groups, run_changes, terminal
+from runner.host import writing
+from runner.host.judging import comparison, groups, markdown, run_changes, terminal, verdict
 from runner.host.judging.groups import Group
-from runner.host.judging.run_changes import RunChange
+from runner.host.judging.run_changes import Found, Rule, RunChange
 from runner.host.readers import catalog as catalogs
 from runner.host.results import index as indexes
 from runner.host.results import result_files
@@ -23,6 +26,15 @@ from runner.host.results.index import Index
 
 # How much is printed without --all, for a reader who has just measured.
 REQUESTS_SHOWN, ATTEMPTS_SHOWN, REFUSALS_SHOWN = 20, 3, 20
+
+# The words of --fail-on, each with what a pair must be found to be.
+FAIL_ON: dict[str, tuple[Found, ...]] = {
+    run_changes.COUNTS: (run_changes.COUNTS,),
+    run_changes.SLOWER: (run_changes.SLOWER,),
+    run_changes.FASTER: (run_changes.FASTER,),
+    "changed": (run_changes.COUNTS, run_changes.SLOWER, run_changes.FASTER),
+    run_changes.UNSURE: (run_changes.UNSURE,),
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -32,7 +44,8 @@ def parser() -> argparse.ArgumentParser:
         description="Print each request's results beside the published cells that its case names, with the verdict on each:"
         " REPRODUCED, FASTER, SLOWER, INCONCLUSIVE, PROVISIONAL (one launch), NOT-COMPARABLE, INVALID or NO-RESULT. All launches"
         " of a request count, those of interrupted attempts too.",
-        epilog="Exit codes: 8 if a result was refused (the rest is printed); see `python -m runner --help`.",
+        epilog="Exit codes: 8 if a result was refused (the rest is printed); with --fail-on 17 if a change was found that it names,"
+        " and 18 if launches cannot tell and it names inconclusive; see `python -m runner --help`.",
     )
     described.add_argument(
         "results", nargs="*", metavar="RESULT", help="result files or folders (default, without --from too: results)"
@@ -45,8 +58,30 @@ def parser() -> argparse.ArgumentParser:
         "--confirm",
         nargs=2,
         metavar=("FRESH", "FRESH_AGAINST"),
-        help="with --against: fresh launches of both sides, measured after a change was flagged; only a change that they"
-        " show too is confirmed",
+        help="with --against: fresh launches of both sides, measured after a change was found; a change that they do not show"
+        " too is INCONCLUSIVE",
+    )
+    described.add_argument(
+        "--margin",
+        type=_margin,
+        metavar="MARGIN",
+        help=f"with --against: the change that does not matter, as a fraction, a percentage such as 2%%, or strict, standard, loose"
+        f" or host-bound (default: {verdict.CHANGE_MARGIN})",
+    )
+    described.add_argument(
+        "--judge-cpu",
+        action="store_true",
+        help="with --against: judge the times of a CPU too, which are only shown otherwise",
+    )
+    described.add_argument(
+        "--fail-on",
+        type=_words,
+        metavar="WORDS",
+        help=f"with --against: end with 17 or 18 if one of these was found, a comma between them: {', '.join(FAIL_ON)}"
+        " (changed: counts, slower or faster)",
+    )
+    described.add_argument(
+        "--markdown", metavar="FILE", help="with --against: write the comparison as Markdown too, for a pull request"
     )
     add_json(described, "all rows")
     described.add_argument(
@@ -58,29 +93,92 @@ def parser() -> argparse.ArgumentParser:
     return described
 
 
+def _margin(text: str) -> float:
+    """Return a margin as a fraction above 0 and below 1. Raises ``ArgumentTypeError``."""
+    named = catalogs.read().margins
+    if text in named:
+        return named[text]
+    number, percent = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
+    try:
+        value = float(number) / percent
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f"{printable(text, 60)!r} is no margin: give a fraction such as 0.02, a percentage such as 2%, or {', '.join(named)}"
+        )
+    return value
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of ``--fail-on``. Raises ``ArgumentTypeError``."""
+    words = [word.strip() for word in text.split(",")]
+    unknown = [word for word in words if word not in FAIL_ON]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{printable(unknown[0], 60)!r} is none of: {', '.join(FAIL_ON)}")
+    return words
+
+
 def main(arguments: Sequence[str]) -> int:
     """Print the comparison, and return the exit code: that of ``DamagedResult`` if a result was refused.
 
-    Raises ``UsageError``; ``InputError`` for a path that does not exist, where no result was found, and where two sides share no cell.
+    Raises ``UsageError``; ``InputError`` for a path that does not exist, where no result was found, where two sides share no cell, and
+    for a file that cannot be written; ``Changed`` and ``Inconclusive`` where ``--fail-on`` names what was found.
     """
     options = parser().parse_args(arguments)
-    if options.confirm is not None and options.against is None:
-        raise UsageError("--confirm is for run against run; give --against too.")
+    _refuse_without_against(options)
     kept = None if options.all else ATTEMPTS_SHOWN
     refused: list[DamagedResult] = []
+    changes: list[RunChange] = []
     try:
         with Index(indexes.PATH) as index:
             paths = path_lists.given(options.results, options.listed_in, path_lists.RESULTS) or ["results"]
             measured = _read(paths, index, kept, refused)
             if options.against is not None:
                 changes = _run_against_run(options, measured, refused, index)
-                _print_changes(changes, refused, as_json=options.json)
             else:
                 _against_published(options, measured, refused, kept)
     # printed after an error too: a refused result is often the reason why the rest could not be compared
     finally:
         _print_refusals(refused, every=options.all)
-    return DamagedResult.exit_code if refused else 0
+    if refused:
+        return DamagedResult.exit_code
+    _fail_on(options.fail_on or [], changes)
+    return 0
+
+
+def _refuse_without_against(options: argparse.Namespace) -> None:
+    if options.against is not None:
+        return
+    given = {
+        "--confirm": options.confirm,
+        "--margin": options.margin,
+        "--judge-cpu": options.judge_cpu or None,
+        "--fail-on": options.fail_on,
+        "--markdown": options.markdown,
+    }
+    for flag, value in given.items():
+        if value is not None:
+            raise UsageError(f"{flag} is for run against run; give --against too.")
+
+
+def _fail_on(words: Sequence[str], changes: Iterable[RunChange]) -> None:
+    """Raise ``Changed`` for a pair that was found to be what ``words`` name, ``Inconclusive`` if only that was found."""
+    named = {found for word in words for found in FAIL_ON[word]}
+    hits = {change.case: [found for found in change.found if found in named] for change in changes}
+    changed = {case: [found for found in hit if found != run_changes.UNSURE] for case, hit in hits.items()}
+    told = "; ".join(f"{printable(case, 100)}: {', '.join(hit)}" for case, hit in changed.items() if hit)
+    if told:
+        raise Changed(
+            f"Run against run found what --fail-on names: {told}. The comparison above says why and what moved; measure both sides"
+            " once more and give them with --confirm."
+        )
+    unsure = [printable(case, 100) for case, hit in hits.items() if hit]
+    if unsure:
+        raise Inconclusive(
+            f"The launches cannot tell whether something changed, for {', '.join(unsure)}. The comparison above says why; measure more"
+            " launches of both sides."
+        )
 
 
 def _print_refusals(refused: list[DamagedResult], every: bool) -> None:
@@ -89,13 +187,6 @@ def _print_refusals(refused: list[DamagedResult], every: bool) -> None:
         print(f"refused: {printable(str(problem))}", file=sys.stderr)
     if len(shown) < len(refused):
         print(f"refused: {len(refused) - len(shown):,} more; --all says why of each", file=sys.stderr)
-
-
-def _print_changes(changes: list[RunChange], refused: list[DamagedResult], as_json: bool) -> None:
-    if as_json:
-        _print_json({"changes": [asdict(change) for change in changes]}, refused)
-    else:
-        terminal.show_changes(changes)
 
 
 def _against_published(
@@ -116,7 +207,7 @@ def _against_published(
 def _run_against_run(
     options: argparse.Namespace, measured: list[Group], refused: list[DamagedResult], index: Index
 ) -> list[RunChange]:
-    """Return the changes since ``--against``, confirmed by ``--confirm`` where it is given; add to ``refused``."""
+    """Print and return the changes since ``--against``, confirmed by ``--confirm`` where it is given; add to ``refused``."""
 
     def read(path: str) -> list[Group]:
         return _read([path], index, 0, refused)
@@ -129,7 +220,17 @@ def _run_against_run(
     if options.confirm is not None:
         fresh_after, fresh_before = map(read, options.confirm)
         fresh = fresh_before, fresh_after
-    return run_changes.changes(before, measured, fresh)
+    rule = Rule(options.margin or verdict.CHANGE_MARGIN, options.judge_cpu)
+    changes = run_changes.changes(before, measured, fresh, rule)
+    alone = {"before": run_changes.alone(before, measured), "after": run_changes.alone(measured, before)}
+    if options.json:
+        _print_json({"changes": [asdict(change) for change in changes], "alone": alone}, refused)
+    else:
+        terminal.show_changes(changes)
+        terminal.show_alone(alone)
+    if options.markdown is not None:
+        writing.write_text(Path(options.markdown), markdown.of_changes(changes), "Name another file with --markdown.")
+    return changes
 
 
 def _read(paths: Iterable[str], index: Index, kept: int | None, refused: list[DamagedResult]) -> list[Group]:

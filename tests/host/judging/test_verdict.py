@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Sequence
 
 import pytest
+from scipy import stats
 
 from runner.host.judging import verdict
 from runner.host.judging.verdict import Verdict, against_claim, between_runs, confirmed, holm
@@ -118,41 +119,96 @@ BEFORE = [1.00, 1.01, 0.99, 1.00, 1.005]
 
 
 @pytest.mark.parametrize(
-    "factor, flagged, words",
+    "factor, word, words",
     [
-        (1.0, False, " >= 0.05, change +0.0% within 2%"),
-        (1.015, False, " < 0.05, change +1.5% within 2%"),
-        (1.05, True, " < 0.05, change +5.0% beyond 2%"),
-        (0.95, True, " < 0.05, change -5.0% beyond 2%"),
+        (1.0, "UNCHANGED", "the interval 0.991 to 1.009 of the ratio lies within the margin of 2%"),
+        (1.015, "INCONCLUSIVE", "of the ratio is not within the margin of 2%, and p = 0.013 >= 0.005; more launches"),
+        (1.05, "CHANGED", "a change of +5.0% is beyond the margin of 2%, and p = "),
+        (0.95, "CHANGED", "a change of -5.0% is beyond the margin of 2%, and p = "),
     ],
 )
-def test_a_change_is_flagged_only_if_significant_and_large(factor: float, flagged: bool, words: str) -> None:
+def test_each_word_of_a_change_has_its_launches(factor: float, word: str, words: str) -> None:
     change = between_runs(BEFORE, [value * factor for value in reversed(BEFORE)])
-    assert change.flagged is flagged
+    assert change.word == word
     assert words in change.reason
     assert change.ratio == pytest.approx(factor)
     assert change.interval[0] < factor < change.interval[1]
+    assert change.margin == 0.02
 
 
-def test_a_change_at_its_limits_is_not_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sure_change_that_may_be_within_the_margin_is_inconclusive() -> None:
+    steady = [1.0, 1.001, 0.999, 1.0, 1.0005]
+    change = between_runs(steady, [value * 1.0198 for value in steady])
+    assert (change.word, change.p < 0.005) == ("INCONCLUSIVE", True)
+    assert change.reason.startswith("a change of +2.0% is not beyond the margin of 2%, and the interval 1.019 to 1.021")
+
+
+def test_a_change_at_its_limits_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     after = [value * factor for value, factor in zip(BEFORE, (1.04, 1.05, 1.06, 1.05, 1.05), strict=True)]
     change = statistics.fmean(map(math.log, after)) - statistics.fmean(map(math.log, BEFORE))
-    for name, limit in (("SIGNIFICANCE", between_runs(BEFORE, after).p), ("LEAST_CHANGE", math.expm1(change))):
-        with monkeypatch.context() as patched:
-            patched.setattr(verdict, name, limit)
-            assert not between_runs(BEFORE, after).flagged
-            patched.setattr(verdict, name, math.nextafter(limit, {"SIGNIFICANCE": 1.0, "LEAST_CHANGE": 0.0}[name]))
-            assert between_runs(BEFORE, after).flagged
+    p = between_runs(BEFORE, after).p
+    with monkeypatch.context() as patched:
+        patched.setattr(verdict, "CHANGE_SIGNIFICANCE", p)
+        assert between_runs(BEFORE, after).word == "INCONCLUSIVE"
+        patched.setattr(verdict, "CHANGE_SIGNIFICANCE", math.nextafter(p, 1.0))
+        assert between_runs(BEFORE, after).word == "CHANGED"
+    assert between_runs(BEFORE, after, math.expm1(change) * (1 + 1e-12)).word == "INCONCLUSIVE"
+    assert between_runs(BEFORE, after, math.expm1(change) * (1 - 1e-12)).word == "CHANGED"
 
 
-def test_a_large_change_of_noisy_launches_is_not_significant() -> None:
-    assert not between_runs([1.0, 2.0, 0.5], [1.5, 0.7, 2.2]).flagged
+@pytest.mark.parametrize("bottom, top", [(-0.05, 0.05), (-0.05, 0.0501), (-0.0501, 0.05)])
+def test_an_interval_that_ends_at_the_margin_lies_within_it(bottom: float, top: float) -> None:
+    word, _ = verdict._decide_change(0.0, (bottom, top), 0.5, math.expm1(0.05))
+    assert word == ("UNCHANGED" if max(-bottom, top) == 0.05 else "INCONCLUSIVE")
+
+
+def test_no_change_has_two_words() -> None:
+    """Whatever the interval and the p-value: a change beyond the margin is never within it."""
+    bound = math.log1p(0.02)
+    for change in (-0.03, -bound, -0.01, 0.0, 0.01, bound, 0.03):
+        for reach in (0.0, 0.005, 0.02, 1.0):
+            for p in (0.0, 0.1):
+                word, _ = verdict._decide_change(change, (change - reach, change + reach), p, 0.02)
+                beyond, within = p == 0.0 and abs(change) > bound, abs(change) + reach <= bound
+                assert not (beyond and within)
+                assert word == ("CHANGED" if beyond else "UNCHANGED" if within else "INCONCLUSIVE")
+
+
+@pytest.mark.parametrize("after", [[1.02, 1.05, 0.99], [1.3, 1.31], [1.0, 1.0, 1.0, 1.0]])
+def test_interval_and_p_are_those_of_welch(after: list[float]) -> None:
+    change = between_runs(BEFORE, after)
+    test = stats.ttest_ind([math.log(value) for value in after], [math.log(value) for value in BEFORE], equal_var=False)
+    expected = test.confidence_interval(0.90)
+    assert change.p == pytest.approx(test.pvalue)
+    assert change.interval == pytest.approx((math.exp(expected.low), math.exp(expected.high)))
+
+
+@pytest.mark.parametrize(
+    "value, word, p", [(1.0, "UNCHANGED", 1.0), (1.01, "UNCHANGED", 0.0), (1.03, "CHANGED", 0.0), (0.9, "CHANGED", 0.0)]
+)
+def test_launches_without_any_variation_changed_or_did_not(value: float, word: str, p: float) -> None:
+    change = between_runs([1.0] * 3, [value] * 2)
+    assert (change.word, change.p) == (word, p)
+    assert change.interval == pytest.approx((value, value))
+    assert change.smallest_change == pytest.approx(0.02)
+
+
+def test_a_large_change_of_noisy_launches_is_not_shown() -> None:
+    change = between_runs([1.0, 2.0, 0.5], [1.5, 0.7, 2.2])
+    assert change.word == "INCONCLUSIVE"
+    assert known(change.smallest_change) > 10
+
+
+def test_two_launches_that_vary_much_show_no_change_at_all() -> None:
+    assert between_runs([1.0, 3.0], [1.0, 3.0]).smallest_change is None
 
 
 def test_sides_may_differ_in_number_but_one_launch_tells_nothing() -> None:
-    assert between_runs(BEFORE, [1.2, 1.21]).flagged
+    assert between_runs(BEFORE, [1.2, 1.201, 1.199]).word == "CHANGED"
     with pytest.raises(ValueError, match="^run against run needs at least two launches on each side$"):
         between_runs(BEFORE, [1.2])
+    with pytest.raises(ValueError, match="^run against run needs at least two launches on each side$"):
+        between_runs([1.2], BEFORE)
 
 
 def test_a_change_is_confirmed_only_by_another_in_the_same_direction() -> None:
@@ -161,6 +217,7 @@ def test_a_change_is_confirmed_only_by_another_in_the_same_direction() -> None:
     assert not confirmed(up, down)
     assert not confirmed(up, none)
     assert not confirmed(none, up)
+    assert not confirmed(none, none)
 
 
 def test_one_launch_reaches_as_far_as_a_normal_with_the_assumed_variation() -> None:
@@ -226,4 +283,4 @@ def test_runs_that_vary_unlike_are_compared_by_welch() -> None:
     steady = [1.0 + 0.001 * number for number in range(-4, 5)]
     change = between_runs(steady, [1.0, 1.1])
     assert change.p == pytest.approx(0.51, abs=0.02)
-    assert not change.flagged
+    assert change.word == "INCONCLUSIVE"

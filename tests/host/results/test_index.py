@@ -9,12 +9,12 @@ import pytest
 
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
-from runner.contract.records import Result
 from runner.contract.request import Request
 from runner.host.results import index as indexes
 from runner.host.results import result_files
 from runner.host.results.attempts import AttemptSummary
 from runner.host.results.index import Index
+from runner.host.results.result_files import WholeResult
 from tests.support import samples
 
 FIRST, SECOND = "20261122T100000Z-0123abcd", "20261122T110000Z-0123abce"
@@ -39,13 +39,13 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a list to which the name of each file is added that is read and parsed."""
-    names, of_bytes = [], result_files.of_bytes
+    names, load = [], result_files.load
 
-    def counted(raw: bytes, where: str) -> tuple[Result, Request]:
+    def counted(raw: bytes, where: str) -> WholeResult:
         names.append(os.path.basename(where))
-        return of_bytes(raw, where)
+        return load(raw, where)
 
-    monkeypatch.setattr(result_files, "of_bytes", counted)
+    monkeypatch.setattr(result_files, "load", counted)
     return names
 
 

@@ -224,10 +224,10 @@ def test_whatever_a_result_raises_is_that_result_s_refusal(tmp_path: Path, monke
     write(tmp_path, samples.result(), "a.json")
     of_result = attempts.of_result
 
-    def fails(result: Result) -> AttemptSummary:
+    def fails(result: Result, schema: int) -> AttemptSummary:
         if result["attempt"]["id"] == "20261122T100000Z-0123abcd":
             raise OverflowError("int too large")
-        return of_result(result)
+        return of_result(result, schema)
 
     monkeypatch.setattr(attempts, "of_result", fails)
     read, (refused,) = everything([tmp_path])

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from runner.__main__ import main
 from runner.contract import result as contract
 from runner.contract import strictjson
-from runner.contract.errors import DamagedResult, InputError
+from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.records import JsonObject
 from runner.host.verbs import compare
 from tests.support import samples
@@ -107,25 +108,160 @@ def write(path: Path, *latencies_s: float, attempt: str = "20261122T100000Z-0123
     path.write_text(strictjson.pretty(contract.seal(body)))
 
 
-def test_a_change_is_confirmed_from_the_command_line(tmp_path: Path) -> None:
+def four(tmp_path: Path) -> dict[str, Path]:
+    """Write results of both sides and once more of both; those after are slower by an eighth."""
     paths = {name: tmp_path / f"{name}.json" for name in ("before", "after", "fresh_before", "fresh_after")}
     for number, (name, path) in enumerate(paths.items()):
         seconds = (3.50, 3.51, 3.49) if "after" in name else (3.10, 3.11, 3.09)
         write(path, *seconds, attempt=f"20261122T10000{number}Z-0123abcd")
+    return paths
+
+
+def test_a_change_is_confirmed_from_the_command_line(tmp_path: Path) -> None:
+    paths = four(tmp_path)
 
     def compared(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        return run(paths["after"], *arguments, columns="200")
+        return run(paths["after"], *arguments)
 
     against = ("--against", paths["before"])
     fresh = ("--confirm", paths["fresh_after"], paths["fresh_before"])
-    assert "CHANGED, confirm it on fresh launches (--confirm)" in compared(*against).stdout
+    out = compared(*against).stdout
+    assert "CHANGED, confirm it on fresh launches (--confirm)" in out
+    assert max(map(len, out.splitlines())) <= 80
     assert "CHANGED, confirmed on fresh launches" in compared(*fresh, *against).stdout
     listed = json.loads(compared("--json", *fresh, *against).stdout)
-    assert [change["confirmed"] for change in listed["changes"]] == [True]
+    (change,) = listed["changes"]
+    assert (change["word"], change["confirmed"], change["found"]) == ("CHANGED", True, ["slower"])
+    assert change["times"]["ratio"] == pytest.approx(3.5 / 3.1, rel=1e-3)
+    assert listed["alone"] == {"before": [], "after": []}
     itself = compared("--confirm", paths["after"], paths["before"], *against)
     assert (itself.returncode, "cannot confirm it" in itself.stderr) == (3, True)
-    alone = compared(*fresh)
-    assert (alone.returncode, "give --against too" in alone.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--confirm", "a", "b"],
+        ["--margin", "0.02"],
+        ["--judge-cpu"],
+        ["--fail-on", "slower"],
+        ["--markdown", "file.md"],
+    ],
+)
+def test_flags_of_run_against_run_need_the_other_run(flags: list[str]) -> None:
+    with pytest.raises(UsageError, match=f"{flags[0]} is for run against run; give --against too"):
+        compare.main(["results", *flags])
+
+
+@pytest.mark.parametrize(
+    "words, code", [("slower", 17), ("changed", 17), ("faster,slower", 17), ("counts,faster", 0), ("inconclusive", 0)]
+)
+def test_the_exit_code_says_what_was_found(tmp_path: Path, words: str, code: int) -> None:
+    paths = four(tmp_path)
+    done = run(paths["after"], "--against", paths["before"], "--fail-on", words)
+    assert done.returncode == code
+    # all is printed before
+    assert "gaudi2-8-bloomz: CHANGED" in done.stdout
+    assert ("Run against run found what --fail-on names: gaudi2-8-bloomz: slower." in done.stderr) == (code == 17)
+
+
+def failing(arguments: list[str | Path]) -> int:
+    """Return the exit code of a comparison in this process."""
+    return main(["compare", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    "words, code", [("slower", 0), ("inconclusive", 18), ("slower,inconclusive", 18), ("changed, inconclusive", 18)]
+)
+def test_launches_that_cannot_tell_have_their_own_exit_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, code: int
+) -> None:
+    write(tmp_path / "before.json", 3.10, 3.30, 2.90)
+    write(tmp_path / "after.json", 3.50, 3.20, 3.00, attempt="20261122T110000Z-0123abcd")
+    arguments = [tmp_path / "after.json", "--against", tmp_path / "before.json", "--fail-on", words]
+    assert failing(arguments) == code
+    out, err = capsys.readouterr()
+    assert "gaudi2-8-bloomz: INCONCLUSIVE" in out
+    assert ("The launches cannot tell whether something changed, for gaudi2-8-bloomz." in err) == (code == 18)
+
+
+def test_a_refused_result_goes_before_what_was_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = four(tmp_path)
+    (tmp_path / "bad.json").write_text("{")
+    arguments = [paths["after"], tmp_path / "bad.json", "--against", paths["before"], "--fail-on", "slower"]
+    assert failing([*arguments]) == DamagedResult.exit_code
+    assert "CHANGED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "flag, value, words",
+    [
+        ("--fail-on", "slow", "'slow' is none of: counts, slower, faster, changed, inconclusive"),
+        ("--fail-on", "", "'' is none of"),
+        ("--margin", "0", "'0' is no margin: give a fraction such as 0.02, a percentage such as 2%, or strict, "),
+        ("--margin", "100%", "is no margin"),
+        ("--margin", "nan", "is no margin"),
+        ("--margin", "wide", "is no margin"),
+    ],
+)
+def test_an_unknown_word_or_margin_is_a_wrong_command_line(
+    capsys: pytest.CaptureFixture[str], flag: str, value: str, words: str
+) -> None:
+    assert failing(["a", "--against", "b", flag, value]) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("margin, fraction", [("0.02", 0.02), ("15%", 0.15), ("host-bound", 0.15), ("strict", 0.02)])
+def test_a_margin_is_a_fraction_a_percentage_or_a_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], margin: str, fraction: float
+) -> None:
+    paths = four(tmp_path)
+    assert failing([paths["after"], "--against", paths["before"], "--margin", margin, "--json"]) == 0
+    (change,) = json.loads(capsys.readouterr().out)["changes"]
+    assert change["times"]["margin"] == pytest.approx(fraction)
+    assert change["word"] == ("UNCHANGED" if fraction > 0.13 else "CHANGED")
+
+
+def test_the_times_of_a_cpu_are_judged_where_the_user_asks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    request = samples.request(launches=2)
+    for number, name in enumerate(("before", "after")):
+        body = samples.body(request, attempt_id=f"20261122T10000{number}Z-0123abcd")
+        body["launches"] = [{**body["launches"][0], "index": index} for index in range(2)]
+        (tmp_path / f"{name}.json").write_text(strictjson.pretty(contract.seal(body)))
+    arguments = [tmp_path / "after.json", "--against", tmp_path / "before.json", "--fail-on", "changed,inconclusive"]
+    assert failing(arguments) == 0
+    assert "time: not judged" in capsys.readouterr().out
+    assert failing([*arguments, "--judge-cpu"]) == 0
+    assert "time: UNCHANGED" in capsys.readouterr().out
+
+
+def test_a_comparison_is_written_as_markdown_whole_or_not_at_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = four(tmp_path)
+    comment = tmp_path / "folder" / "comment.md"
+    arguments = [paths["after"], "--against", paths["before"], "--fail-on", "slower", "--markdown"]
+    assert failing([*arguments, comment]) == 17
+    assert "| `gaudi2-8-bloomz` | 3.1 s | 3.5 s | 1.129 (" in comment.read_text(encoding="utf-8")
+    assert [path.name for path in comment.parent.iterdir()] == ["comment.md"]
+    assert failing([*arguments, tmp_path]) == InputError.exit_code
+    out, err = capsys.readouterr()
+    assert out.count("gaudi2-8-bloomz: CHANGED") == 2
+    assert "Name another file with --markdown." in err
+
+
+def test_a_request_without_a_counterpart_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "before").mkdir()
+    write(tmp_path / "before" / "a.json", 3.1, 3.2)
+    write(tmp_path / "after.json", 3.1, 3.2, attempt="20261122T110000Z-0123abcd")
+    other = samples.result(attempt_id="20261122T120000Z-0123abcd")
+    (tmp_path / "before" / "b.json").write_text(strictjson.pretty(other))
+    arguments = [tmp_path / "after.json", "--against", tmp_path / "before"]
+    assert failing([*arguments]) == 0
+    assert "1 request(s) before have no counterpart: cpu-1-" in capsys.readouterr().out
+    assert failing([*arguments, "--json"]) == 0
+    alone = json.loads(capsys.readouterr().out)["alone"]
+    assert (len(alone["before"]), alone["after"]) == (1, [])
 
 
 def test_how_near_it_was_is_printed_even_where_conditions_differ(tmp_path: Path) -> None:
@@ -146,7 +282,7 @@ def test_a_decided_verdict_is_printed_with_its_reasons_and_how_near_it_was(tmp_p
     assert "attained margin" in out
     done = run(tmp_path, "--against", str(tmp_path), columns="200")
     assert "1 attempt(s) stand on both sides, " in done.stderr and "Name the results of each side alone" in done.stderr
-    assert "no change shown" in done.stdout
+    assert "gaudi2-8-bloomz: UNCHANGED" in done.stdout
     assert "moved: nothing" in done.stdout
 
 

@@ -1,0 +1,326 @@
+"""``python -m tools.bump_check --base main``: measure the same cases on two locks in turn, and say what the bump changed.
+
+``comment.md``, ``verdict.json`` and all results go below build/bump-check. Exit codes: 0 PASS, 17 FAIL, 18 INCONCLUSIVE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.contract import signals
+from runner.contract.errors import Interrupted, KitError, UsageError
+from runner.contract.text import printable
+from runner.host import paths, writing
+from tools.bump_check import cases, comment, emulated, environments, launches, moved, trees, verdicts
+from tools.bump_check.comment import Described, Found
+from tools.bump_check.emulated import Emulated
+from tools.bump_check.launches import Outcome
+from tools.bump_check.moved import MovedPin
+from tools.bump_check.sides import Side, SideFailed
+from tools.bump_check.trees import Commit
+from tools.bump_check.verdicts import Compared, Verdict
+
+FOLDER = paths.BUILD / "bump-check"
+LAUNCHES = 5
+BASE, HEAD = "base", "head"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check the bump; return the exit code. Errors are printed, each as a sentence."""
+    options, request_flags = parser().parse_known_args(arguments)
+    try:
+        with signals.as_interrupt():
+            return run(options, request_flags)
+    except KitError as error:
+        print(f"bump-check: {printable(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("bump-check: stopped before anything was measured. Run the same command again.", file=sys.stderr)
+        return Interrupted.exit_code
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line. What it does not know are flags of ``request``, for both sides alike."""
+    described = argparse.ArgumentParser(
+        allow_abbrev=False,
+        prog="python -m tools.bump_check",
+        description="Measure the same cases on two trees in turn, each with its own code, lock and environment, and judge what changed."
+        " Other flags are those of `request`, such as --model bloom-560m, and act on both sides.",
+        epilog="Exit codes: 0 PASS, 17 FAIL, 18 INCONCLUSIVE; others see `python -m runner --help`.",
+    )
+    described.add_argument("--base", required=True, metavar="REF", help="the branch, tag or commit to compare with")
+    described.add_argument("--head", metavar="REF", help="what is compared (default: the working tree as it is now)")
+    described.add_argument(
+        "--cases",
+        nargs="*",
+        default=[],
+        metavar="CASE",
+        help="cases to measure (default: those that fit this host, as `make bench`)",
+    )
+    described.add_argument(
+        "--launches",
+        type=_positive,
+        default=LAUNCHES,
+        metavar="N",
+        help="launches of each side and case (default: %(default)s)",
+    )
+    described.add_argument(
+        "--fail-on",
+        metavar="WORDS",
+        help="what ends with 17 or 18: a comma list of counts, slower, faster, changed and inconclusive (default:"
+        f" {verdicts.FAIL_ON_CPU} on a CPU, {verdicts.FAIL_ON_ACCELERATOR} on an accelerator)",
+    )
+    described.add_argument(
+        "--margin", metavar="MARGIN", help="the change of time that does not matter, as `compare` takes it"
+    )
+    described.add_argument(
+        "--judge-cpu", action="store_true", help="judge the times of a CPU too, which are only shown otherwise"
+    )
+    described.add_argument(
+        "--device", metavar="DEVICE", help="as `make bench DEVICE=...`: look for cases of this kind alone"
+    )
+    described.add_argument("--model-dir", metavar="FOLDER", help="a folder of real weights, for both sides")
+    described.add_argument(
+        "--no-emulation", action="store_true", help="leave out the Gaudi stacks under the emulated chip"
+    )
+    described.add_argument(
+        "--fresh", action="store_true", help="measure anew what an earlier run of the same two trees measured"
+    )
+    described.add_argument(
+        "--out", default=FOLDER, metavar="FOLDER", type=Path, help="where everything goes (default: build/bump-check)"
+    )
+    return described
+
+
+def run(options: argparse.Namespace, request_flags: Sequence[str], root: Path = paths.ROOT) -> int:
+    """Measure, judge, and write comment.md and verdict.json. Return the exit code of the verdict; raise the errors of what it calls."""
+    _refuse_wrong(options, request_flags)
+    out = options.out.resolve()
+    with _alone(out):
+        for name in ("comment.md", "verdict.json"):
+            # what an earlier run said is no word on these trees
+            (out / name).unlink(missing_ok=True)
+        check = _look(options, request_flags, out, root)
+        try:
+            found = _measured(check)
+        except SideFailed as failed:
+            _show(f"{failed.side}: {failed.problem}")
+            found = _found(check, verdicts.of_failed_side(failed.side, failed.problem), _NOTHING)
+        writing.write_text(out / "comment.md", comment.markdown(found))
+        writing.write_text(out / "verdict.json", comment.verdict_json(found))
+    print(f"{found.verdict.word}: {printable(found.verdict.reasons[0], 400)}")
+    print(paths.shown(out / "comment.md"))
+    print(paths.shown(out / "verdict.json"))
+    return found.verdict.exit_code
+
+
+@dataclass(frozen=True)
+class _Check:
+    """What is compared: both trees, both sides in words, the pins that moved, and what was asked."""
+
+    options: argparse.Namespace
+    request_flags: tuple[str, ...]
+    out: Path
+    base_tree: Path
+    head_tree: Path
+    base: Described
+    head: Described
+    moved: tuple[MovedPin, ...]
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was measured and judged; all empty where a side could not be measured."""
+
+    cases: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    compared: Compared = field(default_factory=lambda: Compared([], "", None))
+    emulated: tuple[Emulated, ...] = ()
+    kinds: tuple[str, ...] = ()
+    fail_on: str = verdicts.FAIL_ON_CPU
+    not_measured: tuple[str, ...] = ()
+
+
+_NOTHING = _Seen(not_measured=("everything: a side cannot be measured",))
+
+
+def _refuse_wrong(options: argparse.Namespace, request_flags: Sequence[str]) -> None:
+    """Raise ``UsageError`` for what the parser takes and nobody can mean."""
+    if options.fail_on is not None:
+        verdicts.words(options.fail_on)
+    if request_flags and not request_flags[0].startswith("-"):
+        raise UsageError(
+            f"{printable(request_flags[0], 100)} belongs to no flag. Name cases behind --cases (CASES of make)."
+        )
+
+
+def _look(options: argparse.Namespace, request_flags: Sequence[str], out: Path, root: Path) -> _Check:
+    """Export both trees, and say what they are."""
+    base = trees.commit(options.base, root)
+    head = None if options.head is None else trees.commit(options.head, root)
+    head_tree = trees.working_tree(out / "trees", root) if head is None else head.tree
+    described = _described(base, base.tree, root), _described(head, head_tree, root)
+    exported = trees.export(base.tree, out / "trees", root), trees.export(head_tree, out / "trees", root)
+    pins = moved.between_trees(*exported)
+    for name, side in zip((BASE, HEAD), described, strict=True):
+        _show(f"{name} is {comment.said(side)}")
+    if options.head is not None and trees.uncommitted(root):
+        _show("files that are not committed are left out: --head names a commit")
+    _show(f"{len(pins)} pins moved" if pins else "no pin moved")
+    return _Check(options, tuple(request_flags), out, *exported, *described, tuple(pins))
+
+
+def _measured(check: _Check) -> Found:
+    """Measure both sides, and judge them. Raises ``SideFailed`` where a side cannot be measured at all."""
+    options, out = check.options, check.out
+    base, head = _side(BASE, check.base_tree), _side(HEAD, check.head_tree)
+    weights = ("--model-dir", str(Path(options.model_dir).resolve())) if options.model_dir else ()
+    host_flags = (*(("--device", options.device) if options.device else ()), *weights)
+    chosen = cases.choose((base, head), options.cases, host_flags, check.request_flags, out)
+    for sentence in chosen.left_out:
+        _show(f"left out: {sentence}")
+    folder = out / "launches" / _key(check)
+    if options.fresh:
+        launches.forget(folder)
+    measured = launches.measure(
+        (base, head),
+        chosen.cases,
+        options.launches,
+        folder,
+        _show,
+        (*chosen.flags, *check.request_flags),
+        (*weights, *launches.operators((base, head))),
+    )
+    on_cpu = set(measured.kinds.values()) <= {"cpu"}
+    fail_on = options.fail_on or (verdicts.FAIL_ON_CPU if on_cpu else verdicts.FAIL_ON_ACCELERATOR)
+    rule = [*(("--margin", options.margin) if options.margin else ()), *(("--judge-cpu",) if options.judge_cpu else ())]
+    compared = verdicts.compare(head, measured, BASE, folder, fail_on, rule)
+    stacks, unseen = _emulated(options, base, head)
+    not_measured = [*chosen.left_out, *measured.left_out, *unseen]
+    if on_cpu and not options.judge_cpu:
+        not_measured.append("times: on a CPU they are shown and not judged")
+    seen = _Seen(
+        cases=chosen.cases,
+        outcomes=measured.outcomes,
+        compared=compared,
+        emulated=tuple(stacks),
+        kinds=tuple(measured.kinds.values()),
+        fail_on=fail_on,
+        not_measured=tuple(not_measured),
+    )
+    return _found(check, verdicts.judge(compared, measured, stacks, fail_on), seen)
+
+
+def _found(check: _Check, verdict: Verdict, seen: _Seen) -> Found:
+    return Found(
+        verdict=verdict,
+        base=check.base,
+        head=check.head,
+        cases=seen.cases,
+        asked_launches=check.options.launches,
+        outcomes=seen.outcomes,
+        moved=check.moved,
+        changes=tuple(seen.compared.changes),
+        table=seen.compared.markdown,
+        emulated=seen.emulated,
+        host=comment.host(seen.kinds, _cores()),
+        fail_on=seen.fail_on,
+        not_measured=seen.not_measured,
+        repeat=_repeat(check, seen.cases),
+    )
+
+
+def _side(name: str, tree: Path) -> Side:
+    """Return a side with its environment. Raises ``SideFailed`` where the environment cannot be made."""
+    try:
+        return Side(name, tree, environments.make(tree, _show))
+    except KitError as problem:
+        raise SideFailed(name, problem) from None
+
+
+def _described(commit: Commit | None, tree: str, root: Path) -> Described:
+    if commit is None:
+        last = trees.commit("HEAD", root)
+        return Described(None, last.commit, tree, last.subject, len(trees.uncommitted(root)))
+    return Described(commit.ref, commit.commit, tree, commit.subject, 0)
+
+
+def _emulated(options: argparse.Namespace, base: Side, head: Side) -> tuple[list[Emulated], list[str]]:
+    """Return what the emulated chip told of the Gaudi stacks whose rows differ, and sentences for what was not looked at."""
+    pairs = emulated.pairs(moved.lock_text(base.tree), moved.lock_text(head.tree))
+    if not pairs:
+        return [], ["Gaudi stacks: their rows are the same in both locks, so they were not run under the emulated chip"]
+    if options.no_emulation:
+        return [], [
+            f"the Gaudi stacks {', '.join(pair.after for pair in pairs)}: --no-emulation leaves them out, and their rows differ"
+        ]
+    return [emulated.compare(pair, base, head, _show) for pair in pairs], []
+
+
+def _key(check: _Check) -> str:
+    """Return the name of the folder of two trees' launches; what changes the cases makes it another folder."""
+    changes = " ".join([check.options.device or "", check.options.model_dir or "", *check.request_flags]).strip()
+    parts = [
+        check.base_tree.name[:12],
+        check.head_tree.name[:12],
+        *([environments.sha256(changes)[:8]] if changes else []),
+    ]
+    return "-".join(parts)
+
+
+def _repeat(check: _Check, named: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the commands that measure the same again, from a clone."""
+    options, head = check.options, check.head
+    words = ["--launches", str(options.launches)]
+    for flag, value in (("--fail-on", options.fail_on), ("--margin", options.margin), ("--device", options.device)):
+        words += [flag, value] if value else []
+    words += ["--model-dir", options.model_dir] if options.model_dir else []
+    words += ["--judge-cpu"] if options.judge_cpu else []
+    words += check.request_flags
+    checkout = (
+        ()
+        if head.uncommitted or (head.ref is None and head.commit is None)
+        else (("git", "checkout", str(head.commit)),)
+    )
+    chosen = (f"CASES={' '.join(named)}",) if named else ()
+    return (*checkout, ("make", "bump-check", f"BASE={check.base.commit}", *chosen, f"ARGS={shlex.join(words)}"))
+
+
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keep a second bump check out of the same folder. Raises ``UsageError`` where one runs."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"Another bump check runs in {out}. Wait for it, or name another folder with --out."
+            ) from None
+        yield
+
+
+def _positive(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1000):
+        raise argparse.ArgumentTypeError(f"{printable(text, 60)!r} is no number of launches from 1 to 1000")
+    return int(text)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _show(text: str) -> None:
+    print(f"bump-check: {printable(text)}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""Choose the cases that both sides measure: those that fit this host, as ``make bench`` chooses them, or those that a person names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.contract.errors import KitError, UsageError
+from runner.host import writing
+from tools.bump_check.sides import Side, SideFailed
+
+
+@dataclass(frozen=True)
+class ChosenCases:
+    """The cases of both sides, the flags by which each side's ``request`` makes them for this host, and sentences for what is left out."""
+
+    cases: tuple[str, ...]
+    flags: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def choose(
+    both: Sequence[Side], named: Sequence[str], host_flags: Sequence[str], request_flags: Sequence[str], folder: Path
+) -> ChosenCases:
+    """Return the cases that both sides know and that fit this host. ``host_flags`` say which devices and which weights to look for.
+
+    Raises ``UsageError`` where no case is left, what the first side's ``request`` ends with, and ``SideFailed`` for another side's.
+    """
+    devices = folder / "devices"
+    base, *others = both
+    # the first side's errors are those of the command line or of this host, and end everything
+    writing.write_text(devices, base.run("runner", "devices", "--json"))
+    flags = ("--here", str(devices), *host_flags)
+    by_side = {base.name: _of_side(base, named, flags, request_flags, folder)}
+    for side in others:
+        try:
+            by_side[side.name] = _of_side(side, named, flags, request_flags, folder)
+        except KitError as problem:
+            raise SideFailed(side.name, problem) from None
+    everything = dict.fromkeys([*named, *(case for cases in by_side.values() for case in cases.fitting)])
+    shared = tuple(case for case in everything if all(case in cases.fitting for cases in by_side.values()))
+    left_out = []
+    for case in everything:
+        without = [name for name, cases in by_side.items() if case not in cases.fitting]
+        if without:
+            left_out.append(f"{case}: {' and '.join(without)} does not know it, or it does not fit there")
+    in_images = dict.fromkeys(case for cases in by_side.values() for case in cases.in_images)
+    if in_images:
+        left_out.append(f"{', '.join(in_images)}: run in an image alone, which a bump check does not start")
+    if not shared:
+        raise UsageError(
+            f"No case is left that both sides measure here. {'; '.join(left_out) or 'None fits this host'}."
+        )
+    return ChosenCases(shared, flags, tuple(left_out))
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    fitting: tuple[str, ...]
+    in_images: tuple[str, ...]
+
+
+def _of_side(
+    side: Side, named: Sequence[str], flags: Sequence[str], request_flags: Sequence[str], folder: Path
+) -> _Fitting:
+    if named:
+        known = {event.get("case") for event in _events(side.run("runner", "request", "--list", "--json"), "case")}
+        named = [case for case in dict.fromkeys(named) if case in known]
+        if not named:
+            return _Fitting((), ())
+    out = str(folder / "requests" / side.name)
+    done = side.ran("runner", "request", *named, *flags, "--no-image", "--out", out, "--json", *request_flags)
+    chosen = next(_events(done.stderr, "chosen"), {})
+    return _Fitting(tuple(chosen.get("cases", ())), tuple(chosen.get("in_images", ())))
+
+
+def _events(told: str, word: str) -> Iterator[dict[str, Any]]:
+    """Yield the events of a word among the lines that a verb printed with --json."""
+    for line in told.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("event") == word:
+            yield event
