@@ -18,8 +18,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def copy(folder: Path) -> Path:
-    """Copy the files of this work tree that git knows into ``folder``, and return it."""
-    listed = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, check=True).stdout.decode()
+    """Copy the files of this work tree into ``folder``, less those that git ignores, and return it."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, capture_output=True, check=True).stdout.decode()
     for name in listed.split("\0"):
         if name and (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
