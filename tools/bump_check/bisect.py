@@ -1,8 +1,9 @@
 """Attribute a change to the pins that made it: measure trees between base and head, and say which pins are named and how sure that is.
 
 Where head and base differ in counts, counts decide. They are exact: one launch of each tree between is enough, against the launches of the
-base that are there already. Else times decide: each tree between is measured in turn with the base, with as many launches as the head. A
-pin is then named only if the p-value of "base + pin", corrected by Holm for all comparisons of the search, is below ``MOST_ADJUSTED_P``.
+base that are there already. Else times decide: the head is measured once more, in turn with the base, and each tree between is too, with as
+many launches as before. Fresh launches of the head must show the change again, since the search was begun because of the first. A pin is
+named only if the p-value of "base + pin", corrected by Holm for all comparisons of the search, is below ``MOST_ADJUSTED_P``.
 docs/bumps.md describes what the words mean.
 """
 
@@ -153,7 +154,11 @@ def attribute(
         )
     show(f"{len(order)} parts moved ({', '.join(order)}); at most {asked.most} trees between are measured, by {by}")
     trees = _Trees(base, head, between, measured, cases, by, asked, show)
-    trees.compared.append(_compare(order, changed, by))
+    trees.compared.append(_compare(order, changed, by) if by == "counts" else trees.fresh(order))
+    fresh = trees.compared[0]
+    if fresh.word != CHANGED:
+        ended = f"fresh launches of the head are {fresh.word} against the base ({'; '.join(fresh.reasons)})"
+        return Attribution(by, order, (), False, order, (), ended, (fresh,), asked.most)
     found = search.find(between.space, trees.word, asked.most)
     return _attribution(found, by, order, trees.compared, asked.most)
 
@@ -185,6 +190,11 @@ class _Trees:
         self.compared.append(compare)
         return compare.word
 
+    def fresh(self, order: tuple[str, ...]) -> Compare:
+        """Measure the head once more, in turn with the base, and return what is said of these launches alone."""
+        self._show("the head once more, since the launches that began the search cannot confirm themselves")
+        return self._compared(order, self._head, self._asked.folder / "head")
+
     def _compare(self, moved: tuple[str, ...], name: str) -> Compare:
         try:
             tree = self._between.make(moved, self._asked.folder / "trees")
@@ -194,23 +204,22 @@ class _Trees:
             return Compare(moved, INCONCLUSIVE, (str(problem),))
         except KitError as problem:
             return Compare(moved, UNBUILDABLE, (str(problem),))
-        folder = self._asked.folder / tree.name[:12]
+        return self._compared(moved, side, self._asked.folder / tree.name[:12])
+
+    def _compared(self, moved: tuple[str, ...], side: Side, folder: Path) -> Compare:
+        """Measure a side, and return its comparison with the base."""
         if self._by == "counts":
             done = self._measure((side,), _LAUNCHES_BY_COUNTS, folder)
             done = replace(done, results={**done.results, self._base.name: self._measured.results[self._base.name]})
         else:
             done = self._measure((self._base, side), self._asked.launches, folder)
-        failed = tuple(launches.said(each) for each in done.failed(name))
+        failed = tuple(launches.said(each) for each in done.failed(side.name))
         # a launch that failed a check has a result with its counts
-        if not any(each.result for each in done.outcomes if each.side == name):
+        if not any(each.result for each in done.outcomes if each.side == side.name):
             return Compare(moved, UNBUILDABLE, failed[:1])
+        judge = replace(self._head, name=side.name)
         compared = verdicts.compare(
-            replace(self._head, name=name),
-            done,
-            self._base.name,
-            folder,
-            self._asked.fail_on,
-            self._asked.compare_flags,
+            judge, done, self._base.name, folder, self._asked.fail_on, self._asked.compare_flags
         )
         rows = [change for change in compared.changes if change.get("case") in self._cases]
         if compared.error is not None or len(rows) < len(self._cases):
