@@ -22,6 +22,7 @@ reads.perf := ARGS
 reads.mutation := ARGS
 reads.images := STACKS PUSH ARGS
 reads.images-check := STACKS
+reads.bump := ARGS
 reads.lock := ARGS
 reads.lock-check := ARGS
 reads.fuzz := SECONDS
@@ -86,7 +87,7 @@ IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare bump-check claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf lock lock-check slips release clean
+.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare bump-check claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check perf bump lock lock-check slips release clean
 
 ##@ Measure
 
@@ -259,6 +260,9 @@ images: $(venv)/.host  ## build the image of every stack (options: STACKS="cpu c
 
 images-check: $(venv)/.host  ## say, offline, which pushed images are no longer of what is here
 	$(WORDS) runner image @STACKS --check
+
+bump: $(venv)/.dev  ## list what is newer than versions.lock, and change nothing (options: ARGS="--only packages")
+	$(WORDS) runner bump @ARGS
 
 lock: $(venv)/.dev  ## resolve versions.lock where the network reaches, and compile all requirements
 	$(WORDS) runner lock @ARGS

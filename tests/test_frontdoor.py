@@ -228,6 +228,12 @@ GIVEN = {
     "bench-a100": on_a_cluster("a100"),
     "bench-cpu-cluster": on_a_cluster("cpu"),
     "compare": [runner("compare", *TAKEN_APART, "--", value_of("RESULTS"))],
+    "bump-check": [
+        [
+            *("-m", "tools.bump_check", flag("--base", "BASE"), flag("--device", "DEVICE"), MODEL_DIR),
+            *("--cases", *TAKEN_APART, *TAKEN_APART),
+        ]
+    ],
     "claims": [runner("claims", *TAKEN_APART)],
     "doctor": [runner("doctor", *TAKEN_APART)],
     "render": [runner("render", *TAKEN_APART)],
@@ -235,6 +241,7 @@ GIVEN = {
     "mutation": [["-m", "tests.mutation", *TAKEN_APART]],
     "images": [runner("image", *TAKEN_APART, flag("--push", "PUSH"), *TAKEN_APART)],
     "images-check": [runner("image", *TAKEN_APART, "--check")],
+    "bump": [runner("bump", *TAKEN_APART)],
     "lock": [runner("lock", *TAKEN_APART)],
     "lock-check": [runner("lock", "--check", *TAKEN_APART)],
     "slips": [["-m", "tests.slips", *TAKEN_APART]],

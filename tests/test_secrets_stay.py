@@ -96,6 +96,7 @@ GIVEN = {
     "claims": [[], [planted.TOKEN]],
     "completion": [["bash"], [planted.TOKEN]],
     "lock": [["--check"], ["--stack", planted.TOKEN], ["--check", "--online", "--only", "packages", "--stack", "cpu"]],
+    "bump": [["--stack", planted.TOKEN], ["--only", "packages", "--stack", "cpu"], ["--only", "models", "--json"]],
     "image": [[planted.TOKEN], ["cpu", "--check"], ["cpu", "--push", f"planted-user:{planted.PASSWORD}@registry/team"]],
 }
 

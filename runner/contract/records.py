@@ -196,6 +196,22 @@ class Tokens(TypedDict):
     logits_on: Optional[str]
 
 
+class Operators(TypedDict):
+    """One more call of generate under torch's profiler, after all others; it ends after its first tokens.
+
+    ``output_ids`` has the shape [rows][tokens].
+    """
+
+    # New tokens of each row in this call: a forward pass each.
+    output_tokens: int
+    # [Rows][tokens]: the ids that the call produced.
+    output_ids: List[List[int]]
+    # Name of an operator of the host or of a kernel of the device to how often it ran in the first rank.
+    calls: Dict[str, int]
+    # The names in ``calls`` that are kernels and copies of a device beside the host; empty on the CPU.
+    kernels: List[str]
+
+
 class DatasetPass(TypedDict):
     """The pass over the rows of a dataset. ``batches_s`` holds one duration a batch."""
 
@@ -342,6 +358,8 @@ class Launch(_Launch, total=False):
     generation: Optional[JsonObject]
     # Checks that could not be made on this device, each with the reason.
     cannot_tell: Dict[str, str]
+    # What `bench --operators` counted; null where the device does not tell it, absent where it was not asked for.
+    operators: Optional[Operators]
 
 
 class Outputs(TypedDict):

@@ -34,6 +34,8 @@ if verb == "request" and "--list" in words:
 elif verb == "request":
     end = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
     named = words[:end] or plan["fitting"]
+    if "--no-image" in words:
+        named = [case for case in named if case not in plan["in_images"]]
     log("request", plan["name"], *words[:end])
     print(json.dumps({"event": "chosen", "cases": named, "in_images": plan["in_images"]}), file=sys.stderr)
     out = pathlib.Path(value("--out"))
@@ -42,6 +44,26 @@ elif verb == "request":
         path = out / f"{case}.json"
         path.write_text(json.dumps(plan["requests"][case]))
         print(json.dumps({"event": "request", "case": case, "path": str(path)}))
+elif verb == "image":
+    log("image", plan["name"], value("--cases"))
+elif verb == "run":
+    case = pathlib.Path(words[0]).stem
+    log("run", plan["name"], case)
+    path = pathlib.Path(value("--runs")) / f"{case}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(case)
+    print(json.dumps({"event": "container", "case": case}))
+    if plan["launch_fails"]:
+        print("[x] the container ended without its result", file=sys.stderr)
+        sys.exit(13)
+    print(json.dumps({"event": "log", "case": case, "path": str(path)}))
+elif verb == "collect":
+    kept = pathlib.Path(words[-1])
+    log("collect", plan["name"], kept.name)
+    path = pathlib.Path(value("--results")) / f"{kept.read_text()}-{len(list(kept.parent.iterdir()))}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+    print(json.dumps({"event": "result", "path": str(path)}))
 elif verb == "bench" and "--help" in words:
     print(plan["bench_help"])
 elif verb == "bench":

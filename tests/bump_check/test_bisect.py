@@ -84,7 +84,9 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
             space = Space(bench.order, {name: frozenset({name}) for name in bench.order})
             make = staticmethod(bench.make)
 
-        def measure(sides: Sequence[Side], cases: Sequence[str], number: int, folder: Path, *rest: Any) -> Measured:
+        def measure(
+            sides: Sequence[Side], cases: Sequence[str], number: int, folder: Path, *rest: Any, **more: Any
+        ) -> Measured:
             bench.launched.append((tuple(side.name for side in sides), number))
             row = bench.row(bench.of(folder))
             error = str(row) if isinstance(row, Exception) else None

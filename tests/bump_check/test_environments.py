@@ -184,6 +184,15 @@ def test_this_environment_is_taken_for_a_tree_that_locks_what_it_holds() -> None
     )
 
 
+def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(
+        InputError, match="cannot keep an environment: Not a directory.* Name another place in XDG_CACHE_HOME"
+    ):
+        environments.make(tree(tmp_path / "a"), quiet)
+
+
 def test_another_index_is_another_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = environments.locked(Path(__file__).parents[2])
     pip_settings._settings.cache_clear()

@@ -114,6 +114,7 @@ def test_what_was_measured_is_not_measured_again_and_what_failed_is(tmp_path: Pa
     assert [each.result for each in again.outcomes if each.side == "base"] == [
         each.result for each in first.outcomes if each.side == "base"
     ]
+    assert again.left_out[0].startswith("measured at a later try: head, cpu-1, launch 2: [x] launch 1/1: a rank died")
     assert "5 of 6 launches were measured before, and stay" in (tmp_path / "shown").read_text()
     assert [each.error is None for each in launches.journal(tmp_path / "out")].count(False) == 1
 

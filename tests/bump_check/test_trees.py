@@ -16,7 +16,7 @@ from tools.bump_check import trees
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    folder = stand_in.repository(tmp_path / "a 'repo'")
+    folder = stand_in.repository(tmp_path / "a 'repo':x \\ \"y\"")
     (folder / "sub").mkdir()
     (folder / "sub" / "run.sh").write_text("one\n")
     (folder / "sub" / "run.sh").chmod(0o755)

@@ -64,8 +64,18 @@ def request(
     return Request.from_json(made.to_json(), "a test's request")
 
 
-def run(interpreter: Path, name: str, ranks: int = 1, dataset_file: Path | None = None, **options: Any) -> Outcome:
-    """Run the runner's ``bench`` in a stack; return what it printed, the result, its request, and rank 0's events."""
+def run(
+    interpreter: Path,
+    name: str,
+    ranks: int = 1,
+    dataset_file: Path | None = None,
+    operators: bool = False,
+    **options: Any,
+) -> Outcome:
+    """Run the runner's ``bench`` in a stack; return what it printed, the result, its request, and rank 0's events.
+
+    ``operators`` asks for the counts of the operators too.
+    """
     folder = interpreter.parents[1]
     if dataset_file is not None:
         sha256, file = sha256_of_file(dataset_file), os.path.basename(dataset_file)
@@ -80,6 +90,7 @@ def run(interpreter: Path, name: str, ranks: int = 1, dataset_file: Path | None 
         path.write_text(strictjson.pretty(asked.to_json()))
         command = [str(interpreter), "-m", "runner", "bench", str(path), "--results", str(Path(scratch, "results"))]
         command += ["--dataset-file", str(dataset_file)] if dataset_file else []
+        command += ["--operators"] if operators else []
         done = subprocess.run(
             command, capture_output=True, encoding="utf-8", env=variables, cwd=scratch, timeout=LIMIT_S
         )

@@ -18,8 +18,8 @@ from runner.host.judging import comparison
 from runner.host.judging.groups import Group
 from runner.host.readers import catalog
 from runner.host.results import attempts
-from tests.emulation import reference
-from tests.emulation.conftest import Loaded, Ran, stacks
+from tests.emulation import reference, runs
+from tests.emulation.conftest import Loaded, PythonOf, Ran, stacks
 from tests.emulation.events import NEWEST, before_the_loop
 from tests.emulation.runs import PROTOCOLS, launch_of
 
@@ -37,6 +37,19 @@ def test_one_device_gives_the_tokens_of_plain_transformers(ran: Ran, stack: str,
     assert launch["conditions"]["graphs"] is graphs
     assert launch["conditions"]["shapes"] == "static"
     assert (launch["conditions"]["device"], launch["conditions"]["emulated"]) == ("hpu", True)
+
+
+@BOTH
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_two_launches_count_the_same_operators_of_the_first_tokens(python: PythonOf, stack: str, ranks: int) -> None:
+    first, second = (launch_of(runs.run(python(stack), stack, ranks, operators=True)) for _ in range(2))
+    told = first["operators"]
+    assert told is not None
+    assert second["operators"] == told
+    assert told["output_ids"] == [row[:4] for row in first["tokens"]["output_ids"]]
+    # The blocks' linear layers without a bias, or cut among ranks, are matrix products; every pass has one of the head at least.
+    assert sum(told["calls"].get(name, 0) for name in ("aten::addmm", "aten::mm", "aten::bmm", "aten::matmul")) >= 4 * 9
+    assert [check["passed"] for check in first["checks"] if check["name"] == "operators"] == [True]
 
 
 @BOTH

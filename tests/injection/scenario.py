@@ -99,7 +99,7 @@ def _measure(request: Request, folder: str, rank: int, ranks: int) -> tuple[mode
     device = {**vars(cpu), "prepare_collectives": lambda: None, "synchronize": _synchronize}
     vars(worker)["devices"] = SimpleNamespace(load=lambda name: SimpleNamespace(**device))
     packed = messages.pack({"request": request.to_json(), "variables": {}})
-    options = worker._parser().parse_args(["--packed", packed, "--out", folder, "--model-dir", folder])
+    options = worker._parser().parse_args(["--packed", packed, "--out", folder, "--model-dir", folder, "--operators"])
     raw = worker._run(options, rank, ranks)
     return kept["loaded"], raw
 

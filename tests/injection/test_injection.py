@@ -99,6 +99,16 @@ def test_every_layer_of_every_pass_runs_the_injected_kernels(seen: Seen, ranks: 
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
+def test_operators_are_counted_in_the_first_tokens_of_one_more_call(seen: Seen, ranks: int) -> None:
+    for rank in seen(ranks):
+        told = rank["raw"]["operators"]
+        assert told["output_ids"] == [row[:4] for row in rank["raw"]["tokens"]["output_ids"]]
+        # The head is not injected.
+        assert told["calls"]["aten::linear"] >= 4
+        assert told["kernels"] == []
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
 def test_the_runner_s_checks_of_the_model_hold(seen: Seen, ranks: int) -> None:
     for rank in seen(ranks):
         raw = rank["raw"]

@@ -12,7 +12,10 @@ DECIDING: dict[str, dict[str, list[str]]] = {
         "bench/rank/device_log": [],
     },
     "store": {"contract/publish": [], "contract/result": [], "contract/frame": [], "host/results/result_files": []},
-    "verdict": {"host/judging/verdict": [], "host/judging/comparison": []},
+    "verdict": {
+        **{f"host/judging/{name}": [] for name in ("verdict", "comparison", "counts", "flags", "power")},
+        "host/judging/run_changes": [],
+    },
 }
 # Without torch, the simulation and the fuzzing: what those alone would notice is a gap in the tests of the module itself.
 TESTS = [
@@ -25,6 +28,9 @@ TESTS = [
     "tests/host/readers/test_strictyaml.py",
     "tests/host/results/test_result_files.py",
     "tests/host/judging/test_comparison.py",
+    "tests/host/judging/test_counts.py",
+    "tests/host/judging/test_flags.py",
+    "tests/host/judging/test_power.py",
     "tests/host/judging/test_run_changes.py",
     "tests/host/judging/test_verdict.py",
     "tests/host/verbs/test_collect.py",

@@ -54,12 +54,24 @@ def make(folder: Path, attributes: str | None = None) -> GitSource:
     return GitSource(f"file://{folder}", commit, tree, None)
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def commit(folder: Path, day: str, message: str) -> str:
+    """Add an empty commit of noon on a day, such as 2026-11-20, to a repository, and return the commit."""
+    moment = {"GIT_AUTHOR_DATE": "2000-01-01T00:00:00Z", "GIT_COMMITTER_DATE": f"{day}T12:00:00Z"}
+    _git(folder, "commit", "--quiet", "--allow-empty", "-m", message, **moment)
+    return _git(folder, "rev-parse", "HEAD")
+
+
+def tag(folder: Path, name: str, annotated: bool = False) -> None:
+    """Name the newest commit of a repository by a tag; an annotated tag is an object of its own."""
+    _git(folder, "tag", *(["-a", "-m", "a release"] if annotated else []), "--end-of-options", name)
+
+
+def _git(folder: Path, *arguments: str, **variables: str) -> str:
     done = subprocess.run(
         ["git", "-C", str(folder), *arguments],
         capture_output=True,
         encoding="utf-8",
         check=True,
-        env={**os.environ, **_IDENTITY},
+        env={**os.environ, **_IDENTITY, **variables},
     )
     return done.stdout.strip()

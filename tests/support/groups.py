@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
@@ -16,11 +17,13 @@ from runner.host.results import attempts
 from tests.support import samples
 
 CLAIM = "post-3-gaudi2-8-bloomz"
+# Reading the catalog takes longer than all else that a test of judging does.
+_catalog = functools.cache(catalog.read)
 
 
 def gaudi2_result(**observed: object) -> tuple[JsonObject, Request]:
     """Return an unsealed result and its request that share every condition of the published 176B cell on Gaudi2 but ``observed``."""
-    tables = catalog.read()
+    tables = _catalog()
     stack = replace(samples.request().stack, name="gaudi-1.10", device="hpu")
     request = samples.request(
         case="gaudi2-8-bloomz",
@@ -57,7 +60,7 @@ def grouped(request: Request, *bodies: JsonObject) -> Group:
 
 def only_row(body: JsonObject, request: Request, *more: JsonObject) -> comparison.Row:
     """Return the row of the one claim that a group is compared with."""
-    (row,) = comparison.against_claims(catalog.read(), grouped(request, body, *more))
+    (row,) = comparison.against_claims(_catalog(), grouped(request, body, *more))
     return row
 
 

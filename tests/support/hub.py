@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     Form = Mapping[str, list[str]]
 
 
+# The day of every commit that the hub lists.
+DAY = "2023-01-01"
+
+
 @contextmanager
 def serve(
     repositories: Repositories, sabotage: Callable[[str, bytes], bytes] | None = None
@@ -147,4 +151,4 @@ def _file(path: str, content: bytes) -> JsonObject:
 
 
 def _commit(revision: str) -> JsonObject:
-    return {"id": revision, "title": "", "message": "", "authors": [], "date": "2023-01-01T00:00:00.000Z"}
+    return {"id": revision, "title": "", "message": "", "authors": [], "date": f"{DAY}T00:00:00.000Z"}

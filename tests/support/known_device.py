@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from runner.bench.devices.observation import Observation
+from runner.bench.devices.profiling import Profile
 from runner.contract.records import RankDevice
 from runner.contract.request import Request
 
@@ -96,6 +97,11 @@ class KnownDevice:
         first = len(self.work)
         call()
         return self.busy_s(first, len(self.work) - 1)
+
+    def profiled(self, call: Callable[[], object]) -> Profile:
+        first = len(self.work)
+        call()
+        return Profile({"work": len(self.work) - first}, ["work"])
 
     def numa_node(self) -> int | None:
         return 0

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import html
 import io
+import json
 import os
 import sys
 import tarfile
@@ -25,12 +27,15 @@ PYTHON = ".".join(map(str, sys.version_info[:2]))
 
 
 class Package(NamedTuple):
-    """A file of an index."""
+    """A file of an index. ``uploaded`` is a moment such as 2026-11-20T12:00:00Z, ``withdrawn`` the reason why it was yanked."""
 
     project: str
     version: str
     name: str
     content: bytes
+    uploaded: str | None = None
+    requires_python: str | None = None
+    withdrawn: str | None = None
 
     @property
     def sha256(self) -> str:
@@ -88,10 +93,11 @@ def own_pip() -> Package:
 
 @contextmanager
 def serve(
-    packages: list[Package], sabotage: Callable[[str, bytes], bytes] | None = None
+    packages: list[Package], sabotage: Callable[[str, bytes], bytes] | None = None, as_json: bool = False
 ) -> Iterator[tuple[str, list[str]]]:
     """Serve packages. Yields the index's address and the log of paths that were asked for.
 
+    The pages of packages are HTML, which says no day of an upload, or JSON, which does.
     ``sabotage(name, content)`` may return other bytes to send in the place of a file's; fewer bytes arrive as an answer that was cut off.
     """
     log: list[str] = []
@@ -111,8 +117,7 @@ def serve(
             kind, name = self.path.strip("/").split("/", 1)
             if kind == "simple":
                 listed = [one for one in packages if one.project == name]
-                links = (f'<a href="/files/{one.name}#sha256={one.sha256}">{one.name}</a>' for one in listed)
-                status, kind_of_text, content = (200 if listed else 404), "text/html", "\n".join(links).encode()
+                status, (kind_of_text, content) = (200 if listed else 404), (_json if as_json else _html)(listed)
             else:
                 status, kind_of_text, content = 200, "application/octet-stream", files[name]
             sent = sabotage(name, content) if sabotage and kind == "files" else content
@@ -136,6 +141,33 @@ def serve(
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _html(listed: list[Package]) -> tuple[str, bytes]:
+    """Return the media type and the bytes of a page of PEP 503."""
+    links = []
+    for one in listed:
+        said = {"data-requires-python": one.requires_python, "data-yanked": one.withdrawn}
+        attributes = "".join(f' {name}="{html.escape(value)}"' for name, value in said.items() if value is not None)
+        links.append(f'<a href="/files/{one.name}#sha256={one.sha256}"{attributes}>{one.name}</a>')
+    return "text/html", "\n".join(links).encode()
+
+
+def _json(listed: list[Package]) -> tuple[str, bytes]:
+    """Return the media type and the bytes of a page of PEP 691 and 700."""
+    entries = [
+        {
+            "filename": one.name,
+            "url": f"/files/{one.name}",
+            "hashes": {"sha256": one.sha256},
+            "requires-python": one.requires_python,
+            "yanked": False if one.withdrawn is None else one.withdrawn or True,
+            **({"upload-time": one.uploaded} if one.uploaded is not None else {}),
+        }
+        for one in listed
+    ]
+    page = {"meta": {"api-version": "1.1"}, "name": listed[0].project if listed else "", "files": entries}
+    return "application/vnd.pypi.simple.v1+json", json.dumps(page).encode()
 
 
 class Kit:

@@ -1,4 +1,4 @@
-"""A registry on loopback that speaks the API of distribution as far as a push would begin: /v2/, uploads, and a token service.
+"""A registry on loopback that speaks the API of distribution: /v2/, tags, manifests, the begin of a push, and a token service.
 
 The forms of its answers are those of distribution.github.io/distribution/spec/api and /spec/auth/jwt.
 """
@@ -6,16 +6,20 @@ The forms of its answers are those of distribution.github.io/distribution/spec/a
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 USER, PASSWORD = "bench", "a password"
 BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 TOKEN = "a.token"
+
+_OCI = {kind: f"application/vnd.oci.image.{kind}.v1+json" for kind in ("config", "manifest", "index")}
 
 # How the registry asks for a login: not at all, by name and password, or by a token of one of two forms.
 Asks = Literal["nothing", "basic", "jwt", "opaque"]
@@ -38,6 +42,9 @@ class Registry:
         """``grants`` are the actions that a token grants; ``status`` and ``code`` are the answer to an upload that nobody began."""
         self.asks, self.grants, self.status, self.code = asks, grants, status, code
         self.silent = False
+        # of a repository: its tags with the digests of their manifests, or the bytes of any answer; and contents by digest
+        self.tags: dict[str, dict[str, str] | bytes] = {}
+        self._contents: dict[str, tuple[str, bytes]] = {}
         self.requests: list[str] = []
         self.logins: list[str] = []
         self._http = _Threads(("127.0.0.1", 0), _Handler)
@@ -55,6 +62,43 @@ class Registry:
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()
+
+    def put(self, repository: str, tag: str, created: object) -> str:
+        """Put an image without layers for linux/amd64 into a repository; return the digest of its list of platforms.
+
+        ``created`` is what the image's configuration says of its moment, None for nothing.
+        """
+        said = {} if created is None else {"created": created}
+        parts = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers", "diff_ids": []}}
+        config = self._keep("config", {**parts, **said})
+        manifest = self._keep(
+            "manifest", {"schemaVersion": 2, "mediaType": _OCI["manifest"], "config": config, "layers": []}
+        )
+        amd64 = {**manifest, "platform": {"os": "linux", "architecture": "amd64"}}
+        listed = self._keep("index", {"schemaVersion": 2, "mediaType": _OCI["index"], "manifests": [amd64]})
+        tags = self.tags.setdefault(repository, {})
+        assert isinstance(tags, dict)
+        tags[tag] = str(listed["digest"])
+        return tags[tag]
+
+    def _keep(self, kind: str, value: object) -> dict[str, object]:
+        """Keep a JSON value under its digest, and return its descriptor."""
+        body = json.dumps(value).encode()
+        digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        self._contents[digest] = (_OCI[kind], body)
+        return {"mediaType": _OCI[kind], "digest": digest, "size": len(body)}
+
+    def content(self, repository: str, reference: str) -> tuple[str, bytes] | None:
+        """Return the media type and the bytes of a manifest or blob, by tag or digest; None where there is none."""
+        tags = self.tags.get(repository)
+        digest = tags.get(reference, reference) if isinstance(tags, dict) else reference
+        return self._contents.get(digest)
+
+    def settings(self, home: Path) -> None:
+        """Write the setting by which skopeo speaks plain HTTP to this registry into a home folder."""
+        place = home / ".config" / "containers" / "registries.conf"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(f'[[registry]]\nlocation = "{self.address}"\ninsecure = true\n')
 
     def login(self, password: str = PASSWORD) -> str:
         """Return the text of a file of logins for this registry."""
@@ -99,10 +143,31 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(401, {"WWW-Authenticate": self._challenge()})
         if url.path == "/v2/":
             return self._answer(200)
+        match url.path.strip("/").split("/")[1:]:
+            case [*repository, "tags", "list"]:
+                return self._list("/".join(repository))
+            case [*repository, "manifests" | "blobs", reference]:
+                return self._send(registry.content("/".join(repository), reference))
         if self.command == "PATCH" and "/blobs/uploads/" in url.path:
             body = json.dumps({"errors": [{"code": registry.code, "message": "of an upload", "detail": {}}]}).encode()
             return self._answer(registry.status, body=body)
         return self._answer(404)
+
+    def _list(self, repository: str) -> None:
+        tags = self._registry.tags.get(repository)
+        if tags is None:
+            return self._refuse("NAME_UNKNOWN", "repository name not known to registry")
+        body = tags if isinstance(tags, bytes) else json.dumps({"name": repository, "tags": list(tags)}).encode()
+        return self._answer(200, {"Content-Type": "application/json"}, body)
+
+    def _send(self, content: tuple[str, bytes] | None) -> None:
+        if content is None:
+            return self._refuse("MANIFEST_UNKNOWN", "manifest unknown")
+        return self._answer(200, {"Content-Type": content[0]}, content[1])
+
+    def _refuse(self, code: str, message: str) -> None:
+        body = json.dumps({"errors": [{"code": code, "message": message}]}).encode()
+        return self._answer(404, {"Content-Type": "application/json"}, body)
 
     def _challenge(self) -> str:
         if self._registry.asks == "basic":

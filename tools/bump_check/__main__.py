@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.contract import signals
-from runner.contract.errors import Interrupted, KitError, UsageError
+from runner.contract import files, signals
+from runner.contract.errors import InputError, Interrupted, KitError, UsageError
 from runner.contract.text import printable
 from runner.host import paths, writing
 from tools.bump_check import bisect, cases, comment, emulated, environments, launches, moved, search, trees, verdicts
@@ -44,8 +44,15 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bump-check: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("bump-check: stopped before anything was measured. Run the same command again.", file=sys.stderr)
+        print("bump-check: stopped. What was measured stays. Run the same command again.", file=sys.stderr)
         return Interrupted.exit_code
+    except OSError as problem:
+        where = f"{os.fsdecode(problem.filename)}: " if isinstance(problem.filename, (str, bytes)) else ""
+        print(
+            f"bump-check: {printable(where)}{files.reason(problem)}. Free or name another place with --out.",
+            file=sys.stderr,
+        )
+        return InputError.exit_code
 
 
 def parser() -> argparse.ArgumentParser:
@@ -207,8 +214,17 @@ def _measured(check: _Check) -> Found:
     if options.fresh:
         launches.forget(folder)
     flags = (*chosen.flags, *check.request_flags)
-    bench_flags = (*weights, *launches.operators((base, head)))
-    measured = launches.measure((base, head), chosen.cases, options.launches, folder, _show, flags, bench_flags)
+    bench_flags = (*weights, *([] if chosen.in_images else launches.operators((base, head))))
+    measured = launches.measure(
+        (base, head),
+        chosen.cases,
+        options.launches,
+        folder,
+        _show,
+        flags,
+        bench_flags,
+        in_images=chosen.in_images,
+    )
     on_cpu = set(measured.kinds.values()) <= {"cpu"}
     fail_on = options.fail_on or (verdicts.FAIL_ON_CPU if on_cpu else verdicts.FAIL_ON_ACCELERATOR)
     rule = [*(("--margin", options.margin) if options.margin else ()), *(("--judge-cpu",) if options.judge_cpu else ())]
@@ -223,6 +239,7 @@ def _measured(check: _Check) -> Found:
             launches=options.launches,
             most=options.bisect_most,
             folder=folder / "between",
+            in_images=chosen.in_images,
         )
         attribution = _attribution(base, head, measured, compared, asked)
     stacks, unseen = _emulated(options, base, head)

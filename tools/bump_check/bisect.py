@@ -41,7 +41,8 @@ _MAX_RESULT_BYTES = 1 << 28
 class Asked:
     """How the head was measured, and so how trees between are: the flags of ``request``, ``bench`` and ``compare``, and the launches.
 
-    ``most`` is the largest number of trees that are measured; everything goes below ``folder``.
+    ``most`` is the largest number of trees that are measured; everything goes below ``folder``. ``in_images`` is that of
+    ``launches.measure``.
     """
 
     request_flags: tuple[str, ...]
@@ -51,6 +52,7 @@ class Asked:
     launches: int
     most: int
     folder: Path
+    in_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def attribute(
         return None
     by: By = "counts" if all("counts" in (change.get("found") or []) for change in changed) else "times"
     cases = tuple(str(change["case"]) for change in changed)
-    between = Between(base.tree, head.tree, _stacks(measured, cases), show)
+    between = Between(base.tree, head.tree, _stacks(measured, cases), show, asked.in_images)
     order = between.space.order
     if not order:
         raise InputError(
@@ -228,8 +230,16 @@ class _Trees:
         return replace(told, word=UNBUILDABLE, reasons=failed[:1]) if failed and told.word == INCONCLUSIVE else told
 
     def _measure(self, sides: Sequence[Side], number: int, folder: Path) -> Measured:
+        asked = self._asked
         return launches.measure(
-            sides, self._cases, number, folder, self._show, self._asked.request_flags, self._asked.bench_flags
+            sides,
+            self._cases,
+            number,
+            folder,
+            self._show,
+            asked.request_flags,
+            asked.bench_flags,
+            in_images=asked.in_images,
         )
 
 

@@ -15,11 +15,15 @@ from tools.bump_check.sides import Side, SideFailed
 
 @dataclass(frozen=True)
 class ChosenCases:
-    """The cases of both sides, the flags by which each side's ``request`` makes them for this host, and sentences for what is left out."""
+    """The cases of both sides, the flags by which each side's ``request`` makes them for this host, and sentences for what is left out.
+
+    ``in_images`` says that the cases are measured in the images of their stacks: nothing that fits this host runs without one.
+    """
 
     cases: tuple[str, ...]
     flags: tuple[str, ...]
     left_out: tuple[str, ...]
+    in_images: bool
 
 
 def choose(
@@ -40,6 +44,9 @@ def choose(
             by_side[side.name] = _of_side(side, named, flags, request_flags, folder)
         except KitError as problem:
             raise SideFailed(side.name, problem) from None
+    in_images = not any(cases.fitting for cases in by_side.values())
+    if in_images:
+        by_side = {name: _Fitting(cases.in_images, ()) for name, cases in by_side.items()}
     everything = dict.fromkeys([*named, *(case for cases in by_side.values() for case in cases.fitting)])
     shared = tuple(case for case in everything if all(case in cases.fitting for cases in by_side.values()))
     left_out = []
@@ -47,14 +54,16 @@ def choose(
         without = [name for name, cases in by_side.items() if case not in cases.fitting]
         if without:
             left_out.append(f"{case}: {' and '.join(without)} does not know it, or it does not fit there")
-    in_images = dict.fromkeys(case for cases in by_side.values() for case in cases.in_images)
-    if in_images:
-        left_out.append(f"{', '.join(in_images)}: run in an image alone, which a bump check does not start")
+    others_in_images = dict.fromkeys(case for cases in by_side.values() for case in cases.in_images)
+    if others_in_images:
+        left_out.append(
+            f"{', '.join(others_in_images)}: run in an image alone, beside cases that do not; name them to measure them"
+        )
     if not shared:
         raise UsageError(
             f"No case is left that both sides measure here. {'; '.join(left_out) or 'None fits this host'}."
         )
-    return ChosenCases(shared, flags, tuple(left_out))
+    return ChosenCases(shared, flags, tuple(left_out), in_images)
 
 
 @dataclass(frozen=True)

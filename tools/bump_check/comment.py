@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.contract.secrets import mask_json
+from runner.contract.secrets import mask, mask_json
 from runner.contract.text import printable
+from runner.host import paths
 from tools.bump_check import launches, verdicts
 from tools.bump_check.bisect import Attribution
 from tools.bump_check.emulated import Emulated
@@ -107,7 +108,7 @@ def markdown(found: Found) -> str:
         "",
     ]
     parts = [
-        _section("Why", [f"- {code(reason, 600)}" for reason in found.verdict.reasons]),
+        _section("Why", [f"- {code(reason, 600)}" for reason in found.verdict.reasons] if more else []),
         _section("Which pin changed it", list(_attributed(found.attribution))),
         _section("Moved pins", _moved(found.moved)),
         _section("Measured", [found.table.strip() or "Nothing could be compared."]),
@@ -115,7 +116,7 @@ def markdown(found: Found) -> str:
         _section("What these launches would have shown", list(_power(found.changes))),
         _section("Launches", list(_launches(found))),
         _section("Not measured", [f"- {code(each, 600)}" for each in found.not_measured]),
-        _section("Repeat it", ["```sh", *(shlex.join(command) for command in found.repeat), "```"]),
+        _section("Repeat it", ["```sh", *(_command(command) for command in found.repeat), "```"]),
     ]
     return _bounded("\n".join([*head, *filter(None, parts)]).rstrip() + "\n")
 
@@ -133,7 +134,7 @@ def verdict_json(found: Found) -> str:
         "cases": list(found.cases),
         "launches": {
             "asked": found.asked_launches,
-            "made": [asdict(each) for each in found.outcomes],
+            "made": [{**asdict(each), "result": each.result and paths.shown(each.result)} for each in found.outcomes],
         },
         "moved": [asdict(pin) for pin in found.moved],
         "changes": list(found.changes),
@@ -176,7 +177,7 @@ def code(text: str, limit: int = _VALUE) -> str:
 
     A backtick would end the span and a pipe the cell: a quote and a broken bar stand for them.
     """
-    shown = printable(text, limit).replace("`", "'").replace("|", "\u00a6").strip()
+    shown = printable(mask(text), limit).replace("`", "'").replace("|", "\u00a6").strip()
     return f"`{shown}`" if shown else "-"
 
 
@@ -206,6 +207,11 @@ def _moved(pins: Sequence[MovedPin]) -> list[str]:
     others = len(pins) - len(read)
     told += [f"{others} hash{'es' if others > 1 else ''} and digests moved too"] if others else []
     return [*lines, *(["", f"{'; '.join(told)}: all are in `verdict.json`."] if told else [])]
+
+
+def _command(command: Sequence[str]) -> str:
+    """Return a command line for a block of code, which three backticks would end."""
+    return printable(mask(shlex.join(command)), MOST_CHARACTERS).replace("```", "'" * 3)
 
 
 def _value(value: str | None) -> str:

@@ -4,7 +4,8 @@ What can be taken separately is a *part*. Each package that both sides lock in a
 versions.lock or stands in a compiled file only. Packages that one side alone has come with the part that demands them, and are none. uv
 compiles each file of a tree between from the pins that were chosen, with every other package held where it stands on both sides. Where
 uv finds no solution, it is asked once more and may move the other parts: those that it moves are needed by the part. Parts that need each
-other are one part. All else that differs and acts on a measurement (the kit's own code, a model's revision) is one part more.
+other are one part. All else that differs and acts on a measurement (the kit's own code, a model's revision, what does not come from an
+index) is one part more.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from runner.contract.requirements import Requirement
 from runner.host import writing
 from runner.host.pins import compilation, uv
 from runner.host.readers import lock_editor, lockfile, strictyaml
-from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, RequirementsFile
+from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedPackage, RequirementsFile
 from runner.host.stacks import agreement, requirements
 from tools.bump_check.search import Space
 
@@ -37,8 +38,9 @@ REST = "everything else of the tree"
 
 # What of a tree acts on a measurement beside its locked packages.
 _CODE = "runner"
-_TABLES = ("models", "datasets")
-_STACK_VALUES = ("device", "python", "launcher", "engine")
+_TABLES = ("models", "datasets", "sources")
+_STACK_VALUES = ("device", "python", "launcher", "engine", "platform")
+_IMAGE_VALUES = ("image", "interpreter", "programs")
 
 # What a tree's programs leave in it.
 _LEFT = shutil.ignore_patterns("build", "results", "__pycache__", ".venv")
@@ -97,13 +99,13 @@ class Part:
 class Between:
     """The trees between two trees, for the stacks that are measured."""
 
-    def __init__(self, base: Path, head: Path, stacks: Sequence[str], show: Show) -> None:
-        """Find the parts and what each needs, which asks the index by uv.
+    def __init__(self, base: Path, head: Path, stacks: Sequence[str], show: Show, in_images: bool = False) -> None:
+        """Find the parts and what each needs, which asks the index by uv. ``in_images`` says that base images act too.
 
         Raises ``InputError`` for trees whose locks have other rows or files than each other, and ``Unreachable``.
         """
         self._base, self._head = _Side.of(base), _Side.of(head)
-        self._stacks = tuple(stacks)
+        self._stacks, self._in_images = tuple(stacks), in_images
         self._files = self._common_files()
         self._contradictions = {
             problem for side in (self._base, self._head) for problem in agreement.problems(side.lock, side.tree)
@@ -174,16 +176,18 @@ class Between:
                     f"The stack {stack} has a row for {odd} in one of the two locks only. Trees between them cannot be made:"
                     " compare base and head alone."
                 )
-            moved |= frozenset(
-                name
-                for name in rows[0]
-                if self._direct(self._base, stack, name) != self._direct(self._head, stack, name)
-            )
+            moved |= frozenset(name for name in self._differing_rows(stack) if self._is_from_index(stack, name))
         return moved
 
-    def _direct(self, side: _Side, stack: str, package: str) -> tuple[str, str | None] | None:
-        pin = side.lock.stacks[stack].packages.get(package)
-        return None if pin is None else (pin.version, pin.sha256)
+    def _differing_rows(self, stack: str) -> list[str]:
+        sides = [side.lock.stacks[stack].packages for side in (self._base, self._head)]
+        return [
+            name for name in sides[0] if name in sides[1] and _identity(sides[0][name]) != _identity(sides[1][name])
+        ]
+
+    def _is_from_index(self, stack: str, package: str) -> bool:
+        """Return whether both sides take a package from an index: others come with the base image or a source."""
+        return all(side.lock.stacks[stack].packages[package].origin == "index" for side in (self._base, self._head))
 
     def _has_rest(self) -> bool:
         """Return whether the trees differ in more that acts on a measurement."""
@@ -192,7 +196,10 @@ class Between:
             return True
         for stack in self._stacks:
             rows = [_mapping(document, ("stacks", stack)) for document in documents]
-            if any(rows[0].get(value) != rows[1].get(value) for value in _STACK_VALUES):
+            values = (*_STACK_VALUES, *(_IMAGE_VALUES if self._in_images else ()))
+            if any(rows[0].get(value) != rows[1].get(value) for value in values):
+                return True
+            if not all(self._is_from_index(stack, name) for name in self._differing_rows(stack)):
                 return True
         return _bytes_below(self._base.tree / _CODE) != _bytes_below(self._head.tree / _CODE)
 
@@ -282,6 +289,7 @@ class Between:
             rows: list[tuple[str, LockPath, tuple[str, ...]]] = [
                 (package, ("stacks", stack, "packages", package), ("version", "sha256"))
                 for package in source.lock.stacks[stack].packages
+                if self._is_from_index(stack, package)
             ]
             if source.lock.stacks[stack].torch is not None:
                 rows.append(("torch", ("stacks", stack, "torch"), ("sha256", "exclude_newer")))
@@ -337,6 +345,10 @@ def _space(needs: dict[str, _Chosen], has_rest: bool, name_of: Callable[[str], s
         needed[REST] = frozenset({REST})
         order.append(REST)
     return parts, Space(tuple(order), needed)
+
+
+def _identity(pin: PinnedPackage) -> tuple[str, str | None, str | None]:
+    return pin.version, pin.sha256, pin.source
 
 
 def _transitive(package: str, needs: dict[str, _Chosen]) -> _Chosen:

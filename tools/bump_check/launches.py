@@ -19,6 +19,7 @@ from runner.contract.errors import InputError, Interrupted, KitError
 from runner.contract.progress import Show
 from runner.contract.request import read_request
 from runner.contract.text import first_line, printable
+from runner.host import paths
 from tools.bump_check import environments, sides
 from tools.bump_check.sides import Side
 
@@ -59,7 +60,8 @@ class Outcome:
 class Measured:
     """What ``measure`` did: each side's folder of results, every launch's outcome in the order of the launches, and what was left out.
 
-    ``kinds`` maps each case to the kind of device that measured it. ``left_out`` are launches that were not tried, in sentences.
+    ``kinds`` maps each case to the kind of device that measured it. ``left_out`` are launches that were not tried, or failed in an
+    earlier run, in sentences.
     """
 
     results: dict[str, Path]
@@ -87,18 +89,20 @@ def measure(
     show: Show,
     request_flags: Sequence[str] = (),
     bench_flags: Sequence[str] = (),
+    in_images: bool = False,
 ) -> Measured:
     """Measure cases on sides in turn, ``launches`` of each, and return what became of them; results go below ``folder/SIDE``.
 
-    Each side's own code makes the requests, with ``request_flags``, and measures them, with ``bench_flags``. A side that fails keeps the
-    others from nothing. What an earlier call with the same ``folder`` measured is not measured again.
+    Each side's own code makes the requests, with ``request_flags``, and measures them, with ``bench_flags``. ``in_images`` measures in
+    the images of the stacks, which each side's own code builds from its lock where they are missing. A side that fails keeps the others
+    from nothing. What an earlier call with the same ``folder`` measured is not measured again.
     Raises ``Interrupted`` for a signal; what was measured stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     by_name = {side.name: side for side in measured_sides}
     known = _known(folder)
     prepared = {
-        (side.name, case): _prepare(side, case, folder, show, request_flags, bench_flags)
+        (side.name, case): _prepare(side, case, folder, show, request_flags, bench_flags, in_images)
         for case in cases
         for side in measured_sides
     }
@@ -123,6 +127,8 @@ def measure(
                     if before.error is not None:
                         show(f"{case}, {name}: {before.error}")
                 outcomes.append(before)
+                if before.error is None:
+                    known[_place(before)] = before
     except KeyboardInterrupt:
         raise Interrupted(
             f"Stopped. {len(outcomes)} of {len(planned)} launches were measured and stay in {folder}. The same command goes on with the"
@@ -133,6 +139,11 @@ def measure(
         tuple(outcomes),
         {case: plan.kind for (_, case), plan in prepared.items() if isinstance(plan, _Plan)},
         tuple(
+            f"measured at a later try: {said(each)}"
+            for each in journal(folder)
+            if each.error is not None and _place(each) in known
+        )
+        + tuple(
             f"{what}: {count} launch{'es' if count > 1 else ''} left out after {MOST_FAILURES} failures"
             for what, count in left_out.items()
         ),
@@ -141,34 +152,51 @@ def measure(
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a side measures a case: the command line of one launch, and the kind of the device."""
+    """How a side measures a case: the command line of one launch, and the kind of the device.
+
+    ``collect`` is the command line that takes the result out of the log of a container, without the log; None without a container.
+    """
 
     command: list[str]
     kind: str
+    collect: list[str] | None = None
 
 
 def _prepare(
-    side: Side, case: str, folder: Path, show: Show, request_flags: Sequence[str], bench_flags: Sequence[str]
+    side: Side,
+    case: str,
+    folder: Path,
+    show: Show,
+    request_flags: Sequence[str],
+    bench_flags: Sequence[str],
+    in_images: bool,
 ) -> _Plan | KitError:
     """Make a side's request of a case, and return how it is measured; or the error that keeps the side from measuring the case."""
-    out = folder / "requests" / side.name
+    out, results = folder / "requests" / side.name, ["--results", str(folder / side.name), "--json"]
     try:
+        if in_images:
+            show(f"the image of {case} for {side.name}; one that is missing is built")
+            side.run("runner", "image", "--missing", "--cases", case, *request_flags)
+        where = [] if in_images else ["--no-image"]
         told = side.run(
-            "runner", "request", case, "--launches", "1", "--no-image", "--out", str(out), "--json", *request_flags
+            "runner", "request", case, "--launches", "1", *where, "--out", str(out), "--json", *request_flags
         )
         path = _path_in(told, "request")
         if path is None:
             raise InputError(f"{side.name}: `request` wrote no request of {case}.")
         request = read_request(path)
+        if in_images:
+            command = side.command(
+                "runner", "run", path, "--runs", str(folder / "containers" / side.name), "--json", *bench_flags
+            )
+            return _Plan(command, request.stack.device, side.command("runner", "collect", *results))
         python = side.python
         if request.stack.name != OWN_STACK:
             python = environments.of_stack(side.tree, request.stack.name, side.python, show)
     except KitError as problem:
         return problem
-    command = Side(side.name, side.tree, python).command(
-        "runner", "bench", path, "--results", str(folder / side.name), "--json"
-    )
-    return _Plan([*command, *bench_flags], request.stack.device)
+    command = Side(side.name, side.tree, python).command("runner", "bench", path, *results, *bench_flags)
+    return _Plan(command, request.stack.device)
 
 
 def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: Path) -> Outcome:
@@ -183,9 +211,30 @@ def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: 
         return outcome(None, str(plan), plan.exit_code)
     log = folder / "logs" / f"{case}-{side.name}-{number}.log"
     log.parent.mkdir(exist_ok=True)
-    with log.open("wb") as words:
+    process, told = _ran(plan.command, side, log, "wb")
+    result = _path_in(told, "result")
+    if plan.collect is not None and (kept := _path_in(told, "log")) is not None:
+        collected, told = _ran([*plan.collect, kept], side, log, "ab")
+        result = _path_in(told, "result")
+        # what went wrong in the container comes before what its log lacks
+        process = process if process.returncode else collected
+    if process.returncode == Interrupted.exit_code:
+        raise KeyboardInterrupt
+    if process.returncode or result is None:
+        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        said = first_line(lines[-1], 500) if lines else "it said nothing"
+        by = errors.by_exit_code(process.returncode) if process.returncode > 0 else KitError
+        return outcome(
+            result, f"{said} (exit code {process.returncode}; {paths.shown(log)})", process.returncode or by.exit_code
+        )
+    return outcome(result, None, 0)
+
+
+def _ran(command: Sequence[str], side: Side, log: Path, mode: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Run a command of a side to its end, its standard error into ``log``; return the process and what it printed."""
+    with log.open(mode) as words:
         process = subprocess.Popen(
-            plan.command,
+            command,
             cwd=side.tree,
             env=sides.variables(),
             stdin=subprocess.DEVNULL,
@@ -196,15 +245,7 @@ def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: 
         )
         with process:
             told = _output(process)
-    result = _path_in(told.decode(errors="replace"), "result")
-    if process.returncode == Interrupted.exit_code:
-        raise KeyboardInterrupt
-    if process.returncode or result is None:
-        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        said = first_line(lines[-1], 500) if lines else "it said nothing"
-        by = errors.by_exit_code(process.returncode) if process.returncode > 0 else KitError
-        return outcome(result, f"{said} (exit code {process.returncode}; {log})", process.returncode or by.exit_code)
-    return outcome(result, None, 0)
+    return process, told.decode(errors="replace")
 
 
 def _output(process: subprocess.Popen[bytes]) -> bytes:
@@ -258,11 +299,12 @@ def _note(folder: Path, outcome: Outcome) -> None:
 
 def operators(measured_sides: Sequence[Side]) -> list[str]:
     """Return the flag by which ``bench`` records the operators of a call, if the bench of every side knows it."""
-    return (
-        ["--operators"]
-        if all("--operators" in side.run("runner", "bench", "--help") for side in measured_sides)
-        else []
-    )
+    try:
+        known = all("--operators" in side.run("runner", "bench", "--help") for side in measured_sides)
+    # a bench that cannot even say what it takes fails at its first launch, which is then told as such
+    except KitError:
+        known = False
+    return ["--operators"] if known else []
 
 
 def forget(folder: Path) -> None:
@@ -277,12 +319,16 @@ def forget(folder: Path) -> None:
         ) from None
 
 
+def _place(outcome: Outcome) -> tuple[str, str, int]:
+    return outcome.case, outcome.side, outcome.number
+
+
 def _known(folder: Path) -> dict[tuple[str, str, int], Outcome]:
     """Return the launches that an earlier run measured and whose results are still there, by case, side and number."""
     known = {}
     for outcome in journal(folder):
         if outcome.error is None and outcome.result is not None and Path(outcome.result).is_file():
-            known[outcome.case, outcome.side, outcome.number] = outcome
+            known[_place(outcome)] = outcome
     return known
 
 

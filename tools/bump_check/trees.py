@@ -133,7 +133,9 @@ def _objects(folder: Path, root: Path) -> dict[str, str]:
     here = folder / "objects"
     here.mkdir(exist_ok=True)
     shared = _asked(root, ["rev-parse", "--path-format=absolute", "--git-path", "objects"])
-    return {"GIT_OBJECT_DIRECTORY": str(here.resolve()), "GIT_ALTERNATE_OBJECT_DIRECTORIES": shared}
+    # a list of folders with a colon between them, unless a folder stands in quotes
+    quoted = shared.replace("\\", "\\\\").replace('"', '\\"')
+    return {"GIT_OBJECT_DIRECTORY": str(here.resolve()), "GIT_ALTERNATE_OBJECT_DIRECTORIES": f'"{quoted}"'}
 
 
 def _left_out(root: Path) -> list[str]:

@@ -132,7 +132,7 @@ def judge(
         hit = [each for each in found if each in named]
         if hit:
             failures.append(f"{case}: {', '.join(hit)} ({'; '.join(filter(None, [reasons, time]))})")
-        elif UNSURE in found and not head_failed:
+        elif UNSURE in found and change.get("case") not in {each.case for each in head_failed}:
             unsure.append(f"{case}: the launches cannot tell ({'; '.join(filter(None, [reasons, time]))})")
         elif found:
             notes.append(f"{case}: {', '.join(found)}, which --fail-on does not name")
@@ -145,7 +145,8 @@ def judge(
     if unsure:
         code = Inconclusive.exit_code if UNSURE in words(fail_on) else 0
         return Verdict("INCONCLUSIVE", (*unsure, *notes), code)
-    return Verdict("PASS", tuple(notes) or ("nothing that is judged changed",), 0)
+    cases = ", ".join(printable(str(change.get("case")), 100) for change in compared.changes)
+    return Verdict("PASS", (f"nothing that is judged changed in {cases}", *notes), 0)
 
 
 def of_failed_side(side: str, problem: KitError, head_name: str = "head") -> Verdict:

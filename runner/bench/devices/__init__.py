@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Callable, Protocol, cast
 
 from runner.bench.devices.observation import Observation
+from runner.bench.devices.profiling import Profile
 from runner.contract.errors import KitError, Unsupported
 from runner.contract.records import RankDevice
 from runner.contract.request import Request
@@ -80,6 +81,13 @@ class Device(Protocol):
         """Make ``call()`` and return its duration in seconds by the device's own clock.
 
         Raises ``Unsupported`` where ``cannot_tell`` names ``device_clock``.
+        """
+        ...
+
+    def profiled(self, call: Callable[[], object]) -> Profile:
+        """Make ``call()`` under torch's profiler and return how often each operator and each kernel ran.
+
+        Raises ``Unsupported`` where ``cannot_tell`` names ``operators``.
         """
         ...
 

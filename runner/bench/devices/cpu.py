@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Callable
 
-from runner.bench.devices import compiling
+from runner.bench.devices import compiling, profiling
 from runner.bench.devices.observation import Observation
+from runner.bench.devices.profiling import Profile
 from runner.bench.facts import host
 from runner.contract.errors import DoesNotFit, Unsupported
 from runner.contract.records import RankDevice
@@ -107,6 +108,11 @@ def observe() -> Observation:
 def clock(call: Callable[[], object]) -> float:
     """Raise ``Unsupported``: the CPU has no clock beside the host's."""
     raise Unsupported(cannot_tell["device_clock"])
+
+
+def profiled(call: Callable[[], object]) -> Profile:
+    """Make ``call()`` and return how often each operator ran; the CPU runs no kernels beside them."""
+    return profiling.of_host(call)
 
 
 def numa_node() -> None:

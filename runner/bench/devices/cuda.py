@@ -11,8 +11,9 @@ import functools
 import os
 from typing import TYPE_CHECKING, Callable
 
-from runner.bench.devices import compiling
+from runner.bench.devices import compiling, profiling
 from runner.bench.devices.observation import Observation
+from runner.bench.devices.profiling import Profile
 from runner.bench.facts import host, nvidia, nvidia_smi
 from runner.contract import fit, products, visible_devices
 from runner.contract.errors import DoesNotFit, LaunchFailed
@@ -156,6 +157,11 @@ def clock(call: Callable[[], object]) -> float:
     end.synchronize()
     milliseconds = begin.elapsed_time(end)
     return float(milliseconds) / 1e3
+
+
+def profiled(call: Callable[[], object]) -> Profile:
+    """Make ``call()`` and return how often each operator of torch and each kernel ran; not tried on a GPU yet."""
+    return profiling.of_host_and_gpu(call)
 
 
 def numa_node() -> int | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from runner.bench.devices import cpu
 from runner.bench.devices.observation import Observation
+from runner.bench.devices.profiling import Profile
 from runner.bench.facts import gaudi
 from runner.contract import fit, products
 from runner.contract.errors import DoesNotFit, LaunchFailed, Unsupported
@@ -50,6 +51,9 @@ if emulated:
     _HARDWARE = ("device_memory", "operator_fallback", "compilations", "compile_cache")
     _CLOCK = ("synchronised", "synchronisation_control")
     cannot_tell.update(dict.fromkeys((*cannot_tell, *_HARDWARE, *_CLOCK), _STAND_IN))
+else:
+    # On the stand-in torch's profiler sees the operators of the CPU.
+    cannot_tell["operators"] = "torch's profiler was not tried under the vendor's bridge"
 
 
 def environment(ranks: int, hosts: int = 1) -> dict[str, str]:
@@ -130,6 +134,16 @@ def observe() -> Observation:
 def clock(call: Callable[[], object]) -> float:
     """Raise ``Unsupported``: events of the device were not tried."""
     raise Unsupported(cannot_tell["device_clock"])
+
+
+def profiled(call: Callable[[], object]) -> Profile:
+    """Make ``call()`` on the stand-in and return how often each operator ran, on the host's processor.
+
+    Raises ``Unsupported`` on a device: torch's profiler was not tried there.
+    """
+    if not emulated:
+        raise Unsupported(cannot_tell["operators"])
+    return cpu.profiled(call)
 
 
 def numa_node() -> None:

@@ -17,14 +17,16 @@ from runner.contract.progress import Part, Task
 from runner.contract.request import Request
 
 # Bytes of a launch's record, and of the result around the launches, in an ample estimate.
-_LAUNCH_BYTES, _RANK_BYTES, _TOKEN_BYTES, _ROW_TOKEN_BYTES, _RESULT_BYTES = 40_000, 4_000, 120, 30, 100_000
+_LAUNCH_BYTES, _RANK_BYTES, _TOKEN_BYTES, _ROW_TOKEN_BYTES, _RESULT_BYTES = 80_000, 4_000, 120, 30, 100_000
 
 
-def run(request: Request, paths: Paths, task: Task, published: Callable[[str], None]) -> None:
+def run(
+    request: Request, paths: Paths, task: Task, published: Callable[[str], None], with_operators: bool = False
+) -> None:
     """Run one request to its end.
 
     ``task`` shows progress. ``published`` is called with the path of the result, however the attempt
-    ended.
+    ended. ``with_operators`` asks each launch for one more call, whose operators it counts.
     Raises ``DoesNotFit``, ``InputError`` or ``Unsupported`` for a wrong request or file; nothing is published unless a
     launch had ended before. Raises ``LaunchFailed`` after a failed launch; its result is published as failed. Raises
     ``Interrupted`` for a signal; what was measured is published as interrupted. Raises ``PublishFailed`` where the
@@ -34,7 +36,7 @@ def run(request: Request, paths: Paths, task: Task, published: Callable[[str], N
     device = devices.load(request.stack.device)
     hosts = hostfile.read(paths.hostfile, request.devices) if paths.hostfile else [hostfile.this_host(request.devices)]
     checked, manner = _check_before(request, paths, device, task)
-    attempt = AttemptRecord(request, paths, hosts, checked, manner, task.line, published)
+    attempt = AttemptRecord(request, paths, hosts, checked, manner, task.line, published, with_operators)
     processor = attempt.environment["cpu"]["model"]
     task.line(f"attempt {attempt.id} on {processor}, stack {request.stack.name}, {request.launches} launch(es)")
     attempt.begin()

@@ -35,7 +35,7 @@ class AttemptRecord:
 
     ``hosts`` are the hosts of its ranks, ``checked`` is what the checks before it found, and ``manner`` is how the
     folder of results takes files. ``show`` prints a line of progress; ``published`` is called with the path of the
-    result.
+    result. ``with_operators`` asks each launch for one more call, whose operators it counts.
     """
 
     def __init__(
@@ -47,11 +47,13 @@ class AttemptRecord:
         manner: publish.Manner,
         show: Callable[[str], None],
         published: Callable[[str], None],
+        with_operators: bool = False,
     ) -> None:
         self.request = request
         self.paths = paths
         self.hosts = hosts
         self.show = show
+        self.with_operators = with_operators
         self._published = published
         self._manner = manner
         self._started = datetime.now(timezone.utc)

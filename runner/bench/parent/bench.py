@@ -61,6 +61,12 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write each result to standard output too, in checksummed lines that `python -m runner collect` reads",
     )
+    flags.add_argument(
+        "--operators",
+        action="store_true",
+        help="count operators and kernels: after all that is measured, each launch makes one more call under torch's profiler, which"
+        " ends after four tokens and costs about as long as they take. The result tells the counts; a Gaudi tells none",
+    )
     add_json(flags, "each result")
     flags.add_argument(
         "--termination-message", metavar="FILE", help="leave a summary of at most 4,096 bytes there, however it ends"
@@ -82,13 +88,15 @@ def main(arguments: Sequence[str]) -> int:
     paths = Paths(options.results, options.model_dir, options.dataset_file, options.hostfile)
     with signals.as_interrupt(), _termination_message(options.termination_message) as add_to_message:
         requests = _requests(options.requests, options.listed_in)
+        if options.operators:
+            _refuse_datasets(requests)
         _publish_killed_attempts(options.results)
         failed: list[KitError] = []
         for number, request in enumerate(requests, 1):
             published = functools.partial(_published, announcer, request, options.frames, add_to_message)
             task = progress.begin(request.case, functools.partial(_show, request.case))
             try:
-                attempt.run(request, paths, task, published)
+                attempt.run(request, paths, task, published, options.operators)
             except (Interrupted, PublishFailed):
                 raise
             except KitError as problem:
@@ -115,6 +123,16 @@ def _requests(named: Sequence[str], listed_in: str | None) -> list[Request]:
     if not paths:
         raise UsageError("No REQUEST is named. Name one, or the file that lists them with --from.")
     return [read_request(path) for path in paths]
+
+
+def _refuse_datasets(requests: Sequence[Request]) -> None:
+    """Raise ``UsageError`` for a request that completes a dataset: it has no call that another launch repeats."""
+    for request in requests:
+        if request.workload.dataset is not None:
+            raise UsageError(
+                f"--operators counts in a call of the workload's prompt, and {request.case} completes a dataset. Leave --operators"
+                " out, or name requests of the workload latency."
+            )
 
 
 def _publish_killed_attempts(folder: str) -> None:

@@ -93,6 +93,8 @@ def _rank_arguments(attempt: AttemptRecord, index: int, folder: str, packed: str
             arguments += ["--outputs", os.path.abspath(attempt.rows.part)]
         if attempt.paths.dataset_file is not None:
             arguments += ["--dataset-file", os.path.abspath(attempt.paths.dataset_file)]
+    if attempt.with_operators:
+        arguments += ["--operators"]
     return arguments
 
 

@@ -13,6 +13,7 @@ from runner.contract.records import (
     HostNoise,
     InstrumentedPass,
     LoadedWeights,
+    Operators,
     Rank,
     SynchronisationControl,
     TimedPass,
@@ -36,6 +37,7 @@ class RawLaunch(TypedDict, total=False):
     host_noise: HostNoise
     conditions: Conditions
     ranks: list[Rank]
+    operators: Operators | None
 
 
 class Latency(NamedTuple):

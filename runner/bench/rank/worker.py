@@ -17,7 +17,7 @@ from runner.bench.inputs import model_folder, preflight
 from runner.bench.inputs.sharding import Shard
 from runner.bench.processes import deaths, messages, parentage
 from runner.bench.processes.messages import ERROR, PROGRESS, step_line
-from runner.bench.rank import collectives, completions, latency, measure, model, rank_facts
+from runner.bench.rank import collectives, completions, latency, measure, model, operators, rank_facts
 from runner.bench.rank.raw import RawLaunch
 from runner.bench.rank.window import Window
 from runner.contract import strictjson
@@ -63,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model-dir", help="folder of the model's real weights, instead of the hub cache")
     parser.add_argument("--dataset-file", help="the local file that the request's dataset names")
     parser.add_argument("--outputs", help="JSON Lines file that rank 0 appends completions to")
+    parser.add_argument(
+        "--operators", action="store_true", help="count the operators of one more call, after all others"
+    )
     parser.add_argument(
         "--lifeline", help="ADDRESS:PORT of the parent; when the connection ends, this rank ends at once"
     )
@@ -122,6 +125,9 @@ def _run(options: argparse.Namespace, rank: int, ranks: int) -> RawLaunch:
         raw["conditions"]["kv_cache"] = kv_cached
     watched = rank_facts.watched(device_module, opened, after_load, window, residual_s, control, device_clock)
     facts = rank_facts.of_rank(rank, device_module, loaded, watched, tokens)
+    if options.operators:
+        # Nothing is measured any more: the profiler's own memory is in no peak.
+        raw["operators"] = operators.run(request, loaded, device_module, task)
     raw["ranks"] = collectives.gather(facts, ranks)
     # The process ends without closing the group (see the end of this file): closing the group hung one launch of two ranks on
     # torch 2.0.1, where a rank spins in ``destroy_process_group``.

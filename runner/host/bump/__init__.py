@@ -1,4 +1,4 @@
 """Bumps: what is newer than the lock, and the whole way from a name to a moved pin or a new stack.
 
-Questions are planned without a network and asked by the origins of ``pins``. Nothing here measures.
+Nothing here measures. Questions are planned without a network and asked by the origins of ``pins``.
 """

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import re
+
 from runner.contract import patterns, strictjson
 from runner.contract.errors import Unreachable
 from runner.contract.records import Json
@@ -25,3 +28,20 @@ def of_form(form: patterns.Form, value: object, what: str) -> str:
     if problem is not None:
         raise Unreachable(f"{what}: its answer {problem}")
     return value
+
+
+# A moment as RFC 3339 writes it, with a fraction of any length.
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.\d{1,20})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def day_of(value: object) -> str | None:
+    """Return the day in UTC of a moment that an answer holds, such as 2026-11-20; None for a value that is no moment."""
+    match = _MOMENT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    try:
+        moment = datetime.datetime.fromisoformat(match[1].upper() + match[2].upper().replace("Z", "+00:00"))
+        return moment.astimezone(datetime.timezone.utc).date().isoformat()
+    # no such day, or a zone that moves the day out of the calendar
+    except (ValueError, OverflowError):
+        return None

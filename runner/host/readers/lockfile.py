@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -223,6 +223,11 @@ def read(path: Path = paths.LOCK) -> Lock:
     return parse(strictyaml.read(path), path)
 
 
+def notes(path: Path = paths.LOCK) -> dict[LockPath, str]:
+    """Return the note of every entry of the lock that has one, by the entry's path. Raises ``InputError`` as ``read`` does."""
+    return dict(_notes(strictyaml.read(path), ()))
+
+
 def parse(document: strictyaml.Value, path: Path) -> Lock:
     """Return the lock that a document of strict YAML holds; ``path`` names the document in messages.
 
@@ -267,6 +272,14 @@ def images(lock: Lock) -> dict[LockPath, PinnedImage]:
         if stack.interpreter is not None:
             entries["stacks", name, "interpreter"] = stack.interpreter
     return entries
+
+
+def _notes(value: strictyaml.Value, where: LockPath) -> Iterator[tuple[LockPath, str]]:
+    for key, inner in value.items() if isinstance(value, dict) else ():
+        if key == "note" and isinstance(inner, str):
+            yield where, inner
+        else:
+            yield from _notes(inner, (*where, key))
 
 
 def _refuse_doubles(lock: Lock, path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
 from runner.contract.estimator import latency_s
-from runner.contract.records import InstrumentedPass, Launch, Result
+from runner.contract.records import InstrumentedPass, Launch, Operators, Result, Tokens
 from runner.contract.request import Request
 
 # A span and its iterations are differences of the same time stamps (bench.rank.measure), whole nanoseconds that were divided by 1e9:
@@ -70,10 +70,13 @@ def _in_launch(launch: Launch, request: Request) -> Iterator[str]:
         yield from _in_window(launch, request)
         yield from _in_tokens(launch, request)
         yield from _in_instrumented(launch["instrumented"])
+        yield from _in_operators(launch.get("operators"), launch["tokens"])
     else:
         dataset = launch["dataset"]
         if dataset["rows"] > dataset["rows_total"]:
             yield f"completed {dataset['rows']} of {dataset['rows_total']} rows"
+        if launch.get("operators") is not None:
+            yield "counted the operators of a call, and completed a dataset"
         yield from _within_clock(launch, sum(dataset["batches_s"]), "batches")
 
 
@@ -116,6 +119,20 @@ def _in_tokens(launch: Launch, request: Request) -> Iterator[str]:
         yield "has not as many token ids as it says came out of its first call"
     elif tokens["outputs_sha256"][:1] != [strictjson.sha256_of(tokens["output_ids"])]:
         yield "has other token ids than those whose sha256 it tells"
+
+
+def _in_operators(operators: Operators | None, tokens: Tokens) -> Iterator[str]:
+    """Yield the contradictions in the call whose operators were counted."""
+    if operators is None:
+        return
+    count = operators["output_tokens"]
+    if operators["output_ids"] != [row[:count] for row in tokens["output_ids"]]:
+        yield f"counted operators in a call that did not produce the first {count} token(s) of its timed calls"
+    elif any(len(row) != count for row in operators["output_ids"]):
+        yield f"counted operators in a call of {count} tokens a row, and tells fewer ids"
+    kernels = operators["kernels"]
+    if kernels != sorted(set(kernels)) or not {*kernels} <= {*operators["calls"]}:
+        yield "names kernels twice, out of order, or kernels that it did not count"
 
 
 def _estimated(launch: Launch, request: Request) -> bool:

@@ -61,6 +61,7 @@ def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
         show: Callable[[str], None] = lambda text: None,
         dataset_file: str | None = None,
         paths: list[str] | None = None,
+        with_operators: bool = False,
     ) -> str:
         prepared = tmp_path / "prepared.json"
         prepared.write_text(json.dumps(samples.raw(asked) if value is None else value))
@@ -68,12 +69,14 @@ def play(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Play:
 
         def command(name: str, devices: int, arguments: list[str], hostfile: Hostfile | None, named: bool) -> list[str]:
             assert not named
+            assert (arguments[-1] == "--operators") is with_operators
             options = dict(zip(arguments[::2], arguments[1::2]))
             return [sys.executable, "-c", left.pop(0), str(prepared), options["--out"], options.get("--outputs", "")]
 
         monkeypatch.setattr(launcher, "command", command)
         paths = [] if paths is None else paths
-        attempt.run(asked, Paths(str(tmp_path / "results"), None, dataset_file), PlainTask(show), paths.append)
+        where = Paths(str(tmp_path / "results"), None, dataset_file)
+        attempt.run(asked, where, PlainTask(show), paths.append, with_operators)
         return paths[0]
 
     return run
@@ -103,6 +106,18 @@ def test_a_complete_attempt_is_published_sealed_under_its_request(play: Play, tm
     assert result["request"] == asked.to_json()
     assert result["environment"]["python"].startswith("3.")
     assert "launch 2/2: measuring" in shown
+
+
+def test_ranks_count_operators_only_where_they_are_asked_to(play: Play) -> None:
+    asked = samples.request()
+    told = {"output_tokens": 4, "output_ids": [[0, 1, 2, 3]], "calls": {"aten::mm": 8}, "kernels": []}
+    (launch,) = read(play(asked, WRITE, value={**samples.raw(asked), "operators": told}, with_operators=True))[
+        "launches"
+    ]
+    assert launch["operators"] == told
+    assert [check["passed"] for check in launch["checks"] if check["name"] == "operators"] == [True]
+    (launch,) = read(play(asked, WRITE))["launches"]
+    assert "operators" not in launch
 
 
 def test_a_user_s_number_of_threads_that_is_replaced_is_told_once(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,11 +21,13 @@ from runner.bench.parent.attempt_record import Paths
 from runner.contract import termination
 from runner.contract.errors import DoesNotFit, Interrupted, LaunchFailed, PublishFailed
 from runner.contract.progress import Task
-from runner.contract.request import Accelerator, Request, Stack
+from runner.contract.request import Accelerator, Dataset, Request, Stack
 from tests.support import samples
 from tests.support.journals import journal
 from tests.support.json_output import events
 from tests.support.patience import HANG_S
+
+DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "1" * 64, "text", None)
 
 
 def runner(*arguments: str, **environment: str) -> tuple[int, str, str]:
@@ -134,7 +136,13 @@ def test_the_last_words_of_a_run_name_its_result_and_its_estimates(
     request = tmp_path / "r.json"
     request.write_text(json.dumps(samples.request().to_json()))
 
-    def run(asked: Request, paths: Paths, show: Callable[[str], None], published: Callable[[str], None]) -> None:
+    def run(
+        asked: Request,
+        paths: Paths,
+        show: Callable[[str], None],
+        published: Callable[[str], None],
+        with_operators: bool,
+    ) -> None:
         published(str(result_path))
         raise KeyboardInterrupt
 
@@ -163,7 +171,9 @@ def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Se
             paths.append(str(tmp_path / f"{name}.json"))
             Path(paths[-1]).write_text(json.dumps(samples.request(case=name).to_json()))
 
-        def run(asked: Request, paths: Paths, task: Task, published: Callable[[str], None]) -> None:
+        def run(
+            asked: Request, paths: Paths, task: Task, published: Callable[[str], None], with_operators: bool
+        ) -> None:
             ran.append(asked.case)
             error = left.pop(0)
             if error is not None:
@@ -206,6 +216,20 @@ def test_what_one_request_lost_keeps_the_others_from_nothing(
     assert asked.ran == ["one", "two", "three"]
     assert out.split() == [f"{name}.json" for name, error in zip(asked.ran, errors) if error is None]
     assert err.splitlines() == told
+
+
+def test_the_operators_of_a_dataset_are_refused_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = samples.request(workload=samples.workload(name="dataset", prompt=None, dataset=DATASET))
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps(asked.to_json()))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(attempt, "run", lambda *arguments: pytest.fail("it was measured"))
+    assert main(["bench", "--operators", str(path)]) == 2
+    assert "--operators counts in a call of the workload's prompt, and cpu-1 completes a dataset." in (
+        capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize(
@@ -285,7 +309,7 @@ def test_a_result_is_a_line_of_json_for_programs(
 ) -> None:
     path = str(tmp_path / "20261122T100000Z-0123abcd.json")
 
-    def run(request: Request, paths: Paths, task: Task, published: Callable[[str], None]) -> None:
+    def run(request: Request, paths: Paths, task: Task, published: Callable[[str], None], with_operators: bool) -> None:
         task.line("launch 1/1")
         published(path)
 

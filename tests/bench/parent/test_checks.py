@@ -510,6 +510,45 @@ def test_a_dataset_that_ended_early_or_was_not_waited_for_is_caught() -> None:
     assert (check["act"], check["passed"]) == (outcome.FLAG, False)
 
 
+def counted(**changes: Any) -> JsonObject:
+    told = {"output_tokens": 4, "output_ids": [[0, 1, 2, 3]], "calls": {"aten::mm": 8, "gemm": 4}, "kernels": ["gemm"]}
+    return {**told, **changes}
+
+
+def test_a_call_whose_operators_are_counted_is_checked_only_where_it_was_made() -> None:
+    asked, launch, environment = accelerated()
+    assert "operators" not in passed(asked, launch, environment)
+    launch["operators"] = counted()
+    check = judged(asked, launch, environment)["operators"]
+    assert check == outcome.made("operators", outcome.REFUSE, True, [[0, 1, 2, 3]], [[0, 1, 2, 3]])
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        counted(output_ids=[[0, 1, 2, 4]]),
+        counted(output_ids=[[0, 1, 2]]),
+        counted(output_ids=[]),
+        counted(output_tokens=0, output_ids=[[]]),
+        counted(calls={}, kernels=[]),
+        None,
+    ],
+)
+def test_other_tokens_than_the_measured_ones_and_counts_of_nothing_are_refused(told: JsonObject | None) -> None:
+    asked, launch, environment = accelerated()
+    launch["operators"] = told
+    check = judged(asked, launch, environment)["operators"]
+    assert (check["act"], check["passed"]) == (outcome.REFUSE, False)
+
+
+def test_a_device_that_cannot_tell_its_operators_says_why() -> None:
+    asked, launch, environment = accelerated()
+    device, launch["operators"] = KnownDevice(), None
+    device.cannot_tell["operators"] = "nobody tried"
+    check = judged(asked, launch, environment, device)["operators"]
+    assert check == outcome.not_made("operators", outcome.REFUSE, "nobody tried")
+
+
 def test_a_slow_first_call_is_refused_where_the_device_is_exclusive_and_told_where_it_is_shared() -> None:
     asked, launch, environment = accelerated()
     launch["timed"]["iterations_s"] = [0.5, 0.25, 0.25, 0.25, 0.25]

@@ -102,3 +102,20 @@ def test_a_change_of_runs_tells_it_as_a_fraction() -> None:
     spreads = [float(numpy.std(numpy.log(side), ddof=1)) for side in (before, after)]
     expected = known(Power(spreads, [5, 3], math.log1p(0.03), verdict.CHANGE_SIGNIFICANCE).smallest())
     assert change.smallest_change == pytest.approx(math.expm1(expected), rel=1e-6)
+
+
+# Variations between launches over which a promise holds.
+VARIATIONS = [0.002, 0.005, 0.01, 0.02, 0.05, 0.2]
+
+
+def at_most_two_alarms(significance: float) -> float:
+    """Return the least probability, over all variations, that 200 runs of the same against itself alarm at most twice."""
+    rates = [Power((spread, spread), (5, 5), BOUND, significance).of(0.0) for spread in VARIATIONS]
+    return min(float(stats.binom.cdf(2, 200, rate)) for rate in rates)
+
+
+def test_the_level_is_the_largest_that_keeps_200_runs_of_the_same_at_two_alarms() -> None:
+    """It is kept 19 times in 20, whatever launches vary by; 5% are still caught where launches vary by 1%."""
+    kept = [level for level in (0.05, 0.01, 0.005, 0.001) if at_most_two_alarms(level) >= 0.95]
+    assert max(kept) == CHANGE_SIGNIFICANCE
+    assert power((0.01, 0.01), (5, 5)).of(math.log(1.05)) > 0.98

@@ -9,6 +9,7 @@ from runner.bench import engines
 from runner.contract.errors import InputError, UnresolvedPin
 from runner.contract.request import Stack
 from runner.host import paths
+from runner.host.bump import selection
 from runner.host.pins import resolve
 from runner.host.readers import lock_editor, lockfile, strictyaml
 from runner.host.stacks import agreement
@@ -407,3 +408,22 @@ def test_a_lock_that_is_no_file_is_refused_at_once(copy, kind):
     for ask in (lockfile.read, lambda path: lock_editor.edit(path, {("tools", "uv", "version"): "0.1"})):
         with pytest.raises(InputError, match="cannot be read: "):
             ask(copy)
+
+
+def test_the_notes_stand_at_the_paths_of_their_entries(tmp_path):
+    path = tmp_path / "versions.lock"
+    path.write_text("tools:\n  uv:\n    version: 1\n    note: why\nstacks:\n  note:\n    image:\n      note: 'a: b'\n")
+    assert lockfile.notes(path) == {("tools", "uv"): "why", ("stacks", "note", "image"): "a: b"}
+    real = lockfile.notes()
+    assert "ALiBi" in real["stacks", "cpu", "packages", "transformers"]
+    assert ("stacks", "cpu", "packages", "deepspeed") in real and ("stacks", "cpu") not in real
+
+
+def test_tags_that_may_follow_match_the_tag_that_is_pinned():
+    """Else nothing could be called newer than the tag."""
+    lock = lockfile.read()
+    patterns_and_tags = [(image.tags, image.tag) for image in lockfile.images(lock).values()]
+    patterns_and_tags += [(source.tags, source.tag) for source in lock.sources.values() if source.tag is not None]
+    compared = [(pattern, tag) for pattern, tag in patterns_and_tags if pattern is not None]
+    assert len(compared) >= 3
+    assert all(selection.matches(pattern, tag) for pattern, tag in compared)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -10,17 +10,19 @@ from hypothesis import given, settings
 from runner.contract import result as contract
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
-from runner.contract.records import JsonObject
+from runner.contract.records import JsonObject, Operators, Result
+from runner.contract.request import Dataset, Request
 from runner.host.judging import comparison
 from runner.host.judging.groups import Group
 from runner.host.readers import catalog
-from runner.host.results import attempts, result_files
-from tests.support import spoiled
+from runner.host.results import attempts, consistency, result_files
+from tests.support import samples, spoiled
 
 # A change of the body of a result, in place.
 Change = Callable[[JsonObject], None]
 
 TABLES = catalog.read()
+DATASET = Dataset("file", "a.jsonl", None, None, None, "json", "1" * 64, "text", None)
 
 
 def refusal(change: Change) -> str | None:
@@ -47,8 +49,31 @@ def launch(**changes: object) -> Change:
     return change
 
 
+def counted(**changes: object) -> JsonObject:
+    told = {"output_tokens": 2, "output_ids": [[0, 1]], "calls": {"aten::mm": 8, "gemm": 4}, "kernels": ["gemm"]}
+    return {**told, **changes}
+
+
 def test_a_whole_result_agrees_with_itself() -> None:
     assert refusal(lambda body: None) is None
+    assert refusal(launch(operators=counted())) is None
+    assert refusal(launch(operators=counted(kernels=[]))) is None
+    assert refusal(launch(operators=None)) is None
+
+
+def test_a_dataset_has_no_call_whose_operators_are_counted() -> None:
+    body = spoiled.small_body()
+    asked = samples.request(workload=samples.workload(name="dataset", prompt=None, dataset=DATASET), launches=2)
+    body.update(request=asked.to_json(), outputs={"file": None, "rows": 2, "sha256": "1" * 64})
+    for each in body["launches"]:
+        for key in ("timed", "tokens", "instrumented", "untimed_s", "estimate"):
+            each.pop(key)
+        each["dataset"] = {"rows": 2, "rows_total": 2, "batches_s": [0.5], "tokens_sha256": "1" * 64}
+    result, request = contract.seal(body), Request.from_json(body["request"], "a test's request")
+    consistency.refuse_contradiction(cast(Result, result), request, "r.json")
+    cast(Result, result)["launches"][1]["operators"] = cast(Operators, counted())
+    with pytest.raises(DamagedResult, match="launch 1 counted the operators of a call, and completed a dataset"):
+        consistency.refuse_contradiction(cast(Result, result), request, "r.json")
 
 
 @pytest.mark.parametrize(
@@ -80,6 +105,17 @@ def test_a_whole_result_agrees_with_itself() -> None:
             lambda body: body["launches"][0]["checks"][0].update(passed=False),
             "launch 0 is complete, and failed the check device, which refuses a launch",
         ),
+        (launch(operators=counted(output_ids=[[0, 2]])), "launch 0 counted operators in a call that did not produce"),
+        (launch(operators=counted(output_ids=[])), "launch 0 counted operators in a call that did not produce"),
+        (launch(operators=counted(output_tokens=4)), "launch 0 counted operators in a call that did not produce"),
+        (
+            launch(operators=counted(output_tokens=4, output_ids=[[0, 1, 2]])),
+            "launch 0 counted operators in a call of 4 tokens a row, and tells fewer ids",
+        ),
+        (launch(operators=counted(output_tokens=0, output_ids=[[]])), "at launches/0/operators"),
+        (launch(operators=counted(calls={"aten::mm": 0, "gemm": 1})), "at launches/0/operators"),
+        (launch(operators=counted(kernels=["conv"])), "launch 0 names kernels twice, out of order, or kernels that it"),
+        (launch(operators=counted(kernels=["gemm"] * 2)), "launch 0 names kernels twice, out of order, or kernels"),
         (launch(clock__elapsed_s=1.0), "launch 0 took 1.25 s for its timed calls, and 1 s for the window around them"),
         (launch(estimate__estimator="produced"), "the estimate of launch 0 is not what its raw durations give"),
         (launch(conditions__devices=2), "launch 0 ran on 2 device(s) and tells of 1 rank(s)"),

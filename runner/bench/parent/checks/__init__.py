@@ -75,6 +75,8 @@ def run(
         ]
         if request.protocol.end_of_text == "ignore":
             checks.append(tokens.forward_calls(request, launch))
+        if "operators" in launch:
+            checks.append(tokens.operators(launch))
         checks += [
             durations.timed_calls(request, launch),
             durations.clock_resolution(launch),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from runner.bench.parent.checks.outcome import FLAG, REFUSE, equal, not_made, within
+from runner.bench.parent.checks.outcome import FLAG, REFUSE, equal, made, not_made, within
 from runner.contract import strictjson
 from runner.contract.records import Act, Check, Launch
 from runner.contract.request import Request
@@ -91,6 +91,20 @@ def forward_calls(request: Request, launch: Launch) -> Check:
     """Each token took one forward pass. Evidence: the forward passes of each instrumented call, counted by a hook."""
     asked = request.workload.output_tokens
     return equal("forward_calls", [asked], sorted(set(launch["instrumented"]["forward_calls"])))
+
+
+def operators(launch: Launch) -> Check:
+    """The call whose operators were counted produced the first tokens of the measured calls, and ran some operators.
+
+    Evidence: the ids that the call produced, and the names that torch's profiler noted.
+    """
+    name, told = "operators", launch["operators"]
+    if "operators" in launch["cannot_tell"]:
+        return not_made(name, REFUSE, launch["cannot_tell"]["operators"])
+    if told is None or not told["calls"]:
+        return made(name, REFUSE, False, "operators that ran", told)
+    first = [row[: max(1, told["output_tokens"])] for row in launch["tokens"]["output_ids"]]
+    return equal(name, first, told["output_ids"])
 
 
 def rows(launch: Launch) -> Check:

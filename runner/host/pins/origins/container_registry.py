@@ -1,4 +1,7 @@
-"""Ask container registries for the digests of images, and whether they take any, through skopeo: the user's logins and mirrors hold."""
+"""Ask container registries for tags, digests and days of images, and whether they take any, through skopeo.
+
+The user's logins and mirrors hold, as skopeo knows them.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from pathlib import Path
 from runner.contract import patterns
 from runner.contract.errors import InputError, KitError, Unreachable
 from runner.host.pins import programs, silence
-from runner.host.pins.answers import json_of, of_form
+from runner.host.pins.answers import day_of, json_of, of_form
 from runner.host.pins.programs import LOGIN, TIMEOUT_S, Meaning
 
 _MEANINGS = (
@@ -26,7 +29,11 @@ _MEANINGS = (
     ),
 )
 _OCI = "application/vnd.oci.image.{}.v1+json"
-_NO_SUCH_IMAGE = re.compile(r"manifest unknown|name unknown|MANIFEST_UNKNOWN|NAME_UNKNOWN")
+# An image that is built to be the same bytes each time says that it was made in 1970, or at the beginning of the calendar.
+_FIRST_DAY = "2013-01-01"
+_NO_SUCH_IMAGE = re.compile(
+    r"manifest unknown|name unknown|MANIFEST_UNKNOWN|NAME_UNKNOWN|invalid status code from registry 404"
+)
 
 
 def image_digest(repository: str, tag: str) -> str | None:
@@ -59,16 +66,50 @@ def platform_digest(repository: str, digest: str) -> str | None:
     raise InputError(f"{repository}@{digest} has no image for linux/amd64. Pin another one in versions.lock.")
 
 
+def tags(repository: str) -> list[str]:
+    """Return the tags of a repository, in the order of the registry; what is no tag is left out.
+
+    Raises ``InputError`` where the registry has no such repository, ``Unreachable``.
+    """
+    what = f"the registry, for {repository}"
+    raw = _skopeo(repository, "list-tags")
+    if raw is None:
+        raise InputError(f"{what}: there is no such repository")
+    answer = json_of(raw, what)
+    listed = answer.get("Tags") if isinstance(answer, dict) else None
+    if not isinstance(listed, list):
+        raise Unreachable(f"{what}: its answer lists no tags")
+    return [tag for tag in listed if isinstance(tag, str) and patterns.TAG.fullmatch(tag)]
+
+
+def made_on(reference: str) -> str | None:
+    """Return the day in UTC on which the image for linux/amd64 was made, such as 2026-11-20; None where the image does not say it.
+
+    Raises ``InputError`` where the registry has no such image, ``Unreachable``.
+    """
+    what = f"the registry, for {reference}"
+    raw = _skopeo(reference, "--override-os=linux", "--override-arch=amd64", "inspect", "--config", "--raw")
+    if raw is None:
+        raise InputError(f"{what}: there is no such image")
+    answer = json_of(raw, what)
+    day = day_of(answer.get("created")) if isinstance(answer, dict) else None
+    return day if day is not None and day >= _FIRST_DAY else None
+
+
 def manifest(reference: str) -> bytes | None:
     """Return the bytes of a manifest as the registry holds it; None where the registry has none. Raises ``Unreachable``."""
+    return _skopeo(reference, "inspect", "--raw")
+
+
+def _skopeo(reference: str, *words: str) -> bytes | None:
+    """Return what skopeo answers about a reference, None where the registry has no such thing. Raises ``Unreachable``."""
     what = f"the registry, for {reference}"
     if shutil.which("skopeo") is None:
         raise Unreachable(f"{what}: skopeo is not installed (apt-get install skopeo)")
     try:
         with silence.asking(reference.partition("/")[0]) as first_s:
             limit = f"--command-timeout={first_s or TIMEOUT_S:g}s"
-            command = ["skopeo", "inspect", "--raw", limit, "--", f"docker://{reference}"]
-            return programs.run(command, what, meanings=_MEANINGS)
+            return programs.run(["skopeo", *words, limit, "--", f"docker://{reference}"], what, meanings=_MEANINGS)
     except programs.ProgramFailed as problem:
         if _NO_SUCH_IMAGE.search(problem.failure.stderr):
             return None

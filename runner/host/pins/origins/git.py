@@ -1,4 +1,4 @@
-"""Ask git repositories for branches, commits and trees.
+"""Ask git repositories for branches, tags, commits and trees.
 
 Git runs programs that an address names (``ext::``, ``--upload-pack``). So addresses follow ``--end-of-options``, and git may use
 https, ssh and folders alone.
@@ -6,13 +6,16 @@ https, ssh and folders alone.
 
 from __future__ import annotations
 
+import datetime
 import re
 import tempfile
 import urllib.parse
+from dataclasses import dataclass
 from pathlib import Path
 
 from runner.contract import patterns, recipe
 from runner.contract.errors import InputError, Unreachable
+from runner.contract.text import printable
 from runner.host.pins import programs, silence
 from runner.host.pins.programs import DOWNLOAD_S, LOGIN, TIMEOUT_S, Meaning
 
@@ -41,6 +44,14 @@ _MEANINGS = (
 )
 
 
+@dataclass(frozen=True)
+class References:
+    """The branches and tags of a repository, each with its commit; an annotated tag with the commit that it names."""
+
+    branches: dict[str, str]
+    tags: dict[str, str]
+
+
 def branch_commit(repository: str, branch: str) -> str | None:
     """Return the commit that a branch of a repository points to, None where there is no such branch.
 
@@ -53,6 +64,43 @@ def branch_commit(repository: str, branch: str) -> str | None:
     if not patterns.COMMIT.fullmatch(commit):
         raise Unreachable(f"git, for {repository}: {commit[:60]!r} is no commit")
     return commit
+
+
+def references(repository: str) -> References:
+    """Return the branches and tags of a repository. A name that the lock could not hold is left out.
+
+    Raises ``InputError`` where there is no such repository, ``Unreachable``.
+    """
+    output = _ask(repository, "ls-remote", "--heads", "--tags", "--end-of-options", repository)
+    found = References({}, {})
+    peeled: dict[str, str] = {}
+    for line in output.decode(errors="replace").splitlines():
+        commit, _, reference = line.partition("\t")
+        _, table, name = ("", *reference.split("/", 2)[1:]) if reference.count("/") > 1 else ("", "", "")
+        if not patterns.COMMIT.fullmatch(commit):
+            raise Unreachable(f"git, for {repository}: {printable(commit, 60)!r} is no commit")
+        if table == "tags" and name.endswith("^{}"):
+            peeled[name.removesuffix("^{}")] = commit
+        elif table in ("heads", "tags") and patterns.BRANCH.fullmatch(name):
+            (found.branches if table == "heads" else found.tags)[name] = commit
+    found.tags.update({name: commit for name, commit in peeled.items() if name in found.tags})
+    return found
+
+
+def commit_day(repository: str, commit: str) -> str:
+    """Return the day in UTC of a commit, such as 2026-11-20; only the commit object is fetched.
+
+    Raises ``InputError`` where there is no such commit, ``Unreachable``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        _run("init", "--quiet", "--bare", "--end-of-options", folder)
+        _ask(repository, "-C", folder, *_fetch("--filter=tree:0", repository, commit))
+        printed = _run("-C", folder, "show", "--no-patch", "--format=%ct", "--end-of-options", commit).decode().strip()
+    try:
+        return datetime.datetime.fromtimestamp(int(printed), datetime.timezone.utc).date().isoformat()
+    # a commit may claim any time
+    except (ValueError, OverflowError, OSError):
+        raise Unreachable(f"git, for {repository}: {printable(printed, 60)!r} is no time of a commit") from None
 
 
 def commit_tree(repository: str, commit: str) -> str:

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from runner.contract import patterns
 from runner.contract.errors import InputError, Unreachable
 from runner.contract.records import Json
 from runner.host.pins import web
-from runner.host.pins.answers import FOR_PEOPLE, json_of, of_form
+from runner.host.pins.answers import FOR_PEOPLE, day_of, json_of, of_form
 
 RepositoryKind = Literal["model", "dataset"]
 
 MAX_PAGES_OF_COMMITS = 50
+
+
+@dataclass(frozen=True)
+class Head:
+    """The newest revision of a repository's main, and its day in UTC, such as 2026-11-20; None where the hub does not say the day."""
+
+    revision: str
+    day: str | None
+
+
+def head(kind: RepositoryKind, repository: str) -> Head:
+    """Return the newest revision of main. Raises ``InputError`` where there is no such repository, ``Unreachable``."""
+    what = f"the hub, for {repository}"
+    commits, _ = _get(f"{_address(kind, repository)}/commits/main", what)
+    newest = commits[0] if isinstance(commits, list) and commits else None
+    if not isinstance(newest, dict):
+        raise Unreachable(f"{what}: its answer lists no commits")
+    return Head(of_form(patterns.COMMIT, newest.get("id"), what), day_of(newest.get("date")))
 
 
 def revision_of(kind: RepositoryKind, repository: str, short: str) -> str | None:
@@ -66,10 +85,16 @@ def has_revision(kind: RepositoryKind, repository: str, revision: str) -> bool:
     return True
 
 
-def _address(kind: RepositoryKind, repository: str) -> str:
+def endpoint() -> str:
+    """Return the address of the user's hub."""
     import huggingface_hub.constants
 
-    return f"{huggingface_hub.constants.ENDPOINT}/api/{kind}s/{repository}"
+    address: str = huggingface_hub.constants.ENDPOINT
+    return address
+
+
+def _address(kind: RepositoryKind, repository: str) -> str:
+    return f"{endpoint()}/api/{kind}s/{repository}"
 
 
 def _get(address: str, what: str) -> tuple[Json, str | None]:

@@ -1,4 +1,4 @@
-"""Ask package indexes for files and their hashes: pip fetches what pip can, ``web`` and pypi-simple read the rest.
+"""Ask package indexes for releases, files and their hashes: pip fetches what pip can, ``web`` and pypi-simple read the rest.
 
 The simple repository API has two forms, JSON (PEP 691) and HTML (PEP 503); torch's own index speaks HTML alone. A folder of this
 machine is an index too, as pip reads it. pypi-simple reads the entries of both. Its transport is not used: ``web`` bounds time, bytes and
@@ -7,16 +7,21 @@ redirections, keeps passwords to their host, and asks no silent index twice.
 
 from __future__ import annotations
 
+import datetime
+import email
 import functools
 import hashlib
+import io
 import re
 import urllib.parse
+import zipfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+from packaging.version import InvalidVersion, Version
 from pypi_simple import DistributionPackage, Link
 
 from runner.contract import files, patterns
@@ -29,6 +34,9 @@ from runner.host.pins.pip_settings import PIP
 from runner.host.pins.programs import DOWNLOAD_S, LOGIN, TIMEOUT_S, Meaning
 
 _ONLY_WHEELS = ("--only-binary", ":all:")
+# Of a wheel that is fetched for its description alone, and of the metadata in it.
+MAX_WHEEL_BYTES = 64 * 1024 * 1024
+MAX_METADATA_BYTES = 4 * 1024 * 1024
 _SIMPLE_JSON = "application/vnd.pypi.simple.v1+json"
 # A page of a login has one of these, and the page of a package without files has none.
 _LOGIN_PAGE = re.compile(r"<input\b|<form\b|http-equiv=.?refresh|<script\b", re.IGNORECASE)
@@ -47,11 +55,34 @@ _PIP_MEANINGS = (
 
 @dataclass(frozen=True)
 class IndexFile:
-    """A file that an index lists. ``withdrawn`` is the reason why it was yanked (PEP 592), None for a file that was not."""
+    """A file that an index lists. ``withdrawn`` is the reason why it was yanked (PEP 592), None for a file that was not.
+
+    ``version`` is that of the file's name without a local label, None where the name holds none. ``day`` is the day of the upload in
+    UTC, such as 2026-11-20 (PEP 700), None where the index does not say it. ``requires_python`` is the index's own text.
+    """
 
     sha256: str
     address: str
     withdrawn: str | None
+    version: str | None = None
+    day: str | None = None
+    requires_python: str | None = None
+
+
+@dataclass(frozen=True)
+class Release:
+    """A version of a package on an index.
+
+    ``version`` has the normal form of PEP 440 and no local label. ``day`` is the first day of an upload, None where the index does not
+    say it. ``withdrawn`` is a reason why all its files were yanked, None for a release with a file that was not. ``requires_python``
+    holds what the files that count ask of Python; None stands for a file that asks nothing. ``index`` is the address without a login.
+    """
+
+    version: str
+    day: str | None
+    withdrawn: str | None
+    requires_python: frozenset[str | None]
+    index: str
 
 
 def package_sha256(name: str, version: str) -> tuple[str, bool]:
@@ -159,17 +190,94 @@ def index_files(name: str, index: str | None = None) -> dict[str, str | None]:
 
     ``index`` is another index than the user's. Raises ``InputError`` where no index has the package, ``Unreachable``.
     """
+    return {file.sha256: file.withdrawn for _, listed in _of_all_indexes(name, index) for file in listed}
+
+
+def releases(name: str, index: str | None = None) -> list[Release]:
+    """Return every version of a package that an index has a file of with a sha256, in the order of PEP 440.
+
+    ``index`` is another index than the user's. A file whose name holds no version is left out. Raises ``InputError`` where no index
+    has the package, ``Unreachable``.
+    """
+    found: dict[str, Release] = {}
+    for address, listed in _of_all_indexes(name, index):
+        by_version: dict[str, list[IndexFile]] = {}
+        for file in listed:
+            if file.version is not None:
+                by_version.setdefault(file.version, []).append(file)
+        for version, files_of_version in by_version.items():
+            found.setdefault(version, _release(version, files_of_version, _shown_index(address)))
+    return sorted(found.values(), key=lambda release: Version(release.version))
+
+
+def summary(name: str, version: str, index: str | None = None) -> str:
+    """Return what a release's own page says: the description in the metadata of its first wheel, empty where there is none.
+
+    The wheel is fetched, compared with the index's hash, and none of it is run. Raises ``InputError`` where no index has a wheel of
+    that version, ``Unreachable``.
+    """
+    what = f"the index, for {name} {version}"
+    for address, listed in _of_all_indexes(name, index):
+        for file in listed:
+            if file.version == version and urllib.parse.urlsplit(file.address).path.endswith(".whl"):
+                content = _download(file.address, address, what, MAX_WHEEL_BYTES)
+                if hashlib.sha256(content).hexdigest() != file.sha256:
+                    raise Unreachable(f"{what}: the bytes of its wheel are not those of its hash")
+                return _description(content, what)
+    raise InputError(f"{what}: no index has a wheel of it")
+
+
+def _of_all_indexes(name: str, index: str | None) -> list[tuple[str, tuple[IndexFile, ...]]]:
+    """Return each index that has a package, with its files; ``index`` alone where it is given, else the user's.
+
+    Raises ``InputError`` where no index has the package, ``Unreachable``.
+    """
     indexes = (index,) if index is not None else (pip_settings.index(), *pip_settings.more_indexes())
-    withdrawals: dict[str, str | None] = {}
+    found = []
     absent: list[InputError] = []
     for address in indexes:
         try:
-            withdrawals.update({file.sha256: file.withdrawn for file in _listed(name, address)})
+            found.append((address, _listed(name, address)))
         except InputError as problem:
             absent.append(problem)
-    if len(absent) == len(indexes):
+    if not found:
         raise absent[0]
-    return withdrawals
+    return found
+
+
+def _release(version: str, listed: Sequence[IndexFile], index: str) -> Release:
+    counted = [file for file in listed if file.withdrawn is None]
+    days = [file.day for file in listed if file.day is not None]
+    return Release(
+        version=version,
+        day=min(days, default=None),
+        withdrawn=None if counted else next((file.withdrawn for file in listed if file.withdrawn), ""),
+        requires_python=frozenset(file.requires_python for file in counted or listed),
+        index=index,
+    )
+
+
+def _shown_index(address: str) -> str:
+    """Return an index's address without user and password."""
+    parts = urllib.parse.urlsplit(address)
+    return urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+
+
+def _description(wheel: bytes, what: str) -> str:
+    """Return the description in a wheel's metadata. Raises ``Unreachable`` for bytes that are no wheel."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
+            entry = next(one for one in archive.infolist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", one.filename))
+            if entry.file_size > MAX_METADATA_BYTES:
+                raise Unreachable(
+                    f"{what}: its metadata has more than {MAX_METADATA_BYTES} bytes, the most that are read"
+                )
+            text = archive.read(entry).decode("utf-8", errors="replace")
+    except (zipfile.BadZipFile, StopIteration, NotImplementedError, RuntimeError, EOFError, ValueError, OSError):
+        raise Unreachable(f"{what}: its wheel cannot be read") from None
+    message = email.message_from_string(text)
+    body = message.get_payload()
+    return body if isinstance(body, str) and body.strip() else message.get("Description", "")
 
 
 @functools.cache
@@ -192,8 +300,38 @@ def _listed(name: str, index: str) -> tuple[IndexFile, ...]:
         sha256 = package.digests.get("sha256", "").partition("&")[0]
         if patterns.SHA256.fullmatch(sha256):
             withdrawn = (package.yanked_reason or "") if package.is_yanked else None
-            listed.append(IndexFile(sha256, package.url, withdrawn))
+            listed.append(
+                IndexFile(
+                    sha256,
+                    package.url,
+                    withdrawn,
+                    _version_of(package.version),
+                    _day_of(package.upload_time),
+                    package.requires_python,
+                )
+            )
     return tuple(listed)
+
+
+def _version_of(text: str | None) -> str | None:
+    """Return a version in its normal form without a local label, None for a text that is none."""
+    try:
+        # the longest version that the lock takes
+        public = Version(text).public if text is not None and len(text) <= 200 else ""
+    except InvalidVersion:
+        return None
+    return public if patterns.VERSION.fullmatch(public) else None
+
+
+def _day_of(upload: datetime.datetime | None) -> str | None:
+    """Return the day of an upload in UTC; a time without a zone is in UTC, as PEP 700 asks."""
+    if upload is None:
+        return None
+    try:
+        return (upload.astimezone(datetime.timezone.utc) if upload.tzinfo else upload).date().isoformat()
+    # a zone can move the first and last days of the calendar out of it
+    except (OverflowError, ValueError):
+        return None
 
 
 def _packages_of_json(page: Json, name: str, address: str, what: str) -> list[DistributionPackage]:
@@ -249,13 +387,13 @@ def _packages_of_html(text: str, is_html: bool, name: str, address: str, what: s
     return packages
 
 
-def _download(address: str, index: str, what: str) -> bytes:
+def _download(address: str, index: str, what: str, max_bytes: int = web.MAX_FILE_BYTES) -> bytes:
     if address.startswith("file:"):
         path = urllib.parse.unquote(urllib.parse.urlsplit(address).path)
-        return files.read_bytes(path, web.MAX_FILE_BYTES, Unreachable)
+        return files.read_bytes(path, max_bytes, Unreachable)
     # a file on the index's own host is behind the index's login
     user_part = urllib.parse.urlsplit(index).netloc.rpartition("@")[0]
     parts = urllib.parse.urlsplit(address)
     if user_part and "@" not in parts.netloc and web.origin_of(address) == web.origin_of(index):
         address = urllib.parse.urlunsplit(parts._replace(netloc=f"{user_part}@{parts.netloc}"))
-    return web.get(address, what, max_bytes=web.MAX_FILE_BYTES, limit_s=DOWNLOAD_S, moves=True).body
+    return web.get(address, what, max_bytes=max_bytes, limit_s=DOWNLOAD_S, moves=True).body

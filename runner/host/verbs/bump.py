@@ -1,0 +1,145 @@
+"""The verb ``bump``: list what is newer than versions.lock, with dates and sources."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from runner.contract import progress
+from runner.contract.announce import Announcer, Event
+from runner.contract.arguments import add_json, verb_parser
+from runner.contract.errors import InputError, Unreachable, UsageError
+from runner.contract.progress import Step
+from runner.contract.text import printable
+from runner.host import paths, tables
+from runner.host.bump import newer, rows, terminal
+from runner.host.bump.findings import (
+    DayNotAsked,
+    Finding,
+    NewerFound,
+    NotComparable,
+    PythonTooOld,
+    RowNotReached,
+    RowNotThere,
+    RowsCounted,
+    StackToAdd,
+    VersionHeld,
+)
+from runner.host.pins import silence
+from runner.host.readers import lockfile
+from runner.host.readers.lockfile import Lock
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the verb's arguments."""
+    flags = verb_parser(
+        "bump",
+        description="List what is newer than versions.lock: packages on the index, tags and rebuilt images, tags and branches of git"
+        " repositories, revisions of models, releases of SynapseAI. Nothing is changed. What could not be reached is listed, and is"
+        " never taken for nothing newer.",
+        epilog="Exit codes: 0 all that was asked for answered, whether or not something is newer; 9 something could not be reached;"
+        " see `python -m runner --help`.",
+    )
+    flags.add_argument("--only", choices=newer.KINDS, help="only one kind of row")
+    flags.add_argument("--stack", metavar="STACK", help="only the rows of one stack")
+    add_json(flags, "what is newer, one object a row")
+    return flags
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the verb and return its exit code. Raises ``UsageError``, ``InputError``, ``Unreachable``."""
+    options = parser().parse_args(arguments)
+    announcer = Announcer(options.json)
+    paths.need_a_clone("bump")
+    lock = lockfile.read()
+    if options.stack is not None:
+        _refuse_stack(lock, options.stack)
+    silence.forget()
+    _list_newer(lock, options.only, options.stack, announcer)
+    return 0
+
+
+def _refuse_stack(lock: Lock, stack: str) -> None:
+    """Raise ``UsageError`` for a stack that the lock lacks, or about which nothing is asked."""
+    if stack not in lock.stacks:
+        raise UsageError(f"versions.lock has no stack {printable(stack, 100)}. Take one of {', '.join(lock.stacks)}.")
+    newest = newer.newest_gaudi_stack(lock)
+    kept = rows.why_kept(lock, stack)
+    if kept is not None and (newest is None or newest[0] != stack):
+        raise UsageError(kept)
+
+
+def _list_newer(lock: Lock, only: newer.Kind | None, stack: str | None, announcer: Announcer) -> None:
+    """Ask every origin and print what was found. Raises ``InputError`` where a row is not there, ``Unreachable`` for a silent origin."""
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    questions = newer.plan(lock, today, lockfile.notes(), only, stack)
+    found: list[Finding] = []
+    complaints: list[RowNotReached | RowNotThere] = []
+    newest = 0
+    task = progress.begin("bump", _show)
+    for done, question in enumerate(questions):
+        row = question.row
+        sentence = f"{done} of {len(questions)} rows are asked about; asking for {row.name}"
+        task.update(Step("asking what is newer", done, len(questions), "steps", sentence))
+        told = (row.name, question.kind, row.current, question.source)
+        try:
+            answers = question.ask()
+        except Unreachable as problem:
+            complaints.append(RowNotReached(*told, str(problem)))
+        except InputError as problem:
+            complaints.append(RowNotThere(*told, str(problem)))
+        else:
+            found += answers
+            newest += not answers
+    task.end()
+    counts = Counter[type[Event]](map(type, [*found, *complaints]))
+    counted = RowsCounted(
+        newer=counts[NewerFound],
+        new_stacks=counts[StackToAdd],
+        held=counts[VersionHeld],
+        needs_python=counts[PythonTooOld],
+        newest=newest,
+        unresolved=counts[NotComparable],
+        not_asked=counts[DayNotAsked],
+        not_there=counts[RowNotThere],
+        not_reached=counts[RowNotReached],
+    )
+    _print(found, complaints, counted, announcer)
+    if counts[RowNotThere]:
+        raise InputError(
+            f"{counts[RowNotThere]} of the rows are not where they were pinned (above). Mend them in versions.lock."
+        )
+    if counts[RowNotReached]:
+        raise Unreachable(
+            f"{counts[RowNotReached]} of the rows could not be asked about (above), so nobody knows what is newer than they are."
+            " Run it again where their origins can be reached."
+        )
+
+
+def _print(
+    found: Sequence[Finding],
+    complaints: Sequence[RowNotReached | RowNotThere],
+    counted: RowsCounted,
+    announcer: Announcer,
+) -> None:
+    """Print the events for programs, or a table and lines for people."""
+    if announcer.as_json:
+        for event in (*found, *complaints, counted):
+            announcer.announce(event)
+        return
+    console = tables.console(terminal.COLUMNS)
+    table = terminal.table(found)
+    if table is not None:
+        console.print(table)
+    for line in (*terminal.lines(found), *terminal.wrapped(counted.sentence)):
+        tables.say(console, line)
+    sys.stdout.flush()
+    for line in terminal.complaints(complaints):
+        print(line, file=sys.stderr, flush=True)
+
+
+def _show(line: str) -> None:
+    print(f"[bump] {line}", file=sys.stderr, flush=True)

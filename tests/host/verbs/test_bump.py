@@ -1,0 +1,198 @@
+"""The verb ``bump`` without a name: a table for people, events for programs, and no origin that is silent goes untold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.__main__ import main
+from runner.contract.errors import InputError, Unreachable, UsageError
+from runner.host import paths
+from runner.host.bump import newer, rows, terminal
+from runner.host.bump.findings import (
+    DayNotAsked,
+    Finding,
+    NewerFound,
+    RowNotReached,
+    RowNotThere,
+    StackToAdd,
+    VersionHeld,
+)
+from tests.host.bump import origins
+from tests.host.bump.origins import NEXT_DAY, Origins, package
+from tests.support import git_repository, json_output
+from tests.support import package_index as index_server
+
+REVISION = "1a" * 20
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origins]:
+    with origins.serve(tmp_path, monkeypatch) as everything:
+        yield everything
+
+
+@pytest.fixture
+def something_newer(served: Origins, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origins]:
+    """A newer deepspeed, a held transformers, a rebuilt image, a release of SynapseAI."""
+    new = [package("deepspeed", "98.1"), package("transformers", "99.0", uploaded=f"{NEXT_DAY}T00:00:00Z")]
+    image = served.lock.stacks["cpu"].image
+    served.registry.put("library/python", image.tag, f"{NEXT_DAY}T00:00:00Z")
+    folder = served.repository("setup-and-install-1.22")
+    git_repository.commit(folder, NEXT_DAY, "a release")
+    git_repository.tag(folder, "1.25.0")
+    with index_server.serve([*served.packages, *new], as_json=True) as (address, _):
+        monkeypatch.setenv("PIP_INDEX_URL", address)
+        yield served
+
+
+def events(printed: str) -> list[dict[str, object]]:
+    """Return the events of the verb, each with the facts that the page of events lists; progress and the final error are left out."""
+    lines = [line for line in printed.splitlines() if line.startswith("{") and '"event": "error"' not in line]
+    return json_output.events("\n".join(lines), "bump")
+
+
+def test_what_is_newer_is_one_event_a_row_in_the_order_of_the_lock(
+    something_newer: Origins, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = paths.LOCK.read_bytes()
+    assert main(["bump", "--json"]) == 0
+    printed = capsys.readouterr()
+    *listed, counted = events(printed.out)
+    assert [(one["name"], one["event"], one["version"]) for one in listed if one["event"] != "not-asked"] == [
+        ("gaudi-1.25", "new-stack", "1.25.0"),
+        ("cuda/transformers", "held", "99.0"),
+        ("cuda/deepspeed", "newer", "98.1"),
+        ("cpu/image", "newer", something_newer.lock.stacks["cpu"].image.tag),
+        ("cpu/transformers", "held", "99.0"),
+        ("cpu/deepspeed", "newer", "98.1"),
+        ("sources/setup-and-install-1.22", "newer", "1.25.0"),
+    ]
+    told = {"name", "kind", "current", "version", "day", "source"}
+    assert all(told <= one.keys() for one in listed if one["event"] in ("newer", "held", "needs-python"))
+    assert (counted["event"], counted["newer"], counted["held"], counted["new_stacks"]) == ("counted", 4, 2, 1)
+    asked = len(newer.plan(something_newer.lock, "2026-11-27", {}))
+    assert sum(value for value in counted.values() if isinstance(value, int)) == asked
+    # nothing was changed
+    assert paths.LOCK.read_bytes() == before
+    assert main(["bump", "--json"]) == 0
+    assert capsys.readouterr().out == printed.out
+
+
+def test_people_read_a_table_of_80_columns(something_newer: Origins, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bump"]) == 0
+    printed = capsys.readouterr()
+    lines = printed.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].split() == ["row", "current", "newer", "day", "from"]
+    assert any(line.split()[:1] == ["cpu/deepspeed"] and "98.1" in line and "127.0.0.1" in line for line in lines)
+    assert "ALiBi" in printed.out and "may move to <5.21 alone" in printed.out
+    assert "`bump gaudi-1.25 --like gaudi-1.24`" in " ".join(line.strip() for line in lines)
+    assert "the same tag names another image now" in printed.out
+    assert "4 newer, 1 for a new stack, 2 held, " in " ".join(line.strip() for line in lines[-2:])
+    assert "[bump] 0 of" in printed.err
+
+
+def test_one_kind_or_one_stack_is_asked_about_alone(
+    something_newer: Origins, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bump", "--json", "--stack", "cpu", "--only", "packages"]) == 0
+    assert [one.get("name") for one in events(capsys.readouterr().out)] == ["cpu/transformers", "cpu/deepspeed", None]
+    assert main(["bump", "--json", "--stack", "gaudi-1.24"]) == 0
+    assert [one.get("name") for one in events(capsys.readouterr().out)] == ["gaudi-1.25", None]
+    asked = len(something_newer.registry.requests)
+    assert main(["bump", "--json", "--only", "tools"]) == 0
+    assert len(something_newer.registry.requests) == asked
+
+
+@pytest.mark.parametrize(
+    "stack, told",
+    [
+        ("gaudi-1.9", "gaudi-1.9 is kept: "),
+        ("cuda-2023", "names it, and results are compared with it"),
+        ("nothing", "Take one of gaudi-1.9, "),
+        ("a\x1b[2J", "has no stack a\\x1b[2J"),
+    ],
+)
+def test_a_stack_about_which_nothing_is_asked_is_refused(
+    stack: str, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["bump", "--stack", stack]) == UsageError.exit_code
+    assert told in capsys.readouterr().err
+
+
+def test_what_was_not_reached_is_listed_after_all_else_and_is_no_success(
+    something_newer: Origins, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BLOOMZ_BENCH_FIRST_ANSWER_S", "0.3")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    something_newer.registry.silent = True
+    assert main(["bump", "--json"]) == Unreachable.exit_code
+    printed = capsys.readouterr()
+    *listed, counted = events(printed.out)
+    missed = [one for one in events(printed.err) if one["event"] == "not-reached"]
+    models = [row.name for row in rows.of_lock(something_newer.lock) if row.kind in ("models", "datasets")]
+    assert [one["name"] for one in missed] == ["gaudi-1.24/image", "cuda/image", "cpu/image", *models]
+    assert counted["not_reached"] == len(missed) and counted["newer"] == 3
+    assert {one["event"] for one in listed} == {"newer", "held", "new-stack", "not-asked"}
+    # for people the reason stands once for each origin
+    assert main(["bump"]) == Unreachable.exit_code
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("not reached:")]
+    assert len(told) == 2 and "models/bloom, models/bloomz" in told[1] and f"({len(models)})" in told[1]
+
+
+def test_an_origin_that_has_no_such_row_is_told_and_is_an_error(
+    served: Origins, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with index_server.serve([one for one in served.packages if one.project != "uv"], as_json=True) as (address, _):
+        monkeypatch.setenv("PIP_INDEX_URL", address)
+        assert main(["bump", "--only", "tools"]) == InputError.exit_code
+        told = capsys.readouterr().err
+        assert "not there: tools/uv: the index, for uv: there is none" in told
+        assert main(["bump", "--only", "tools", "--json"]) == InputError.exit_code
+        printed = capsys.readouterr().err
+        (missed,) = events(printed)
+        assert (missed["event"], missed["name"]) == ("not-there", "tools/uv")
+        assert json.loads(printed.splitlines()[-1])["exit_code"] == InputError.exit_code
+
+
+def test_a_hostile_answer_reaches_no_terminal_as_it_is() -> None:
+    foreign = "a\x1b[2J\nb\u202e"
+    found: list[Finding] = [
+        NewerFound("cpu/x", "packages", "1.0", foreign, None, foreign, foreign, foreign),
+        VersionHeld("cpu/x", "packages", "1.0", foreign, None, foreign, "<2", foreign),
+        StackToAdd(None, "gaudi-1.24", "optimum-habana", "1.0", foreign, foreign, None, None, foreign),
+    ]
+    drawn = terminal.table(found)
+    assert drawn is not None
+    cells = [str(cell) for column in drawn.columns for cell in column.cells]
+    missed: list[RowNotReached | RowNotThere] = [
+        RowNotReached("cpu/x", "packages", "1.0", "https://index.example", foreign),
+        RowNotThere("cpu/y", "packages", "1.0", "https://index.example", foreign),
+    ]
+    for line in (*cells, *terminal.lines(found), *terminal.complaints(missed)):
+        assert line.isprintable()
+
+
+def test_a_commit_and_a_digest_are_shown_by_their_first_digits() -> None:
+    digest = f"sha256:{'2b' * 32}"
+    found: list[Finding] = [
+        NewerFound("models/bloom", "models", REVISION, "3c" * 20, "3c" * 20, None, "https://hub.example/a/b", None),
+        NewerFound("cpu/image", "images", "3.12-slim", "3.12-slim", digest, None, "docker.io/library/python", None),
+        DayNotAsked("requirements/host", "requirements", "2026-11-20", "2026-11-27"),
+    ]
+    drawn = terminal.table(found)
+    assert drawn is not None
+    columns = [[str(cell) for cell in column.cells] for column in drawn.columns]
+    assert columns == [
+        ["models/bloom", "cpu/image"],
+        [REVISION[:12], "3.12-slim"],
+        ["3c" * 6, f"3.12-slim@{'2b' * 6}"],
+        ["not told", "not told"],
+        ["hub.example", "docker.io"],
+    ]
+    assert terminal.lines(found)[0].startswith("not asked: requirements/host: packages up to 2026-11-20;")
+    assert terminal.table([found[2]]) is None
