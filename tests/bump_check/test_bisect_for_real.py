@@ -57,7 +57,7 @@ class Bump:
         self._git("checkout", "--quiet", "--force", after)
         out = self.folder / "out"
         command = [sys.executable, "-m", "tools.bump_check", "--base", before, "--head", after, "--cases", "cpu-1"]
-        command += ["--launches", "1", "--no-emulation", "--bisect", "--out", str(out)]
+        command += ["--launches", "1", "--output-tokens", "8", "--no-emulation", "--bisect", "--out", str(out)]
         done = subprocess.run(
             command,
             cwd=self.repository,
@@ -87,6 +87,16 @@ def bump(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.Mon
         yield Bump(tmp_path, bumped_trees.copy(tmp_path / "base"), index.variables())
 
 
+# DeepSpeed of this kind gives every logit the other sign, so the token that was the worst is the best.
+_ENGINE = "\n    engine = InferenceEngine(model, config=ds_inference_config)\n"
+OTHER_LOGITS: Mapping[str, Change] = {
+    "deepspeed/__init__.py": planted_packages.in_place_of(
+        _ENGINE,
+        f"{_ENGINE}    engine.module.register_forward_hook(\n"
+        "        lambda module, given, output: (setattr(output, 'logits', -output.logits), output)[1]\n    )\n",
+    )
+}
+
 ONE = {"transformers": planted_packages.EXTRA_FORWARD_PASS, "datasets": HARMLESS, "deepspeed": HARMLESS}
 
 
@@ -99,4 +109,19 @@ def test_the_package_with_the_extra_forward_pass_is_named_among_three_that_moved
     assert sorted(found["parts"]) == ["cpu/datasets", "cpu/deepspeed", "cpu/transformers"]
     words = {tuple(each["moved"]): each["word"] for each in found["compared"]}
     assert words["cpu/transformers",] == "CHANGED" and words["cpu/datasets", "cpu/deepspeed"] == "UNCHANGED"
+    assert found["sentence"] in told
+
+
+TWO = {"transformers": planted_packages.EXTRA_FORWARD_PASS, "datasets": HARMLESS, "deepspeed": OTHER_LOGITS}
+
+
+@pytest.mark.parametrize("bump", [TWO], indirect=True)
+def test_of_two_packages_that_change_something_each_is_named(bump: Bump) -> None:
+    verdict, told = bump.bisect(TWO)
+    found = verdict["attribution"]
+    assert sorted(cause["pins"] for cause in found["causes"]) == [["cpu/deepspeed"], ["cpu/transformers"]]
+    assert found["complete"] and found["by"] == "counts" and not found["unresolved"]
+    reasons = {tuple(each["moved"]): " ".join(each["reasons"]) for each in found["compared"]}
+    assert "forward calls: 8 before, 15 after" in reasons["cpu/transformers",]
+    assert "output ids" in reasons["cpu/deepspeed",] and "forward calls" not in reasons["cpu/deepspeed",]
     assert found["sentence"] in told

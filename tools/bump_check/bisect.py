@@ -34,6 +34,9 @@ MOST_ADJUSTED_P = 0.05
 # Counts do not vary: a second launch would tell the same.
 _LAUNCHES_BY_COUNTS = 1
 
+# The name of the side that a tree between is; its results lie in a folder of the tree's hash, where the next run finds them.
+_BETWEEN = "between"
+
 _MAX_RESULT_BYTES = 1 << 28
 
 
@@ -187,7 +190,7 @@ class _Trees:
         """Measure the tree that has the ``moved`` parts from the head, and return its word against the base."""
         number = len(self.compared)
         self._show(f"tree {number} of at most {self._asked.most}: the base with {', '.join(moved)} of the head")
-        compare = self._compare(moved, f"between-{number}")
+        compare = self._compare(moved)
         self._show(f"tree {number}: {compare.word}" + (f" ({compare.reasons[0]})" if compare.reasons else ""))
         self.compared.append(compare)
         return compare.word
@@ -197,10 +200,10 @@ class _Trees:
         self._show("the head once more, since the launches that began the search cannot confirm themselves")
         return self._compared(order, self._head, self._asked.folder / "head")
 
-    def _compare(self, moved: tuple[str, ...], name: str) -> Compare:
+    def _compare(self, moved: tuple[str, ...]) -> Compare:
         try:
             tree = self._between.make(moved, self._asked.folder / "trees")
-            side = Side(name, tree, environments.make(tree, self._show))
+            side = Side(_BETWEEN, tree, environments.make(tree, self._show))
         # an index that does not answer says nothing about the tree
         except Unreachable as problem:
             return Compare(moved, INCONCLUSIVE, (str(problem),))
