@@ -242,8 +242,9 @@ def _found(word: ChangeWord, times: Times, compared: list[CountChange]) -> list[
     found: list[Found] = []
     if any(count.word == counting.DIFFERS for count in compared):
         found.append(COUNTS)
-    if times.word == CHANGED and times.ratio is not None:
-        found.append(SLOWER if times.ratio > 1 else FASTER)
+    direction = verdict.direction(times.word, times.ratio)
+    if direction is not None:
+        found.append(direction)
     if INCONCLUSIVE in (word, times.word):
         found.append(UNSURE)
     return found

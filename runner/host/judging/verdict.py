@@ -36,6 +36,7 @@ DECIDED: tuple[VerdictWord, ...] = (REPRODUCED, FASTER, SLOWER, INCONCLUSIVE)
 ChangeWord = Literal["CHANGED", "UNCHANGED", "INCONCLUSIVE"]
 CHANGED: Final = "CHANGED"
 UNCHANGED: Final = "UNCHANGED"
+Direction = Literal["slower", "faster"]
 
 # Of the two-sided interval: each side is tested at 5%.
 CONFIDENCE = 0.90
@@ -238,6 +239,8 @@ def _decide_change(change: float, interval: tuple[float, float], p: float, margi
     )
 
 
-def confirmed(first: Change, second: Change) -> bool:
-    """Return whether two changes are both CHANGED, in the same direction: the second is that of fresh launches."""
-    return first.word == second.word == CHANGED and (first.ratio > 1) == (second.ratio > 1)
+def direction(word: ChangeWord | None, ratio: float | None) -> Direction | None:
+    """Return the direction of a time that is CHANGED, by its ratio; None for any other word."""
+    if word != CHANGED or ratio is None:
+        return None
+    return "slower" if ratio > 1 else "faster"

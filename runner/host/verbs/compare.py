@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from runner.contract import path_lists, unfinished
+from runner.contract import path_lists, secrets, unfinished
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import Changed, DamagedResult, Inconclusive, InputError, UsageError
 from runner.contract.text import printable
@@ -229,7 +229,8 @@ def _run_against_run(
         terminal.show_changes(changes)
         terminal.show_alone(alone)
     if options.markdown is not None:
-        writing.write_text(Path(options.markdown), markdown.of_changes(changes), "Name another file with --markdown.")
+        text = secrets.mask(markdown.of_changes(changes))
+        writing.write_text(Path(options.markdown), text, "Name another file with --markdown.")
     return changes
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from runner.host.judging import verdict
-from runner.host.judging.verdict import Verdict, against_claim, between_runs, confirmed, holm
+from runner.host.judging.verdict import Verdict, against_claim, between_runs, direction, holm
 
 
 def judge(
@@ -211,13 +211,10 @@ def test_sides_may_differ_in_number_but_one_launch_tells_nothing() -> None:
         between_runs([1.2], BEFORE)
 
 
-def test_a_change_is_confirmed_only_by_another_in_the_same_direction() -> None:
+def test_only_a_change_has_a_direction() -> None:
     up, down, none = (between_runs(BEFORE, [value * factor for value in BEFORE]) for factor in (1.1, 0.9, 1.0))
-    assert confirmed(up, up)
-    assert not confirmed(up, down)
-    assert not confirmed(up, none)
-    assert not confirmed(none, up)
-    assert not confirmed(none, none)
+    assert [direction(change.word, change.ratio) for change in (up, down, none)] == ["slower", "faster", None]
+    assert direction("INCONCLUSIVE", 1.1) is direction(None, 1.1) is direction("CHANGED", None) is None
 
 
 def test_one_launch_reaches_as_far_as_a_normal_with_the_assumed_variation() -> None:

@@ -250,6 +250,18 @@ def test_a_comparison_is_written_as_markdown_whole_or_not_at_all(
     assert "Name another file with --markdown." in err
 
 
+def test_a_secret_in_a_result_is_masked_in_markdown(tmp_path: Path) -> None:
+    body, _ = gaudi2_result()
+    body["launches"][0]["checks"] = [failed_check("hf_" + "a" * 30, "flag")]
+    (tmp_path / "before.json").write_text(strictjson.pretty(contract.seal(body)))
+    body["attempt"]["id"] = "20261122T110000Z-0123abcd"
+    (tmp_path / "after.json").write_text(strictjson.pretty(contract.seal(body)))
+    comment = tmp_path / "comment.md"
+    assert failing([tmp_path / "after.json", "--against", tmp_path / "before.json", "--markdown", comment]) == 0
+    text = comment.read_text(encoding="utf-8")
+    assert "`before *** (1)`" in text and "hf_a" not in text
+
+
 def test_a_request_without_a_counterpart_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "before").mkdir()
     write(tmp_path / "before" / "a.json", 3.1, 3.2)
