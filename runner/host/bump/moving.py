@@ -21,6 +21,9 @@ from runner.host.readers import lock_editor, lockfile, strictyaml, yaml_editor
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedSource
 from runner.host.stacks import agreement, requirements
 
+# The keys of an entry that tell people what it pins, the most telling first.
+_TELLING = ("version", "tag", "branch", "revision", "commit")
+
 # What a pin of each kind can move to.
 FORMS: dict[RowKind, Form] = {
     "tools": patterns.VERSION,
@@ -33,8 +36,14 @@ FORMS: dict[RowKind, Form] = {
     "actions": patterns.TAG,
 }
 
-# How a note says what it was before a bump. What it says of earlier bumps is left out when it moves again.
-_NOTE = re.compile(r'(?:moved by bump from \S+|compiled anew by bump)(?:, whose note was "(?P<note>.*)")?')
+# What happened to an entry whose value did not move to a known one, by whether it is a requirements file.
+_MADE = {True: "compiled anew", False: "set to unresolved"}
+
+# A note that a bump wrote: what moved, and what a person wrote of an earlier value. A later bump leaves out all bumps between.
+_NOTE = re.compile(
+    r"(?:moved by bump from (?P<moved>\S+)|compiled anew by bump|set to unresolved by bump)"
+    r'(?:(?:(?P<whose>, whose note was)|; the note of (?P<of>\S+) was|; of what stood there before the note was) "(?P<note>.*)")?'
+)
 
 
 @dataclass(frozen=True)
@@ -301,15 +310,33 @@ def _notes(document: strictyaml.Value, places: Iterable[LockPath]) -> Iterator[t
 
 
 def _note(document: strictyaml.Value, where: LockPath, values: Mapping[LockPath, str], note: str) -> str:
-    """Return a note that stays true: what the pin was, and what the note said of that."""
-    earlier = _NOTE.fullmatch(note)
-    said = note if earlier is None else earlier["note"]
+    """Return a note that stays true: what the pin was, and what a person wrote, with the value of which a person wrote it."""
     entry = _mapping(document, where)
     assert entry is not None
-    moved = next((key for key in ("version", "tag", "branch", "revision", "commit") if (*where, key) in values), None)
-    begin = "compiled anew by bump" if moved is None else f"moved by bump from {entry[moved]}"
-    whole = f'{begin}, whose note was "{said}"' if said is not None else begin
+    was, is_moved = _was(entry, where, values)
+    begin = f"moved by bump from {was}" if is_moved else f"{_MADE['file' in entry]} by bump"
+    earlier = _NOTE.fullmatch(note)
+    said: str | None = note
+    of = was
+    if earlier is not None:
+        said, of = earlier["note"], earlier["moved"] if earlier["whose"] else earlier["of"]
+    if said is None:
+        return begin
+    if of is None:
+        link = "; of what stood there before the note was"
+    else:
+        link = ", whose note was" if is_moved and of == was else f"; the note of {of} was"
+    whole = f'{begin}{link} "{said}"'
     return whole if patterns.TEXT.fullmatch(whole) else begin
+
+
+def _was(entry: strictyaml.Mapping, where: LockPath, values: Mapping[LockPath, str]) -> tuple[str | None, bool]:
+    """Return what an entry pinned that gets another value, None where nothing of it tells, and whether the new value is known."""
+    for key in _TELLING:
+        after = values.get((*where, key))
+        if after is not None and entry[key] not in (after, UNRESOLVED):
+            return str(entry[key]), after != UNRESOLVED
+    return None, False
 
 
 def _what(targets: Sequence[Target]) -> str:

@@ -87,7 +87,7 @@ def test_there_and_back_is_the_same_but_for_notes_and_changelog(world: World) ->
     assert {name for name in after if after[name] != before.get(name)} == {"versions.lock", "CHANGELOG.md"}
     said = after["versions.lock"].decode()
     # the note says what it was before both
-    was = f'moved by bump from 5.1.0, whose note was "{NOTE}"'
+    was = f'moved by bump from 5.1.0; the note of 5.2.0 was "{NOTE}"'
     assert said.replace(was, NOTE) == before["versions.lock"].decode()
 
 
