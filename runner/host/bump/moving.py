@@ -350,7 +350,9 @@ def _what(targets: Sequence[Target]) -> str:
     for (subject, current, to), rows in by_move.items():
         stacks = [row.stack for row in rows if row.kind == "packages" and row.stack is not None]
         inside = f" in the stack{'s' if len(stacks) > 1 else ''} {changelog.listed(stacks)}" if stacks else ""
-        parts.append(f"`{subject}` {current} to {to}{inside}")
+        # a tag may name another image or commit than it did
+        moved = f"{current} to {to}" if current != to else f"{current} as it is now"
+        parts.append(f"`{subject}` {moved}{inside}")
     return ", ".join(parts)
 
 

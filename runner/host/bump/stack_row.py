@@ -187,7 +187,7 @@ def plan(lock: Lock, given: Given, day: str | None = None) -> Plan:
     copies = dict(_copies(tables, given))
     stack = made.stacks[given.name]
     return Plan(
-        what=f"The stack `{given.name}`, like `{given.like}`",
+        what=f"the stack `{given.name}`, like `{given.like}`",
         writes={paths.LOCK: text, **_with_cases(given, copies), **_with_sets(tables, given, copies)},
         compiled=_compiled(lock, given, stack),
         opened=frozenset(_opened(given, stack, made, new_sources)),
