@@ -6,14 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
-
 from runner.contract import files, patterns, secrets
 from runner.contract.errors import UsageError
 from runner.contract.patterns import Form
 from runner.host import paths
-from runner.host.bump import changelog
+from runner.host.bump import changelog, selection
 from runner.host.bump.recipe import File, Plan
 from runner.host.bump.rows import Row, RowKind
 from runner.host.pins import compilation
@@ -97,10 +94,10 @@ def refuse_target(lock: Lock, row: Row, to: str) -> None:
     if row.kind == "packages":
         assert row.stack is not None
         hold = lock.stacks[row.stack].packages[row.where[-1]].hold
-        if hold is not None and not _is_in(hold, to):
+        if not selection.is_within(hold, to):
             raise UsageError(
-                f"{row.name} is held at {hold}, and {to} is outside of that; its note in versions.lock says why. Take `hold` out of"
-                " versions.lock, and commit that, if the reason no longer holds."
+                f"{row.name} is held at {hold}, and {to} is outside of that; its note in versions.lock should say why. Take `hold` out"
+                " of versions.lock, and commit that, if the reason no longer holds."
             )
 
 
@@ -237,13 +234,6 @@ _MOVES = {
 
 def _is_by_tag(source: PinnedSource) -> bool:
     return source.tag is not None or source.tags is not None
-
-
-def _is_in(hold: str, version: str) -> bool:
-    try:
-        return SpecifierSet(hold).contains(Version(version), prereleases=True)
-    except InvalidVersion:
-        return False
 
 
 def _with_bound(lock: Lock, first: Sequence[LockPath]) -> list[LockPath]:
