@@ -146,8 +146,9 @@ def refuse_uncommitted(written: Sequence[str]) -> None:
     names = [name for status, name in changed_files(written) if status != "??" or name in written]
     if names:
         more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        hold = "hold" if len(names) > 1 else "holds"
         raise InputError(
-            f"{', '.join(printable(name, 100) for name in names[:4])}{more} hold changes that no commit has, and `git checkout`"
+            f"{', '.join(printable(name, 100) for name in names[:4])}{more} {hold} changes that no commit has, and `git checkout`"
             " could not undo the bump alone. Commit them, or put them aside with `git stash`."
         )
 

@@ -206,7 +206,7 @@ def test_a_file_with_changes_that_no_commit_has_is_named_and_nothing_is_written(
     told = (
         "was changed since versions.lock was written"
         if file == OWN
-        else rf"{file} hold changes that no commit has, .*`git stash`"
+        else rf"{file} holds changes that no commit has, .*`git stash`"
     )
     with pytest.raises(InputError, match=told):
         world.bump("cpu/datasets", "--to", "5.1.0")
@@ -222,7 +222,7 @@ def test_a_file_that_a_bump_does_not_write_may_have_changes(world: World) -> Non
 def test_a_new_file_of_a_person_is_not_overwritten(world: World) -> None:
     (world.folder / "images" / "cpu" / "requirements-cpu-next.txt").write_text("mine")
     before = world.contents()
-    with pytest.raises(InputError, match=r"images/cpu/requirements-cpu-next\.txt hold changes that no commit has"):
+    with pytest.raises(InputError, match=r"images/cpu/requirements-cpu-next\.txt holds changes that no commit has"):
         world.bump("cpu-next", "--like", "cpu")
     assert world.contents() == before
 
