@@ -13,6 +13,7 @@ from runner.host.bump import moving, recipe, rows
 from runner.host.bump.moving import Target
 from runner.host.readers import lock_editor, lockfile, strictyaml
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath
+from tests.support import bump_world
 
 COMMIT, LATER = "1a" * 20, "2099-01-01"
 DIGEST = f"sha256:{'1a' * 32}"
@@ -23,6 +24,8 @@ def edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Let the lock be a copy that a test may edit; the requirements files are the kit's own."""
     path = tmp_path / "versions.lock"
     path.write_bytes(paths.LOCK.read_bytes())
+    datasets = ("stacks", "cpu", "packages", "datasets")
+    lock_editor.edit(path, {(*datasets, "version"): "5.2.0", (*datasets, "note"): bump_world.NOTE})
     monkeypatch.setattr(paths, "LOCK", path)
     for reader in (lockfile.read, lockfile.notes):
         monkeypatch.setattr(reader, "__defaults__", (path,))
@@ -54,11 +57,11 @@ def compiled(plan: recipe.Plan) -> list[str]:
 
 
 def test_a_package_of_a_stack_opens_its_hash_and_the_files_that_follow() -> None:
-    plan = planned("cuda/transformers", "5.20.1", LATER)
+    plan = planned("cuda/transformers", "0.0.1", LATER)
     files = ["stacks.cuda.requirements", "stacks.cuda.torch"]
     assert compiled(plan) == files
     assert changes(plan) == {
-        "stacks.cuda.packages.transformers.version": "5.20.1",
+        "stacks.cuda.packages.transformers.version": "0.0.1",
         "stacks.cuda.packages.transformers.sha256": UNRESOLVED,
         **{f"{file}.sha256": UNRESOLVED for file in files},
         **{f"{file}.exclude_newer": LATER for file in files},
@@ -69,7 +72,7 @@ def test_a_package_of_a_stack_opens_its_hash_and_the_files_that_follow() -> None
 
 
 def test_a_package_of_the_stack_cpu_moves_the_kit_s_own_files_behind_it() -> None:
-    plan = planned("cpu/deepspeed", "0.19.9")
+    plan = planned("cpu/deepspeed", "0.0.1")
     assert compiled(plan) == [
         "stacks.cpu.requirements",
         "stacks.cpu.torch",
@@ -79,17 +82,17 @@ def test_a_package_of_the_stack_cpu_moves_the_kit_s_own_files_behind_it() -> Non
     ]
     # nobody told a day, and an earlier day is never written
     assert not [where for where in changes(plan) if where.endswith("exclude_newer")]
-    assert changes(planned("cpu/deepspeed", "0.19.9", "2020-01-01")) == changes(plan)
+    assert changes(planned("cpu/deepspeed", "0.0.1", "2020-01-01")) == changes(plan)
 
 
 def test_a_torch_of_an_index_moves_its_own_file_alone_and_is_not_taken_for_the_same() -> None:
-    plan = planned("cuda/torch", "2.14.0")
+    plan = planned("cuda/torch", "0.0.1")
     assert compiled(plan) == ["stacks.cuda.torch"]
-    assert changes(plan) == {"stacks.cuda.packages.torch.version": "2.14.0", "stacks.cuda.torch.sha256": UNRESOLVED}
+    assert changes(plan) == {"stacks.cuda.packages.torch.version": "0.0.1", "stacks.cuda.torch.sha256": UNRESOLVED}
     assert [file.beside for file in plan.compiled] == [None]
     # the note of the file spoke of the torch that it held
     assert ("stacks", "cuda", "torch") in plan.notes
-    assert all(file.beside for file in planned("cuda/datasets", "5.0.0").compiled if file.where[-1] == "torch")
+    assert all(file.beside for file in planned("cuda/datasets", "0.0.1").compiled if file.where[-1] == "torch")
 
 
 def test_a_tool_moves_the_files_that_hold_it_and_those_that_they_bound() -> None:
@@ -108,16 +111,16 @@ def test_a_requirements_file_is_compiled_anew_and_what_it_bounds_is_not() -> Non
 
 
 def test_a_tag_opens_the_digests_of_its_image() -> None:
-    plan = planned("cuda/image", "3.12.9-bookworm")
+    plan = planned("cuda/image", "3.12.0-other")
     image = "stacks.cuda.image"
-    assert changes(plan) == {f"{image}.tag": "3.12.9-bookworm", f"{image}.digest": UNRESOLVED}
+    assert changes(plan) == {f"{image}.tag": "3.12.0-other", f"{image}.digest": UNRESOLVED}
     assert (
         plan.opened
         == {(*image.split("."), part) for part in ("digest",)} | {("stacks", "cuda", "image", "platform")} & plan.opened
     )
     assert any("Python 3.12 and x86_64-manylinux_2_36 of cuda" in sentence for sentence in plan.to_read)
     # a tag that names another image now is asked for again
-    assert changes(planned("cuda/image", "3.12.8-bookworm")) == {f"{image}.digest": UNRESOLVED}
+    assert changes(planned("cuda/image", lockfile.read().stacks["cuda"].image.tag)) == {f"{image}.digest": UNRESOLVED}
 
 
 def test_what_a_new_base_image_brings_is_read_from_it(edited: Path) -> None:
@@ -125,7 +128,7 @@ def test_what_a_new_base_image_brings_is_read_from_it(edited: Path) -> None:
     begin = text.index("\n  cuda:\n")
     edited.write_text(text[:begin] + text[begin:].replace("        from: index", "        from: base", 1))
     assert lockfile.read().stacks["cuda"].packages["torch"].origin == "base"
-    told = changes(planned("cuda/image", "3.12.9-bookworm"))
+    told = changes(planned("cuda/image", "3.12.0-other"))
     assert told["stacks.cuda.packages.torch.version"] == UNRESOLVED
 
 
@@ -207,7 +210,7 @@ class TestNotes:
 
     def test_a_file_that_is_compiled_anew_says_so_however_often(self, edited: Path) -> None:
         before = lockfile.notes()["stacks", "cpu", "torch"]
-        for to in ("2.14.0", "2.13.1"):
+        for to in ("0.0.1", "0.0.2"):
             edited.write_bytes(planned("cpu/torch", to).writes[paths.LOCK])
             note = lockfile.notes()["stacks", "cpu", "torch"]
             assert note == f'compiled anew by bump; of what stood there before the note was "{before}"'
@@ -221,7 +224,7 @@ class TestNotes:
         assert self.note(edited, "5.1.0") == (whole if len(whole) <= 4000 else begin)
 
     def test_an_entry_without_a_note_gets_none(self) -> None:
-        plan = planned("cuda/datasets", "5.1.0")
+        plan = planned("cuda/datasets", "0.0.1")
         before, after = paths.LOCK.read_bytes(), plan.writes[paths.LOCK]
         assert plan.notes == {} and before.count(b"note:") == after.count(b"note:")
 
@@ -233,7 +236,7 @@ def test_a_hold_is_kept_and_a_version_within_it_is_taken() -> None:
         moving.refuse_target(lock, row, "5.21.0")
     with pytest.raises(UsageError, match="is held at <5.21"):
         moving.refuse_target(lock, row, "5.22.0.dev0")
-    moving.refuse_target(lock, row, "5.20.3")
-    plan = moving.plan(lock, [Target(row, "5.20.3", None)])
+    moving.refuse_target(lock, row, "0.0.3")
+    plan = moving.plan(lock, [Target(row, "0.0.3", None)])
     after: Lock = lockfile.parse(strictyaml.loads(plan.writes[paths.LOCK], "lock"), paths.LOCK)
     assert after.stacks["cpu"].packages["transformers"].hold == "<5.21"

@@ -23,7 +23,7 @@ from tests.support import bump_world, hostile
 from tests.support.bump_world import LATE_DAY, World
 
 OWN = "images/cpu/requirements-cpu.txt"
-NOTE = "from 4.0 on it cannot run loading scripts"
+NOTE = bump_world.NOTE
 
 
 @pytest.fixture
