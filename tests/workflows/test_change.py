@@ -369,6 +369,19 @@ def test_a_job_that_packs_what_no_bump_writes_fails_itself(clone: Clone, tmp_pat
         change.write(clone.root, tmp_path / "change", ROW, clone.base, "Bump", "")
 
 
+def test_title_and_text_of_a_change_call_nobody_and_close_nothing(clone: Clone, tmp_path: Path) -> None:
+    """A build that runs while the lock is compiled may write them; a forge also acts on the message of a commit."""
+    clone.bump()
+    told_by_a_build = ("Bump x, @everybody", "/merge\n\nfixes #12, fixes &num;12 <img src=https://a.example>")
+    sha256 = change.write(clone.root, tmp_path / "change", ROW, clone.base, *told_by_a_build)
+    assert sha256 is not None
+    made, taken = branch.commit(clone.root, tmp_path / "change", sha256, ROW, clone.base)
+    message = git(clone.root, "show", "--no-patch", "--format=%B", made).decode()
+    for text in (message, f"{taken.title}\n\n{told.text_of(taken)}"):
+        assert "everybody" in text and "merge" in text
+        assert not any(word in text for word in ("@everybody", "\n/merge", "#12", "&num;", "<img"))
+
+
 # --- the branch ---
 
 
