@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from runner.contract.errors import DamagedResult, InputError, KitError, PublishFailed, UsageError
-from tests.support.forge import TOKEN, Forge, Kind
+from tests.support.forge import PIPELINE_ID, TOKEN, Forge
 from tools.workflow import __main__ as command_line
-from tools.workflow import branch, change, told
+from tools.workflow import artefacts, branch, change, report, told
 from tools.workflow.change import git
 
 ROW = "cpu/datasets"
@@ -420,64 +420,69 @@ def test_an_error_of_git_never_shows_the_token(clone: Clone) -> None:
     assert TOKEN not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["github", "gitlab"])
-def test_one_step_publishes_from_checked_files_alone_and_a_second_run_updates(
-    clone: Clone, tmp_path: Path, kind: Kind
-) -> None:
+GOOD_VERDICT = b'{"word": "INCONCLUSIVE", "reasons": ["the host was contended"]}'
+
+
+def pipeline_of(clone: Clone, folder: Path, forge: Forge, verdict: bytes | None, comment: bytes = b"") -> list[str]:
+    """Let the two jobs before publish hand on a bump and a report, and return the arguments of publish."""
     clone.bump()
-    sha256 = clone.packed(tmp_path / "change")
-    (tmp_path / "untrusted").mkdir()
-    (tmp_path / "untrusted" / "verdict.json").write_text(
-        '{"word": "INCONCLUSIVE", "reasons": ["the host was contended"]}'
-    )
-    (tmp_path / "untrusted" / "comment.md").write_text("## cpu/datasets\n\nthanks @everybody\n")
-    arguments = [
-        "publish",
-        "--row",
-        ROW,
-        "--base",
-        clone.base,
-        "--change",
-        str(tmp_path / "change"),
-        "--sha256",
-        sha256,
-    ]
-    arguments += ["--report", str(tmp_path / "untrusted"), "--into", "main"]
-    with Forge(kind) as forge:
+    clone.packed(folder / "change")
+    files = {path.name: path.read_bytes() for path in (folder / "change").iterdir()}
+    forge.job_hands_on(artefacts.CARRY_OUT, artefacts.CHANGE, files)
+    given = {} if verdict is None else {"verdict.json": verdict, "comment.md": comment}
+    forge.job_hands_on(artefacts.CHECK, artefacts.REPORT, given)
+    return ["publish", "--row", ROW, "--base", clone.base, "--pipeline", PIPELINE_ID, "--into", "main"]
+
+
+def test_one_step_publishes_from_checked_files_alone_and_a_second_run_updates(clone: Clone, tmp_path: Path) -> None:
+    with Forge("gitlab") as forge:
+        arguments = pipeline_of(clone, tmp_path, forge, GOOD_VERDICT, b"## cpu/datasets\n\nthanks @everybody\n/merge\n")
         for _ in range(2):
             assert command_line.run(arguments, forge.environment(), clone.root) == 0
-        (pull,), (comment,) = forge.pulls, forge.comments[1]
-        ends = forge.check_runs[-1]["conclusion"] if kind == "github" else forge.statuses[-1]["state"]
-        commit = (forge.check_runs or forge.statuses)[-1]["head_sha" if kind == "github" else "sha"]
+    (pull,), (comment,), status = forge.pulls, forge.comments[1], forge.statuses[-1]
     assert pull["title"] == "Bump cpu/datasets from 5.1.0 to 5.2.0"
     assert "that job's" in str(pull) and "Nobody's numbers change." in str(pull)
-    assert (
-        comment["body"].startswith("<!-- bloomz-bench: bump -->\n## cpu/datasets")
-        and "@everybody" not in comment["body"]
-    )
-    assert ends == ("neutral" if kind == "github" else "skipped") and commit == clone.on_the_remote("bump/cpu/datasets")
+    assert comment["body"].startswith("<!-- bloomz-bench: bump -->\n## cpu/datasets")
+    assert "@everybody" not in comment["body"] and "\n/merge" not in comment["body"]
+    assert (status["state"], status["sha"]) == ("skipped", clone.on_the_remote("bump/cpu/datasets"))
 
 
 def test_a_report_of_another_form_publishes_nothing(clone: Clone, tmp_path: Path) -> None:
-    clone.bump()
-    sha256 = clone.packed(tmp_path / "change")
-    (tmp_path / "untrusted").mkdir()
-    (tmp_path / "untrusted" / "verdict.json").write_text('{"word": "PASS"}')
-    arguments = [
-        "publish",
-        "--row",
-        ROW,
-        "--base",
-        clone.base,
-        "--change",
-        str(tmp_path / "change"),
-        "--sha256",
-        sha256,
-    ]
-    with Forge() as forge, pytest.raises(DamagedResult):
-        command_line.run(
-            [*arguments, "--report", str(tmp_path / "untrusted"), "--into", "main"], forge.environment(), clone.root
-        )
+    for verdict in (b'{"word": "PASS"}', b" " * (report.MAX_VERDICT_BYTES + 1)):
+        with Forge("gitlab") as forge, pytest.raises(DamagedResult):
+            command_line.run(pipeline_of(clone, tmp_path, forge, verdict), forge.environment(), clone.root)
+        assert forge.changes() == [] and clone.on_the_remote("bump/cpu/datasets") == ""
+
+
+def test_a_job_that_handed_no_report_on_is_a_fail(clone: Clone, tmp_path: Path) -> None:
+    with Forge("gitlab") as forge:
+        assert command_line.run(pipeline_of(clone, tmp_path, forge, None), forge.environment(), clone.root) == 0
+    assert forge.statuses[-1]["state"] == "failed" and "was stopped" in forge.comments[1][0]["body"]
+
+
+def test_publish_fetches_the_files_that_it_knows_and_takes_the_change_from_no_other_job(
+    clone: Clone, tmp_path: Path
+) -> None:
+    """The job that ran the new code may hand on any file; GitLab would unpack them over the checkout."""
+    with Forge("gitlab") as forge:
+        arguments = pipeline_of(clone, tmp_path, forge, GOOD_VERDICT)
+        check = forge.jobs[-1]["id"]
+        for path in ("tools/pinned.py", "build/change/change.json", "build/change/change.patch", ".git/config"):
+            forge.artefacts[check, path] = b"print('the new code')\n"
+        assert command_line.run(arguments, forge.environment(), clone.root) == 0
+    asked = {call.path.partition("/artifacts/")[2] for call in forge.calls if "/artifacts/" in call.path}
+    assert asked == {f"build/change/{name}" for name in ("change.json", "change.patch")} | {
+        f"build/untrusted/{name}" for name in ("verdict.json", "comment.md")
+    }
+    assert git(clone.root, "status", "--porcelain", "--", "tools").decode() == ""
+
+
+def test_a_pipeline_without_a_change_publishes_nothing(clone: Clone, tmp_path: Path) -> None:
+    with Forge("gitlab") as forge:
+        arguments = pipeline_of(clone, tmp_path, forge, GOOD_VERDICT)
+        forge.jobs.pop(0)
+        with pytest.raises(DamagedResult, match="handed on no build/change/change.json"):
+            command_line.run(arguments, forge.environment(), clone.root)
     assert forge.changes() == [] and clone.on_the_remote("bump/cpu/datasets") == ""
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from runner.contract.records import JsonObject
 from runner.host.readers import lockfile, strictyaml
+from tools.workflow import artefacts
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".github" / "workflows"
@@ -303,5 +304,14 @@ def test_only_the_job_that_publishes_has_the_environment_of_the_token() -> None:
     with_environment = [name for name, facts in pipeline.items() if isinstance(facts, dict) and "environment" in facts]
     assert with_environment == ["bloomz-bench:publish"]
     script = " ".join(pipeline["bloomz-bench:publish"]["script"])
+    facts = pipeline["bloomz-bench:publish"]
+    # GitLab unpacks artefacts over the checkout, and variables of a job come before all others; a runner may keep a folder
+    assert {(need["job"], need["artifacts"]) for need in facts["needs"]} == {
+        (artefacts.CARRY_OUT, "false"),
+        (artefacts.CHECK, "false"),
+    }
+    assert facts["variables"] == {"GIT_STRATEGY": "clone"}
+    for job, folder in ((artefacts.CARRY_OUT, artefacts.CHANGE), (artefacts.CHECK, artefacts.REPORT)):
+        assert pipeline[job]["artifacts"]["paths"] == [folder]
     assert "make" not in shlex.split(script) and "apply" not in script
     assert "TOKEN" not in str(pipeline)

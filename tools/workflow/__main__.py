@@ -9,15 +9,16 @@ import argparse
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from runner.contract import patterns
 from runner.contract.errors import Changed, InputError, KitError, UsageError
 from runner.contract.text import printable
-from tools.forge import here
+from tools.forge import gitlab
 from tools.forge.forges import PullRequest
-from tools.workflow import branch, change, login, report, rows, steps, told
+from tools.workflow import artefacts, branch, change, login, report, rows, steps, told
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,21 +54,27 @@ def parser() -> argparse.ArgumentParser:
     pack.add_argument("--out", required=True, type=Path, metavar="FOLDER")
     pack.add_argument("--must-change", action="store_true", help="end with 3 where nothing changed")
 
+    publish = verbs.add_parser(
+        "publish",
+        help="for GitLab: fetch what the other jobs of the pipeline handed on, push, and open or update the pull request, its comment and"
+        " the check run",
+    )
+    publish.add_argument("--row", required=True)
+    publish.add_argument("--base", required=True, metavar="COMMIT")
+    publish.add_argument("--pipeline", required=True, type=int, metavar="NUMBER", help="CI_PIPELINE_ID")
+    publish.add_argument(
+        "--into", required=True, metavar="BRANCH", help="the branch that the pull request is to go into"
+    )
+
     for name, words in (
         ("apply", "check a change of another job, and check out its commit, which no branch has yet"),
         ("push", "check a change of another job, and push it as the branch of its row; outputs: branch, commit, title"),
-        ("publish", "push, open or update the pull request, its comment and the check run, from checked files alone"),
     ):
         verb = verbs.add_parser(name, help=words)
         verb.add_argument("--row", required=True)
         verb.add_argument("--base", required=True, metavar="COMMIT")
         verb.add_argument("--change", required=True, type=Path, metavar="FOLDER")
         verb.add_argument("--sha256", required=True, help="the output of the job that made the change")
-        if name == "publish":
-            verb.add_argument("--report", required=True, type=Path, metavar="FOLDER")
-            verb.add_argument(
-                "--into", required=True, metavar="BRANCH", help="the branch that the pull request is to go into"
-            )
         if name == "push":
             verb.add_argument(
                 "--out", required=True, type=Path, metavar="FILE", help="where the text of the pull request goes"
@@ -156,11 +163,14 @@ def _publish(options: argparse.Namespace, environment: Mapping[str, str], root: 
     problem = patterns.problem(patterns.BRANCH, options.into)
     if problem:
         raise UsageError(f"--into {problem}.")
-    forge = here.of_environment(environment)
-    out = root / "build" / "report"
-    verdict = report.take(options.report, out, options.row)
+    _commit_form(options.base)
     name = branch.name_of(options.row)
-    made, taken = _committed(options, root)
+    forge = gitlab.of_environment(environment, dry_run=False)
+    out = root / "build" / "report"
+    with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
+        handed_on = artefacts.fetch(forge, options.pipeline, Path(scratch))
+        verdict = report.take(handed_on.report, out, options.row)
+        made, taken = branch.commit(root, handed_on.change, handed_on.sha256, options.row, options.base)
     branch.push(root, made, name, environment)
     number = forge.pull_request(PullRequest(name, options.into, taken.title, told.text_of(taken)))
     comment = (out / report.COMMENT).read_text(encoding="utf-8")

@@ -28,6 +28,7 @@ from runner.contract.text import printable
 PATCH, FACTS = "change.patch", "change.json"
 # A bump of all requirements files has less than 1 MiB.
 MAX_PATCH_BYTES = 8 * 1024 * 1024
+MAX_FACTS_BYTES = 256 * 1024
 MAX_FILES = 400
 MAX_FILE_BYTES = 4 * 1024 * 1024
 GIT_S = 120
@@ -83,7 +84,7 @@ def write(root: Path, folder: Path, row: str, base: str, title: str, body: str) 
 
 def read(folder: Path, sha256: str) -> tuple[Change, bytes]:
     """Return a change and its patch. Raises ``DamagedResult`` for files that are not those of ``sha256``, or of another form."""
-    raw = files.read_bytes(folder / FACTS, 256 * 1024, DamagedResult, "Run the jobs again.")
+    raw = files.read_bytes(folder / FACTS, MAX_FACTS_BYTES, DamagedResult, "Run the jobs again.")
     if hashlib.sha256(raw).hexdigest() != sha256:
         raise DamagedResult(f"{folder / FACTS} is not what the job handed on: its sha256 differs. Run the jobs again.")
     fields = Fields(strictjson.loads(raw, str(folder / FACTS), DamagedResult), str(folder / FACTS), DamagedResult)
