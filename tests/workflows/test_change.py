@@ -413,6 +413,26 @@ def test_the_token_is_in_no_argument_and_no_address(
     assert any(call[0] == "push" for call in calls) and TOKEN not in str(calls)
 
 
+@pytest.mark.parametrize(
+    ("told", "ends"),
+    [
+        ("To https://forge.example/kit\n ! [rejected] 1 -> bump/x (stale info)\nerror: failed", "moved meanwhile, and is not overwritten"),
+        ("remote: no such policy\nTo https://forge.example/kit\n ! [remote rejected] (hook declined)", "no such policy.*hook declined"),
+    ],
+)  # fmt: skip
+def test_a_refused_push_says_why(clone: Clone, monkeypatch: pytest.MonkeyPatch, told: str, ends: str) -> None:
+    """Git names the place first, which is not the reason."""
+    real = subprocess.run
+
+    def refusing(command: list[str], **options: object) -> object:
+        done = real(command, **options)  # type: ignore[call-overload]
+        return subprocess.CompletedProcess(command, 1, b"", told.encode()) if "push" in command else done
+
+    monkeypatch.setattr(change.subprocess, "run", refusing)
+    with pytest.raises(PublishFailed, match=ends):
+        branch.push(clone.root, clone.base, "bump/cpu/datasets", {})
+
+
 def test_an_error_of_git_never_shows_the_token(clone: Clone) -> None:
     git(clone.root, "remote", "set-url", "origin", f"http://x:{TOKEN}@127.0.0.1:9/kit")
     with pytest.raises(KitError) as caught:

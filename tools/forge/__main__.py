@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner.contract import files, patterns
-from runner.contract.errors import InputError, KitError, UsageError
+from runner.contract.errors import InputError, UsageError
 from runner.contract.text import printable, visible
+from tools import endings
 from tools.forge import forges, here
 from tools.forge.forges import PullRequest
 
@@ -28,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m tools.forge",
         allow_abbrev=False,
         description="Open or update a pull request, its one comment, a check run or an issue. A second call makes no second one.",
-        epilog="Exit codes: 2 command line or variables, 3 a file, 7 the forge refused, 9 the forge did not answer.",
+        epilog="Exit codes: 2 command line or variables, 3 a file, 7 the forge refused, 9 the forge did not answer, 130 stopped.",
     )
     flags.add_argument("--dry-run", action="store_true", help="look, and print what would be changed")
     flags.add_argument("--output", metavar="NAME", help="also append NAME=NUMBER to the file of GITHUB_OUTPUT")
@@ -60,6 +61,10 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: list[str], environment: Mapping[str, str]) -> int:
     """Do what the command line asks, and return the number of what was made or updated. Raises ``KitError``."""
     options = parser().parse_args(arguments)
+    if options.output is not None:
+        _of_form(patterns.VARIABLE, options.output, "--output")
+        if not environment.get("GITHUB_OUTPUT"):
+            raise UsageError("--output needs GITHUB_OUTPUT, which GitHub sets for each step.")
     forge = here.of_environment(environment, options.dry_run)
     if options.verb == "pull-request":
         branch, base = (_of_form(patterns.BRANCH, text, flag) for text, flag in
@@ -77,7 +82,8 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> int:
     else:
         number = forge.issue(_marker(options.marker), _line(options.title), _body(options.body_file))
     if options.output is not None:
-        _put_out(_of_form(patterns.VARIABLE, options.output, "--output"), number, environment)
+        with Path(environment["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as file:
+            file.write(f"{options.output}={number}\n")
     return number
 
 
@@ -108,22 +114,14 @@ def _body(path: Path) -> str:
     return visible(text, kept="\n\t")
 
 
-def _put_out(name: str, number: int, environment: Mapping[str, str]) -> None:
-    path = environment.get("GITHUB_OUTPUT")
-    if not path:
-        raise UsageError("--output needs GITHUB_OUTPUT, which GitHub sets for each step.")
-    with Path(path).open("a", encoding="utf-8") as file:
-        file.write(f"{name}={number}\n")
-
-
 def main(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
-    try:
+
+    def work() -> int:
         print(run(arguments, os.environ))
-    except KitError as error:
-        print(f"forge: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+        return 0
+
+    return endings.status_of("forge", work)
 
 
 if __name__ == "__main__":

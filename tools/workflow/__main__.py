@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner.contract import patterns
-from runner.contract.errors import Changed, InputError, KitError, UsageError
+from runner.contract.errors import Changed, InputError, UsageError
 from runner.contract.text import printable
+from tools import endings
 from tools.forge import gitlab
 from tools.forge.forges import PullRequest
 from tools.workflow import artefacts, branch, change, login, report, rows, steps, told
@@ -30,7 +31,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="What the steps of the workflows call beside make and python -m runner.",
         epilog="Exit codes: 2 command line, 3 a file, 7 a branch could not be pushed, 8 an artefact of another job is not what it must be,"
-        " 17 a verdict is FAIL.",
+        " 9 the forge did not answer, 10 git failed, 17 a verdict is FAIL, 130 stopped. step ends with the code of its command.",
     )
     verbs = flags.add_subparsers(dest="verb", required=True)
 
@@ -212,11 +213,7 @@ def _put_out(facts: Mapping[str, str], environment: Mapping[str, str]) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
-    try:
-        return run(arguments, os.environ)
-    except KitError as error:
-        print(f"workflow: {error}", file=sys.stderr)
-        return error.exit_code
+    return endings.status_of("workflow", lambda: run(arguments, os.environ))
 
 
 if __name__ == "__main__":

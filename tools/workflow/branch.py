@@ -84,8 +84,10 @@ def push(root: Path, commit_id: str, branch: str, environment: Mapping[str, str]
             variables=login,
         )
     except GitFailed as problem:
+        if "(stale info)" in problem.told:
+            raise PublishFailed(f"{branch} moved meanwhile, and is not overwritten. Run the job again.") from None
         raise PublishFailed(
-            f"{branch} could not be pushed: {problem.told}. Check the job's right to write contents."
+            f"{branch} could not be pushed: {problem.told}. Check the job's right to write contents, and the rules of the branch."
         ) from None
     return True
 

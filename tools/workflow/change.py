@@ -179,7 +179,7 @@ def _judge_text(root: Path, path: str, blob: str) -> None:
 
 
 class GitFailed(Unsupported):
-    """git ended with an error; ``told`` is the first line of what git says."""
+    """git ended with an error; ``told`` are the first lines of what git says, the place that git pushes to left out."""
 
     def __init__(self, command: str, told: str) -> None:
         super().__init__(f"git {command} failed: {told}. Look at the repository that this job checked out.")
@@ -199,6 +199,7 @@ def git(root: Path, *arguments: str, variables: dict[str, str] | None = None, gi
     except OSError as problem:
         raise InputError(f"git cannot be run: {files.reason(problem)}. Install git.") from None
     if done.returncode != 0:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {done.returncode}"]
-        raise GitFailed(arguments[0], printable(lines[0], 300))
+        lines = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines()]
+        said = [line for line in lines if line and not line.startswith("To ")] or [f"status {done.returncode}"]
+        raise GitFailed(arguments[0], printable(" | ".join(said[:3]), 400))
     return done.stdout
