@@ -252,9 +252,13 @@ def test_a_listing_of_another_form_is_refused(tmp_path: Path, text: str) -> None
         rows.newer(tmp_path / "newer")
 
 
-def test_more_rows_than_a_person_reads_wait_for_the_next_run(tmp_path: Path) -> None:
-    chosen = rows.choose([f"cpu/p{number}" for number in range(rows.MAX_ROWS + 3)], "")
+def test_more_rows_than_a_person_reads_wait_until_others_are_merged() -> None:
+    """The next run finds the same rows first: it takes none that this run left out, unless somebody merges."""
+    names = [f"cpu/p{number}" for number in range(rows.MAX_ROWS + 3)]
+    chosen = rows.choose(names, "")
     assert len(chosen.rows) == rows.MAX_ROWS and len(chosen.left_out) == 3
+    assert rows.choose(names, "") == chosen and all("merge the bumps" in line for line in chosen.left_out)
+    assert rows.choose(names[3:], "").left_out == []
 
 
 def test_an_output_of_several_lines_is_refused() -> None:

@@ -104,6 +104,18 @@ def test_the_workflows_are_those_that_the_documentation_names() -> None:
         assert f"`{path.name}`" in page, path.name
 
 
+def test_nothing_stands_in_for_an_input_whose_emptiness_means_something() -> None:
+    """`inputs.x || 'y'` makes y of an empty text that a person chose."""
+    found = 0
+    for path in FILES:
+        dispatch = document(path)["on"].get("workflow_dispatch") or {}
+        for name, facts in dispatch.get("inputs", {}).items():
+            if "(empty =" in facts["description"]:
+                found += 1
+                assert not re.search(rf"\binputs\.{name} \|\| '[^']", path.read_text()), f"{path.name}: {name}"
+    assert found >= 2
+
+
 def test_every_action_is_the_lock_s_commit_with_its_version_behind_it() -> None:
     found = list(uses())
     assert len(found) > 20
