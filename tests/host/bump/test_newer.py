@@ -22,6 +22,7 @@ from runner.host.bump.findings import (
 )
 from runner.host.bump.rows import Row
 from runner.host.pins import silence
+from runner.host.pins.origins import git
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, PinnedAction, PinnedSource
 from tests.host.bump import origins
@@ -306,7 +307,7 @@ class TestGit:
         commit = git_repository.commit(folder, NEXT_DAY, "more")
         for tag in ("v5", "v5.0.1", "4.9", "v6-beta"):
             git_repository.tag(folder, tag)
-        monkeypatch.setattr(newer, "FORGE", f"file://{tmp_path}")
+        monkeypatch.setattr(git, "FORGE", f"file://{tmp_path}")
         for name in ("actions/checkout", "actions/checkout/a/folder"):
             with_action = replace(lock, actions={name: PinnedAction("v4.2.2", made.commit)})
             (found,) = asked(with_action, f"actions/{name}")
