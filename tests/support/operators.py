@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -25,6 +25,12 @@ from runner.bench.inputs.sharding import Shard
 from runner.bench.rank import model
 from runner.contract.progress import SILENT
 from runner.contract.request import read_request
+
+if TYPE_CHECKING:
+    Numbers = list[int]
+else:
+    # Python 3.8 has no list[...] at run time
+    Numbers = list
 
 PASS = "forward pass"
 
@@ -81,8 +87,7 @@ class Profiled:
             pass
 
 
-# This module runs on Python 3.8, which has no list[...] at run time.
-class Passes(list[int]):
+class Passes(Numbers):
     """The list to which a forward hook appends the tokens of each pass; each appended pass calls ``begin``."""
 
     def __init__(self, begin: Callable[[], object]) -> None:
