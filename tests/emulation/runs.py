@@ -42,16 +42,16 @@ def protocol_of(name: str) -> str:
             " runner/catalog/cases.yaml and runner/catalog/claims.yaml."
         )
     family, _, release = name.rpartition("-")
-    older = [row for row in tables.protocols if row.rpartition("-")[0] == family and _order(row) <= _order(release)]
+    older = [row for row in tables.protocols if row.rpartition("-")[0] == family and order(row) <= order(release)]
     if not named and not older:
         raise InputError(
             f"No protocol is known for the stack {name}: no case or claim names it, and runner/catalog/protocols.yaml has"
             f" none for {family} {release} or an older release. Add a case, or the protocol of its script."
         )
-    return named[0] if named else max(older, key=_order)
+    return named[0] if named else max(older, key=order)
 
 
-def _order(release: str) -> tuple[int, ...]:
+def order(release: str) -> tuple[int, ...]:
     """Return the place of a release, such as 1.10 or gaudi-1.10, among others: 1.9 comes before 1.10."""
     return tuple(int(part) for part in release.rpartition("-")[2].split(".") if part.isdigit())
 

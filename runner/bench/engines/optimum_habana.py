@@ -41,11 +41,11 @@ def _series(stack: Stack) -> tuple[int, ...]:
 
 
 def _is_before_1_5(stack: Stack) -> bool:
-    """Return whether a stack pins a commit before release 1.5.0, such as 1.5.0.dev0: its ``generate`` takes no streamer.
+    """Return whether a stack pins a commit before the first release of 1.5: its ``generate`` takes no streamer.
 
     ALiBi is cut for the ranks only where a variable asks for it, and DeepSpeed of its day knows the number of ranks as ``mp_size``.
     """
-    return stack.packages["optimum-habana"].startswith("1.5.0.dev")
+    return _series(stack) == (1, 5) and ".dev" in stack.packages["optimum-habana"]
 
 
 def needs_deepspeed(stack: Stack, devices: int) -> bool:

@@ -77,6 +77,8 @@ def test_an_engine_on_a_stack_that_it_is_not_written_for_is_refused(engine, pack
 @pytest.mark.parametrize(
     "release, count, name",
     [
+        ("1.5.0.dev0", 1, "deepspeed"),
+        ("1.5.0.dev0", 8, "deepspeed"),
         ("1.5.0", 1, "deepspeed"),
         ("1.5.0", 8, "deepspeed"),
         ("1.6.1", 1, "python"),
@@ -97,6 +99,10 @@ def test_the_command_of_a_plain_process_names_no_launcher():
 @pytest.mark.parametrize(
     "asked, variables",
     [
+        (
+            gaudi("1.5.0.dev0"),
+            {"PT_HPU_LAZY_ACC_PAR_MODE": "0", "PT_HPU_ENABLE_LAZY_COLLECTIVES": "true", "WA_BETA_ALIBI": "1"},
+        ),
         (gaudi("1.5.0"), {"PT_HPU_LAZY_ACC_PAR_MODE": "0", "PT_HPU_ENABLE_LAZY_COLLECTIVES": "true"}),
         (
             gaudi("1.5.0", graphs=False),
@@ -126,6 +132,7 @@ PROFILING = {"profiling_steps": 0, "profiling_warmup_steps": 0}
 @pytest.mark.parametrize(
     "asked, arguments",
     [
+        (gaudi("1.5.0.dev0"), {"lazy_mode": True, "hpu_graphs": True}),
         (gaudi("1.5.0"), {"lazy_mode": True, "hpu_graphs": True}),
         (gaudi("1.5.0", graphs=False), {"lazy_mode": False, "hpu_graphs": False}),
         (gaudi("1.5.0", graphs=False, dataset=True), {"lazy_mode": False, "hpu_graphs": False}),
@@ -173,6 +180,7 @@ def test_without_the_vendor_s_package_the_device_says_what_is_missing():
 @pytest.mark.parametrize(
     "release, graphs, dataset, ignores",
     [
+        ("1.5.0.dev0", True, False, True),
         ("1.5.0", True, False, True),
         ("1.5.0", False, False, False),
         ("1.6.1", False, False, True),
