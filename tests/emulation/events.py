@@ -25,6 +25,11 @@ def is_before_1_5(stack: str) -> bool:
     return release(stack).startswith("1.5.0.dev")
 
 
+def refuses(stack: str, ranks: int, batch: int) -> bool:
+    """Return whether the runner refuses a batch on several devices: before 1.5 upstream's tokens are wrong then."""
+    return is_before_1_5(stack) and ranks > 1 and batch > 1
+
+
 def pads_itself(stack: str) -> bool:
     """Return whether upstream's ``generate`` pads its inputs: from 1.8 on it does, and waits for the device after the first token."""
     return series(stack) >= (1, 8)

@@ -20,7 +20,7 @@ from runner.host.readers import catalog
 from runner.host.results import attempts
 from tests.emulation import reference, runs
 from tests.emulation.conftest import Loaded, Ran, stacks
-from tests.emulation.events import before_the_loop, calls_of, is_before_1_5, is_under_deepspeed, pads_itself
+from tests.emulation.events import before_the_loop, calls_of, is_before_1_5, is_under_deepspeed, pads_itself, refuses
 from tests.emulation.runs import launch_of
 from tests.stacks import build
 
@@ -40,10 +40,20 @@ def test_one_device_gives_the_tokens_of_plain_transformers(ran: Ran, stack: str,
     assert (launch["conditions"]["device"], launch["conditions"]["emulated"]) == ("hpu", True)
 
 
+def assert_refused(outcome: runs.Outcome) -> None:
+    done, result, _, _ = outcome
+    assert done.returncode != 0 and result is None
+    assert "gives wrong tokens for a batch of" in done.stderr
+
+
 @EACH
 @pytest.mark.parametrize("graphs, batch", [(True, 1), (False, 1), (True, 8)])
 def test_two_ranks_give_the_same_tokens(ran: Ran, stack: str, graphs: bool, batch: int) -> None:
-    launch = launch_of(ran(stack, ranks=2, graphs=graphs, batch=batch))
+    outcome = ran(stack, ranks=2, graphs=graphs, batch=batch)
+    if refuses(stack, 2, batch):
+        assert_refused(outcome)
+        return
+    launch = launch_of(outcome)
     assert {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]} == {reference.output_ids_sha256()}
     assert launch["conditions"]["engine"] == "optimum-habana-deepspeed"
     assert [rank["rank"] for rank in launch["ranks"]] == [0, 1]
@@ -179,7 +189,11 @@ def test_a_dataset_is_completed_with_the_completions_of_plain_transformers(
     ran: Ran, rows: Path, stack: str, ranks: int, batch: int
 ) -> None:
     """16 tokens in, 50 out, as the post's second run; shorter rows are padded to 16 on the left."""
-    launch = launch_of(ran(stack, ranks=ranks, dataset_file=str(rows), batch=batch, graphs=True))
+    outcome = ran(stack, ranks=ranks, dataset_file=str(rows), batch=batch, graphs=True)
+    if refuses(stack, ranks, batch):
+        assert_refused(outcome)
+        return
+    launch = launch_of(outcome)
     assert len(launch["ranks"]) == ranks
     assert (launch["dataset"]["rows"], launch["dataset"]["rows_total"]) == (6, 6)
     assert launch["dataset"]["tokens_sha256"] == reference.completions_sha256(rows)

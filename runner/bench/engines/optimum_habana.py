@@ -99,7 +99,15 @@ def shard(
     device: torch.device,
     ranks: int,
 ) -> tuple[PreTrainedModel, EngineObserved]:
-    """Give the model memory on ``device``; under DeepSpeed let it cut the linear layers first."""
+    """Give the model memory on ``device``; under DeepSpeed let it cut the linear layers first.
+
+    Raises ``Unsupported`` for a batch on several devices before 1.5: ALiBi is cut there by rows of the batch, and not by heads.
+    """
+    if _is_before_1_5(request.stack) and request.devices > 1 and request.workload.batch_size > 1:
+        raise Unsupported(
+            f"optimum-habana {request.stack.packages['optimum-habana']} gives wrong tokens for a batch of"
+            f" {request.workload.batch_size} on {request.devices} devices. Use a batch of 1, one device, or the stack gaudi-1.9."
+        )
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     if not needs_deepspeed(request.stack, request.devices):
         return _materialise(model, buffers, device), "optimum-habana"

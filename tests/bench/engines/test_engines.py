@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -217,6 +218,21 @@ def test_a_head_that_deepspeed_has_cut_is_never_split_again():
     assert whole.split == 1
     with pytest.raises(Unsupported, match="cuts the LM head among the ranks, which optimum-habana 1.5 reads whole"):
         optimum_habana.finish(Model(512, 64), gaudi("1.5.0", devices=2))
+
+
+def test_a_batch_on_several_devices_before_1_5_is_refused_since_its_tokens_are_wrong():
+    asked = replace(gaudi("1.5.0.dev0", devices=2), workload=samples.workload(batch_size=8))
+    with pytest.raises(
+        Unsupported, match=r"1\.5\.0\.dev0 gives wrong tokens for a batch of 8 on 2 devices\. Use a batch of 1"
+    ):
+        optimum_habana.shard(None, asked, None, None, None, 2)
+
+
+@pytest.mark.parametrize("release, arguments", [("1.5.0.dev0", set()), ("1.5.0", {"streamer"})])
+def test_a_streamer_is_handed_to_a_release_that_takes_one(release, arguments):
+    made = SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=None), forward=None)
+    optimum_habana.finish(made, gaudi(release))
+    assert set(optimum_habana._listener(made, {}, None)) == arguments
 
 
 def test_a_model_that_was_watched_is_as_it_was():
