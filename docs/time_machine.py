@@ -1,6 +1,6 @@
 """The tables of the page docs/time-machine.md, from docs/time-machine.json: what ran of each release, and what changed to the next.
 
-`make bench-stacks ARGS=--write` records that file. Each function returns Markdown. Where versions.lock has moved since, the table
+`make bench-stacks ARGS="--changes --write"` records that file. Each function returns Markdown. Where versions.lock has moved since, the table
 says which pins it was recorded with and which the lock has now.
 """
 
@@ -18,7 +18,7 @@ from docs.markdown import table
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "docs" / "time-machine.json"
 
-_AGAIN = "`make bench-stacks ARGS=--write` records it"
+_AGAIN = '`make bench-stacks ARGS="--changes --write"` records it'
 
 
 def stacks() -> str:

@@ -255,7 +255,9 @@ def read(path: Path | None = None) -> Record:
     try:
         found: Record = strictjson.loads(path.read_bytes(), paths.shown(path))
     except FileNotFoundError:
-        raise InputError(f"{paths.shown(path)} is not there. Make it with `make bench-stacks ARGS=--write`.") from None
+        raise InputError(
+            f'{paths.shown(path)} is not there. Make it with `make bench-stacks ARGS="--changes --write"`.'
+        ) from None
     return found
 
 

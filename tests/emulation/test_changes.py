@@ -179,7 +179,7 @@ def test_the_recorded_pins_of_every_kept_stack_are_those_of_the_lock() -> None:
         for name in kept()
         if name in recorded and recorded[name] != changes.pins_of(name)
     }
-    assert moved == {}, "a kept stack has moved: run `make bench-stacks ARGS=--write`"
+    assert moved == {}, 'a kept stack has moved: run `make bench-stacks ARGS="--changes --write"`'
 
 
 def test_the_recorded_changes_are_those_between_the_recorded_stacks() -> None:
