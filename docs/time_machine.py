@@ -1,7 +1,7 @@
 """The tables of the page docs/time-machine.md, from docs/time-machine.json: what ran of each release, and what changed to the next.
 
-`make bench-stacks ARGS="--changes --write"` records that file. Each function returns Markdown. Where versions.lock has moved since, the table
-says which pins it was recorded with and which the lock has now.
+`make bench-stacks ARGS="--changes --write"` records that file. Each function returns Markdown. Where versions.lock has moved since,
+the table says which pins it was recorded with and which the lock has now.
 """
 
 from __future__ import annotations
