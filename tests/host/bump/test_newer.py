@@ -363,6 +363,7 @@ def test_a_silent_origin_is_never_taken_for_nothing_newer(served: Origins, monke
     monkeypatch.setenv("BLOOMZ_BENCH_FIRST_ANSWER_S", "0.2")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(git, "FORGE", "https://127.0.0.1:9")
     served.registry.silent = True
     for question in newer.plan(served.lock, TODAY, {}):
         if question.kind in ("requirements", "sources") or question.row.name == "gaudi-1.24":
