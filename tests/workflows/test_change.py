@@ -14,7 +14,7 @@ import pytest
 from runner.contract.errors import DamagedResult, InputError, KitError, PublishFailed, UsageError
 from tests.support.forge import PIPELINE_ID, TOKEN, Forge
 from tools.workflow import __main__ as command_line
-from tools.workflow import artefacts, branch, change, report, told
+from tools.workflow import artefacts, base, branch, change, report, told
 from tools.workflow.change import git
 
 ROW = "cpu/datasets"
@@ -380,6 +380,40 @@ def test_title_and_text_of_a_change_call_nobody_and_close_nothing(clone: Clone, 
     for text in (message, f"{taken.title}\n\n{told.text_of(taken)}"):
         assert "everybody" in text and "merge" in text
         assert not any(word in text for word in ("@everybody", "\n/merge", "#12", "&num;", "<img"))
+
+
+# --- the base of a comparison ---
+
+
+def test_a_pull_request_is_compared_with_the_commit_where_it_left_its_base(clone: Clone, tmp_path: Path) -> None:
+    """What others merged since is no change of the pull request."""
+    git(clone.root, "checkout", "--quiet", "-b", "ahead")
+    clone.write("CHANGELOG.md", "of somebody else\n")
+    merged = clone.commit("merged meanwhile")
+    git(clone.root, "push", "--quiet", "origin", f"{merged}:refs/heads/main")
+    git(clone.root, "fetch", "--quiet", "origin")
+    git(clone.root, "checkout", "--quiet", "--detach", clone.base)
+    clone.bump()
+    clone.commit("the pull request")
+    output = tmp_path / "output"
+    for ref in (merged, "origin/main"):
+        assert base.commit(clone.root, ref, branch_point=True) == clone.base
+        assert base.commit(clone.root, ref, branch_point=False) == merged
+    # a clone of a job has the branches of the remote alone
+    git(clone.root, "branch", "--quiet", "-D", "main", "ahead")
+    arguments = ["base", "--ref", "main", "--branch-point"]
+    assert command_line.run(arguments, {"GITHUB_OUTPUT": str(output)}, clone.root) == 0
+    assert output.read_text() == f"commit={clone.base}\n"
+
+
+def test_a_base_that_is_not_here_is_told(clone: Clone) -> None:
+    for ref in ("nothing", "--output=/tmp/x", ""):
+        with pytest.raises(InputError, match="is no branch, tag or commit of this clone"):
+            base.commit(clone.root, ref, branch_point=True)
+    tree = git(clone.root, "rev-parse", "HEAD^{tree}").decode().strip()
+    alone = git(clone.root, "commit-tree", tree, "-m", "alone", variables=WHO).decode().strip()
+    with pytest.raises(InputError, match="no commit in common"):
+        base.commit(clone.root, alone, branch_point=True)
 
 
 # --- the branch ---

@@ -19,7 +19,7 @@ from runner.contract.text import printable
 from tools import endings
 from tools.forge import gitlab
 from tools.forge.forges import PullRequest
-from tools.workflow import artefacts, branch, change, login, report, rows, steps, told
+from tools.workflow import artefacts, base, branch, change, login, report, rows, steps, told
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -65,6 +65,14 @@ def parser() -> argparse.ArgumentParser:
     publish.add_argument("--pipeline", required=True, type=int, metavar="NUMBER", help="CI_PIPELINE_ID")
     publish.add_argument(
         "--into", required=True, metavar="BRANCH", help="the branch that the pull request is to go into"
+    )
+
+    compared = verbs.add_parser(
+        "base", help="find the commit to compare with, in a clone with its history; output: commit"
+    )
+    compared.add_argument("--ref", required=True, help="a commit, a tag, or a branch of the remote")
+    compared.add_argument(
+        "--branch-point", action="store_true", help="the commit where HEAD left the branch, as for a pull request"
     )
 
     for name, words in (
@@ -129,6 +137,8 @@ def run(arguments: list[str], environment: Mapping[str, str], root: Path = ROOT)
                 f"nothing changed: {printable(options.row, 100)} is at its newest, or is held. Run `make bump` to see what is newer."
             )
         _put_out({"sha256": sha256 or ""}, environment)
+    elif options.verb == "base":
+        _put_out({"commit": base.commit(root, options.ref, options.branch_point)}, environment)
     elif options.verb == "apply":
         made, _ = _committed(options, root)
         change.git(root, "checkout", "--quiet", "--detach", made)
