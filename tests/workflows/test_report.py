@@ -190,6 +190,8 @@ def test_what_a_report_says_stays_readable() -> None:
         "<details><summary>The last lines</summary>\n\n```text\n/ 3 of 4: a < 5, b && c\n```\n\n</details>\n[a link](https://a.example/b)\n"
     )
     assert harmless(text) == text
+    # of bump-check, for a comment that a person finds again
+    assert harmless(f"<!-- bloomz-bench: bump-check -->\n{text}") == text
 
 
 def test_reasons_are_bounded_and_harmless(tmp_path: Path) -> None:

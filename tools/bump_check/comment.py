@@ -24,7 +24,7 @@ from tools.bump_check.launches import Outcome
 from tools.bump_check.moved import MovedPin
 from tools.bump_check.verdicts import Verdict
 
-# By this line a workflow finds the comment that it wrote before, and updates it in place. No forge shows it.
+# By this line whoever posts the comment finds it again. No forge shows it, and tools.workflow leaves it out for a line of its own.
 MARKER = "<!-- bloomz-bench: bump-check -->"
 
 # A forge takes 65,536 characters in a comment.

@@ -35,11 +35,14 @@ _SIGNS = (
     # a command of GitLab
     (re.compile(r"^([ \t>]*)/(?=[A-Za-z])", re.MULTILINE), "\\1\uff0f"),
 )
+# A line that is a comment of HTML: bump-check begins its own with one. Any other comment of HTML is shown.
+_MARKER = re.compile(r"^<!--[^\n]{0,200}?-->[ \t]*(?:\n|\Z)", re.MULTILINE)
 
 
 def harmless(text: str) -> str:
     """Return Markdown that calls nobody, fetches nothing, names no issue, hides nothing and commands nothing; secrets are masked."""
     shown = visible(mask(text.replace("\r\n", "\n")), kept="\n\t")
+    shown = _MARKER.sub("", shown)
     for sign, harmless_sign in _SIGNS:
         shown = sign.sub(harmless_sign, shown)
     return shown
