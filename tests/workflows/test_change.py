@@ -135,6 +135,20 @@ def test_a_newer_change_takes_the_place_of_the_older_one(clone: Clone, tmp_path:
     assert clone.on_the_remote("bump/cpu/datasets") == second
 
 
+def test_a_clone_keeps_its_history(clone: Clone, tmp_path: Path) -> None:
+    """A fetch of one commit alone would cut the history of a person's clone there."""
+    git(clone.root, "remote", "set-url", "origin", f"file://{clone.remote}")
+    later = clone.base
+    for name in ("second", "third"):
+        clone.write("CHANGELOG.md", f"{name}\n")
+        later = clone.commit(name)
+    git(clone.root, "push", "--quiet", "origin", f"{later}~1:refs/heads/bump/cpu/datasets")
+    with pytest.raises(PublishFailed, match="is not overwritten"):
+        branch.push(clone.root, clone.base, "bump/cpu/datasets", {}, dry_run=True)
+    assert git(clone.root, "rev-list", "--count", later).decode().strip() == "3"
+    assert git(clone.root, "rev-parse", "--is-shallow-repository").decode().strip() == "false"
+
+
 def test_a_branch_with_a_commit_of_a_person_is_left_alone(clone: Clone, tmp_path: Path) -> None:
     clone.write("versions.lock", LOCK.replace("5.1.0", "5.9.0"))
     theirs = clone.commit("by hand")

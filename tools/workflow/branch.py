@@ -64,7 +64,9 @@ def push(root: Path, commit_id: str, branch: str, environment: Mapping[str, str]
     if there == commit_id:
         return False
     if there:
-        git(root, "fetch", "--no-tags", "--depth=1", address, reference, variables=login)
+        # only a clone without its history, as a job has it, is to stay so
+        is_shallow = git(root, "rev-parse", "--is-shallow-repository").decode().strip() == "true"
+        git(root, "fetch", "--no-tags", *(["--depth=1"] if is_shallow else []), address, reference, variables=login)
         who = git(root, "show", "--no-patch", "--format=%ce", there).decode().strip()
         if who != EMAIL:
             raise PublishFailed(
