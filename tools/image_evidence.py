@@ -120,7 +120,9 @@ def parser() -> argparse.ArgumentParser:
         help="end with an error for this severity or a worse one",
     )
     signing = verbs.add_parser("sign", help="sign pushed images, and state their bills of materials")
-    signing.add_argument("stacks", nargs="*", metavar="STACK")
+    signing.add_argument(
+        "stacks", nargs="*", metavar="STACK", help="all whose pushed images versions.lock names, unless some are named"
+    )
     signing.add_argument("--dry-run", action="store_true", help="print the commands")
     return flags
 

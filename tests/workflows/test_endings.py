@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from runner.contract.errors import InputError, Interrupted, KitError, UsageError
 from tests.support.forge import Forge
-from tools import endings
+from tools import endings, image_evidence
 from tools.forge import __main__ as forge_line
 from tools.workflow import __main__ as workflow_line
 from tools.workflow import steps
@@ -96,3 +98,18 @@ def test_help_of_every_tool_names_its_codes() -> None:
     for tool in ("tools.forge", "tools.workflow", "tools.image_evidence"):
         done = subprocess.run([sys.executable, "-m", tool, "--help"], capture_output=True, text=True, check=True)
         assert "Exit codes: 2 command line" in done.stdout and "130 stopped" in done.stdout.replace("\n", " ")
+
+
+@pytest.mark.parametrize("tool", [forge_line, workflow_line, image_evidence], ids=lambda tool: str(tool.__name__))
+def test_every_flag_of_every_verb_is_explained(tool: ModuleType) -> None:
+    (verbs,) = [action for action in tool.parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    flags = [(name, action) for name, verb in verbs.choices.items() for action in verb._actions]
+    assert len(flags) >= 5
+    assert [f"{name} {action.dest}" for name, action in flags if not action.help] == []
+
+
+def test_a_pipeline_without_a_number_asks_nobody() -> None:
+    with Forge("gitlab") as forge, pytest.raises(UsageError, match="--pipeline"):
+        arguments = ["publish", "--row", "cpu/x", "--base", "1" * 39 + "2", "--pipeline", "0", "--into", "main"]
+        workflow_line.run(arguments, forge.environment())
+    assert forge.calls == []

@@ -35,9 +35,9 @@ def parser() -> argparse.ArgumentParser:
     flags.add_argument("--output", metavar="NAME", help="also append NAME=NUMBER to the file of GITHUB_OUTPUT")
     verbs = flags.add_subparsers(dest="verb", required=True)
     pull_request = verbs.add_parser("pull-request", help="open the pull request of a branch, or update the open one")
-    pull_request.add_argument("--branch", required=True)
+    pull_request.add_argument("--branch", required=True, help="the branch that is to be merged")
     pull_request.add_argument("--base", required=True, help="the branch that it is to go into")
-    pull_request.add_argument("--title", required=True)
+    pull_request.add_argument("--title", required=True, help="one line")
     pull_request.add_argument("--body-file", required=True, type=Path, help="a file of Markdown")
     comment = verbs.add_parser(
         "comment", help="write the one comment of a pull request that has a marker, or update it"
@@ -46,14 +46,14 @@ def parser() -> argparse.ArgumentParser:
     comment.add_argument("--marker", default="bump", help="what tells the kit's comments apart (default: bump)")
     comment.add_argument("--body-file", required=True, type=Path, help="a file of Markdown")
     check_run = verbs.add_parser("check-run", help="say of a commit how a check ended")
-    check_run.add_argument("--name", required=True)
+    check_run.add_argument("--name", required=True, help="what tells this check apart from others of the commit")
     check_run.add_argument("--commit", required=True, help="40 hex digits")
-    check_run.add_argument("--conclusion", required=True, choices=forges.CONCLUSIONS)
+    check_run.add_argument("--conclusion", required=True, choices=forges.CONCLUSIONS, help="how the check ended")
     check_run.add_argument("--title", help="one line (default: name and conclusion)")
     check_run.add_argument("--summary-file", required=True, type=Path, help="a file of Markdown")
     issue = verbs.add_parser("issue", help="open the one issue that has a marker, or update the open one")
     issue.add_argument("--marker", required=True, help="what tells the kit's issues apart")
-    issue.add_argument("--title", required=True)
+    issue.add_argument("--title", required=True, help="one line")
     issue.add_argument("--body-file", required=True, type=Path, help="a file of Markdown")
     return flags
 

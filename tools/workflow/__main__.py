@@ -22,6 +22,8 @@ from tools.forge.forges import PullRequest
 from tools.workflow import artefacts, base, branch, change, login, report, rows, steps, told
 
 ROOT = Path(__file__).resolve().parents[2]
+_ROW = "the row of versions.lock that is bumped, such as cpu/transformers"
+_BASE = "the commit that the change applies to, 40 hex digits"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,17 +44,17 @@ def parser() -> argparse.ArgumentParser:
     step = verbs.add_parser(
         "step", help="run a command, keep its output and exit code for the report, and end with its exit code"
     )
-    step.add_argument("--name", required=True)
-    step.add_argument("--notes", required=True, type=Path, metavar="FOLDER")
+    step.add_argument("--name", required=True, help="what the report calls the step")
+    step.add_argument("--notes", required=True, type=Path, metavar="FOLDER", help="where log and exit code are kept")
     step.add_argument("--go-on", action="store_true", help="end with 0: the report tells the exit code")
-    step.add_argument("command", nargs="+", help="behind --")
+    step.add_argument("command", nargs="+", help="the command and its words, behind --")
 
     pack = verbs.add_parser(
         "pack", help="write what the working tree changes; output: sha256, empty where nothing changed"
     )
-    pack.add_argument("--row", required=True)
-    pack.add_argument("--base", required=True, metavar="COMMIT")
-    pack.add_argument("--out", required=True, type=Path, metavar="FOLDER")
+    pack.add_argument("--row", required=True, help=_ROW)
+    pack.add_argument("--base", required=True, metavar="COMMIT", help=_BASE)
+    pack.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the change goes")
     pack.add_argument("--must-change", action="store_true", help="end with 3 where nothing changed")
 
     publish = verbs.add_parser(
@@ -60,9 +62,11 @@ def parser() -> argparse.ArgumentParser:
         help="for GitLab: fetch what the other jobs of the pipeline handed on, push, and open or update the pull request, its comment and"
         " the check run",
     )
-    publish.add_argument("--row", required=True)
-    publish.add_argument("--base", required=True, metavar="COMMIT")
-    publish.add_argument("--pipeline", required=True, type=int, metavar="NUMBER", help="CI_PIPELINE_ID")
+    publish.add_argument("--row", required=True, help=_ROW)
+    publish.add_argument("--base", required=True, metavar="COMMIT", help=_BASE)
+    publish.add_argument(
+        "--pipeline", required=True, type=int, metavar="NUMBER", help="the pipeline of this job, CI_PIPELINE_ID"
+    )
     publish.add_argument(
         "--into", required=True, metavar="BRANCH", help="the branch that the pull request is to go into"
     )
@@ -80,9 +84,9 @@ def parser() -> argparse.ArgumentParser:
         ("push", "check a change of another job, and push it as the branch of its row; outputs: branch, commit, title"),
     ):
         verb = verbs.add_parser(name, help=words)
-        verb.add_argument("--row", required=True)
-        verb.add_argument("--base", required=True, metavar="COMMIT")
-        verb.add_argument("--change", required=True, type=Path, metavar="FOLDER")
+        verb.add_argument("--row", required=True, help=_ROW)
+        verb.add_argument("--base", required=True, metavar="COMMIT", help=_BASE)
+        verb.add_argument("--change", required=True, type=Path, metavar="FOLDER", help="what pack wrote")
         verb.add_argument("--sha256", required=True, help="the output of the job that made the change")
         if name == "push":
             verb.add_argument(
@@ -97,23 +101,29 @@ def parser() -> argparse.ArgumentParser:
     write.add_argument(
         "--notes", required=True, type=Path, metavar="FOLDER", help="where the steps of this job are noted"
     )
-    write.add_argument("--bump-check", type=Path, metavar="FOLDER", default=ROOT / "build" / "bump-check")
-    write.add_argument("--out", required=True, type=Path, metavar="FOLDER")
+    write.add_argument(
+        "--bump-check",
+        type=Path,
+        metavar="FOLDER",
+        default=ROOT / "build" / "bump-check",
+        help="where bump-check left its comment and verdict (default: build/bump-check)",
+    )
+    write.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the report goes")
 
     take = verbs.add_parser("take", help="check the report of another job and copy it; outputs: word, conclusion")
     take.add_argument("--title", required=True, help="what the report is of, such as the row")
     take.add_argument(
         "--report", required=True, type=Path, metavar="FOLDER", help="a folder that is not there is a FAIL"
     )
-    take.add_argument("--out", required=True, type=Path, metavar="FOLDER")
+    take.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the report goes")
 
     registry = verbs.add_parser("login", help="write the login at a registry, with GITHUB_TOKEN as password")
-    registry.add_argument("--registry", required=True)
-    registry.add_argument("--user", required=True)
-    registry.add_argument("--file", required=True, type=Path)
+    registry.add_argument("--registry", required=True, help="its host, such as ghcr.io")
+    registry.add_argument("--user", required=True, help="whose token it is")
+    registry.add_argument("--file", required=True, type=Path, help="written anew, for its owner alone")
 
     verdict = verbs.add_parser("verdict", help="end with 17 where a report says FAIL, else with 0")
-    verdict.add_argument("--report", required=True, type=Path, metavar="FOLDER")
+    verdict.add_argument("--report", required=True, type=Path, metavar="FOLDER", help="what report or take wrote")
     return flags
 
 
@@ -175,6 +185,8 @@ def _publish(options: argparse.Namespace, environment: Mapping[str, str], root: 
     if problem:
         raise UsageError(f"--into {problem}.")
     _commit_form(options.base)
+    if options.pipeline < 1:
+        raise UsageError("--pipeline must be the number of a pipeline. GitLab sets CI_PIPELINE_ID in every job.")
     name = branch.name_of(options.row)
     forge = gitlab.of_environment(environment, dry_run=False)
     out = root / "build" / "report"
