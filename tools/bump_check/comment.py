@@ -205,7 +205,7 @@ def _moved(pins: Sequence[MovedPin]) -> list[str]:
     rest = len(read) - _MOST_ROWS
     told = [f"{rest} more"] if rest > 0 else []
     others = len(pins) - len(read)
-    told += [f"{others} hash{'es' if others > 1 else ''} and digests moved too"] if others else []
+    told += [f"{others} {'hashes or digests' if others > 1 else 'hash or digest'} moved too"] if others else []
     return [*lines, *(["", f"{'; '.join(told)}: all are in `verdict.json`."] if told else [])]
 
 
