@@ -58,7 +58,9 @@ def test_one_case_after_the_other_is_measured_in_turn_by_one_bench_a_launch(tmp_
         ("head", "cpu-1", 2),
     ]
     assert all(each.error is None and each.result and Path(each.result).is_file() for each in done.outcomes)
-    assert done.results == {"base": tmp_path / "out" / "base", "head": tmp_path / "out" / "head"}
+    for side, folder in done.results.items():
+        compared = sorted(path.name for path in folder.iterdir())
+        assert compared == sorted(Path(str(each.result)).name for each in done.outcomes if each.side == side)
     assert done.kinds == {"cpu-1": "cpu", "cpu-2": "cpu"}
     shown = (tmp_path / "shown").read_text()
     assert "launch 1 of 12: cpu-1, base, 1 of 3\n" in shown and "launch 12 of 12: cpu-2, head, 3 of 3, about" in shown
@@ -117,6 +119,17 @@ def test_what_was_measured_is_not_measured_again_and_what_failed_is(tmp_path: Pa
     assert again.left_out[0].startswith("measured at a later try: head, cpu-1, launch 2: [x] launch 1/1: a rank died")
     assert "5 of 6 launches were measured before, and stay" in (tmp_path / "shown").read_text()
     assert [each.error is None for each in launches.journal(tmp_path / "out")].count(False) == 1
+
+
+def test_what_is_compared_are_the_results_of_these_launches_and_no_others(tmp_path: Path) -> None:
+    measured(tmp_path, both(tmp_path), number=3)
+    # as bench writes it after a kill: a result that no launch of the journal made
+    (tmp_path / "out" / "head" / "killed.json").write_text("{}")
+    fewer = measured(tmp_path, both(tmp_path), number=2)
+    for folder in fewer.results.values():
+        assert sorted(path.name for path in folder.iterdir()) == ["cpu-1-1.json", "cpu-1-2.json"]
+    failing = measured(tmp_path, both(tmp_path, head={"launch_fails": [["cpu-2", 0]]}), ("cpu-2",), number=1)
+    assert not failing.results["head"].exists(), "nothing of an earlier run stays"
 
 
 def test_a_result_that_is_gone_is_measured_again_and_a_torn_line_tells_nothing(tmp_path: Path) -> None:
@@ -184,3 +197,8 @@ def test_a_launch_brings_in_no_foreign_code(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "evil" / "sitecustomize.py").write_text("raise SystemExit('foreign code ran')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "evil"))
     assert measured(tmp_path, both(tmp_path)).failed("head") == []
+
+
+def test_a_launch_finds_the_code_of_its_own_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    assert measured(tmp_path, both(tmp_path), number=1).failed("head") == []

@@ -14,21 +14,25 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from runner.contract import errors, files, signals
+from runner.contract import errors, files, signals, strictjson
 from runner.contract.errors import InputError, Interrupted, KitError
 from runner.contract.progress import Show
 from runner.contract.request import read_request
 from runner.contract.text import first_line, printable
 from runner.host import paths
+from runner.host.results import run_images
 from tools.bump_check import environments, sides
 from tools.bump_check.sides import Side
 
 JOURNAL = "launches.jsonl"
 
+# The folder of the results that are compared, by side.
+COMPARED = "compared"
+
 # The stack whose packages are those of a tree's environment.
 OWN_STACK = "cpu"
 
-# After so many failures one behind the other a side measures a case no more: what fails three times will fail again.
+# After so many failures one behind the other a side measures a case no more.
 MOST_FAILURES = 2
 
 # Seconds that a stopped bench has to keep what it measured.
@@ -60,8 +64,8 @@ class Outcome:
 class Measured:
     """What ``measure`` did: each side's folder of results, every launch's outcome in the order of the launches, and what was left out.
 
-    ``kinds`` maps each case to the kind of device that measured it. ``left_out`` are launches that were not tried, or failed in an
-    earlier run, in sentences.
+    A folder of ``results`` holds the results of ``outcomes`` and no other, and is missing where a side has none. ``kinds`` maps each case
+    to the kind of device that measured it. ``left_out`` are launches that were not tried, or failed in an earlier run, in sentences.
     """
 
     results: dict[str, Path]
@@ -135,7 +139,7 @@ def measure(
             " rest, for the same two trees."
         ) from None
     return Measured(
-        {name: folder / name for name in by_name},
+        {name: _gathered(folder / COMPARED / name, outcomes, name) for name in by_name},
         tuple(outcomes),
         {case: plan.kind for (_, case), plan in prepared.items() if isinstance(plan, _Plan)},
         tuple(
@@ -148,6 +152,24 @@ def measure(
             for what, count in left_out.items()
         ),
     )
+
+
+def _gathered(target: Path, outcomes: Sequence[Outcome], side: str) -> Path:
+    """Put the results of a side's launches into ``target``, and no others; return ``target``, which is missing where there are none.
+
+    The folder that bench writes into holds more: launches that failed and were tried again, of a larger --launches, and what a killed
+    bench left. Raises ``InputError`` where ``target`` cannot be written.
+    """
+    forget(target)
+    results = dict.fromkeys(Path(each.result) for each in outcomes if each.side == side and each.result is not None)
+    for path in (part for result in results for part in (result, run_images.beside(result)) if part.is_file()):
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            (target / path.name).hardlink_to(path)
+        # a file system without hard links
+        except OSError:
+            shutil.copyfile(path, target / path.name)
+    return target
 
 
 @dataclass(frozen=True)
@@ -261,6 +283,18 @@ def _output(process: subprocess.Popen[bytes]) -> bytes:
                 process.kill()
             came.clear()
         raise
+
+
+def refused_checks(outcome: Outcome) -> frozenset[str]:
+    """Return the names of the checks that refused a launch, by its result; none where it has no result that can be read."""
+    if outcome.result is None:
+        return frozenset()
+    try:
+        launches = strictjson.read(outcome.result)["launches"]
+        checks = [check for launch in launches for check in launch.get("checks", [])]
+        return frozenset(check["name"] for check in checks if check["act"] == "refuse" and check["passed"] is False)
+    except (KitError, LookupError, TypeError, AttributeError):
+        return frozenset()
 
 
 def _path_in(told: str, word: str) -> str | None:
