@@ -130,6 +130,13 @@ def test_cases_that_one_side_alone_knows_are_left_out_and_said(check: Check) -> 
     assert not (check.out / "verdict.json").exists(), "what an earlier run said is no word on this one"
 
 
+def test_a_named_case_that_no_side_knows_is_a_slip_and_is_not_left_out(check: Check) -> None:
+    check.base()
+    with pytest.raises(UsageError, match="cpu-11: no side knows such a case"):
+        check.run("--cases", "cpu-1", "cpu-11")
+    assert check.launches() == []
+
+
 def test_cases_that_run_in_an_image_alone_are_said(check: Check) -> None:
     check.base(in_images=["gaudi2-8"])
     check.head(in_images=["gaudi2-8"])
@@ -198,6 +205,9 @@ def test_a_side_whose_environment_cannot_be_made_has_a_comment_too(
     check.head(LOCK.replace("2.13.0", "2.14.0"))
     assert (check.run(), check.verdict["word"]) == (expected[1], expected[0])
     assert f"{side} cannot be measured: {error}" in check.comment and "2.14.0" in check.comment
+    assert check.verdict["fail_on"] == ["counts", "inconclusive"]
+    check.run("--fail-on", "slower")
+    assert check.verdict["fail_on"] == ["slower"]
     assert check.launches() == []
 
 
@@ -223,8 +233,12 @@ def test_an_error_of_the_command_line_is_no_verdict(check: Check) -> None:
     check.base(fails={"request": [2, "runner: unrecognized arguments: --modle"]})
     with pytest.raises(UsageError, match="--modle"):
         check.run("--modle", "bloom-560m")
-    with pytest.raises(UsageError, match="'slow' is none of counts"):
+    with pytest.raises(UsageError, match="'slow' is none of: counts"):
         check.run("--fail-on", "slow")
+    with pytest.raises(UsageError, match="'' is none of: counts"):
+        check.run("--fail-on", "")
+    with pytest.raises(UsageError, match="'2x' is no margin"):
+        check.run("--margin", "2x")
     with pytest.raises(UsageError, match="cpu-1 belongs to no flag"):
         check.run("cpu-1")
     assert not (check.out / "comment.md").exists()
@@ -241,7 +255,8 @@ def test_flags_of_request_reach_both_sides_and_are_measured_apart(check: Check) 
 
 
 def test_a_gaudi_stack_that_moved_is_run_under_the_emulated_chip(check: Check) -> None:
-    told = {"tokens": {"sha256": "a"}, "forward_calls": 100}
+    told = {"tokens": {"sha256": "a"}, "forward_calls": 100, "graph_builds": 0, "operators": {}}
+    told.update(first_generate=[], generate=[])
     check.base(emulated={"gaudi-1.10": told})
     moved = LOCK.replace("1.6.1", "1.7.0")
     check.head(moved, emulated={"gaudi-1.10": {**told, "tokens": {"sha256": "b"}}})

@@ -19,6 +19,8 @@ from runner.contract import files, signals
 from runner.contract.errors import InputError, Interrupted, KitError, UsageError
 from runner.contract.text import printable
 from runner.host import paths, writing
+from runner.host.judging import run_changes
+from runner.host.readers import catalog as catalogs
 from tools.bump_check import cases, comment, emulated, environments, launches, moved, trees, verdicts
 from tools.bump_check.comment import Described, Found
 from tools.bump_check.emulated import Emulated
@@ -120,7 +122,8 @@ def run(options: argparse.Namespace, request_flags: Sequence[str], root: Path = 
             found = _measured(check)
         except SideFailed as failed:
             _show(f"{failed.side}: {failed.problem}")
-            found = _found(check, verdicts.of_failed_side(failed.side, failed.problem), _NOTHING)
+            nothing = _nothing(options)
+            found = _found(check, verdicts.of_failed_side(failed.side, failed.problem, nothing.fail_on), nothing)
         writing.write_text(out / "comment.md", comment.markdown(found))
         writing.write_text(out / "verdict.json", comment.verdict_json(found))
     print(f"{found.verdict.word}: {printable(found.verdict.reasons[0], 400)}")
@@ -156,13 +159,22 @@ class _Seen:
     not_measured: tuple[str, ...] = ()
 
 
-_NOTHING = _Seen(not_measured=("everything: a side cannot be measured",))
+def _nothing(options: argparse.Namespace) -> _Seen:
+    """Return what was measured where a side cannot be measured."""
+    return _Seen(
+        fail_on=options.fail_on or verdicts.FAIL_ON_CPU, not_measured=("everything: a side cannot be measured",)
+    )
 
 
 def _refuse_wrong(options: argparse.Namespace, request_flags: Sequence[str]) -> None:
     """Raise ``UsageError`` for what the parser takes and nobody can mean."""
     if options.fail_on is not None:
         verdicts.words(options.fail_on)
+    if options.margin is not None:
+        try:
+            run_changes.margin(options.margin, catalogs.read().margins)
+        except ValueError as problem:
+            raise UsageError(f"--margin: {problem}.") from None
     if request_flags and not request_flags[0].startswith("-"):
         raise UsageError(
             f"{printable(request_flags[0], 100)} belongs to no flag. Name cases behind --cases (CASES of make)."
@@ -292,6 +304,7 @@ def _repeat(check: _Check, named: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         words += [flag, value] if value else []
     words += ["--model-dir", options.model_dir] if options.model_dir else []
     words += ["--judge-cpu"] if options.judge_cpu else []
+    words += ["--no-emulation"] if options.no_emulation else []
     words += check.request_flags
     checkout = (
         ()

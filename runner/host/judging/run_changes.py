@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from runner.contract.errors import InputError
+from runner.contract.text import printable
 from runner.host.judging import counts as counting
 from runner.host.judging import flags as flagging
 from runner.host.judging import verdict
@@ -28,6 +29,40 @@ COUNTS: Final = "counts"
 SLOWER: Final = "slower"
 FASTER: Final = "faster"
 UNSURE: Final = "inconclusive"
+
+# The words of --fail-on, each with what a pair must be found to be.
+FAIL_ON: dict[str, tuple[Found, ...]] = {
+    COUNTS: (COUNTS,),
+    SLOWER: (SLOWER,),
+    FASTER: (FASTER,),
+    "changed": (COUNTS, SLOWER, FASTER),
+    UNSURE: (UNSURE,),
+}
+
+
+def fail_on_words(text: str) -> list[str]:
+    """Return the words of ``--fail-on``, a comma between them. Raises ``ValueError`` for an unknown one, and for an empty one."""
+    words = [word.strip() for word in text.split(",")]
+    unknown = [word for word in words if word not in FAIL_ON]
+    if unknown:
+        raise ValueError(f"{printable(unknown[0], 60)!r} is none of: {', '.join(FAIL_ON)}")
+    return words
+
+
+def margin(text: str, named: Mapping[str, float]) -> float:
+    """Return a margin as a fraction above 0 and below 1, from a fraction, a percentage, or a name of ``named``. Raises ``ValueError``."""
+    if text in named:
+        return named[text]
+    number, percent = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
+    try:
+        value = float(number) / percent
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise ValueError(
+            f"{printable(text, 60)!r} is no margin: give a fraction such as 0.02, a percentage such as 2%, or {', '.join(named)}"
+        )
+    return value
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ DECIDED: tuple[VerdictWord, ...] = (REPRODUCED, FASTER, SLOWER, INCONCLUSIVE)
 ChangeWord = Literal["CHANGED", "UNCHANGED", "INCONCLUSIVE"]
 CHANGED: Final = "CHANGED"
 UNCHANGED: Final = "UNCHANGED"
+CHANGE_WORDS: tuple[ChangeWord, ...] = (CHANGED, UNCHANGED, INCONCLUSIVE)
 Direction = Literal["slower", "faster"]
 
 # Of the two-sided interval: each side is tested at 5%.
