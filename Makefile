@@ -22,7 +22,7 @@ reads.perf := ARGS
 reads.mutation := ARGS
 reads.images := STACKS PUSH ARGS
 reads.images-check := STACKS
-reads.bump := ARGS
+reads.bump := NAME ARGS
 reads.images-scan := ARGS
 reads.images-sign := STACKS ARGS
 reads.lock := ARGS
@@ -264,8 +264,8 @@ images: $(venv)/.host  ## build the image of every stack (options: STACKS="cpu c
 images-check: $(venv)/.host  ## say, offline, which pushed images are no longer of what is here
 	$(WORDS) runner image @STACKS --check
 
-bump: $(venv)/.dev  ## list what is newer than versions.lock, and change nothing (options: ARGS="--only packages")
-	$(WORDS) runner bump @ARGS
+bump: $(venv)/.dev  ## list what is newer than versions.lock (options: ARGS="--only packages"), or move a row (NAME=cpu/datasets, options: ARGS="--to 5.2.0")
+	$(WORDS) runner bump @ARGS $${NAME:+-- "$$NAME"}
 
 images-scan: $(venv)/.host  ## list the known vulnerabilities of the images that were built here, from their bills of materials (options: ARGS="--fail-on critical")
 	$(WORDS) tools.image_evidence scan @ARGS

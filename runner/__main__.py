@@ -73,7 +73,7 @@ VERBS = {
         "runner.host.verbs.claims", "print the published numbers and what is known for and against them", _JUDGE
     ),
     "lock": Verb("runner.host.verbs.lock", "resolve what versions.lock leaves open, or check it", _PINS),
-    "bump": Verb("runner.host.verbs.bump", "list what is newer than versions.lock", _PINS),
+    "bump": Verb("runner.host.verbs.bump", "list what is newer than versions.lock, move its pins, add a stack", _PINS),
     "image": Verb("runner.host.verbs.image", "build the image of a stack from what versions.lock pins", _PINS),
     "packages": Verb("runner.bench.pods.packages", "download what a stack is installed from onto a volume", _POD),
     "install": Verb("runner.bench.pods.install", "install a stack from such a volume, offline", _POD),

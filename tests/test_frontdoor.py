@@ -241,7 +241,7 @@ GIVEN = {
     "mutation": [["-m", "tests.mutation", *TAKEN_APART]],
     "images": [runner("image", *TAKEN_APART, flag("--push", "PUSH"), *TAKEN_APART)],
     "images-check": [runner("image", *TAKEN_APART, "--check")],
-    "bump": [runner("bump", *TAKEN_APART)],
+    "bump": [runner("bump", *TAKEN_APART, "--", value_of("NAME"))],
     "images-scan": [["-m", "tools.image_evidence", "scan", *TAKEN_APART]],
     "images-sign": [["-m", "tools.image_evidence", "sign", *TAKEN_APART, *TAKEN_APART]],
     "lock": [runner("lock", *TAKEN_APART)],

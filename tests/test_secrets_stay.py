@@ -96,7 +96,18 @@ GIVEN = {
     "claims": [[], [planted.TOKEN]],
     "completion": [["bash"], [planted.TOKEN]],
     "lock": [["--check"], ["--stack", planted.TOKEN], ["--check", "--online", "--only", "packages", "--stack", "cpu"]],
-    "bump": [["--stack", planted.TOKEN], ["--only", "packages", "--stack", "cpu"], ["--only", "models", "--json"]],
+    "bump": [
+        ["--stack", planted.TOKEN],
+        ["--only", "packages", "--stack", "cpu"],
+        ["--only", "models", "--json"],
+        [planted.TOKEN, "--to", "1"],
+        ["cpu/datasets", "--to", planted.TOKEN, "--offline", "--dry-run"],
+        ["cuda/image", "--to", planted.TOKEN, "--offline", "--dry-run"],
+        [planted.TOKEN, "--like", "cpu"],
+        ["x", "--like", planted.TOKEN],
+        ["x", "--like", "cpu", "--set", f"image.tag={planted.TOKEN}"],
+        ["x", "--like", "cpu", "--set", f"{planted.TOKEN}=1"],
+    ],
     "image": [[planted.TOKEN], ["cpu", "--check"], ["cpu", "--push", f"planted-user:{planted.PASSWORD}@registry/team"]],
 }
 

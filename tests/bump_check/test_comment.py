@@ -53,7 +53,7 @@ def test_the_comment_says_first_what_it_found_and_then_on_what_it_rests() -> Non
     for part in (
         "| `stacks.cpu.packages.datasets.version` | `5.2.0` | `5.3.0` |",
         "| `images/cpu/requirements-cpu.txt: xxhash` | not there | `3.0` |",
-        "1 hash and digests moved too: all are in `verdict.json`.",
+        "1 hash or digest moved too: all are in `verdict.json`.",
         FOUND.table.strip(),
         "- `gaudi-1.10 under the emulated chip: the same tokens, the same calls`",
         "a change of time of 3.1% or more, nine times in ten (times are not judged here)",

@@ -20,7 +20,11 @@ from tests.emulation import drive
 from tests.stacks import build
 from tests.support import samples
 
-PROTOCOLS = {"gaudi-1.9": "gaudi-1.9", "gaudi-1.10": "gaudi-1.10", "gaudi-1.24": "gaudi-1.23"}
+# That of the stack's cases; a stack without a case has the protocol of its own name.
+PROTOCOLS = {
+    **{name: name for name in lockfile.read().stacks},
+    **{case.stack: case.protocol for case in catalog.read().cases.values()},
+}
 LIMIT_S = 300
 
 # What the runner printed, its result (None where there is none), its request, and the events of rank 0.

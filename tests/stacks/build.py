@@ -47,11 +47,18 @@ COMPILED_UP_TO = "2024-09-30"
 
 
 def names(device: str | None = None) -> list[str]:
-    """Return the stacks that can be built, of one kind of device if it is named: those of a Gaudi, and ``CUDA``."""
-    able = {
-        name: stack.device for name, stack in lockfile.read().stacks.items() if stack.device == "hpu" or name in CUDA
-    }
-    return [name for name, its in able.items() if device in (None, its)]
+    """Return the stacks that can be built, of one kind of device if it is named: those of a Gaudi, and ``CUDA``.
+
+    A stack needs a compiled requirements-STACK.txt of this folder: ``bump`` adds a stack to the lock, and ``compile_requirements`` adds
+    the file.
+    """
+    return [name for name, its in _kinds().items() if device in (None, its) and _own_requirements(name).exists()]
+
+
+def _kinds() -> dict[str, str]:
+    """Return the stacks for which there is a way to build them, with their kinds of devices."""
+    stacks = lockfile.read().stacks
+    return {name: stack.device for name, stack in stacks.items() if stack.device == "hpu" or name in CUDA}
 
 
 def find(name: str) -> Path | None:
@@ -85,7 +92,7 @@ def make(name: str, show: Callable[[str], object] = lambda text: None) -> Path:
 
 def compile_requirements(name: str) -> Path:
     """Write requirements-STACK.txt of this folder: what its kind needs, with hashes, bound to the versions that the stack has."""
-    stack = _stack(name)
+    stack = _stack(name, _kinds())
     target = _own_requirements(name)
     inputs = FOLDER / ("requirements-cuda.in" if name in CUDA else "requirements.in")
     bounds = [f"{package}=={version}" for package, version in _pins(paths.ROOT / stack.requirements.file).items()]
@@ -103,9 +110,10 @@ def compile_requirements(name: str) -> Path:
     return target
 
 
-def _stack(name: str) -> lockfile.PinnedStack:
-    if name not in names():
-        raise InputError(f"{name} is no stack that is built here. Take one of {', '.join(names())}.")
+def _stack(name: str, known: Collection[str] | None = None) -> lockfile.PinnedStack:
+    able = names() if known is None else known
+    if name not in able:
+        raise InputError(f"{name} is no stack that is built here. Take one of {', '.join(able)}.")
     return lockfile.read().stacks[name]
 
 

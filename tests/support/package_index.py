@@ -131,6 +131,12 @@ def serve(
             if len(sent) < len(content):
                 self.close_connection = True
 
+        def do_HEAD(self) -> None:
+            """Say that only whole files are sent: uv asks so before it asks for a part of a wheel."""
+            self.send_response(405)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
         def log_message(self, *arguments: object) -> None:
             pass
 

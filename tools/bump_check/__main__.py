@@ -21,10 +21,11 @@ from runner.contract.text import printable
 from runner.host import paths, writing
 from runner.host.judging import run_changes
 from runner.host.readers import catalog as catalogs
-from tools.bump_check import cases, comment, emulated, environments, launches, moved, trees, verdicts
+from tools.bump_check import bisect, cases, comment, emulated, environments, launches, moved, search, trees, verdicts
+from tools.bump_check.bisect import Attribution
 from tools.bump_check.comment import Described, Found
 from tools.bump_check.emulated import Emulated
-from tools.bump_check.launches import Outcome
+from tools.bump_check.launches import Measured, Outcome
 from tools.bump_check.moved import MovedPin
 from tools.bump_check.sides import Side, SideFailed
 from tools.bump_check.trees import Commit
@@ -101,6 +102,18 @@ def parser() -> argparse.ArgumentParser:
         "--no-emulation", action="store_true", help="leave out the Gaudi stacks under the emulated chip"
     )
     described.add_argument(
+        "--bisect",
+        action="store_true",
+        help="where head is CHANGED, measure trees between base and head, and name the moved pins that changed it",
+    )
+    described.add_argument(
+        "--bisect-most",
+        type=_positive,
+        default=search.MOST_MEASUREMENTS,
+        metavar="N",
+        help="measure at most N trees between (default: %(default)s)",
+    )
+    described.add_argument(
         "--fresh", action="store_true", help="measure anew what an earlier run of the same two trees measured"
     )
     described.add_argument(
@@ -127,6 +140,8 @@ def run(options: argparse.Namespace, request_flags: Sequence[str], root: Path = 
         writing.write_text(out / "comment.md", comment.markdown(found))
         writing.write_text(out / "verdict.json", comment.verdict_json(found))
     print(f"{found.verdict.word}: {printable(found.verdict.reasons[0], 400)}")
+    if found.attribution is not None:
+        print(printable(comment.said_of(found.attribution), 2000))
     print(paths.shown(out / "comment.md"))
     print(paths.shown(out / "verdict.json"))
     return found.verdict.exit_code
@@ -157,6 +172,7 @@ class _Seen:
     kinds: tuple[str, ...] = ()
     fail_on: str = verdicts.FAIL_ON_CPU
     not_measured: tuple[str, ...] = ()
+    attribution: Attribution | str | None = None
 
 
 def _nothing(options: argparse.Namespace) -> _Seen:
@@ -209,20 +225,35 @@ def _measured(check: _Check) -> Found:
     folder = out / "launches" / _key(check)
     if options.fresh:
         launches.forget(folder)
+    flags = (*chosen.flags, *check.request_flags)
+    bench_flags = (*weights, *([] if chosen.in_images else launches.operators((base, head))))
     measured = launches.measure(
         (base, head),
         chosen.cases,
         options.launches,
         folder,
         _show,
-        (*chosen.flags, *check.request_flags),
-        (*weights, *([] if chosen.in_images else launches.operators((base, head)))),
+        flags,
+        bench_flags,
         in_images=chosen.in_images,
     )
     on_cpu = set(measured.kinds.values()) <= {"cpu"}
     fail_on = options.fail_on or (verdicts.FAIL_ON_CPU if on_cpu else verdicts.FAIL_ON_ACCELERATOR)
     rule = [*(("--margin", options.margin) if options.margin else ()), *(("--judge-cpu",) if options.judge_cpu else ())]
     compared = verdicts.compare(head, measured, BASE, folder, fail_on, rule)
+    attribution = None
+    if options.bisect:
+        asked = bisect.Asked(
+            request_flags=flags,
+            bench_flags=bench_flags,
+            compare_flags=tuple(rule),
+            fail_on=fail_on,
+            launches=options.launches,
+            most=options.bisect_most,
+            folder=folder / "between",
+            in_images=chosen.in_images,
+        )
+        attribution = _attribution(base, head, measured, compared, asked)
     stacks, unseen = _emulated(options, base, head)
     not_measured = [*chosen.left_out, *measured.left_out, *unseen]
     if on_cpu and not options.judge_cpu:
@@ -235,6 +266,7 @@ def _measured(check: _Check) -> Found:
         kinds=tuple(measured.kinds.values()),
         fail_on=fail_on,
         not_measured=tuple(not_measured),
+        attribution=attribution,
     )
     return _found(check, verdicts.judge(compared, measured, stacks, fail_on), seen)
 
@@ -255,7 +287,21 @@ def _found(check: _Check, verdict: Verdict, seen: _Seen) -> Found:
         fail_on=seen.fail_on,
         not_measured=seen.not_measured,
         repeat=_repeat(check, seen.cases),
+        attribution=seen.attribution,
     )
+
+
+def _attribution(
+    base: Side, head: Side, measured: Measured, compared: Compared, asked: bisect.Asked
+) -> Attribution | str:
+    """Return which pins changed it, or the sentence that says why nothing can be said."""
+    try:
+        found = bisect.attribute(base, head, measured, compared, asked, _show)
+    except Interrupted:
+        raise
+    except KitError as problem:
+        return str(problem)
+    return found or "Nothing is CHANGED, so nothing is attributed to a pin."
 
 
 def _side(name: str, tree: Path) -> Side:
@@ -305,6 +351,7 @@ def _repeat(check: _Check, named: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     words += ["--model-dir", options.model_dir] if options.model_dir else []
     words += ["--judge-cpu"] if options.judge_cpu else []
     words += ["--no-emulation"] if options.no_emulation else []
+    words += ["--bisect", "--bisect-most", str(options.bisect_most)] if options.bisect else []
     words += check.request_flags
     checkout = (
         ()

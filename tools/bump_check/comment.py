@@ -18,6 +18,7 @@ from runner.contract.secrets import mask, mask_json
 from runner.contract.text import printable
 from runner.host import paths
 from tools.bump_check import launches, verdicts
+from tools.bump_check.bisect import Attribution
 from tools.bump_check.emulated import Emulated
 from tools.bump_check.launches import Outcome
 from tools.bump_check.moved import MovedPin
@@ -64,7 +65,8 @@ class Host:
 class Found:
     """All that a check found. ``changes`` and ``table`` are compare's JSON and Markdown, ``not_measured`` are sentences.
 
-    ``repeat`` are command lines, ``flags`` the words of --fail-on.
+    ``repeat`` are command lines, ``flags`` the words of --fail-on. ``attribution`` is the outcome of --bisect, or the sentence that says
+    why there is none; None without --bisect.
     """
 
     verdict: Verdict
@@ -81,6 +83,7 @@ class Found:
     fail_on: str
     not_measured: tuple[str, ...]
     repeat: tuple[tuple[str, ...], ...]
+    attribution: Attribution | str | None = None
 
 
 def host(devices: Iterable[str], cores: int) -> Host:
@@ -106,6 +109,7 @@ def markdown(found: Found) -> str:
     ]
     parts = [
         _section("Why", [f"- {code(reason, 600)}" for reason in found.verdict.reasons] if more else []),
+        _section("Which pin changed it", list(_attributed(found.attribution))),
         _section("Moved pins", _moved(found.moved)),
         _section("Measured", [found.table.strip() or "Nothing could be compared."]),
         _section("Under the emulated chip", [f"- {code(verdicts.said_of(each), 600)}" for each in found.emulated]),
@@ -135,11 +139,37 @@ def verdict_json(found: Found) -> str:
         "moved": [asdict(pin) for pin in found.moved],
         "changes": list(found.changes),
         "emulated": [{**asdict(each), "fails": each.fails} for each in found.emulated],
+        "attribution": _attribution_json(found.attribution),
         "host": asdict(found.host),
         "not_measured": list(found.not_measured),
         "repeat": [shlex.join(command) for command in found.repeat],
     }
     return json.dumps(mask_json(value), indent=2, allow_nan=False) + "\n"
+
+
+def said_of(attribution: Attribution | str) -> str:
+    """Return what --bisect found, in sentences."""
+    return attribution if isinstance(attribution, str) else attribution.sentence
+
+
+def _attributed(attribution: Attribution | str | None) -> Iterable[str]:
+    """Yield what --bisect found, and a table of the trees that were measured."""
+    if attribution is None:
+        return
+    yield code(said_of(attribution), 2000)
+    if isinstance(attribution, str):
+        return
+    yield from ("", "| from the head | against the base | why |", "| --- | --- | --- |")
+    for each in attribution.compared:
+        moved = "everything" if each.moved == attribution.parts else code(", ".join(each.moved), 300)
+        p = "" if each.p is None else f" p = {each.p:.2g}, {each.adjusted_p:.2g} after Holm;"
+        yield f"| {moved} | {each.word} |{p} {code('; '.join(each.reasons), 400)} |"
+
+
+def _attribution_json(attribution: Attribution | str | None) -> dict[str, Any] | None:
+    if attribution is None or isinstance(attribution, str):
+        return None if attribution is None else {"sentence": attribution}
+    return {"sentence": attribution.sentence, **asdict(attribution)}
 
 
 def code(text: str, limit: int = _VALUE) -> str:
@@ -175,7 +205,7 @@ def _moved(pins: Sequence[MovedPin]) -> list[str]:
     rest = len(read) - _MOST_ROWS
     told = [f"{rest} more"] if rest > 0 else []
     others = len(pins) - len(read)
-    told += [f"{others} hash{'es' if others > 1 else ''} and digests moved too"] if others else []
+    told += [f"{others} {'hashes or digests' if others > 1 else 'hash or digest'} moved too"] if others else []
     return [*lines, *(["", f"{'; '.join(told)}: all are in `verdict.json`."] if told else [])]
 
 

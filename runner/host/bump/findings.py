@@ -83,7 +83,7 @@ class DayNotAsked(Event, word="not-asked"):
 
 
 @dataclass(frozen=True)
-class NotComparable(Event, word="unresolved"):
+class NotComparable(Event, word="not-comparable"):
     """Nothing can be compared with a row, since what the row pins is unresolved or has no name at its origin."""
 
     name: str = field(metadata=fact(_NAME))
@@ -93,7 +93,7 @@ class NotComparable(Event, word="unresolved"):
 
 
 @dataclass(frozen=True)
-class RowNotReached(Complaint, word="not-reached"):
+class RowNotReached(Complaint, word="row-not-reached"):
     """The origin of a row did not answer, so nobody knows whether anything is newer."""
 
     name: str = field(metadata=fact(_NAME))
@@ -104,7 +104,7 @@ class RowNotReached(Complaint, word="not-reached"):
 
 
 @dataclass(frozen=True)
-class RowNotThere(Complaint, word="not-there"):
+class RowNotThere(Complaint, word="row-not-there"):
     """The origin of a row does not have what the row names."""
 
     name: str = field(metadata=fact(_NAME))

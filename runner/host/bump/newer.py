@@ -38,8 +38,6 @@ from runner.host.readers.lockfile import (
 Kind = Literal["tools", "requirements", "packages", "images", "stacks", "models", "datasets", "sources", "actions"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-# Where the actions of workflows are: OWNER/NAME is a repository of this forge.
-FORGE = "https://github.com"
 # The sources that hold the vendor's recipes, whose tags are the releases of SynapseAI.
 _RECIPES = "setup-and-install-"
 
@@ -447,7 +445,7 @@ def _pythons(stack: PinnedStack) -> tuple[str, ...]:
 
 def _as_source(name: str, action: PinnedAction) -> PinnedSource:
     """Return the repository of an action, which may name a folder in it, with the pattern of the tags that are like its version."""
-    repository = f"{FORGE}/{'/'.join(name.split('/')[:2])}"
+    repository = git.action_repository(name)
     match = re.fullmatch(r"([A-Za-z_-]*)[0-9]+(?:\.[0-9]+)*", action.version, re.ASCII)
     # without numbers only the same tag can be newer
     pattern = f"{match[1]}*" if match is not None else action.version

@@ -32,7 +32,8 @@ def of_changes(changes: Sequence[RunChange]) -> str:
     lines = [_row(_COLUMNS), _row(["---"] * len(_COLUMNS)), *(_row(_cells(change)) for change in changes), ""]
     for change in changes:
         lines.append(f"- {code(change.case)} **{change.word}**, {_launches(change)}")
-        reasons = [*change.reasons, f"time: {change.times.reason}", *filter(None, [change.confirmation])]
+        of_times = [] if change.times.reason in change.reasons else [f"time: {change.times.reason}"]
+        reasons = [*change.reasons, *of_times, *filter(None, [change.confirmation])]
         lines += [f"  - {code(reason)}" for reason in reasons]
     return "\n".join(lines) + "\n"
 

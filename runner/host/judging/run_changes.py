@@ -243,7 +243,7 @@ def _judged(pair: Pair, rule: Rule) -> RunChange:
 def _decide(
     pair: Pair, times: Times, compared: list[CountChange], differences: list[ConditionChange]
 ) -> tuple[ChangeWord, list[str]]:
-    """Return the word of a pair and the reasons for the word; the reason of the times stands in ``times``."""
+    """Return the word of a pair and the reasons for the word: that of the times too, where the times decided."""
     if differences:
         told = (f"{each.condition} {each.before} before, {each.after} after" for each in differences)
         return INCONCLUSIVE, [f"the two sides are not comparable: {', '.join(told)}"]
@@ -251,17 +251,18 @@ def _decide(
     if differing:
         return CHANGED, differing
     if times.word == CHANGED:
-        return CHANGED, []
+        return CHANGED, [times.reason]
     unsteady = [count.reason for count in compared if count.word == counting.UNSTEADY and count.reason]
     sides = {"before": pair.before.failed, "after": pair.after.failed}
     failed = [f"{number} launch(es) {side} gave no measurement" for side, number in sides.items() if number]
     mixed = _mixed(pair)
     if mixed is not None or unsteady or times.word == INCONCLUSIVE:
-        return INCONCLUSIVE, [*filter(None, [mixed]), *unsteady, *failed]
+        of_times = times.reason if times.word == INCONCLUSIVE and times.reason != mixed else None
+        return INCONCLUSIVE, [*filter(None, [mixed, *unsteady, of_times]), *failed]
     if len(failed) == 1:
         return INCONCLUSIVE, [*failed, "none of the other side failed"]
     if times.word == UNCHANGED:
-        return UNCHANGED, failed
+        return UNCHANGED, [times.reason, *failed]
     if not any(count.word == counting.EQUAL and count.name == counting.OUTPUT_IDS for count in compared):
         return INCONCLUSIVE, ["no side tells tokens that the other side tells too", *failed]
     return UNCHANGED, ["all counts that both sides tell are equal; times are not judged", *failed]

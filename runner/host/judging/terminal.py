@@ -123,7 +123,8 @@ def _time_lines(change: RunChange) -> Iterator[tuple[int, str]]:
     ratio = "" if times.ratio is None else f", ratio {times.ratio:.3f}"
     interval = "" if times.interval is None else " ({:.3f} to {:.3f})".format(*times.interval)
     yield 2, f"time: {times.word or 'not judged'}: {' -> '.join(seconds)}{ratio}{interval}; {launches}{failed}"
-    yield 4, times.reason
+    if times.reason not in change.reasons:
+        yield 4, times.reason
     if times.smallest_in_words is not None:
         yield 4, f"smallest change that would have been shown nine times in ten: {times.smallest_in_words}"
 

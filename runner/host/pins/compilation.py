@@ -21,7 +21,7 @@ from runner.host.stacks import agreement, requirements
 _EDITED = {"build38": "build.in"}
 
 # The kit's own files that are installed over others, and whose versions bound them; "cpu" is the stack.
-_BOUND_BY = {"host": ("cpu",), "dev": ("cpu", "host"), "mutation": ("cpu", "host", "dev")}
+BOUND_BY = {"host": ("cpu",), "dev": ("cpu", "host"), "mutation": ("cpu", "host", "dev")}
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,15 @@ class Compilation:
     excluded: tuple[str, ...] = requirements.EXCLUDED
     held_elsewhere: frozenset[str] = frozenset()
 
-    def write(self) -> str:
+    def write(self, kept: str | None = None) -> str:
         """Compile, write the file where its requirements differ from the earlier ones, and return the file's sha256.
 
-        Raises ``InputError`` where there is no solution, ``Unreachable`` where the index does not answer.
+        ``kept`` is the text whose versions and hashes stay unless they no longer fit; None is the text of the file as the lock pins it,
+        and no text where the lock leaves the file's sha256 unresolved. Raises ``InputError`` where there is no solution, ``Unreachable``
+        where the index does not answer.
         """
         target = paths.ROOT / self.entry.file
-        before = _earlier_text(self.entry)
+        before = _earlier_text(self.entry) if kept is None else kept
         text = uv.compile_file(
             target,
             self.entry.python,
@@ -63,7 +65,9 @@ class Compilation:
         if self.held_elsewhere:
             head = text.splitlines(keepends=True)[0]
             text = head + "".join(pin.text for pin in requirements.read(text) if pin.name not in self.held_elsewhere)
-        if before is None or requirements.read(before) != requirements.read(text):
+        stays = requirements.read(before) == requirements.read(text) if before is not None else False
+        # a head tells another day or another stack
+        if not stays or not target.exists() or (kept is not None and kept != text):
             writing.write_text(target, text)
         return sha256_of_file(target)
 
@@ -113,7 +117,7 @@ def of_own_file(lock: Lock, name: str) -> Compilation:
     target = paths.ROOT / entry.file
     edited = target.with_name(_EDITED.get(name, f"{name}.in"))
     bounds = [f"{tool}=={version}" for tool, version in lock.tools.items()]
-    for other in _BOUND_BY.get(name, ()):
+    for other in BOUND_BY.get(name, ()):
         if other == "cpu":
             bounds += _version_lines(agreement.text_of(lock.stacks["cpu"].requirements, paths.ROOT))
         elif other in lock.requirements:

@@ -57,3 +57,15 @@ class ReleaseYanked(Complaint, word="yanked"):
     def sentence(self) -> str:
         """The line for people."""
         return f"yanked: {self.package} {self.version} was withdrawn by its authors; say in a note why it is kept."
+
+
+@dataclass(frozen=True)
+class PinUnresolved(Event, word="unresolved"):
+    """A pin stays unresolved."""
+
+    pin: str = field(metadata=fact("place of the pin in versions.lock"))
+
+    @property
+    def sentence(self) -> str:
+        """The line for people."""
+        return f"unresolved: {self.pin}"

@@ -170,6 +170,19 @@ class BranchCommit:
 
 
 @dataclass(frozen=True)
+class TagCommit:
+    """The question for the commit that a tag names."""
+
+    where: LockPath
+    repository: str
+    tag: str
+
+    def ask(self) -> str | None:
+        """Ask the git server. Raises ``InputError``, ``Unreachable``."""
+        return git.references(self.repository).tags.get(self.tag)
+
+
+@dataclass(frozen=True)
 class CommitTree:
     """The question for the hash of a commit's tree."""
 
@@ -210,6 +223,7 @@ def unresolved(lock: Lock) -> list[LockPath]:
     for name, source in lock.sources.items():
         pins["sources", name, "commit"] = source.commit
         pins["sources", name, "tree"] = source.tree
+    pins.update({("actions", name, "commit"): action.commit for name, action in lock.actions.items()})
     return [where for where, value in pins.items() if value == UNRESOLVED]
 
 
@@ -253,10 +267,15 @@ def _hub(lock: Lock, _: OnYanked) -> Iterator[Question]:
 
 def _git(lock: Lock, _: OnYanked) -> Iterator[Question]:
     for name, source in lock.sources.items():
-        if source.commit == UNRESOLVED and source.branch is not None:
+        if source.commit == UNRESOLVED and source.tag is not None:
+            yield TagCommit(("sources", name, "commit"), source.repository, source.tag)
+        elif source.commit == UNRESOLVED and source.branch is not None:
             yield BranchCommit(("sources", name, "commit"), source.repository, source.branch)
         elif source.tree == UNRESOLVED and source.commit != UNRESOLVED:
             yield CommitTree(("sources", name, "tree"), source.repository, source.commit)
+    for name, action in lock.actions.items():
+        if action.commit == UNRESOLVED:
+            yield TagCommit(("actions", name, "commit"), git.action_repository(name), action.version)
 
 
 _PLANS: dict[Kind, Callable[[Lock, OnYanked], Iterator[Question]]] = {

@@ -28,8 +28,8 @@ Value = Union[str, list["Value"], "Mapping"]
 class Mapping(dict[str, Value]):
     """A mapping that knows its place: ``lines`` is key to line, ``spans`` is key to where a value on one line begins and ends.
 
-    Such a value is a scalar, or a mapping in braces; ``end`` is where the mapping itself ends. Spans and ends are in characters
-    from the start of the text, lines count from 1.
+    Such a value is a scalar, a mapping in braces or a list in brackets; ``end`` is where the mapping itself ends. Spans and ends are
+    in characters from the start of the text, lines count from 1.
     """
 
     def __init__(self) -> None:
@@ -67,6 +67,8 @@ class _Reader:
     def __init__(self, text: str, where: str | os.PathLike[str]) -> None:
         self._where = where
         self._events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=yaml.SafeLoader))
+        # where the list that was read last ends
+        self._list_end = 0
 
     def document(self) -> Value:
         """Return the one document of the text. Raises ``InputError`` for none or several, and YAML's own errors."""
@@ -114,6 +116,7 @@ class _Reader:
         values: list[Value] = []
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             values.append(self._value(event, depth + 1))
+        self._list_end = _span(event)[1]
         return values
 
     def _mapping(self, depth: int) -> Mapping:
@@ -135,6 +138,8 @@ class _Reader:
             elif isinstance(value_event, yaml.MappingStartEvent) and value_event.flow_style:
                 assert isinstance(value, Mapping)
                 mapping.spans[key] = _span(value_event)[0], value.end
+            elif isinstance(value_event, yaml.SequenceStartEvent) and value_event.flow_style:
+                mapping.spans[key] = _span(value_event)[0], self._list_end
         mapping.end = _span(event)[1]
         return mapping
 

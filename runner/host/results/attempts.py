@@ -10,7 +10,7 @@ import json
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from runner.contract import records, strictjson
 from runner.contract.text import cut
@@ -20,7 +20,7 @@ from runner.contract.words import AttemptStatus, Estimator
 _CHARACTERS = 1000
 # Operators that a summary keeps by name: a forward pass of BLOOM calls some forty. Characters of a name.
 MOST_OPERATORS, _NAME_CHARACTERS = 100, 120
-# Unlike values of one count that a summary keeps: ranks that agree have one.
+# Unlike values of one count that a summary keeps: ranks that agree have one. More are not told: a part of them could look equal.
 _MOST_VALUES = 16
 
 
@@ -79,7 +79,7 @@ class CountsSummary:
     rows: int | None
     forward_calls: tuple[int, ...] | None
     compilations: tuple[int, ...] | None
-    parameter_bytes: tuple[int, ...]
+    parameter_bytes: tuple[int, ...] | None
     operators: OperatorsSummary | None
 
 
@@ -194,7 +194,7 @@ def _counts(launch: records.Launch) -> CountsSummary:
     of_calls = tokens["outputs_sha256"] if tokens else []
     of_rows = [dataset["tokens_sha256"]] if dataset else []
     watched = [rank["watched"] for rank in launch["ranks"]]
-    operators = cast(records.JsonObject, launch).get("operators")
+    operators = launch.get("operators")
     return CountsSummary(
         prompt_tokens=None if prompt_ids is None else sum(map(len, prompt_ids)),
         prompt_sha256=None if prompt_ids is None else strictjson.sha256_of(prompt_ids),
@@ -203,21 +203,21 @@ def _counts(launch: records.Launch) -> CountsSummary:
         rows=dataset["rows"] if dataset else None,
         forward_calls=_unlike(launch["instrumented"]["forward_calls"]) if "instrumented" in launch else None,
         compilations=_unlike(seen["compilations"] if seen else None for seen in watched),
-        parameter_bytes=_unlike(rank["parameter_bytes"] for rank in launch["ranks"]) or (),
+        parameter_bytes=_unlike(rank["parameter_bytes"] for rank in launch["ranks"]),
         # null where the device does not tell them, absent where nobody asked
         operators=_operators(operators) if operators else None,
     )
 
 
 def _unlike(values: Iterable[int | None]) -> tuple[int, ...] | None:
-    """Return the unlike numbers among values, sorted; None where a value is missing, or there is none."""
+    """Return the unlike numbers among values, sorted; None where a value is missing, there is none, or there are very many."""
     known = set(values)
-    if not known or None in known:
+    if None in known or not 0 < len(known) <= _MOST_VALUES:
         return None
-    return tuple(sorted(value for value in known if value is not None)[:_MOST_VALUES])
+    return tuple(sorted(value for value in known if value is not None))
 
 
-def _operators(operators: records.JsonObject) -> OperatorsSummary:
+def _operators(operators: records.Operators) -> OperatorsSummary:
     calls = sorted(operators["calls"].items())
     return OperatorsSummary(
         output_tokens=operators["output_tokens"],

@@ -1,4 +1,4 @@
-"""The verb ``bump``: list what is newer than versions.lock, with dates and sources."""
+"""The verb ``bump``: list what is newer than versions.lock, with dates and sources, or carry a bump out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,15 @@ from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.progress import Step
 from runner.contract.text import printable
 from runner.host import paths, tables
-from runner.host.bump import newer, rows, terminal
+from runner.host.bump import moving, newer, recipe, rows, stack_row, targets, terminal
+
+# announced by `recipe`; the page of events lists what a verb's module holds
+from runner.host.bump.events import BumpDone as BumpDone
+from runner.host.bump.events import LeftToDo as LeftToDo
+from runner.host.bump.events import NoteReplaced as NoteReplaced
+from runner.host.bump.events import StepFailed as StepFailed
+from runner.host.bump.events import StepPlanned as StepPlanned
+from runner.host.bump.events import StepTaken as StepTaken
 from runner.host.bump.findings import (
     DayNotAsked,
     Finding,
@@ -29,6 +37,11 @@ from runner.host.bump.findings import (
     VersionHeld,
 )
 from runner.host.pins import silence
+from runner.host.pins.events import OriginSilent as OriginSilent
+from runner.host.pins.events import PinNotThere as PinNotThere
+from runner.host.pins.events import PinResolved as PinResolved
+from runner.host.pins.events import PinUnresolved as PinUnresolved
+from runner.host.pins.events import ReleaseYanked as ReleaseYanked
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock
 
@@ -37,12 +50,34 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's arguments."""
     flags = verb_parser(
         "bump",
-        description="List what is newer than versions.lock: packages on the index, tags and rebuilt images, tags and branches of git"
-        " repositories, revisions of models, releases of SynapseAI. Nothing is changed. What could not be reached is listed, and is"
-        " never taken for nothing newer.",
-        epilog="Exit codes: 0 all that was asked for answered, whether or not something is newer; 9 something could not be reached;"
+        description="Without a name: list what is newer than versions.lock: packages on the index, tags and rebuilt images, tags and"
+        " branches of git repositories, revisions of models, releases of SynapseAI. Nothing is changed then. What could not be reached is"
+        " listed, and is never taken for nothing newer. With the name of a row: move its pin, and do all that follows: what depends on"
+        " the pin, the requirements files, the manifests, the pages, the line in the changelog. With the name of a new stack and"
+        " --like: add the stack beside an old one. `git checkout` undoes either; the last line says which files.",
+        epilog="Exit codes: 0 all that was asked for answered, whether or not something is newer; 3 the pins do not go together, or files"
+        " have changes that no commit has: then every file is as before; 9 something could not be reached, and stays unresolved;"
         " see `python -m runner --help`.",
     )
+    flags.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="a row to move, such as cpu/datasets, or datasets in all stacks that are not kept; or the name of a new stack",
+    )
+    flags.add_argument("--to", metavar="VALUE", help="what the row moves to; the newest unless it is named")
+    flags.add_argument("--like", metavar="STACK", help="NAME is a new stack, beside this one")
+    flags.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a value of the new stack, such as image.tag=1.25.0-1 or packages.torch.version=2.11.0; may be given several times",
+    )
+    flags.add_argument(
+        "--offline", action="store_true", help="take only the steps that ask no origin; the rest stays unresolved"
+    )
+    flags.add_argument("--dry-run", action="store_true", help="print each step and its files; change nothing")
     flags.add_argument("--only", choices=newer.KINDS, help="only one kind of row")
     flags.add_argument("--stack", metavar="STACK", help="only the rows of one stack")
     add_json(flags, "what is newer, one object a row")
@@ -55,11 +90,55 @@ def main(arguments: Sequence[str]) -> int:
     announcer = Announcer(options.json)
     paths.need_a_clone("bump")
     lock = lockfile.read()
+    _refuse_mixtures(options)
     if options.stack is not None:
         _refuse_stack(lock, options.stack)
     silence.forget()
-    _list_newer(lock, options.only, options.stack, announcer)
+    if options.name is None:
+        _list_newer(lock, options.only, options.stack, announcer)
+    else:
+        recipe.carry_out(_plan(lock, options, announcer), announcer, options.offline, options.dry_run)
     return 0
+
+
+def _refuse_mixtures(options: argparse.Namespace) -> None:
+    """Raise ``UsageError`` for flags that do not go together."""
+    given = {
+        "--to": options.to is not None,
+        "--like": options.like is not None,
+        "--set": bool(options.set),
+        "--offline": options.offline,
+        "--dry-run": options.dry_run,
+    }
+    if options.name is None:
+        alone = next((flag for flag, is_given in given.items() if is_given), None)
+        if alone is not None:
+            raise UsageError(
+                f"{alone} goes with the name of a row, or of a new stack. `python -m runner bump` lists rows."
+            )
+    elif options.only is not None or options.stack is not None:
+        raise UsageError("--only and --stack are for the list; leave them out, or leave the name out.")
+    elif options.like is not None and options.to is not None:
+        raise UsageError("--to moves a row, and --like adds a stack. Give a new stack's values with --set.")
+    elif options.like is None and options.set:
+        raise UsageError("--set gives values of a new stack. Name the stack that it is like with --like.")
+    elif options.like is None and options.offline and options.to is None:
+        raise UsageError("Without a network nobody knows what is newest. Name it with --to.")
+
+
+def _plan(lock: Lock, options: argparse.Namespace, announcer: Announcer) -> recipe.Plan:
+    """Return what a bump does. Raises ``UsageError``, ``InputError``, ``Unreachable``."""
+    if options.like is not None:
+        given = stack_row.read(lock, options.name, options.like, options.set)
+        days = {} if options.offline else targets.days_of(stack_row.given_versions(lock, given), announcer)
+        return stack_row.plan(lock, given, max(days.values(), default=None))
+    found = rows.named(lock, options.name)
+    if options.to is not None:
+        chosen = targets.named(lock, found, options.to, options.offline, announcer)
+    else:
+        chosen = targets.newest(lock, found, announcer)
+    targets.refuse_nothing(found, chosen)
+    return moving.plan(lock, chosen)
 
 
 def _refuse_stack(lock: Lock, stack: str) -> None:

@@ -15,7 +15,7 @@ from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.progress import Step
 from runner.host import paths
 from runner.host.pins import answering, presence, resolve, silence
-from runner.host.pins.events import OriginSilent, ReleaseYanked
+from runner.host.pins.events import OriginSilent, PinUnresolved, ReleaseYanked
 
 # announced by `answering`; the page of events lists what a verb's module holds
 from runner.host.pins.events import PinNotThere as PinNotThere
@@ -36,18 +36,6 @@ class FilesAgree(Event, word="checked"):
     def sentence(self) -> str:
         """The line for people."""
         return f"{self.requirements_files} requirements files are as versions.lock says; {self.unresolved_pins} pins are unresolved."
-
-
-@dataclass(frozen=True)
-class PinUnresolved(Event, word="unresolved"):
-    """A pin stays unresolved."""
-
-    pin: str = field(metadata=fact("place of the pin in versions.lock"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"unresolved: {self.pin}"
 
 
 @dataclass(frozen=True)
@@ -82,8 +70,8 @@ def parser() -> argparse.ArgumentParser:
     flags = verb_parser(
         "lock",
         description="Compile the hash-locked requirements of every stack, resolve what versions.lock leaves open, and say what"
-        " could not be reached. What was resolved before is never changed: to move a pin, edit its version or set its value"
-        " to unresolved.",
+        " could not be reached. What was resolved before is never changed: `bump` moves a pin. To resolve a value again, set it to"
+        " unresolved.",
         epilog="Exit codes: 0 all that was asked for answered, 9 something could not be reached; see `python -m runner --help`.",
     )
     flags.add_argument(

@@ -195,9 +195,17 @@ def test_many_unlike_values_are_counted_and_few_are_listed() -> None:
     )
 
 
+def test_very_many_unlike_values_of_one_launch_are_not_told() -> None:
+    def spoil(launch: JsonObject) -> None:
+        launch["instrumented"]["forward_calls"] = list(range(100, 117))
+
+    assert compared(tally(spoil), tally(as_it_is))["forward calls"].word == "not told"
+
+
 def operators(calls: dict[str, int], output_tokens: int = 2) -> Spoil:
     def spoil(launch: JsonObject) -> None:
-        launch["operators"] = {"output_tokens": output_tokens, "calls": calls}
+        ids = [list(range(output_tokens))]
+        launch["operators"] = {"output_tokens": output_tokens, "output_ids": ids, "calls": calls, "kernels": []}
 
     return spoil
 

@@ -5,6 +5,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from runner.contract.records import JsonObject
+from runner.contract.request import Accelerator
 from runner.host.judging import markdown
 from runner.host.judging.run_changes import Pair, between
 from tests.support.groups import flag, group
@@ -54,7 +55,11 @@ def test_a_row_tells_all_of_a_pair() -> None:
 def test_reasons_stand_below_the_table() -> None:
     text = markdown.of_changes([between(Pair(group(*STEADY), group(3.1)))])
     assert "- `gaudi2-8-bloomz` **INCONCLUSIVE**, 5 and 1 launches\n" in text
-    assert "  - `time: at least two launches are needed on each side`\n" in text
+    assert text.count("  - `at least two launches are needed on each side`\n") == 1
+    of_a_cpu = Accelerator("cpu", "cpu", None, None)
+    text = markdown.of_changes([between(Pair(group(*STEADY, accelerator=of_a_cpu), group(3.1, accelerator=of_a_cpu)))])
+    assert "  - `time: times of a CPU are shown and not judged`\n" in text
+    assert "| **UNCHANGED**, times not judged |" in text
 
 
 @pytest.mark.parametrize("name", HOSTILE)

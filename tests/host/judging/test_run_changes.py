@@ -29,7 +29,7 @@ def test_run_against_run_pairs_cases_and_tells_what_moved() -> None:
     change = between(pair)
     assert (change.word, change.times.word, change.found) == ("CHANGED", "CHANGED", ["slower"])
     assert change.moved == {"torch": ["2.13.0", "2.14.0"]}
-    assert (change.launches, change.failed) == ([4, 3], [0, 0])
+    assert (change.launches, change.failed, change.reasons) == ([4, 3], [0, 0], [change.times.reason])
     assert change.times.ratio == pytest.approx(3.5 / 3.105, rel=1e-3)
     assert (change.times.before_s, change.times.after_s) == pytest.approx((3.105, 3.5), rel=1e-3)
     assert between(Pair(after, before)).found == ["faster"]
@@ -38,6 +38,7 @@ def test_run_against_run_pairs_cases_and_tells_what_moved() -> None:
 def test_runs_that_are_equivalent_are_unchanged() -> None:
     change = between(Pair(group(*STEADY), group(*reversed(STEADY))))
     assert (change.word, change.times.word, change.found) == ("UNCHANGED", "UNCHANGED", [])
+    assert change.reasons == [change.times.reason]
     assert change.times.smallest_change is not None and 0.02 < change.times.smallest_change < 0.03
 
 

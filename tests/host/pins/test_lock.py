@@ -413,3 +413,21 @@ def test_a_long_question_comes_after_a_short_one(monkeypatch, tmp_path):
     assert "--default-index=https://other.example" in asked[2][0] and "--no-cache" in asked[2][0]
     assert "--command-timeout=3s" in asked[3][0]
     assert len(asked) == 4
+
+
+def test_the_commit_of_a_tag_is_asked_for_at_its_repository(repository):
+    address, commit, _ = repository
+    lock = lockfile.read()
+    name, source = next((name, source) for name, source in lock.sources.items() if source.tag is not None)
+    asked = replace(source, repository=address, commit=lockfile.UNRESOLVED, tree=lockfile.UNRESOLVED)
+    action = lockfile.PinnedAction("v1", lockfile.UNRESOLVED)
+    opened = replace(lock, sources={name: asked}, actions={"owner/name/folder": action})
+    questions = {question.where: question for question in resolve.plan(opened, "git")}
+    assert questions["sources", name, "commit"] == resolve.TagCommit(("sources", name, "commit"), address, source.tag)
+    of_action = questions["actions", "owner/name/folder", "commit"]
+    assert (of_action.repository, of_action.tag) == ("https://github.com/owner/name", "v1")
+    assert ("actions", "owner/name/folder", "commit") in resolve.unresolved(opened)
+    # the repository has no such tag yet
+    assert questions["sources", name, "commit"].ask() is None
+    subprocess.run(["git", "-C", address.removeprefix("file://"), "tag", source.tag], check=True)
+    assert questions["sources", name, "commit"].ask() == commit

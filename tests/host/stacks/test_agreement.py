@@ -14,6 +14,14 @@ from runner.host.readers import lockfile
 from runner.host.stacks import agreement, requirements
 
 HASH = "1a" * 32
+LOCK = lockfile.read()
+DATASETS = LOCK.stacks["cpu"].packages["datasets"]
+TORCH = {name: LOCK.stacks[name].packages["torch"].version for name in ("cpu", "cuda")}
+(PACKAGING,) = (
+    pin.version
+    for pin in requirements.read((paths.ROOT / "images/cpu/requirements-cpu.txt").read_text())
+    if pin.name == "packaging"
+)
 
 
 @pytest.fixture
@@ -41,33 +49,33 @@ def test_lock_and_files_agree_as_they_stand(root):
         ("images/cpu/requirements-cpu.txt", "\ndatasets==", "\ndatasets-x==", "datasets is not here, and stacks.cpu"),
         (
             "images/cpu/requirements-cpu.txt",
-            "4be9e2882caaf5db",
-            "5be9e2882caaf5db",
-            "no hash of datasets 5.2.0 is the 4be9e",
+            str(DATASETS.sha256),
+            HASH,
+            f"no hash of datasets {DATASETS.version} is the {DATASETS.sha256}",
         ),
         (
             "images/cpu/torch-cpu.txt",
-            "torch==2.13.0+cpu",
-            "torch==2.12.0+cpu",
-            "torch is 2.12.0, and stacks.cpu.packages.torch",
+            f"torch=={TORCH['cpu']}+cpu",
+            "torch==2.0.0+cpu",
+            "torch is 2.0.0, and stacks.cpu.packages.torch",
         ),
         (
             "images/cuda/torch-cuda.txt",
-            "\ntorch==2.13.0",
-            "\ntorch==2.13.1",
-            "torch is 2.13.1, and stacks.cuda.packages.torch",
+            f"\ntorch=={TORCH['cuda']}",
+            "\ntorch==2.0.0",
+            "torch is 2.0.0, and stacks.cuda.packages.torch",
         ),
         (
             "requirements/build.txt",
-            "\nwheel==0.47.0",
-            "\nwheel==0.48.0",
-            "wheel is 0.48.0, and versions.lock says 0.47.0",
+            f"\nwheel=={LOCK.tools['wheel']}",
+            "\nwheel==0.1.0",
+            f"wheel is 0.1.0, and versions.lock says {LOCK.tools['wheel']}",
         ),
         (
             "requirements/dev.txt",
             "\npluggy==",
             "\npackaging==1.0 \\\n    --hash=sha256:" + HASH + "\npluggy==",
-            "packaging is 1.0 and 26.3, and 26.3 in images/cpu",
+            f"packaging is 1.0 and {PACKAGING}, and {PACKAGING} in images/cpu",
         ),
     ],
 )
@@ -92,7 +100,7 @@ def test_two_versions_of_one_package_and_a_package_without_hash_are_named(root):
     path = root / "images/cuda/torch-cuda.txt"
     path.write_text(path.read_text() + f"torch==2.0.0 \\\n    --hash=sha256:{HASH}\ntransformers==1.0\n")
     found = "\n".join(agreement.problems(lockfile.read(), root))
-    assert "torch-cuda.txt: torch stands twice, as 2.13.0 and 2.0.0" in found
+    assert f"torch-cuda.txt: torch stands twice, as {TORCH['cuda']} and 2.0.0" in found
     assert "torch-cuda.txt: transformers 1.0 has no hash" in found
     assert "torch-cuda.txt: transformers stands here and in images/cuda/requirements-cuda.txt" in found
 
@@ -114,7 +122,7 @@ def test_a_package_that_demands_another_torch_is_found_where_its_metadata_is_her
     monkeypatch.setattr(importlib.metadata, "distribution", demanding)
     lock = lockfile.read()
     only = replace(lock, stacks={"cpu": lock.stacks["cpu"]})
-    told = f"images/cpu/requirements-cpu.txt: {one.name} {one.version} demands torch<2.0, and 2.13.0 is locked"
+    told = f"images/cpu/requirements-cpu.txt: {one.name} {one.version} demands torch<2.0, and {TORCH['cpu']} is locked"
     assert told in list(agreement.problems(only, root))
 
 

@@ -250,6 +250,26 @@ def test_a_comparison_is_written_as_markdown_whole_or_not_at_all(
     assert "Name another file with --markdown." in err
 
 
+def test_an_operator_that_only_one_side_calls_is_a_change_on_a_cpu(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, (name, calls) in enumerate({"before": {"aten::mm": 2}, "after": {"aten::mm": 2, "aten::x": 1}}.items()):
+        body = samples.body(attempt_id=f"20261122T10000{number}Z-0123abcd")
+        ids = [row[:1] for row in body["launches"][0]["tokens"]["output_ids"]]
+        operators = {"output_tokens": 1, "output_ids": ids, "calls": calls, "kernels": []}
+        body["launches"][0]["operators"] = operators
+        (tmp_path / f"{name}.json").write_text(strictjson.pretty(contract.seal(body)))
+    arguments = [tmp_path / "after.json", "--against", tmp_path / "before.json", "--fail-on"]
+    assert failing([*arguments, "slower,faster"]) == 0
+    assert failing([*arguments, "counts"]) == 17
+    assert "2 names, sha256" in capsys.readouterr().out
+    assert failing([*arguments, "changed", "--json"]) == 17
+    (count,) = [
+        count for count in json.loads(capsys.readouterr().out)["changes"][0]["counts"] if count["name"] == "operators"
+    ]
+    assert (count["word"], count["operators"]["added"]) == ("differs", {"aten::x": 1})
+
+
 def test_a_secret_in_a_result_is_masked_in_markdown(tmp_path: Path) -> None:
     body, _ = gaudi2_result()
     body["launches"][0]["checks"] = [failed_check("hf_" + "a" * 30, "flag")]

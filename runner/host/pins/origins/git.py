@@ -21,6 +21,9 @@ from runner.host.pins.programs import DOWNLOAD_S, LOGIN, TIMEOUT_S, Meaning
 
 ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "https:ssh:file", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
 
+# Where the actions of workflows are: OWNER/NAME is a repository of this forge.
+FORGE = "https://github.com"
+
 _MEANINGS = (
     Meaning(
         re.compile(r"not our ref|couldn't find remote ref|no such remote ref|did not receive expected object"),
@@ -50,6 +53,11 @@ class References:
 
     branches: dict[str, str]
     tags: dict[str, str]
+
+
+def action_repository(name: str) -> str:
+    """Return the repository of a workflow's action, such as actions/checkout; the name may go on to a folder in the repository."""
+    return f"{FORGE}/{'/'.join(name.split('/')[:2])}"
 
 
 def branch_commit(repository: str, branch: str) -> str | None:
