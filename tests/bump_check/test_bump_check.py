@@ -76,6 +76,13 @@ def test_both_sides_are_measured_in_turn_and_judged_by_the_head_s_code(
     assert "head is the working tree" in told.err and "with 1 uncommitted file" in told.err
 
 
+def test_operators_that_nobody_recorded_are_said(check: Check) -> None:
+    check.base()
+    check.head(bench_help="--operators")
+    assert check.run("--cases", "cpu-1") == 0
+    assert "- `operators: the bench of a side does not know --operators, so neither side" in check.comment
+
+
 def test_moved_pins_stand_in_the_comment(check: Check) -> None:
     check.base()
     check.head(LOCK.replace("2.13.0", "2.14.0"))

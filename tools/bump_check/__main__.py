@@ -254,8 +254,13 @@ def _measured(check: _Check) -> Found:
             in_images=chosen.in_images,
         )
         attribution = _attribution(base, head, measured, compared, asked)
+    unasked = []
+    if chosen.in_images:
+        unasked.append("operators: a launch in an image records none")
+    elif "--operators" not in bench_flags:
+        unasked.append("operators: the bench of a side does not know --operators, so neither side recorded them")
     stacks, unseen = _emulated(options, base, head)
-    not_measured = [*chosen.left_out, *measured.left_out, *unseen]
+    not_measured = [*chosen.left_out, *measured.left_out, *unasked, *unseen]
     if on_cpu and not options.judge_cpu:
         not_measured.append("times: on a CPU they are shown and not judged")
     seen = _Seen(

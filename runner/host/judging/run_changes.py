@@ -96,12 +96,13 @@ class Times:
 
     @property
     def smallest_in_words(self) -> str | None:
-        """The smallest change as a percentage, or as a factor where it is large; None where there is none."""
-        if self.smallest_change is None:
-            return None
-        return (
-            f"{self.smallest_change:.1%}" if self.smallest_change < 1 else f"a factor of {1 + self.smallest_change:.3g}"
-        )
+        """The smallest change in words; None where there is none."""
+        return None if self.smallest_change is None else size(self.smallest_change)
+
+
+def size(change: float) -> str:
+    """Return a change, given as a fraction, as a percentage, or as a factor where it is large."""
+    return f"{change:.1%}" if change < 1 else f"a factor of {1 + change:.3g}"
 
 
 @dataclass(frozen=True)
@@ -259,8 +260,8 @@ def _decide(
     if mixed is not None or unsteady or times.word == INCONCLUSIVE:
         of_times = times.reason if times.word == INCONCLUSIVE and times.reason != mixed else None
         return INCONCLUSIVE, [*filter(None, [mixed, *unsteady, of_times]), *failed]
-    if len(failed) == 1:
-        return INCONCLUSIVE, [*failed, "none of the other side failed"]
+    if pair.before.failed != pair.after.failed:
+        return INCONCLUSIVE, [*failed, "as many of the other side did not fail"]
     if times.word == UNCHANGED:
         return UNCHANGED, [times.reason, *failed]
     if not any(count.word == counting.EQUAL and count.name == counting.OUTPUT_IDS for count in compared):

@@ -209,7 +209,7 @@ def _run_against_run(
         terminal.show_changes(changes)
         terminal.show_alone(alone)
     if options.markdown is not None:
-        text = secrets.mask(markdown.of_changes(changes))
+        text = secrets.mask(markdown.of_changes(changes, alone))
         writing.write_text(Path(options.markdown), text, "Name another file with --markdown.")
     return changes
 
