@@ -83,6 +83,13 @@ def test_operators_that_nobody_recorded_are_said(check: Check) -> None:
     assert "- `operators: the bench of a side does not know --operators, so neither side" in check.comment
 
 
+def test_what_a_killed_export_left_is_removed(check: Check) -> None:
+    check.base()
+    (check.out / "trees" / ".exporting-abc" / "files").mkdir(parents=True)
+    assert check.run("--cases", "cpu-1") == 0
+    assert not list((check.out / "trees").glob(".exporting-*"))
+
+
 def test_moved_pins_stand_in_the_comment(check: Check) -> None:
     check.base()
     check.head(LOCK.replace("2.13.0", "2.14.0"))

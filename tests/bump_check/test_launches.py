@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -142,6 +143,16 @@ def test_a_result_that_is_gone_is_measured_again_and_a_torn_line_tells_nothing(t
     (tmp_path / "log").write_text("")
     measured(tmp_path, both(tmp_path))
     assert names(tmp_path) == "b"
+
+
+def test_launches_of_another_environment_are_measured_again(tmp_path: Path) -> None:
+    base, head = both(tmp_path)
+    measured(tmp_path, (base, head))
+    other = tmp_path / "python"
+    other.symlink_to(head.python)
+    (tmp_path / "log").write_text("")
+    again = measured(tmp_path, (base, dataclasses.replace(head, python=other)))
+    assert names(tmp_path) == "hhh" and len(again.outcomes) == 6
 
 
 def test_begun_anew_nothing_is_taken(tmp_path: Path) -> None:

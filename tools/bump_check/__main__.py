@@ -130,6 +130,7 @@ def run(options: argparse.Namespace, request_flags: Sequence[str], root: Path = 
         for name in ("comment.md", "verdict.json"):
             # what an earlier run said is no word on these trees
             (out / name).unlink(missing_ok=True)
+        trees.sweep(out / "trees")
         check = _look(options, request_flags, out, root)
         try:
             found = _measured(check)

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -47,6 +47,7 @@ class Outcome:
 
     ``result`` is the path of the result, None where none was written; ``error`` says why the launch failed, with its exit code, None for a
     launch that was measured. ``load`` is the load average of the minute before the launch began, ``began_s`` is in Unix seconds.
+    ``python`` is the Python of the side's environment, whose folder a hash of all that the environment was made from names.
     """
 
     case: str
@@ -58,6 +59,7 @@ class Outcome:
     load: float
     began_s: float
     duration_s: float
+    python: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def measure(
     """
     folder.mkdir(parents=True, exist_ok=True)
     by_name = {side.name: side for side in measured_sides}
-    known = _known(folder)
+    known = _known(folder, by_name)
     prepared = {
         (side.name, case): _prepare(side, case, folder, show, request_flags, bench_flags, in_images)
         for case in cases
@@ -227,7 +229,8 @@ def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: 
 
     def outcome(result: str | None, error: str | None, exit_code: int) -> Outcome:
         duration_s = round(time.monotonic() - started, 3)
-        return Outcome(case, side.name, number, result, error, exit_code, load, round(began_s, 3), duration_s)
+        python = str(side.python)
+        return Outcome(case, side.name, number, result, error, exit_code, load, round(began_s, 3), duration_s, python)
 
     if isinstance(plan, KitError):
         return outcome(None, str(plan), plan.exit_code)
@@ -357,11 +360,17 @@ def _place(outcome: Outcome) -> tuple[str, str, int]:
     return outcome.case, outcome.side, outcome.number
 
 
-def _known(folder: Path) -> dict[tuple[str, str, int], Outcome]:
-    """Return the launches that an earlier run measured and whose results are still there, by case, side and number."""
+def _known(folder: Path, by_name: Mapping[str, Side]) -> dict[tuple[str, str, int], Outcome]:
+    """Return the launches that an earlier run measured, by case, side and number.
+
+    Their results are still there, and the side has the environment that measured them.
+    """
     known = {}
     for outcome in journal(folder):
-        if outcome.error is None and outcome.result is not None and Path(outcome.result).is_file():
+        side = by_name.get(outcome.side)
+        if side is None or outcome.python != str(side.python) or outcome.error is not None:
+            continue
+        if outcome.result is not None and Path(outcome.result).is_file():
             known[_place(outcome)] = outcome
     return known
 
