@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from runner.contract.errors import Interrupted
+from runner.contract.request import Dataset
 from tests.bump_check import stand_in
-from tests.support import patience
+from tests.support import patience, samples
 from tools.bump_check import launches
 from tools.bump_check.launches import Measured
 from tools.bump_check.sides import Side
@@ -106,6 +107,24 @@ def test_the_operators_are_asked_for_where_every_bench_knows_them(tmp_path: Path
         ["base", "cpu-1", "--operators"],
         ["head", "cpu-1", "--operators"],
     ]
+
+
+def test_a_dataset_is_measured_without_its_operators_and_that_is_said(tmp_path: Path) -> None:
+    rows = Dataset("file", "a.jsonl", None, None, None, "json", "1" * 64, "text", None)
+    workload = samples.workload(name="dataset", prompt=None, dataset=rows)
+    requests = {
+        "cpu-1": samples.request(case="cpu-1").to_json(),
+        "cpu-dataset": samples.request(case="cpu-dataset", workload=workload).to_json(),
+    }
+    sides = both(tmp_path, base={"requests": requests}, head={"requests": requests})
+    done = launches.measure(sides, ["cpu-1", "cpu-dataset"], 1, tmp_path / "out", print, bench_flags=["--operators"])
+    assert stand_in.logged(tmp_path / "log", "bench") == [
+        ["base", "cpu-1", "--operators"],
+        ["head", "cpu-1", "--operators"],
+        ["base", "cpu-dataset"],
+        ["head", "cpu-dataset"],
+    ]
+    assert done.left_out == ("cpu-dataset: operators; a dataset has no call that another launch repeats",)
 
 
 def test_what_was_measured_is_not_measured_again_and_what_failed_is(tmp_path: Path) -> None:

@@ -258,7 +258,7 @@ def _measured(check: _Check) -> Found:
     unasked = []
     if chosen.in_images:
         unasked.append("operators: a launch in an image records none")
-    elif "--operators" not in bench_flags:
+    elif launches.OPERATORS not in bench_flags:
         unasked.append("operators: the bench of a side does not know --operators, so neither side recorded them")
     stacks, unseen = _emulated(options, base, head)
     not_measured = [*chosen.left_out, *measured.left_out, *unasked, *unseen]

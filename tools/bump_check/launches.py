@@ -29,6 +29,9 @@ JOURNAL = "launches.jsonl"
 # The folder of the results that are compared, by side.
 COMPARED = "compared"
 
+# The flag by which bench records the operators of a call.
+OPERATORS = "--operators"
+
 # The stack whose packages are those of a tree's environment.
 OWN_STACK = "cpu"
 
@@ -136,24 +139,37 @@ def measure(
                 if before.error is None:
                     known[_place(before)] = before
     except KeyboardInterrupt:
+        measured = sum(each.error is None for each in outcomes)
         raise Interrupted(
-            f"Stopped. {len(outcomes)} of {len(planned)} launches were measured and stay in {folder}. The same command goes on with the"
+            f"Stopped. {measured} of {len(planned)} launches were measured and stay in {folder}. The same command goes on with the"
             " rest, for the same two trees."
         ) from None
     return Measured(
         {name: _gathered(folder / COMPARED / name, outcomes, name) for name in by_name},
         tuple(outcomes),
         {case: plan.kind for (_, case), plan in prepared.items() if isinstance(plan, _Plan)},
-        tuple(
-            f"measured at a later try: {said(each)}"
-            for each in journal(folder)
-            if each.error is not None and _place(each) in known
-        )
-        + tuple(
-            f"{what}: {count} launch{'es' if count > 1 else ''} left out after {MOST_FAILURES} failures"
-            for what, count in left_out.items()
+        (
+            *(
+                f"measured at a later try: {said(each)}"
+                for each in journal(folder)
+                if each.error is not None and _place(each) in known
+            ),
+            *(
+                f"{what}: {count} launch{'es' if count > 1 else ''} left out after {MOST_FAILURES} failures"
+                for what, count in left_out.items()
+            ),
+            *(
+                f"{case}: operators; a dataset has no call that another launch repeats"
+                for case in cases
+                if OPERATORS in bench_flags and _is_of_a_dataset(prepared, case)
+            ),
         ),
     )
+
+
+def _is_of_a_dataset(prepared: Mapping[tuple[str, str], _Plan | KitError], case: str) -> bool:
+    plans = [plan for (_, planned), plan in prepared.items() if planned == case]
+    return any(isinstance(plan, _Plan) and plan.completes_a_dataset for plan in plans)
 
 
 def _gathered(target: Path, outcomes: Sequence[Outcome], side: str) -> Path:
@@ -184,6 +200,7 @@ class _Plan:
     command: list[str]
     kind: str
     collect: list[str] | None = None
+    completes_a_dataset: bool = False
 
 
 def _prepare(
@@ -219,8 +236,11 @@ def _prepare(
             python = environments.of_stack(side.tree, request.stack.name, side.python, show)
     except KitError as problem:
         return problem
-    command = Side(side.name, side.tree, python).command("runner", "bench", path, *results, *bench_flags)
-    return _Plan(command, request.stack.device)
+    is_of_a_dataset = request.workload.dataset is not None
+    # bench refuses to count the operators of a dataset
+    flags = [flag for flag in bench_flags if not (is_of_a_dataset and flag == OPERATORS)]
+    command = Side(side.name, side.tree, python).command("runner", "bench", path, *results, *flags)
+    return _Plan(command, request.stack.device, completes_a_dataset=is_of_a_dataset)
 
 
 def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: Path) -> Outcome:
@@ -337,11 +357,11 @@ def _note(folder: Path, outcome: Outcome) -> None:
 def operators(measured_sides: Sequence[Side]) -> list[str]:
     """Return the flag by which ``bench`` records the operators of a call, if the bench of every side knows it."""
     try:
-        known = all("--operators" in side.run("runner", "bench", "--help") for side in measured_sides)
+        known = all(OPERATORS in side.run("runner", "bench", "--help") for side in measured_sides)
     # a bench that cannot even say what it takes fails at its first launch, which is then told as such
     except KitError:
         known = False
-    return ["--operators"] if known else []
+    return [OPERATORS] if known else []
 
 
 def forget(folder: Path) -> None:
