@@ -183,7 +183,20 @@ def changes(
         fresh_before, fresh_after = fresh
         refuse_counted(before + after, fresh_before + fresh_after)
         fresh_pairs = {cell(pair.after): pair for pair in pairs(fresh_before, fresh_after)}
-    return [between(pair, fresh_pairs.get(cell(pair.after)), rule) for pair in pairs(before, after)]
+    return [
+        _without_shared(pair, between(pair, fresh_pairs.get(cell(pair.after)), rule)) for pair in pairs(before, after)
+    ]
+
+
+def _without_shared(pair: Pair, change: RunChange) -> RunChange:
+    """Return a change as it is; INCONCLUSIVE for an UNCHANGED one whose sides share attempts, which are equal to themselves."""
+    shared = {*pair.before.attempts} & {*pair.after.attempts}
+    if change.word != UNCHANGED or not shared:
+        return change
+    reason = f"{len(shared):,} attempt(s) stand on both sides, and are equal to themselves: {min(shared)}"
+    return dataclasses.replace(
+        change, word=INCONCLUSIVE, reasons=[reason, *change.reasons], found=[*change.found, UNSURE]
+    )
 
 
 def alone(groups: Iterable[Group], others: Iterable[Group]) -> list[str]:
