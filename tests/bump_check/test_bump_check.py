@@ -90,6 +90,17 @@ def test_what_a_killed_export_left_is_removed(check: Check) -> None:
     assert not list((check.out / "trees").glob(".exporting-*"))
 
 
+def test_a_secret_is_not_printed(
+    check: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijklmnopqrstuv")
+    check.base()
+    check.head(fails={"request": [3, "runner: no hf_abcdefghijklmnopqrstuv"]})
+    assert check.run("--cases", "cpu-1") == 17
+    told = capsys.readouterr()
+    assert "head cannot be measured: " in told.out and "hf_abc" not in told.out + told.err
+
+
 def test_moved_pins_stand_in_the_comment(check: Check) -> None:
     check.base()
     check.head(LOCK.replace("2.13.0", "2.14.0"))

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from runner.contract import files, signals
 from runner.contract.errors import InputError, Interrupted, KitError, UsageError
+from runner.contract.secrets import mask
 from runner.contract.text import printable
 from runner.host import paths, writing
 from runner.host.judging import run_changes
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         with signals.as_interrupt():
             return run(options, request_flags)
     except KitError as error:
-        print(f"bump-check: {printable(str(error))}", file=sys.stderr)
+        _show(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         print("bump-check: stopped. What was measured stays. Run the same command again.", file=sys.stderr)
@@ -140,9 +141,9 @@ def run(options: argparse.Namespace, request_flags: Sequence[str], root: Path = 
             found = _found(check, verdicts.of_failed_side(failed.side, failed.problem, nothing.fail_on), nothing)
         writing.write_text(out / "comment.md", comment.markdown(found))
         writing.write_text(out / "verdict.json", comment.verdict_json(found))
-    print(f"{found.verdict.word}: {printable(found.verdict.reasons[0], 400)}")
+    print(f"{found.verdict.word}: {printable(mask(found.verdict.reasons[0]), 400)}")
     if found.attribution is not None:
-        print(printable(comment.said_of(found.attribution), 2000))
+        print(printable(mask(comment.said_of(found.attribution)), 2000))
     print(paths.shown(out / "comment.md"))
     print(paths.shown(out / "verdict.json"))
     return found.verdict.exit_code
@@ -393,7 +394,7 @@ def _cores() -> int:
 
 
 def _show(text: str) -> None:
-    print(f"bump-check: {printable(text)}", file=sys.stderr, flush=True)
+    print(f"bump-check: {printable(mask(text))}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ _VALUE, _MOST_ROWS = 160, 40
 # Rises when a key of verdict.json changes its meaning, or goes.
 SCHEMA = 1
 
-# Lines of the part that compare wrote, kept whole where the comment has room.
+# What stands at the end of a comment that was cut.
 _CUT = "\n\n*(The rest did not fit into a comment. It is in `build/bump-check`.)*\n"
 
 
