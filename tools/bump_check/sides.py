@@ -11,18 +11,17 @@ from pathlib import Path
 from runner.contract import errors
 from runner.contract.text import first_line, printable
 
-# Variables that would bring foreign code into a side, or act on the make that a side's program may start.
+# Variables that would bring foreign code into a side, hide the side's own, or act on the make that a side's program may start.
 _FOREIGN = (
-    *(
-        "PYTHONPATH",
-        "PYTHONHOME",
-        "PYTHONSTARTUP",
-        "VIRTUAL_ENV",
-        "__PYVENV_LAUNCHER__",
-        "MAKEFLAGS",
-        "MFLAGS",
-        "MAKELEVEL",
-    ),
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "PYTHONSAFEPATH",
+    "VIRTUAL_ENV",
+    "__PYVENV_LAUNCHER__",
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
 )
 
 
