@@ -162,6 +162,16 @@ def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:
         report.take(tmp_path / "given", tmp_path / "out", "x")
 
 
+@pytest.mark.parametrize("name", [COMMENT, VERDICT])
+def test_a_link_is_refused_whatever_it_leads_to(tmp_path: Path, name: str) -> None:
+    bump_check(tmp_path / "given", "PASS")
+    (tmp_path / "given" / name).rename(tmp_path / "elsewhere")
+    (tmp_path / "given" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DamagedResult, match="is a link"):
+        report.take(tmp_path / "given", tmp_path / "out", "x")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "text",
     [

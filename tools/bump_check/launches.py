@@ -18,7 +18,7 @@ from runner.contract import errors, files, signals, strictjson
 from runner.contract.errors import InputError, Interrupted, KitError
 from runner.contract.progress import Show
 from runner.contract.request import read_request
-from runner.contract.text import first_line, printable
+from runner.contract.text import printable
 from runner.host import paths
 from runner.host.results import run_images
 from tools.bump_check import environments, sides
@@ -266,8 +266,7 @@ def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: 
     if process.returncode == Interrupted.exit_code:
         raise KeyboardInterrupt
     if process.returncode or result is None:
-        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        said = first_line(lines[-1], 500) if lines else "it said nothing"
+        said = sides.last_words(log.read_text(encoding="utf-8", errors="replace"), 500) or "it said nothing"
         by = errors.by_exit_code(process.returncode) if process.returncode > 0 else KitError
         return outcome(
             result, f"{said} (exit code {process.returncode}; {paths.shown(log)})", process.returncode or by.exit_code

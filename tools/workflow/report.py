@@ -7,6 +7,7 @@ what the job ran. The report of a bump is therefore a claim of the code that was
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -110,9 +111,13 @@ def take(folder: Path, out: Path, title: str) -> Verdict:
 
     A job that was stopped left no folder: its verdict is FAIL, and the comment below ``title`` says so.
     """
-    if not folder.exists():
+    if not os.path.lexists(folder):
         verdict = Verdict("FAIL", ["the job was stopped, or ended before it could write a report; see its log"])
         return _written(out, verdict, _comment(title, verdict, [], [], folder / COMMENT))
+    for path in (folder, folder / VERDICT, folder / COMMENT):
+        # a link would publish a file of the machine that has the right to write
+        if path.is_symlink():
+            raise DamagedResult(f"{path} is a link, which no report holds. Look at the job that made it.")
     verdict = _verdict(folder / VERDICT)
     raw = files.read_bytes(folder / COMMENT, MAX_COMMENT_BYTES, DamagedResult, "Look at the job that made it.")
     try:

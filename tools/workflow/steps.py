@@ -23,7 +23,7 @@ MAX_STEPS = 20
 TAIL_LINES = 40
 # What is read of the end of a log for the tail. Of a line, in characters.
 TAIL_BYTES = 64 * 1024
-MAX_LINE = 300
+MAX_LINE = 600
 
 
 @dataclass(frozen=True)
