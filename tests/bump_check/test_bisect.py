@@ -120,7 +120,7 @@ def test_by_counts_one_launch_of_each_tree_between_is_measured_and_the_pin_is_na
     found = one.attribute(tmp_path)
     assert found is not None
     assert found.sentence == (
-        "cpu/transformers changed it: the base with nothing else of the head is CHANGED. Without it the head is UNCHANGED against"
+        "cpu/transformers changed it: the base with nothing else of the head is CHANGED. Without it the head has the counts of"
         " the base. Counts are exact; 3 trees were measured between base and head, of 16 at most."
     )
     assert {number for _, number in one.launched} == {1}
@@ -195,8 +195,39 @@ def test_a_p_value_that_is_too_large_after_the_correction_names_nothing(
     assert found is not None
     assert not found.causes and not found.complete and found.unresolved == ("cpu/transformers",)
     assert found.sentence.startswith(
-        "No pin is named. The search ended: cpu/transformers changed it, and a corrected p-value of 0.05 or"
+        "No pin is named. The search ended: the corrected p-value of cpu/transformers is 0.05 or more"
     )
+
+
+def test_the_smallest_p_value_of_several_cases_counts_as_often() -> None:
+    order, steps = ("one", "two"), [("CHANGED", 0.004), ("UNCHANGED", 0.5), ("CHANGED", 0.004)]
+    moved = (order, ("one",), ("two",))
+    compared = [Compare(pins, word, (), p) for pins, (word, p) in zip(moved, steps, strict=True)]  # type: ignore[arg-type]
+    words = {each.moved: each.word for each in compared}
+    found = search.find(Space(order, {pin: frozenset({pin}) for pin in order}), lambda pins: words[pins])
+    sure = bisect._attribution(found, "times", order, compared, 16, cases=1)
+    assert [cause.pins for cause in sure.causes] == [("two",)] and sure.complete
+    # three comparisons of five cases each are fifteen
+    unsure = bisect._attribution(found, "times", order, compared, 16, cases=5)
+    assert not unsure.causes and not unsure.complete and unsure.unresolved == ("two",)
+
+
+def test_where_one_case_changed_in_counts_and_another_in_time_counts_decide_and_the_other_is_told(
+    bench: Callable[..., Bench], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = bench(lambda moved: by_counts("cpu/transformers" in moved))
+    attribute = bisect.attribute
+
+    def with_another(*arguments: Any) -> Attribution | None:
+        base, head, measured, compared, *rest = arguments
+        other = {**by_times("CHANGED", 0.001), "case": "cpu-2"}
+        return attribute(base, head, measured, Compared([other, *compared.changes], "", None), *rest)
+
+    monkeypatch.setattr(bisect, "attribute", with_another)
+    found = one.attribute(tmp_path)
+    assert found is not None and found.by == "counts"
+    assert [cause.pins for cause in found.causes] == [("cpu/transformers",)]
+    assert "Which pin changed the time of cpu-2 was not looked for" in found.sentence
 
 
 @pytest.mark.parametrize(
@@ -243,7 +274,7 @@ def test_two_causes_are_named_each_for_itself(bench: Callable[..., Bench], tmp_p
     found = bench(lambda moved: by_counts("cpu/datasets" in moved or "cpu/transformers" in moved)).attribute(tmp_path)
     assert found is not None and found.complete
     assert sorted(cause.pins for cause in found.causes) == [("cpu/datasets",), ("cpu/transformers",)]
-    assert "Without them the head is UNCHANGED" in found.sentence
+    assert "Without them the head has the counts of the base" in found.sentence
 
 
 def test_a_launch_that_failed_a_check_tells_its_counts(bench: Callable[..., Bench], tmp_path: Path) -> None:

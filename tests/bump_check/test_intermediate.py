@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from runner.contract.errors import InputError
-from runner.host.readers import lockfile
+from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import Lock
 from runner.host.stacks import agreement, requirements
 from tests.support import bumped_trees, planted_packages
@@ -120,6 +122,9 @@ def test_the_kit_s_own_code_is_a_part_beside_the_pins(base: Path, tmp_path: Path
     trees = {name: between.make([name], tmp_path) for name in (REST, "tqdm")}
     planted = {name: "# planted" in (tree / "runner" / "__init__.py").read_text() for name, tree in trees.items()}
     assert planted == {REST: True, "tqdm": False}
+    # a pin with the code and without it are two trees, though their locks are one
+    both = between.make(["tqdm", REST], tmp_path)
+    assert both != trees["tqdm"] and "# planted" in (both / "runner" / "__init__.py").read_text()
     assert versions(trees[REST]) == versions(base)
     assert lock_of(trees[REST]) == lock_of(base)
 
@@ -136,3 +141,26 @@ def test_trees_with_other_rows_are_refused(base: Path, tmp_path: Path) -> None:
 
 def test_trees_that_differ_in_nothing_have_no_part(base: Path) -> None:
     assert Between(base, base, ["cpu"], silent).space.order == ()
+
+
+def test_a_file_of_torch_that_differs_where_torch_does_not_acts_in_images(base: Path, tmp_path: Path) -> None:
+    other = bumped_trees.copy(tmp_path / "other")
+    entry = lock_of(base).stacks["cpu"].torch
+    assert entry is not None
+    text = re.sub("--hash=sha256:[0-9a-f]{4}", "--hash=sha256:ffff", (other / entry.file).read_text(), count=1)
+    (other / entry.file).write_text(text)
+    sha256 = hashlib.sha256(text.encode()).hexdigest()
+    lock_editor.edit(other / "versions.lock", {("stacks", "cpu", "torch", "sha256"): sha256})
+    between = Between(base, other, ["cpu"], silent, in_images=True)
+    assert between.space.order == (REST,)
+    assert (between.make([REST], tmp_path) / entry.file).read_text() == text
+    # an environment outside of images takes torch by version alone
+    assert Between(base, other, ["cpu"], silent).space.order == ()
+
+
+def test_the_recipe_of_an_image_acts_where_images_run(base: Path, tmp_path: Path) -> None:
+    other = bumped_trees.copy(tmp_path / "other")
+    with (other / "images" / "cpu" / "Dockerfile").open("a") as file:
+        file.write("# planted\n")
+    assert Between(base, other, ["cpu"], silent, in_images=True).space.order == (REST,)
+    assert Between(base, other, ["cpu"], silent).space.order == ()

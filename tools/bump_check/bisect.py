@@ -1,9 +1,10 @@
 """Attribute a change to the pins that made it: measure trees between base and head, and say which pins are named and how sure that is.
 
-Where head and base differ in counts, counts decide. They are exact: one launch of each tree between is enough, against the launches of the
-base that are there already. Else times decide: the head is measured once more, in turn with the base, and each tree between is too, with as
-many launches as before. Fresh launches of the head must show the change again, since the search was begun because of the first. A pin is
-named only if the p-value of "base + pin", corrected by Holm for all comparisons of the search, is below ``MOST_ADJUSTED_P``.
+Where head and base differ in counts, counts decide, of the cases in which they differ. They are exact: one launch of each tree between is
+enough, against the launches of the base that are there already. Else times decide: the head is measured once more, in turn with the base,
+and each tree between is too, with as many launches as before. Fresh launches of the head must show the change again, since the search was
+begun because of the first. A pin is named only if the p-value of "base + pin", corrected by Holm for all comparisons of the search and all
+their cases, is below ``MOST_ADJUSTED_P``.
 docs/bumps.md describes what the words mean.
 """
 
@@ -63,7 +64,7 @@ class Compare:
     """One tree against the base: the pins that it has from the head, its word, and the reasons in sentences.
 
     ``p`` is the p-value of the case that changed most clearly, ``adjusted_p`` the same after Holm's correction for all comparisons of the
-    search; both are None where counts decide. ``interval`` is the 90% interval of that case's ratio of times.
+    search and all their cases; both are None where counts decide. ``interval`` is the 90% interval of that case's ratio of times.
     """
 
     moved: tuple[str, ...]
@@ -79,7 +80,8 @@ class Attribution:
     """Which pins changed a measurement. ``sentence`` says it whole.
 
     ``parts`` is everything that could be taken from the head separately. ``causes`` are the named pins; ``complete``, ``unresolved``,
-    ``never_alone`` and ``ended`` are those of ``search.Found``. ``compared`` holds every comparison: first the head with the base, then the
+    ``never_alone`` and ``ended`` are those of ``search.Found``. ``by_times_alone`` are cases whose times alone changed, which a search by
+    counts leaves out. ``compared`` holds every comparison: first the head with the base, then the
     trees between in the order of the search.
     """
 
@@ -92,6 +94,7 @@ class Attribution:
     ended: str
     compared: tuple[Compare, ...]
     most: int
+    by_times_alone: tuple[str, ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -102,7 +105,8 @@ class Attribution:
         told = [_said(cause) for cause in self.causes] or ["No pin is named"]
         if self.complete:
             is_one = len(self.causes) == 1 and len(self.causes[0].pins) == 1
-            told.append(f"Without {'it' if is_one else 'them'} the head is UNCHANGED against the base")
+            what = "has the counts of" if self.by == "counts" else "is UNCHANGED in time against"
+            told.append(f"Without {'it' if is_one else 'them'} the head {what} the base")
         return told
 
     def _open(self) -> list[str]:
@@ -116,6 +120,8 @@ class Attribution:
         if self.never_alone:
             dependents = ", ".join(self.never_alone)
             told.append(f"{dependents} cannot be without what is named, so no tree tells what else that changed")
+        if self.by_times_alone:
+            told.append(f"Which pin changed the time of {', '.join(self.by_times_alone)} was not looked for")
         return told
 
     def _how_sure(self) -> str:
@@ -136,7 +142,8 @@ def _said(cause: Cause) -> str:
         return f"One or several of {', '.join(cause.pins)} changed it{beside}: no tree that could be measured tells them apart"
     if len(cause.pins) == 1:
         return f"{pins} changed it{beside}: the base with nothing else of the head is CHANGED"
-    return f"{pins} changed it together{beside}: the base with these of the head is CHANGED, and was not with fewer of them"
+    fewer = "no measured tree with fewer of them alone is"
+    return f"{pins} changed it together{beside}: the base with these of the head is CHANGED, and {fewer}"
 
 
 def attribute(
@@ -149,7 +156,10 @@ def attribute(
     changed = [change for change in compared.changes if change.get("word") == CHANGED]
     if not changed:
         return None
-    by: By = "counts" if all("counts" in (change.get("found") or []) for change in changed) else "times"
+    counted = [change for change in changed if "counts" in (change.get("found") or [])]
+    by: By = "counts" if counted else "times"
+    by_times_alone = tuple(str(change["case"]) for change in changed if counted and change not in counted)
+    changed = counted or changed
     cases = tuple(str(change["case"]) for change in changed)
     between = Between(base.tree, head.tree, _stacks(measured, cases), show, asked.in_images)
     order = between.space.order
@@ -165,7 +175,8 @@ def attribute(
         ended = f"fresh launches of the head are {fresh.word} against the base ({'; '.join(fresh.reasons)})"
         return Attribution(by, order, (), False, order, (), ended, (fresh,), asked.most)
     found = search.find(between.space, trees.word, asked.most)
-    return _attribution(found, by, order, trees.compared, asked.most)
+    told = _attribution(found, by, order, trees.compared, asked.most, len(cases))
+    return replace(told, by_times_alone=by_times_alone)
 
 
 class _Trees:
@@ -286,11 +297,18 @@ def _reasons(row: Mapping[str, Any], by: By, word: Word) -> list[str]:
     return [str(reason) for reason in row.get("reasons") or []]
 
 
-def _attribution(found: Found, by: By, order: tuple[str, ...], compared: Sequence[Compare], most: int) -> Attribution:
+def _attribution(
+    found: Found, by: By, order: tuple[str, ...], compared: Sequence[Compare], most: int, cases: int = 1
+) -> Attribution:
     """Return the outcome with corrected p-values; a cause whose corrected p-value is too large is not named."""
-    corrected = _corrected(compared)
-    of_tree = {each.moved: each for each in corrected}
-    sure = tuple(cause for cause in found.causes if (of_tree[cause.with_needed].adjusted_p or 0.0) < MOST_ADJUSTED_P)
+    corrected = _corrected(compared, cases)
+    p_of = {each.moved: each.adjusted_p for each in corrected}
+
+    def is_sure(cause: Cause) -> bool:
+        p = p_of[cause.with_needed]
+        return by == "counts" or (p is not None and p < MOST_ADJUSTED_P)
+
+    sure = tuple(filter(is_sure, found.causes))
     unsure = [cause for cause in found.causes if cause not in sure]
     unresolved, ended = found.unresolved, found.ended
     if unsure:
@@ -298,7 +316,7 @@ def _attribution(found: Found, by: By, order: tuple[str, ...], compared: Sequenc
         unresolved = tuple(pin for pin in order if pin in {*unresolved, *doubtful})
         ended = "; ".join(
             [
-                f"{', '.join(doubtful)} changed it, and a corrected p-value of {MOST_ADJUSTED_P} or more is too large for a name",
+                f"the corrected p-value of {', '.join(doubtful)} is {MOST_ADJUSTED_P} or more, which is too large for a name",
                 *filter(None, [ended]),
             ]
         )
@@ -307,10 +325,12 @@ def _attribution(found: Found, by: By, order: tuple[str, ...], compared: Sequenc
     )
 
 
-def _corrected(compared: Sequence[Compare]) -> list[Compare]:
-    """Return comparisons with Holm's corrected p-values; those without a p-value stay as they are."""
-    tested = [each for each in compared if each.p is not None]
-    adjusted = iter(verdict.holm([each.p for each in tested if each.p is not None]))
+def _corrected(compared: Sequence[Compare], cases: int) -> list[Compare]:
+    """Return comparisons with Holm's corrected p-values; those without a p-value stay as they are.
+
+    The p-value of a comparison is the smallest of so many ``cases``, and counts as often.
+    """
+    adjusted = iter(verdict.holm([min(1.0, each.p * cases) for each in compared if each.p is not None]))
     return [each if each.p is None else replace(each, adjusted_p=next(adjusted)) for each in compared]
 
 

@@ -38,6 +38,7 @@ REST = "everything else of the tree"
 
 # What of a tree acts on a measurement beside its locked packages.
 _CODE = "runner"
+_IMAGES = "images"
 _TABLES = ("models", "datasets", "sources")
 _STACK_VALUES = ("device", "python", "launcher", "engine", "platform")
 _IMAGE_VALUES = ("image", "interpreter", "programs")
@@ -129,14 +130,20 @@ class Between:
         chosen = frozenset(package for name in names for package in self.parts[name].packages)
         source = self._head if REST in names else self._base
         lock = self._lock_of(source, chosen)
-        texts = {file.where: self._text(file, chosen, lock, frozenset()) for file in self._files}
+        texts = {
+            file.where: self._text(file, chosen, lock, frozenset())
+            if file.differing()
+            else _text_of(source, file.where)
+            for file in self._files
+        }
         for stack in self._stacks:
             where: LockPath = ("stacks", stack, "torch")
             if lock.stacks[stack].torch is not None:
-                side = self._head if "torch" in chosen else self._base
-                texts[where] = agreement.text_of(_entries(side.lock)[where], side.tree)
+                texts[where] = _text_of(self._of_torch(stack, source, chosen), where)
         content = self._edited(source, chosen, texts)
-        name = hashlib.sha256(b"\0".join([content, *(texts[where].encode() for where in sorted(texts))])).hexdigest()
+        # two trees may have one lock and other code
+        made_of = [REST.encode() if source is self._head else b"", content]
+        name = hashlib.sha256(b"\0".join([*made_of, *(texts[where].encode() for where in sorted(texts))])).hexdigest()
         tree = folder / name[:40]
         if not tree.is_dir():
             making = folder / f".making-{name[:40]}"
@@ -201,7 +208,36 @@ class Between:
                 return True
             if not all(self._is_from_index(stack, name) for name in self._differing_rows(stack)):
                 return True
-        return _bytes_below(self._base.tree / _CODE) != _bytes_below(self._head.tree / _CODE)
+            if self._torch_file_alone(stack):
+                return True
+        # a file that gained or lost packages while no other moved was compiled from another edited file
+        if any(not file.differing() and file.base.keys() != file.head.keys() for file in self._files):
+            return True
+        trees = (self._base.tree, self._head.tree)
+        if self._in_images and _recipes(trees[0]) != _recipes(trees[1]):
+            return True
+        return _bytes_below(trees[0] / _CODE) != _bytes_below(trees[1] / _CODE)
+
+    def _torch_file_alone(self, stack: str) -> bool:
+        """Return whether the file of a stack's torch holds something else on the two sides, and torch itself did not move."""
+        where: LockPath = ("stacks", stack, "torch")
+        # the environment of the stack cpu takes torch by version alone, and images take it from the file
+        if stack == "cpu" and not self._in_images:
+            return False
+        if "torch" in self._differing_rows(stack) or any(side.lock.stacks[stack].torch is None for side in self._sides):
+            return False
+        pins = [requirements.read(_text_of(side, where)) for side in self._sides]
+        return pins[0] != pins[1]
+
+    def _of_torch(self, stack: str, source: _Side, chosen: _Chosen) -> _Side:
+        """Return the side whose file of torch a tree has: torch's own where torch moved, else that of the tree's rest."""
+        if "torch" not in self._differing_rows(stack):
+            return source
+        return self._head if "torch" in chosen else self._base
+
+    @property
+    def _sides(self) -> tuple[_Side, _Side]:
+        return self._base, self._head
 
     def _name(self, package: str) -> str:
         """Return the name of a package's row, or the package's own name where no row has it."""
@@ -238,8 +274,7 @@ class Between:
         of_head = differing & chosen
         if not free and not (of_head and differing - of_head):
             # nothing was mixed: one side's file as it is
-            side = self._head if of_head or (not differing and self._is_of_head(file, chosen)) else self._base
-            return agreement.text_of(_entries(side.lock)[file.where], side.tree)
+            return _text_of(self._head if of_head else self._base, file.where)
         entry = _entries(lock)[file.where]
         asked = self._compilation(file, chosen, lock)
         mixed = {**file.head, **file.base, **{name: file.head[name] for name in of_head}}
@@ -261,10 +296,6 @@ class Between:
             index=entry.index,
             before="".join(pin.text for name in sorted(mixed) for pin in mixed[name]),
         )
-
-    def _is_of_head(self, file: _File, chosen: _Chosen) -> bool:
-        """Return whether a file with the same common packages on both sides is the head's: it gained or lost what others demand."""
-        return bool(chosen) and file.base.keys() != file.head.keys()
 
     def _compilation(self, file: _File, chosen: _Chosen, lock: Lock) -> compilation.Compilation:
         """Return the question to uv about a file of a tree between."""
@@ -295,6 +326,8 @@ class Between:
                 rows.append(("torch", ("stacks", stack, "torch"), ("sha256", "exclude_newer")))
             for package, row, keys in rows:
                 side = self._head if package in chosen else self._base
+                if row == ("stacks", stack, "torch"):
+                    side = self._of_torch(stack, source, chosen)
                 places: list[LockPath] = [(*row, key) for key in keys]
                 there = lock_editor.written_values(source.content, places, path)
                 values = lock_editor.written_values(side.content, places, path)
@@ -362,6 +395,16 @@ def _transitive(package: str, needs: dict[str, _Chosen]) -> _Chosen:
 
 def _entries(lock: Lock) -> dict[LockPath, RequirementsFile]:
     return lockfile.requirements_files(lock)
+
+
+def _text_of(side: _Side, where: LockPath) -> str:
+    """Return the text of a side's requirements file."""
+    return agreement.text_of(_entries(side.lock)[where], side.tree)
+
+
+def _recipes(tree: Path) -> dict[str, bytes]:
+    """Return what images are built from beside the compiled files, which are told package by package."""
+    return {name: content for name, content in _bytes_below(tree / _IMAGES).items() if not name.endswith(".txt")}
 
 
 def _by_name(pins: Iterable[Requirement]) -> dict[str, tuple[Requirement, ...]]:

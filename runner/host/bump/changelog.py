@@ -49,6 +49,12 @@ def line(what: str, names: Sequence[str]) -> str:
     return f"- {what}: requests of {listed(names)} get new ids; their numbers may change."
 
 
+def line_of_new(what: str, cases: Sequence[str]) -> str:
+    """Return the line for the changelog of something new, with the cases that came with it."""
+    beside = f", with the case{'s' if len(cases) > 1 else ''} {listed(cases)}" if cases else ""
+    return f"- {what[:1].upper()}{what[1:]}{beside}. Nobody's numbers change."
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names as a sentence lists them."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -6,20 +6,20 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
-
 from runner.contract import files, patterns, secrets
 from runner.contract.errors import UsageError
 from runner.contract.patterns import Form
 from runner.host import paths
-from runner.host.bump import changelog
+from runner.host.bump import changelog, selection
 from runner.host.bump.recipe import File, Plan
 from runner.host.bump.rows import Row, RowKind
 from runner.host.pins import compilation
 from runner.host.readers import lock_editor, lockfile, strictyaml, yaml_editor
 from runner.host.readers.lockfile import UNRESOLVED, Lock, LockPath, PinnedSource
 from runner.host.stacks import agreement, requirements
+
+# The keys of an entry that tell people what it pins, the most telling first.
+_TELLING = ("version", "tag", "branch", "revision", "commit")
 
 # What a pin of each kind can move to.
 FORMS: dict[RowKind, Form] = {
@@ -33,8 +33,14 @@ FORMS: dict[RowKind, Form] = {
     "actions": patterns.TAG,
 }
 
-# How a note says what it was before a bump. What it says of earlier bumps is left out when it moves again.
-_NOTE = re.compile(r'(?:moved by bump from \S+|compiled anew by bump)(?:, whose note was "(?P<note>.*)")?')
+# What happened to an entry whose value did not move to a known one, by whether it is a requirements file.
+_MADE = {True: "compiled anew", False: "set to unresolved"}
+
+# A note that a bump wrote: what moved, and what a person wrote of an earlier value. A later bump leaves out all bumps between.
+_NOTE = re.compile(
+    r"(?:moved by bump from (?P<moved>\S+)|compiled anew by bump|set to unresolved by bump)"
+    r'(?:(?:(?P<whose>, whose note was)|; the note of (?P<of>\S+) was|; of what stood there before the note was) "(?P<note>.*)")?'
+)
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,10 @@ def refuse_target(lock: Lock, row: Row, to: str) -> None:
     if row.kind == "packages":
         assert row.stack is not None
         hold = lock.stacks[row.stack].packages[row.where[-1]].hold
-        if hold is not None and not _is_in(hold, to):
+        if not selection.is_within(hold, to):
             raise UsageError(
-                f"{row.name} is held at {hold}, and {to} is outside of that; its note in versions.lock says why. Take `hold` out of"
-                " versions.lock, and commit that, if the reason no longer holds."
+                f"{row.name} is held at {hold}, and {to} is outside of that; its note in versions.lock should say why. Take `hold` out"
+                " of versions.lock, and commit that, if the reason no longer holds."
             )
 
 
@@ -230,13 +236,6 @@ def _is_by_tag(source: PinnedSource) -> bool:
     return source.tag is not None or source.tags is not None
 
 
-def _is_in(hold: str, version: str) -> bool:
-    try:
-        return SpecifierSet(hold).contains(Version(version), prereleases=True)
-    except InvalidVersion:
-        return False
-
-
 def _with_bound(lock: Lock, first: Sequence[LockPath]) -> list[LockPath]:
     """Return places of requirements files with those that they bound, in the order in which they are compiled."""
     wanted = set(first)
@@ -301,15 +300,33 @@ def _notes(document: strictyaml.Value, places: Iterable[LockPath]) -> Iterator[t
 
 
 def _note(document: strictyaml.Value, where: LockPath, values: Mapping[LockPath, str], note: str) -> str:
-    """Return a note that stays true: what the pin was, and what the note said of that."""
-    earlier = _NOTE.fullmatch(note)
-    said = note if earlier is None else earlier["note"]
+    """Return a note that stays true: what the pin was, and what a person wrote, with the value of which a person wrote it."""
     entry = _mapping(document, where)
     assert entry is not None
-    moved = next((key for key in ("version", "tag", "branch", "revision", "commit") if (*where, key) in values), None)
-    begin = "compiled anew by bump" if moved is None else f"moved by bump from {entry[moved]}"
-    whole = f'{begin}, whose note was "{said}"' if said is not None else begin
+    was, is_moved = _was(entry, where, values)
+    begin = f"moved by bump from {was}" if is_moved else f"{_MADE['file' in entry]} by bump"
+    earlier = _NOTE.fullmatch(note)
+    said: str | None = note
+    of = was
+    if earlier is not None:
+        said, of = earlier["note"], earlier["moved"] if earlier["whose"] else earlier["of"]
+    if said is None:
+        return begin
+    if of is None:
+        link = "; of what stood there before the note was"
+    else:
+        link = ", whose note was" if is_moved and of == was else f"; the note of {of} was"
+    whole = f'{begin}{link} "{said}"'
     return whole if patterns.TEXT.fullmatch(whole) else begin
+
+
+def _was(entry: strictyaml.Mapping, where: LockPath, values: Mapping[LockPath, str]) -> tuple[str | None, bool]:
+    """Return what an entry pinned that gets another value, None where nothing of it tells, and whether the new value is known."""
+    for key in _TELLING:
+        after = values.get((*where, key))
+        if after is not None and entry[key] not in (after, UNRESOLVED):
+            return str(entry[key]), after != UNRESOLVED
+    return None, False
 
 
 def _what(targets: Sequence[Target]) -> str:
@@ -323,7 +340,9 @@ def _what(targets: Sequence[Target]) -> str:
     for (subject, current, to), rows in by_move.items():
         stacks = [row.stack for row in rows if row.kind == "packages" and row.stack is not None]
         inside = f" in the stack{'s' if len(stacks) > 1 else ''} {changelog.listed(stacks)}" if stacks else ""
-        parts.append(f"`{subject}` {current} to {to}{inside}")
+        # a tag may name another image or commit than it did
+        moved = f"{current} to {to}" if current != to else f"{current} as it is now"
+        parts.append(f"`{subject}` {moved}{inside}")
     return ", ".join(parts)
 
 

@@ -81,12 +81,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class Step:
-    """A step of a bump: its sentence, the files and folders that it writes, and the function that takes it."""
+    """A step of a bump: its sentence, the files and folders that it writes, and the function that takes it.
+
+    ``online`` says that it asks origins, ``is_after`` that it only makes files from pins that are known to go together: what was
+    written before it stays where it fails.
+    """
 
     sentence: str
     files: tuple[str, ...]
     act: Callable[[], None]
     online: bool = False
+    is_after: bool = False
 
 
 class Tree:
@@ -132,16 +137,18 @@ def carry_out(plan: Plan, announcer: Announcer, offline: bool, dry_run: bool) ->
 
 def refuse_uncommitted(written: Sequence[str]) -> None:
     """Raise ``InputError`` where ``git checkout`` could not undo a bump that writes these files and folders."""
-    changed = _git("status", "--porcelain", "--no-renames", "--untracked-files=no", "-z", "--", *written)
-    if changed is None:
+    # a copy that lies in another repository, which has none of its files, is no checkout either
+    if _git("ls-files", "--error-unmatch", "--", paths.shown(paths.LOCK)) is None:
         raise InputError(
             "This is no git checkout, so nothing could undo a bump. Clone the repository with git, and bump there."
         )
-    names = [entry[3:] for entry in changed.split("\0") if entry]
+    # a new file in a folder that programs write stays, but one in the place of a file to write would be lost
+    names = [name for status, name in changed_files(written) if status != "??" or name in written]
     if names:
         more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+        hold = "hold" if len(names) > 1 else "holds"
         raise InputError(
-            f"{', '.join(printable(name, 100) for name in names[:4])}{more} hold changes that no commit has, and `git checkout`"
+            f"{', '.join(printable(name, 100) for name in names[:4])}{more} {hold} changes that no commit has, and `git checkout`"
             " could not undo the bump alone. Commit them, or put them aside with `git stash`."
         )
 
@@ -164,7 +171,10 @@ class _Work:
             for where, entry in lockfile.requirements_files(_planned(plan)).items()
             if where in {file.where for file in plan.compiled}
         ]
-        self.tree = Tree([*plan.writes, *requirements])
+        self.actions = [where[1] for where in plan.opened if where[0] == "actions"]
+        tops = WORKFLOWS if self.actions else ()
+        self.workflows = sorted(path for top in tops for path in (paths.ROOT / top).rglob("*.y*ml"))
+        self.tree = Tree([*plan.writes, *requirements, *self.workflows, paths.ROOT / CHANGELOG])
         self.steps = [step for step in self._steps(_planned(plan)) if not (step.online and offline)]
         self.others = changed_files(self._written())
 
@@ -179,39 +189,46 @@ class _Work:
         if self.plan.opened:
             asked = ", ".join(".".join(where) for where in sorted(self.plan.opened))
             steps.append(Step(f"ask for {asked}", (paths.shown(paths.LOCK),), self._ask, online=True))
-        actions = [where[1] for where in self.plan.opened if where[0] == "actions"]
-        if actions:
-            act = functools.partial(self._name_actions, actions)
-            steps.append(Step(f"name {', '.join(actions)} in the workflows", WORKFLOWS, act, online=True))
+        if self.actions:
+            sentence = f"name {', '.join(self.actions)} in the workflows"
+            steps.append(Step(sentence, WORKFLOWS, self._name_actions, online=True))
         return [
             *steps,
             Step("compare the requirements files with versions.lock", (), self._check, online=True),
             Step("say whose numbers change", (CHANGELOG,), self._say),
-            Step("render the manifests", RENDERED, lambda: self._run(RENDER)),
-            Step("make the generated parts of the pages", GENERATED, lambda: self._run(GENERATE)),
+            Step("render the manifests", RENDERED, lambda: self._run(RENDER), is_after=True),
+            Step("make the generated parts of the pages", GENERATED, lambda: self._run(GENERATE), is_after=True),
         ]
 
     def take(self) -> None:
         """Take the steps, and say what is left. Raises as ``carry_out`` does."""
-        done: list[str] = []
         for where, note in self.plan.notes.items():
             self.announcer.announce(NoteReplaced(".".join(where), printable(note, 1000)))
-        for number, step in enumerate(self.steps, 1):
+        done: list[str] = []
+        try:
+            for step in self.steps:
+                self._take(step, len(done) + 1)
+                done.append(step.sentence)
+            self._tell()
+        except KeyboardInterrupt:
+            now = next((step.sentence for step in self.steps[len(done) :]), "say what is left to do")
+            told = "; ".join(done) or "nothing"
+            raise Interrupted(
+                f"stopped in this step: {now}. Done before it: {told}. Undo all: {self._undo()}"
+            ) from None
+
+    def _take(self, step: Step, number: int) -> None:
+        """Take one step. Where it fails, every file is put back, unless the step only makes files from the pins."""
+        try:
             self.announcer.announce(StepTaken(number, len(self.steps), step.sentence))
-            try:
-                step.act()
-            except KeyboardInterrupt:
-                told = "; ".join(done) or "nothing"
-                raise Interrupted(
-                    f"stopped in this step: {step.sentence}. Done before it: {told}. Undo all: {self._undo()}"
-                ) from None
-            except Exception as problem:
-                self.tree.restore()
-                if not isinstance(problem, InputError):
-                    raise
-                raise InputError(f"{problem} Every file is as it was before the bump.") from None
-            done.append(step.sentence)
-        self._tell()
+            step.act()
+        except Exception as problem:
+            if step.is_after:
+                raise
+            self.tree.restore()
+            if not isinstance(problem, InputError):
+                raise
+            raise InputError(f"{problem} Every file is as it was before the bump.") from None
 
     def _tell(self) -> None:
         """Say what is unresolved, what is left and how to undo. Raises ``Unreachable`` where an origin did not answer."""
@@ -222,7 +239,7 @@ class _Work:
             self.announcer.announce(PinUnresolved(".".join(where)))
         if still:
             again = (
-                f"`{python()} -m runner lock`, which resolves what is unresolved, then `{python()} -m runner render`"
+                f"`{python()} -m runner lock`, which asks for what is unresolved, then `{python()} -m runner render`"
             )
             self.announcer.announce(LeftToDo(f"{again} and `{python()} -m docs.generate`"))
         for sentence in (*(() if still else self.left), *self.plan.to_read):
@@ -276,18 +293,18 @@ class _Work:
                     asked.add(question.where)
                     self._answer(question)
 
-    def _name_actions(self, actions: Sequence[str]) -> None:
+    def _name_actions(self) -> None:
         """Put the commits and versions of actions, where they are known, in the place of others below .github."""
         lock = lockfile.read()
-        for path in sorted(path for top in WORKFLOWS for path in (paths.ROOT / top).rglob("*.y*ml")):
+        for path in self.workflows:
             text = after = files.read_bytes(path, _MAX_BYTES, advice=_RESTORE).decode("utf-8")
-            for name in actions:
+            for name in self.actions:
                 pin = lock.actions[name]
                 if pin.commit != lockfile.UNRESOLVED:
                     used = re.compile(rf"(\buses: {re.escape(name)}@)[0-9a-f]{{40}}( # )\S+")
                     after = used.sub(rf"\g<1>{pin.commit}\g<2>{pin.version}", after)
             if after != text:
-                writing.write_text(path, after)
+                self.tree.write(path, after.encode("utf-8"))
 
     def _answer(self, question: resolve.Question) -> answering.Outcome:
         """Ask a question, and return what became of it. Raises ``InputError`` where the origin refuses it, or has no such thing."""
@@ -311,12 +328,11 @@ class _Work:
         before = changelog.request_ids(self.tables, self.before)
         after = changelog.request_ids(catalog.read(), lockfile.read())
         if self.plan.is_new:
-            copied = f", with the cases {changelog.listed(self.plan.copied)}" if self.plan.copied else ""
-            sentence = f"- {self.plan.what}{copied}. Nobody's numbers change."
+            sentence = changelog.line_of_new(self.plan.what, self.plan.copied)
         else:
             sentence = changelog.line(self.plan.what, changelog.moved(before, after))
         text = files.read_bytes(path, _MAX_BYTES, advice=_RESTORE).decode("utf-8")
-        writing.write_text(path, changelog.with_line(text, sentence, CHANGELOG))
+        self.tree.write(path, changelog.with_line(text, sentence, CHANGELOG).encode("utf-8"))
 
     def _run(self, words: Sequence[str]) -> None:
         """Run a module of the kit over what is written now; its failure is told, and undoes nothing."""
@@ -397,8 +413,10 @@ def undo(written: Sequence[str], changes: Sequence[tuple[str, str]]) -> str:
 
 def changed_files(written: Sequence[str]) -> list[tuple[str, str]]:
     """Return the files below these paths that differ from the commit, each behind the two letters by which git says how."""
-    told = _git("status", "--porcelain", "--no-renames", "--untracked-files=all", "-z", "--", *written)
-    return [(entry[:2], entry[3:]) for entry in (told or "").split("\0") if entry]
+    told = _git("status", "--porcelain", "--no-renames", "--untracked-files=all", "-z", "--", *written) or ""
+    # git names files from the top of a repository, which may lie above the kit
+    above = (_git("rev-parse", "--show-prefix") or "").removesuffix("\n")
+    return [(entry[:2], entry[3:].removeprefix(above)) for entry in told.split("\0") if entry]
 
 
 def python() -> str:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from runner.host.pins.origins.package_index import Release
 
@@ -39,6 +39,16 @@ class PackageChoice:
     newer: Release | None
     held: Release | None
     elsewhere: Release | None
+
+
+def is_within(hold: str | None, version: str) -> bool:
+    """Return whether a version is within ``hold``, as pip writes bounds; None bounds nothing, and what is no version is within no bound."""
+    if hold is None:
+        return True
+    try:
+        return SpecifierSet(hold).contains(Version(version), prereleases=True)
+    except InvalidVersion:
+        return False
 
 
 def of_package(releases: Iterable[Release], current: str, pythons: Sequence[str], hold: str | None) -> PackageChoice:

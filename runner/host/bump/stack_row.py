@@ -16,6 +16,7 @@ from runner.contract.errors import InputError, UsageError
 from runner.contract.patterns import Form
 from runner.contract.request import ENGINES, LAUNCHERS
 from runner.host import pairs, paths
+from runner.host.bump import selection
 from runner.host.bump.recipe import File, Plan
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import lockfile, profiles, strictyaml, yaml_editor
@@ -133,6 +134,13 @@ def read(lock: Lock, name: str, like: str, given: Sequence[str]) -> Given:
             f"A stack like {like} is a release of its base image, which brings {', '.join(_of_base(lock.stacks[like]))}. Name it with"
             " --set image.tag=..., and --set image.repository=... where that differs."
         )
+    for package, pin in lock.stacks[like].packages.items():
+        hold, version = made.of("packages", package, "hold") or pin.hold, made.of("packages", package, "version")
+        if version not in (None, UNRESOLVED) and not selection.is_within(hold, version or ""):
+            raise UsageError(
+                f"--set packages.{package}.version: {package} of {like} is held at {hold}, and {version} is outside of that. Name another"
+                f" version, or another bound with --set packages.{package}.hold=..."
+            )
     return made
 
 
@@ -187,7 +195,7 @@ def plan(lock: Lock, given: Given, day: str | None = None) -> Plan:
     copies = dict(_copies(tables, given))
     stack = made.stacks[given.name]
     return Plan(
-        what=f"The stack `{given.name}`, like `{given.like}`",
+        what=f"the stack `{given.name}`, like `{given.like}`",
         writes={paths.LOCK: text, **_with_cases(given, copies), **_with_sets(tables, given, copies)},
         compiled=_compiled(lock, given, stack),
         opened=frozenset(_opened(given, stack, made, new_sources)),
@@ -292,6 +300,8 @@ def _package(lock: Lock, given: Given, package: str, old: Row) -> Row:
     row["note"] = (
         _note_of_unread(given, "packages", package) if version == UNRESOLVED else given.note("packages", package)
     )
+    if hold is None and pin.hold is not None:
+        row["note"] = f"{row['note']}; the note of {given.like} says why it is held"
     return yaml_editor.as_mapping(row)
 
 

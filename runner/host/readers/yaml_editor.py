@@ -83,14 +83,18 @@ def _checked(result: bytes, wanted: Value, where: str) -> bytes:
 
 
 def _end_of_row(lines: Sequence[str], first: int) -> int:
-    """Return the number of lines up to the end of a row that begins on line ``first``, from 0: behind its last line with content."""
+    """Return the number of lines up to the end of a row that begins on line ``first``, from 0: behind its last line with content.
+
+    A comment that stands deeper than the row's key belongs to the row.
+    """
     depth = len(lines[first]) - len(lines[first].lstrip(" "))
     end = first + 1
     for number, line in enumerate(lines[first + 1 :], start=first + 1):
         content = line.strip()
-        if not content or content.startswith("#"):
+        is_deeper = len(line) - len(line.lstrip(" ")) > depth
+        if not content or (content.startswith("#") and not is_deeper):
             continue
-        if len(line) - len(line.lstrip(" ")) <= depth:
+        if not is_deeper:
             break
         end = number + 1
     return end

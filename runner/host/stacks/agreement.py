@@ -42,6 +42,10 @@ def text_of(entry: RequirementsFile, root: Path) -> str:
 
 def locked_text(entry: RequirementsFile, root: Path = paths.ROOT) -> str:
     """Return the text of a requirements file. Raises ``InputError`` where the file's sha256 is not the one of the lock."""
+    if entry.sha256 == UNRESOLVED:
+        raise InputError(
+            f"{entry.file} is not compiled from what versions.lock pins now: its sha256 there is unresolved. Run `python -m runner lock`."
+        )
     if not (root / entry.file).exists():
         state = "is missing"
     else:

@@ -188,10 +188,29 @@ class TestNotes:
             'moved by bump from 5.2.0, whose note was "from 4.0 on it cannot run loading scripts"'
         )
 
-    def test_a_note_of_a_bump_is_not_quoted_again(self, edited: Path) -> None:
-        for to in ("5.1.0", "5.0.0", "4.9.0"):
-            note = self.note(edited, to)
-        assert note == 'moved by bump from 5.0.0, whose note was "from 4.0 on it cannot run loading scripts"'
+    def test_a_note_of_a_bump_is_not_quoted_again_and_keeps_the_version_of_which_it_spoke(self, edited: Path) -> None:
+        said = '"from 4.0 on it cannot run loading scripts"'
+        was = "5.2.0"
+        # there, on, back, and there again
+        for to in ("5.1.0", "5.0.0", "5.2.0", "5.1.0", "5.2.0"):
+            link = ", whose note was" if was == "5.2.0" else "; the note of 5.2.0 was"
+            assert self.note(edited, to) == f"moved by bump from {was}{link} {said}"
+            was = to
+
+    def test_a_value_that_is_asked_for_again_is_not_said_to_have_moved(self, edited: Path) -> None:
+        (row,) = rows.named(lockfile.read(), "cpu/image")
+        for _ in range(2):
+            plan = planned("cpu/image", row.current)
+            edited.write_bytes(plan.writes[paths.LOCK])
+            note = lockfile.notes()["stacks", "cpu", "image"]
+            assert note.startswith('set to unresolved by bump; of what stood there before the note was "read in ')
+
+    def test_a_file_that_is_compiled_anew_says_so_however_often(self, edited: Path) -> None:
+        before = lockfile.notes()["stacks", "cpu", "torch"]
+        for to in ("2.14.0", "2.13.1"):
+            edited.write_bytes(planned("cpu/torch", to).writes[paths.LOCK])
+            note = lockfile.notes()["stacks", "cpu", "torch"]
+            assert note == f'compiled anew by bump; of what stood there before the note was "{before}"'
 
     @pytest.mark.parametrize("note", ["a: b", "it's # no comment", '"quoted"', "x" * 3990])
     def test_any_note_stays_readable(self, edited: Path, note: str) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from runner.contract.announce import Announcer, Event
 from runner.contract.errors import InputError, Interrupted, KitError, Unreachable, UsageError
-from runner.host.bump import recipe
+from runner.host.bump import changelog, recipe
+from runner.host.bump.events import StepTaken
 from runner.host.pins import answering, uv
 from runner.host.pins.origins import container_registry, git
 from runner.host.readers import catalog, profiles
@@ -87,7 +90,7 @@ def test_there_and_back_is_the_same_but_for_notes_and_changelog(world: World) ->
     assert {name for name in after if after[name] != before.get(name)} == {"versions.lock", "CHANGELOG.md"}
     said = after["versions.lock"].decode()
     # the note says what it was before both
-    was = f'moved by bump from 5.1.0, whose note was "{NOTE}"'
+    was = f'moved by bump from 5.1.0; the note of 5.2.0 was "{NOTE}"'
     assert said.replace(was, NOTE) == before["versions.lock"].decode()
 
 
@@ -155,7 +158,7 @@ def test_offline_takes_the_steps_that_ask_nobody_and_names_the_rest(
     told = capsys.readouterr().out
     for pin in ("stacks.cpu.requirements.sha256", "stacks.cpu.packages.datasets.sha256", "requirements.host.sha256"):
         assert f"unresolved: {pin}\n" in told
-    assert "-m runner lock`, which resolves what is unresolved, then" in told
+    assert "-m runner lock`, which asks for what is unresolved, then" in told
 
 
 def test_a_dry_run_prints_each_step_with_its_files_and_changes_nothing(
@@ -203,7 +206,7 @@ def test_a_file_with_changes_that_no_commit_has_is_named_and_nothing_is_written(
     told = (
         "was changed since versions.lock was written"
         if file == OWN
-        else rf"{file} hold changes that no commit has, .*`git stash`"
+        else rf"{file} holds changes that no commit has, .*`git stash`"
     )
     with pytest.raises(InputError, match=told):
         world.bump("cpu/datasets", "--to", "5.1.0")
@@ -214,6 +217,37 @@ def test_a_file_that_a_bump_does_not_write_may_have_changes(world: World) -> Non
     (world.folder / "notes.md").write_text("mine")
     (world.folder / "images" / "gaudi" / "install.md").write_text("mine")
     assert world.bump("cpu/datasets", "--to", "5.1.0", "--offline") == 0
+
+
+def test_a_new_file_of_a_person_is_not_overwritten(world: World) -> None:
+    (world.folder / "images" / "cpu" / "requirements-cpu-next.txt").write_text("mine")
+    before = world.contents()
+    with pytest.raises(InputError, match=r"images/cpu/requirements-cpu-next\.txt holds changes that no commit has"):
+        world.bump("cpu-next", "--like", "cpu")
+    assert world.contents() == before
+
+
+def test_a_copy_within_another_repository_is_refused(world: World) -> None:
+    shutil.rmtree(world.folder / ".git")
+    subprocess.run(["git", "init", "--quiet", str(world.folder.parent)], check=True)
+    before = world.contents()
+    with pytest.raises(InputError, match="This is no git checkout, so nothing could undo a bump"):
+        world.bump("cpu/datasets", "--to", "5.1.0", "--offline")
+    assert world.contents() == before
+
+
+def test_a_kit_that_is_a_folder_of_a_repository_is_undone_from_that_folder(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(world.folder / ".git")
+    subprocess.run(["git", "init", "--quiet", str(world.folder.parent)], check=True)
+    world.commit()
+    before = world.contents()
+    assert world.bump("cpu/datasets", "--to", "5.1.0", "--offline") == 0
+    command = capsys.readouterr().out.strip().rpartition("undo: ")[2]
+    assert world.contents() != before and command.startswith("git checkout -- CHANGELOG.md ")
+    subprocess.run(command, shell=True, cwd=world.folder, check=True, capture_output=True)
+    assert world.contents() == before
 
 
 def test_a_folder_without_git_is_refused(world: World) -> None:
@@ -275,6 +309,39 @@ def test_a_bump_that_is_stopped_says_what_is_done_and_git_checkout_undoes_it(
         assert "Undo all: git checkout -- " in str(caught.value)
         world.git(*str(caught.value).rpartition("Undo all: git ")[2].split())
         assert world.contents() == before
+
+
+@pytest.mark.parametrize("word", ["render the manifests", "bumped: "])
+def test_a_bump_that_is_stopped_between_its_steps_or_at_its_end_says_how_it_is_undone(
+    world: World, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    announce, before = Announcer.announce, world.contents()
+
+    def stopped(announcer: Announcer, event: Event) -> None:
+        if word in str(event.sentence):
+            raise KeyboardInterrupt
+        announce(announcer, event)
+
+    monkeypatch.setattr(Announcer, "announce", stopped)
+    with pytest.raises(Interrupted, match="Undo all: git checkout -- ") as caught:
+        world.bump("cpu/datasets", "--to", "5.1.0", "--offline")
+    world.git(*str(caught.value).rpartition("Undo all: git ")[2].split())
+    assert world.contents() == before
+
+
+def test_output_that_nobody_reads_any_more_leaves_every_file_as_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = world.contents()
+
+    def lost(announcer: Announcer, event: Event) -> None:
+        if isinstance(event, StepTaken) and event.number == 2:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(Announcer, "announce", lost)
+    with pytest.raises(BrokenPipeError):
+        world.bump("cpu/datasets", "--to", "5.1.0", "--offline")
+    assert world.contents() == before
 
 
 def test_a_defect_in_the_middle_leaves_every_file_as_it_was(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,6 +451,20 @@ def test_a_moved_action_is_named_by_its_commit_in_the_workflows(world: World, mo
     pin = world.read().actions["actions/checkout"]
     assert (pin.version, pin.commit) == ("v5.0.0", "2b" * 20)
     assert workflow.read_text() == text.replace(f"checkout@{old} # v4.0.0", f"checkout@{'2b' * 20} # v5.0.0")
+    # what fails behind it puts the workflows back too
+    world.commit()
+    before = world.contents()
+    monkeypatch.setattr(git, "references", lambda repository: git.References({}, {"v6.0.0": "3c" * 20}))
+
+    def refused(text: str, line: str, where: str) -> str:
+        if line == "-":
+            return text
+        raise InputError("no line.")
+
+    monkeypatch.setattr(changelog, "with_line", refused)
+    with pytest.raises(InputError, match="Every file is as it was before the bump"):
+        world.bump("actions/actions/checkout", "--to", "v6.0.0")
+    assert world.contents() == before
 
 
 def test_a_lock_with_other_ends_of_lines_and_comments_keeps_them(world: World) -> None:

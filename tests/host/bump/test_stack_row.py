@@ -182,3 +182,15 @@ def test_a_hostile_value_is_refused(key: str) -> None:
         with pytest.raises(UsageError) as caught:
             stack_row.read(lock, "gaudi-1.25", "gaudi-1.24", [*IMAGE, f"{key}={text}"])
         assert str(caught.value).isprintable()
+
+
+def test_a_version_outside_of_the_old_stack_s_bound_is_refused_unless_another_bound_is_given() -> None:
+    with pytest.raises(UsageError, match="transformers of cpu is held at <5.21, and 5.22.0 is outside of that"):
+        planned("cpu-next", "cpu", "packages.transformers.version=5.22.0")
+    plan = planned("cpu-next", "cpu", "packages.transformers.version=5.22.0", "packages.transformers.hold=<5.23")
+    assert made(plan).stacks["cpu-next"].packages["transformers"].hold == "<5.23"
+
+
+def test_the_note_of_a_copied_bound_says_where_its_reason_stands() -> None:
+    note = notes(planned("cpu-next", "cpu"), "stacks", "cpu-next", "packages", "transformers")
+    assert note == "copied from cpu; not read yet; the note of cpu says why it is held"

@@ -1,3 +1,4 @@
+import dataclasses
 import multiprocessing
 import os
 import re
@@ -77,6 +78,12 @@ def test_a_changed_requirements_file_is_noticed(tmp_path):
     changed.unlink()
     with pytest.raises(InputError, match="images/cpu/requirements-cpu.txt is missing"):
         agreement.refuse_contradictions(lockfile.read(), tmp_path)
+
+
+def test_a_requirements_file_whose_pins_moved_is_not_said_to_have_been_changed():
+    entry = dataclasses.replace(lockfile.read().requirements["host"], sha256="unresolved")
+    with pytest.raises(InputError, match="requirements/host.txt is not compiled from what versions.lock pins now"):
+        agreement.locked_text(entry)
 
 
 @pytest.mark.parametrize(

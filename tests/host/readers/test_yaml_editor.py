@@ -34,6 +34,12 @@ def test_a_row_follows_the_row_that_is_named_and_comments_keep_their_places() ->
     assert strictyaml.loads(after, "file")["rows"]["b"] == ROW  # type: ignore[index, call-overload]
 
 
+def test_a_comment_at_the_end_of_a_row_stays_in_the_row() -> None:
+    text = b"rows:\n  a:\n    x: 1\n\n    # y: 2, once it is read\n\n  # about c\n  c: 3\n"
+    after = yaml_editor.with_row(text, ("rows",), "a", "b", "2", "file")
+    assert after == text.replace(b"is read\n", b"is read\n  b: 2\n")
+
+
 def test_a_row_may_be_the_last_of_a_file_without_a_newline_at_its_end() -> None:
     assert yaml_editor.with_row(b"rows:\n  a: 1", ("rows",), "a", "b", "2", "file") == b"rows:\n  a: 1\n  b: 2\n"
     assert yaml_editor.with_row(TEXT, ("lists",), "many", "last", "x", "file") == TEXT + b"  last: x\n"
