@@ -20,6 +20,7 @@ reads.doctor := ARGS
 reads.render := ARGS
 reads.perf := ARGS
 reads.mutation := ARGS
+reads.bench-stacks := ARGS
 reads.images := STACKS PUSH ARGS
 reads.images-check := STACKS
 reads.bump := NAME ARGS
@@ -240,15 +241,15 @@ fuzz: $(venv)/.dev  ## feed the readers of foreign bytes with new examples for S
 	end=$$(($$(date +%s) + $$SECONDS)); while [ $$(date +%s) -lt $$end ]; do \
 		FUZZ_EXAMPLES=1000 $(PY) -m pytest -q -m slow --hypothesis-seed=$$(date +%s%N) tests/host/readers/test_fuzz_readers.py || exit 1; done
 
-test-stacks: $(venv)/.dev  ## build the exact stacks, less the chips (12 GB in all), and test upstream's code and the runner in them
+test-stacks: $(venv)/.dev  ## build the exact stacks, less the chips (16 GB in all), and test upstream's code and the runner in them
 	$(PY) -m tests.stacks
 	$(PY) -m pytest -m stacks tests/emulation tests/injection
 
 test-cluster: $(venv)/.dev  ## the client and the manifests on the real cluster of KUBECONFIG, or on the API server of KUBEBUILDER_ASSETS; else it skips and says so
 	$(PY) -m pytest -m cluster -rs tests/cluster
 
-bench-stacks: $(venv)/.dev  ## run every stack that can run without its chip: versions, what stood in, and whether the tokens are right
-	$(PY) -m tests.emulation
+bench-stacks: $(venv)/.dev  ## run every stack that can run without its chip: versions, what stood in, tokens, and what changed between releases (options: ARGS="--changes --write")
+	$(WORDS) tests.emulation @ARGS
 
 mutation: $(venv)/.mutation  ## change the deciding modules one place at a time; fail if the tests notice less than 85% (options: ARGS="host/judging/verdict --sample 40")
 	nice -n 10 "$$VENV/mutation/bin/python" -m runner.host.make_words tests.mutation @ARGS

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from docs import json_events, module_map, simulation
+from docs import json_events, module_map, simulation, time_machine
 from docs.markdown import code, table
 from docs.result_fields import MEANING
 from runner.__main__ import VERBS
@@ -370,5 +370,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "sample-of-a-claim": sample_of_a_claim,
     "sample-of-a-comparison": sample_of_a_comparison,
     "sample-of-verdicts": sample_of_verdicts,
+    "time-machine-stacks": time_machine.stacks,
+    "time-machine-changes": time_machine.changes,
+    "time-machine-moved": time_machine.moved_since,
     "modules": lambda: module_map.text(ROOT / "runner"),
 }

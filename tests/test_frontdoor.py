@@ -239,6 +239,7 @@ GIVEN = {
     "render": [runner("render", *TAKEN_APART)],
     "perf": [["-m", "tests.perf", *TAKEN_APART]],
     "mutation": [["-m", "tests.mutation", *TAKEN_APART]],
+    "bench-stacks": [["-m", "tests.emulation", *TAKEN_APART]],
     "images": [runner("image", *TAKEN_APART, flag("--push", "PUSH"), *TAKEN_APART)],
     "images-check": [runner("image", *TAKEN_APART, "--check")],
     "bump": [runner("bump", *TAKEN_APART, "--", value_of("NAME"))],

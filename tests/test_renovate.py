@@ -260,3 +260,23 @@ def test_the_page_names_all_that_renovate_cannot_follow() -> None:
     reasons = {why_not(lock, row) for row in rows.of_lock(lock)} - {None}
     assert reasons
     assert [reason for reason in reasons if str(reason) not in " ".join(page.split())] == []
+
+
+def test_the_command_of_a_pull_request_leaves_a_tree_in_which_bump_begins(tmp_path: Path) -> None:
+    """`bump` refuses files that hold changes without a commit."""
+    (notes,) = [rule["prBodyNotes"] for rule in CONFIGURED["packageRules"] if "prBodyNotes" in rule]
+    command, bump = re.findall(r"`([^`]+)`", notes[0])[:2]
+    assert bump.startswith("python -m runner bump ")
+    assert f"$ {command}\n$ python -m runner bump " in PAGE.read_text(encoding="utf-8")
+
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+
+    git("init", "--quiet")
+    for text in ("version: 1\n", "version: 2\n"):
+        (tmp_path / "versions.lock").write_text(text)
+        git("add", "versions.lock")
+        git("commit", "--quiet", "--message", text)
+    git(*command.removeprefix("git ").split())
+    assert (tmp_path / "versions.lock").read_text() == "version: 1\n" and git("status", "--porcelain") == ""

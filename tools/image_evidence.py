@@ -18,11 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.contract import strictjson
-from runner.contract.errors import InputError, KitError, Unsupported
+from runner.contract.errors import InputError, Unsupported
 from runner.contract.secrets import mask
 from runner.contract.text import printable
 from runner.host.readers import lockfile
-from tools import released_program
+from tools import endings, released_program
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "build" / "images"
@@ -106,7 +106,11 @@ def _run(command: list[str]) -> bytes:
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     flags = argparse.ArgumentParser(
-        prog="python -m tools.image_evidence", allow_abbrev=False, description="Say what is known of images."
+        prog="python -m tools.image_evidence",
+        allow_abbrev=False,
+        description="Say what is known of images.",
+        epilog="Exit codes: 2 command line, 3 nothing was built or pushed, or a fetched program is not the pinned one, 9 a program could"
+        " not be fetched, 10 a program failed, or an image has what --fail-on forbids, 130 stopped.",
     )
     verbs = flags.add_subparsers(dest="verb", required=True)
     scanning = verbs.add_parser("scan", help="list the known vulnerabilities of the images that were built here")
@@ -116,33 +120,31 @@ def parser() -> argparse.ArgumentParser:
         help="end with an error for this severity or a worse one",
     )
     signing = verbs.add_parser("sign", help="sign pushed images, and state their bills of materials")
-    signing.add_argument("stacks", nargs="*", metavar="STACK")
+    signing.add_argument(
+        "stacks", nargs="*", metavar="STACK", help="all whose pushed images versions.lock names, unless some are named"
+    )
     signing.add_argument("--dry-run", action="store_true", help="print the commands")
     return flags
 
 
-def run(arguments: list[str]) -> None:
-    """Do what the command line asks. Raises ``KitError``."""
+def run(arguments: list[str]) -> int:
+    """Do what the command line asks; return the exit code. Raises ``KitError``."""
     options = parser().parse_args(arguments)
     if options.verb == "scan":
         fail_on = options.fail_on.capitalize() if options.fail_on else None
         print("\n".join(scan(IMAGES, fail_on, released_program.fetched("grype", PROGRAMS))))
-        return
+        return 0
     cosign = Path("cosign") if options.dry_run else released_program.fetched("cosign", PROGRAMS)
     for command in sign_commands(options.stacks, IMAGES, cosign):
         print(shlex.join(command), flush=True)
         if not options.dry_run:
             _run(command)
+    return 0
 
 
 def main(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
-    try:
-        run(arguments)
-    except KitError as error:
-        print(f"images: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+    return endings.status_of("images", lambda: run(arguments))
 
 
 if __name__ == "__main__":

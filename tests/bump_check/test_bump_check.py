@@ -76,6 +76,31 @@ def test_both_sides_are_measured_in_turn_and_judged_by_the_head_s_code(
     assert "head is the working tree" in told.err and "with 1 uncommitted file" in told.err
 
 
+def test_operators_that_nobody_recorded_are_said(check: Check) -> None:
+    check.base()
+    check.head(bench_help="--operators")
+    assert check.run("--cases", "cpu-1") == 0
+    assert "- `operators: the bench of a side does not know --operators, so neither side" in check.comment
+
+
+def test_what_a_killed_export_left_is_removed(check: Check) -> None:
+    check.base()
+    (check.out / "trees" / ".exporting-abc" / "files").mkdir(parents=True)
+    assert check.run("--cases", "cpu-1") == 0
+    assert not list((check.out / "trees").glob(".exporting-*"))
+
+
+def test_a_secret_is_not_printed(
+    check: Check, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_abcdefghijklmnopqrstuv")
+    check.base()
+    check.head(fails={"request": [3, "runner: no hf_abcdefghijklmnopqrstuv"]})
+    assert check.run("--cases", "cpu-1") == 17
+    told = capsys.readouterr()
+    assert "head cannot be measured: " in told.out and "hf_abc" not in told.out + told.err
+
+
 def test_moved_pins_stand_in_the_comment(check: Check) -> None:
     check.base()
     check.head(LOCK.replace("2.13.0", "2.14.0"))
@@ -128,6 +153,13 @@ def test_cases_that_one_side_alone_knows_are_left_out_and_said(check: Check) -> 
     with pytest.raises(UsageError, match="No case is left that both sides measure here. new: base does not know it"):
         check.run("--cases", "new")
     assert not (check.out / "verdict.json").exists(), "what an earlier run said is no word on this one"
+
+
+def test_a_named_case_that_no_side_knows_is_a_slip_and_is_not_left_out(check: Check) -> None:
+    check.base()
+    with pytest.raises(UsageError, match="cpu-11: no side knows such a case"):
+        check.run("--cases", "cpu-1", "cpu-11")
+    assert check.launches() == []
 
 
 def test_cases_that_run_in_an_image_alone_are_said(check: Check) -> None:
@@ -198,6 +230,9 @@ def test_a_side_whose_environment_cannot_be_made_has_a_comment_too(
     check.head(LOCK.replace("2.13.0", "2.14.0"))
     assert (check.run(), check.verdict["word"]) == (expected[1], expected[0])
     assert f"{side} cannot be measured: {error}" in check.comment and "2.14.0" in check.comment
+    assert check.verdict["fail_on"] == ["counts", "inconclusive"]
+    check.run("--fail-on", "slower")
+    assert check.verdict["fail_on"] == ["slower"]
     assert check.launches() == []
 
 
@@ -223,8 +258,12 @@ def test_an_error_of_the_command_line_is_no_verdict(check: Check) -> None:
     check.base(fails={"request": [2, "runner: unrecognized arguments: --modle"]})
     with pytest.raises(UsageError, match="--modle"):
         check.run("--modle", "bloom-560m")
-    with pytest.raises(UsageError, match="'slow' is none of counts"):
+    with pytest.raises(UsageError, match="'slow' is none of: counts"):
         check.run("--fail-on", "slow")
+    with pytest.raises(UsageError, match="'' is none of: counts"):
+        check.run("--fail-on", "")
+    with pytest.raises(UsageError, match="'2x' is no margin"):
+        check.run("--margin", "2x")
     with pytest.raises(UsageError, match="cpu-1 belongs to no flag"):
         check.run("cpu-1")
     assert not (check.out / "comment.md").exists()
@@ -241,7 +280,8 @@ def test_flags_of_request_reach_both_sides_and_are_measured_apart(check: Check) 
 
 
 def test_a_gaudi_stack_that_moved_is_run_under_the_emulated_chip(check: Check) -> None:
-    told = {"tokens": {"sha256": "a"}, "forward_calls": 100}
+    told = {"tokens": {"sha256": "a"}, "forward_calls": 100, "graph_builds": 0, "operators": {}}
+    told.update(first_generate=[], generate=[])
     check.base(emulated={"gaudi-1.10": told})
     moved = LOCK.replace("1.6.1", "1.7.0")
     check.head(moved, emulated={"gaudi-1.10": {**told, "tokens": {"sha256": "b"}}})

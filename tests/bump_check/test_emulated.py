@@ -85,6 +85,28 @@ def test_an_environment_that_cannot_be_built_leaves_it_open(tmp_path: Path) -> N
     assert "the index does not answer" in verdicts.said_of(compared(tmp_path, TOLD, unbuilt))
 
 
+def test_what_a_side_does_not_tell_is_unknown_and_no_difference(tmp_path: Path) -> None:
+    older = {key: value for key, value in TOLD.items() if key != "operators"}
+    found = compared(tmp_path, older, TOLD)
+    assert (found.tokens, found.calls, found.fails, found.is_unknown) == ("equal", "unknown", False, True)
+    assert "calls that are not all told. " in verdicts.said_of(found) and "operators" in verdicts.said_of(found)
+    found = compared(tmp_path, older, {**TOLD, "forward_calls": 101})
+    assert found.fails and found.differences == ("forward_calls: 100 before, 101 after",)
+    for before, after in (({}, {}), ({**TOLD, "tokens": 1}, {"forward_calls": 100})):
+        found = compared(tmp_path, before, after)
+        assert found.is_unknown and not found.fails and "tokens" in str(found.error)
+
+
+def test_a_program_that_prints_something_else_leaves_it_open(tmp_path: Path) -> None:
+    base = stand_in.side(tmp_path, "base", tmp_path / "log", emulated={"gaudi-1.10": TOLD})
+    head = stand_in.side(tmp_path, "head", tmp_path / "log", emulated={"gaudi-1.10": TOLD})
+    program = head.tree / "tests" / "emulation" / "calls.py"
+    for printed in ("[]", "null", "not JSON"):
+        program.write_text(f"print({printed!r})")
+        found = emulated.compare(Pair("gaudi-1.10", "gaudi-1.10", is_new=False), base, head, quiet)
+        assert found.is_unknown and not found.fails and "printed no JSON object" in str(found.error)
+
+
 def test_a_stack_of_head_that_does_not_run_to_its_end_fails(tmp_path: Path) -> None:
     died = {"exit": 6, "said": "gaudi-1.10 ended with 1"}
     assert compared(tmp_path, TOLD, died).fails

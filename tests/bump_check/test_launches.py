@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -14,8 +15,9 @@ from typing import Any
 import pytest
 
 from runner.contract.errors import Interrupted
+from runner.contract.request import Dataset
 from tests.bump_check import stand_in
-from tests.support import patience
+from tests.support import patience, samples
 from tools.bump_check import launches
 from tools.bump_check.launches import Measured
 from tools.bump_check.sides import Side
@@ -58,7 +60,9 @@ def test_one_case_after_the_other_is_measured_in_turn_by_one_bench_a_launch(tmp_
         ("head", "cpu-1", 2),
     ]
     assert all(each.error is None and each.result and Path(each.result).is_file() for each in done.outcomes)
-    assert done.results == {"base": tmp_path / "out" / "base", "head": tmp_path / "out" / "head"}
+    for side, folder in done.results.items():
+        compared = sorted(path.name for path in folder.iterdir())
+        assert compared == sorted(Path(str(each.result)).name for each in done.outcomes if each.side == side)
     assert done.kinds == {"cpu-1": "cpu", "cpu-2": "cpu"}
     shown = (tmp_path / "shown").read_text()
     assert "launch 1 of 12: cpu-1, base, 1 of 3\n" in shown and "launch 12 of 12: cpu-2, head, 3 of 3, about" in shown
@@ -105,6 +109,24 @@ def test_the_operators_are_asked_for_where_every_bench_knows_them(tmp_path: Path
     ]
 
 
+def test_a_dataset_is_measured_without_its_operators_and_that_is_said(tmp_path: Path) -> None:
+    rows = Dataset("file", "a.jsonl", None, None, None, "json", "1" * 64, "text", None)
+    workload = samples.workload(name="dataset", prompt=None, dataset=rows)
+    requests = {
+        "cpu-1": samples.request(case="cpu-1").to_json(),
+        "cpu-dataset": samples.request(case="cpu-dataset", workload=workload).to_json(),
+    }
+    sides = both(tmp_path, base={"requests": requests}, head={"requests": requests})
+    done = launches.measure(sides, ["cpu-1", "cpu-dataset"], 1, tmp_path / "out", print, bench_flags=["--operators"])
+    assert stand_in.logged(tmp_path / "log", "bench") == [
+        ["base", "cpu-1", "--operators"],
+        ["head", "cpu-1", "--operators"],
+        ["base", "cpu-dataset"],
+        ["head", "cpu-dataset"],
+    ]
+    assert done.left_out == ("cpu-dataset: operators; a dataset has no call that another launch repeats",)
+
+
 def test_what_was_measured_is_not_measured_again_and_what_failed_is(tmp_path: Path) -> None:
     first = measured(tmp_path, both(tmp_path, head={"launch_fails": [["cpu-1", 2]]}))
     (tmp_path / "log").write_text("")
@@ -119,6 +141,17 @@ def test_what_was_measured_is_not_measured_again_and_what_failed_is(tmp_path: Pa
     assert [each.error is None for each in launches.journal(tmp_path / "out")].count(False) == 1
 
 
+def test_what_is_compared_are_the_results_of_these_launches_and_no_others(tmp_path: Path) -> None:
+    measured(tmp_path, both(tmp_path), number=3)
+    # as bench writes it after a kill: a result that no launch of the journal made
+    (tmp_path / "out" / "head" / "killed.json").write_text("{}")
+    fewer = measured(tmp_path, both(tmp_path), number=2)
+    for folder in fewer.results.values():
+        assert sorted(path.name for path in folder.iterdir()) == ["cpu-1-1.json", "cpu-1-2.json"]
+    failing = measured(tmp_path, both(tmp_path, head={"launch_fails": [["cpu-2", 0]]}), ("cpu-2",), number=1)
+    assert not failing.results["head"].exists(), "nothing of an earlier run stays"
+
+
 def test_a_result_that_is_gone_is_measured_again_and_a_torn_line_tells_nothing(tmp_path: Path) -> None:
     done = measured(tmp_path, both(tmp_path))
     (gone, *_) = done.outcomes
@@ -129,6 +162,16 @@ def test_a_result_that_is_gone_is_measured_again_and_a_torn_line_tells_nothing(t
     (tmp_path / "log").write_text("")
     measured(tmp_path, both(tmp_path))
     assert names(tmp_path) == "b"
+
+
+def test_launches_of_another_environment_are_measured_again(tmp_path: Path) -> None:
+    base, head = both(tmp_path)
+    measured(tmp_path, (base, head))
+    other = tmp_path / "python"
+    other.symlink_to(head.python)
+    (tmp_path / "log").write_text("")
+    again = measured(tmp_path, (base, dataclasses.replace(head, python=other)))
+    assert names(tmp_path) == "hhh" and len(again.outcomes) == 6
 
 
 def test_begun_anew_nothing_is_taken(tmp_path: Path) -> None:
@@ -184,3 +227,8 @@ def test_a_launch_brings_in_no_foreign_code(tmp_path: Path, monkeypatch: pytest.
     (tmp_path / "evil" / "sitecustomize.py").write_text("raise SystemExit('foreign code ran')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "evil"))
     assert measured(tmp_path, both(tmp_path)).failed("head") == []
+
+
+def test_a_launch_finds_the_code_of_its_own_side(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONSAFEPATH", "1")
+    assert measured(tmp_path, both(tmp_path), number=1).failed("head") == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,11 +101,54 @@ def test_the_emulated_chip_counts_too() -> None:
 
 
 def test_a_side_that_cannot_be_measured_at_all() -> None:
-    assert word(verdicts.of_failed_side("head", InputError("it cannot be installed"))) == ("FAIL", 17)
-    assert word(verdicts.of_failed_side("head", Unreachable("it did not answer"))) == ("INCONCLUSIVE", 18)
-    assert word(verdicts.of_failed_side("base", InputError("it cannot be installed"))) == ("INCONCLUSIVE", 18)
+    assert word(verdicts.of_failed_side("head", InputError("it cannot be installed"), "slower,inconclusive")) == (
+        "FAIL",
+        17,
+    )
+    assert word(verdicts.of_failed_side("head", Unreachable("it did not answer"), "inconclusive")) == (
+        "INCONCLUSIVE",
+        18,
+    )
+    assert word(verdicts.of_failed_side("base", InputError("it cannot be installed"), "slower,inconclusive")) == (
+        "INCONCLUSIVE",
+        18,
+    )
+
+    assert word(verdicts.of_failed_side("base", InputError("it cannot be installed"), "slower")) == ("INCONCLUSIVE", 0)
 
 
-def test_unknown_words_of_fail_on_are_refused() -> None:
-    with pytest.raises(UsageError, match="'slow' is none of counts, slower"):
-        verdicts.words("counts,slow")
+def test_a_case_that_was_measured_and_not_compared_is_no_pass() -> None:
+    other = replace(FINE, case="cpu-2")
+    verdict = judged(change("cpu-1"), outcomes=(FINE, other))
+    assert word(verdict) == ("INCONCLUSIVE", 18) and verdict.reasons[0].startswith("cpu-2: measured and not compared")
+    assert word(judged(outcomes=(FINE,))) == ("INCONCLUSIVE", 18)
+
+
+@pytest.mark.parametrize("row", [{"word": "SAME"}, {"found": None}, {"word": None}])
+def test_a_row_without_a_known_word_is_no_pass(row: dict[str, Any]) -> None:
+    verdict = judged({**change("cpu-1"), **row}, outcomes=(FINE,))
+    assert word(verdict) == ("INCONCLUSIVE", 18) and "no word that is known" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize(
+    "refused, expected",
+    [
+        (["exclusive_device"], ("INCONCLUSIVE", 18)),
+        (["exclusive_device", "forward_calls"], ("FAIL", 17)),
+        ([], ("FAIL", 17)),
+    ],
+)
+def test_a_head_that_a_neighbour_on_the_device_disturbed_is_no_failure(
+    tmp_path: Path, refused: list[str], expected: tuple[str, int]
+) -> None:
+    checks = [{"name": name, "act": "refuse", "passed": False} for name in refused]
+    result = tmp_path / "result.json"
+    result.write_text(json.dumps({"launches": [{"checks": [*checks, {"name": "x", "act": "flag", "passed": False}]}]}))
+    head = replace(FAILED, side="head", result=str(result))
+    assert word(judged(change("cpu-1", ("inconclusive",)), outcomes=(FINE, head))) == expected
+
+
+@pytest.mark.parametrize("text", ["counts,slow", "", ",", "counts,", " "])
+def test_unknown_and_empty_words_of_fail_on_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is none of: counts, slower"):
+        verdicts.words(text)

@@ -1,22 +1,25 @@
 """``python -m tests.emulation``: run every stack that can run without its chip; tell what ran, under which versions, and the tokens.
 
+Then tell what changed between neighbouring releases: packages, tokens and calls (``--changes``: this alone). Times are told nowhere.
 Gaudi stacks run over the stand-in of this folder, cuda-2023 over that of tests/injection. What today's GPUs run, the engine compiled,
 runs on the CPU here, as it is.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from runner.contract import strictjson
+from runner.contract.errors import KitError, Unreachable
 from runner.contract.records import JsonObject
 from runner.host.results import result_files
-from tests.emulation import arithmetic, drive, reference, runs, table
+from tests.emulation import calls, changes, drive, events, reference, runs, table
 from tests.injection import runs as injected
 from tests.stacks import build
 
@@ -41,27 +44,77 @@ EQUAL = {
 }
 
 
-def main() -> int:
-    """Print what stood in on each stack, then a line for each cell; return 1 if any failed or gave other tokens."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print what ran, cell by cell, and what changed between neighbours; return 1 if any stack gave other tokens than it must.
+
+    What went wrong is said on standard error, and its exit code returned.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        wrong = [] if options.changes else _cells()
+        earlier = changes.read() if options.stacks else None
+        made = changes.record(_progress, options.stacks or None, earlier)
+        print(changes.told(made))
+        print("Times are not told: something stands in for the device.")
+        for file in (options.json, changes.RECORD if options.write else None):
+            if file is not None:
+                changes.write(made, file)
+                _progress(f"written: {file}")
+    except KitError as problem:
+        print(problem, file=sys.stderr)
+        return problem.exit_code
+    wrong += [
+        stack["stack"] for stack in made["stacks"] if stack["seen"] and not stack["seen"]["tokens"]["equal_plain"]
+    ]
+    return 1 if wrong else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False,
+        prog="python -m tests.emulation",
+        description="Run every stack that can run without its chip: what ran, whether the tokens are right, and what changed"
+        " between neighbouring releases. Environments that are not there are built first (16 GB in all).",
+        epilog="Exit codes: 0 all tokens are right, 1 some are not, 3 a record is missing or is left, 6 a stack did not run.",
+    )
+    parser.add_argument("--changes", action="store_true", help="only what changed between neighbours, not each cell")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what changed to a file too, as JSON")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write what changed into docs/time-machine.json, from which the page is made",
+    )
+    parser.add_argument(
+        "--stacks",
+        nargs="+",
+        choices=calls.names(),
+        metavar="STACK",
+        help="run these alone; what is told of the others is what docs/time-machine.json has",
+    )
+    return parser
+
+
+def _cells() -> list[str]:
+    """Print what stood in on each stack, then a line for each cell; return the cells that failed or gave other tokens."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
         dataset = reference.write_rows(Path(scratch))
         for name in build.names("hpu"):
-            folder = build.make(name, _progress)
+            try:
+                folder = build.make(name, _progress)
+            except Unreachable as problem:
+                if not build.commits(name):
+                    raise
+                print(problem)
+                continue
             _introduce(name, build.describe(folder))
-            for cell in _cells(name):
+            for cell in CELLS:
                 _progress(f"{name}: {' '.join(map(str, cell))}")
                 tokens = _tokens(build.python(folder), name, dataset, *cell)
                 rows.append((name, "optimum-habana", *cell[:4], "yes" if cell[4] else "no", tokens))
     rows += [*_of_2023(), *_here()]
-    print(table.aligned([COLUMNS, *rows]))
-    print("Times are not told: something stands in for the device.")
-    return 1 if any(row[-1] not in EQUAL.values() for row in rows) else 0
-
-
-def _cells(name: str) -> list[Cell]:
-    """Return a stack's cells: in bfloat16 only where its roundings are known, without which there is nothing to compare with."""
-    return [cell for cell in CELLS if cell[1] != "bfloat16" or name in arithmetic.OF_OPTIMUM]
+    print(table.aligned([COLUMNS, *rows]), end="\n\n")
+    return [" ".join(map(str, row)) for row in rows if row[-1] not in EQUAL.values()]
 
 
 def _introduce(name: str, noted: JsonObject) -> None:
@@ -84,7 +137,7 @@ def _tokens(
     if file is not None:
         right = launch["dataset"]["tokens_sha256"] == reference.completions_sha256(file)
     elif precision == "bfloat16":
-        seen = drive.run(interpreter, "causes.py", ["runner", name, ranks])
+        seen = drive.run(interpreter, "causes.py", ["runner", events.release(name), ranks])
         right = launch["tokens"]["output_ids"] == seen[str(batch)]["all"]
     else:
         hashes = {strictjson.sha256_of(row) for row in launch["tokens"]["output_ids"]}

@@ -1,8 +1,8 @@
 """Greedy decoding of BLOOM, written out: every place where upstream computes otherwise than transformers is a switch.
 
-With none it is transformers 4.28.1 and 4.55.4, with a stack's own it is that stack: test_arithmetic.py holds both against what they
-stand for, token by token. Sources: huggingface/optimum-habana v1.5.0, v1.6.1 and 1.21.2 modeling_bloom.py;
-deepspeed/module_inject/layers.py of 0.14.5, of 0.16.1 and of the vendor's fork.
+With none it is transformers 4.27.1, 4.28.1 and 4.55.4, with a stack's own it is that stack: test_arithmetic.py holds both against what
+they stand for, token by token. Sources: huggingface/optimum-habana@583eff4144493326850c6b1d9b2299919ac3a577, v1.5.0, v1.6.1 and 1.21.2
+modeling_bloom.py; deepspeed/module_inject/layers.py of 0.14.5, of 0.16.1 and of the vendor's fork.
 """
 
 from __future__ import annotations
@@ -22,11 +22,6 @@ CAUSES = {
     "bias": "a bias is added to a rounded product; it is rounded with the product",
     "shards": "each rank's part of a sum is rounded; there are no ranks",
 }
-OF_OPTIMUM = {
-    "gaudi-1.9": ("gelu", "slots", "width", "write"),
-    "gaudi-1.10": ("gelu", "slots", "width"),
-    "gaudi-1.24": ("gelu", "slots", "width"),
-}
 # by ranks
 OF_DEEPSPEED = {1: ("bias",), 2: ("bias", "shards")}
 
@@ -44,9 +39,21 @@ class Switches(NamedTuple):
     shards: bool
 
 
-def of_runner(stack: str, ranks: int) -> tuple[str, ...]:
+def of_optimum(release: str) -> tuple[str, ...]:
+    """Return the causes that are on in a release of optimum-habana, such as 1.6.1; a release after those that were read is as they are."""
+    # ALiBi by a sum over the mask, as transformers has it
+    if release.startswith("1.5.0.dev"):
+        return ("gelu", "width", "write")
+    return ("gelu", "slots", "width", "write") if _is_before_1_6(release) else ("gelu", "slots", "width")
+
+
+def of_runner(release: str, ranks: int) -> tuple[str, ...]:
     """Return the causes that are on when the runner measures: 1.5 runs under DeepSpeed with one rank too."""
-    return OF_OPTIMUM[stack] + (OF_DEEPSPEED[ranks] if ranks > 1 or stack == "gaudi-1.9" else ())
+    return of_optimum(release) + (OF_DEEPSPEED[ranks] if ranks > 1 or _is_before_1_6(release) else ())
+
+
+def _is_before_1_6(release: str) -> bool:
+    return tuple(int(part) for part in release.split(".")[:2]) < (1, 6)
 
 
 def generate(

@@ -1,7 +1,8 @@
 """Decode in bfloat16 with plain transformers, with upstream, and with the reference under every cause. Run by test_arithmetic.py.
 
-``single STACK`` is upstream in one process over sentences of several lengths; ``runner STACK RANKS`` the reference alone, over the
-runner's prompt, which the caller sets beside the runner's tokens. Prints JSON; tokens are those behind the prompt.
+``single RELEASE`` is upstream in one process over sentences of several lengths; ``runner RELEASE RANKS`` the reference alone, over the
+runner's prompt, which the caller sets beside the runner's tokens. RELEASE is that of optimum-habana. Prints
+JSON; tokens are those behind the prompt.
 """
 
 from __future__ import annotations
@@ -44,13 +45,13 @@ def explained(inputs: scenario.Inputs, causes: Collection[str], ranks: int = 1) 
     }
 
 
-def single(stack: str) -> dict[int, JsonObject]:
+def single(release: str) -> dict[int, JsonObject]:
     batches = {batch: scenario.encoded(batch) for batch in (1, 8)}
     seen = {
         batch: {
             "plain": plain(inputs),
             "float32": {"plain": plain(inputs, torch.float32), "none": reference(inputs, (), dtype=torch.float32)},
-            **explained(inputs, arithmetic.OF_OPTIMUM[stack]),
+            **explained(inputs, arithmetic.of_optimum(release)),
         }
         for batch, inputs in batches.items()
     }
@@ -63,8 +64,8 @@ def single(stack: str) -> dict[int, JsonObject]:
     return seen
 
 
-def runner(stack: str, ranks: str) -> dict[int, JsonObject]:
-    causes, seen = arithmetic.of_runner(stack, int(ranks)), {}
+def runner(release: str, ranks: str) -> dict[int, JsonObject]:
+    causes, seen = arithmetic.of_runner(release, int(ranks)), {}
     for batch in (1, 8):
         inputs = scenario.tokenizer.kit()(scenario.SENTENCES[:1] * batch, return_tensors="pt")
         seen[batch] = {"plain": plain(inputs), **explained(inputs, causes, int(ranks))}

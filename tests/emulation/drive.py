@@ -18,12 +18,15 @@ ROOT = FOLDER.parents[1]
 LIMIT_S = 300
 
 
-def environment(python: Path, folder: str) -> dict[str, str]:
-    """Return the variables of a run: this stack's programs first, one thread, nothing of the network, all files in ``folder``."""
+def environment(python: Path, folder: str, stand_in: bool = True) -> dict[str, str]:
+    """Return the variables of a run: this stack's programs first, one thread, nothing of the network, all files in ``folder``.
+
+    Without ``stand_in`` nothing of this folder can be imported by its bare name, as on a host that has no Gaudi.
+    """
     return {
         **{key: value for key, value in os.environ.items() if not key.startswith(("PYTEST", "HPU_EMULATION"))},
         "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", "")]),
-        "PYTHONPATH": os.pathsep.join(map(str, [FOLDER, ROOT])),
+        "PYTHONPATH": os.pathsep.join(map(str, [FOLDER, ROOT] if stand_in else [ROOT])),
         "PYTHONDONTWRITEBYTECODE": "1",
         "HPU_EMULATION_TRACE": os.path.join(folder, "trace"),
         "TMPDIR": folder,
@@ -38,7 +41,11 @@ def environment(python: Path, folder: str) -> dict[str, str]:
 
 
 def run(
-    python: Path, script: str | Path, arguments: Iterable[object] = (), ranks: tuple[str, int] | None = None
+    python: Path,
+    script: str | Path,
+    arguments: Iterable[object] = (),
+    ranks: tuple[str, int] | None = None,
+    stand_in: bool = True,
 ) -> Any:
     """Return what the script printed, read as JSON; with ``ranks`` a list of that, from ranks that the launcher started.
 
@@ -46,7 +53,7 @@ def run(
     ``processes`` for bare ones, which print.
     """
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as folder:
-        variables = environment(python, folder)
+        variables = environment(python, folder, stand_in)
         words = [str(FOLDER / script), *map(str, arguments)]
         if ranks is None:
             return json.loads(_output([str(python), *words], variables).splitlines()[-1])

@@ -63,6 +63,15 @@ def store(folder: str) -> Path:
     return snapshot
 
 
+def without_args(init_inference: Callable[..., Any]) -> Callable[..., Any]:
+    """Return DeepSpeed's ``init_inference`` as the script of 1.8 calls it: with its own ``args``, which the public 0.14.5 refuses."""
+
+    def called(*arguments: Any, args: object = None, **keywords: Any) -> Any:
+        return init_inference(*arguments, **keywords)
+
+    return called
+
+
 def main(script: str, arguments: list[str], folder: str) -> None:
     rank = int(os.environ.get("RANK", "0"))
     os.environ.setdefault("_", "deepspeed" if "WORLD_SIZE" in os.environ else sys.executable)
@@ -72,6 +81,12 @@ def main(script: str, arguments: list[str], folder: str) -> None:
     asks_the_hub = metadata.version("optimum-habana").startswith("1.21.")
     sys.argv = [script, *arguments, "--model_name_or_path", str(snapshot) if asks_the_hub else REPOSITORY]
     sys.path.insert(0, os.path.dirname(script))
+    if "WORLD_SIZE" in os.environ:
+        import deepspeed
+
+        # its shared-memory all-reduce is compiled on first use, and waits for ever where a compilation was killed once
+        getattr(deepspeed.ops, "__compatible_ops__", {})["deepspeed_shm_comm"] = False
+        deepspeed.init_inference = without_args(deepspeed.init_inference)
     with Precisions() as precisions:
         names = runpy.run_path(script, run_name="__main__")
     from habana_frameworks import trace

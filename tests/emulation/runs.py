@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.contract import strictjson
+from runner.contract.errors import InputError
 from runner.contract.files import sha256_of_file
 from runner.contract.records import JsonObject, Launch, Result
 from runner.contract.request import Dataset, Expected, Request, Stack
@@ -20,15 +21,39 @@ from tests.emulation import drive
 from tests.stacks import build
 from tests.support import samples
 
-# That of the stack's cases; a stack without a case has the protocol of its own name.
-PROTOCOLS = {
-    **{name: name for name in lockfile.read().stacks},
-    **{case.stack: case.protocol for case in catalog.read().cases.values()},
-}
 LIMIT_S = 300
 
 # What the runner printed, its result (None where there is none), its request, and the events of rank 0.
 Outcome = tuple["subprocess.CompletedProcess[str]", Result | None, Request, list[JsonObject]]
+
+
+def protocol_of(name: str) -> str:
+    """Return the protocol of a stack: the one that cases and claims give it, else the newest of its family that is not newer than it.
+
+    Raises ``InputError`` where neither tells one protocol.
+    """
+    tables = catalog.read()
+    of_cases = {case.protocol for case in tables.cases.values() if case.stack == name}
+    of_claims = {claim.protocol for claim in tables.claims.values() if claim.stack == name}
+    named = sorted(of_cases | of_claims)
+    if len(named) > 1:
+        raise InputError(
+            f"Cases and claims run the stack {name} under {' and '.join(named)}. Give it one protocol in"
+            " runner/catalog/cases.yaml and runner/catalog/claims.yaml."
+        )
+    family, _, release = name.rpartition("-")
+    older = [row for row in tables.protocols if row.rpartition("-")[0] == family and order(row) <= order(release)]
+    if not named and not older:
+        raise InputError(
+            f"No protocol is known for the stack {name}: no case or claim names it, and runner/catalog/protocols.yaml has"
+            f" none for {family} {release} or an older release. Add a case, or the protocol of its script."
+        )
+    return named[0] if named else max(older, key=order)
+
+
+def order(release: str) -> tuple[int, ...]:
+    """Return the place of a release, such as 1.10 or gaudi-1.10, among others: 1.9 comes before 1.10."""
+    return tuple(int(part) for part in release.rpartition("-")[2].split(".") if part.isdigit())
 
 
 def pinned(name: str, folder: Path) -> Stack:
@@ -48,7 +73,7 @@ def request(
     precision: str = "float32",
 ) -> Request:
     tables = catalog.read()
-    protocol = replace(tables.protocols[PROTOCOLS[name]], graphs=graphs)
+    protocol = replace(tables.protocols[protocol_of(name)], graphs=graphs)
     asked = samples.workload(batch_size=batch, precision=precision)
     if dataset is not None:
         asked = replace(asked, name="dataset", prompt=None, dataset=dataset, input_tokens=16, output_tokens=50)

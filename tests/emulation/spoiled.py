@@ -15,7 +15,7 @@ from typing import Dict
 
 import torch
 
-from runner.bench import devices
+from runner.bench import devices, engines
 from runner.bench.inputs import weights
 from runner.bench.inputs.sharding import Shard
 from runner.bench.rank import model
@@ -33,6 +33,8 @@ def main(request_path: str, folder: str) -> None:
     prompt_text = request.workload.prompt
     assert prompt_text is not None, "a latency workload"
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    # as the parent of a worker sets them: before 1.5 ALiBi is cut for the ranks only then
+    os.environ.update(engines.load(request.engine).variables(request))
     module = devices.load(request.stack.device)
     loaded = model.load(request, module, module.open(rank), Shard(rank, ranks), None, SILENT)
     generate, prompt = loaded.model.generate, request.workload.input_tokens

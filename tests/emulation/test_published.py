@@ -15,22 +15,23 @@ import pytest
 
 from runner.contract.records import JsonObject
 from runner.host.readers import catalog
-from tests.emulation import drive
+from tests.emulation import drive, runs
 from tests.emulation.conftest import PythonOf, Ran, stacks
-from tests.emulation.runs import PROTOCOLS
+from tests.emulation.events import is_under_deepspeed
 from tests.stacks import build
 
-CLONE = "BLOOMZ_BENCH_OPTIMUM_HABANA"
-BOTH = stacks(*PROTOCOLS)
+EACH = stacks(*build.names("hpu"))
 WIDTH, NEW = 107, 100
 
 # From a stack to what published.py tells of its script.
 Published = Callable[[str], JsonObject]
 # as in the post
 FLAGS = ["--use_hpu_graphs", "--use_kv_cache", "--max_new_tokens", str(NEW)]
-# one card, without --bf16: 1.6 alone has the flag
-PRECISION = {"gaudi-1.9": "bfloat16", "gaudi-1.10": "float32", "gaudi-1.24": "float32"}
-LAUNCHER = {"gaudi-1.9": "deepspeed", "gaudi-1.10": "python", "gaudi-1.24": "python"}
+
+
+def precision(stack: str) -> str:
+    """Return the precision of one card without --bf16: from 1.6 on there is such a flag, before there is bfloat16 alone."""
+    return "bfloat16" if is_under_deepspeed(stack) else "float32"
 
 
 @pytest.fixture(scope="session")
@@ -39,19 +40,20 @@ def published(python: PythonOf, tmp_path_factory: pytest.TempPathFactory) -> Pub
     known: dict[str, JsonObject] = {}
 
     def of(stack: str) -> JsonObject:
-        if CLONE not in os.environ:
-            pytest.skip(f"{CLONE} names no clone of huggingface/optimum-habana")
+        if build.CLONE not in os.environ:
+            pytest.skip(f"{build.CLONE} names no clone of huggingface/optimum-habana")
         if stack not in known:
-            commit, script = catalog.read().protocols[PROTOCOLS[stack]].source.partition("@")[2].split(":")
+            commit, script = catalog.read().protocols[runs.protocol_of(stack)].source.partition("@")[2].split(":")
             folder = tmp_path_factory.mktemp(stack)
             packed = subprocess.run(
-                ["git", "-C", os.environ[CLONE], "archive", commit, os.path.dirname(script)],
+                ["git", "-C", os.environ[build.CLONE], "archive", commit, os.path.dirname(script)],
                 check=True,
                 capture_output=True,
             )
             subprocess.run(["tar", "-x", "-C", str(folder)], input=packed.stdout, check=True)
             arguments = [folder / script, "--", *FLAGS]
-            (known[stack],) = drive.run(python(stack), "published.py", arguments, (LAUNCHER[stack], 1))
+            launcher = "deepspeed" if is_under_deepspeed(stack) else "python"
+            (known[stack],) = drive.run(python(stack), "published.py", arguments, (launcher, 1))
         return known[stack]
 
     return of
@@ -73,23 +75,23 @@ def mixed(events: list[JsonObject]) -> set[tuple[str, bool]]:
     return {(event["function"], event["in_capture"]) for event in events if event["event"] == "mixed"}
 
 
-@BOTH
+@EACH
 def test_on_one_card_the_script_computes_in_this_precision_unless_told_otherwise(
     published: Published, stack: str
 ) -> None:
-    assert published(stack)["precisions"] == [PRECISION[stack]]
+    assert published(stack)["precisions"] == [precision(stack)]
 
 
-@BOTH
+@EACH
 def test_the_runner_makes_the_calls_of_the_published_script(published: Published, ran: Ran, stack: str) -> None:
-    if stack == "gaudi-1.9" and not os.environ.get(build.OVERRIDE):
+    if is_under_deepspeed(stack) and not os.environ.get(build.OVERRIDE):
         pytest.skip(f"{build.OVERRIDE} names no DeepSpeed of the vendor's, which alone makes graphs")
     wanted, calls = window(published(stack)["events"])
-    protocol = catalog.read().protocols[PROTOCOLS[stack]]
+    protocol = catalog.read().protocols[runs.protocol_of(stack)]
     assert calls == protocol.untimed_calls + protocol.timed_calls
     assert sum(event["event"] == "replay" for event in wanted) > calls * (NEW - 2)
     # the vendor's fork of 1.10 leaves 1.5's ALiBi slopes on the host; 1.5 names the fork of 1.9
-    assert mixed(published(stack)["events"]) == ({("mul", True)} if stack == "gaudi-1.9" else set())
-    assert mixed(ran(stack, precision=PRECISION[stack])[3]) == set()
-    calls_of_runner, _ = window(ran(stack, precision=PRECISION[stack])[3])
+    assert mixed(published(stack)["events"]) == ({("mul", True)} if is_under_deepspeed(stack) else set())
+    assert mixed(ran(stack, precision=precision(stack))[3]) == set()
+    calls_of_runner, _ = window(ran(stack, precision=precision(stack))[3])
     assert calls_of_runner[: len(wanted)] == wanted

@@ -8,6 +8,7 @@ import pytest
 
 from tests.emulation import drive
 from tests.emulation.conftest import HERE, Outcome
+from tests.stacks import build
 
 UNITS = [
     node.name
@@ -18,7 +19,7 @@ EVERYWHERE = pytest.mark.parametrize(
     "where",
     [
         pytest.param(HERE, marks=pytest.mark.torch),
-        *(pytest.param(name, marks=pytest.mark.stacks(name)) for name in ("gaudi-1.9", "gaudi-1.10", "gaudi-1.24")),
+        *(pytest.param(name, marks=pytest.mark.stacks(name)) for name in build.names("hpu")),
     ],
 )
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from runner.bench import devices
+from runner.bench import devices, engines
 from runner.bench.inputs.sharding import Shard
 from runner.bench.rank import model
 from runner.contract.progress import SILENT
@@ -62,6 +62,8 @@ def main(request_path: str, folder: str) -> None:
     prompt_text = request.workload.prompt
     assert prompt_text is not None, "a latency workload"
     rank, ranks = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    # as the parent of a worker sets them: before 1.5 ALiBi is cut for the ranks only then
+    os.environ.update(engines.load(request.engine).variables(request))
     module = devices.load(request.stack.device)
     loaded = model.load(request, module, module.open(rank), Shard(rank, ranks), None, SILENT)
     with Watch(loaded.model.lm_head.weight) as watch:

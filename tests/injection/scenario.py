@@ -52,6 +52,7 @@ def main(path: str) -> None:
             },
             "told": [call for call in standin.calls if call[0] in ("init_inference", "generate", "synchronize")],
             "kernels": _kernels(),
+            "call": _call(),
             "raw": raw,
             "generation_wanted": checks.generation_settings(request),
             "differing": _differing(loaded.model, theirs),
@@ -147,6 +148,12 @@ def _kernels() -> dict[str, int]:
     places = [place for place, call in enumerate(standin.calls) if call[0] == "generate"]
     names = [call[0] for call in standin.calls[places[3] : places[8]]]
     return {name: times for name, times in Counter(names).items() if name not in ("generate", "synchronize")}
+
+
+def _call() -> list[tuple[object, ...]]:
+    """Return what the last timed call, which is the 8th, asked of the kernels, in order."""
+    places = [place for place, call in enumerate(standin.calls) if call[0] == "generate"]
+    return [call for call in standin.calls[places[7] + 1 : places[8]] if call[0] != "synchronize"]
 
 
 def _tokens(plain: BloomForCausalLM, loaded: model.Loaded, workload: Workload) -> list[list[int]]:

@@ -3,8 +3,10 @@
 An environment is made from versions.lock, the stack's hash-locked requirements and requirements-STACK.txt of this folder, and
 cached under a name that is a hash of them all. What stands in: a public DeepSpeed for the vendor's fork, unless
 BLOOMZ_BENCH_DEEPSPEED names a folder or source distribution of the fork; torch's own build for the vendor's; a name in the list
-of packages for habana-torch-plugin. The stand-in for ``habana_frameworks`` is not installed: tests put it on the path.
-The stack of 2023 for GPUs is built as it is locked, DeepSpeed's kernels left uncompiled.
+of packages for habana-torch-plugin. What a stack takes from a commit is fetched from its repository, or from the clone that
+BLOOMZ_BENCH_OPTIMUM_HABANA names; nothing stands in for it, so without the commit the stack is not built. The stand-in for
+``habana_frameworks`` is not installed: tests put it on the path. The stack of 2023 for GPUs is built as it is locked, DeepSpeed's
+kernels left uncompiled.
 """
 
 from __future__ import annotations
@@ -28,12 +30,15 @@ from runner.contract.errors import InputError, Unreachable, Unsupported
 from runner.contract.records import JsonObject
 from runner.host import paths
 from runner.host.pins import uv
+from runner.host.pins.origins import git
 from runner.host.readers import lockfile
 from runner.host.stacks import requirements
 
 FOLDER = Path(__file__).parent
 STAND_IN = paths.ROOT / "tests" / "emulation"
 OVERRIDE = "BLOOMZ_BENCH_DEEPSPEED"
+# Names a clone of the repository from which a stack takes optimum-habana, in place of the address that the lock has.
+CLONE = "BLOOMZ_BENCH_OPTIMUM_HABANA"
 COMPLETE = "complete.json"
 
 # Of a GPU, and with releases that no Python of today's takes. Nothing in it is the vendor's own.
@@ -110,6 +115,17 @@ def compile_requirements(name: str) -> Path:
     return target
 
 
+def commits(name: str) -> dict[str, lockfile.PinnedSource]:
+    """Return the packages of a stack that are built from a commit and have no stand-in, with their sources."""
+    lock = lockfile.read()
+    packages = lock.stacks[name].packages
+    return {
+        package: lock.sources[pin.source]
+        for package, pin in packages.items()
+        if pin.source is not None and package != "deepspeed"
+    }
+
+
 def _stack(name: str, known: Collection[str] | None = None) -> lockfile.PinnedStack:
     able = names() if known is None else known
     if name not in able:
@@ -131,7 +147,18 @@ def _key(name: str) -> str:
     stack = _stack(name)
     hashed = hashlib.sha256()
     torch = stack.packages["torch"].version
-    for part in (RECIPE, stack.python, platform.machine(), torch, *_brought(stack), _release(stack), _override_key()):
+    trees = [source.tree for source in commits(name).values()]
+    named = (
+        RECIPE,
+        stack.python,
+        platform.machine(),
+        torch,
+        *_brought(stack),
+        _release(stack),
+        _override_key(),
+        *trees,
+    )
+    for part in named:
         hashed.update(f"{part}\0".encode())
     for path in (paths.ROOT / stack.requirements.file, _own_requirements(name)):
         hashed.update(path.read_bytes())
@@ -211,9 +238,11 @@ def _build(name: str, folder: Path, show: Callable[[str], object]) -> None:
         raise Unsupported(f"{name} can only be built on x86-64 Linux: its torch and its wheels exist for nothing else.")
     base, added, torch = paths.ROOT / stack.requirements.file, _own_requirements(name), stack.packages["torch"].version
     interpreter = _interpreter(stack.python)
-    show(f"{name}: building in {folder} (about 4 GB, one to a few minutes)")
-    subprocess.run([interpreter, "-m", "venv", str(folder)], check=True)
     with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
+        # first, since it is small and may be out of reach
+        trees = [_tree(name, package, source, Path(scratch)) for package, source in commits(name).items()]
+        show(f"{name}: building in {folder} (about 4 GB, one to a few minutes)")
+        subprocess.run([interpreter, "-m", "venv", str(folder)], check=True)
         pip = _Pip(name, folder, Path(scratch))
         show(f"{name}: 1/4 wheels of {paths.shown(base)} and {paths.shown(added)}")
         pip.locked([base, added], leave=requirements.SOURCE_ONLY)
@@ -228,11 +257,29 @@ def _build(name: str, folder: Path, show: Callable[[str], object]) -> None:
         if override:
             show(f"{name}: 3/4 DeepSpeed of {OVERRIDE}")
             pip.source(override)
+        for tree in trees:
+            show(f"{name}: 3/4 {tree.name} of its commit")
+            pip.source(tree)
     show(f"{name}: 4/4 the list of what is there")
     if name not in CUDA:
         _name_the_plugin(folder, _release(stack))
     _finish(name, folder, stack, override)
     show(f"{name}: done")
+
+
+def _tree(name: str, package: str, source: lockfile.PinnedSource, scratch: Path) -> Path:
+    """Return a folder below ``scratch`` with the tree of a commit. Raises ``Unreachable`` where the commit cannot be had."""
+    folder = scratch / package
+    folder.mkdir()
+    repository = os.environ.get(CLONE) or source.repository
+    try:
+        git.export_tree(repository, source.commit, source.tree, folder)
+    except (InputError, Unreachable) as problem:
+        raise Unreachable(
+            f"{name} cannot be built: it takes {package} from commit {source.commit[:12]} of {source.repository}, which was"
+            f" not had from {repository}: {problem} Name a clone that holds the commit in {CLONE}."
+        ) from problem
+    return folder
 
 
 class _Pip:
@@ -262,7 +309,9 @@ class _Pip:
     def source(self, path: Path) -> None:
         """Install from a folder or source distribution; a folder is copied first, so that nothing is written into it."""
         if path.is_dir():
-            path = Path(shutil.copytree(path, self.scratch / "deepspeed", ignore=shutil.ignore_patterns(".git")))
+            path = Path(
+                shutil.copytree(path, self.scratch / f"{path.name}-copy", ignore=shutil.ignore_patterns(".git"))
+            )
         self._run(["--no-deps", "--no-build-isolation", str(path)], PYTHONPATH=str(STAND_IN))
 
     def _run(self, arguments: Sequence[str], **variables: str) -> None:

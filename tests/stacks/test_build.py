@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def test_the_stacks_of_gaudi_can_be_built() -> None:
     of_gaudi = [name for name, stack in lockfile.read().stacks.items() if stack.device == "hpu"]
     assert build.names("hpu") == [name for name in of_gaudi if build._own_requirements(name).exists()]
     # the stacks of the emulation
-    assert {"gaudi-1.9", "gaudi-1.10", "gaudi-1.24"} <= set(build.names("hpu"))
+    assert {"gaudi-1.8", "gaudi-1.9", "gaudi-1.10", "gaudi-1.24"} <= set(build.names("hpu"))
 
 
 def test_the_gpu_s_stack_of_2023_can_be_built_and_needs_only_what_builds_deepspeed() -> None:
@@ -190,3 +191,51 @@ def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path: Path) -> No
     folder = build._folder(STACK)
     assert folder.exists() and not (folder / build.COMPLETE).exists()
     assert build.find(STACK) is None
+
+
+@pytest.fixture
+def clone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Name a folder of this host as the clone from which optimum-habana is taken."""
+    folder = tmp_path / "clone"
+    monkeypatch.setenv(build.CLONE, str(folder))
+    return folder
+
+
+def test_a_commit_that_cannot_be_had_is_told_before_anything_is_installed(clone: Path, cache: Path) -> None:
+    source = lockfile.read().sources["optimum-habana-1.8"]
+    with pytest.raises(Unreachable) as refused:
+        build.make("gaudi-1.8")
+    said = str(refused.value)
+    assert said.startswith(f"gaudi-1.8 cannot be built: it takes optimum-habana from commit {source.commit[:12]} of")
+    assert f"not had from {clone}" in said and said.endswith(f"Name a clone that holds the commit in {build.CLONE}.")
+    assert not build._folder("gaudi-1.8").exists() and build.find("gaudi-1.8") is None
+
+
+@pytest.mark.usefixtures("clone")
+def test_all_stacks_are_built_but_one_whose_commit_is_out_of_reach(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made: list[str] = []
+    make = build.make
+
+    def fake(name: str, show: object) -> Path:
+        if build.commits(name):
+            return make(name)
+        made.append(name)
+        return Path(name)
+
+    monkeypatch.setattr(build, "make", fake)
+    assert front.main([]) == 0
+    assert made == [name for name in build.names() if name != "gaudi-1.8"]
+    assert "gaudi-1.8 cannot be built" in capsys.readouterr().err
+    # who asks for it alone gets the code
+    assert front.main(["gaudi-1.8"]) == Unreachable.exit_code
+
+
+def test_the_name_of_an_environment_changes_with_the_commit_s_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, lock = build._key("gaudi-1.8"), lockfile.read()
+    source = replace(lock.sources["optimum-habana-1.8"], tree="2" * 40)
+    changed = replace(lock, sources={**lock.sources, "optimum-habana-1.8": source})
+    monkeypatch.setattr(build.lockfile, "read", lambda: changed)
+    assert build._key("gaudi-1.8") != before
+    assert list(build.commits("gaudi-1.8")) == ["optimum-habana"] and build.commits("gaudi-1.9") == {}

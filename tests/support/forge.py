@@ -4,7 +4,8 @@ GitHub (docs.github.com/en/rest): pull requests are listed by state, head and ba
 answered with 422; comments belong to issues and pull requests alike; check runs need the permission checks; lists have pages, named by
 the header link; a call beyond the limit is answered with 403 and x-ratelimit-remaining 0, or with 429 and retry-after; without a token
 401, without the permission 403 "Resource not accessible by integration", for what is not there 404.
-GitLab (docs.gitlab.com/api): the same for merge requests, where a second one is answered with 409, notes, statuses of commits, issues.
+GitLab (docs.gitlab.com/api): the same for merge requests, where a second one is answered with 409, notes, statuses of commits,
+issues; a file of a job's artefacts is answered with its bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from urllib.parse import parse_qsl, urlsplit
 from runner.contract.records import Json, JsonObject
 
 TOKEN = "ghs_aTokenOfTheForgeThatNobodyMaySee"
-PROJECT, PROJECT_ID = "team/bloomz-bench", "4711"
+PROJECT, PROJECT_ID, PIPELINE_ID = "team/bloomz-bench", "4711", "815"
 BOT, BOT_ID = "github-actions[bot]", 7
 MAX_COMMENT = 65_536
 Kind = Literal["github", "gitlab"]
@@ -81,6 +82,8 @@ class Forge:
         self.comments: dict[int, list[JsonObject]] = {}
         self.check_runs: list[JsonObject] = []
         self.statuses: list[JsonObject] = []
+        self.jobs: list[JsonObject] = []
+        self.artefacts: dict[tuple[int, str], bytes] = {}
         self._numbers = itertools.count(1)
         self._ids = itertools.count(1001)
         self.lock = threading.Lock()
@@ -114,7 +117,13 @@ class Forge:
         self.comments.setdefault(number, []).append(made)
         return made
 
-    def answer(self, call: Call) -> tuple[int, Json, dict[str, str]]:
+    def job_hands_on(self, name: str, folder: str, files: dict[str, bytes]) -> None:
+        """Add a job to the one pipeline of GitLab, 815, and the files that it hands on below ``folder``."""
+        made: JsonObject = {"id": next(self._ids), "name": name, "status": "success"}
+        self.jobs.append(made)
+        self.artefacts.update({(made["id"], f"{folder}/{path}"): content for path, content in files.items()})
+
+    def answer(self, call: Call) -> tuple[int, Json | bytes, dict[str, str]]:
         """Return status, body and headers for a request that brought a token."""
         routes = _GITHUB if self.kind == "github" else _GITLAB
         for method, pattern, permission, handle in routes:
@@ -324,6 +333,13 @@ class Forge:
         found.update(call.payload)
         return 200, found
 
+    def _list_jobs(self, call: Call, pipeline: str) -> tuple[int, Json]:
+        return (200, [*self.jobs]) if pipeline == PIPELINE_ID else (404, {"message": "404 Not found"})
+
+    def _artefact(self, call: Call, job: str, path: str) -> tuple[int, Json | bytes]:
+        content = self.artefacts.get((int(job), path))
+        return (200, content) if content is not None else (404, {"message": "404 Not found"})
+
 
 def _one(entries: Iterable[JsonObject], key: str, value: str) -> JsonObject:
     for entry in entries:
@@ -332,7 +348,7 @@ def _one(entries: Iterable[JsonObject], key: str, value: str) -> JsonObject:
     raise _Answer(404, {"message": "404 Not found"})
 
 
-Handle = Callable[..., tuple[int, Json]]
+Handle = Callable[..., tuple[int, Json | bytes]]
 _R = f"repos/{PROJECT}"
 _P = f"projects/{PROJECT_ID}"
 _N = r"([0-9]+)"
@@ -362,6 +378,8 @@ _GITLAB: list[tuple[str, str, str, Handle]] = [
     ("POST", f"{_P}/merge_requests/{_N}/notes", "", Forge._write_note),
     ("PUT", f"{_P}/merge_requests/{_N}/notes/{_N}", "", Forge._update_note),
     ("POST", f"{_P}/statuses/{_SHA}", "", Forge._set_status),
+    ("GET", f"{_P}/pipelines/{_N}/jobs", "", Forge._list_jobs),
+    ("GET", f"{_P}/jobs/{_N}/artifacts/(.+)", "", Forge._artefact),
     ("GET", f"{_P}/issues", "", Forge._list_project_issues),
     ("POST", f"{_P}/issues", "", Forge._open_project_issue),
     ("PUT", f"{_P}/issues/{_N}", "", Forge._update_project_issue),
@@ -413,10 +431,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PATCH = do_PUT = _any  # noqa: N815 - the names that http.server calls
 
-    def _send(self, status: int, body: Json, headers: dict[str, str]) -> None:
-        raw = b"" if body is None else json.dumps(body).encode()
+    def _send(self, status: int, body: Json | bytes, headers: dict[str, str]) -> None:
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "application/octet-stream" if isinstance(body, bytes) else "application/json")
         self.send_header("Content-Length", str(len(raw)))
         for name, value in headers.items():
             self.send_header(name, value)

@@ -106,12 +106,6 @@ def serve(
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_HEAD(self) -> None:
-            # uv asks so whether a part of a file may be asked for; without Accept-Ranges it may not
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
         def do_GET(self) -> None:
             log.append(self.path)
             kind, name = self.path.strip("/").split("/", 1)

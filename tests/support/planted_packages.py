@@ -71,6 +71,13 @@ class Index:
     address: str
     asked: list[str] = field(default_factory=list)
 
+    @property
+    def port(self) -> int:
+        """The port that the index answers on."""
+        found = urllib.parse.urlsplit(self.address).port
+        assert found is not None
+        return found
+
     def variables(self) -> dict[str, str]:
         """Return the variables by which pip, and with the kit's settings uv, ask this index in the place of the main one.
 
@@ -151,8 +158,11 @@ def with_wrong_hash(planted: Planted) -> Planted:
 
 
 @contextmanager
-def serve(planted: Sequence[Planted]) -> Iterator[Index]:
-    """Serve planted releases beside all that the user's main index has."""
+def serve(planted: Sequence[Planted], port: int = 0) -> Iterator[Index]:
+    """Serve planted releases beside all that the user's main index has, on a port of one's own or on any that is free.
+
+    The name of an environment that ``bump-check`` keeps holds the index: on the same port it is found again.
+    """
     # who is served names this index in the variables of this very process
     upstream = pip_settings.index()
     pages = {one.package.project: _page_of(upstream, one.package.project) for one in planted}
@@ -199,7 +209,7 @@ def serve(planted: Sequence[Planted]) -> Iterator[Index]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
         address = f"http://127.0.0.1:{server.server_address[1]}"
         for one in planted:
             path = f"{one.listed_sha256}/{one.package.name}"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from runner.contract.errors import DamagedResult, InputError, KitError, PublishFailed, UsageError
-from tests.support.forge import TOKEN, Forge, Kind
+from tests.support.forge import PIPELINE_ID, TOKEN, Forge
 from tools.workflow import __main__ as command_line
-from tools.workflow import branch, change, told
+from tools.workflow import artefacts, base, branch, change, report, told
 from tools.workflow.change import git
 
 ROW = "cpu/datasets"
@@ -133,6 +133,20 @@ def test_a_newer_change_takes_the_place_of_the_older_one(clone: Clone, tmp_path:
     second, _ = branch.commit(clone.root, tmp_path / "b", clone.packed(tmp_path / "b"), ROW, clone.base)
     assert branch.push(clone.root, second, "bump/cpu/datasets", {})
     assert clone.on_the_remote("bump/cpu/datasets") == second
+
+
+def test_a_clone_keeps_its_history(clone: Clone, tmp_path: Path) -> None:
+    """A fetch of one commit alone would cut the history of a person's clone there."""
+    git(clone.root, "remote", "set-url", "origin", f"file://{clone.remote}")
+    later = clone.base
+    for name in ("second", "third"):
+        clone.write("CHANGELOG.md", f"{name}\n")
+        later = clone.commit(name)
+    git(clone.root, "push", "--quiet", "origin", f"{later}~1:refs/heads/bump/cpu/datasets")
+    with pytest.raises(PublishFailed, match="is not overwritten"):
+        branch.push(clone.root, clone.base, "bump/cpu/datasets", {}, dry_run=True)
+    assert git(clone.root, "rev-list", "--count", later).decode().strip() == "3"
+    assert git(clone.root, "rev-parse", "--is-shallow-repository").decode().strip() == "false"
 
 
 def test_a_branch_with_a_commit_of_a_person_is_left_alone(clone: Clone, tmp_path: Path) -> None:
@@ -369,6 +383,53 @@ def test_a_job_that_packs_what_no_bump_writes_fails_itself(clone: Clone, tmp_pat
         change.write(clone.root, tmp_path / "change", ROW, clone.base, "Bump", "")
 
 
+def test_title_and_text_of_a_change_call_nobody_and_close_nothing(clone: Clone, tmp_path: Path) -> None:
+    """A build that runs while the lock is compiled may write them; a forge also acts on the message of a commit."""
+    clone.bump()
+    told_by_a_build = ("Bump x, @everybody", "/merge\n\nfixes #12, fixes &num;12 <img src=https://a.example>")
+    sha256 = change.write(clone.root, tmp_path / "change", ROW, clone.base, *told_by_a_build)
+    assert sha256 is not None
+    made, taken = branch.commit(clone.root, tmp_path / "change", sha256, ROW, clone.base)
+    message = git(clone.root, "show", "--no-patch", "--format=%B", made).decode()
+    for text in (message, f"{taken.title}\n\n{told.text_of(taken)}"):
+        assert "everybody" in text and "merge" in text
+        assert not any(word in text for word in ("@everybody", "\n/merge", "#12", "&num;", "<img"))
+
+
+# --- the base of a comparison ---
+
+
+def test_a_pull_request_is_compared_with_the_commit_where_it_left_its_base(clone: Clone, tmp_path: Path) -> None:
+    """What others merged since is no change of the pull request."""
+    git(clone.root, "checkout", "--quiet", "-b", "ahead")
+    clone.write("CHANGELOG.md", "of somebody else\n")
+    merged = clone.commit("merged meanwhile")
+    git(clone.root, "push", "--quiet", "origin", f"{merged}:refs/heads/main")
+    git(clone.root, "fetch", "--quiet", "origin")
+    git(clone.root, "checkout", "--quiet", "--detach", clone.base)
+    clone.bump()
+    clone.commit("the pull request")
+    output = tmp_path / "output"
+    for ref in (merged, "origin/main"):
+        assert base.commit(clone.root, ref, branch_point=True) == clone.base
+        assert base.commit(clone.root, ref, branch_point=False) == merged
+    # a clone of a job has the branches of the remote alone
+    git(clone.root, "branch", "--quiet", "-D", "main", "ahead")
+    arguments = ["base", "--ref", "main", "--branch-point"]
+    assert command_line.run(arguments, {"GITHUB_OUTPUT": str(output)}, clone.root) == 0
+    assert output.read_text() == f"commit={clone.base}\n"
+
+
+def test_a_base_that_is_not_here_is_told(clone: Clone) -> None:
+    for ref in ("nothing", "--output=/tmp/x", ""):
+        with pytest.raises(InputError, match="is no branch, tag or commit of this clone"):
+            base.commit(clone.root, ref, branch_point=True)
+    tree = git(clone.root, "rev-parse", "HEAD^{tree}").decode().strip()
+    alone = git(clone.root, "commit-tree", tree, "-m", "alone", variables=WHO).decode().strip()
+    with pytest.raises(InputError, match="no commit in common"):
+        base.commit(clone.root, alone, branch_point=True)
+
+
 # --- the branch ---
 
 
@@ -400,6 +461,26 @@ def test_the_token_is_in_no_argument_and_no_address(
     assert any(call[0] == "push" for call in calls) and TOKEN not in str(calls)
 
 
+@pytest.mark.parametrize(
+    ("told", "ends"),
+    [
+        ("To https://forge.example/kit\n ! [rejected] 1 -> bump/x (stale info)\nerror: failed", "moved meanwhile, and is not overwritten"),
+        ("remote: no such policy\nTo https://forge.example/kit\n ! [remote rejected] (hook declined)", "no such policy.*hook declined"),
+    ],
+)  # fmt: skip
+def test_a_refused_push_says_why(clone: Clone, monkeypatch: pytest.MonkeyPatch, told: str, ends: str) -> None:
+    """Git names the place first, which is not the reason."""
+    real = subprocess.run
+
+    def refusing(command: list[str], **options: object) -> object:
+        done = real(command, **options)  # type: ignore[call-overload]
+        return subprocess.CompletedProcess(command, 1, b"", told.encode()) if "push" in command else done
+
+    monkeypatch.setattr(change.subprocess, "run", refusing)
+    with pytest.raises(PublishFailed, match=ends):
+        branch.push(clone.root, clone.base, "bump/cpu/datasets", {})
+
+
 def test_an_error_of_git_never_shows_the_token(clone: Clone) -> None:
     git(clone.root, "remote", "set-url", "origin", f"http://x:{TOKEN}@127.0.0.1:9/kit")
     with pytest.raises(KitError) as caught:
@@ -407,64 +488,69 @@ def test_an_error_of_git_never_shows_the_token(clone: Clone) -> None:
     assert TOKEN not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["github", "gitlab"])
-def test_one_step_publishes_from_checked_files_alone_and_a_second_run_updates(
-    clone: Clone, tmp_path: Path, kind: Kind
-) -> None:
+GOOD_VERDICT = b'{"word": "INCONCLUSIVE", "reasons": ["the host was contended"]}'
+
+
+def pipeline_of(clone: Clone, folder: Path, forge: Forge, verdict: bytes | None, comment: bytes = b"") -> list[str]:
+    """Let the two jobs before publish hand on a bump and a report, and return the arguments of publish."""
     clone.bump()
-    sha256 = clone.packed(tmp_path / "change")
-    (tmp_path / "untrusted").mkdir()
-    (tmp_path / "untrusted" / "verdict.json").write_text(
-        '{"word": "INCONCLUSIVE", "reasons": ["the host was contended"]}'
-    )
-    (tmp_path / "untrusted" / "comment.md").write_text("## cpu/datasets\n\nthanks @everybody\n")
-    arguments = [
-        "publish",
-        "--row",
-        ROW,
-        "--base",
-        clone.base,
-        "--change",
-        str(tmp_path / "change"),
-        "--sha256",
-        sha256,
-    ]
-    arguments += ["--report", str(tmp_path / "untrusted"), "--into", "main"]
-    with Forge(kind) as forge:
+    clone.packed(folder / "change")
+    files = {path.name: path.read_bytes() for path in (folder / "change").iterdir()}
+    forge.job_hands_on(artefacts.CARRY_OUT, artefacts.CHANGE, files)
+    given = {} if verdict is None else {"verdict.json": verdict, "comment.md": comment}
+    forge.job_hands_on(artefacts.CHECK, artefacts.REPORT, given)
+    return ["publish", "--row", ROW, "--base", clone.base, "--pipeline", PIPELINE_ID, "--into", "main"]
+
+
+def test_one_step_publishes_from_checked_files_alone_and_a_second_run_updates(clone: Clone, tmp_path: Path) -> None:
+    with Forge("gitlab") as forge:
+        arguments = pipeline_of(clone, tmp_path, forge, GOOD_VERDICT, b"## cpu/datasets\n\nthanks @everybody\n/merge\n")
         for _ in range(2):
             assert command_line.run(arguments, forge.environment(), clone.root) == 0
-        (pull,), (comment,) = forge.pulls, forge.comments[1]
-        ends = forge.check_runs[-1]["conclusion"] if kind == "github" else forge.statuses[-1]["state"]
-        commit = (forge.check_runs or forge.statuses)[-1]["head_sha" if kind == "github" else "sha"]
+    (pull,), (comment,), status = forge.pulls, forge.comments[1], forge.statuses[-1]
     assert pull["title"] == "Bump cpu/datasets from 5.1.0 to 5.2.0"
     assert "that job's" in str(pull) and "Nobody's numbers change." in str(pull)
-    assert (
-        comment["body"].startswith("<!-- bloomz-bench: bump -->\n## cpu/datasets")
-        and "@everybody" not in comment["body"]
-    )
-    assert ends == ("neutral" if kind == "github" else "skipped") and commit == clone.on_the_remote("bump/cpu/datasets")
+    assert comment["body"].startswith("<!-- bloomz-bench: bump -->\n## cpu/datasets")
+    assert "@everybody" not in comment["body"] and "\n/merge" not in comment["body"]
+    assert (status["state"], status["sha"]) == ("skipped", clone.on_the_remote("bump/cpu/datasets"))
 
 
 def test_a_report_of_another_form_publishes_nothing(clone: Clone, tmp_path: Path) -> None:
-    clone.bump()
-    sha256 = clone.packed(tmp_path / "change")
-    (tmp_path / "untrusted").mkdir()
-    (tmp_path / "untrusted" / "verdict.json").write_text('{"word": "PASS"}')
-    arguments = [
-        "publish",
-        "--row",
-        ROW,
-        "--base",
-        clone.base,
-        "--change",
-        str(tmp_path / "change"),
-        "--sha256",
-        sha256,
-    ]
-    with Forge() as forge, pytest.raises(DamagedResult):
-        command_line.run(
-            [*arguments, "--report", str(tmp_path / "untrusted"), "--into", "main"], forge.environment(), clone.root
-        )
+    for verdict in (b'{"word": "PASS"}', b" " * (report.MAX_VERDICT_BYTES + 1)):
+        with Forge("gitlab") as forge, pytest.raises(DamagedResult):
+            command_line.run(pipeline_of(clone, tmp_path, forge, verdict), forge.environment(), clone.root)
+        assert forge.changes() == [] and clone.on_the_remote("bump/cpu/datasets") == ""
+
+
+def test_a_job_that_handed_no_report_on_is_a_fail(clone: Clone, tmp_path: Path) -> None:
+    with Forge("gitlab") as forge:
+        assert command_line.run(pipeline_of(clone, tmp_path, forge, None), forge.environment(), clone.root) == 0
+    assert forge.statuses[-1]["state"] == "failed" and "was stopped" in forge.comments[1][0]["body"]
+
+
+def test_publish_fetches_the_files_that_it_knows_and_takes_the_change_from_no_other_job(
+    clone: Clone, tmp_path: Path
+) -> None:
+    """The job that ran the new code may hand on any file; GitLab would unpack them over the checkout."""
+    with Forge("gitlab") as forge:
+        arguments = pipeline_of(clone, tmp_path, forge, GOOD_VERDICT)
+        check = forge.jobs[-1]["id"]
+        for path in ("tools/pinned.py", "build/change/change.json", "build/change/change.patch", ".git/config"):
+            forge.artefacts[check, path] = b"print('the new code')\n"
+        assert command_line.run(arguments, forge.environment(), clone.root) == 0
+    asked = {call.path.partition("/artifacts/")[2] for call in forge.calls if "/artifacts/" in call.path}
+    assert asked == {f"build/change/{name}" for name in ("change.json", "change.patch")} | {
+        f"build/untrusted/{name}" for name in ("verdict.json", "comment.md")
+    }
+    assert git(clone.root, "status", "--porcelain", "--", "tools").decode() == ""
+
+
+def test_a_pipeline_without_a_change_publishes_nothing(clone: Clone, tmp_path: Path) -> None:
+    with Forge("gitlab") as forge:
+        arguments = pipeline_of(clone, tmp_path, forge, GOOD_VERDICT)
+        forge.jobs.pop(0)
+        with pytest.raises(DamagedResult, match="handed on no build/change/change.json"):
+            command_line.run(arguments, forge.environment(), clone.root)
     assert forge.changes() == [] and clone.on_the_remote("bump/cpu/datasets") == ""
 
 

@@ -12,6 +12,7 @@ import pytest
 from runner.contract.errors import Changed, DamagedResult, InputError, UsageError
 from tools.workflow import __main__ as command_line
 from tools.workflow import report, rows, steps
+from tools.workflow.markdown import harmless
 from tools.workflow.report import COMMENT, VERDICT, Word
 
 PRINTS = [
@@ -161,19 +162,46 @@ def test_a_fifo_is_refused_at_once(tmp_path: Path) -> None:
         report.take(tmp_path / "given", tmp_path / "out", "x")
 
 
+@pytest.mark.parametrize("name", [COMMENT, VERDICT])
+def test_a_link_is_refused_whatever_it_leads_to(tmp_path: Path, name: str) -> None:
+    bump_check(tmp_path / "given", "PASS")
+    (tmp_path / "given" / name).rename(tmp_path / "elsewhere")
+    (tmp_path / "given" / name).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DamagedResult, match="is a link"):
+        report.take(tmp_path / "given", tmp_path / "out", "x")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "@everybody", "thanks @team/all", "fixes #12", "team/kit#12", "GH-12", "![x](https://a.example/x.png)", "<img src=https://a.example>",
         "<IMG SRC=x>", "< a href='https://a.example'>all is well</a>", "<!-- bloomz-bench: bump -->", "<!-- never closed",
         "a\x1b[2Jb", "a\u202eb", "ghp_aTokenThatNobodyMaySee0000000000",
+        # a forge reads entities before it looks for names, and HTML 5 reads <image> as <img>
+        "&#64;everybody", "&#x40;team/all", "&commat;everybody", "&#64everybody", "fixes &num;12", "@_everybody",
+        "https://forge.example/team/kit/issues/12", "fixes https://forge.example/team/kit/pull/12", "team/kit!12", "&12", "GL-12",
+        "<image src=https://a.example>", "<svg onload=x>", "<details open>", "<!-<!-- x -->- hidden -->",
+        '[//]: # "hidden"', '[a\nb]: https://a.example "hidden"',
+        # GitLab carries these out
+        "/merge", "  /close", "> /assign me",
     ],
-    ids=range(14),
+    ids=range(34),
 )  # fmt: skip
 def test_a_comment_calls_nobody_fetches_nothing_and_hides_nothing(text: str) -> None:
-    taken = report.harmless(f"before\n{text}\nafter\n")
+    taken = harmless(f"before\n{text}\nafter\n")
     assert text not in taken and taken.startswith("before\n")
-    assert report.harmless(taken) == taken
+    assert harmless(taken) == taken
+
+
+def test_what_a_report_says_stays_readable() -> None:
+    text = (
+        "## cpu/datasets: PASS\n\n| pin | before |\n| --- | --- |\n| `image` | `docker.io/library/python:3.12@sha256:0a` |\n\n"
+        "<details><summary>The last lines</summary>\n\n```text\n/ 3 of 4: a < 5, b && c\n```\n\n</details>\n[a link](https://a.example/b)\n"
+    )
+    assert harmless(text) == text
+    # of bump-check, for a comment that a person finds again
+    assert harmless(f"<!-- bloomz-bench: bump-check -->\n{text}") == text
 
 
 def test_reasons_are_bounded_and_harmless(tmp_path: Path) -> None:
@@ -236,9 +264,13 @@ def test_a_listing_of_another_form_is_refused(tmp_path: Path, text: str) -> None
         rows.newer(tmp_path / "newer")
 
 
-def test_more_rows_than_a_person_reads_wait_for_the_next_run(tmp_path: Path) -> None:
-    chosen = rows.choose([f"cpu/p{number}" for number in range(rows.MAX_ROWS + 3)], "")
+def test_more_rows_than_a_person_reads_wait_until_others_are_merged() -> None:
+    """The next run finds the same rows first: it takes none that this run left out, unless somebody merges."""
+    names = [f"cpu/p{number}" for number in range(rows.MAX_ROWS + 3)]
+    chosen = rows.choose(names, "")
     assert len(chosen.rows) == rows.MAX_ROWS and len(chosen.left_out) == 3
+    assert rows.choose(names, "") == chosen and all("merge the bumps" in line for line in chosen.left_out)
+    assert rows.choose(names[3:], "").left_out == []
 
 
 def test_an_output_of_several_lines_is_refused() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from runner.contract.records import JsonObject
 from runner.host.readers import lockfile, strictyaml
+from tools.workflow import artefacts
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".github" / "workflows"
@@ -101,6 +102,18 @@ def test_the_workflows_are_those_that_the_documentation_names() -> None:
     page = (ROOT / "docs" / "workflows.md").read_text()
     for path in FILES:
         assert f"`{path.name}`" in page, path.name
+
+
+def test_nothing_stands_in_for_an_input_whose_emptiness_means_something() -> None:
+    """`inputs.x || 'y'` makes y of an empty text that a person chose."""
+    found = 0
+    for path in FILES:
+        dispatch = document(path)["on"].get("workflow_dispatch") or {}
+        for name, facts in dispatch.get("inputs", {}).items():
+            if "(empty =" in facts["description"]:
+                found += 1
+                assert not re.search(rf"\binputs\.{name} \|\| '[^']", path.read_text()), f"{path.name}: {name}"
+    assert found >= 2
 
 
 def test_every_action_is_the_lock_s_commit_with_its_version_behind_it() -> None:
@@ -303,5 +316,14 @@ def test_only_the_job_that_publishes_has_the_environment_of_the_token() -> None:
     with_environment = [name for name, facts in pipeline.items() if isinstance(facts, dict) and "environment" in facts]
     assert with_environment == ["bloomz-bench:publish"]
     script = " ".join(pipeline["bloomz-bench:publish"]["script"])
+    facts = pipeline["bloomz-bench:publish"]
+    # GitLab unpacks artefacts over the checkout, and variables of a job come before all others; a runner may keep a folder
+    assert {(need["job"], need["artifacts"]) for need in facts["needs"]} == {
+        (artefacts.CARRY_OUT, "false"),
+        (artefacts.CHECK, "false"),
+    }
+    assert facts["variables"] == {"GIT_STRATEGY": "clone"}
+    for job, folder in ((artefacts.CARRY_OUT, artefacts.CHANGE), (artefacts.CHECK, artefacts.REPORT)):
+        assert pipeline[job]["artifacts"]["paths"] == [folder]
     assert "make" not in shlex.split(script) and "apply" not in script
     assert "TOKEN" not in str(pipeline)

@@ -17,8 +17,11 @@ from pathlib import Path
 
 from runner.contract import files, signals
 from runner.contract.errors import InputError, Interrupted, KitError, UsageError
+from runner.contract.secrets import mask
 from runner.contract.text import printable
 from runner.host import paths, writing
+from runner.host.judging import run_changes
+from runner.host.readers import catalog as catalogs
 from tools.bump_check import bisect, cases, comment, emulated, environments, launches, moved, search, trees, verdicts
 from tools.bump_check.bisect import Attribution
 from tools.bump_check.comment import Described, Found
@@ -41,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         with signals.as_interrupt():
             return run(options, request_flags)
     except KitError as error:
-        print(f"bump-check: {printable(str(error))}", file=sys.stderr)
+        _show(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         print("bump-check: stopped. What was measured stays. Run the same command again.", file=sys.stderr)
@@ -128,17 +131,19 @@ def run(options: argparse.Namespace, request_flags: Sequence[str], root: Path = 
         for name in ("comment.md", "verdict.json"):
             # what an earlier run said is no word on these trees
             (out / name).unlink(missing_ok=True)
+        trees.sweep(out / "trees")
         check = _look(options, request_flags, out, root)
         try:
             found = _measured(check)
         except SideFailed as failed:
             _show(f"{failed.side}: {failed.problem}")
-            found = _found(check, verdicts.of_failed_side(failed.side, failed.problem), _NOTHING)
+            nothing = _nothing(options)
+            found = _found(check, verdicts.of_failed_side(failed.side, failed.problem, nothing.fail_on), nothing)
         writing.write_text(out / "comment.md", comment.markdown(found))
         writing.write_text(out / "verdict.json", comment.verdict_json(found))
-    print(f"{found.verdict.word}: {printable(found.verdict.reasons[0], 400)}")
+    print(f"{found.verdict.word}: {printable(mask(found.verdict.reasons[0]), 400)}")
     if found.attribution is not None:
-        print(printable(comment.said_of(found.attribution), 2000))
+        print(printable(mask(comment.said_of(found.attribution)), 2000))
     print(paths.shown(out / "comment.md"))
     print(paths.shown(out / "verdict.json"))
     return found.verdict.exit_code
@@ -172,13 +177,22 @@ class _Seen:
     attribution: Attribution | str | None = None
 
 
-_NOTHING = _Seen(not_measured=("everything: a side cannot be measured",))
+def _nothing(options: argparse.Namespace) -> _Seen:
+    """Return what was measured where a side cannot be measured."""
+    return _Seen(
+        fail_on=options.fail_on or verdicts.FAIL_ON_CPU, not_measured=("everything: a side cannot be measured",)
+    )
 
 
 def _refuse_wrong(options: argparse.Namespace, request_flags: Sequence[str]) -> None:
     """Raise ``UsageError`` for what the parser takes and nobody can mean."""
     if options.fail_on is not None:
         verdicts.words(options.fail_on)
+    if options.margin is not None:
+        try:
+            run_changes.margin(options.margin, catalogs.read().margins)
+        except ValueError as problem:
+            raise UsageError(f"--margin: {problem}.") from None
     if request_flags and not request_flags[0].startswith("-"):
         raise UsageError(
             f"{printable(request_flags[0], 100)} belongs to no flag. Name cases behind --cases (CASES of make)."
@@ -242,8 +256,13 @@ def _measured(check: _Check) -> Found:
             in_images=chosen.in_images,
         )
         attribution = _attribution(base, head, measured, compared, asked)
+    unasked = []
+    if chosen.in_images:
+        unasked.append("operators: a launch in an image records none")
+    elif launches.OPERATORS not in bench_flags:
+        unasked.append("operators: the bench of a side does not know --operators, so neither side recorded them")
     stacks, unseen = _emulated(options, base, head)
-    not_measured = [*chosen.left_out, *measured.left_out, *unseen]
+    not_measured = [*chosen.left_out, *measured.left_out, *unasked, *unseen]
     if on_cpu and not options.judge_cpu:
         not_measured.append("times: on a CPU they are shown and not judged")
     seen = _Seen(
@@ -338,6 +357,7 @@ def _repeat(check: _Check, named: Sequence[str]) -> tuple[tuple[str, ...], ...]:
         words += [flag, value] if value else []
     words += ["--model-dir", options.model_dir] if options.model_dir else []
     words += ["--judge-cpu"] if options.judge_cpu else []
+    words += ["--no-emulation"] if options.no_emulation else []
     words += ["--bisect", "--bisect-most", str(options.bisect_most)] if options.bisect else []
     words += check.request_flags
     checkout = (
@@ -374,7 +394,7 @@ def _cores() -> int:
 
 
 def _show(text: str) -> None:
-    print(f"bump-check: {printable(text)}", file=sys.stderr, flush=True)
+    print(f"bump-check: {printable(mask(text))}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

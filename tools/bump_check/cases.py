@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.contract.errors import KitError, UsageError
+from runner.contract.text import printable
 from runner.host import writing
 from tools.bump_check.sides import Side, SideFailed
 
@@ -31,13 +32,19 @@ def choose(
 ) -> ChosenCases:
     """Return the cases that both sides know and that fit this host. ``host_flags`` say which devices and which weights to look for.
 
-    Raises ``UsageError`` where no case is left, what the first side's ``request`` ends with, and ``SideFailed`` for another side's.
+    Raises ``UsageError`` for a named case that no side knows and where no case is left, what the first side's ``request`` ends with, and
+    ``SideFailed`` for another side's.
     """
     devices = folder / "devices"
     base, *others = both
     # the first side's errors are those of the command line or of this host, and end everything
     writing.write_text(devices, base.run("runner", "devices", "--json"))
     flags = ("--here", str(devices), *host_flags)
+    unknown = _unknown(both, named)
+    if unknown:
+        raise UsageError(
+            f"{printable(', '.join(unknown), 300)}: no side knows such a case. `python -m runner request --list` names the cases."
+        )
     by_side = {base.name: _of_side(base, named, flags, request_flags, folder)}
     for side in others:
         try:
@@ -76,7 +83,7 @@ def _of_side(
     side: Side, named: Sequence[str], flags: Sequence[str], request_flags: Sequence[str], folder: Path
 ) -> _Fitting:
     if named:
-        known = {event.get("case") for event in _events(side.run("runner", "request", "--list", "--json"), "case")}
+        known = _known(side)
         named = [case for case in dict.fromkeys(named) if case in known]
         if not named:
             return _Fitting((), ())
@@ -84,6 +91,23 @@ def _of_side(
     done = side.ran("runner", "request", *named, *flags, "--no-image", "--out", out, "--json", *request_flags)
     chosen = next(_events(done.stderr, "chosen"), {})
     return _Fitting(tuple(chosen.get("cases", ())), tuple(chosen.get("in_images", ())))
+
+
+def _known(side: Side) -> set[Any]:
+    """Return the names of all cases that a side's own code knows."""
+    return {event.get("case") for event in _events(side.run("runner", "request", "--list", "--json"), "case")}
+
+
+def _unknown(both: Sequence[Side], named: Sequence[str]) -> list[str]:
+    """Return the named cases that no side knows; none where a side cannot say what it knows, which is told at its requests."""
+    left = dict.fromkeys(named)
+    for side in both if named else ():
+        try:
+            known = _known(side)
+        except KitError:
+            return []
+        left = {case: None for case in left if case not in known}
+    return list(left)
 
 
 def _events(told: str, word: str) -> Iterator[dict[str, Any]]:

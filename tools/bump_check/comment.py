@@ -17,6 +17,8 @@ from typing import Any
 from runner.contract.secrets import mask, mask_json
 from runner.contract.text import printable
 from runner.host import paths
+from runner.host.judging.markdown import code as span
+from runner.host.judging.run_changes import size
 from tools.bump_check import launches, verdicts
 from tools.bump_check.bisect import Attribution
 from tools.bump_check.emulated import Emulated
@@ -24,7 +26,7 @@ from tools.bump_check.launches import Outcome
 from tools.bump_check.moved import MovedPin
 from tools.bump_check.verdicts import Verdict
 
-# By this line a workflow finds the comment that it wrote before, and updates it in place. No forge shows it.
+# By this line whoever posts the comment finds it again. No forge shows it, and tools.workflow leaves it out for a line of its own.
 MARKER = "<!-- bloomz-bench: bump-check -->"
 
 # A forge takes 65,536 characters in a comment.
@@ -36,7 +38,7 @@ _VALUE, _MOST_ROWS = 160, 40
 # Rises when a key of verdict.json changes its meaning, or goes.
 SCHEMA = 1
 
-# Lines of the part that compare wrote, kept whole where the comment has room.
+# What stands at the end of a comment that was cut.
 _CUT = "\n\n*(The rest did not fit into a comment. It is in `build/bump-check`.)*\n"
 
 
@@ -173,12 +175,8 @@ def _attribution_json(attribution: Attribution | str | None) -> dict[str, Any] |
 
 
 def code(text: str, limit: int = _VALUE) -> str:
-    """Return foreign text as a code span of one line, safe in a cell of a table too.
-
-    A backtick would end the span and a pipe the cell: a quote and a broken bar stand for them.
-    """
-    shown = printable(mask(text), limit).replace("`", "'").replace("|", "\u00a6").strip()
-    return f"`{shown}`" if shown else "-"
+    """Return foreign text as a code span, as ``compare`` writes one."""
+    return span(text, limit)
 
 
 def _section(title: str, lines: Sequence[str]) -> str:
@@ -224,9 +222,11 @@ def _power(changes: Sequence[dict[str, Any]]) -> Iterable[str]:
         times = change.get("times") or {}
         smallest, judged = times.get("smallest_change"), times.get("word") is not None
         shown = (
-            f"a change of time of {smallest:.1%} or more"
+            f"a change of time of {size(smallest)} or more"
             if isinstance(smallest, float)
-            else "no change of time: too few launches tell"
+            else f"no change of time ({code(str(times.get('reason')))})"
+            if judged
+            else "no change of time"
         )
         told = ", nine times in ten" if isinstance(smallest, float) else ""
         counts = "any change of a count that both sides tell"

@@ -20,7 +20,8 @@ from tools.bump_check.sides import Side
 
 PROGRAM = "tests.emulation.calls"
 
-# The keys of what the program prints that tell the order and the number of calls.
+# The keys of what the program prints: the tokens, and what tells the order and the number of calls.
+_TOKENS = "tokens"
 _CALLS = ("forward_calls", "graph_builds", "first_generate", "generate", "operators")
 
 Word = Literal["equal", "differs", "unknown"]
@@ -87,31 +88,38 @@ def compare(pair: Pair, base: Side, head: Side, show: Show) -> Emulated:
             continue
         show(f"{stack} of {side.name} under the emulated chip; a stack that is not built yet takes minutes")
         try:
-            told.append(json.loads(side.run(PROGRAM, stack)))
+            told.append(_told(side, stack))
         except KitError as problem:
             told.append(problem)
-        except ValueError:
-            told.append(KitError(f"{side.name}: {PROGRAM} {stack} printed no JSON."))
     before, after = told
     if isinstance(before, KitError) or isinstance(after, KitError):
         problems = [str(each) for each in told if isinstance(each, KitError)]
         failed = isinstance(after, LaunchFailed) and not isinstance(before, KitError)
         return Emulated(pair.after, pair.before, pair.is_new, "unknown", "unknown", (), " ".join(problems), failed)
     differences = tuple(_differences(before, after))
-    tokens: Word = "equal" if _tokens(before) == _tokens(after) else "differs"
-    calls: Word = "differs" if differences else "equal"
-    return Emulated(pair.after, pair.before, pair.is_new, tokens, calls, differences, None, head_failed=False)
+    untold = [key for key in (_TOKENS, *_CALLS) if key not in before or key not in after]
+    tokens: Word = "unknown" if _TOKENS in untold else "equal" if before[_TOKENS] == after[_TOKENS] else "differs"
+    calls: Word = "differs" if differences else "unknown" if {*untold} & {*_CALLS} else "equal"
+    error = f"{PROGRAM} of a side does not tell {', '.join(untold)}." if untold else None
+    return Emulated(pair.after, pair.before, pair.is_new, tokens, calls, differences, error, head_failed=False)
 
 
-def _tokens(told: dict[str, Any]) -> object:
-    return told.get("tokens")
+def _told(side: Side, stack: str) -> dict[str, Any]:
+    """Return what the program of a side tells of a stack. Raises ``KitError`` for what is no JSON object, too."""
+    try:
+        told = json.loads(side.run(PROGRAM, stack))
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise KitError(f"{side.name}: {PROGRAM} {stack} printed no JSON object.")
+    return told
 
 
 def _differences(before: dict[str, Any], after: dict[str, Any]) -> Iterator[str]:
-    """Yield in words which counts and orders of calls differ."""
+    """Yield in words which counts and orders of calls differ, of those that both sides tell."""
     for key in _CALLS:
         old, new = before.get(key), after.get(key)
-        if old == new:
+        if old == new or key not in before or key not in after:
             continue
         if isinstance(old, int) and isinstance(new, int):
             yield f"{key}: {old} before, {new} after"

@@ -10,25 +10,32 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from runner.contract import errors, files, signals
+from runner.contract import errors, files, signals, strictjson
 from runner.contract.errors import InputError, Interrupted, KitError
 from runner.contract.progress import Show
 from runner.contract.request import read_request
-from runner.contract.text import first_line, printable
+from runner.contract.text import printable
 from runner.host import paths
+from runner.host.results import run_images
 from tools.bump_check import environments, sides
 from tools.bump_check.sides import Side
 
 JOURNAL = "launches.jsonl"
 
+# The folder of the results that are compared, by side.
+COMPARED = "compared"
+
+# The flag by which bench records the operators of a call.
+OPERATORS = "--operators"
+
 # The stack whose packages are those of a tree's environment.
 OWN_STACK = "cpu"
 
-# After so many failures one behind the other a side measures a case no more: what fails three times will fail again.
+# After so many failures one behind the other a side measures a case no more.
 MOST_FAILURES = 2
 
 # Seconds that a stopped bench has to keep what it measured.
@@ -43,6 +50,7 @@ class Outcome:
 
     ``result`` is the path of the result, None where none was written; ``error`` says why the launch failed, with its exit code, None for a
     launch that was measured. ``load`` is the load average of the minute before the launch began, ``began_s`` is in Unix seconds.
+    ``python`` is the Python of the side's environment, whose folder a hash of all that the environment was made from names.
     """
 
     case: str
@@ -54,14 +62,15 @@ class Outcome:
     load: float
     began_s: float
     duration_s: float
+    python: str = ""
 
 
 @dataclass(frozen=True)
 class Measured:
     """What ``measure`` did: each side's folder of results, every launch's outcome in the order of the launches, and what was left out.
 
-    ``kinds`` maps each case to the kind of device that measured it. ``left_out`` are launches that were not tried, or failed in an
-    earlier run, in sentences.
+    A folder of ``results`` holds the results of ``outcomes`` and no other, and is missing where a side has none. ``kinds`` maps each case
+    to the kind of device that measured it. ``left_out`` are launches that were not tried, or failed in an earlier run, in sentences.
     """
 
     results: dict[str, Path]
@@ -100,7 +109,7 @@ def measure(
     """
     folder.mkdir(parents=True, exist_ok=True)
     by_name = {side.name: side for side in measured_sides}
-    known = _known(folder)
+    known = _known(folder, by_name)
     prepared = {
         (side.name, case): _prepare(side, case, folder, show, request_flags, bench_flags, in_images)
         for case in cases
@@ -130,24 +139,55 @@ def measure(
                 if before.error is None:
                     known[_place(before)] = before
     except KeyboardInterrupt:
+        measured = sum(each.error is None for each in outcomes)
         raise Interrupted(
-            f"Stopped. {len(outcomes)} of {len(planned)} launches were measured and stay in {folder}. The same command goes on with the"
+            f"Stopped. {measured} of {len(planned)} launches were measured and stay in {folder}. The same command goes on with the"
             " rest, for the same two trees."
         ) from None
     return Measured(
-        {name: folder / name for name in by_name},
+        {name: _gathered(folder / COMPARED / name, outcomes, name) for name in by_name},
         tuple(outcomes),
         {case: plan.kind for (_, case), plan in prepared.items() if isinstance(plan, _Plan)},
-        tuple(
-            f"measured at a later try: {said(each)}"
-            for each in journal(folder)
-            if each.error is not None and _place(each) in known
-        )
-        + tuple(
-            f"{what}: {count} launch{'es' if count > 1 else ''} left out after {MOST_FAILURES} failures"
-            for what, count in left_out.items()
+        (
+            *(
+                f"measured at a later try: {said(each)}"
+                for each in journal(folder)
+                if each.error is not None and _place(each) in known
+            ),
+            *(
+                f"{what}: {count} launch{'es' if count > 1 else ''} left out after {MOST_FAILURES} failures"
+                for what, count in left_out.items()
+            ),
+            *(
+                f"{case}: operators; a dataset has no call that another launch repeats"
+                for case in cases
+                if OPERATORS in bench_flags and _is_of_a_dataset(prepared, case)
+            ),
         ),
     )
+
+
+def _is_of_a_dataset(prepared: Mapping[tuple[str, str], _Plan | KitError], case: str) -> bool:
+    plans = [plan for (_, planned), plan in prepared.items() if planned == case]
+    return any(isinstance(plan, _Plan) and plan.completes_a_dataset for plan in plans)
+
+
+def _gathered(target: Path, outcomes: Sequence[Outcome], side: str) -> Path:
+    """Put the results of a side's launches into ``target``, and no others; return ``target``, which is missing where there are none.
+
+    The folder that bench writes into holds more: launches that failed and were tried again, of a larger --launches, and what a killed
+    bench left. Raises ``InputError`` where ``target`` cannot be written.
+    """
+    forget(target)
+    results = dict.fromkeys(Path(each.result) for each in outcomes if each.side == side and each.result is not None)
+    for path in (part for result in results for part in (result, run_images.beside(result)) if part.is_file()):
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            (target / path.name).hardlink_to(path)
+        # a file system without hard links
+        except OSError:
+            shutil.copyfile(path, target / path.name)
+    return target
 
 
 @dataclass(frozen=True)
@@ -160,6 +200,7 @@ class _Plan:
     command: list[str]
     kind: str
     collect: list[str] | None = None
+    completes_a_dataset: bool = False
 
 
 def _prepare(
@@ -195,8 +236,11 @@ def _prepare(
             python = environments.of_stack(side.tree, request.stack.name, side.python, show)
     except KitError as problem:
         return problem
-    command = Side(side.name, side.tree, python).command("runner", "bench", path, *results, *bench_flags)
-    return _Plan(command, request.stack.device)
+    is_of_a_dataset = request.workload.dataset is not None
+    # bench refuses to count the operators of a dataset
+    flags = [flag for flag in bench_flags if not (is_of_a_dataset and flag == OPERATORS)]
+    command = Side(side.name, side.tree, python).command("runner", "bench", path, *results, *flags)
+    return _Plan(command, request.stack.device, completes_a_dataset=is_of_a_dataset)
 
 
 def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: Path) -> Outcome:
@@ -205,7 +249,8 @@ def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: 
 
     def outcome(result: str | None, error: str | None, exit_code: int) -> Outcome:
         duration_s = round(time.monotonic() - started, 3)
-        return Outcome(case, side.name, number, result, error, exit_code, load, round(began_s, 3), duration_s)
+        python = str(side.python)
+        return Outcome(case, side.name, number, result, error, exit_code, load, round(began_s, 3), duration_s, python)
 
     if isinstance(plan, KitError):
         return outcome(None, str(plan), plan.exit_code)
@@ -221,8 +266,7 @@ def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: 
     if process.returncode == Interrupted.exit_code:
         raise KeyboardInterrupt
     if process.returncode or result is None:
-        lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-        said = first_line(lines[-1], 500) if lines else "it said nothing"
+        said = sides.last_words(log.read_text(encoding="utf-8", errors="replace"), 500) or "it said nothing"
         by = errors.by_exit_code(process.returncode) if process.returncode > 0 else KitError
         return outcome(
             result, f"{said} (exit code {process.returncode}; {paths.shown(log)})", process.returncode or by.exit_code
@@ -263,6 +307,18 @@ def _output(process: subprocess.Popen[bytes]) -> bytes:
         raise
 
 
+def refused_checks(outcome: Outcome) -> frozenset[str]:
+    """Return the names of the checks that refused a launch, by its result; none where it has no result that can be read."""
+    if outcome.result is None:
+        return frozenset()
+    try:
+        launches = strictjson.read(outcome.result)["launches"]
+        checks = [check for launch in launches for check in launch.get("checks", [])]
+        return frozenset(check["name"] for check in checks if check["act"] == "refuse" and check["passed"] is False)
+    except (KitError, LookupError, TypeError, AttributeError):
+        return frozenset()
+
+
 def _path_in(told: str, word: str) -> str | None:
     """Return the path of the last event of this word that a verb printed with --json."""
     path = None
@@ -300,11 +356,11 @@ def _note(folder: Path, outcome: Outcome) -> None:
 def operators(measured_sides: Sequence[Side]) -> list[str]:
     """Return the flag by which ``bench`` records the operators of a call, if the bench of every side knows it."""
     try:
-        known = all("--operators" in side.run("runner", "bench", "--help") for side in measured_sides)
+        known = all(OPERATORS in side.run("runner", "bench", "--help") for side in measured_sides)
     # a bench that cannot even say what it takes fails at its first launch, which is then told as such
     except KitError:
         known = False
-    return ["--operators"] if known else []
+    return [OPERATORS] if known else []
 
 
 def forget(folder: Path) -> None:
@@ -323,11 +379,17 @@ def _place(outcome: Outcome) -> tuple[str, str, int]:
     return outcome.case, outcome.side, outcome.number
 
 
-def _known(folder: Path) -> dict[tuple[str, str, int], Outcome]:
-    """Return the launches that an earlier run measured and whose results are still there, by case, side and number."""
+def _known(folder: Path, by_name: Mapping[str, Side]) -> dict[tuple[str, str, int], Outcome]:
+    """Return the launches that an earlier run measured, by case, side and number.
+
+    Their results are still there, and the side has the environment that measured them.
+    """
     known = {}
     for outcome in journal(folder):
-        if outcome.error is None and outcome.result is not None and Path(outcome.result).is_file():
+        side = by_name.get(outcome.side)
+        if side is None or outcome.python != str(side.python) or outcome.error is not None:
+            continue
+        if outcome.result is not None and Path(outcome.result).is_file():
             known[_place(outcome)] = outcome
     return known
 

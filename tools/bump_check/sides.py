@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -11,18 +13,17 @@ from pathlib import Path
 from runner.contract import errors
 from runner.contract.text import first_line, printable
 
-# Variables that would bring foreign code into a side, or act on the make that a side's program may start.
+# Variables that would bring foreign code into a side, hide the side's own, or act on the make that a side's program may start.
 _FOREIGN = (
-    *(
-        "PYTHONPATH",
-        "PYTHONHOME",
-        "PYTHONSTARTUP",
-        "VIRTUAL_ENV",
-        "__PYVENV_LAUNCHER__",
-        "MAKEFLAGS",
-        "MFLAGS",
-        "MAKELEVEL",
-    ),
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "PYTHONSAFEPATH",
+    "VIRTUAL_ENV",
+    "__PYVENV_LAUNCHER__",
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
 )
 
 
@@ -77,6 +78,17 @@ def variables(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def failure(what: str, status: int, words: str) -> errors.KitError:
     """Return the error of a program that ended with ``status``: of the class that has this exit code, with the program's last line."""
-    lines = [line for line in words.splitlines() if line.strip()]
-    said = first_line(lines[-1]) if lines else f"it ended with status {status} and said nothing"
+    said = last_words(words) or f"it ended with status {status} and said nothing"
     return errors.by_exit_code(status)(f"{printable(what, 200)}: {said}.")
+
+
+def last_words(words: str, most: int = 300) -> str:
+    """Return the last line that a program printed, at most ``most`` characters of it; of an error's event its message."""
+    lines = [line for line in words.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    with contextlib.suppress(ValueError):
+        event = json.loads(lines[-1])
+        if isinstance(event, dict) and event.get("event") == "error" and isinstance(event.get("message"), str):
+            return first_line(event["message"], most)
+    return first_line(lines[-1], most)

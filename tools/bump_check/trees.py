@@ -24,6 +24,9 @@ from runner.host import paths
 # A git object's name: SHA-1 or SHA-256.
 _HASH = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
+# The name of a folder that is being exported begins so; a whole tree is renamed.
+_EXPORTING = ".exporting-"
+
 
 @dataclass(frozen=True)
 class Commit:
@@ -91,7 +94,7 @@ def export(tree: str, folder: Path, root: Path = paths.ROOT) -> Path:
     assert _HASH.fullmatch(tree), tree
     target = folder / tree
     variables = _objects(folder, root)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".exporting-") as scratch:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_EXPORTING) as scratch:
         variables["GIT_INDEX_FILE"] = str(Path(scratch) / "index")
         _asked(root, ["read-tree", tree], variables)
         if target.is_dir() and not _changed(target, root, variables):
@@ -102,6 +105,12 @@ def export(tree: str, folder: Path, root: Path = paths.ROOT) -> Path:
         _asked(root, ["checkout-index", "--all", "--quiet", f"--prefix={files}/"], variables)
         files.rename(target)
     return target
+
+
+def sweep(folder: Path) -> None:
+    """Remove what exports that were killed left in ``folder``. The caller keeps other exports out of the folder."""
+    for left in folder.glob(f"{_EXPORTING}*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def remove(target: Path) -> None:

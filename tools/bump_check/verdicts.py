@@ -11,9 +11,13 @@ from typing import Any, Literal
 
 from runner.contract.errors import Changed, Inconclusive, KitError, Unreachable, UsageError
 from runner.contract.text import first_line, printable
+from runner.host.judging import run_changes
+from runner.host.judging.flags import CONTENTION
+from runner.host.judging.run_changes import FAIL_ON, UNSURE
+from runner.host.judging.verdict import CHANGE_WORDS
 from tools.bump_check import launches, sides
 from tools.bump_check.emulated import Emulated
-from tools.bump_check.launches import Measured
+from tools.bump_check.launches import Measured, Outcome
 from tools.bump_check.sides import Side
 
 Word = Literal["PASS", "FAIL", "INCONCLUSIVE"]
@@ -21,15 +25,6 @@ Word = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 # What ends with another exit code than 0 where nobody says otherwise: on a CPU times are shown and not judged.
 FAIL_ON_CPU = "counts,inconclusive"
 FAIL_ON_ACCELERATOR = "counts,slower,inconclusive"
-UNSURE = "inconclusive"
-# The words of compare's --fail-on, each with what a pair must be found to be.
-FAIL_ON = {
-    "counts": ("counts",),
-    "slower": ("slower",),
-    "faster": ("faster",),
-    "changed": ("counts", "slower", "faster"),
-    UNSURE: (),
-}
 
 
 @dataclass(frozen=True)
@@ -51,12 +46,11 @@ class Verdict:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of ``--fail-on``. Raises ``UsageError`` for an unknown one."""
-    given = [word.strip() for word in text.split(",") if word.strip()]
-    for word in given:
-        if word not in FAIL_ON:
-            raise UsageError(f"--fail-on: {printable(word, 60)!r} is none of {', '.join(FAIL_ON)}.")
-    return given
+    """Return the words of ``--fail-on``. Raises ``UsageError`` for an unknown one, and for an empty one."""
+    try:
+        return run_changes.fail_on_words(text)
+    except ValueError as problem:
+        raise UsageError(f"--fail-on: {problem}.") from None
 
 
 def compare(
@@ -110,7 +104,6 @@ def judge(
     head_name: str = "head",
 ) -> Verdict:
     """Return the word: FAIL for what ``fail_on`` names or where only head fails, INCONCLUSIVE where nothing can be said, else PASS."""
-    named = {found for word in words(fail_on) for found in FAIL_ON[word]}
     failures: list[str] = []
     unsure: list[str] = []
     notes: list[str] = []
@@ -120,50 +113,82 @@ def judge(
     if head_failed:
         said = f"{len(head_failed)} of the head's launches failed; first {launches.said(head_failed[0])}"
         cases_of_base = {each.case for each in base_failed}
-        # an index that does not answer says nothing about the bump
-        alone = [
-            each for each in head_failed if each.case not in cases_of_base and each.exit_code != Unreachable.exit_code
-        ]
+        alone = [each for each in head_failed if each.case not in cases_of_base and not _is_of_the_host(each)]
         (failures if alone else unsure).append(said)
+    cases_of_head = {each.case for each in head_failed}
     for change in compared.changes:
-        case, found = printable(str(change.get("case")), 100), [str(each) for each in change.get("found") or []]
-        reasons = "; ".join(printable(str(each), 300) for each in [*(change.get("reasons") or [])][:3])
-        time = printable(str((change.get("times") or {}).get("reason") or ""), 300)
-        hit = [each for each in found if each in named]
-        if hit:
-            failures.append(f"{case}: {', '.join(hit)} ({'; '.join(filter(None, [reasons, time]))})")
-        elif UNSURE in found and change.get("case") not in {each.case for each in head_failed}:
-            unsure.append(f"{case}: the launches cannot tell ({'; '.join(filter(None, [reasons, time]))})")
-        elif found:
-            notes.append(f"{case}: {', '.join(found)}, which --fail-on does not name")
+        _judge_change(change, words(fail_on), cases_of_head, failures, unsure, notes)
     if compared.error is not None and not head_failed:
         unsure.append(str(compared.error))
+    told = {change.get("case") for change in compared.changes}
+    silent = dict.fromkeys(each.case for each in measured.outcomes if each.case not in {*told, *cases_of_head})
+    if silent and compared.error is None:
+        unsure.append(
+            f"{printable(', '.join(silent), 300)}: measured and not compared; the two sides ask for another model, workload or protocol"
+        )
     for each in emulated:
         (failures if each.fails else unsure if each.is_unknown else notes).append(said_of(each))
     if failures:
         return Verdict("FAIL", (*failures, *unsure, *notes), Changed.exit_code)
     if unsure:
-        code = Inconclusive.exit_code if UNSURE in words(fail_on) else 0
-        return Verdict("INCONCLUSIVE", (*unsure, *notes), code)
+        return Verdict("INCONCLUSIVE", (*unsure, *notes), _code_of_unsure(fail_on))
     cases = ", ".join(printable(str(change.get("case")), 100) for change in compared.changes)
     return Verdict("PASS", (f"nothing that is judged changed in {cases}", *notes), 0)
 
 
-def of_failed_side(side: str, problem: KitError, head_name: str = "head") -> Verdict:
+def _judge_change(
+    change: dict[str, Any],
+    fail_on: Sequence[str],
+    failed_cases: set[str],
+    failures: list[str],
+    unsure: list[str],
+    notes: list[str],
+) -> None:
+    """Add what a row of ``compare`` says to the list that it belongs to; ``failed_cases`` are told by their launches already."""
+    named = {found for word in fail_on for found in FAIL_ON[word]} - {UNSURE}
+    case, found = printable(str(change.get("case")), 100), change.get("found")
+    if change.get("word") not in CHANGE_WORDS or not isinstance(found, list):
+        unsure.append(f"{case}: the head's compare gives no word that is known here")
+        return
+    reasons = [printable(str(each), 300) for each in [*(change.get("reasons") or [])][:3]]
+    time = printable(str((change.get("times") or {}).get("reason") or ""), 300)
+    why = "; ".join(filter(None, [*reasons, *([] if time in reasons else [time])]))
+    hit = [str(each) for each in found if each in named]
+    if hit:
+        failures.append(f"{case}: {', '.join(hit)} ({why})")
+    elif UNSURE in found and change.get("case") not in failed_cases:
+        unsure.append(f"{case}: the launches cannot tell ({why})")
+    elif found:
+        notes.append(f"{case}: {', '.join(map(str, found))}, which --fail-on does not name")
+
+
+def _is_of_the_host(failed: Outcome) -> bool:
+    """Return whether a launch failed by its host alone: an index did not answer, or each check that refused it tells of other work."""
+    refused = launches.refused_checks(failed)
+    return failed.exit_code == Unreachable.exit_code or (bool(refused) and refused <= CONTENTION)
+
+
+def _code_of_unsure(fail_on: str) -> int:
+    return Inconclusive.exit_code if UNSURE in words(fail_on) else 0
+
+
+def of_failed_side(side: str, problem: KitError, fail_on: str, head_name: str = "head") -> Verdict:
     """Return the word where a side could not be measured at all: FAIL for the head, unless an index did not answer; else INCONCLUSIVE."""
     said = f"{side} cannot be measured: {problem}"
     if side == head_name and not isinstance(problem, Unreachable):
         return Verdict("FAIL", (said,), Changed.exit_code)
-    return Verdict("INCONCLUSIVE", (said,), Inconclusive.exit_code)
+    return Verdict("INCONCLUSIVE", (said,), _code_of_unsure(fail_on))
 
 
 def said_of(each: Emulated) -> str:
     """Return in a sentence what the emulated chip told of a stack."""
     against = "" if each.compared_with in (None, each.stack) else f" (beside {each.compared_with})"
-    if each.error is not None:
-        return f"{each.stack}{against} under the emulated chip: {printable(each.error, 500)}"
+    what = f"{each.stack}{against} under the emulated chip"
+    error = "" if each.error is None else printable(each.error, 500)
+    if each.tokens == each.calls == "unknown":
+        return f"{what}: {error}"
     differing = f": {'; '.join(each.differences[:3])}" if each.differences else ""
     note = ", which is shown and not judged for a new stack" if each.is_new and each.calls == "differs" else ""
-    tokens = "the same tokens" if each.tokens == "equal" else "OTHER TOKENS"
-    calls = "the same calls" if each.calls == "equal" else "other calls"
-    return f"{each.stack}{against} under the emulated chip: {tokens}, {calls}{differing}{note}"
+    tokens = {"equal": "the same tokens", "differs": "OTHER TOKENS", "unknown": "tokens that are not told"}[each.tokens]
+    calls = {"equal": "the same calls", "differs": "other calls", "unknown": "calls that are not all told"}[each.calls]
+    return f"{what}: {tokens}, {calls}{differing}{note}{f'. {error}' if error else ''}"

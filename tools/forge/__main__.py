@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runner.contract import files, patterns
-from runner.contract.errors import InputError, KitError, UsageError
+from runner.contract.errors import InputError, UsageError
 from runner.contract.text import printable, visible
+from tools import endings
 from tools.forge import forges, here
 from tools.forge.forges import PullRequest
 
@@ -28,15 +29,15 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m tools.forge",
         allow_abbrev=False,
         description="Open or update a pull request, its one comment, a check run or an issue. A second call makes no second one.",
-        epilog="Exit codes: 2 command line or variables, 3 a file, 7 the forge refused, 9 the forge did not answer.",
+        epilog="Exit codes: 2 command line or variables, 3 a file, 7 the forge refused, 9 the forge did not answer, 130 stopped.",
     )
     flags.add_argument("--dry-run", action="store_true", help="look, and print what would be changed")
     flags.add_argument("--output", metavar="NAME", help="also append NAME=NUMBER to the file of GITHUB_OUTPUT")
     verbs = flags.add_subparsers(dest="verb", required=True)
     pull_request = verbs.add_parser("pull-request", help="open the pull request of a branch, or update the open one")
-    pull_request.add_argument("--branch", required=True)
+    pull_request.add_argument("--branch", required=True, help="the branch that is to be merged")
     pull_request.add_argument("--base", required=True, help="the branch that it is to go into")
-    pull_request.add_argument("--title", required=True)
+    pull_request.add_argument("--title", required=True, help="one line")
     pull_request.add_argument("--body-file", required=True, type=Path, help="a file of Markdown")
     comment = verbs.add_parser(
         "comment", help="write the one comment of a pull request that has a marker, or update it"
@@ -45,14 +46,14 @@ def parser() -> argparse.ArgumentParser:
     comment.add_argument("--marker", default="bump", help="what tells the kit's comments apart (default: bump)")
     comment.add_argument("--body-file", required=True, type=Path, help="a file of Markdown")
     check_run = verbs.add_parser("check-run", help="say of a commit how a check ended")
-    check_run.add_argument("--name", required=True)
+    check_run.add_argument("--name", required=True, help="what tells this check apart from others of the commit")
     check_run.add_argument("--commit", required=True, help="40 hex digits")
-    check_run.add_argument("--conclusion", required=True, choices=forges.CONCLUSIONS)
+    check_run.add_argument("--conclusion", required=True, choices=forges.CONCLUSIONS, help="how the check ended")
     check_run.add_argument("--title", help="one line (default: name and conclusion)")
     check_run.add_argument("--summary-file", required=True, type=Path, help="a file of Markdown")
     issue = verbs.add_parser("issue", help="open the one issue that has a marker, or update the open one")
     issue.add_argument("--marker", required=True, help="what tells the kit's issues apart")
-    issue.add_argument("--title", required=True)
+    issue.add_argument("--title", required=True, help="one line")
     issue.add_argument("--body-file", required=True, type=Path, help="a file of Markdown")
     return flags
 
@@ -60,6 +61,10 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: list[str], environment: Mapping[str, str]) -> int:
     """Do what the command line asks, and return the number of what was made or updated. Raises ``KitError``."""
     options = parser().parse_args(arguments)
+    if options.output is not None:
+        _of_form(patterns.VARIABLE, options.output, "--output")
+        if not environment.get("GITHUB_OUTPUT"):
+            raise UsageError("--output needs GITHUB_OUTPUT, which GitHub sets for each step.")
     forge = here.of_environment(environment, options.dry_run)
     if options.verb == "pull-request":
         branch, base = (_of_form(patterns.BRANCH, text, flag) for text, flag in
@@ -77,7 +82,8 @@ def run(arguments: list[str], environment: Mapping[str, str]) -> int:
     else:
         number = forge.issue(_marker(options.marker), _line(options.title), _body(options.body_file))
     if options.output is not None:
-        _put_out(_of_form(patterns.VARIABLE, options.output, "--output"), number, environment)
+        with Path(environment["GITHUB_OUTPUT"]).open("a", encoding="utf-8") as file:
+            file.write(f"{options.output}={number}\n")
     return number
 
 
@@ -108,22 +114,14 @@ def _body(path: Path) -> str:
     return visible(text, kept="\n\t")
 
 
-def _put_out(name: str, number: int, environment: Mapping[str, str]) -> None:
-    path = environment.get("GITHUB_OUTPUT")
-    if not path:
-        raise UsageError("--output needs GITHUB_OUTPUT, which GitHub sets for each step.")
-    with Path(path).open("a", encoding="utf-8") as file:
-        file.write(f"{name}={number}\n")
-
-
 def main(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
-    try:
+
+    def work() -> int:
         print(run(arguments, os.environ))
-    except KitError as error:
-        print(f"forge: {error}", file=sys.stderr)
-        return error.exit_code
-    return 0
+        return 0
+
+    return endings.status_of("forge", work)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 Sources, all at docs.gitlab.com/api: "Merge requests API" (list by source and target branch; 409 where one is open already; update),
 "Notes API" (notes of merge requests), "Commits API", "Set commit pipeline status" (a status of the same name replaces the one before;
-the description has at most 255 characters), "Issues API", "Users API" (GET /user). The token of a job (CI_JOB_TOKEN) may call none
-of these: a project access token with the scope api is needed.
+the description has at most 255 characters), "Issues API", "Users API" (GET /user); "Jobs API" (the jobs of a pipeline, each name once
+unless retried ones are asked for), "Job artifacts API" (a single file by the id of the job). The token of a job (CI_JOB_TOKEN) may call
+none of these: a project access token with the scope api is needed.
 """
 
 from __future__ import annotations
@@ -103,6 +104,17 @@ class GitLab:
                 return number
         made = self.api.change("POST", path, text)
         return 0 if self.api.dry_run else transport.number_of(made, "iid")
+
+    def handed_on(self, pipeline: int, job: str, path: str, max_bytes: int) -> bytes | None:
+        """Return the bytes of a file among the artefacts of a pipeline's job, None where the job has handed no such file on.
+
+        Raises ``DamagedResult`` for a file of more than ``max_bytes``.
+        """
+        for found in self.api.pages(f"projects/{self.project}/pipelines/{pipeline}/jobs"):
+            if found.get("name") == job:
+                identity = transport.number_of(found, "id")
+                return self.api.file(f"projects/{self.project}/jobs/{identity}/artifacts/{path}", max_bytes)
+        return None
 
     def _own_id(self) -> int:
         body = self.api.get("user").body

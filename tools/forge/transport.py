@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from email.message import Message
 
 from runner.contract import secrets, strictjson
-from runner.contract.errors import PublishFailed, Unreachable, UsageError
+from runner.contract.errors import DamagedResult, PublishFailed, Unreachable, UsageError
 from runner.contract.records import Json, JsonObject
 from runner.contract.text import first_line, printable
 
@@ -56,11 +56,15 @@ class Refused(PublishFailed):
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer: HTTP's status, the headers by lower-case name, and the JSON of the body; None for an empty body."""
+    """An answer: HTTP's status, the headers by lower-case name, and the JSON of the body; None for an empty body and for a file.
+
+    ``content`` are the bytes of a file.
+    """
 
     status: int
     headers: dict[str, str]
     body: Json
+    content: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,18 @@ class Api:
     def get(self, path: str, **query: str) -> Answer:
         """Return the answer to a GET. Raises ``Refused`` and ``Unreachable``."""
         return self._patiently("GET", self._url(path, query), None)
+
+    def file(self, path: str, max_bytes: int) -> bytes | None:
+        """Return the bytes of a file, None where there is none.
+
+        Raises ``DamagedResult`` for a longer file, ``Refused``, ``Unreachable``.
+        """
+        try:
+            return self._patiently("GET", self._url(path, {}), None, max_bytes).content
+        except Refused as refusal:
+            if refusal.status == 404:
+                return None
+            raise
 
     def pages(self, path: str, within: str | None = None, **query: str) -> Iterator[JsonObject]:
         """Yield the objects of a list, over all its pages; ``within`` is the key of the list where the answer is an object."""
@@ -133,11 +149,11 @@ class Api:
             return match[1]
         return None
 
-    def _patiently(self, method: str, url: str, body: bytes | None) -> Answer:
+    def _patiently(self, method: str, url: str, body: bytes | None, max_file_bytes: int | None = None) -> Answer:
         waited_s = 0.0
         for attempt in range(TRIES):
             try:
-                answer = self._once(method, url, body)
+                answer = self._once(method, url, body, max_file_bytes)
             except OSError as problem:
                 asked_s = None
                 cut_off, why = True, first_line(secrets.mask(str(problem) or type(problem).__name__), 200)
@@ -159,12 +175,19 @@ class Api:
                 self.sleep(delay_s)
         raise Unreachable(f"{method} {self._shown(url)}: {why}. Try again later.")
 
-    def _once(self, method: str, url: str, body: bytes | None) -> Answer:
+    def _once(self, method: str, url: str, body: bytes | None, max_file_bytes: int | None) -> Answer:
         request = urllib.request.Request(url, body, dict(self.headers), method=method)  # noqa: S310 - https, or loopback
         if body is not None:
             request.add_header("Content-Type", "application/json")
         try:
             with _OPENER.open(request, timeout=ANSWER_S) as response:
+                if max_file_bytes is not None:
+                    content = response.read(max_file_bytes + 1)
+                    if len(content) > max_file_bytes:
+                        raise DamagedResult(
+                            f"{self._shown(url)} has more than {max_file_bytes} bytes. Look at the job that made it."
+                        )
+                    return Answer(response.status, {}, None, content)
                 return _answer(response.status, response.headers, response.read(MAX_ANSWER_BYTES + 1))
         except urllib.error.HTTPError as refusal:
             with refusal:

@@ -9,17 +9,21 @@ import argparse
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from runner.contract import patterns
-from runner.contract.errors import Changed, InputError, KitError, UsageError
+from runner.contract.errors import Changed, InputError, UsageError
 from runner.contract.text import printable
-from tools.forge import here
+from tools import endings
+from tools.forge import gitlab
 from tools.forge.forges import PullRequest
-from tools.workflow import branch, change, login, report, rows, steps, told
+from tools.workflow import artefacts, base, branch, change, login, report, rows, steps, told
 
 ROOT = Path(__file__).resolve().parents[2]
+_ROW = "the row of versions.lock that is bumped, such as cpu/transformers"
+_BASE = "the commit that the change applies to, 40 hex digits"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         description="What the steps of the workflows call beside make and python -m runner.",
         epilog="Exit codes: 2 command line, 3 a file, 7 a branch could not be pushed, 8 an artefact of another job is not what it must be,"
-        " 17 a verdict is FAIL.",
+        " 9 the forge did not answer, 10 git failed, 17 a verdict is FAIL, 130 stopped. step ends with the code of its command.",
     )
     verbs = flags.add_subparsers(dest="verb", required=True)
 
@@ -40,34 +44,50 @@ def parser() -> argparse.ArgumentParser:
     step = verbs.add_parser(
         "step", help="run a command, keep its output and exit code for the report, and end with its exit code"
     )
-    step.add_argument("--name", required=True)
-    step.add_argument("--notes", required=True, type=Path, metavar="FOLDER")
+    step.add_argument("--name", required=True, help="what the report calls the step")
+    step.add_argument("--notes", required=True, type=Path, metavar="FOLDER", help="where log and exit code are kept")
     step.add_argument("--go-on", action="store_true", help="end with 0: the report tells the exit code")
-    step.add_argument("command", nargs="+", help="behind --")
+    step.add_argument("command", nargs="+", help="the command and its words, behind --")
 
     pack = verbs.add_parser(
         "pack", help="write what the working tree changes; output: sha256, empty where nothing changed"
     )
-    pack.add_argument("--row", required=True)
-    pack.add_argument("--base", required=True, metavar="COMMIT")
-    pack.add_argument("--out", required=True, type=Path, metavar="FOLDER")
+    pack.add_argument("--row", required=True, help=_ROW)
+    pack.add_argument("--base", required=True, metavar="COMMIT", help=_BASE)
+    pack.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the change goes")
     pack.add_argument("--must-change", action="store_true", help="end with 3 where nothing changed")
+
+    publish = verbs.add_parser(
+        "publish",
+        help="for GitLab: fetch what the other jobs of the pipeline handed on, push, and open or update the pull request, its comment and"
+        " the check run",
+    )
+    publish.add_argument("--row", required=True, help=_ROW)
+    publish.add_argument("--base", required=True, metavar="COMMIT", help=_BASE)
+    publish.add_argument(
+        "--pipeline", required=True, type=int, metavar="NUMBER", help="the pipeline of this job, CI_PIPELINE_ID"
+    )
+    publish.add_argument(
+        "--into", required=True, metavar="BRANCH", help="the branch that the pull request is to go into"
+    )
+
+    compared = verbs.add_parser(
+        "base", help="find the commit to compare with, in a clone with its history; output: commit"
+    )
+    compared.add_argument("--ref", required=True, help="a commit, a tag, or a branch of the remote")
+    compared.add_argument(
+        "--branch-point", action="store_true", help="the commit where HEAD left the branch, as for a pull request"
+    )
 
     for name, words in (
         ("apply", "check a change of another job, and check out its commit, which no branch has yet"),
         ("push", "check a change of another job, and push it as the branch of its row; outputs: branch, commit, title"),
-        ("publish", "push, open or update the pull request, its comment and the check run, from checked files alone"),
     ):
         verb = verbs.add_parser(name, help=words)
-        verb.add_argument("--row", required=True)
-        verb.add_argument("--base", required=True, metavar="COMMIT")
-        verb.add_argument("--change", required=True, type=Path, metavar="FOLDER")
+        verb.add_argument("--row", required=True, help=_ROW)
+        verb.add_argument("--base", required=True, metavar="COMMIT", help=_BASE)
+        verb.add_argument("--change", required=True, type=Path, metavar="FOLDER", help="what pack wrote")
         verb.add_argument("--sha256", required=True, help="the output of the job that made the change")
-        if name == "publish":
-            verb.add_argument("--report", required=True, type=Path, metavar="FOLDER")
-            verb.add_argument(
-                "--into", required=True, metavar="BRANCH", help="the branch that the pull request is to go into"
-            )
         if name == "push":
             verb.add_argument(
                 "--out", required=True, type=Path, metavar="FILE", help="where the text of the pull request goes"
@@ -81,23 +101,29 @@ def parser() -> argparse.ArgumentParser:
     write.add_argument(
         "--notes", required=True, type=Path, metavar="FOLDER", help="where the steps of this job are noted"
     )
-    write.add_argument("--bump-check", type=Path, metavar="FOLDER", default=ROOT / "build" / "bump-check")
-    write.add_argument("--out", required=True, type=Path, metavar="FOLDER")
+    write.add_argument(
+        "--bump-check",
+        type=Path,
+        metavar="FOLDER",
+        default=ROOT / "build" / "bump-check",
+        help="where bump-check left its comment and verdict (default: build/bump-check)",
+    )
+    write.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the report goes")
 
     take = verbs.add_parser("take", help="check the report of another job and copy it; outputs: word, conclusion")
     take.add_argument("--title", required=True, help="what the report is of, such as the row")
     take.add_argument(
         "--report", required=True, type=Path, metavar="FOLDER", help="a folder that is not there is a FAIL"
     )
-    take.add_argument("--out", required=True, type=Path, metavar="FOLDER")
+    take.add_argument("--out", required=True, type=Path, metavar="FOLDER", help="where the report goes")
 
     registry = verbs.add_parser("login", help="write the login at a registry, with GITHUB_TOKEN as password")
-    registry.add_argument("--registry", required=True)
-    registry.add_argument("--user", required=True)
-    registry.add_argument("--file", required=True, type=Path)
+    registry.add_argument("--registry", required=True, help="its host, such as ghcr.io")
+    registry.add_argument("--user", required=True, help="whose token it is")
+    registry.add_argument("--file", required=True, type=Path, help="written anew, for its owner alone")
 
     verdict = verbs.add_parser("verdict", help="end with 17 where a report says FAIL, else with 0")
-    verdict.add_argument("--report", required=True, type=Path, metavar="FOLDER")
+    verdict.add_argument("--report", required=True, type=Path, metavar="FOLDER", help="what report or take wrote")
     return flags
 
 
@@ -121,6 +147,8 @@ def run(arguments: list[str], environment: Mapping[str, str], root: Path = ROOT)
                 f"nothing changed: {printable(options.row, 100)} is at its newest, or is held. Run `make bump` to see what is newer."
             )
         _put_out({"sha256": sha256 or ""}, environment)
+    elif options.verb == "base":
+        _put_out({"commit": base.commit(root, options.ref, options.branch_point)}, environment)
     elif options.verb == "apply":
         made, _ = _committed(options, root)
         change.git(root, "checkout", "--quiet", "--detach", made)
@@ -156,11 +184,16 @@ def _publish(options: argparse.Namespace, environment: Mapping[str, str], root: 
     problem = patterns.problem(patterns.BRANCH, options.into)
     if problem:
         raise UsageError(f"--into {problem}.")
-    forge = here.of_environment(environment)
-    out = root / "build" / "report"
-    verdict = report.take(options.report, out, options.row)
+    _commit_form(options.base)
+    if options.pipeline < 1:
+        raise UsageError("--pipeline must be the number of a pipeline. GitLab sets CI_PIPELINE_ID in every job.")
     name = branch.name_of(options.row)
-    made, taken = _committed(options, root)
+    forge = gitlab.of_environment(environment, dry_run=False)
+    out = root / "build" / "report"
+    with tempfile.TemporaryDirectory(prefix="bloomz-bench-") as scratch:
+        handed_on = artefacts.fetch(forge, options.pipeline, Path(scratch))
+        verdict = report.take(handed_on.report, out, options.row)
+        made, taken = branch.commit(root, handed_on.change, handed_on.sha256, options.row, options.base)
     branch.push(root, made, name, environment)
     number = forge.pull_request(PullRequest(name, options.into, taken.title, told.text_of(taken)))
     comment = (out / report.COMMENT).read_text(encoding="utf-8")
@@ -202,11 +235,7 @@ def _put_out(facts: Mapping[str, str], environment: Mapping[str, str]) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; return the exit code."""
-    try:
-        return run(arguments, os.environ)
-    except KitError as error:
-        print(f"workflow: {error}", file=sys.stderr)
-        return error.exit_code
+    return endings.status_of("workflow", lambda: run(arguments, os.environ))
 
 
 if __name__ == "__main__":

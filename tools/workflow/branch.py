@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from runner.contract import patterns, secrets
@@ -16,6 +17,7 @@ from runner.contract.errors import DamagedResult, PublishFailed, UsageError
 from runner.contract.text import printable
 from tools.workflow import change
 from tools.workflow.change import GitFailed, git
+from tools.workflow.markdown import harmless
 
 NAME, EMAIL = "bloomz-bench bump", "bump@bloomz-bench.invalid"
 
@@ -29,7 +31,7 @@ def name_of(row: str) -> str:
 
 
 def commit(root: Path, folder: Path, sha256: str, row: str, base: str) -> tuple[str, change.Change]:
-    """Make the commit of a change in the repository of ``root``; return its id and the change.
+    """Make the commit of a change in the repository of ``root``; return its id and the change, whose title and text are harmless.
 
     ``row`` and ``base`` are what this job was started for. Raises ``DamagedResult`` for a change that is of something else.
     """
@@ -38,6 +40,8 @@ def commit(root: Path, folder: Path, sha256: str, row: str, base: str) -> tuple[
         raise DamagedResult(
             f"the change is of {printable(taken.row, 100)} on {taken.base[:12]}; this job is for {row} on {base[:12]}. Run the jobs again."
         )
+    # a build that ran while the lock was compiled may have written both, and a forge acts on the message of a commit too
+    taken = replace(taken, title=harmless(taken.title), body=harmless(taken.body))
     tree = change.tree_of(root, base, patch)
     # the same change on the same base is the same commit, whenever it is made: a second run finds its own
     when = f"{git(root, 'show', '--no-patch', '--format=%ct', base).decode().strip()} +0000"
@@ -60,7 +64,9 @@ def push(root: Path, commit_id: str, branch: str, environment: Mapping[str, str]
     if there == commit_id:
         return False
     if there:
-        git(root, "fetch", "--no-tags", "--depth=1", address, reference, variables=login)
+        # only a clone without its history, as a job has it, is to stay so
+        is_shallow = git(root, "rev-parse", "--is-shallow-repository").decode().strip() == "true"
+        git(root, "fetch", "--no-tags", *(["--depth=1"] if is_shallow else []), address, reference, variables=login)
         who = git(root, "show", "--no-patch", "--format=%ce", there).decode().strip()
         if who != EMAIL:
             raise PublishFailed(
@@ -80,8 +86,10 @@ def push(root: Path, commit_id: str, branch: str, environment: Mapping[str, str]
             variables=login,
         )
     except GitFailed as problem:
+        if "(stale info)" in problem.told:
+            raise PublishFailed(f"{branch} moved meanwhile, and is not overwritten. Run the job again.") from None
         raise PublishFailed(
-            f"{branch} could not be pushed: {problem.told}. Check the job's right to write contents."
+            f"{branch} could not be pushed: {problem.told}. Check the job's right to write contents, and the rules of the branch."
         ) from None
     return True
 

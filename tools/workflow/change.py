@@ -28,6 +28,7 @@ from runner.contract.text import printable
 PATCH, FACTS = "change.patch", "change.json"
 # A bump of all requirements files has less than 1 MiB.
 MAX_PATCH_BYTES = 8 * 1024 * 1024
+MAX_FACTS_BYTES = 256 * 1024
 MAX_FILES = 400
 MAX_FILE_BYTES = 4 * 1024 * 1024
 GIT_S = 120
@@ -83,7 +84,7 @@ def write(root: Path, folder: Path, row: str, base: str, title: str, body: str) 
 
 def read(folder: Path, sha256: str) -> tuple[Change, bytes]:
     """Return a change and its patch. Raises ``DamagedResult`` for files that are not those of ``sha256``, or of another form."""
-    raw = files.read_bytes(folder / FACTS, 256 * 1024, DamagedResult, "Run the jobs again.")
+    raw = files.read_bytes(folder / FACTS, MAX_FACTS_BYTES, DamagedResult, "Run the jobs again.")
     if hashlib.sha256(raw).hexdigest() != sha256:
         raise DamagedResult(f"{folder / FACTS} is not what the job handed on: its sha256 differs. Run the jobs again.")
     fields = Fields(strictjson.loads(raw, str(folder / FACTS), DamagedResult), str(folder / FACTS), DamagedResult)
@@ -178,7 +179,7 @@ def _judge_text(root: Path, path: str, blob: str) -> None:
 
 
 class GitFailed(Unsupported):
-    """git ended with an error; ``told`` is the first line of what git says."""
+    """git ended with an error; ``told`` are the first lines of what git says, the place that git pushes to left out."""
 
     def __init__(self, command: str, told: str) -> None:
         super().__init__(f"git {command} failed: {told}. Look at the repository that this job checked out.")
@@ -198,6 +199,7 @@ def git(root: Path, *arguments: str, variables: dict[str, str] | None = None, gi
     except OSError as problem:
         raise InputError(f"git cannot be run: {files.reason(problem)}. Install git.") from None
     if done.returncode != 0:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines() or [f"status {done.returncode}"]
-        raise GitFailed(arguments[0], printable(lines[0], 300))
+        lines = [line.strip() for line in done.stderr.decode("utf-8", "replace").splitlines()]
+        said = [line for line in lines if line and not line.startswith("To ")] or [f"status {done.returncode}"]
+        raise GitFailed(arguments[0], printable(" | ".join(said[:3]), 400))
     return done.stdout

@@ -7,6 +7,7 @@ what the job ran. The report of a bump is therefore a claim of the code that was
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,10 +16,10 @@ from typing import Literal, get_args
 from runner.contract import files, strictjson
 from runner.contract.errors import Changed, DamagedResult, Inconclusive
 from runner.contract.fields import Fields
-from runner.contract.secrets import mask
-from runner.contract.text import printable, visible
+from runner.contract.text import printable
 from tools.forge.forges import Conclusion
 from tools.workflow import steps
+from tools.workflow.markdown import harmless
 from tools.workflow.steps import Step
 
 Word = Literal["PASS", "FAIL", "INCONCLUSIVE"]
@@ -34,23 +35,6 @@ MAX_REASONS = 40
 # The steps whose exit code is a verdict: the one leaves a file too, the other tells by its code alone (docs/exit-codes.md).
 _JUDGES = ("bump-check", "compare")
 _TOLD: dict[int, Word] = {0: "PASS", Changed.exit_code: "FAIL", Inconclusive.exit_code: "INCONCLUSIVE"}
-
-# @name calls a person or a team, #12 and GH-12 name an issue there, and an image is fetched by whoever reads the comment. Each sign is
-# replaced by its wide form of Unicode, which looks alike and means nothing to a forge, in a block of code too.
-_SIGNS = (
-    (re.compile(r"(?<![A-Za-z0-9])@(?=[A-Za-z0-9])"), "\uff20"),
-    (re.compile(r"#(?=[0-9])"), "\uff03"),
-    (re.compile(r"(?<=\bGH)-(?=[0-9])", re.IGNORECASE), "\uff0d"),
-    (re.compile(r"!(?=\[)"), "\uff01"),
-    (
-        re.compile(
-            r"<(?=\s*/?\s*(?:img|picture|source|video|audio|iframe|script|style|object|embed|link|meta|a)\b)",
-            re.IGNORECASE,
-        ),
-        "\uff1c",
-    ),
-)
-_HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -127,9 +111,13 @@ def take(folder: Path, out: Path, title: str) -> Verdict:
 
     A job that was stopped left no folder: its verdict is FAIL, and the comment below ``title`` says so.
     """
-    if not folder.exists():
+    if not os.path.lexists(folder):
         verdict = Verdict("FAIL", ["the job was stopped, or ended before it could write a report; see its log"])
         return _written(out, verdict, _comment(title, verdict, [], [], folder / COMMENT))
+    for path in (folder, folder / VERDICT, folder / COMMENT):
+        # a link would publish a file of the machine that has the right to write
+        if path.is_symlink():
+            raise DamagedResult(f"{path} is a link, which no report holds. Look at the job that made it.")
     verdict = _verdict(folder / VERDICT)
     raw = files.read_bytes(folder / COMMENT, MAX_COMMENT_BYTES, DamagedResult, "Look at the job that made it.")
     try:
@@ -149,15 +137,6 @@ def _written(folder: Path, verdict: Verdict, comment: str) -> Verdict:
 def read(folder: Path) -> Verdict:
     """Return the verdict of a report. Raises ``DamagedResult`` for what is none."""
     return _verdict(folder / VERDICT)
-
-
-def harmless(text: str) -> str:
-    """Return Markdown that calls nobody, fetches nothing, names no issue and hides nothing; secrets are masked."""
-    shown = visible(mask(text.replace("\r\n", "\n")), kept="\n\t")
-    shown = _HIDDEN.sub("", shown)
-    for sign, harmless_sign in _SIGNS:
-        shown = sign.sub(harmless_sign, shown)
-    return shown
 
 
 def _verdict(path: Path, max_bytes: int = MAX_VERDICT_BYTES) -> Verdict:

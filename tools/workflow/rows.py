@@ -65,7 +65,11 @@ def choose(found: Sequence[str], named: str) -> Chosen:
     left_out = [
         f"{printable(name, 200)}: it moves workflows; run `make bump ARGS={name}`" for name in found if name not in may
     ]
-    left_out += [f"{name}: more than {MAX_ROWS} at once; the next run takes it" for name in may[MAX_ROWS:]]
+    # the next run lists the same rows first, until their bumps are merged
+    left_out += [
+        f"{name}: more than {MAX_ROWS} at once; merge the bumps of the others first, or start the workflow with this row"
+        for name in may[MAX_ROWS:]
+    ]
     return Chosen(may[:MAX_ROWS], left_out)
 
 

@@ -23,7 +23,7 @@ MAX_STEPS = 20
 TAIL_LINES = 40
 # What is read of the end of a log for the tail. Of a line, in characters.
 TAIL_BYTES = 64 * 1024
-MAX_LINE = 300
+MAX_LINE = 600
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,20 @@ def run(folder: Path, name: str, command: list[str]) -> int:
         raise InputError(f"{printable(name, 60)!r} is no name of a step: {patterns.NAME.words}.")
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{name}.log"
-    try:
-        with (
-            log.open("wb") as file,
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
-        ):
+    with log.open("wb") as file:
+        try:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        except OSError as problem:
+            raise InputError(
+                f"{printable(command[0], 100)} cannot be run: {files.reason(problem)}. Check the step."
+            ) from None
+        with process:
             assert process.stdout is not None
             for block in iter(lambda: os.read(process.stdout.fileno(), 65536), b""):  # type: ignore[union-attr]
                 file.write(block)
                 sys.stdout.buffer.write(block)
                 sys.stdout.buffer.flush()
-        code = process.returncode
-    except OSError as problem:
-        raise InputError(
-            f"{printable(command[0], 100)} cannot be run: {files.reason(problem)}. Check the step."
-        ) from None
+    code = process.returncode
     # a signal, as a shell tells it
     code = 128 - code if code < 0 else code
     note = Step(name, printable(secrets.mask(shlex.join(command)), 300), code, tail(log))

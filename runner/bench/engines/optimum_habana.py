@@ -1,7 +1,9 @@
 """Hugging Face's optimum-habana, called as the examples of its releases 1.5, 1.6 and 1.21 call it, over shapes that never change.
 
-Sources: huggingface/optimum-habana v1.5.0, v1.6.1 and, for the package 1.21.2, v1.20.0: examples/text-generation/run_generation.py
-and utils.py, examples/gaudi_spawn.py. Weights come from the kit's own loader; upstream reads the same checkpoint through DeepSpeed.
+The commit of the day of the post, which calls itself 1.5.0.dev0, is called as its own example calls it. Sources:
+huggingface/optimum-habana@583eff4144493326850c6b1d9b2299919ac3a577 (1.5.0.dev0), v1.5.0, v1.6.1 and, for the package 1.21.2, v1.20.0:
+examples/text-generation/run_generation.py and utils.py, examples/gaudi_spawn.py. Weights come from the kit's own loader; upstream
+reads the same checkpoint through DeepSpeed.
 Where the releases differ, the code names the difference by its effect.
 """
 
@@ -38,6 +40,14 @@ def _series(stack: Stack) -> tuple[int, ...]:
     return tuple(int(part) for part in stack.packages["optimum-habana"].split(".")[:2])
 
 
+def _is_before_1_5(stack: Stack) -> bool:
+    """Return whether a stack pins a commit before the first release of 1.5: its ``generate`` takes no streamer.
+
+    ALiBi is cut for the ranks only where a variable asks for it, and DeepSpeed of its day knows the number of ranks as ``mp_size``.
+    """
+    return _series(stack) == (1, 5) and ".dev" in stack.packages["optimum-habana"]
+
+
 def needs_deepspeed(stack: Stack, devices: int) -> bool:
     """Return whether upstream runs under DeepSpeed: 1.5 always does, later releases on more than one device."""
     return devices > 1 or _series(stack) < (1, 6)
@@ -58,6 +68,8 @@ def variables(request: Request) -> dict[str, str]:
         values["PT_HPU_ENABLE_LAZY_COLLECTIVES"] = "true"
         if _series(request.stack) < (1, 21):
             values["PT_HPU_LAZY_ACC_PAR_MODE"] = "0"
+    if _is_before_1_5(request.stack):
+        values["WA_BETA_ALIBI"] = "1"
     if _series(request.stack) < (1, 6) and not request.protocol.graphs:
         values["PT_HPU_LAZY_MODE"] = "2"
     if _series(request.stack) >= (1, 21):
@@ -87,7 +99,15 @@ def shard(
     device: torch.device,
     ranks: int,
 ) -> tuple[PreTrainedModel, EngineObserved]:
-    """Give the model memory on ``device``; under DeepSpeed let it cut the linear layers first."""
+    """Give the model memory on ``device``; under DeepSpeed let it cut the linear layers first.
+
+    Raises ``Unsupported`` for a batch on several devices before 1.5: ALiBi is cut there by rows of the batch, and not by heads.
+    """
+    if _is_before_1_5(request.stack) and request.devices > 1 and request.workload.batch_size > 1:
+        raise Unsupported(
+            f"optimum-habana {request.stack.packages['optimum-habana']} gives wrong tokens for a batch of"
+            f" {request.workload.batch_size} on {request.devices} devices. Use a batch of 1, one device, or the stack gaudi-1.9."
+        )
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     if not needs_deepspeed(request.stack, request.devices):
         return _materialise(model, buffers, device), "optimum-habana"
@@ -99,10 +119,11 @@ def shard(
     # DeepSpeed cuts the linear layers, on the meta device too, and moves the model to the device afterwards. A parameter on the
     # meta device cannot be moved: it gets memory on the device instead.
     model.to = lambda *_, **__: _materialise(model, buffers, device)
+    degree = {"mp_size": ranks} if _is_before_1_5(request.stack) else {"tensor_parallel": {"tp_size": ranks}}
     engine = deepspeed.init_inference(
         model,
         dtype=dtype,
-        tensor_parallel={"tp_size": ranks},
+        **degree,
         injection_policy={BloomBlock: ("self_attention.dense", "mlp.dense_4h_to_h")},
         enable_cuda_graph=request.protocol.graphs and _wraps_in_hpu_graph(),
     )
@@ -127,6 +148,8 @@ def finish(model: PreTrainedModel, request: Request) -> PreTrainedModel:
                 " DeepSpeed that the stack pins, or one device."
             )
         model.split_lm_head()
+    if _is_before_1_5(request.stack):
+        model.takes_no_streamer = True
     if arguments(request)["lazy_mode"]:
         # Upstream's model has an end of text: every call copies its id to the device, and lazy mode never compares with it.
         model.generation_config.eos_token_id = tokenizer.END
@@ -179,7 +202,30 @@ def generate(loaded: Loaded, inputs: Inputs, workload: Workload, streamer: Strea
     if not hasattr(settings, "static_shapes"):
         inputs = _padded(inputs, workload.output_tokens, loaded.device)
     moved = {name: value.to(loaded.device) for name, value in inputs.items()}
-    return loaded.model.generate(**moved, generation_config=settings, streamer=streamer, **loaded.arguments).cpu()
+    listener = _listener(loaded.model, inputs, streamer)
+    return loaded.model.generate(**moved, generation_config=settings, **listener, **loaded.arguments).cpu()
+
+
+def _listener(model: PreTrainedModel, inputs: Inputs, streamer: Streamer | None) -> dict[str, Any]:
+    """Return the arguments by which ``generate`` tells a streamer of each token: the streamer itself, where ``generate`` takes one.
+
+    Before 1.5.0 ``generate`` takes none, and refuses the argument even as None. The criteria that may end a call are asked after each
+    token there, so one of them, which ends no call, waits for the token and tells the streamer.
+    """
+    if not getattr(model, "takes_no_streamer", False):
+        return {"streamer": streamer}
+    if streamer is None:
+        return {}
+    from transformers.generation import StoppingCriteriaList
+
+    tell = streamer.put
+    tell(inputs["input_ids"])
+
+    def told(input_ids: torch.Tensor, scores: torch.Tensor, **_others: object) -> bool:
+        tell(input_ids[:, -1:].cpu())
+        return False
+
+    return {"stopping_criteria": StoppingCriteriaList([told])}
 
 
 def _padded(inputs: Inputs, output_tokens: int, device: torch.device) -> Inputs:

@@ -109,12 +109,12 @@ def _decide(name: str, before: Mapping[Value, int], after: Mapping[Value, int]) 
     silent = [side for side, values in sides.items() if not values]
     if silent:
         return NOT_TOLD, f"{name}: not told by {silent[0]}"
+    if name == OPERATORS and _tokens(before) != _tokens(after):
+        return NOT_TOLD, f"{name}: counted over {_tokens(before)} tokens before and {_tokens(after)} after"
     unsteady = [side for side, values in sides.items() if len(values) > 1]
     if not unsteady:
         if before.keys() == after.keys():
             return EQUAL, None
-        if name == OPERATORS and _tokens(before) != _tokens(after):
-            return NOT_TOLD, f"{name}: counted over {_tokens(before)} tokens before and {_tokens(after)} after"
         return DIFFERS, f"{name}: {_words(before)} before, {_words(after)} after"
     # several launches that agree, and none of the other side like them: that is no chance
     steady = [sum(values.values()) for values in sides.values() if len(values) == 1]

@@ -6,8 +6,9 @@ HTML, makes no link, and notifies nobody.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from runner.contract.secrets import mask
 from runner.contract.text import printable
 from runner.host.judging import counts
 from runner.host.judging.run_changes import RunChange
@@ -27,23 +28,34 @@ _COLUMNS = (
 )
 
 
-def of_changes(changes: Sequence[RunChange]) -> str:
-    """Return a table with a row for each pair, and below it the reasons of each word."""
+def of_changes(changes: Sequence[RunChange], alone: Mapping[str, Sequence[str]] | None = None) -> str:
+    """Return a table with a row for each pair, and below it the reasons of each word and the counts that it rests on.
+
+    ``alone`` maps a side to the ids of its requests that have no counterpart: they come last.
+    """
     lines = [_row(_COLUMNS), _row(["---"] * len(_COLUMNS)), *(_row(_cells(change)) for change in changes), ""]
     for change in changes:
         lines.append(f"- {code(change.case)} **{change.word}**, {_launches(change)}")
         of_times = [] if change.times.reason in change.reasons else [f"time: {change.times.reason}"]
         reasons = [*change.reasons, *of_times, *filter(None, [change.confirmation])]
         lines += [f"  - {code(reason)}" for reason in reasons]
+        lines += [
+            f"  - counts {word}: {_names(names)}"
+            for word in counts.WORDS
+            if (names := [count.name for count in change.counts if count.word == word])
+        ]
+    for side, requests in (alone or {}).items():
+        if requests:
+            lines.append(f"- {len(requests)} of {side} without a counterpart, and not compared: {_names(requests)}")
     return "\n".join(lines) + "\n"
 
 
-def code(text: str) -> str:
-    """Return foreign text as a code span of one line, safe in a cell of a table too.
+def code(text: str, limit: int = _CHARACTERS) -> str:
+    """Return foreign text as a code span of one line, its secrets masked, safe in a cell of a table too.
 
     A backtick would end the span and a pipe the cell: a quote and a broken bar stand for them.
     """
-    shown = printable(text, _CHARACTERS).replace("`", "'").replace("|", "\u00a6").strip()
+    shown = printable(mask(text), limit).replace("`", "'").replace("|", "\u00a6").strip()
     return f"`{shown}`" if shown else "-"
 
 

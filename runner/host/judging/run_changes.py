@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from runner.contract.errors import InputError
+from runner.contract.text import printable
 from runner.host.judging import counts as counting
 from runner.host.judging import flags as flagging
 from runner.host.judging import verdict
@@ -28,6 +29,40 @@ COUNTS: Final = "counts"
 SLOWER: Final = "slower"
 FASTER: Final = "faster"
 UNSURE: Final = "inconclusive"
+
+# The words of --fail-on, each with what a pair must be found to be.
+FAIL_ON: dict[str, tuple[Found, ...]] = {
+    COUNTS: (COUNTS,),
+    SLOWER: (SLOWER,),
+    FASTER: (FASTER,),
+    "changed": (COUNTS, SLOWER, FASTER),
+    UNSURE: (UNSURE,),
+}
+
+
+def fail_on_words(text: str) -> list[str]:
+    """Return the words of ``--fail-on``, a comma between them. Raises ``ValueError`` for an unknown one, and for an empty one."""
+    words = [word.strip() for word in text.split(",")]
+    unknown = [word for word in words if word not in FAIL_ON]
+    if unknown:
+        raise ValueError(f"{printable(unknown[0], 60)!r} is none of: {', '.join(FAIL_ON)}")
+    return words
+
+
+def margin(text: str, named: Mapping[str, float]) -> float:
+    """Return a margin as a fraction above 0 and below 1, from a fraction, a percentage, or a name of ``named``. Raises ``ValueError``."""
+    if text in named:
+        return named[text]
+    number, percent = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
+    try:
+        value = float(number) / percent
+    except ValueError:
+        value = math.nan
+    if not 0 < value < 1:
+        raise ValueError(
+            f"{printable(text, 60)!r} is no margin: give a fraction such as 0.02, a percentage such as 2%, or {', '.join(named)}"
+        )
+    return value
 
 
 @dataclass(frozen=True)
@@ -61,12 +96,13 @@ class Times:
 
     @property
     def smallest_in_words(self) -> str | None:
-        """The smallest change as a percentage, or as a factor where it is large; None where there is none."""
-        if self.smallest_change is None:
-            return None
-        return (
-            f"{self.smallest_change:.1%}" if self.smallest_change < 1 else f"a factor of {1 + self.smallest_change:.3g}"
-        )
+        """The smallest change in words; None where there is none."""
+        return None if self.smallest_change is None else size(self.smallest_change)
+
+
+def size(change: float) -> str:
+    """Return a change, given as a fraction, as a percentage, or as a factor where it is large."""
+    return f"{change:.1%}" if change < 1 else f"a factor of {1 + change:.3g}"
 
 
 @dataclass(frozen=True)
@@ -147,7 +183,20 @@ def changes(
         fresh_before, fresh_after = fresh
         refuse_counted(before + after, fresh_before + fresh_after)
         fresh_pairs = {cell(pair.after): pair for pair in pairs(fresh_before, fresh_after)}
-    return [between(pair, fresh_pairs.get(cell(pair.after)), rule) for pair in pairs(before, after)]
+    return [
+        _without_shared(pair, between(pair, fresh_pairs.get(cell(pair.after)), rule)) for pair in pairs(before, after)
+    ]
+
+
+def _without_shared(pair: Pair, change: RunChange) -> RunChange:
+    """Return a change as it is; INCONCLUSIVE for an UNCHANGED one whose sides share attempts, which are equal to themselves."""
+    shared = {*pair.before.attempts} & {*pair.after.attempts}
+    if change.word != UNCHANGED or not shared:
+        return change
+    reason = f"{len(shared):,} attempt(s) stand on both sides, and are equal to themselves: {min(shared)}"
+    return dataclasses.replace(
+        change, word=INCONCLUSIVE, reasons=[reason, *change.reasons], found=[*change.found, UNSURE]
+    )
 
 
 def alone(groups: Iterable[Group], others: Iterable[Group]) -> list[str]:
@@ -224,8 +273,8 @@ def _decide(
     if mixed is not None or unsteady or times.word == INCONCLUSIVE:
         of_times = times.reason if times.word == INCONCLUSIVE and times.reason != mixed else None
         return INCONCLUSIVE, [*filter(None, [mixed, *unsteady, of_times]), *failed]
-    if len(failed) == 1:
-        return INCONCLUSIVE, [*failed, "none of the other side failed"]
+    if pair.before.failed != pair.after.failed:
+        return INCONCLUSIVE, [*failed, "as many of the other side did not fail"]
     if times.word == UNCHANGED:
         return UNCHANGED, [times.reason, *failed]
     if not any(count.word == counting.EQUAL and count.name == counting.OUTPUT_IDS for count in compared):

@@ -73,19 +73,19 @@ class Compilation:
 
 
 def of_stack(name: str, stack: PinnedStack) -> Compilation:
-    """Return the compilation of a stack's own file: its direct pins, and what the excluded torch and DeepSpeed ask for."""
+    """Return the compilation of a stack's own file: its direct pins, and what the excluded torch and each git source ask for."""
     pinned = [
         f"{package}=={pin.version}"
         for package, pin in stack.packages.items()
         if pin.origin == "index" and package != "torch"
     ]
-    deepspeed_needs = [
+    source_needs = [
         need
         for package, pin in stack.packages.items()
-        if package == "deepspeed" and pin.origin == "source"
-        for need in requirements.DEEPSPEED_NEEDS.get(pin.version.rpartition(".")[0], ())
+        if pin.origin == "source"
+        for need in requirements.SOURCE_NEEDS.get(package, {}).get(".".join(pin.version.split(".")[:2]), ())
     ]
-    names = (*pinned, *requirements.TORCH_NEEDS, *deepspeed_needs)
+    names = (*pinned, *requirements.TORCH_NEEDS, *source_needs)
     return Compilation(stack.requirements, names, (), f"stack {name}", stack.platform)
 
 

@@ -27,9 +27,12 @@ EXCLUDED = ("torch", "triton", "pytorch-triton", *_VENDOR, *_CUDA)
 # The packages that torch 1.13 to 2.13 ask for. Torch is excluded, so uv does not find these needs by itself.
 TORCH_NEEDS = ("filelock", "typing-extensions", "sympy", "networkx", "jinja2", "fsspec", "setuptools")
 
-# The needs of the vendor's DeepSpeed, by its series (requirements/requirements.txt there). No index has the vendor's DeepSpeed,
-# so uv does not find these needs by itself.
-DEEPSPEED_NEEDS = {"0.7": ("hjson", "ninja", "numpy", "packaging", "psutil", "py-cpuinfo", "pydantic<2", "tqdm")}
+# The needs of what is built from a git source, by package and series: the vendor's DeepSpeed (requirements/requirements.txt there), and
+# optimum-habana between two releases (setup.py there). No index has either, so uv does not find these needs by itself.
+SOURCE_NEEDS: dict[str, dict[str, tuple[str, ...]]] = {
+    "deepspeed": {"0.7": ("hjson", "ninja", "numpy", "packaging", "psutil", "py-cpuinfo", "pydantic<2", "tqdm")},
+    "optimum-habana": {"1.5": ("accelerate", "diffusers>=0.12.0", "optimum", "transformers>=4.26.0")},
+}
 
 # Packages whose releases are source distributions only, in some stacks or in all; an image builds them beside its torch.
 SOURCE_ONLY = ("deepspeed", "optimum")

@@ -143,18 +143,27 @@ def _plan(lock: Lock, options: argparse.Namespace, announcer: Announcer) -> reci
 
 def _refuse_stack(lock: Lock, stack: str) -> None:
     """Raise ``UsageError`` for a stack that the lock lacks, or about which nothing is asked."""
-    if stack not in lock.stacks:
-        raise UsageError(f"versions.lock has no stack {printable(stack, 100)}. Take one of {', '.join(lock.stacks)}.")
     newest = newer.newest_gaudi_stack(lock)
+    # nothing follows a kept stack, but a new release of SynapseAI calls for a stack beside the newest
+    asked = [name for name in lock.stacks if not rows.is_kept(lock, name) or (newest is not None and newest[0] == name)]
+    if stack not in lock.stacks:
+        raise UsageError(f"versions.lock has no stack {printable(stack, 100)}. Take one of {', '.join(asked)}.")
     kept = rows.why_kept(lock, stack)
-    if kept is not None and (newest is None or newest[0] != stack):
+    if kept is not None and stack not in asked:
         raise UsageError(kept)
 
 
 def _list_newer(lock: Lock, only: newer.Kind | None, stack: str | None, announcer: Announcer) -> None:
-    """Ask every origin and print what was found. Raises ``InputError`` where a row is not there, ``Unreachable`` for a silent origin."""
+    """Ask every origin and print what was found.
+
+    Raises ``UsageError`` for a kind that the stack lacks, ``InputError`` where a row is not there, ``Unreachable`` for a silent origin.
+    """
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     questions = newer.plan(lock, today, lockfile.notes(), only, stack)
+    if not questions and only is not None and stack is not None:
+        raise UsageError(
+            f"the stack {stack} has no rows of the kind {only}, so nothing was asked. Leave out --only or --stack."
+        )
     found: list[Finding] = []
     complaints: list[RowNotReached | RowNotThere] = []
     newest = 0

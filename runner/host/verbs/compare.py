@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from runner.contract.text import printable
 from runner.host import writing
 from runner.host.judging import comparison, groups, markdown, run_changes, terminal, verdict
 from runner.host.judging.groups import Group
-from runner.host.judging.run_changes import Found, Rule, RunChange
+from runner.host.judging.run_changes import Rule, RunChange
 from runner.host.readers import catalog as catalogs
 from runner.host.results import index as indexes
 from runner.host.results import result_files
@@ -26,15 +25,6 @@ from runner.host.results.index import Index
 
 # How much is printed without --all, for a reader who has just measured.
 REQUESTS_SHOWN, ATTEMPTS_SHOWN, REFUSALS_SHOWN = 20, 3, 20
-
-# The words of --fail-on, each with what a pair must be found to be.
-FAIL_ON: dict[str, tuple[Found, ...]] = {
-    run_changes.COUNTS: (run_changes.COUNTS,),
-    run_changes.SLOWER: (run_changes.SLOWER,),
-    run_changes.FASTER: (run_changes.FASTER,),
-    "changed": (run_changes.COUNTS, run_changes.SLOWER, run_changes.FASTER),
-    run_changes.UNSURE: (run_changes.UNSURE,),
-}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -77,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         "--fail-on",
         type=_words,
         metavar="WORDS",
-        help=f"with --against: end with 17 or 18 if one of these was found, a comma between them: {', '.join(FAIL_ON)}"
+        help=f"with --against: end with 17 or 18 if one of these was found, a comma between them: {', '.join(run_changes.FAIL_ON)}"
         " (changed: counts, slower or faster)",
     )
     described.add_argument(
@@ -94,29 +84,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _margin(text: str) -> float:
-    """Return a margin as a fraction above 0 and below 1. Raises ``ArgumentTypeError``."""
-    named = catalogs.read().margins
-    if text in named:
-        return named[text]
-    number, percent = (text[:-1], 100.0) if text.endswith("%") else (text, 1.0)
+    """Return a margin as a fraction. Raises ``ArgumentTypeError``."""
     try:
-        value = float(number) / percent
-    except ValueError:
-        value = math.nan
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(
-            f"{printable(text, 60)!r} is no margin: give a fraction such as 0.02, a percentage such as 2%, or {', '.join(named)}"
-        )
-    return value
+        return run_changes.margin(text, catalogs.read().margins)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
 
 
 def _words(text: str) -> list[str]:
     """Return the words of ``--fail-on``. Raises ``ArgumentTypeError``."""
-    words = [word.strip() for word in text.split(",")]
-    unknown = [word for word in words if word not in FAIL_ON]
-    if unknown:
-        raise argparse.ArgumentTypeError(f"{printable(unknown[0], 60)!r} is none of: {', '.join(FAIL_ON)}")
-    return words
+    try:
+        return run_changes.fail_on_words(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -164,7 +144,7 @@ def _refuse_without_against(options: argparse.Namespace) -> None:
 
 def _fail_on(words: Sequence[str], changes: Iterable[RunChange]) -> None:
     """Raise ``Changed`` for a pair that was found to be what ``words`` name, ``Inconclusive`` if only that was found."""
-    named = {found for word in words for found in FAIL_ON[word]}
+    named = {found for word in words for found in run_changes.FAIL_ON[word]}
     hits = {change.case: [found for found in change.found if found in named] for change in changes}
     changed = {case: [found for found in hit if found != run_changes.UNSURE] for case, hit in hits.items()}
     told = "; ".join(f"{printable(case, 100)}: {', '.join(hit)}" for case, hit in changed.items() if hit)
@@ -229,7 +209,7 @@ def _run_against_run(
         terminal.show_changes(changes)
         terminal.show_alone(alone)
     if options.markdown is not None:
-        text = secrets.mask(markdown.of_changes(changes))
+        text = secrets.mask(markdown.of_changes(changes, alone))
         writing.write_text(Path(options.markdown), text, "Name another file with --markdown.")
     return changes
 

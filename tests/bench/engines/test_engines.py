@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -77,6 +78,8 @@ def test_an_engine_on_a_stack_that_it_is_not_written_for_is_refused(engine, pack
 @pytest.mark.parametrize(
     "release, count, name",
     [
+        ("1.5.0.dev0", 1, "deepspeed"),
+        ("1.5.0.dev0", 8, "deepspeed"),
         ("1.5.0", 1, "deepspeed"),
         ("1.5.0", 8, "deepspeed"),
         ("1.6.1", 1, "python"),
@@ -97,6 +100,10 @@ def test_the_command_of_a_plain_process_names_no_launcher():
 @pytest.mark.parametrize(
     "asked, variables",
     [
+        (
+            gaudi("1.5.0.dev0"),
+            {"PT_HPU_LAZY_ACC_PAR_MODE": "0", "PT_HPU_ENABLE_LAZY_COLLECTIVES": "true", "WA_BETA_ALIBI": "1"},
+        ),
         (gaudi("1.5.0"), {"PT_HPU_LAZY_ACC_PAR_MODE": "0", "PT_HPU_ENABLE_LAZY_COLLECTIVES": "true"}),
         (
             gaudi("1.5.0", graphs=False),
@@ -126,6 +133,7 @@ PROFILING = {"profiling_steps": 0, "profiling_warmup_steps": 0}
 @pytest.mark.parametrize(
     "asked, arguments",
     [
+        (gaudi("1.5.0.dev0"), {"lazy_mode": True, "hpu_graphs": True}),
         (gaudi("1.5.0"), {"lazy_mode": True, "hpu_graphs": True}),
         (gaudi("1.5.0", graphs=False), {"lazy_mode": False, "hpu_graphs": False}),
         (gaudi("1.5.0", graphs=False, dataset=True), {"lazy_mode": False, "hpu_graphs": False}),
@@ -173,6 +181,7 @@ def test_without_the_vendor_s_package_the_device_says_what_is_missing():
 @pytest.mark.parametrize(
     "release, graphs, dataset, ignores",
     [
+        ("1.5.0.dev0", True, False, True),
         ("1.5.0", True, False, True),
         ("1.5.0", False, False, False),
         ("1.6.1", False, False, True),
@@ -209,6 +218,21 @@ def test_a_head_that_deepspeed_has_cut_is_never_split_again():
     assert whole.split == 1
     with pytest.raises(Unsupported, match="cuts the LM head among the ranks, which optimum-habana 1.5 reads whole"):
         optimum_habana.finish(Model(512, 64), gaudi("1.5.0", devices=2))
+
+
+def test_a_batch_on_several_devices_before_1_5_is_refused_since_its_tokens_are_wrong():
+    asked = replace(gaudi("1.5.0.dev0", devices=2), workload=samples.workload(batch_size=8))
+    with pytest.raises(
+        Unsupported, match=r"1\.5\.0\.dev0 gives wrong tokens for a batch of 8 on 2 devices\. Use a batch of 1"
+    ):
+        optimum_habana.shard(None, asked, None, None, None, 2)
+
+
+@pytest.mark.parametrize("release, arguments", [("1.5.0.dev0", set()), ("1.5.0", {"streamer"})])
+def test_a_streamer_is_handed_to_a_release_that_takes_one(release, arguments):
+    made = SimpleNamespace(generation_config=SimpleNamespace(eos_token_id=None), forward=None)
+    optimum_habana.finish(made, gaudi(release))
+    assert set(optimum_habana._listener(made, {}, None)) == arguments
 
 
 def test_a_model_that_was_watched_is_as_it_was():

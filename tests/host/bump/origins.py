@@ -12,6 +12,7 @@ import pytest
 
 from runner.host import paths
 from runner.host.pins import silence
+from runner.host.pins.origins import git
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import Lock, LockPath
 from tests.support import git_repository, locks
@@ -71,6 +72,8 @@ def serve(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Origins]:
     ):
         values = _images(real, registry)
         values.update(_sources(real, scratch))
+        values.update(_actions(real, scratch / "forge"))
+        monkeypatch.setattr(git, "FORGE", f"file://{scratch / 'forge'}")
         # images install torch from the same index
         values["stacks", "cpu", "torch", "index"] = index
         path, lock = locks.changed(scratch, values)
@@ -106,6 +109,21 @@ def _sources(real: Lock, scratch: Path) -> dict[LockPath, str | None]:
         git_repository.tag(folder, source.tag or source.tags.replace("*", "1.22.0"))
         values["sources", name, "repository"] = made.repository
         values["sources", name, "commit"] = made.commit
+    return values
+
+
+def _actions(real: Lock, forge: Path) -> dict[LockPath, str | None]:
+    """Make the repository of each action below ``forge``, tag its commit as the lock says, and return the commits."""
+    values: dict[LockPath, str | None] = {}
+    made: dict[Path, str] = {}
+    for name, action in real.actions.items():
+        # behind OWNER/NAME may stand a folder of the repository
+        folder = forge.joinpath(*name.split("/")[:2])
+        if folder not in made:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            made[folder] = git_repository.make(folder).commit
+            git_repository.tag(folder, action.version)
+        values["actions", name, "commit"] = made[folder]
     return values
 
 

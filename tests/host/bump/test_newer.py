@@ -22,6 +22,7 @@ from runner.host.bump.findings import (
 )
 from runner.host.bump.rows import Row
 from runner.host.pins import silence
+from runner.host.pins.origins import git
 from runner.host.readers import lockfile
 from runner.host.readers.lockfile import UNRESOLVED, Lock, PinnedAction, PinnedSource
 from tests.host.bump import origins
@@ -306,7 +307,7 @@ class TestGit:
         commit = git_repository.commit(folder, NEXT_DAY, "more")
         for tag in ("v5", "v5.0.1", "4.9", "v6-beta"):
             git_repository.tag(folder, tag)
-        monkeypatch.setattr(newer, "FORGE", f"file://{tmp_path}")
+        monkeypatch.setattr(git, "FORGE", f"file://{tmp_path}")
         for name in ("actions/checkout", "actions/checkout/a/folder"):
             with_action = replace(lock, actions={name: PinnedAction("v4.2.2", made.commit)})
             (found,) = asked(with_action, f"actions/{name}")
@@ -362,6 +363,7 @@ def test_a_silent_origin_is_never_taken_for_nothing_newer(served: Origins, monke
     monkeypatch.setenv("BLOOMZ_BENCH_FIRST_ANSWER_S", "0.2")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(git, "FORGE", "https://127.0.0.1:9")
     served.registry.silent = True
     for question in newer.plan(served.lock, TODAY, {}):
         if question.kind in ("requirements", "sources") or question.row.name == "gaudi-1.24":

@@ -77,7 +77,7 @@ def test_a_bare_package_name_means_the_package_in_every_stack_that_is_not_kept(l
         ("cuda-2023", "bump NEWSTACK --like cuda-2023`"),
         ("gaudi-1.24/optimum-habana", "gaudi-1.24 is kept: a Gaudi stack is one release of SynapseAI"),
         ("gaudi-1.10/image", "is kept: the published claim post-3-"),
-        ("optimum-habana", "is a package of kept stacks alone (gaudi-1.9, gaudi-1.10, gaudi-1.24)"),
+        ("optimum-habana", "is a package of kept stacks alone (gaudi-1.8, gaudi-1.9, "),
         ("sources/pdsh-2.31", "is kept: the kept stack gaudi-1.10 is built from it"),
         ("sources/post", "is the record of one commit"),
         ("tools/buildah", "is on no index of Python packages"),
@@ -119,8 +119,11 @@ def test_packages_of_the_base_and_of_a_source_name_what_brings_them(tmp_path: Pa
 
 
 def test_a_source_is_a_row_where_something_can_follow_it_and_no_kept_stack_is_built_from_it(tmp_path: Path) -> None:
-    before = {row.name for row in rows.of_lock(lockfile.read()) if row.kind == "sources"}
-    assert before == {"sources/optimum-habana-1.23", "sources/setup-and-install-1.22"}
+    before = {row.name for row in rows.of_lock(lockfile.read()) if row.kind in ("sources", "actions")}
+    assert {name for name in before if name.startswith("sources/")} == {
+        "sources/optimum-habana-1.23",
+        "sources/setup-and-install-1.22",
+    }
     values: dict[LockPath, str | None] = {
         ("sources", "post", "branch"): "main",
         ("sources", "pdsh-2.31", "tags"): "pdsh-*",

@@ -151,7 +151,7 @@ def test_a_stack_can_be_added_like_every_stack(like: str) -> None:
         ("cuda", "cpu", [], "cuda is a stack of versions.lock"),
         ("tools", "cpu", [], "tools is a table of versions.lock"),
         ("Cuda", "cpu", [], "The name of a new stack must be at most 40 lower-case letters"),
-        ("x", "none", [], "--like: versions.lock has no stack 'none'. Take one of gaudi-1.9, "),
+        ("x", "none", [], "--like: versions.lock has no stack 'none'. Take one of gaudi-1.8, "),
         ("x", "gaudi-1.24", [], "A stack like gaudi-1.24 is a release of its base image, which brings torch, "),
         ("x", "cpu", ["image"], "--set must be KEY=VALUE"),
         ("x", "cpu", ["nothing=1"], "--set: a stack like cpu has no nothing. Known are python, platform, "),

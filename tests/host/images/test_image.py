@@ -83,7 +83,7 @@ def test_a_source_without_a_commit_is_refused_on_any_base():
 @pytest.mark.parametrize(
     "arguments, problem",
     [
-        (["none"], "none is no stack of versions.lock. Take one of gaudi-1.9"),
+        (["none"], "none is no stack of versions.lock. Take one of gaudi-1.8"),
         (
             ["cpu", "--base", "x", "--push", "registry/team"],
             "--base takes one STACK, and what it makes is never pushed",

@@ -62,6 +62,17 @@ def test_reasons_stand_below_the_table() -> None:
     assert "| **UNCHANGED**, times not judged |" in text
 
 
+def test_the_counts_that_a_word_rests_on_and_what_was_not_compared_are_told() -> None:
+    def with_operators(body: JsonObject) -> None:
+        for launch in body["launches"]:
+            launch["operators"] = {"output_tokens": 1, "calls": {"aten::mm": 1}}
+
+    change = between(Pair(group(*STEADY), group(*STEADY, spoil=with_operators)))
+    text = markdown.of_changes([change], {"before": ["cpu-2-0123"], "after": []})
+    assert "  - counts equal: `prompt tokens`, " in text and "  - counts not told: `operators`\n" in text
+    assert text.endswith("- 1 of before without a counterpart, and not compared: `cpu-2-0123`\n")
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_foreign_text_is_shown_and_does_nothing(name: str) -> None:
     def spoil(body: JsonObject) -> None:

@@ -119,3 +119,14 @@ def test_the_level_is_the_largest_that_keeps_200_runs_of_the_same_at_two_alarms(
     kept = [level for level in (0.05, 0.01, 0.005, 0.001) if at_most_two_alarms(level) >= 0.95]
     assert max(kept) == CHANGE_SIGNIFICANCE
     assert power((0.01, 0.01), (5, 5)).of(math.log(1.05)) > 0.98
+
+
+def test_false_alarms_come_as_seldom_as_the_documentation_says() -> None:
+    """Five launches a side; a side may vary as much as the other, or up to a hundred times as much."""
+
+    def worst(ratio: float) -> float:
+        return max(power((spread, ratio * spread), (5, 5)).of(0.0) for spread in (0.002, 0.01, 0.05, 0.3, 1.0))
+
+    assert 0.003 < worst(1) < 0.0037
+    assert 0.007 < max(map(worst, (2, 3, 5, 7, 10, 100))) < 0.0075
+    assert simulated((0.3, 1.5), (5, 5), 0.0) == pytest.approx(0.0074, abs=0.001)

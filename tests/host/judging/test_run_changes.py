@@ -242,6 +242,8 @@ def test_launches_that_failed_on_one_side_alone_keep_a_pair_from_being_unchanged
     assert change.reasons[0] == "1 launch(es) after gave no measurement"
     both = between(Pair(group(*STEADY, spoil=failed(0)), group(*STEADY, spoil=failed(3))))
     assert both.word == "UNCHANGED"
+    more = between(Pair(group(*STEADY, spoil=failed(0)), group(*STEADY, spoil=failed(1, 2, 3))))
+    assert more.word == "INCONCLUSIVE" and more.reasons[-1] == "as many of the other side did not fail"
 
 
 def test_a_side_without_a_launch_is_never_unchanged() -> None:

@@ -42,6 +42,17 @@ def package(version: str, **more: str | None) -> Package:
     return Package("sample", version, f"sample-{version}-py3-none-any.whl", version.encode(), **more)
 
 
+def _damaged(compression: int) -> bytes:
+    """Return a wheel whose metadata is compressed, with other bytes in the place of the compressed ones."""
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w", compression) as archive:
+        archive.writestr("sample-1.0.dist-info/METADATA", "Name: sample\n" * 100)
+    whole = raw.getvalue()
+    # behind the header of 30 bytes, the name and what LZMA says of itself
+    begin = 30 + len("sample-1.0.dist-info/METADATA") + (10 if compression == zipfile.ZIP_LZMA else 0)
+    return whole[:begin] + b"\xff" * 12 + whole[begin + 12 :]
+
+
 class TestPackageIndex:
     def test_releases_have_versions_days_pythons_and_withdrawals(self) -> None:
         source = Package("sample", "1.10", "sample-1.10.tar.gz", b"source", "2026-11-21T00:30:00Z", ">=3.8", None)
@@ -170,7 +181,14 @@ class TestPackageIndex:
 
     @pytest.mark.parametrize(
         "content, told",
-        [(b"no archive", "its wheel cannot be read"), (b"PK\x03\x04" + b"\0" * 60, "its wheel cannot be read")],
+        [
+            (b"no archive", "its wheel cannot be read"),
+            (b"PK\x03\x04" + b"\0" * 60, "its wheel cannot be read"),
+            (_damaged(zipfile.ZIP_DEFLATED), "its wheel cannot be read"),
+            (_damaged(zipfile.ZIP_LZMA), "its wheel cannot be read"),
+            (_damaged(zipfile.ZIP_BZIP2), "its wheel cannot be read"),
+        ],
+        ids=range(5),
     )
     def test_a_wheel_that_is_none_is_one_sentence(self, content: bytes, told: str) -> None:
         broken = Package("sample", "1.0", "sample-1.0-py3-none-any.whl", content)

@@ -150,7 +150,7 @@ def test_a_requirements_file_whose_pins_moved_is_not_said_to_have_been_changed()
         (
             "        source: pdsh-2.31",
             "        source: none",
-            "gaudi-1.9 builds pdsh from 'none', which is no entry of sources.",
+            "gaudi-1.8 builds pdsh from 'none', which is no entry of sources.",
         ),
         ("        license: GPL", "        licence: GPL", "'license' is missing"),
         ("    tree: ", "    tree: x", "'tree' must be 40 hex digits or unresolved, 'x"),
@@ -226,10 +226,10 @@ def test_images_that_were_pushed_are_known_by_their_digest(copy):
 def test_an_edit_changes_one_value_and_nothing_else(copy):
     before = copy.read_text()
     digest = f"sha256:{ONE}"
-    assert lock_editor.edit(copy, {("stacks", "gaudi-1.9", "image", "digest"): digest})
+    assert lock_editor.edit(copy, {("stacks", "gaudi-1.8", "image", "digest"): digest})
     assert copy.read_text() == before.replace("digest: unresolved", f"digest: {digest}", 1)
-    assert lockfile.read(copy).stacks["gaudi-1.9"].image.reference.endswith(f"@{digest}")
-    assert not lock_editor.edit(copy, {("stacks", "gaudi-1.9", "image", "digest"): digest})
+    assert lockfile.read(copy).stacks["gaudi-1.8"].image.reference.endswith(f"@{digest}")
+    assert not lock_editor.edit(copy, {("stacks", "gaudi-1.8", "image", "digest"): digest})
 
 
 def test_an_edit_that_would_damage_the_lock_changes_nothing(copy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -134,7 +135,7 @@ def test_one_kind_or_one_stack_is_asked_about_alone(
     [
         ("gaudi-1.9", "gaudi-1.9 is kept: "),
         ("cuda-2023", "names it, and results are compared with it"),
-        ("nothing", "Take one of gaudi-1.9, "),
+        ("nothing", "Take one of gaudi-1.24, cuda, cpu."),
         ("a\x1b[2J", "has no stack a\\x1b[2J"),
     ],
 )
@@ -143,6 +144,18 @@ def test_a_stack_about_which_nothing_is_asked_is_refused(
 ) -> None:
     assert main(["bump", "--stack", stack]) == UsageError.exit_code
     assert told in capsys.readouterr().err
+
+
+def test_a_kind_that_a_stack_lacks_is_refused_and_a_table_without_rows_is_not(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("tools", "stacks"):
+        assert main(["bump", "--stack", "cpu", "--only", kind]) == UsageError.exit_code
+        assert f"the stack cpu has no rows of the kind {kind}" in capsys.readouterr().err
+    lock = lockfile.read()
+    monkeypatch.setattr(lockfile, "read", lambda *_: dataclasses.replace(lock, actions={}))
+    assert main(["bump", "--only", "actions"]) == 0
+    assert "no row was asked about" in capsys.readouterr().out
 
 
 def test_what_was_not_reached_is_listed_after_all_else_and_is_no_success(

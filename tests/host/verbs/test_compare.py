@@ -294,6 +294,8 @@ def test_a_request_without_a_counterpart_is_said(tmp_path: Path, capsys: pytest.
     assert failing([*arguments, "--json"]) == 0
     alone = json.loads(capsys.readouterr().out)["alone"]
     assert (len(alone["before"]), alone["after"]) == (1, [])
+    assert failing([*arguments, "--markdown", tmp_path / "a.md"]) == 0
+    assert "- 1 of before without a counterpart, and not compared: `cpu-1-" in (tmp_path / "a.md").read_text()
 
 
 def test_how_near_it_was_is_printed_even_where_conditions_differ(tmp_path: Path) -> None:
@@ -314,7 +316,7 @@ def test_a_decided_verdict_is_printed_with_its_reasons_and_how_near_it_was(tmp_p
     assert "attained margin" in out
     done = run(tmp_path, "--against", str(tmp_path), columns="200")
     assert "1 attempt(s) stand on both sides, " in done.stderr and "Name the results of each side alone" in done.stderr
-    assert "gaudi2-8-bloomz: UNCHANGED" in done.stdout
+    assert "gaudi2-8-bloomz: INCONCLUSIVE" in done.stdout and "are equal to themselves" in done.stdout
     assert "moved: nothing" in done.stdout
 
 

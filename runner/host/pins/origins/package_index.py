@@ -15,6 +15,7 @@ import io
 import re
 import urllib.parse
 import zipfile
+import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -268,12 +269,24 @@ def _description(wheel: bytes, what: str) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(wheel)) as archive:
             entry = next(one for one in archive.infolist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", one.filename))
+            # a wheel is stored or deflated; a Python may lack the rest, each with errors of its own
+            if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise zipfile.BadZipFile
             if entry.file_size > MAX_METADATA_BYTES:
                 raise Unreachable(
                     f"{what}: its metadata has more than {MAX_METADATA_BYTES} bytes, the most that are read"
                 )
             text = archive.read(entry).decode("utf-8", errors="replace")
-    except (zipfile.BadZipFile, StopIteration, NotImplementedError, RuntimeError, EOFError, ValueError, OSError):
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        StopIteration,
+        NotImplementedError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        OSError,
+    ):
         raise Unreachable(f"{what}: its wheel cannot be read") from None
     message = email.message_from_string(text)
     body = message.get_payload()
