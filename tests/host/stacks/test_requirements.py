@@ -132,13 +132,13 @@ def test_lock_writes_no_file_whose_pins_stay(index, tmp_path, monkeypatch):
     file.with_suffix(".in").write_text("direct  # why\n")
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     entry = lockfile.RequirementsFile("requirements/x.txt", DAY, "1a" * 32, "3.10", None)
-    bare = lockfile.Lock({}, {"x": entry}, {}, {}, {}, {}, {}, {})
+    bare = lockfile.Lock({}, {"x": entry}, {}, {}, {}, {}, {}, {}, {})
     index("direct", "2.0")
     before = file.read_bytes()
     assert compilation.of_own_file(bare, "x").write() == hashlib.sha256(before).hexdigest()
     assert file.read_bytes() == before
     opened = lockfile.RequirementsFile("requirements/x.txt", DAY, lockfile.UNRESOLVED, "3.10", None)
-    unlocked = lockfile.Lock({}, {"x": opened}, {}, {}, {}, {}, {}, {})
+    unlocked = lockfile.Lock({}, {"x": opened}, {}, {}, {}, {}, {}, {}, {})
     compilation.of_own_file(unlocked, "x").write()
     assert "direct==2.0" in file.read_text() and "head of another" not in file.read_text()
     for line in (
