@@ -302,17 +302,26 @@ help:  ## this list
 
 # --- the environment, one layer after the other; a layer is made again when its lock changes ---
 
+# pip does not undo what a signal stopped midway, and takes it for installed afterwards. Then all packages of the layer are installed
+# again. The arguments: the layer, variables for pip, and what pip gets.
+define install
+	@again=; [ ! -f "$$VENV/$(1)-installing" ] || { again=--force-reinstall; \
+		echo "make: the last installation did not end well; all its packages are installed again" >&2; }; \
+	: > "$$VENV/$(1)-installing"; \
+	$(2) $(PIP_INSTALL) $$again --only-binary :all: $(3) && rm "$$VENV/$(1)-installing"
+endef
+
 $(venv)/.build: requirements/build.txt
 	@serves() { "$$1" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }; \
 	python=$$PYTHON; [ -n "$$python" ] || for python in python3 python3.13 python3.12 python3.11 python3.10; do serves "$$python" && break; done; \
 	serves "$$python" || { echo "make: no Python 3.10 to 3.13 was found. Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }; \
 	printf 'making the environment in %s with %s\n' "$$VENV" "$$("$$python" --version)"; \
 	"$$python" -m venv "$$VENV"
-	$(PIP_INSTALL) --only-binary :all: -r requirements/build.txt
+	$(call install,.build,,-r requirements/build.txt)
 	@touch "$$VENV/.build"
 
 $(venv)/.host: requirements/host.txt $(venv)/.build
-	$(PIP_INSTALL) --only-binary :all: -r requirements/host.txt
+	$(call install,.host,,-r requirements/host.txt)
 	@touch "$$VENV/.host"
 
 # torch comes by version alone, without a hash: every index carries its own build of it. On Linux the usual one brings CUDA
@@ -321,12 +330,13 @@ $(venv)/.host: requirements/host.txt $(venv)/.build
 # The lock is read by the kit's strict reader, which needs the packages of .host: they come first, and never make this layer again.
 $(venv)/.cpu: images/cpu/requirements-cpu.txt versions.lock $(venv)/.build | $(venv)/.host
 	@echo "installing torch, transformers and DeepSpeed: one to a few minutes"
-	version=$$($(PY) -m tools.pinned cpu torch) && $(PY) -m pip install --quiet "torch==$$version"
-	DS_BUILD_OPS=0 $(PIP_INSTALL) --only-binary :all: --no-binary deepspeed --no-build-isolation -r images/cpu/requirements-cpu.txt
+	@version=$$($(PY) -m tools.pinned cpu torch) && again=$$([ ! -f "$$VENV/.torch-installing" ] || echo --force-reinstall) && \
+		: > "$$VENV/.torch-installing" && $(PY) -m pip install --quiet $$again "torch==$$version" && rm "$$VENV/.torch-installing"
+	$(call install,.cpu,DS_BUILD_OPS=0,--no-binary deepspeed --no-build-isolation -r images/cpu/requirements-cpu.txt)
 	@touch "$$VENV/.cpu"
 
 $(venv)/.dev: requirements/dev.txt $(venv)/.host $(venv)/.cpu
-	$(PIP_INSTALL) --only-binary :all: -r requirements/dev.txt
+	$(call install,.dev,,-r requirements/dev.txt)
 	@touch "$$VENV/.dev"
 
 # An environment over the other: its own packages come first, the other's are seen through a .pth.

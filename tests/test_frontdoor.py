@@ -516,3 +516,28 @@ def test_half_a_flag_is_none(verb: str, capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         parser.parse_args(["--hel"])
     assert "usage" in capsys.readouterr().err, "help goes to standard output"
+
+
+def test_an_installation_that_was_stopped_is_made_again(tmp_path: Path) -> None:
+    """pip takes for installed what a signal left half written: such a layer is installed anew, and once only."""
+    program, noted = tmp_path / "bin" / "python", tmp_path / "noted"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {noted}\n[ ! -f {tmp_path}/fails ]\n')
+    program.chmod(0o755)
+    (tmp_path / ".build").touch()
+
+    def make_host() -> tuple[bool, list[str]]:
+        noted.unlink(missing_ok=True)
+        command = ["make", f"VENV={tmp_path}", str(tmp_path / ".host")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8")
+        (line,) = noted.read_text().splitlines()
+        return done.returncode == 0, line.split()
+
+    (tmp_path / "fails").touch()
+    assert make_host()[0] is False
+    (tmp_path / "fails").unlink()
+    done, given = make_host()
+    assert done and "--force-reinstall" in given
+    (tmp_path / ".host").unlink()
+    done, given = make_host()
+    assert done and "--force-reinstall" not in given and given[-2:] == ["-r", "requirements/host.txt"]
