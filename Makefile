@@ -90,7 +90,7 @@ IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare bump-check claims render test test-all test-slow test-fast test-marked-slow test-py38 lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check images-scan images-sign perf bump lock lock-check slips release clean
+.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare bump-check claims render test test-all test-slow test-fast test-marked-slow test-py38 test-bumps lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check images-scan images-sign perf bump lock lock-check slips release clean
 
 ##@ Measure
 
@@ -201,7 +201,7 @@ ON_EVERY_CORE = --numprocesses=$$(($$(nproc) + 2)) --dist=loadfile
 
 test: lint test-fast  ## lint, types, import contracts, and all tests but the slow ones: a few minutes, for every change
 
-test-all: test test-slow  ## the same, and everything slow that needs no root, no cluster and no accelerator; a release needs it
+test-all: test test-slow test-bumps  ## the same, and everything slow that needs no root, no cluster and no accelerator; a release needs it
 	@$(PY) -m tools.tested
 
 test-slow: test-marked-slow test-py38 policy slips  ## what `make test` leaves out: slow tests, Python 3.8, policies of manifests, planted slips, fuzzing, mutation
@@ -220,10 +220,13 @@ test-fast: $(venv)/.dev  ## the tests that are not slow, on every core
 	$(PY) -m pytest $(ON_EVERY_CORE)
 
 test-marked-slow: $(venv)/.dev $(venv)/.docs  ## the slow tests, on every core
-	$(PY) -m pytest $(ON_EVERY_CORE) -m "slow and not stacks and not images and not cluster"
+	$(PY) -m pytest $(ON_EVERY_CORE) -m "slow and not bumps and not stacks and not images and not cluster"
 
 test-py38: $(venv)/.py38  ## the tests of contract and bench that need no torch, on a real Python 3.8
 	if [ -f "$$VENV/.py38-skipped" ]; then cat "$$VENV/.py38-skipped"; else "$$VENV/py38/bin/python" -m pytest $(ON_EVERY_CORE) -m "not torch" tests/contract tests/bench; fi
+
+test-bumps: $(venv)/.dev  ## compare and bisect real trees with real packages, in environments made for each: some ten minutes
+	$(PY) -m pytest -m bumps tests/bump_check
 
 lint: $(venv)/.dev $(venv)/.workflows  ## ruff, mypy, the import contracts, hadolint, and the linters of workflows
 	$(PY) -m ruff check .
@@ -293,7 +296,7 @@ docs: $(venv)/.docs  ## write the generated parts of the pages, and build the do
 	"$$VENV/docs/bin/python" -m sphinx --fresh-env --fail-on-warning --keep-going --nitpicky --quiet -d build/doctrees docs build/docs
 	@echo "build/docs/index.html"
 
-clean:  ## remove the environment and what was built; results stay
+clean:  ## remove the environment and build/, reports of bump-check in it too; results stay
 	if [ -f "$$VENV/pyvenv.cfg" ]; then rm -rf -- "$$VENV"; fi
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache
 

@@ -17,7 +17,7 @@ from tests.support import bumped_trees, patience, planted_packages
 from tests.support.planted_packages import Change
 from tools import pinned
 
-pytestmark = [pytest.mark.slow, pytest.mark.torch]
+pytestmark = [pytest.mark.bumps, pytest.mark.torch]
 
 # What nobody planted anything in.
 HARMLESS: Mapping[str, Change] = {}

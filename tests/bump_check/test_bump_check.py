@@ -333,7 +333,7 @@ def for_real(root: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, An
     return done, json.loads((out / "verdict.json").read_text()), (out / "comment.md").read_text()
 
 
-@pytest.mark.slow
+@pytest.mark.bumps
 @pytest.mark.torch
 def test_this_tree_against_itself_passes_for_real(tmp_path: Path) -> None:
     done, verdict, text = for_real(clone(tmp_path))
@@ -344,7 +344,7 @@ def test_this_tree_against_itself_passes_for_real(tmp_path: Path) -> None:
     assert text.startswith(f"{comment.MARKER}\n**PASS**: ")
 
 
-@pytest.mark.slow
+@pytest.mark.bumps
 @pytest.mark.torch
 def test_other_tokens_of_head_fail_for_real(tmp_path: Path) -> None:
     root = clone(tmp_path)
