@@ -119,6 +119,26 @@ def test_counts_that_differ_fail(check: Check) -> None:
     assert check.verdict["word"] == "FAIL" and "output ids" in check.comment.splitlines()[1]
 
 
+def test_a_change_that_fail_on_does_not_name_stands_in_the_first_line(
+    check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check.base()
+    found = change("cpu-1", ("counts",), reasons=["output ids: 1 before, 2 after"], times={})
+    check.head(compared={"changes": [found]})
+    assert check.run("--cases", "cpu-1", "--fail-on", "slower") == 0
+    said = "by --fail-on slower, though cpu-1 CHANGED: counts (output ids: 1 before, 2 after)"
+    told = capsys.readouterr()
+    assert told.out.splitlines()[0] == f"PASS: {said}"
+    assert check.comment.splitlines()[1] == f"**PASS**: `{said}`"
+    assert (check.verdict["word"], check.verdict["reasons"]) == ("PASS", [said])
+    assert told.err.count("no change can fail here") == 1
+    assert told.err.index("no change can fail here") < told.err.index("launch 1 of")
+    assert "not judged, so that no change fails by --fail-on slower" in check.comment
+    check.run("--cases", "cpu-1")
+    check.run("--cases", "cpu-1", "--fail-on", "slower", "--judge-cpu")
+    assert "no change can fail here" not in capsys.readouterr().err
+
+
 def test_launches_that_cannot_tell_are_inconclusive_and_fail_on_is_handed_on(check: Check) -> None:
     check.base()
     check.head(compared={"changes": [change("cpu-1", ("inconclusive",), reasons=["contended"])]}, compare_code=18)

@@ -11,7 +11,7 @@ import fcntl
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -238,6 +238,7 @@ def _measured(check: _Check) -> Found:
         flags,
         bench_flags,
         in_images=chosen.in_images,
+        prepared=lambda kinds: _warn_of_times_alone(options, kinds),
     )
     on_cpu = set(measured.kinds.values()) <= {"cpu"}
     fail_on = options.fail_on or (verdicts.FAIL_ON_CPU if on_cpu else verdicts.FAIL_ON_ACCELERATOR)
@@ -264,7 +265,8 @@ def _measured(check: _Check) -> Found:
     stacks, unseen = _emulated(options, base, head)
     not_measured = [*chosen.left_out, *measured.left_out, *unasked, *unseen]
     if on_cpu and not options.judge_cpu:
-        not_measured.append("times: on a CPU they are shown and not judged")
+        so = f", so that no change fails by --fail-on {fail_on}" if verdicts.fails_by_times_alone(fail_on) else ""
+        not_measured.append(f"times: on a CPU they are shown and not judged{so}")
     seen = _Seen(
         cases=chosen.cases,
         outcomes=measured.outcomes,
@@ -276,6 +278,17 @@ def _measured(check: _Check) -> Found:
         attribution=attribution,
     )
     return _found(check, verdicts.judge(compared, measured, stacks, fail_on), seen)
+
+
+def _warn_of_times_alone(options: argparse.Namespace, kinds: Collection[str]) -> None:
+    """Say before the first launch that --fail-on names nothing which can fail here."""
+    if options.fail_on is None or options.judge_cpu or set(kinds) != {"cpu"}:
+        return
+    if verdicts.fails_by_times_alone(options.fail_on):
+        _show(
+            f"--fail-on {options.fail_on} names times alone, and on a CPU times are not judged: no change can fail here."
+            " Name counts too, or judge times with --judge-cpu"
+        )
 
 
 def _found(check: _Check, verdict: Verdict, seen: _Seen) -> Found:

@@ -10,7 +10,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -99,22 +99,26 @@ def measure(
     request_flags: Sequence[str] = (),
     bench_flags: Sequence[str] = (),
     in_images: bool = False,
+    prepared: Callable[[Collection[str]], None] | None = None,
 ) -> Measured:
     """Measure cases on sides in turn, ``launches`` of each, and return what became of them; results go below ``folder/SIDE``.
 
     Each side's own code makes the requests, with ``request_flags``, and measures them, with ``bench_flags``. ``in_images`` measures in
     the images of the stacks, which each side's own code builds from its lock where they are missing. A side that fails keeps the others
     from nothing. What an earlier call with the same ``folder`` measured is not measured again.
+    ``prepared`` is called before the first launch, with the kinds of the devices that measure.
     Raises ``Interrupted`` for a signal; what was measured stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     by_name = {side.name: side for side in measured_sides}
     known = _known(folder, by_name)
-    prepared = {
+    plans = {
         (side.name, case): _prepare(side, case, folder, show, request_flags, bench_flags, in_images)
         for case in cases
         for side in measured_sides
     }
+    if prepared is not None:
+        prepared({plan.kind for plan in plans.values() if isinstance(plan, _Plan)})
     planned = [(case, name, number) for case in cases for name, number in order(list(by_name), launches)]
     kept = sum(place in known for place in planned)
     if kept:
@@ -131,7 +135,7 @@ def measure(
                 if before is None:
                     left = _time_left(outcomes, len(planned) - place)
                     show(f"launch {place + 1} of {len(planned)}: {case}, {name}, {number} of {launches}{left}")
-                    before = _launch(prepared[name, case], by_name[name], case, number, folder)
+                    before = _launch(plans[name, case], by_name[name], case, number, folder)
                     _note(folder, before)
                     if before.error is not None:
                         show(f"{case}, {name}: {before.error}")
@@ -147,7 +151,7 @@ def measure(
     return Measured(
         {name: _gathered(folder / COMPARED / name, outcomes, name) for name in by_name},
         tuple(outcomes),
-        {case: plan.kind for (_, case), plan in prepared.items() if isinstance(plan, _Plan)},
+        {case: plan.kind for (_, case), plan in plans.items() if isinstance(plan, _Plan)},
         (
             *(
                 f"measured at a later try: {said(each)}"
@@ -161,15 +165,15 @@ def measure(
             *(
                 f"{case}: operators; a dataset has no call that another launch repeats"
                 for case in cases
-                if OPERATORS in bench_flags and _is_of_a_dataset(prepared, case)
+                if OPERATORS in bench_flags and _is_of_a_dataset(plans, case)
             ),
         ),
     )
 
 
-def _is_of_a_dataset(prepared: Mapping[tuple[str, str], _Plan | KitError], case: str) -> bool:
-    plans = [plan for (_, planned), plan in prepared.items() if planned == case]
-    return any(isinstance(plan, _Plan) and plan.completes_a_dataset for plan in plans)
+def _is_of_a_dataset(plans: Mapping[tuple[str, str], _Plan | KitError], case: str) -> bool:
+    of_case = [plan for (_, planned), plan in plans.items() if planned == case]
+    return any(isinstance(plan, _Plan) and plan.completes_a_dataset for plan in of_case)
 
 
 def _gathered(target: Path, outcomes: Sequence[Outcome], side: str) -> Path:
