@@ -6,6 +6,7 @@ The fast tests walk over stand-in trees, in this process and with its own Python
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -177,8 +178,12 @@ def test_cases_that_one_side_alone_knows_are_left_out_and_said(check: Check) -> 
 
 def test_a_named_case_that_no_side_knows_is_a_slip_and_is_not_left_out(check: Check) -> None:
     check.base()
-    with pytest.raises(UsageError, match="cpu-11: no side knows such a case"):
-        check.run("--cases", "cpu-1", "cpu-11")
+    with pytest.raises(
+        UsageError, match=r"cpu1: no side knows such a case. Did you mean cpu-1\? `python -m runner request --list`"
+    ):
+        check.run("--cases", "cpu1")
+    with pytest.raises(UsageError, match="xyzzy: no side knows such a case. `python -m runner request --list` names"):
+        check.run("--cases", "cpu-1", "xyzzy")
     assert check.launches() == []
 
 
@@ -274,10 +279,32 @@ def test_a_folder_that_takes_no_file_is_said(check: Check, capsys: pytest.Captur
     assert "Not a directory" in capsys.readouterr().err
 
 
+def test_the_error_of_a_side_is_its_message_without_the_event_around_it(
+    check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = json.dumps({"event": "error", "error": "InputError", "exit_code": 3, "message": "It broke. Mend it."})
+    check.base()
+    check.head(fails={"request": [3, error]})
+    assert check.run("--cases", "cpu-1", "--output-tokens", "3") == 17
+    said = "head cannot be measured: head: runner request: It broke. Mend it."
+    assert capsys.readouterr().out.startswith(f"FAIL: {said}\n") and f"**FAIL**: `{said}`" in check.comment
+    check.base(fails={"request": [3, error]})
+    with pytest.raises(InputError, match=r"^base: runner request: It broke\. Mend it\.$"):
+        check.run("--cases", "cpu-1")
+
+
 def test_an_error_of_the_command_line_is_no_verdict(check: Check) -> None:
-    check.base(fails={"request": [2, "runner: unrecognized arguments: --modle"]})
-    with pytest.raises(UsageError, match="--modle"):
-        check.run("--modle", "bloom-560m")
+    check.base()
+    for words, said in (
+        (("--modle", "bloom-560m"), "bump-check and request know no --modle. Did you mean --model?"),
+        (("--launchs", "2"), "bump-check and request know no --launchs. Did you mean --launches?"),
+        (("--fail_on=counts",), "bump-check and request know no --fail_on. Did you mean --fail-on?"),
+        (("--xyzzy",), "bump-check and request know no --xyzzy. See `make bump-check ARGS=--help`."),
+        (("--output-tokens", "x"), "request takes no such flags: argument --output-tokens: 'x' is no whole number"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            check.run(*words)
+    assert not check.out.exists(), "nothing was exported"
     with pytest.raises(UsageError, match="'slow' is none of: counts"):
         check.run("--fail-on", "slow")
     with pytest.raises(UsageError, match="'' is none of: counts"):

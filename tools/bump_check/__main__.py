@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import fcntl
+import io
 import os
 import shlex
 import sys
@@ -22,6 +24,7 @@ from runner.contract.text import printable
 from runner.host import paths, writing
 from runner.host.judging import run_changes
 from runner.host.readers import catalog as catalogs
+from runner.host.verbs import request
 from tools.bump_check import bisect, cases, comment, emulated, environments, launches, moved, search, trees, verdicts
 from tools.bump_check.bisect import Attribution
 from tools.bump_check.comment import Described, Found
@@ -197,6 +200,24 @@ def _refuse_wrong(options: argparse.Namespace, request_flags: Sequence[str]) -> 
         raise UsageError(
             f"{printable(request_flags[0], 100)} belongs to no flag. Name cases behind --cases (CASES of make)."
         )
+    _refuse_unknown(request_flags)
+
+
+def _refuse_unknown(request_flags: Sequence[str]) -> None:
+    """Raise ``UsageError`` for flags that ``request`` of this code does not take, and name the nearest known flag."""
+    asked, said = request.parser(), io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            _, unknown = asked.parse_known_args(list(request_flags))
+    # argparse ends the process for a value that a flag does not take, and prints the reason behind the usage
+    except SystemExit:
+        reason = printable(said.getvalue().strip().splitlines()[-1].rpartition(" error: ")[2], 300)
+        raise UsageError(f"request takes no such flags: {reason}. See `python -m runner request --help`.") from None
+    for flag in (word.partition("=")[0] for word in unknown):
+        known = [each for described in (parser(), asked) for each in described._option_string_actions]
+        near = difflib.get_close_matches(flag, known, 1)
+        advice = f"Did you mean {near[0]}?" if near else "See `make bump-check ARGS=--help`."
+        raise UsageError(f"bump-check and request know no {printable(flag, 100)}. {advice}")
 
 
 def _look(options: argparse.Namespace, request_flags: Sequence[str], out: Path, root: Path) -> _Check:
