@@ -9,6 +9,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from runner.contract.errors import InputError, KitError, Unreachable, UsageError
 from runner.host import paths
 from tests.bump_check import stand_in
 from tests.bump_check.stand_in import LOCK, change
+from tests.support import samples
 from tools.bump_check import __main__ as bump_check
 from tools.bump_check import comment, environments
 
@@ -138,6 +140,35 @@ def test_a_change_that_fail_on_does_not_name_stands_in_the_first_line(
     check.run("--cases", "cpu-1")
     check.run("--cases", "cpu-1", "--fail-on", "slower", "--judge-cpu")
     assert "no change can fail here" not in capsys.readouterr().err
+
+
+def test_requests_that_differ_though_no_pin_moved_and_changed_files_are_said(
+    check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check.base()
+    before = samples.request(case="cpu-1")
+    stack = replace(before.stack, packages={"torch": "9.9"})
+    after = replace(before, weights=replace(before.weights, seed=30), stack=stack)
+    wanted = {**stand_in.requests(), "cpu-1": after.to_json()}
+    check.head(requests=wanted, compared={"changes": [change("cpu-1", ("counts",))]}, compare_code=17)
+    assert check.run("--cases", "cpu-1") == 17
+    assert "the two sides ask for something else: cpu-1 weights.seed 29 -> 30\n" in capsys.readouterr().err
+    assert "- `cpu-1` asks for another `weights.seed`: `29` before, `30` after" in check.comment
+    assert "- 1 changed file: `plan.json`" in check.comment
+    field = {"case": "cpu-1", "field": "weights.seed", "before": "29", "after": "30"}
+    assert (check.verdict["differing"], check.verdict["changed_files"]) == ([field], ["plan.json"])
+    assert "lack 1 file of the head that is not committed: `plan.json`." in check.comment
+
+
+def test_a_tree_against_itself_is_told_before_the_first_launch(
+    check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check.base()
+    stand_in.git(check.root, "checkout", "--quiet", "--", ".")
+    assert check.run("--cases", "cpu-1") == 0
+    told = capsys.readouterr().err
+    assert told.index("base and head are the same tree: ") < told.index("launch 1 of 4")
+    assert "Base and head are the same tree: " in check.comment and "These commands lack" not in check.comment
 
 
 def test_launches_that_cannot_tell_are_inconclusive_and_fail_on_is_handed_on(check: Check) -> None:
@@ -324,6 +355,7 @@ def test_flags_of_request_reach_both_sides_and_are_measured_apart(check: Check) 
     assert "--model bloom-560m" not in check.comment
     check.run("--cases", "cpu-1", "--model", "bloom-560m")
     assert "--model bloom-560m" in check.verdict["repeat"][0]
+    assert "Each case with `--model bloom-560m`" in check.comment
 
 
 def test_a_gaudi_stack_that_moved_is_run_under_the_emulated_chip(check: Check) -> None:

@@ -105,7 +105,7 @@ def test_a_summary_names_the_rows_and_counts_what_moved_with_them() -> None:
     assert moved.summary([datasets, image]) == "2 rows moved: cpu/datasets 5.2.0 -> 5.1.0, gaudi-1.10/image 1 -> 2"
     assert moved.summary([MovedPin("schema", "1", "2")]) == "no row moved; 1 other value did"
     assert moved.summary([]) == "no pin moved"
-    many = [MovedPin(f"tools.t{number}", "1", "2") for number in range(7)]
+    many = [MovedPin(f"tools.t{number}.version", "1", "2") for number in range(7)]
     assert moved.summary(many).startswith("7 rows moved: tools/t0 1 -> 2, ") and "2 more" in moved.summary(many)
 
 

@@ -25,12 +25,25 @@ from runner.host import paths, writing
 from runner.host.judging import run_changes
 from runner.host.readers import catalog as catalogs
 from runner.host.verbs import request
-from tools.bump_check import bisect, cases, comment, emulated, environments, launches, moved, search, trees, verdicts
+from tools.bump_check import (
+    bisect,
+    cases,
+    comment,
+    emulated,
+    environments,
+    launches,
+    moved,
+    requests,
+    search,
+    trees,
+    verdicts,
+)
 from tools.bump_check.bisect import Attribution
 from tools.bump_check.comment import Described, Found
 from tools.bump_check.emulated import Emulated
 from tools.bump_check.launches import Measured, Outcome
 from tools.bump_check.moved import MovedPin
+from tools.bump_check.requests import DifferingField
 from tools.bump_check.sides import Side, SideFailed
 from tools.bump_check.trees import Commit
 from tools.bump_check.verdicts import Compared, Verdict
@@ -154,7 +167,10 @@ def run(options: argparse.Namespace, request_flags: Sequence[str], root: Path = 
 
 @dataclass(frozen=True)
 class _Check:
-    """What is compared: both trees, both sides in words, the pins that moved, and what was asked."""
+    """What is compared: both trees, both sides in words, the pins that moved, the files that differ, and what was asked.
+
+    ``uncommitted`` are the files of the head that no commit holds as they are.
+    """
 
     options: argparse.Namespace
     request_flags: tuple[str, ...]
@@ -164,6 +180,8 @@ class _Check:
     base: Described
     head: Described
     moved: tuple[MovedPin, ...]
+    changed_files: tuple[str, ...]
+    uncommitted: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -178,6 +196,7 @@ class _Seen:
     fail_on: str = verdicts.FAIL_ON_CPU
     not_measured: tuple[str, ...] = ()
     attribution: Attribution | str | None = None
+    differing: tuple[DifferingField, ...] = ()
 
 
 def _nothing(options: argparse.Namespace) -> _Seen:
@@ -232,8 +251,16 @@ def _look(options: argparse.Namespace, request_flags: Sequence[str], out: Path, 
         _show(f"{name} is {comment.said(side)}")
     if options.head is not None and trees.uncommitted(root):
         _show("files that are not committed are left out: --head names a commit")
-    _show(f"{len(pins)} pins moved" if pins else "no pin moved")
-    return _Check(options, tuple(request_flags), out, *exported, *described, tuple(pins))
+    _show(moved.summary(pins))
+    if exported[0] == exported[1]:
+        _show(comment.SAME_TREE)
+    if request_flags:
+        _show(f"the cases are measured with {shlex.join(request_flags)}, not as the catalog has them")
+    changed = trees.changed(base.tree, head_tree, out / "trees", root)
+    uncommitted = trees.uncommitted(root) if options.head is None else []
+    return _Check(
+        options, tuple(request_flags), out, *exported, *described, tuple(pins), tuple(changed), tuple(uncommitted)
+    )
 
 
 def _measured(check: _Check) -> Found:
@@ -261,6 +288,11 @@ def _measured(check: _Check) -> Found:
         in_images=chosen.in_images,
         prepared=lambda kinds: _warn_of_times_alone(options, kinds),
     )
+    differing = [
+        each for case in chosen.cases for each in requests.differing(case, measured.requests.get(case, {}), BASE, HEAD)
+    ]
+    if differing:
+        _show(f"the two sides ask for something else: {requests.said(differing)}")
     on_cpu = set(measured.kinds.values()) <= {"cpu"}
     fail_on = options.fail_on or (verdicts.FAIL_ON_CPU if on_cpu else verdicts.FAIL_ON_ACCELERATOR)
     rule = [*(("--margin", options.margin) if options.margin else ()), *(("--judge-cpu",) if options.judge_cpu else ())]
@@ -297,6 +329,7 @@ def _measured(check: _Check) -> Found:
         fail_on=fail_on,
         not_measured=tuple(not_measured),
         attribution=attribution,
+        differing=tuple(differing),
     )
     return _found(check, verdicts.judge(compared, measured, stacks, fail_on), seen)
 
@@ -329,6 +362,10 @@ def _found(check: _Check, verdict: Verdict, seen: _Seen) -> Found:
         not_measured=seen.not_measured,
         repeat=_repeat(check, seen.cases),
         attribution=seen.attribution,
+        differing=seen.differing,
+        changed_files=check.changed_files,
+        uncommitted=check.uncommitted,
+        request_flags=check.request_flags,
     )
 
 

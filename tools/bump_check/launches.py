@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from runner.contract import errors, files, signals, strictjson
@@ -71,12 +71,14 @@ class Measured:
 
     A folder of ``results`` holds the results of ``outcomes`` and no other, and is missing where a side has none. ``kinds`` maps each case
     to the kind of device that measured it. ``left_out`` are launches that were not tried, or failed in an earlier run, in sentences.
+    ``requests`` maps each case to the path of each side's request, where the side could make one.
     """
 
     results: dict[str, Path]
     outcomes: tuple[Outcome, ...]
     kinds: dict[str, str]
     left_out: tuple[str, ...]
+    requests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def failed(self, side: str) -> list[Outcome]:
         """Return the launches of a side that failed."""
@@ -168,6 +170,10 @@ def measure(
                 if OPERATORS in bench_flags and _is_of_a_dataset(plans, case)
             ),
         ),
+        {
+            case: {name: plan.request for (name, of), plan in plans.items() if of == case and isinstance(plan, _Plan)}
+            for case in cases
+        },
     )
 
 
@@ -196,13 +202,14 @@ def _gathered(target: Path, outcomes: Sequence[Outcome], side: str) -> Path:
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a side measures a case: the command line of one launch, and the kind of the device.
+    """How a side measures a case: the command line of one launch, the kind of the device, and the path of the request.
 
     ``collect`` is the command line that takes the result out of the log of a container, without the log; None without a container.
     """
 
     command: list[str]
     kind: str
+    request: str
     collect: list[str] | None = None
     completes_a_dataset: bool = False
 
@@ -234,7 +241,7 @@ def _prepare(
             command = side.command(
                 "runner", "run", path, "--runs", str(folder / "containers" / side.name), "--json", *bench_flags
             )
-            return _Plan(command, request.stack.device, side.command("runner", "collect", *results))
+            return _Plan(command, request.stack.device, path, side.command("runner", "collect", *results))
         python = side.python
         if request.stack.name != OWN_STACK:
             python = environments.of_stack(side.tree, request.stack.name, side.python, show)
@@ -244,7 +251,7 @@ def _prepare(
     # bench refuses to count the operators of a dataset
     flags = [flag for flag in bench_flags if not (is_of_a_dataset and flag == OPERATORS)]
     command = Side(side.name, side.tree, python).command("runner", "bench", path, *results, *flags)
-    return _Plan(command, request.stack.device, completes_a_dataset=is_of_a_dataset)
+    return _Plan(command, request.stack.device, path, completes_a_dataset=is_of_a_dataset)
 
 
 def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: Path) -> Outcome:

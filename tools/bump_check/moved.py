@@ -24,7 +24,7 @@ _NO_PINS = ("note",)
 _ROWS = (
     (re.compile(r"stacks\.(.+?)\.packages\.(.+)\.version"), "{}/{}"),
     (re.compile(r"stacks\.(.+)\.(image|interpreter)\.tag"), "{}/{}"),
-    (re.compile(r"(tools)\.(.+)"), "{}/{}"),
+    (re.compile(r"(tools)\.([^.]+)\.version"), "{}/{}"),
     (re.compile(r"(requirements)\.(.+)\.exclude_newer"), "{}/{}"),
     (re.compile(r"(models|datasets)\.(.+)\.(?:revision|short)"), "{}/{}"),
     (re.compile(r"(sources)\.(.+)\.(?:tag|commit)"), "{}/{}"),
