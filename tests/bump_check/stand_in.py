@@ -74,7 +74,7 @@ elif verb == "bench":
         print("[x] launch 1/1: a rank died", file=sys.stderr)
         sys.exit(6)
     if [case, count] in plan["waits"]:
-        log("waiting")
+        log("waiting", str(os.getpid()))
         try:
             time.sleep(600)
         except BaseException:

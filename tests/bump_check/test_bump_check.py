@@ -6,9 +6,12 @@ The fast tests walk over stand-in trees, in this process and with its own Python
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,7 @@ from runner.contract.errors import InputError, KitError, Unreachable, UsageError
 from runner.host import paths
 from tests.bump_check import stand_in
 from tests.bump_check.stand_in import LOCK, change
-from tests.support import samples
+from tests.support import patience, samples
 from tools.bump_check import __main__ as bump_check
 from tools.bump_check import comment, environments
 
@@ -376,6 +379,43 @@ def test_two_checks_in_one_folder_are_refused(check: Check) -> None:
     check.base()
     with bump_check._alone(check.out), pytest.raises(UsageError, match="Another bump check runs in"):
         check.run()
+
+
+CHECK = """
+import sys
+from pathlib import Path
+from tools.bump_check import __main__ as bump_check
+from tools.bump_check import environments
+
+environments.make = lambda tree, show: Path(sys.executable)
+options, flags = bump_check.parser().parse_known_args(["--base", "main", "--cases", "cpu-1", "--out", sys.argv[2]])
+bump_check.run(options, flags, Path(sys.argv[1]))
+"""
+
+
+def test_the_launch_of_a_killed_check_keeps_others_out_until_it_ends(check: Check) -> None:
+    check.base()
+    check.head(waits=[["cpu-1", 1]])
+    process = subprocess.Popen([sys.executable, "-c", CHECK, str(check.root), str(check.out)], cwd=paths.ROOT)
+    give_up_s = time.monotonic() + patience.HANG_S
+    with process:
+        while not stand_in.logged(check.log, "waiting"):
+            assert time.monotonic() < give_up_s and process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    ((launch,),) = stand_in.logged(check.log, "waiting")
+    try:
+        with pytest.raises(UsageError, match="or a launch of one that was killed"):
+            check.run("--cases", "cpu-1")
+    finally:
+        os.kill(int(launch), signal.SIGKILL)
+    while True:
+        try:
+            with bump_check._alone(check.out):
+                break
+        except UsageError:
+            assert time.monotonic() < give_up_s
+            time.sleep(0.05)
 
 
 def test_errors_are_sentences_with_the_kit_s_exit_codes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

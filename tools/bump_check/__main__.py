@@ -143,12 +143,12 @@ def run(options: argparse.Namespace, request_flags: Sequence[str], root: Path = 
     """Measure, judge, and write comment.md and verdict.json. Return the exit code of the verdict; raise the errors of what it calls."""
     _refuse_wrong(options, request_flags)
     out = options.out.resolve()
-    with _alone(out):
+    with _alone(out) as lock:
         for name in ("comment.md", "verdict.json"):
             # what an earlier run said is no word on these trees
             (out / name).unlink(missing_ok=True)
         trees.sweep(out / "trees")
-        check = _look(options, request_flags, out, root)
+        check = _look(options, request_flags, out, root, lock)
         try:
             found = _measured(check)
         except SideFailed as failed:
@@ -169,7 +169,7 @@ def run(options: argparse.Namespace, request_flags: Sequence[str], root: Path = 
 class _Check:
     """What is compared: both trees, both sides in words, the pins that moved, the files that differ, and what was asked.
 
-    ``uncommitted`` are the files of the head that no commit holds as they are.
+    ``uncommitted`` are the files of the head that no commit holds as they are. ``lock`` is the file descriptor that keeps other checks out.
     """
 
     options: argparse.Namespace
@@ -182,6 +182,7 @@ class _Check:
     moved: tuple[MovedPin, ...]
     changed_files: tuple[str, ...]
     uncommitted: tuple[str, ...]
+    lock: int
 
 
 @dataclass(frozen=True)
@@ -239,7 +240,7 @@ def _refuse_unknown(request_flags: Sequence[str]) -> None:
         raise UsageError(f"bump-check and request know no {printable(flag, 100)}. {advice}")
 
 
-def _look(options: argparse.Namespace, request_flags: Sequence[str], out: Path, root: Path) -> _Check:
+def _look(options: argparse.Namespace, request_flags: Sequence[str], out: Path, root: Path, lock: int) -> _Check:
     """Export both trees, and say what they are."""
     base = trees.commit(options.base, root)
     head = None if options.head is None else trees.commit(options.head, root)
@@ -259,7 +260,7 @@ def _look(options: argparse.Namespace, request_flags: Sequence[str], out: Path, 
     changed = trees.changed(base.tree, head_tree, out / "trees", root)
     uncommitted = trees.uncommitted(root) if options.head is None else []
     return _Check(
-        options, tuple(request_flags), out, *exported, *described, tuple(pins), tuple(changed), tuple(uncommitted)
+        options, tuple(request_flags), out, *exported, *described, tuple(pins), tuple(changed), tuple(uncommitted), lock
     )
 
 
@@ -287,6 +288,7 @@ def _measured(check: _Check) -> Found:
         bench_flags,
         in_images=chosen.in_images,
         prepared=lambda kinds: _warn_of_times_alone(options, kinds),
+        keep_open=(check.lock,),
     )
     differing = [
         each for case in chosen.cases for each in requests.differing(case, measured.requests.get(case, {}), BASE, HEAD)
@@ -308,6 +310,7 @@ def _measured(check: _Check) -> Found:
             most=options.bisect_most,
             folder=folder / "between",
             in_images=chosen.in_images,
+            keep_open=(check.lock,),
         )
         attribution = _attribution(base, head, measured, compared, asked)
     unasked = []
@@ -441,17 +444,20 @@ def _repeat(check: _Check, named: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 
 @contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep a second bump check out of the same folder. Raises ``UsageError`` where one runs."""
+def _alone(out: Path) -> Iterator[int]:
+    """Keep a second bump check out of the same folder. Raises ``UsageError`` where one runs.
+
+    The file descriptor of the lock is yielded: a launch that inherits it holds the lock even after this process was killed.
+    """
     out.mkdir(parents=True, exist_ok=True)
     with (out / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(
-                f"Another bump check runs in {out}. Wait for it, or name another folder with --out."
+                f"Another bump check runs in {out}, or a launch of one that was killed. Wait for it, or name another folder with --out."
             ) from None
-        yield
+        yield lock.fileno()
 
 
 def _positive(text: str) -> int:

@@ -102,6 +102,7 @@ def measure(
     bench_flags: Sequence[str] = (),
     in_images: bool = False,
     prepared: Callable[[Collection[str]], None] | None = None,
+    keep_open: Sequence[int] = (),
 ) -> Measured:
     """Measure cases on sides in turn, ``launches`` of each, and return what became of them; results go below ``folder/SIDE``.
 
@@ -109,6 +110,7 @@ def measure(
     the images of the stacks, which each side's own code builds from its lock where they are missing. A side that fails keeps the others
     from nothing. What an earlier call with the same ``folder`` measured is not measured again.
     ``prepared`` is called before the first launch, with the kinds of the devices that measure.
+    ``keep_open`` are file descriptors that each launch inherits, such as that of a lock, which so is held for as long as a launch goes on.
     Raises ``Interrupted`` for a signal; what was measured stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -137,7 +139,7 @@ def measure(
                 if before is None:
                     left = _time_left(outcomes, len(planned) - place)
                     show(f"launch {place + 1} of {len(planned)}: {case}, {name}, {number} of {launches}{left}")
-                    before = _launch(plans[name, case], by_name[name], case, number, folder)
+                    before = _launch(plans[name, case], by_name[name], case, number, folder, keep_open)
                     _note(folder, before)
                     if before.error is not None:
                         show(f"{case}, {name}: {before.error}")
@@ -254,7 +256,9 @@ def _prepare(
     return _Plan(command, request.stack.device, path, completes_a_dataset=is_of_a_dataset)
 
 
-def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: Path) -> Outcome:
+def _launch(
+    plan: _Plan | KitError, side: Side, case: str, number: int, folder: Path, keep_open: Sequence[int]
+) -> Outcome:
     """Make one launch, and return what became of it. Raises ``KeyboardInterrupt`` for a signal, once the launch has ended."""
     load, began_s, started = os.getloadavg()[0], time.time(), time.monotonic()
 
@@ -267,10 +271,10 @@ def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: 
         return outcome(None, str(plan), plan.exit_code)
     log = folder / "logs" / f"{case}-{side.name}-{number}.log"
     log.parent.mkdir(exist_ok=True)
-    process, told = _ran(plan.command, side, log, "wb")
+    process, told = _ran(plan.command, side, log, "wb", keep_open)
     result = _path_in(told, "result")
     if plan.collect is not None and (kept := _path_in(told, "log")) is not None:
-        collected, told = _ran([*plan.collect, kept], side, log, "ab")
+        collected, told = _ran([*plan.collect, kept], side, log, "ab", keep_open)
         result = _path_in(told, "result")
         # what went wrong in the container comes before what its log lacks
         process = process if process.returncode else collected
@@ -285,7 +289,9 @@ def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: 
     return outcome(result, None, 0)
 
 
-def _ran(command: Sequence[str], side: Side, log: Path, mode: str) -> tuple[subprocess.Popen[bytes], str]:
+def _ran(
+    command: Sequence[str], side: Side, log: Path, mode: str, keep_open: Sequence[int]
+) -> tuple[subprocess.Popen[bytes], str]:
     """Run a command of a side to its end, its standard error into ``log``; return the process and what it printed."""
     with log.open(mode) as words:
         process = subprocess.Popen(
@@ -297,6 +303,7 @@ def _ran(command: Sequence[str], side: Side, log: Path, mode: str) -> tuple[subp
             stderr=words,
             # Ctrl-C of a terminal would reach it beside the signal that it gets from here, and bench keeps its work at the first alone
             start_new_session=True,
+            pass_fds=keep_open,
         )
         with process:
             told = _output(process)
@@ -349,10 +356,10 @@ def _fails_for_good(outcomes: Sequence[Outcome], side: str, case: str) -> bool:
 
 
 def _time_left(outcomes: Sequence[Outcome], launches: int) -> str:
-    """Return how long the launches that are left may take, behind a comma; nothing before the first has ended."""
+    """Return how long the launches that are left may take, behind a comma; no time is known before the first has ended."""
     durations = [each.duration_s for each in outcomes if each.error is None]
     if not durations:
-        return ""
+        return "" if outcomes else "; how long all take is told after it"
     left_s = launches * sum(durations) / len(durations)
     return f", about {left_s / 60:.0f} min left" if left_s >= 90 else f", about {left_s:.0f} s left"
 
