@@ -157,7 +157,7 @@ def test_requests_that_differ_though_no_pin_moved_and_changed_files_are_said(
     assert check.run("--cases", "cpu-1") == 17
     assert "the two sides ask for something else: cpu-1 weights.seed 29 -> 30\n" in capsys.readouterr().err
     assert "- `cpu-1` asks for another `weights.seed`: `29` before, `30` after" in check.comment
-    assert "- 1 changed file: `plan.json`" in check.comment
+    assert "- 1 changed file beside those that a bump writes: `plan.json`" in check.comment
     field = {"case": "cpu-1", "field": "weights.seed", "before": "29", "after": "30"}
     assert (check.verdict["differing"], check.verdict["changed_files"]) == ([field], ["plan.json"])
     assert "lack 1 file of the head that is not committed: `plan.json`." in check.comment

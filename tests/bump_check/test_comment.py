@@ -79,10 +79,17 @@ def test_what_differs_beside_the_pins_is_told_and_bounded() -> None:
     text = comment.markdown(replace(FOUND, moved=(), differing=fields, changed_files=names))
     assert "- `cpu-1` asks for another `a.19`: `29` before, not there after" in text and "`a.20`" not in text
     assert "- 5 more fields: all are in `verdict.json`" in text
-    assert "- 23 changed files: `file-0`, " in text and "`file-19`, 3 more" in text
+    assert "- 23 changed files beside those that a bump writes: `file-0`, " in text and "`file-19`, 3 more" in text
     told = json.loads(comment.verdict_json(replace(FOUND, differing=fields, changed_files=names)))
     assert told["differing"][24] == {"case": "cpu-1", "field": "a.24", "before": "29", "after": None}
     assert told["changed_files"] == list(names)
+
+
+def test_files_that_a_bump_writes_are_no_news() -> None:
+    written = ("versions.lock", "images/cpu/requirements-cpu.txt", "CHANGELOG.md", "k8s/a.yaml", "docs/a.json")
+    assert "### What else differs" not in comment.markdown(replace(FOUND, changed_files=written))
+    code = ("images/cpu/Dockerfile", "runner/bench/a.py", "runner/catalog/models.yaml", "tests/versions.lock")
+    assert "- 4 changed files beside" in comment.markdown(replace(FOUND, changed_files=(*written, *code)))
 
 
 def test_files_that_a_reader_of_the_commands_lacks_are_named() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -35,6 +36,11 @@ MOST_CHARACTERS = 60_000
 
 # Characters of a value, and rows of a list, that people read; verdict.json has all.
 _VALUE, _MOST_ROWS, _MOST_NAMES = 160, 40, 20
+
+# The lock, the compiled requirements files, and the pages, manifests and workflows that are written from the lock.
+_WRITTEN_BY_A_BUMP = re.compile(
+    r"versions\.lock\Z|(images/[^/]+|requirements)/[^/]*\.txt\Z|[^/]+\.md\Z|(docs|k8s|\.github|\.gitlab)/"
+)
 
 # What is said where both sides are one tree.
 SAME_TREE = (
@@ -229,8 +235,10 @@ def _differs(found: Found) -> Iterable[str]:
         yield f"- {code(each.case)} asks for another {code(each.field)}: {_value(each.before)} before, {_value(each.after)} after"
     if len(found.differing) > _MOST_NAMES:
         yield f"- {len(found.differing) - _MOST_NAMES} more fields: all are in `verdict.json`"
-    if found.changed_files:
-        yield f"- {plural(len(found.changed_files), 'changed file')}: {_names(found.changed_files)}"
+    # the pins that moved stand above, and a bump writes no code
+    others = [name for name in found.changed_files if not _WRITTEN_BY_A_BUMP.match(name)]
+    if others:
+        yield f"- {plural(len(others), 'changed file')} beside those that a bump writes: {_names(others)}"
 
 
 def _changed_cases(found: Found) -> list[str]:
