@@ -72,7 +72,10 @@ def test_one_case_after_the_other_is_measured_in_turn_by_one_bench_a_launch(tmp_
         assert compared == sorted(Path(str(each.result)).name for each in done.outcomes if each.side == side)
     assert done.kinds == {"cpu-1": "cpu", "cpu-2": "cpu"}
     shown = (tmp_path / "shown").read_text()
-    assert "launch 1 of 12: cpu-1, base, 1 of 3\n" in shown and "launch 12 of 12: cpu-2, head, 3 of 3, about" in shown
+    assert (
+        "launch 1 of 12: cpu-1, base, 1 of 3; how long" in shown
+        and "launch 12 of 12: cpu-2, head, 3 of 3, about" in shown
+    )
 
 
 def test_each_side_s_own_code_makes_its_request(tmp_path: Path) -> None:
