@@ -181,7 +181,8 @@ compare: $(venv)/.host  ## set all results beside the published table
 
 # Both sides are measured in environments of their own; this one runs the program, and is taken for a side that locks the same.
 bump-check: $(venv)/.host $(venv)/.cpu  ## measure this tree against another in turn, and judge what changed (BASE=main; options: CASES=... ARGS="--launches 5 --fail-on slower ...")
-	@[ -n "$$BASE" ] || { echo "make: name what to compare with: make bump-check BASE=main" >&2; exit 2; }
+	@[ -n "$$BASE" ] || case " $$ARGS " in *" --help "* | *" -h "*) ;; \
+		*) echo "make: name what to compare with: make bump-check BASE=main" >&2; exit 2 ;; esac
 	$(WORDS) tools.bump_check --base="$$BASE" $${DEVICE:+--device="$$DEVICE"} $${MODEL_DIR:+--model-dir="$$MODEL_DIR"} --cases @CASES @ARGS
 
 claims: $(venv)/.host  ## print the published numbers and what is known for and against them

@@ -320,6 +320,19 @@ def test_what_cannot_be_is_said_before_anything_runs(door: FrontDoor, arguments:
     assert door.called() == [] and not (door.folder / "ran").exists()
 
 
+@pytest.mark.parametrize("flags", ["--help", "-h", "--launches 2 --help"])
+def test_the_help_of_the_bump_check_needs_no_base(door: FrontDoor, flags: str) -> None:
+    done = door.make("bump-check", f"ARGS={flags}")
+    assert done.returncode == 0, done.stderr
+    assert door.called() == [["-m", "tools.bump_check", "--base=", "--cases", *flags.split()]]
+
+
+def test_a_bump_check_needs_a_base(door: FrontDoor) -> None:
+    done = door.make("bump-check", "ARGS=--launches 2")
+    assert done.returncode == 2 and "make bump-check BASE=main" in done.stderr
+    assert door.called() == []
+
+
 def test_what_programs_read_from_the_environment_may_be_given_to_make(door: FrontDoor) -> None:
     door.make(
         "compare", "PIP_EXTRA_INDEX_URL=https://index/$(shell touch ran)", "KUBECONFIG=a:b", "CUDA_VISIBLE_DEVICES=1,2"

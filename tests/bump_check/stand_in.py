@@ -74,7 +74,7 @@ elif verb == "bench":
         print("[x] launch 1/1: a rank died", file=sys.stderr)
         sys.exit(6)
     if [case, count] in plan["waits"]:
-        log("waiting")
+        log("waiting", str(os.getpid()))
         try:
             time.sleep(600)
         except BaseException:
@@ -125,16 +125,20 @@ def change(case: str, found: tuple[str, ...] = (), **more: Any) -> dict[str, Any
     return {"case": case, "word": "UNCHANGED", "found": list(found), "reasons": [], "times": times, "flags": [], **more}
 
 
+def requests() -> dict[str, Any]:
+    """Return what the stand-in program writes as the request of each case."""
+    return {case: samples.request(case=case).to_json() for case in ("cpu-1", "cpu-2", "new", "old")}
+
+
 def write(tree: Path, name: str, log: Path, lock: str = LOCK, **changes: Any) -> None:
     """Write a tree; ``changes`` replace parts of its plan."""
-    requests = {case: samples.request(case=case).to_json() for case in ("cpu-1", "cpu-2", "new", "old")}
     plan: Mapping[str, Any] = {
         "name": name,
         "log": str(log),
         "cases": ["cpu-1", "cpu-2"],
         "fitting": ["cpu-1", "cpu-2"],
         "in_images": [],
-        "requests": requests,
+        "requests": requests(),
         "bench_help": "usage",
         "launch_fails": [],
         "waits": [],

@@ -6,8 +6,13 @@ The fast tests walk over stand-in trees, in this process and with its own Python
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,7 @@ from runner.contract.errors import InputError, KitError, Unreachable, UsageError
 from runner.host import paths
 from tests.bump_check import stand_in
 from tests.bump_check.stand_in import LOCK, change
+from tests.support import patience, samples
 from tools.bump_check import __main__ as bump_check
 from tools.bump_check import comment, environments
 
@@ -119,6 +125,55 @@ def test_counts_that_differ_fail(check: Check) -> None:
     assert check.verdict["word"] == "FAIL" and "output ids" in check.comment.splitlines()[1]
 
 
+def test_a_change_that_fail_on_does_not_name_stands_in_the_first_line(
+    check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check.base()
+    found = change("cpu-1", ("counts",), reasons=["output ids: 1 before, 2 after"], times={})
+    check.head(compared={"changes": [found]})
+    assert check.run("--cases", "cpu-1", "--fail-on", "slower") == 0
+    said = "by --fail-on slower, though cpu-1 CHANGED: counts (output ids: 1 before, 2 after)"
+    told = capsys.readouterr()
+    assert told.out.splitlines()[0] == f"PASS: {said}"
+    assert check.comment.splitlines()[1] == f"**PASS**: `{said}`"
+    assert (check.verdict["word"], check.verdict["reasons"]) == ("PASS", [said])
+    assert told.err.count("no change can fail here") == 1
+    assert told.err.index("no change can fail here") < told.err.index("launch 1 of")
+    assert "not judged, so that no change fails by --fail-on slower" in check.comment
+    check.run("--cases", "cpu-1")
+    check.run("--cases", "cpu-1", "--fail-on", "slower", "--judge-cpu")
+    assert "no change can fail here" not in capsys.readouterr().err
+
+
+def test_requests_that_differ_though_no_pin_moved_and_changed_files_are_said(
+    check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check.base()
+    before = samples.request(case="cpu-1")
+    stack = replace(before.stack, packages={"torch": "9.9"})
+    after = replace(before, weights=replace(before.weights, seed=30), stack=stack)
+    wanted = {**stand_in.requests(), "cpu-1": after.to_json()}
+    check.head(requests=wanted, compared={"changes": [change("cpu-1", ("counts",))]}, compare_code=17)
+    assert check.run("--cases", "cpu-1") == 17
+    assert "the two sides ask for something else: cpu-1 weights.seed 29 -> 30\n" in capsys.readouterr().err
+    assert "- `cpu-1` asks for another `weights.seed`: `29` before, `30` after" in check.comment
+    assert "- 1 changed file beside those that a bump writes: `plan.json`" in check.comment
+    field = {"case": "cpu-1", "field": "weights.seed", "before": "29", "after": "30"}
+    assert (check.verdict["differing"], check.verdict["changed_files"]) == ([field], ["plan.json"])
+    assert "lack 1 file of the head that is not committed: `plan.json`." in check.comment
+
+
+def test_a_tree_against_itself_is_told_before_the_first_launch(
+    check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check.base()
+    stand_in.git(check.root, "checkout", "--quiet", "--", ".")
+    assert check.run("--cases", "cpu-1") == 0
+    told = capsys.readouterr().err
+    assert told.index("base and head are the same tree: ") < told.index("launch 1 of 4")
+    assert "Base and head are the same tree: " in check.comment and "These commands lack" not in check.comment
+
+
 def test_launches_that_cannot_tell_are_inconclusive_and_fail_on_is_handed_on(check: Check) -> None:
     check.base()
     check.head(compared={"changes": [change("cpu-1", ("inconclusive",), reasons=["contended"])]}, compare_code=18)
@@ -157,8 +212,12 @@ def test_cases_that_one_side_alone_knows_are_left_out_and_said(check: Check) -> 
 
 def test_a_named_case_that_no_side_knows_is_a_slip_and_is_not_left_out(check: Check) -> None:
     check.base()
-    with pytest.raises(UsageError, match="cpu-11: no side knows such a case"):
-        check.run("--cases", "cpu-1", "cpu-11")
+    with pytest.raises(
+        UsageError, match=r"cpu1: no side knows such a case. Did you mean cpu-1\? `python -m runner request --list`"
+    ):
+        check.run("--cases", "cpu1")
+    with pytest.raises(UsageError, match="xyzzy: no side knows such a case. `python -m runner request --list` names"):
+        check.run("--cases", "cpu-1", "xyzzy")
     assert check.launches() == []
 
 
@@ -254,10 +313,32 @@ def test_a_folder_that_takes_no_file_is_said(check: Check, capsys: pytest.Captur
     assert "Not a directory" in capsys.readouterr().err
 
 
+def test_the_error_of_a_side_is_its_message_without_the_event_around_it(
+    check: Check, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = json.dumps({"event": "error", "error": "InputError", "exit_code": 3, "message": "It broke. Mend it."})
+    check.base()
+    check.head(fails={"request": [3, error]})
+    assert check.run("--cases", "cpu-1", "--output-tokens", "3") == 17
+    said = "head cannot be measured: head: runner request: It broke. Mend it."
+    assert capsys.readouterr().out.startswith(f"FAIL: {said}\n") and f"**FAIL**: `{said}`" in check.comment
+    check.base(fails={"request": [3, error]})
+    with pytest.raises(InputError, match=r"^base: runner request: It broke\. Mend it\.$"):
+        check.run("--cases", "cpu-1")
+
+
 def test_an_error_of_the_command_line_is_no_verdict(check: Check) -> None:
-    check.base(fails={"request": [2, "runner: unrecognized arguments: --modle"]})
-    with pytest.raises(UsageError, match="--modle"):
-        check.run("--modle", "bloom-560m")
+    check.base()
+    for words, said in (
+        (("--modle", "bloom-560m"), "bump-check and request know no --modle. Did you mean --model?"),
+        (("--launchs", "2"), "bump-check and request know no --launchs. Did you mean --launches?"),
+        (("--fail_on=counts",), "bump-check and request know no --fail_on. Did you mean --fail-on?"),
+        (("--xyzzy",), "bump-check and request know no --xyzzy. See `make bump-check ARGS=--help`."),
+        (("--output-tokens", "x"), "request takes no such flags: argument --output-tokens: 'x' is no whole number"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            check.run(*words)
+    assert not check.out.exists(), "nothing was exported"
     with pytest.raises(UsageError, match="'slow' is none of: counts"):
         check.run("--fail-on", "slow")
     with pytest.raises(UsageError, match="'' is none of: counts"):
@@ -277,6 +358,7 @@ def test_flags_of_request_reach_both_sides_and_are_measured_apart(check: Check) 
     assert "--model bloom-560m" not in check.comment
     check.run("--cases", "cpu-1", "--model", "bloom-560m")
     assert "--model bloom-560m" in check.verdict["repeat"][0]
+    assert "Each case with `--model bloom-560m`" in check.comment
 
 
 def test_a_gaudi_stack_that_moved_is_run_under_the_emulated_chip(check: Check) -> None:
@@ -297,6 +379,43 @@ def test_two_checks_in_one_folder_are_refused(check: Check) -> None:
     check.base()
     with bump_check._alone(check.out), pytest.raises(UsageError, match="Another bump check runs in"):
         check.run()
+
+
+CHECK = """
+import sys
+from pathlib import Path
+from tools.bump_check import __main__ as bump_check
+from tools.bump_check import environments
+
+environments.make = lambda tree, show: Path(sys.executable)
+options, flags = bump_check.parser().parse_known_args(["--base", "main", "--cases", "cpu-1", "--out", sys.argv[2]])
+bump_check.run(options, flags, Path(sys.argv[1]))
+"""
+
+
+def test_the_launch_of_a_killed_check_keeps_others_out_until_it_ends(check: Check) -> None:
+    check.base()
+    check.head(waits=[["cpu-1", 1]])
+    process = subprocess.Popen([sys.executable, "-c", CHECK, str(check.root), str(check.out)], cwd=paths.ROOT)
+    give_up_s = time.monotonic() + patience.HANG_S
+    with process:
+        while not stand_in.logged(check.log, "waiting"):
+            assert time.monotonic() < give_up_s and process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    ((launch,),) = stand_in.logged(check.log, "waiting")
+    try:
+        with pytest.raises(UsageError, match="or a launch of one that was killed"):
+            check.run("--cases", "cpu-1")
+    finally:
+        os.kill(int(launch), signal.SIGKILL)
+    while True:
+        try:
+            with bump_check._alone(check.out):
+                break
+        except UsageError:
+            assert time.monotonic() < give_up_s
+            time.sleep(0.05)
 
 
 def test_errors_are_sentences_with_the_kit_s_exit_codes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

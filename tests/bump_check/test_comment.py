@@ -14,6 +14,7 @@ from tools.bump_check.comment import Described, Found, Host
 from tools.bump_check.emulated import Emulated
 from tools.bump_check.launches import Outcome
 from tools.bump_check.moved import MovedPin
+from tools.bump_check.requests import DifferingField
 from tools.bump_check.verdicts import Verdict
 
 OUTCOMES = tuple(
@@ -71,6 +72,45 @@ def test_a_bump_that_moves_nothing_says_so_and_empty_parts_are_left_out() -> Non
     assert "emulated chip" not in text and "### Not measured" not in text
 
 
+def test_what_differs_beside_the_pins_is_told_and_bounded() -> None:
+    assert "### What else differs" not in comment.markdown(FOUND)
+    fields = tuple(DifferingField("cpu-1", f"a.{number}", "29", None) for number in range(25))
+    names = tuple(f"file-{number}" for number in range(23))
+    text = comment.markdown(replace(FOUND, moved=(), differing=fields, changed_files=names))
+    assert "- `cpu-1` asks for another `a.19`: `29` before, not there after" in text and "`a.20`" not in text
+    assert "- 5 more fields: all are in `verdict.json`" in text
+    assert "- 23 changed files beside those that a bump writes: `file-0`, " in text and "`file-19`, 3 more" in text
+    told = json.loads(comment.verdict_json(replace(FOUND, differing=fields, changed_files=names)))
+    assert told["differing"][24] == {"case": "cpu-1", "field": "a.24", "before": "29", "after": None}
+    assert told["changed_files"] == list(names)
+
+
+def test_files_that_a_bump_writes_are_no_news() -> None:
+    written = ("versions.lock", "images/cpu/requirements-cpu.txt", "CHANGELOG.md", "k8s/a.yaml", "docs/a.json")
+    assert "### What else differs" not in comment.markdown(replace(FOUND, changed_files=written))
+    code = ("images/cpu/Dockerfile", "runner/bench/a.py", "runner/catalog/models.yaml", "tests/versions.lock")
+    assert "- 4 changed files beside" in comment.markdown(replace(FOUND, changed_files=(*written, *code)))
+
+
+def test_files_that_a_reader_of_the_commands_lacks_are_named() -> None:
+    text = comment.markdown(replace(FOUND, uncommitted=("one", "two")))
+    assert text.endswith("```\n\nThese commands lack 2 files of the head that are not committed: `one`, `two`.\n")
+    assert "1 file of the head that is not committed" in comment.markdown(replace(FOUND, uncommitted=("one",)))
+    assert "These commands lack" not in comment.markdown(FOUND)
+
+
+def test_flags_that_change_the_cases_stand_with_what_was_measured() -> None:
+    text = comment.markdown(replace(FOUND, request_flags=("--output-tokens", "20")))
+    assert "### Measured\n\nEach case with `--output-tokens 20`, which makes it another case" in text
+    assert "Each case with" not in comment.markdown(FOUND)
+
+
+def test_a_tree_against_itself_is_said_to_be_a_control() -> None:
+    same = replace(FOUND, head=replace(FOUND.head, tree=FOUND.base.tree))
+    assert "\n\nBase and head are the same tree: nothing moved, and this is a control." in comment.markdown(same)
+    assert "same tree" not in comment.markdown(FOUND)
+
+
 def test_failed_launches_are_told() -> None:
     failed = replace(OUTCOMES[1], error="a rank died", result=None, exit_code=6)
     assert "- failed: `head, cpu-1, launch 1: a rank died`" in comment.markdown(
@@ -90,6 +130,10 @@ def test_foreign_text_stays_text() -> None:
         changes=(change(HOSTILE),),
         outcomes=(replace(OUTCOMES[0], error=HOSTILE, case=HOSTILE),),
         not_measured=(HOSTILE,),
+        differing=(DifferingField(HOSTILE, HOSTILE, HOSTILE, None),),
+        changed_files=(HOSTILE,),
+        uncommitted=(HOSTILE,),
+        request_flags=(HOSTILE,),
     )
     for line in comment.markdown(found).splitlines():
         outside = "".join(line.split("`")[::2])

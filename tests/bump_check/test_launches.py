@@ -49,6 +49,13 @@ def test_launches_come_in_the_order_a_b_b_a() -> None:
     assert "".join(name for name, _ in launches.order("abc", 3)) == "abccbaabc"
 
 
+def test_the_first_launch_says_that_the_time_is_told_after_it(tmp_path: Path) -> None:
+    measured(tmp_path, both(tmp_path), number=1)
+    first, second = (tmp_path / "shown").read_text().splitlines()
+    assert first == "launch 1 of 2: cpu-1, base, 1 of 1; how long all take is told after it"
+    assert second.startswith("launch 2 of 2: cpu-1, head, 1 of 1, about ") and second.endswith(" left")
+
+
 def test_one_case_after_the_other_is_measured_in_turn_by_one_bench_a_launch(tmp_path: Path) -> None:
     done = measured(tmp_path, both(tmp_path), ("cpu-1", "cpu-2"))
     assert stand_in.logged(tmp_path / "log", "bench") == [
@@ -65,7 +72,10 @@ def test_one_case_after_the_other_is_measured_in_turn_by_one_bench_a_launch(tmp_
         assert compared == sorted(Path(str(each.result)).name for each in done.outcomes if each.side == side)
     assert done.kinds == {"cpu-1": "cpu", "cpu-2": "cpu"}
     shown = (tmp_path / "shown").read_text()
-    assert "launch 1 of 12: cpu-1, base, 1 of 3\n" in shown and "launch 12 of 12: cpu-2, head, 3 of 3, about" in shown
+    assert (
+        "launch 1 of 12: cpu-1, base, 1 of 3; how long" in shown
+        and "launch 12 of 12: cpu-2, head, 3 of 3, about" in shown
+    )
 
 
 def test_each_side_s_own_code_makes_its_request(tmp_path: Path) -> None:

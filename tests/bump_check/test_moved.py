@@ -8,6 +8,8 @@ import pytest
 
 from runner.contract.errors import InputError
 from runner.host import paths
+from runner.host.bump import rows
+from runner.host.readers import lockfile
 from tests.bump_check.stand_in import LOCK
 from tools.bump_check import moved
 from tools.bump_check.moved import MovedPin
@@ -88,3 +90,32 @@ def test_packages_of_the_compiled_files_are_told_by_their_versions(tmp_path: Pat
 )
 def test_hashes_move_with_what_people_read(where: str, is_read: bool) -> None:
     assert MovedPin(where, "a", "b").is_version is is_read
+
+
+def test_a_summary_names_the_rows_and_counts_what_moved_with_them() -> None:
+    datasets = MovedPin("stacks.cpu.packages.datasets.version", "5.2.0", "5.1.0")
+    image = MovedPin("stacks.gaudi-1.10.image.tag", "1", "2")
+    moved_too = [
+        MovedPin("stacks.cpu.packages.datasets.sha256", "1", "2"),
+        MovedPin("stacks.cpu.requirements.sha256", "1", "2"),
+        MovedPin("images/cpu/requirements-cpu.txt: xxhash", None, "3.0"),
+    ]
+    said = "1 row moved: cpu/datasets 5.2.0 -> 5.1.0; 1 package and 2 hashes with it"
+    assert moved.summary([datasets, *moved_too]) == said
+    assert moved.summary([datasets, image]) == "2 rows moved: cpu/datasets 5.2.0 -> 5.1.0, gaudi-1.10/image 1 -> 2"
+    assert moved.summary([MovedPin("schema", "1", "2")]) == "no row moved; 1 other value did"
+    assert moved.summary([]) == "no pin moved"
+    many = [MovedPin(f"tools.t{number}.version", "1", "2") for number in range(7)]
+    assert moved.summary(many).startswith("7 rows moved: tools/t0 1 -> 2, ") and "2 more" in moved.summary(many)
+
+
+def test_every_row_of_the_lock_that_moves_is_named_as_bump_names_it() -> None:
+    lock = lockfile.read()
+    leaves = moved.leaves(moved.lock_text(paths.ROOT))
+    for row in rows.of_lock(lock):
+        pins = [MovedPin(".".join(row.where) + rest, "1", "2") for rest in ROW_VALUES]
+        assert any(pin.where in leaves and moved._row_of(pin) == row.name for pin in pins), row
+
+
+# What stands behind a row's entry in the lock where its value stands.
+ROW_VALUES = ("", ".version", ".tag", ".exclude_newer", ".revision", ".short", ".commit")

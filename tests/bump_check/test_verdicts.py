@@ -74,7 +74,26 @@ def test_the_reasons_come_first_where_they_weigh_most() -> None:
 
 
 def test_a_change_that_fail_on_does_not_name_is_said() -> None:
-    assert judged(change("cpu-1", ("faster",))).reasons[1:] == ("cpu-1: faster, which --fail-on does not name",)
+    verdict = judged(
+        change("cpu-1", ("faster",), times={}), change("cpu-2", ("counts",), reasons=["output ids differ"])
+    )
+    assert word(verdict) == ("FAIL", 17)
+    assert verdict.reasons[1:] == ("cpu-1 CHANGED: faster, which --fail-on does not name",)
+
+
+def test_a_pass_in_spite_of_a_change_never_says_that_nothing_changed() -> None:
+    other = change("cpu-1", ("counts",), reasons=["output ids: 1 before, 2 after"], times={})
+    verdict = judged(other, change("cpu-2"), fail_on="slower", outcomes=(FINE, replace(FINE, case="cpu-2")))
+    said = "by --fail-on slower, though cpu-1 CHANGED: counts (output ids: 1 before, 2 after)"
+    assert verdict == Verdict("PASS", (said,), 0)
+
+
+@pytest.mark.parametrize(
+    "fail_on, expected",
+    [("slower", True), ("slower,faster", True), ("slower,counts", False), ("changed", False), ("inconclusive", False)],
+)
+def test_fail_on_that_names_times_alone_is_known(fail_on: str, expected: bool) -> None:
+    assert verdicts.fails_by_times_alone(fail_on) is expected
 
 
 def test_head_that_fails_alone_fails_and_base_that_fails_leaves_it_open() -> None:

@@ -81,8 +81,20 @@ def test_the_verdict_is_bump_check_s_where_all_steps_passed(tmp_path: Path, word
     checked = bump_check(tmp_path / "checked", word, ["tokens are equal"])
     assert report.write(tmp_path / "out", tmp_path / "notes", checked, "cpu/datasets").word == word
     comment = (tmp_path / "out" / COMMENT).read_text()
-    assert comment.startswith(f"## cpu/datasets: {word}\n\n- tokens are equal\n") and "| a | b |" in comment
+    assert comment.startswith(f"## cpu/datasets: {word}\n\n| step |") and "| a | b |" in comment
     assert "The last lines" not in comment
+    assert "tokens are equal" not in comment, "the comparison's own text tells the reasons"
+
+
+def test_reasons_that_no_comparison_tells_stand_in_the_comment(tmp_path: Path) -> None:
+    steps.run(tmp_path / "notes", "lint-and-test", [*PRINTS, "2"])
+    checked = bump_check(tmp_path / "checked", "FAIL", ["tokens differ"])
+    report.write(tmp_path / "out", tmp_path / "notes", checked, "cpu/datasets")
+    comment = (tmp_path / "out" / COMMENT).read_text()
+    assert "ended with code 2\n\n| step |" in comment and "- tokens differ" not in comment
+    (checked / COMMENT).unlink()
+    report.write(tmp_path / "out", tmp_path / "notes", checked, "cpu/datasets")
+    assert "ended with code 2\n- tokens differ\n\n| step |" in (tmp_path / "out" / COMMENT).read_text()
 
 
 def test_a_failed_step_makes_the_verdict_fail_and_shows_its_last_lines(tmp_path: Path) -> None:

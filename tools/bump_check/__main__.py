@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import fcntl
+import io
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,12 +24,26 @@ from runner.contract.text import printable
 from runner.host import paths, writing
 from runner.host.judging import run_changes
 from runner.host.readers import catalog as catalogs
-from tools.bump_check import bisect, cases, comment, emulated, environments, launches, moved, search, trees, verdicts
+from runner.host.verbs import request
+from tools.bump_check import (
+    bisect,
+    cases,
+    comment,
+    emulated,
+    environments,
+    launches,
+    moved,
+    requests,
+    search,
+    trees,
+    verdicts,
+)
 from tools.bump_check.bisect import Attribution
 from tools.bump_check.comment import Described, Found
 from tools.bump_check.emulated import Emulated
 from tools.bump_check.launches import Measured, Outcome
 from tools.bump_check.moved import MovedPin
+from tools.bump_check.requests import DifferingField
 from tools.bump_check.sides import Side, SideFailed
 from tools.bump_check.trees import Commit
 from tools.bump_check.verdicts import Compared, Verdict
@@ -127,12 +143,12 @@ def run(options: argparse.Namespace, request_flags: Sequence[str], root: Path = 
     """Measure, judge, and write comment.md and verdict.json. Return the exit code of the verdict; raise the errors of what it calls."""
     _refuse_wrong(options, request_flags)
     out = options.out.resolve()
-    with _alone(out):
+    with _alone(out) as lock:
         for name in ("comment.md", "verdict.json"):
             # what an earlier run said is no word on these trees
             (out / name).unlink(missing_ok=True)
         trees.sweep(out / "trees")
-        check = _look(options, request_flags, out, root)
+        check = _look(options, request_flags, out, root, lock)
         try:
             found = _measured(check)
         except SideFailed as failed:
@@ -151,7 +167,10 @@ def run(options: argparse.Namespace, request_flags: Sequence[str], root: Path = 
 
 @dataclass(frozen=True)
 class _Check:
-    """What is compared: both trees, both sides in words, the pins that moved, and what was asked."""
+    """What is compared: both trees, both sides in words, the pins that moved, the files that differ, and what was asked.
+
+    ``uncommitted`` are the files of the head that no commit holds as they are. ``lock`` is the file descriptor that keeps other checks out.
+    """
 
     options: argparse.Namespace
     request_flags: tuple[str, ...]
@@ -161,6 +180,9 @@ class _Check:
     base: Described
     head: Described
     moved: tuple[MovedPin, ...]
+    changed_files: tuple[str, ...]
+    uncommitted: tuple[str, ...]
+    lock: int
 
 
 @dataclass(frozen=True)
@@ -175,6 +197,7 @@ class _Seen:
     fail_on: str = verdicts.FAIL_ON_CPU
     not_measured: tuple[str, ...] = ()
     attribution: Attribution | str | None = None
+    differing: tuple[DifferingField, ...] = ()
 
 
 def _nothing(options: argparse.Namespace) -> _Seen:
@@ -197,9 +220,27 @@ def _refuse_wrong(options: argparse.Namespace, request_flags: Sequence[str]) -> 
         raise UsageError(
             f"{printable(request_flags[0], 100)} belongs to no flag. Name cases behind --cases (CASES of make)."
         )
+    _refuse_unknown(request_flags)
 
 
-def _look(options: argparse.Namespace, request_flags: Sequence[str], out: Path, root: Path) -> _Check:
+def _refuse_unknown(request_flags: Sequence[str]) -> None:
+    """Raise ``UsageError`` for flags that ``request`` of this code does not take, and name the nearest known flag."""
+    asked, said = request.parser(), io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            _, unknown = asked.parse_known_args(list(request_flags))
+    # argparse ends the process for a value that a flag does not take, and prints the reason behind the usage
+    except SystemExit:
+        reason = printable(said.getvalue().strip().splitlines()[-1].rpartition(" error: ")[2], 300)
+        raise UsageError(f"request takes no such flags: {reason}. See `python -m runner request --help`.") from None
+    for flag in (word.partition("=")[0] for word in unknown):
+        known = [each for described in (parser(), asked) for each in described._option_string_actions]
+        near = difflib.get_close_matches(flag, known, 1)
+        advice = f"Did you mean {near[0]}?" if near else "See `make bump-check ARGS=--help`."
+        raise UsageError(f"bump-check and request know no {printable(flag, 100)}. {advice}")
+
+
+def _look(options: argparse.Namespace, request_flags: Sequence[str], out: Path, root: Path, lock: int) -> _Check:
     """Export both trees, and say what they are."""
     base = trees.commit(options.base, root)
     head = None if options.head is None else trees.commit(options.head, root)
@@ -211,8 +252,16 @@ def _look(options: argparse.Namespace, request_flags: Sequence[str], out: Path, 
         _show(f"{name} is {comment.said(side)}")
     if options.head is not None and trees.uncommitted(root):
         _show("files that are not committed are left out: --head names a commit")
-    _show(f"{len(pins)} pins moved" if pins else "no pin moved")
-    return _Check(options, tuple(request_flags), out, *exported, *described, tuple(pins))
+    _show(moved.summary(pins))
+    if exported[0] == exported[1]:
+        _show(comment.SAME_TREE)
+    if request_flags:
+        _show(f"the cases are measured with {shlex.join(request_flags)}, not as the catalog has them")
+    changed = trees.changed(base.tree, head_tree, out / "trees", root)
+    uncommitted = trees.uncommitted(root) if options.head is None else []
+    return _Check(
+        options, tuple(request_flags), out, *exported, *described, tuple(pins), tuple(changed), tuple(uncommitted), lock
+    )
 
 
 def _measured(check: _Check) -> Found:
@@ -238,7 +287,14 @@ def _measured(check: _Check) -> Found:
         flags,
         bench_flags,
         in_images=chosen.in_images,
+        prepared=lambda kinds: _warn_of_times_alone(options, kinds),
+        keep_open=(check.lock,),
     )
+    differing = [
+        each for case in chosen.cases for each in requests.differing(case, measured.requests.get(case, {}), BASE, HEAD)
+    ]
+    if differing:
+        _show(f"the two sides ask for something else: {requests.said(differing)}")
     on_cpu = set(measured.kinds.values()) <= {"cpu"}
     fail_on = options.fail_on or (verdicts.FAIL_ON_CPU if on_cpu else verdicts.FAIL_ON_ACCELERATOR)
     rule = [*(("--margin", options.margin) if options.margin else ()), *(("--judge-cpu",) if options.judge_cpu else ())]
@@ -254,6 +310,7 @@ def _measured(check: _Check) -> Found:
             most=options.bisect_most,
             folder=folder / "between",
             in_images=chosen.in_images,
+            keep_open=(check.lock,),
         )
         attribution = _attribution(base, head, measured, compared, asked)
     unasked = []
@@ -264,7 +321,8 @@ def _measured(check: _Check) -> Found:
     stacks, unseen = _emulated(options, base, head)
     not_measured = [*chosen.left_out, *measured.left_out, *unasked, *unseen]
     if on_cpu and not options.judge_cpu:
-        not_measured.append("times: on a CPU they are shown and not judged")
+        so = f", so that no change fails by --fail-on {fail_on}" if verdicts.fails_by_times_alone(fail_on) else ""
+        not_measured.append(f"times: on a CPU they are shown and not judged{so}")
     seen = _Seen(
         cases=chosen.cases,
         outcomes=measured.outcomes,
@@ -274,8 +332,20 @@ def _measured(check: _Check) -> Found:
         fail_on=fail_on,
         not_measured=tuple(not_measured),
         attribution=attribution,
+        differing=tuple(differing),
     )
     return _found(check, verdicts.judge(compared, measured, stacks, fail_on), seen)
+
+
+def _warn_of_times_alone(options: argparse.Namespace, kinds: Collection[str]) -> None:
+    """Say before the first launch that --fail-on names nothing which can fail here."""
+    if options.fail_on is None or options.judge_cpu or set(kinds) != {"cpu"}:
+        return
+    if verdicts.fails_by_times_alone(options.fail_on):
+        _show(
+            f"--fail-on {options.fail_on} names times alone, and on a CPU times are not judged: no change can fail here."
+            " Name counts too, or judge times with --judge-cpu"
+        )
 
 
 def _found(check: _Check, verdict: Verdict, seen: _Seen) -> Found:
@@ -295,6 +365,10 @@ def _found(check: _Check, verdict: Verdict, seen: _Seen) -> Found:
         not_measured=seen.not_measured,
         repeat=_repeat(check, seen.cases),
         attribution=seen.attribution,
+        differing=seen.differing,
+        changed_files=check.changed_files,
+        uncommitted=check.uncommitted,
+        request_flags=check.request_flags,
     )
 
 
@@ -370,17 +444,20 @@ def _repeat(check: _Check, named: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 
 @contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keep a second bump check out of the same folder. Raises ``UsageError`` where one runs."""
+def _alone(out: Path) -> Iterator[int]:
+    """Keep a second bump check out of the same folder. Raises ``UsageError`` where one runs.
+
+    The file descriptor of the lock is yielded: a launch that inherits it holds the lock even after this process was killed.
+    """
     out.mkdir(parents=True, exist_ok=True)
     with (out / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(
-                f"Another bump check runs in {out}. Wait for it, or name another folder with --out."
+                f"Another bump check runs in {out}, or a launch of one that was killed. Wait for it, or name another folder with --out."
             ) from None
-        yield
+        yield lock.fileno()
 
 
 def _positive(text: str) -> int:

@@ -45,8 +45,8 @@ _MAX_RESULT_BYTES = 1 << 28
 class Asked:
     """How the head was measured, and so how trees between are: the flags of ``request``, ``bench`` and ``compare``, and the launches.
 
-    ``most`` is the largest number of trees that are measured; everything goes below ``folder``. ``in_images`` is that of
-    ``launches.measure``.
+    ``most`` is the largest number of trees that are measured; everything goes below ``folder``. ``in_images`` and
+    ``keep_open`` are those of ``launches.measure``.
     """
 
     request_flags: tuple[str, ...]
@@ -57,6 +57,7 @@ class Asked:
     most: int
     folder: Path
     in_images: bool = False
+    keep_open: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -254,6 +255,7 @@ class _Trees:
             asked.request_flags,
             asked.bench_flags,
             in_images=asked.in_images,
+            keep_open=asked.keep_open,
         )
 
 

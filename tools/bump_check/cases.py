@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from runner.contract.errors import KitError, UsageError
 from runner.contract.text import printable
 from runner.host import writing
 from tools.bump_check.sides import Side, SideFailed
+
+_LIST = "`python -m runner request --list`"
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,7 @@ def choose(
     flags = ("--here", str(devices), *host_flags)
     unknown = _unknown(both, named)
     if unknown:
-        raise UsageError(
-            f"{printable(', '.join(unknown), 300)}: no side knows such a case. `python -m runner request --list` names the cases."
-        )
+        raise UsageError(_of_unknown(both, unknown))
     by_side = {base.name: _of_side(base, named, flags, request_flags, folder)}
     for side in others:
         try:
@@ -60,7 +61,8 @@ def choose(
     for case in everything:
         without = [name for name, cases in by_side.items() if case not in cases.fitting]
         if without:
-            left_out.append(f"{case}: {' and '.join(without)} does not know it, or it does not fit there")
+            verbs = "do" if len(without) > 1 else "does"
+            left_out.append(f"{case}: {' and '.join(without)} {verbs} not know it, or it does not fit there")
     others_in_images = dict.fromkeys(case for cases in by_side.values() for case in cases.in_images)
     if others_in_images:
         left_out.append(
@@ -69,6 +71,7 @@ def choose(
     if not shared:
         raise UsageError(
             f"No case is left that both sides measure here. {'; '.join(left_out) or 'None fits this host'}."
+            f" {_LIST} names the cases."
         )
     return ChosenCases(shared, flags, tuple(left_out), in_images)
 
@@ -108,6 +111,14 @@ def _unknown(both: Sequence[Side], named: Sequence[str]) -> list[str]:
             return []
         left = {case: None for case in left if case not in known}
     return list(left)
+
+
+def _of_unknown(both: Sequence[Side], unknown: Sequence[str]) -> str:
+    """Return the sentence on cases that no side knows, with the nearest known case of the first."""
+    known = sorted({str(case) for side in both for case in _known(side)})
+    near = difflib.get_close_matches(unknown[0], known, 1)
+    advice = f" Did you mean {printable(near[0], 100)}?" if near else ""
+    return f"{printable(', '.join(unknown), 300)}: no side knows such a case.{advice} {_LIST} names the cases."
 
 
 def _events(told: str, word: str) -> Iterator[dict[str, Any]]:

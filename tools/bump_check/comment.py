@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -23,7 +24,8 @@ from tools.bump_check import launches, verdicts
 from tools.bump_check.bisect import Attribution
 from tools.bump_check.emulated import Emulated
 from tools.bump_check.launches import Outcome
-from tools.bump_check.moved import MovedPin
+from tools.bump_check.moved import MovedPin, plural
+from tools.bump_check.requests import DifferingField
 from tools.bump_check.verdicts import Verdict
 
 # By this line whoever posts the comment finds it again. No forge shows it, and tools.workflow leaves it out for a line of its own.
@@ -33,7 +35,18 @@ MARKER = "<!-- bloomz-bench: bump-check -->"
 MOST_CHARACTERS = 60_000
 
 # Characters of a value, and rows of a list, that people read; verdict.json has all.
-_VALUE, _MOST_ROWS = 160, 40
+_VALUE, _MOST_ROWS, _MOST_NAMES = 160, 40, 20
+
+# The lock, the compiled requirements files, and the pages, manifests and workflows that are written from the lock.
+_WRITTEN_BY_A_BUMP = re.compile(
+    r"versions\.lock\Z|(images/[^/]+|requirements)/[^/]*\.txt\Z|[^/]+\.md\Z|(docs|k8s|\.github|\.gitlab)/"
+)
+
+# What is said where both sides are one tree.
+SAME_TREE = (
+    "base and head are the same tree: nothing moved, and this is a control. What it calls CHANGED comes from the host, and it shows"
+    " the smallest change that a bump could show here"
+)
 
 # Rises when a key of verdict.json changes its meaning, or goes.
 SCHEMA = 1
@@ -68,7 +81,8 @@ class Found:
     """All that a check found. ``changes`` and ``table`` are compare's JSON and Markdown, ``not_measured`` are sentences.
 
     ``repeat`` are command lines, ``flags`` the words of --fail-on. ``attribution`` is the outcome of --bisect, or the sentence that says
-    why there is none; None without --bisect.
+    why there is none; None without --bisect. ``differing`` are fields of the requests, ``changed_files`` all files that differ between the
+    two trees, ``uncommitted`` files of the head that no commit holds, and ``request_flags`` the flags that change the cases.
     """
 
     verdict: Verdict
@@ -86,6 +100,10 @@ class Found:
     not_measured: tuple[str, ...]
     repeat: tuple[tuple[str, ...], ...]
     attribution: Attribution | str | None = None
+    differing: tuple[DifferingField, ...] = ()
+    changed_files: tuple[str, ...] = ()
+    uncommitted: tuple[str, ...] = ()
+    request_flags: tuple[str, ...] = ()
 
 
 def host(devices: Iterable[str], cores: int) -> Host:
@@ -108,17 +126,19 @@ def markdown(found: Found) -> str:
         "",
         f"`make bump-check` measured {said(found.head)} against {said(found.base)}.",
         "",
+        *([f"{SAME_TREE[0].upper()}{SAME_TREE[1:]}.", ""] if found.base.tree == found.head.tree else []),
     ]
     parts = [
         _section("Why", [f"- {code(reason, 600)}" for reason in found.verdict.reasons] if more else []),
         _section("Which pin changed it", list(_attributed(found.attribution))),
         _section("Moved pins", _moved(found.moved)),
-        _section("Measured", [found.table.strip() or "Nothing could be compared."]),
+        _section("What else differs", list(_differs(found))),
+        _section("Measured", [*_changed_cases(found), found.table.strip() or "Nothing could be compared."]),
         _section("Under the emulated chip", [f"- {code(verdicts.said_of(each), 600)}" for each in found.emulated]),
         _section("What these launches would have shown", list(_power(found.changes))),
         _section("Launches", list(_launches(found))),
         _section("Not measured", [f"- {code(each, 600)}" for each in found.not_measured]),
-        _section("Repeat it", ["```sh", *(_command(command) for command in found.repeat), "```"]),
+        _section("Repeat it", ["```sh", *(_command(command) for command in found.repeat), "```", *_lacking(found)]),
     ]
     return _bounded("\n".join([*head, *filter(None, parts)]).rstrip() + "\n")
 
@@ -139,6 +159,8 @@ def verdict_json(found: Found) -> str:
             "made": [{**asdict(each), "result": each.result and paths.shown(each.result)} for each in found.outcomes],
         },
         "moved": [asdict(pin) for pin in found.moved],
+        "differing": [asdict(each) for each in found.differing],
+        "changed_files": list(found.changed_files),
         "changes": list(found.changes),
         "emulated": [{**asdict(each), "fails": each.fails} for each in found.emulated],
         "attribution": _attribution_json(found.attribution),
@@ -205,6 +227,46 @@ def _moved(pins: Sequence[MovedPin]) -> list[str]:
     others = len(pins) - len(read)
     told += [f"{others} {'hashes or digests' if others > 1 else 'hash or digest'} moved too"] if others else []
     return [*lines, *(["", f"{'; '.join(told)}: all are in `verdict.json`."] if told else [])]
+
+
+def _differs(found: Found) -> Iterable[str]:
+    """Yield the fields in which the requests of both sides differ, and the names of the files that differ between the trees."""
+    for each in found.differing[:_MOST_NAMES]:
+        yield f"- {code(each.case)} asks for another {code(each.field)}: {_value(each.before)} before, {_value(each.after)} after"
+    if len(found.differing) > _MOST_NAMES:
+        yield f"- {len(found.differing) - _MOST_NAMES} more fields: all are in `verdict.json`"
+    # the pins that moved stand above, and a bump writes no code
+    others = [name for name in found.changed_files if not _WRITTEN_BY_A_BUMP.match(name)]
+    if others:
+        yield f"- {plural(len(others), 'changed file')} beside those that a bump writes: {_names(others)}"
+
+
+def _changed_cases(found: Found) -> list[str]:
+    """Return the line that says by which flags the measured cases are not those of the catalog."""
+    flags = printable(mask(shlex.join(found.request_flags)), 300)
+    return (
+        [f"Each case with {code(flags, 300)}, which makes it another case than that of the catalog.", ""]
+        if flags
+        else []
+    )
+
+
+def _lacking(found: Found) -> list[str]:
+    """Return the sentence that says which files of the head a reader of the commands lacks."""
+    if not found.uncommitted:
+        return []
+    files = plural(len(found.uncommitted), "file")
+    are = "is" if len(found.uncommitted) == 1 else "are"
+    return [
+        "",
+        f"These commands lack {files} of the head that {are} not committed: {_names(found.uncommitted)}.",
+    ]
+
+
+def _names(names: Sequence[str]) -> str:
+    """Return the first names of a list as code, and how many more there are."""
+    more = len(names) - _MOST_NAMES
+    return ", ".join([*(code(name) for name in names[:_MOST_NAMES]), *([f"{more} more"] if more > 0 else [])])
 
 
 def _command(command: Sequence[str]) -> str:

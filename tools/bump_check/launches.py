@@ -10,8 +10,8 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from runner.contract import errors, files, signals, strictjson
@@ -71,12 +71,14 @@ class Measured:
 
     A folder of ``results`` holds the results of ``outcomes`` and no other, and is missing where a side has none. ``kinds`` maps each case
     to the kind of device that measured it. ``left_out`` are launches that were not tried, or failed in an earlier run, in sentences.
+    ``requests`` maps each case to the path of each side's request, where the side could make one.
     """
 
     results: dict[str, Path]
     outcomes: tuple[Outcome, ...]
     kinds: dict[str, str]
     left_out: tuple[str, ...]
+    requests: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def failed(self, side: str) -> list[Outcome]:
         """Return the launches of a side that failed."""
@@ -99,22 +101,28 @@ def measure(
     request_flags: Sequence[str] = (),
     bench_flags: Sequence[str] = (),
     in_images: bool = False,
+    prepared: Callable[[Collection[str]], None] | None = None,
+    keep_open: Sequence[int] = (),
 ) -> Measured:
     """Measure cases on sides in turn, ``launches`` of each, and return what became of them; results go below ``folder/SIDE``.
 
     Each side's own code makes the requests, with ``request_flags``, and measures them, with ``bench_flags``. ``in_images`` measures in
     the images of the stacks, which each side's own code builds from its lock where they are missing. A side that fails keeps the others
     from nothing. What an earlier call with the same ``folder`` measured is not measured again.
+    ``prepared`` is called before the first launch, with the kinds of the devices that measure.
+    ``keep_open`` are file descriptors that each launch inherits, such as that of a lock, which so is held for as long as a launch goes on.
     Raises ``Interrupted`` for a signal; what was measured stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     by_name = {side.name: side for side in measured_sides}
     known = _known(folder, by_name)
-    prepared = {
+    plans = {
         (side.name, case): _prepare(side, case, folder, show, request_flags, bench_flags, in_images)
         for case in cases
         for side in measured_sides
     }
+    if prepared is not None:
+        prepared({plan.kind for plan in plans.values() if isinstance(plan, _Plan)})
     planned = [(case, name, number) for case in cases for name, number in order(list(by_name), launches)]
     kept = sum(place in known for place in planned)
     if kept:
@@ -131,7 +139,7 @@ def measure(
                 if before is None:
                     left = _time_left(outcomes, len(planned) - place)
                     show(f"launch {place + 1} of {len(planned)}: {case}, {name}, {number} of {launches}{left}")
-                    before = _launch(prepared[name, case], by_name[name], case, number, folder)
+                    before = _launch(plans[name, case], by_name[name], case, number, folder, keep_open)
                     _note(folder, before)
                     if before.error is not None:
                         show(f"{case}, {name}: {before.error}")
@@ -147,7 +155,7 @@ def measure(
     return Measured(
         {name: _gathered(folder / COMPARED / name, outcomes, name) for name in by_name},
         tuple(outcomes),
-        {case: plan.kind for (_, case), plan in prepared.items() if isinstance(plan, _Plan)},
+        {case: plan.kind for (_, case), plan in plans.items() if isinstance(plan, _Plan)},
         (
             *(
                 f"measured at a later try: {said(each)}"
@@ -161,15 +169,19 @@ def measure(
             *(
                 f"{case}: operators; a dataset has no call that another launch repeats"
                 for case in cases
-                if OPERATORS in bench_flags and _is_of_a_dataset(prepared, case)
+                if OPERATORS in bench_flags and _is_of_a_dataset(plans, case)
             ),
         ),
+        {
+            case: {name: plan.request for (name, of), plan in plans.items() if of == case and isinstance(plan, _Plan)}
+            for case in cases
+        },
     )
 
 
-def _is_of_a_dataset(prepared: Mapping[tuple[str, str], _Plan | KitError], case: str) -> bool:
-    plans = [plan for (_, planned), plan in prepared.items() if planned == case]
-    return any(isinstance(plan, _Plan) and plan.completes_a_dataset for plan in plans)
+def _is_of_a_dataset(plans: Mapping[tuple[str, str], _Plan | KitError], case: str) -> bool:
+    of_case = [plan for (_, planned), plan in plans.items() if planned == case]
+    return any(isinstance(plan, _Plan) and plan.completes_a_dataset for plan in of_case)
 
 
 def _gathered(target: Path, outcomes: Sequence[Outcome], side: str) -> Path:
@@ -192,13 +204,14 @@ def _gathered(target: Path, outcomes: Sequence[Outcome], side: str) -> Path:
 
 @dataclass(frozen=True)
 class _Plan:
-    """How a side measures a case: the command line of one launch, and the kind of the device.
+    """How a side measures a case: the command line of one launch, the kind of the device, and the path of the request.
 
     ``collect`` is the command line that takes the result out of the log of a container, without the log; None without a container.
     """
 
     command: list[str]
     kind: str
+    request: str
     collect: list[str] | None = None
     completes_a_dataset: bool = False
 
@@ -230,7 +243,7 @@ def _prepare(
             command = side.command(
                 "runner", "run", path, "--runs", str(folder / "containers" / side.name), "--json", *bench_flags
             )
-            return _Plan(command, request.stack.device, side.command("runner", "collect", *results))
+            return _Plan(command, request.stack.device, path, side.command("runner", "collect", *results))
         python = side.python
         if request.stack.name != OWN_STACK:
             python = environments.of_stack(side.tree, request.stack.name, side.python, show)
@@ -240,10 +253,12 @@ def _prepare(
     # bench refuses to count the operators of a dataset
     flags = [flag for flag in bench_flags if not (is_of_a_dataset and flag == OPERATORS)]
     command = Side(side.name, side.tree, python).command("runner", "bench", path, *results, *flags)
-    return _Plan(command, request.stack.device, completes_a_dataset=is_of_a_dataset)
+    return _Plan(command, request.stack.device, path, completes_a_dataset=is_of_a_dataset)
 
 
-def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: Path) -> Outcome:
+def _launch(
+    plan: _Plan | KitError, side: Side, case: str, number: int, folder: Path, keep_open: Sequence[int]
+) -> Outcome:
     """Make one launch, and return what became of it. Raises ``KeyboardInterrupt`` for a signal, once the launch has ended."""
     load, began_s, started = os.getloadavg()[0], time.time(), time.monotonic()
 
@@ -256,10 +271,10 @@ def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: 
         return outcome(None, str(plan), plan.exit_code)
     log = folder / "logs" / f"{case}-{side.name}-{number}.log"
     log.parent.mkdir(exist_ok=True)
-    process, told = _ran(plan.command, side, log, "wb")
+    process, told = _ran(plan.command, side, log, "wb", keep_open)
     result = _path_in(told, "result")
     if plan.collect is not None and (kept := _path_in(told, "log")) is not None:
-        collected, told = _ran([*plan.collect, kept], side, log, "ab")
+        collected, told = _ran([*plan.collect, kept], side, log, "ab", keep_open)
         result = _path_in(told, "result")
         # what went wrong in the container comes before what its log lacks
         process = process if process.returncode else collected
@@ -274,7 +289,9 @@ def _launch(plan: _Plan | KitError, side: Side, case: str, number: int, folder: 
     return outcome(result, None, 0)
 
 
-def _ran(command: Sequence[str], side: Side, log: Path, mode: str) -> tuple[subprocess.Popen[bytes], str]:
+def _ran(
+    command: Sequence[str], side: Side, log: Path, mode: str, keep_open: Sequence[int]
+) -> tuple[subprocess.Popen[bytes], str]:
     """Run a command of a side to its end, its standard error into ``log``; return the process and what it printed."""
     with log.open(mode) as words:
         process = subprocess.Popen(
@@ -286,6 +303,7 @@ def _ran(command: Sequence[str], side: Side, log: Path, mode: str) -> tuple[subp
             stderr=words,
             # Ctrl-C of a terminal would reach it beside the signal that it gets from here, and bench keeps its work at the first alone
             start_new_session=True,
+            pass_fds=keep_open,
         )
         with process:
             told = _output(process)
@@ -338,10 +356,10 @@ def _fails_for_good(outcomes: Sequence[Outcome], side: str, case: str) -> bool:
 
 
 def _time_left(outcomes: Sequence[Outcome], launches: int) -> str:
-    """Return how long the launches that are left may take, behind a comma; nothing before the first has ended."""
+    """Return how long the launches that are left may take, behind a comma; no time is known before the first has ended."""
     durations = [each.duration_s for each in outcomes if each.error is None]
     if not durations:
-        return ""
+        return "" if outcomes else "; how long all take is told after it"
     left_s = launches * sum(durations) / len(durations)
     return f", about {left_s / 60:.0f} min left" if left_s >= 90 else f", about {left_s:.0f} s left"
 

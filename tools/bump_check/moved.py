@@ -5,18 +5,34 @@ A lock is read leaf by leaf, without the kit's knowledge of its keys: a lock of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.contract import files, requirements
 from runner.contract.errors import InputError
+from runner.contract.text import printable
 from runner.host.readers import strictyaml
 
 LOCK = "versions.lock"
 
 # Leaves that say something about a pin and are none.
 _NO_PINS = ("note",)
+
+# The places of the leaves that tell what a row of the lock pins, and the row's name as `bump` takes it.
+_ROWS = (
+    (re.compile(r"stacks\.(.+?)\.packages\.(.+)\.version"), "{}/{}"),
+    (re.compile(r"stacks\.(.+)\.(image|interpreter)\.tag"), "{}/{}"),
+    (re.compile(r"(tools)\.([^.]+)\.version"), "{}/{}"),
+    (re.compile(r"(requirements)\.(.+)\.exclude_newer"), "{}/{}"),
+    (re.compile(r"(models|datasets)\.(.+)\.(?:revision|short)"), "{}/{}"),
+    (re.compile(r"(sources)\.(.+)\.(?:tag|commit)"), "{}/{}"),
+    (re.compile(r"(actions)\.(.+)\.version"), "{}/{}"),
+)
+
+# Rows that a summary names.
+_MOST_NAMED = 5
 
 # Leaves that move with a version, and that nobody reads.
 _MOVE_WITH = ("sha256", "digest", "platform", "tree", "inventory", "inputs")
@@ -67,6 +83,47 @@ def between_trees(before: Path, after: Path) -> list[MovedPin]:
                 for pin in _with_hashes_told(_differences(*versions))
             ]
     return pins
+
+
+def summary(pins: Sequence[MovedPin]) -> str:
+    """Return in words which rows of the lock moved, and how much moved with them."""
+    rows: dict[str, MovedPin] = {}
+    packages = hashes = others = 0
+    for pin in pins:
+        name = _row_of(pin)
+        if not pin.is_version:
+            hashes += 1
+        elif ": " in pin.where:
+            packages += 1
+        elif name is None:
+            others += 1
+        else:
+            rows.setdefault(name, pin)
+    counted = ((packages, "package"), (hashes, "hash"), (others, "other value"))
+    rest = " and ".join(plural(count, word) for count, word in counted if count)
+    if not rows:
+        return f"no row moved; {rest} did" if rest else "no pin moved"
+    named = [f"{name} {_value(pin.before)} -> {_value(pin.after)}" for name, pin in rows.items()]
+    more = [f"{len(named) - _MOST_NAMED} more"] if len(named) > _MOST_NAMED else []
+    told = f"{plural(len(rows), 'row')} moved: {', '.join([*named[:_MOST_NAMED], *more])}"
+    return told + (f"; {rest} with {'it' if len(rows) == 1 else 'them'}" if rest else "")
+
+
+def plural(count: int, word: str) -> str:
+    """Return a number of things in words, such as 1 hash, 2 hashes."""
+    return f"{count} {word}{'' if count == 1 else 'es' if word.endswith('sh') else 's'}"
+
+
+def _row_of(pin: MovedPin) -> str | None:
+    """Return the name of the row whose value a leaf of the lock is; None for a leaf that is none, and for a compiled file's package."""
+    if not pin.is_version or ": " in pin.where:
+        return None
+    found = ((pattern.fullmatch(pin.where), name) for pattern, name in _ROWS)
+    return next((name.format(*match.groups()) for match, name in found if match), None)
+
+
+def _value(value: str | None) -> str:
+    return "nothing" if value is None else printable(value, 60)
 
 
 def lock_text(tree: Path) -> str:

@@ -75,6 +75,12 @@ def uncommitted(root: Path = paths.ROOT) -> list[str]:
     return [line[3:] for line in lines if line]
 
 
+def changed(before: str, after: str, folder: Path, root: Path = paths.ROOT) -> list[str]:
+    """Return the paths of the files that differ between two trees, whose objects may lie in ``folder``."""
+    words = ["diff-tree", "-r", "-z", "--no-renames", "--name-only", before, after]
+    return [name for name in _asked(root, words, _objects(folder, root)).split("\0") if name]
+
+
 def working_tree(folder: Path, root: Path = paths.ROOT) -> str:
     """Return the hash of the tree that the working tree would be if it were committed now. The repository stays as it is.
 

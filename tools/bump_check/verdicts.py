@@ -107,6 +107,7 @@ def judge(
     failures: list[str] = []
     unsure: list[str] = []
     notes: list[str] = []
+    passed_over: list[str] = []
     base_failed, head_failed = measured.failed(base_name), measured.failed(head_name)
     if base_failed:
         unsure.append(f"{len(base_failed)} of the base's launches failed; first {launches.said(base_failed[0])}")
@@ -117,7 +118,7 @@ def judge(
         (failures if alone else unsure).append(said)
     cases_of_head = {each.case for each in head_failed}
     for change in compared.changes:
-        _judge_change(change, words(fail_on), cases_of_head, failures, unsure, notes)
+        _judge_change(change, words(fail_on), cases_of_head, failures, unsure, passed_over)
     if compared.error is not None and not head_failed:
         unsure.append(str(compared.error))
     told = {change.get("case") for change in compared.changes}
@@ -128,12 +129,20 @@ def judge(
         )
     for each in emulated:
         (failures if each.fails else unsure if each.is_unknown else notes).append(said_of(each))
+    others = (*(f"{each}, which --fail-on does not name" for each in passed_over), *notes)
     if failures:
-        return Verdict("FAIL", (*failures, *unsure, *notes), Changed.exit_code)
+        return Verdict("FAIL", (*failures, *unsure, *others), Changed.exit_code)
     if unsure:
-        return Verdict("INCONCLUSIVE", (*unsure, *notes), _code_of_unsure(fail_on))
+        return Verdict("INCONCLUSIVE", (*unsure, *others), _code_of_unsure(fail_on))
+    if passed_over:
+        return Verdict("PASS", (f"by --fail-on {fail_on}, though {' and '.join(passed_over)}", *notes), 0)
     cases = ", ".join(printable(str(change.get("case")), 100) for change in compared.changes)
     return Verdict("PASS", (f"nothing that is judged changed in {cases}", *notes), 0)
+
+
+def fails_by_times_alone(fail_on: str) -> bool:
+    """Return whether ``fail_on`` names times alone, which fail nothing where times are not judged."""
+    return set(words(fail_on)) <= {"slower", "faster"}
 
 
 def _judge_change(
@@ -142,7 +151,7 @@ def _judge_change(
     failed_cases: set[str],
     failures: list[str],
     unsure: list[str],
-    notes: list[str],
+    passed_over: list[str],
 ) -> None:
     """Add what a row of ``compare`` says to the list that it belongs to; ``failed_cases`` are told by their launches already."""
     named = {found for word in fail_on for found in FAIL_ON[word]} - {UNSURE}
@@ -159,7 +168,7 @@ def _judge_change(
     elif UNSURE in found and change.get("case") not in failed_cases:
         unsure.append(f"{case}: the launches cannot tell ({why})")
     elif found:
-        notes.append(f"{case}: {', '.join(map(str, found))}, which --fail-on does not name")
+        passed_over.append(f"{case} CHANGED: {', '.join(map(str, found))}{f' ({why})' if why else ''}")
 
 
 def _is_of_the_host(failed: Outcome) -> bool:

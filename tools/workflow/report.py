@@ -55,7 +55,7 @@ def write(folder: Path, notes: Path, bump_check: Path, row: str) -> Verdict:
     judged = _verdict(bump_check / VERDICT, MAX_MEASURED_BYTES) if (bump_check / VERDICT).exists() else _compared(ran)
     failed = [step for step in ran if step.exit_code != 0 and not (judged and step.name in _JUDGES)]
     verdict = _combined(ran, failed, judged)
-    return _written(folder, verdict, _comment(row, verdict, ran, failed, bump_check / COMMENT))
+    return _written(folder, verdict, _comment(row, verdict, ran, failed, bump_check / COMMENT, judged))
 
 
 def _compared(ran: list[Step]) -> Verdict | None:
@@ -79,9 +79,19 @@ def _combined(ran: list[Step], failed: list[Step], judged: Verdict | None) -> Ve
     return judged
 
 
-def _comment(row: str, verdict: Verdict, ran: list[Step], failed: list[Step], comparison: Path) -> str:
+def _comment(
+    row: str,
+    verdict: Verdict,
+    ran: list[Step],
+    failed: list[Step],
+    comparison: Path,
+    judged: Verdict | None = None,
+) -> str:
     parts = [f"## {row}: {verdict.word}", ""]
-    parts += [f"- {_plain(reason)}" for reason in verdict.reasons] + [""] * bool(verdict.reasons)
+    # the comparison's own text, which follows, tells these reasons
+    below = judged.reasons if judged is not None and comparison.exists() else []
+    reasons = [reason for reason in verdict.reasons if reason not in below]
+    parts += [f"- {_plain(reason)}" for reason in reasons] + [""] * bool(reasons)
     if ran:
         parts += ["| step | ended with |", "| --- | --- |"]
         parts += [f"| `{step.command.replace('`', '').replace('|', ' ')}` | {step.exit_code} |" for step in ran] + [""]
