@@ -23,7 +23,7 @@ from runner.host.bump.findings import (
     StackToAdd,
     VersionHeld,
 )
-from runner.host.readers import lockfile
+from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import Lock
 from tests.host.bump import origins
 from tests.host.bump.origins import NEXT_DAY, Origins, package
@@ -234,3 +234,33 @@ def test_a_commit_and_a_digest_are_shown_by_their_first_digits() -> None:
     ]
     assert terminal.lines(found)[0].startswith("not asked: requirements/host: packages up to 2026-11-20;")
     assert terminal.table([found[2]]) is None
+
+
+def test_a_named_row_that_stays_is_no_error_and_says_why(
+    something_newer: Origins, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, lock = paths.LOCK.read_bytes(), something_newer.lock
+    stay = {name: lock.stacks["cpu"].packages[name].version for name in ("transformers", "datasets", "deepspeed")}
+    old = package("deepspeed", "99.0", requires_python=">=3.99")
+    held = package("transformers", "99.0")
+    with index_server.serve([*something_newer.packages, old, held], as_json=True) as (address, _):
+        monkeypatch.setenv("PIP_INDEX_URL", address)
+        assert main(["bump", "cpu/transformers", "--dry-run"]) == 0
+        told = capsys.readouterr().out
+        assert told.startswith(f"cpu/transformers {stay['transformers']}: 99.0 is newer, and held at <5.21: the last ")
+        assert told.endswith(". Name a version within the bound with --to.\n") and "Nothing newer" not in told
+        assert main(["bump", "cpu/deepspeed"]) == 0
+        told = capsys.readouterr().out
+        assert told.startswith(f"cpu/deepspeed {stay['deepspeed']}: 99.0 is newer, and runs on Python >=3.99 alone; ")
+        assert "Nothing newer" not in told
+        assert main(["bump", "cpu/datasets"]) == 0
+        assert capsys.readouterr().out == f"Nothing newer was found for cpu/datasets {stay['datasets']}.\n"
+        assert main(["bump", "cpu/datasets", "--json"]) == 0
+        assert [one["event"] for one in events(capsys.readouterr().out)] == ["nothing-newer"]
+    assert paths.LOCK.read_bytes() == before
+
+
+def test_a_named_row_that_is_unresolved_is_an_error(served: Origins, capsys: pytest.CaptureFixture[str]) -> None:
+    lock_editor.edit(paths.LOCK, {("stacks", "cpu", "packages", "datasets", "version"): lockfile.UNRESOLVED})
+    assert main(["bump", "cpu/datasets"]) == InputError.exit_code
+    assert "cpu/datasets: its version is unresolved. Run `python -m runner lock` first." in capsys.readouterr().err
