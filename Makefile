@@ -269,7 +269,7 @@ images: $(venv)/.host  ## build the image of every stack (options: STACKS="cpu c
 images-check: $(venv)/.host  ## say, offline, which pushed images are no longer of what is here
 	$(WORDS) runner image @STACKS --check
 
-bump: $(venv)/.dev  ## list what is newer than versions.lock (options: ARGS="--only packages"), or move a row (NAME=cpu/datasets, options: ARGS="--to 5.2.0")
+bump: $(venv)/.dev  ## list what is newer than versions.lock (options: ARGS="--only packages"), or move a row (NAME=cpu/datasets, options: ARGS=--dry-run or ARGS="--to VERSION")
 	$(WORDS) runner bump @ARGS $${NAME:+-- "$$NAME"}
 
 images-scan: $(venv)/.host  ## list the known vulnerabilities of the images that were built here, from their bills of materials (options: ARGS="--fail-on critical")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sysconfig
 from pathlib import Path
 
-from runner.contract.errors import UsageError
+from runner.contract.errors import InputError, UsageError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 _CLONE = PACKAGE.parent
@@ -22,7 +22,15 @@ RESULT_SCHEMA = PACKAGE / "contract" / "schema" / "result-2.schema.json"
 
 
 def need_a_clone(verb: str) -> None:
-    """Raise ``UsageError`` in an installed kit, for a verb that changes or builds from the repository's own files."""
+    """Raise ``UsageError`` in an installed kit, for a verb that changes or builds from the repository's own files.
+
+    Raises ``InputError`` in a clone whose versions.lock is missing: without that file a clone looks like an installed kit.
+    """
+    # no installed package has pyproject.toml beside it
+    if not (_CLONE / "versions.lock").is_file() and (_CLONE / "pyproject.toml").is_file():
+        raise InputError(
+            f"{_CLONE} has no versions.lock, which pins all that the kit uses. Restore it with `git checkout -- versions.lock`."
+        )
     if not IS_CLONE:
         raise UsageError(
             f"The verb {verb} works on the repository's own files, and this is an installed package. Clone the repository, run `make"

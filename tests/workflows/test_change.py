@@ -564,6 +564,15 @@ def test_pushed_images_are_recorded_without_the_words_of_a_bump(clone: Clone, tm
     assert "new code" not in told.text_of(taken) and branch.name_of("images") == "bump/images"
 
 
+def test_branches_of_a_bare_package_and_of_a_dataset_stand_beside_each_other(clone: Clone) -> None:
+    rows = ("datasets", "datasets/tldr_news", "cpu/datasets", "cpu", "models/bloom", "models")
+    branches = [branch.name_of(row) for row in rows]
+    assert branches[:2] == ["bump/all-stacks+datasets", "bump/datasets/tldr_news"] and len(set(branches)) == len(rows)
+    for name in branches:
+        assert branch.push(clone.root, clone.base, name, {})
+        assert clone.on_the_remote(name) == clone.base
+
+
 def test_a_bump_that_changed_nothing_puts_out_no_sha256(clone: Clone, tmp_path: Path) -> None:
     arguments = ["pack", "--row", ROW, "--base", clone.base, "--out", str(tmp_path / "change")]
     assert command_line.run(arguments, {"GITHUB_OUTPUT": str(tmp_path / "output")}, clone.root) == 0

@@ -255,7 +255,7 @@ def test_every_newer_row_is_chosen_once_but_those_that_move_workflows(tmp_path: 
     assert command_line.run(["rows", "--from", str(path)], {"GITHUB_OUTPUT": str(output)}) == 0
     chosen = json.loads(output.read_text().removeprefix("rows="))
     assert chosen == [{"row": "cpu/datasets", "artefact": "cpu+datasets"}, {"row": "tools/uv", "artefact": "tools+uv"}]
-    assert "make bump ARGS=actions/actions/checkout" in rows.choose(rows.newer(path), "").left_out[0]
+    assert "make bump NAME=actions/actions/checkout" in rows.choose(rows.newer(path), "").left_out[0]
 
 
 def test_a_named_row_is_bumped_whether_it_is_newer_or_not(tmp_path: Path) -> None:

@@ -18,13 +18,21 @@ from runner.contract.text import printable
 from tools.workflow import change
 from tools.workflow.change import GitFailed, git
 from tools.workflow.markdown import harmless
+from tools.workflow.told import PUSHED
 
 NAME, EMAIL = "bloomz-bench bump", "bump@bloomz-bench.invalid"
+# No row begins so: names of rows have no plus sign.
+_ALL_STACKS = "all-stacks+"
 
 
 def name_of(row: str) -> str:
-    """Return the branch of a row. Raises ``UsageError`` for a row whose name makes no branch."""
-    branch = f"bump/{row}"
+    """Return the branch of a row. Raises ``UsageError`` for a row whose name makes no branch.
+
+    A bare package means that package in all stacks, and its branch says so: git keeps no branch `bump/datasets` beside
+    `bump/datasets/NAME`, which is that of a dataset.
+    """
+    is_bare = "/" not in row and row != PUSHED
+    branch = f"bump/{_ALL_STACKS}{row}" if is_bare else f"bump/{row}"
     if patterns.problem(patterns.BRANCH, branch) or not change.ROW.fullmatch(row):
         raise UsageError(f"{printable(row, 100)!r} makes no name of a branch. Name a row as `make bump` lists it.")
     return branch

@@ -58,12 +58,12 @@ def choose(found: Sequence[str], named: str) -> Chosen:
             raise UsageError(f"the name of the row {problem}.")
         if named.startswith(FOR_A_PERSON):
             raise UsageError(
-                f"{named} moves workflows, which the token of a workflow may not write. Run `make bump ARGS={named}` yourself."
+                f"{named} moves workflows, which the token of a workflow may not write. Run `make bump NAME={named}` yourself."
             )
         return Chosen([named], [])
     may = [name for name in found if not name.startswith(FOR_A_PERSON)]
     left_out = [
-        f"{printable(name, 200)}: it moves workflows; run `make bump ARGS={name}`" for name in found if name not in may
+        f"{printable(name, 200)}: it moves workflows; run `make bump NAME={name}`" for name in found if name not in may
     ]
     # the next run lists the same rows first, until their bumps are merged
     left_out += [

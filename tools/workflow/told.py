@@ -32,7 +32,7 @@ def of(root: Path, row: str, base: str) -> tuple[str, str]:
     added = re.findall(r"^\+(?!\+\+)(.*)$", _difference(root, base, "CHANGELOG.md"), re.MULTILINE)
     body = visible(mask("\n".join(added)), kept="\n\t").strip()
     if not body:
-        made = "`make images PUSH=...` recorded" if row == PUSHED else f"`make bump ARGS={row}` made"
+        made = "`make images PUSH=...` recorded" if row == PUSHED else f"`make bump NAME={row}` made"
         body = f"{made} this change of `versions.lock`."
     return printable(title, 120), body[:MAX_TEXT]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field
 
 from runner.contract.announce import Complaint, Event, fact
+
+_COLUMNS = 80
 
 
 @dataclass(frozen=True)
@@ -41,23 +44,28 @@ class NoteReplaced(Event, word="note"):
 
     pin: str = field(metadata=fact("place of the entry in versions.lock"))
     note: str = field(metadata=fact("the note as it was"))
+    now: str = field(metadata=fact("the note that the bump writes"))
 
     @property
     def sentence(self) -> str:
         """The line for people."""
-        return f"note of {self.pin}, which was: {self.note}"
+        said = f"the note of {self.pin} said: {self.note}\n  There stands now: {self.now}\n  "
+        return f"{said}Write a note again in versions.lock if what it said still holds."
 
 
 @dataclass(frozen=True)
 class LeftToDo(Event, word="left"):
     """Something that the bump could not do, or that no program can do."""
 
+    number: int = field(metadata=fact("number of what is left, from 1"))
+    of: int = field(metadata=fact("number of things that are left"))
     message: str = field(metadata=fact("what is left to do, and by which command or from which source"))
 
     @property
     def sentence(self) -> str:
-        """The line for people."""
-        return f"left to do: {self.message}"
+        """The lines for people."""
+        begin = f"left to do, {self.number} of {self.of}: "
+        return textwrap.fill(f"{begin}{self.message}", _COLUMNS, subsequent_indent="  ", break_on_hyphens=False)
 
 
 @dataclass(frozen=True)
@@ -78,9 +86,14 @@ class BumpDone(Event, word="bumped"):
 
     message: str = field(metadata=fact("what was bumped"))
     files: int = field(metadata=fact("number of files that differ from the commit"))
+    check: str | None = field(
+        metadata=fact("the command that says what the bump changed, null where a value is unresolved")
+    )
     undo: str = field(metadata=fact("the command that undoes all of it"))
 
     @property
     def sentence(self) -> str:
         """The line for people."""
-        return f"bumped: {self.message}. {self.files} files differ from the commit; undo: {self.undo}"
+        files = f"{self.files} file{'' if self.files == 1 else 's'} differ{'s' if self.files == 1 else ''}"
+        check = f"; what it changed: {self.check}" if self.check is not None else ""
+        return f"bumped: {self.message}. {files} from the commit{check}; undo: {self.undo}"

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runner.contract.announce import Complaint, Event, fact
+from runner.contract.text import printable
 
 _NAME = "name of the row, as `bump NAME` takes it"
 _KIND = "kind of the row: tools, requirements, packages, images, models, datasets, sources or actions"
 _CURRENT = "what versions.lock pins: a version, a tag, a day, or a commit"
 _DAY = "day of it in UTC, null where its origin does not say it"
 _SOURCE = "address that lists it"
+# Of a foreign text in a sentence, as of a message in the list.
+_CHARACTERS = 240
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,13 @@ class VersionHeld(Event, word="held"):
     hold: str = field(metadata=fact("versions that the row may move to"))
     note: str | None = field(metadata=fact("note of the row, which says why"))
 
+    @property
+    def sentence(self) -> str:
+        """The line for people who asked for this row alone."""
+        why = f": {printable(self.note, _CHARACTERS)}" if self.note else ""
+        newer = f"{printable(self.version, 100)} is newer, and held at {self.hold}{why}"
+        return f"{self.name} {self.current}: {newer}. Name a version within the bound with --to."
+
 
 @dataclass(frozen=True)
 class PythonTooOld(Event, word="needs-python"):
@@ -70,6 +80,15 @@ class PythonTooOld(Event, word="needs-python"):
     source: str = field(metadata=fact(_SOURCE))
     requires_python: str = field(metadata=fact("what the version asks of Python"))
     pythons: list[str] = field(metadata=fact("Pythons of the row"))
+
+    @property
+    def sentence(self) -> str:
+        """The line for people who asked for this row alone."""
+        newer = (
+            f"{printable(self.version, 100)} is newer, and runs on Python {printable(self.requires_python, 100)} alone"
+        )
+        has = f"the row has {' and '.join(self.pythons)}"
+        return f"{self.name} {self.current}: {newer}; {has}. Name a version that runs there with --to."
 
 
 @dataclass(frozen=True)
@@ -90,6 +109,19 @@ class NotComparable(Event, word="not-comparable"):
     kind: str = field(metadata=fact(_KIND))
     current: str = field(metadata=fact(_CURRENT))
     message: str = field(metadata=fact("why, and what to do"))
+
+
+@dataclass(frozen=True)
+class NothingNewer(Event, word="nothing-newer"):
+    """A row that was to move stays: its origin answered, and has nothing newer."""
+
+    name: str = field(metadata=fact(_NAME))
+    current: str = field(metadata=fact(_CURRENT))
+
+    @property
+    def sentence(self) -> str:
+        """The line for people."""
+        return f"Nothing newer was found for {self.name} {self.current}."
 
 
 @dataclass(frozen=True)

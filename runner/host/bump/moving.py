@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from packaging.version import InvalidVersion, Version
+
 from runner.contract import files, patterns, secrets
 from runner.contract.errors import UsageError
 from runner.contract.patterns import Form
 from runner.host import paths
 from runner.host.bump import changelog, selection
-from runner.host.bump.recipe import File, Plan
+from runner.host.bump.recipe import File, Note, Plan
 from runner.host.bump.rows import Row, RowKind
 from runner.host.pins import compilation
 from runner.host.readers import lock_editor, lockfile, strictyaml, yaml_editor
@@ -119,10 +121,10 @@ def plan(lock: Lock, targets: Sequence[Target]) -> Plan:
     values = {keys: value for keys, value in values.items() if _has(document, keys)}
     moved = [keys[:-1] for move in moves for keys in move.values if keys in values]
     noted = [where for move in moves for where in move.noted]
-    notes = dict(_notes(document, [*moved, *noted]))
-    values.update(
-        {(*where, "note"): yaml_editor.scalar(_note(document, where, values, note)) for where, note in notes.items()}
-    )
+    notes = {
+        where: Note(note, _note(document, where, values, note)) for where, note in _notes(document, [*moved, *noted])
+    }
+    values.update({(*where, "note"): yaml_editor.scalar(note.after) for where, note in notes.items()})
     fresh = frozenset().union(*(move.fresh for move in moves))
     opened = frozenset().union(*(move.opened for move in moves))
     return Plan(
@@ -132,6 +134,7 @@ def plan(lock: Lock, targets: Sequence[Target]) -> Plan:
         opened=frozenset(where for where in opened if where in values),
         notes=notes,
         to_read=tuple(dict.fromkeys(sentence for move in moves for sentence in move.to_read)),
+        older=_older(targets),
     )
 
 
@@ -344,6 +347,24 @@ def _what(targets: Sequence[Target]) -> str:
         moved = f"{current} to {to}" if current != to else f"{current} as it is now"
         parts.append(f"`{subject}` {moved}{inside}")
     return ", ".join(parts)
+
+
+def _older(targets: Sequence[Target]) -> str:
+    """Return which of the targets are older than what is locked, in words; empty where none is."""
+    back = dict.fromkeys((one.to, one.row.current) for one in targets if _is_older(one.row, one.to))
+    return ", ".join(f"{to} is older than the locked {current}" for to, current in back)
+
+
+def _is_older(row: Row, to: str) -> bool:
+    """Return whether a value is an older version, tag or day than a row has; commits tell no order, and other tags may not."""
+    if row.kind == "requirements":
+        return to < row.current
+    if row.kind in ("models", "datasets"):
+        return False
+    try:
+        return Version(to) < Version(row.current)
+    except InvalidVersion:
+        return False
 
 
 def _mapping(document: strictyaml.Value, keys: LockPath) -> strictyaml.Mapping | None:

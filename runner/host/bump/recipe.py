@@ -34,6 +34,8 @@ from runner.host.stacks import agreement, requirements
 CHANGELOG = "CHANGELOG.md"
 RENDER = ("-m", "runner", "render")
 GENERATE = ("-m", "docs.generate")
+# The next step of a person: the working tree against the commit.
+CHECK = "make bump-check BASE=HEAD"
 # What rendering and the generated parts of the pages write.
 RENDERED = ("k8s",)
 # Where the actions of workflows are named by commit, with the version behind it.
@@ -58,25 +60,41 @@ class File:
 
 
 @dataclass(frozen=True)
+class Note:
+    """The note of an entry of the lock: what it said ``before`` a bump, and what the bump writes."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a bump does.
 
-    ``what`` names it, and begins its line in the changelog. ``writes`` maps files to what they hold, without an answer of any origin;
-    the lock is among them. ``compiled`` are the requirements files to compile, each after those that bound it. ``opened`` are the other
-    values of the lock that the bump leaves for origins to tell. ``notes`` are the notes that it replaces, by their entries.
-    ``to_read`` says what no program can do, with the sources to read. ``copied`` are cases that the bump adds. ``is_new`` says that the
-    bump adds rows, ``rows``, of a new release: what an origin does not have stays unresolved there. A moved pin must be there.
+    ``what`` names it, and begins its line in the changelog. ``older`` says that it goes back to an older version, empty where it does
+    not, and stands in the plan and at the end alone: a changelog does not tell what was locked. ``writes`` maps files to what they hold,
+    without an answer of any origin; the lock is among them. ``compiled`` are the requirements files to compile, each after those that
+    bound it. ``opened`` are the other values of the lock that the bump leaves for origins to tell. ``notes`` are the notes that it
+    replaces, by their entries. ``to_read`` says what no program can do, with the sources to read. ``copied`` are cases that the bump
+    adds. ``is_new`` says that the bump adds rows, ``rows``, of a new release: what an origin does not have stays unresolved there. A
+    moved pin must be there.
     """
 
     what: str
     writes: Mapping[Path, bytes]
     compiled: tuple[File, ...]
     opened: frozenset[LockPath]
-    notes: Mapping[LockPath, str] = field(default_factory=dict)
+    notes: Mapping[LockPath, Note] = field(default_factory=dict)
     to_read: tuple[str, ...] = ()
     copied: tuple[str, ...] = ()
     is_new: bool = False
     rows: tuple[LockPath, ...] = ()
+    older: str = ""
+
+    @property
+    def told(self) -> str:
+        """What a person reads of the plan: what it does, and whether that is older than what is locked."""
+        return self.what + (f" ({self.older})" if self.older else "")
 
 
 @dataclass(frozen=True)
@@ -181,7 +199,7 @@ class _Work:
     def _steps(self, lock: Lock) -> list[Step]:
         entries = lockfile.requirements_files(lock)
         shown = tuple(paths.shown(path) for path in self.plan.writes)
-        steps = [Step(f"write {self.plan.what}", shown, self._write)]
+        steps = [Step(f"write {self.plan.told}", shown, self._write)]
         for file in self.plan.compiled:
             name = entries[file.where].file
             act = functools.partial(self._compile, file)
@@ -203,7 +221,8 @@ class _Work:
     def take(self) -> None:
         """Take the steps, and say what is left. Raises as ``carry_out`` does."""
         for where, note in self.plan.notes.items():
-            self.announcer.announce(NoteReplaced(".".join(where), printable(note, 1000)))
+            both = printable(note.before, 1000), printable(note.after, 1000)
+            self.announcer.announce(NoteReplaced(".".join(where), *both))
         done: list[str] = []
         try:
             for step in self.steps:
@@ -211,8 +230,13 @@ class _Work:
                 done.append(step.sentence)
             self._tell()
         except KeyboardInterrupt:
-            now = next((step.sentence for step in self.steps[len(done) :]), "say what is left to do")
-            told = "; ".join(done) or "nothing"
+            stopped = next(iter(self.steps[len(done) :]), None)
+            now = stopped.sentence if stopped is not None else "say what is left to do"
+            if stopped is not None and not stopped.is_after:
+                self.tree.restore()
+                raise Interrupted(f"stopped in this step: {now}. Every file is as it was before the bump.") from None
+            # other programs write the manifests and pages, and nobody kept what these were
+            told = "; ".join(done)
             raise Interrupted(
                 f"stopped in this step: {now}. Done before it: {told}. Undo all: {self._undo()}"
             ) from None
@@ -237,18 +261,22 @@ class _Work:
         still = [where for where in resolve.unresolved(lock) if where in ours or where[:2] in self.plan.rows]
         for where in still:
             self.announcer.announce(PinUnresolved(".".join(where)))
+        left: list[str] = []
         if still:
             again = (
                 f"`{python()} -m runner lock`, which asks for what is unresolved, then `{python()} -m runner render`"
             )
-            self.announcer.announce(LeftToDo(f"{again} and `{python()} -m docs.generate`"))
-        for sentence in (*(() if still else self.left), *self.plan.to_read):
-            self.announcer.announce(LeftToDo(sentence))
-        self.announcer.announce(BumpDone(self.plan.what, len(self._changes()), self._undo()))
+            left.append(f"{again} and `{python()} -m docs.generate`")
+        left += [*(() if still else self.left), *self.plan.to_read]
+        for number, sentence in enumerate(left, 1):
+            self.announcer.announce(LeftToDo(number, len(left), sentence))
+        # what is unresolved cannot be measured
+        check = None if still else CHECK
+        self.announcer.announce(BumpDone(self.plan.told, len(self._changes()), check, self._undo()))
         if self.outcomes["silent"]:
             raise Unreachable(
                 f"{self.outcomes['silent']} of the origins asked did not answer (above); what they tell stays unresolved. Run"
-                f" `{python()} -m runner lock` where they can be reached, or undo and bump again there."
+                f" `{python()} -m runner lock` where they can be reached, or undo and bump again there. Undo all: {self._undo()}"
             )
 
     def _undo(self) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from packaging.version import InvalidVersion, Version
 
 from runner.contract.announce import Announcer
-from runner.contract.errors import InputError, Unreachable, UsageError
+from runner.contract.errors import InputError, Unreachable
 from runner.host.bump import moving, newer
-from runner.host.bump.findings import DayNotAsked, NewerFound
+from runner.host.bump.findings import DayNotAsked, NewerFound, NotComparable, NothingNewer
 from runner.host.bump.moving import Target
 from runner.host.bump.rows import Row
 from runner.host.pins.events import OriginSilent, ReleaseYanked
@@ -34,19 +34,24 @@ def named(lock: Lock, rows: Sequence[Row], to: str, offline: bool, announcer: An
 
 
 def newest(lock: Lock, rows: Sequence[Row], announcer: Announcer) -> list[Target]:
-    """Return rows with the newest that their origins have, and announce the rows that stay as they are.
+    """Return rows with the newest that their origins have, and announce why the other rows stay as they are.
 
-    Raises ``InputError`` where a row is not at its origin, ``Unreachable`` where an origin does not answer.
+    Raises ``InputError`` where a row is unresolved or not at its origin, ``Unreachable`` where an origin does not answer.
     """
     today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
     notes = lockfile.notes()
     targets = []
     for row in rows:
-        for finding in newer.of_row(lock, row, today, notes).ask():
+        found = newer.of_row(lock, row, today, notes).ask()
+        if not found:
+            announcer.announce(NothingNewer(row.name, row.current))
+        for finding in found:
             if isinstance(finding, NewerFound):
                 targets.append(Target(row, finding.version, finding.day))
             elif isinstance(finding, DayNotAsked):
                 targets.append(Target(row, today, None))
+            elif isinstance(finding, NotComparable):
+                raise InputError(f"{row.name}: {finding.message}.")
             else:
                 announcer.announce(finding)
     return targets
@@ -73,15 +78,6 @@ def days_of(versions: Mapping[str, str], announcer: Announcer) -> dict[str, str]
         if release.day is not None:
             days[package] = release.day
     return days
-
-
-def refuse_nothing(rows: Sequence[Row], targets: Sequence[Target]) -> None:
-    """Raise ``UsageError`` where no row moves."""
-    if not targets:
-        told = ", ".join(f"{row.name} {row.current}" for row in rows)
-        raise UsageError(
-            f"Nothing newer was found for {told}. Name a version with --to, or see `python -m runner bump`."
-        )
 
 
 def _package(row: Row) -> str:

@@ -27,8 +27,14 @@ from runner.host.bump.findings import (
 COLUMNS = 80
 # As many digits of a commit or digest as git and docker show.
 _SHORT = 12
-# A message of an origin fits three lines.
+# A message of an origin fits three lines, the cause in it one.
 _MESSAGE_CHARACTERS = 240
+_CAUSE_CHARACTERS = 60
+# How programs and Python name the causes of silence; the first in a message is the cause of what follows.
+_CAUSE = re.compile(
+    r"no such host|[Cc]ould not resolve host|Name or service not known|Temporary failure in name resolution|[Cc]onnection refused"
+    r"|[Cc]onnection reset by peer|[Nn]o route to host|[Nn]etwork is unreachable|i/o timeout|timed out|context deadline exceeded"
+)
 
 
 def table(findings: Sequence[Finding]) -> Table | None:
@@ -61,7 +67,7 @@ def lines(findings: Sequence[Finding]) -> list[str]:
 
 
 def complaints(found: Iterable[RowNotReached | RowNotThere]) -> list[str]:
-    """Return a line for each row that is not there, and one for each origin that did not answer, with its rows."""
+    """Return lines of 80 columns for each row that is not there, and for each origin that did not answer, with its rows."""
     told: list[str] = []
     silent: dict[str, list[RowNotReached]] = {}
     for one in found:
@@ -71,8 +77,21 @@ def complaints(found: Iterable[RowNotReached | RowNotThere]) -> list[str]:
             told.append(f"not there: {one.name}: {_message(one.message)}")
     for source, missed in silent.items():
         names = ", ".join(one.name for one in missed)
-        told.append(f"not reached: {source} ({len(missed)}): {names}: {_message(missed[0].message)}")
-    return told
+        told.append(f"not reached: {_host(source)}: {cause(missed[0].message)}; {len(missed)} of the rows: {names}")
+    return [line for text in told for line in wrapped(text)]
+
+
+def cause(message: str) -> str:
+    """Return the shortest part of a message that tells why an origin did not answer, such as "no such host".
+
+    The whole message stands in the event. A program's own words stand in brackets in a message, its cause at the end of them.
+    """
+    known = _CAUSE.search(message)
+    if known is not None:
+        return known[0]
+    words = re.search(r"\((.*)\)", message)
+    text = words[1] if words is not None else message.partition(". ")[0]
+    return printable(text.rpartition(": ")[2].strip(" \\\"'<>()"), _CAUSE_CHARACTERS) or "it did not answer"
 
 
 def _line(one: Event) -> str | None:

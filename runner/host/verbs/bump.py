@@ -36,6 +36,7 @@ from runner.host.bump.findings import (
     StackToAdd,
     VersionHeld,
 )
+from runner.host.bump.findings import NothingNewer as NothingNewer
 from runner.host.pins import silence
 from runner.host.pins.events import OriginSilent as OriginSilent
 from runner.host.pins.events import PinNotThere as PinNotThere
@@ -55,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
         " listed, and is never taken for nothing newer. With the name of a row: move its pin, and do all that follows: what depends on"
         " the pin, the requirements files, the manifests, the pages, the line in the changelog. With the name of a new stack and"
         " --like: add the stack beside an old one. `git checkout` undoes either; the last line says which files.",
-        epilog="Exit codes: 0 all that was asked for answered, whether or not something is newer; 3 the pins do not go together, or files"
+        epilog="Exit codes: 0 all that was asked for answered, whether or not something is newer; 2 --to names what the row"
+        " cannot move to; 3 the pins do not go together, or files"
         " have changes that no commit has: then every file is as before; 9 something could not be reached, and stays unresolved;"
         " see `python -m runner --help`.",
     )
@@ -97,7 +99,9 @@ def main(arguments: Sequence[str]) -> int:
     if options.name is None:
         _list_newer(lock, options.only, options.stack, announcer)
     else:
-        recipe.carry_out(_plan(lock, options, announcer), announcer, options.offline, options.dry_run)
+        plan = _plan(lock, options, announcer)
+        if plan is not None:
+            recipe.carry_out(plan, announcer, options.offline, options.dry_run)
     return 0
 
 
@@ -126,8 +130,11 @@ def _refuse_mixtures(options: argparse.Namespace) -> None:
         raise UsageError("Without a network nobody knows what is newest. Name it with --to.")
 
 
-def _plan(lock: Lock, options: argparse.Namespace, announcer: Announcer) -> recipe.Plan:
-    """Return what a bump does. Raises ``UsageError``, ``InputError``, ``Unreachable``."""
+def _plan(lock: Lock, options: argparse.Namespace, announcer: Announcer) -> recipe.Plan | None:
+    """Return what a bump does; None where no row has anything to move to, which is announced.
+
+    Raises ``UsageError``, ``InputError``, ``Unreachable``.
+    """
     if options.like is not None:
         given = stack_row.read(lock, options.name, options.like, options.set)
         days = {} if options.offline else targets.days_of(stack_row.given_versions(lock, given), announcer)
@@ -137,8 +144,7 @@ def _plan(lock: Lock, options: argparse.Namespace, announcer: Announcer) -> reci
         chosen = targets.named(lock, found, options.to, options.offline, announcer)
     else:
         chosen = targets.newest(lock, found, announcer)
-    targets.refuse_nothing(found, chosen)
-    return moving.plan(lock, chosen)
+    return moving.plan(lock, chosen) if chosen else None
 
 
 def _refuse_stack(lock: Lock, stack: str) -> None:

@@ -61,8 +61,26 @@ def test_a_moved_package_moves_what_follows_and_nothing_else(world: World, capsy
         "- `datasets` 5.2.0 to 5.3.0 in the stack cpu: requests of cpu-1, cpu-2 and cpu-dataset get new ids; their numbers may change."
     )
     told = capsys.readouterr().out
-    assert f"note of stacks.cpu.packages.datasets, which was: {NOTE}" in told
+    assert (
+        f"the note of stacks.cpu.packages.datasets said: {NOTE}\n"
+        f'  There stands now: moved by bump from 5.2.0, whose note was "{NOTE}"\n'
+        "  Write a note again in versions.lock if what it said still holds.\n"
+    ) in told
     assert told.splitlines()[-1].startswith("bumped: `datasets` 5.2.0 to 5.3.0 in the stack cpu. ")
+    assert "; what it changed: make bump-check BASE=HEAD; undo: git checkout -- " in told and "older" not in told
+
+
+def test_a_move_to_an_older_version_says_so_in_the_plan_and_at_the_end(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = "`datasets` 5.2.0 to 5.1.0 in the stack cpu (5.1.0 is older than the locked 5.2.0)"
+    assert world.bump("cpu/datasets", "--to", "5.1.0", "--dry-run") == 0
+    assert f"  1. write {moved}: " in capsys.readouterr().out
+    assert world.bump("cpu/datasets", "--to", "5.1.0", "--offline") == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    # what is unresolved cannot be measured yet
+    assert last.startswith(f"bumped: {moved}. ") and "bump-check" not in last
+    assert "older" not in changelog_of(world)
 
 
 def test_what_is_printed_undoes_all_of_it_and_nothing_else(
@@ -158,7 +176,7 @@ def test_offline_takes_the_steps_that_ask_nobody_and_names_the_rest(
     told = capsys.readouterr().out
     for pin in ("stacks.cpu.requirements.sha256", "stacks.cpu.packages.datasets.sha256", "requirements.host.sha256"):
         assert f"unresolved: {pin}\n" in told
-    assert "-m runner lock`, which asks for what is unresolved, then" in told
+    assert "-m runner lock`, which asks for what is unresolved, then" in " ".join(told.split())
 
 
 def test_a_dry_run_prints_each_step_with_its_files_and_changes_nothing(
@@ -178,7 +196,8 @@ def test_an_index_that_does_not_answer_leaves_what_it_tells_unresolved(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
-    with pytest.raises(Unreachable, match="of the origins asked did not answer"):
+    before = world.contents()
+    with pytest.raises(Unreachable, match="of the origins asked did not answer") as caught:
         world.bump("cpu/datasets", "--to", "5.3.0")
     lock = world.read()
     assert lock.stacks["cpu"].packages["datasets"].version == "5.3.0"
@@ -188,6 +207,10 @@ def test_an_index_that_does_not_answer_leaves_what_it_tells_unresolved(
     told = capsys.readouterr()
     assert "unresolved: stacks.cpu.requirements.sha256" in told.out and "not reached: " in told.err
     assert "5.2.0 to 5.3.0" in changelog_of(world)
+    # the error is the last line, and says how all of it is undone
+    command = str(caught.value).rpartition("Undo all: ")[2]
+    subprocess.run(command, shell=True, cwd=world.folder, check=True, capture_output=True)
+    assert world.contents() == before
 
 
 def test_without_a_value_a_silent_index_changes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,28 +310,43 @@ class Stop:
 
 
 @pytest.mark.parametrize(
-    "where, sentence, written",
+    "where, sentence",
     [
-        ("write", "write `datasets` 5.2.0 to 5.1.0 in the stack cpu. Done before it: nothing", False),
-        ("compile", "compile images/cpu/requirements-cpu.txt. Done before it: write", True),
-        ("ask", "ask for stacks.cpu.packages.datasets.sha256. Done before it: write", True),
-        ("say", "say whose numbers change. Done before it: write", True),
-        ("render", "render the manifests. Done before it: write", True),
+        ("write", "write `datasets` 5.2.0 to 5.3.0 in the stack cpu"),
+        ("compile", "compile images/cpu/requirements-cpu.txt"),
+        ("ask", "ask for stacks.cpu.packages.datasets.sha256"),
+        ("say", "say whose numbers change"),
     ],
 )
-def test_a_bump_that_is_stopped_says_what_is_done_and_git_checkout_undoes_it(
-    world: World, monkeypatch: pytest.MonkeyPatch, where: str, sentence: str, written: bool
+def test_a_bump_that_is_stopped_leaves_every_file_as_it_was(
+    world: World, monkeypatch: pytest.MonkeyPatch, where: str, sentence: str
 ) -> None:
     before = world.contents()
     Stop(monkeypatch, where)
     with pytest.raises(Interrupted) as caught:
-        world.bump("cpu/datasets", "--to", "5.1.0", *(["--offline"] if where in ("write", "say", "render") else []))
-    assert f"stopped in this step: {sentence}" in str(caught.value)
-    assert (world.contents() != before) is written
-    if written:
-        assert "Undo all: git checkout -- " in str(caught.value)
-        world.git(*str(caught.value).rpartition("Undo all: git ")[2].split())
-        assert world.contents() == before
+        world.bump("cpu/datasets", "--to", "5.3.0", *(["--offline"] if where in ("write", "say") else []))
+    assert str(caught.value) == f"stopped in this step: {sentence}. Every file is as it was before the bump."
+    assert world.contents() == before
+
+
+def test_a_new_stack_whose_addition_is_stopped_leaves_no_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = world.contents()
+    Stop(monkeypatch, "say")
+    with pytest.raises(Interrupted, match="Every file is as it was before the bump"):
+        world.bump("cpu-next", "--like", "cpu", "--offline")
+    assert world.contents() == before
+
+
+def test_a_bump_that_is_stopped_while_it_renders_says_what_is_done_and_git_checkout_undoes_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = world.contents()
+    Stop(monkeypatch, "render")
+    with pytest.raises(Interrupted, match="this step: render the manifests. Done before it: write ") as caught:
+        world.bump("cpu/datasets", "--to", "5.3.0", "--offline")
+    assert world.contents() != before
+    world.git(*str(caught.value).rpartition("Undo all: git ")[2].split())
+    assert world.contents() == before
 
 
 @pytest.mark.parametrize("word", ["render the manifests", "bumped: "])
@@ -377,7 +415,11 @@ def test_a_program_that_fails_is_told_and_the_steps_behind_it_go_on(
     monkeypatch.setattr(recipe, "GENERATE", ("-c", f"open({str(ran)!r}, 'w')"))
     assert world.bump("tools/uv", "--to", "99.0") == 0
     told = capsys.readouterr()
-    assert "no manifests" in told.err and "left to do: " in told.out and ", once it can run" in told.out
+    assert (
+        "no manifests" in told.err
+        and "left to do, 1 of 1: " in told.out
+        and ", once it can run" in " ".join(told.out.split())
+    )
     assert ran.exists()
 
 

@@ -23,7 +23,7 @@ from runner.host.bump.findings import (
     StackToAdd,
     VersionHeld,
 )
-from runner.host.readers import lockfile
+from runner.host.readers import lock_editor, lockfile
 from runner.host.readers.lockfile import Lock
 from tests.host.bump import origins
 from tests.host.bump.origins import NEXT_DAY, Origins, package
@@ -178,8 +178,10 @@ def test_what_was_not_reached_is_listed_after_all_else_and_is_no_success(
     assert {one["event"] for one in listed} == {"newer", "held", "new-stack", "not-asked"}
     # for people the reason stands once for each origin
     assert main(["bump"]) == Unreachable.exit_code
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("not reached:")]
-    assert len(told) == 2 and "models/bloom, models/bloomz" in told[1] and f"({len(models)})" in told[1]
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("[bump]")]
+    told = " ".join(line.strip() for line in lines).split("not reached: ")[1:]
+    assert len(told) == 2 and told[1].startswith("127.0.0.1:9: ") and max(map(len, lines[:-1])) <= 80
+    assert f"; {len(models)} of the rows: models/bloom, models/bloomz" in told[1] and "\\" not in told[1]
 
 
 def test_an_origin_that_has_no_such_row_is_told_and_is_an_error(
@@ -189,7 +191,7 @@ def test_an_origin_that_has_no_such_row_is_told_and_is_an_error(
         monkeypatch.setenv("PIP_INDEX_URL", address)
         assert main(["bump", "--only", "tools"]) == InputError.exit_code
         told = capsys.readouterr().err
-        assert "not there: tools/uv: the index, for uv: there is none" in told
+        assert "not there: tools/uv: the index, for uv: there is none" in " ".join(told.split())
         assert main(["bump", "--only", "tools", "--json"]) == InputError.exit_code
         printed = capsys.readouterr().err
         (missed,) = events(printed)
@@ -234,3 +236,57 @@ def test_a_commit_and_a_digest_are_shown_by_their_first_digits() -> None:
     ]
     assert terminal.lines(found)[0].startswith("not asked: requirements/host: packages up to 2026-11-20;")
     assert terminal.table([found[2]]) is None
+
+
+def test_a_named_row_that_stays_is_no_error_and_says_why(
+    something_newer: Origins, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, lock = paths.LOCK.read_bytes(), something_newer.lock
+    stay = {name: lock.stacks["cpu"].packages[name].version for name in ("transformers", "datasets", "deepspeed")}
+    old = package("deepspeed", "99.0", requires_python=">=3.99")
+    held = package("transformers", "99.0")
+    with index_server.serve([*something_newer.packages, old, held], as_json=True) as (address, _):
+        monkeypatch.setenv("PIP_INDEX_URL", address)
+        assert main(["bump", "cpu/transformers", "--dry-run"]) == 0
+        told = capsys.readouterr().out
+        assert told.startswith(f"cpu/transformers {stay['transformers']}: 99.0 is newer, and held at <5.21: the last ")
+        assert told.endswith(". Name a version within the bound with --to.\n") and "Nothing newer" not in told
+        assert main(["bump", "cpu/deepspeed"]) == 0
+        told = capsys.readouterr().out
+        assert told.startswith(f"cpu/deepspeed {stay['deepspeed']}: 99.0 is newer, and runs on Python >=3.99 alone; ")
+        assert "Nothing newer" not in told
+        assert main(["bump", "cpu/datasets"]) == 0
+        assert capsys.readouterr().out == f"Nothing newer was found for cpu/datasets {stay['datasets']}.\n"
+        assert main(["bump", "cpu/datasets", "--json"]) == 0
+        assert [one["event"] for one in events(capsys.readouterr().out)] == ["nothing-newer"]
+    assert paths.LOCK.read_bytes() == before
+
+
+def test_a_named_row_that_is_unresolved_is_an_error(served: Origins, capsys: pytest.CaptureFixture[str]) -> None:
+    lock_editor.edit(paths.LOCK, {("stacks", "cpu", "packages", "datasets", "version"): lockfile.UNRESOLVED})
+    assert main(["bump", "cpu/datasets"]) == InputError.exit_code
+    assert "cpu/datasets: its version is unresolved. Run `python -m runner lock` first." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "message, short",
+    [
+        (
+            'the registry, for docker.io/a: it did not answer (Error parsing image name \\"docker://a\\": pinging container registry'
+            ' r.io: Get \\"https://r.io/v2/\\": dial tcp: lookup r.io on 10.0.0.1:53: no such host). Look at the network',
+            "no such host",
+        ),
+        ("the hub, for a/b: it did not answer (<urlopen error [Errno 111] Connection refused>)", "Connection refused"),
+        ("the index, for uv: it cannot answer now (HTTP 503 Service Unavailable)", "HTTP 503 Service Unavailable"),
+        ("the index, for uv: it redirects from https to http://a.b, which nothing protects", "it redirects from https"),
+        ("the fork: it did not answer (fatal: unable to access 'https://a.b/': )", "it did not answer"),
+        ("", "it did not answer"),
+    ],
+)
+def test_why_an_origin_was_silent_is_told_in_its_shortest_true_words(message: str, short: str) -> None:
+    missed = [RowNotReached(f"cpu/{number}", "packages", "1", "https://a.b/c", message) for number in range(30)]
+    told = terminal.complaints([*missed, RowNotReached("cpu/x", "images", "1", "docker.io", message)])
+    assert max(map(len, told)) <= 80 and [line.startswith("not reached: ") for line in told].count(True) == 2
+    text = " ".join(line.strip() for line in told)
+    assert text.startswith("not reached: a.b: ") and "; 30 of the rows: cpu/0, cpu/1, " in text
+    assert short in terminal.cause(message) and len(terminal.cause(message)) <= 64
