@@ -80,9 +80,9 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
         monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        pip_settings._settings.cache_clear()
+        pip_settings._settings_under.cache_clear()
         yield asked
-    pip_settings._settings.cache_clear()
+    pip_settings._settings_under.cache_clear()
 
 
 def tree(folder: Path, torch: str = "2.0", packages: dict[str, list[Package]] | None = None) -> Path:
@@ -195,7 +195,7 @@ def test_a_cache_that_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pyt
 
 def test_another_index_is_another_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = environments.locked(Path(__file__).parents[2])
-    pip_settings._settings.cache_clear()
+    pip_settings._settings_under.cache_clear()
     first = environments.key(wanted)
     monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://user:secret@index.invalid/simple")
     assert environments.key(wanted) != first and "secret" not in environments.key(wanted)

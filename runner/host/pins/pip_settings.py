@@ -59,9 +59,14 @@ def install_variables() -> dict[str, str]:
     return {**uv_variables(), **certificate_variables(), **given}
 
 
-@functools.cache
 def _settings() -> dict[str, str]:
     """Return pip's own settings, from its files and variables; pip lists the variables last, so the variables count."""
+    return _settings_under(tuple(sorted(item for item in os.environ.items() if item[0].startswith("PIP_"))))
+
+
+@functools.cache
+def _settings_under(_variables: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Ask pip once for each set of its variables."""
     settings = {}
     for line in programs.run([*PIP, "config", "list"], "pip").decode(errors="replace").splitlines():
         name, _, value = line.partition("=")
