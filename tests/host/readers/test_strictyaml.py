@@ -81,3 +81,12 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(tmp_path):
     with pytest.raises(InputError) as caught:
         strictyaml.read(path)
     assert str(caught.value).startswith(f"{path}:1: not YAML: ")
+
+
+def test_a_text_that_is_read_again_is_the_caller_s_own():
+    first = strictyaml.loads(b"a: {b: [c]}\n", "here")
+    spans = dict(first["a"].spans)
+    first["a"]["b"].append("changed")
+    first["a"].spans.clear()
+    again = strictyaml.loads(b"a: {b: [c]}\n", "here")
+    assert again == {"a": {"b": ["c"]}} and again["a"].spans == spans
