@@ -60,7 +60,8 @@ def loads(raw: bytes, where: str | os.PathLike[str]) -> Value:
     return _parse(raw, where)
 
 
-@functools.lru_cache(maxsize=8)
+# the lock and the tables of the catalog, each in a few versions
+@functools.lru_cache(maxsize=32)
 def _remembered(raw: bytes, where: str) -> Value:
     """Parse a text once, as long as it is among the last ones."""
     return _parse(raw, where)
