@@ -16,7 +16,7 @@ from runner.contract.announce import Announcer
 from runner.contract.errors import InputError, Unreachable, UsageError
 from runner.contract.files import sha256_of_file
 from runner.host import paths
-from runner.host.pins import compilation, presence, programs, resolve, silence, uv
+from runner.host.pins import compilation, pip_settings, presence, programs, resolve, silence, uv
 from runner.host.pins.origins import container_registry, git, hub, package_index
 from runner.host.readers import lockfile
 from runner.host.stacks import requirements
@@ -396,6 +396,7 @@ def test_a_long_question_comes_after_a_short_one(monkeypatch, tmp_path):
         asked.append((command, timeout_s))
         raise silence.NoAnswer(f"{origin}: no answer")
 
+    monkeypatch.setattr(pip_settings, "_settings", dict)
     monkeypatch.setattr(programs, "run", run)
     with pytest.raises(silence.NoAnswer):
         git._ask("https://git.example/x", "fetch", "x", timeout_s=programs.DOWNLOAD_S)
