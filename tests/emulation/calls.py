@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypedDict
 
@@ -75,8 +75,8 @@ class Operators(TypedDict):
     sequences: list[list[str]]
 
 
-class Calls(TypedDict):
-    """What one stack did. ``packages`` has each package of the lock's row: the version that ran, None where none is installed.
+class _Seen(TypedDict):
+    """The observed parts of ``Calls``. ``packages`` has each package of the lock's row: what ran, None where none is installed.
 
     ``engine`` is the kit's, ``engine_observed`` what the launch says that ran. ``forward_calls`` are the passes of one instrumented
     call, ``graph_builds`` the graphs that all calls of generate in one launch made.
@@ -84,37 +84,25 @@ class Calls(TypedDict):
     notes calls to the device.
     """
 
+    engine: str
+    engine_observed: str
+    python: str
+    packages: dict[str, str | None]
+    stood_in: dict[str, str]
+    tokens: Tokens
+    forward_calls: int
+    graph_builds: int
+    first_generate: list[Block]
+    generate: list[Block]
+    operators: Operators
+
+
+class Calls(_Seen):
+    """What one stack did."""
+
     schema: str
     stack: str
-    engine: str
-    engine_observed: str
     ranks: int
-    python: str
-    packages: dict[str, str | None]
-    stood_in: dict[str, str]
-    tokens: Tokens
-    forward_calls: int
-    graph_builds: int
-    first_generate: list[Block]
-    generate: list[Block]
-    operators: Operators
-
-
-@dataclass(frozen=True)
-class _Seen:
-    """What one way of running a stack gives: the observed parts of ``Calls``."""
-
-    engine: str
-    engine_observed: str
-    python: str
-    packages: dict[str, str | None]
-    stood_in: dict[str, str]
-    tokens: Tokens
-    forward_calls: int
-    graph_builds: int
-    first_generate: list[Block]
-    generate: list[Block]
-    operators: Operators
 
 
 def names() -> list[str]:
@@ -141,18 +129,8 @@ def observe(stack: str, ranks: int = 1, engine: str | None = None, show: Show = 
     return {
         "schema": SCHEMA,
         "stack": stack,
-        "engine": seen.engine,
-        "engine_observed": seen.engine_observed,
         "ranks": ranks,
-        "python": seen.python,
-        "packages": seen.packages,
-        "stood_in": seen.stood_in,
-        "tokens": seen.tokens,
-        "forward_calls": seen.forward_calls,
-        "graph_builds": seen.graph_builds,
-        "first_generate": seen.first_generate,
-        "generate": seen.generate,
-        "operators": seen.operators,
+        **seen,
     }
 
 
