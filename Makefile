@@ -16,6 +16,8 @@ reads.bench-cpu-cluster := $(reads.bench-gaudi2)
 reads.compare := RESULTS ARGS
 reads.bump-check := BASE CASES DEVICE ARGS MODEL_DIR PYTHON312
 reads.claims := ARGS
+reads.report := RESULTS ARGS
+reads.export := RESULTS ARGS
 reads.doctor := ARGS
 reads.render := ARGS
 reads.perf := ARGS
@@ -90,7 +92,7 @@ IMAGE_TOOLS = buildah podman runc mmdebstrap skopeo docker-registry faketime apa
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare bump-check claims render test test-all test-slow test-fast test-marked-slow test-py38 test-bumps lint policy fuzz mutation test-stacks test-images test-cluster bench-stacks images images-check images-scan images-sign perf bump lock lock-check slips release clean
+.PHONY: help setup doctor bench bench-container bench-dataset weights bench-gaudi2 bench-gaudi bench-a100 bench-cpu-cluster compare bump-check claims report export render test test-all test-slow test-fast test-marked-slow test-py38 test-bumps lint policy fuzz mutation test-stacks test-images test-cluster test-page examples bench-stacks images images-check images-scan images-sign perf bump lock lock-check slips release clean
 
 ##@ Measure
 
@@ -188,6 +190,12 @@ bump-check: $(venv)/.host $(venv)/.cpu  ## measure this tree against another in 
 claims: $(venv)/.host  ## print the published numbers and what is known for and against them
 	$(WORDS) runner claims @ARGS
 
+report: $(venv)/.report  ## make the page of all results beside the published table: build/report/index.html (options: ARGS="--prices prices.yaml ...")
+	$(WORDS) runner report @ARGS -- "$$RESULTS"
+
+export: $(venv)/.report  ## write results for another tool (options: ARGS="csv --out launches.csv")
+	$(WORDS) runner export @ARGS -- "$$RESULTS"
+
 render: $(venv)/.host  ## write the Kubernetes manifests below k8s/ (for a cluster of yours: ARGS="--out FOLDER --registry ...")
 	$(WORDS) runner render @ARGS
 
@@ -221,7 +229,7 @@ test-fast: $(venv)/.dev  ## the tests that are not slow, on every core
 	$(PY) -m pytest $(ON_EVERY_CORE)
 
 test-marked-slow: $(venv)/.dev $(venv)/.docs  ## the slow tests, on every core
-	$(PY) -m pytest $(ON_EVERY_CORE) -m "slow and not bumps and not stacks and not images and not cluster"
+	$(PY) -m pytest $(ON_EVERY_CORE) -m "slow and not bumps and not stacks and not images and not cluster and not page"
 
 test-py38: $(venv)/.py38  ## the tests of contract and bench that need no torch, on a real Python 3.8
 	if [ -f "$$VENV/.py38-skipped" ]; then cat "$$VENV/.py38-skipped"; else "$$VENV/py38/bin/python" -m pytest $(ON_EVERY_CORE) -m "not torch" tests/contract tests/bench; fi
@@ -251,6 +259,13 @@ test-stacks: $(venv)/.dev  ## build the exact stacks, less the chips (16 GB in a
 
 test-cluster: $(venv)/.dev  ## the client and the manifests on the real cluster of KUBECONFIG, or on the API server of KUBEBUILDER_ASSETS; else it skips and says so
 	$(PY) -m pytest -m cluster -rs tests/cluster
+
+test-page: $(venv)/.dev $(venv)/.page  ## look at reports in Debian's Chromium: three widths, both schemes, print, axe-core; needs root where Chromium is not installed
+	@command -v chromium > /dev/null || { echo "installing chromium"; apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; }
+	$(PY) -m pytest -m page tests/page
+
+examples: $(venv)/.dev  ## make the reports below examples/ again
+	$(PY) -m tests.examples
 
 bench-stacks: $(venv)/.dev  ## run every stack that can run without its chip: versions, what stood in, tokens, and what changed between releases (options: ARGS="--changes --write")
 	$(WORDS) tests.emulation @ARGS
@@ -328,6 +343,10 @@ $(venv)/.host: requirements/host.txt $(venv)/.build
 	$(call install,.host,,-r requirements/host.txt)
 	@touch "$$VENV/.host"
 
+$(venv)/.report: requirements/report.txt $(venv)/.host
+	$(call install,.report,,-r requirements/report.txt)
+	@touch "$$VENV/.report"
+
 # torch comes by version alone, without a hash: every index carries its own build of it. On Linux the usual one brings CUDA
 # libraries of 3 GB; an index of CPU builds, named in PIP_EXTRA_INDEX_URL, avoids them. DeepSpeed is the one source
 # distribution; it is built by the locked setuptools, without compiling any kernel.
@@ -339,7 +358,7 @@ $(venv)/.cpu: images/cpu/requirements-cpu.txt versions.lock $(venv)/.build | $(v
 	$(call install,.cpu,DS_BUILD_OPS=0,--no-binary deepspeed --no-build-isolation -r images/cpu/requirements-cpu.txt)
 	@touch "$$VENV/.cpu"
 
-$(venv)/.dev: requirements/dev.txt $(venv)/.host $(venv)/.cpu
+$(venv)/.dev: requirements/dev.txt $(venv)/.report $(venv)/.cpu
 	$(call install,.dev,,-r requirements/dev.txt)
 	@touch "$$VENV/.dev"
 
@@ -372,6 +391,12 @@ $(venv)/.docs: requirements/docs.txt $(venv)/.host
 	$(PY) -m venv --clear --without-pip "$$VENV/docs"
 	PIP_PYTHON="$$VENV/docs/bin/python" $(PIP_INSTALL) --only-binary :all: -r requirements/docs.txt
 	@touch "$$VENV/.docs"
+
+# What drives Chromium: an environment of its own, with a node of its own.
+$(venv)/.page: requirements/page.txt $(venv)/.host
+	$(PY) -m venv --clear --without-pip "$$VENV/page"
+	PIP_PYTHON="$$VENV/page/bin/python" $(PIP_INSTALL) --only-binary :all: -r requirements/page.txt
+	@touch "$$VENV/.page"
 
 # A real Python 3.8: on the path, or among pyenv's. Without one its tests are skipped and said to be; in CI they are not.
 $(venv)/.py38: requirements/py38.txt $(venv)/.build

@@ -213,6 +213,7 @@ MEANING: dict[str, str] = {
     "launches[].ranks[].watched.device_clock.device_s": "Its duration by the device's clock.",
     "launches[].ranks[].watched.device_node": "The NUMA node of the device.",
     "launches[].ranks[].watched.cpu_nodes[]": "The NUMA nodes of the cores that the rank may run on.",
+    "launches[].ranks[].watched.energy_j": "Joules that the device, or the whole host of a CPU, took in the timed window, by its counter.",
     "launches[].ranks[].watched.major_faults": "How often the process waited in the timed window for a memory page from disk.",
     "launches[].checks[]": "The checks of the launch.",
     "launches[].checks[].name": "Name of the check.",

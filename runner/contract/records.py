@@ -253,9 +253,7 @@ class DeviceClock(TypedDict):
     device_s: float
 
 
-class Watched(TypedDict):
-    """The facts that a rank's device and host told around the timed window. Null where neither can tell, and in results of schema 1."""
-
+class _Watched(TypedDict):
     # Bytes by which loading raised the device's memory in use.
     memory_rise_bytes: Optional[int]
     # In the timed window.
@@ -276,6 +274,13 @@ class Watched(TypedDict):
     cpu_nodes: Optional[List[int]]
     # Pages that came from disk in the timed window.
     major_faults: Optional[int]
+
+
+class Watched(_Watched, total=False):
+    """The facts that a rank's device and host told around the timed window. Null where neither can tell, and in results of schema 1."""
+
+    # Joules that the rank's device took in the timed window, by the device's own counter; on the CPU those of all processors of the host.
+    energy_j: Optional[float]
 
 
 class Rank(TypedDict):

@@ -53,7 +53,7 @@ def grouped(request: Request, *bodies: JsonObject) -> Group:
     group = Group(request)
     for body in bodies:
         # a test's body lacks the seal, and may hold what no schema allows
-        attempt = attempts.of_result(cast(Result, body))
+        attempt = attempts.of_result(cast(Result, {"sha256": "0" * 64, **body}))
         group.add(attempt, attempts.to_text(attempt))
     return group
 

@@ -28,7 +28,8 @@ _MOST_VALUES = 16
 class TimedSummary:
     """The timed calls of a launch of a latency workload; ``ttft_s`` and ``tpot_s`` are medians of the instrumented calls.
 
-    ``tpot_s`` is None where no call had a second token.
+    ``tpot_s`` is None where no call had a second token. ``energy_j`` is the mean of the timed calls in joules, on all devices together;
+    None where a device does not tell it.
     """
 
     latency_s: float
@@ -37,6 +38,7 @@ class TimedSummary:
     ttft_s: float
     tpot_s: float | None
     tokens_sha256: str
+    energy_j: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,9 @@ class LaunchSummary:
 class AttemptSummary:
     """One result: its attempt and request by their ids, how it ended, where it was measured, and its launches.
 
-    ``schema`` is the version of the result's schema as written. ``image`` is the reference of the image that it ran in, as its container
-    was told it; None outside a container. ``python`` is the version of the Python that ran it.
+    ``schema`` is the version of the result's schema as written, ``sha256`` the one that seals the result as written. ``image`` is the
+    reference of the image that it ran in, as its container was told it; None outside a container. ``python`` is the version of the
+    Python that ran it.
 
     ``outputs_file`` and ``outputs_rows`` are the name of the file of completions and the number of its rows, None without such a file.
     """
@@ -137,6 +140,7 @@ class AttemptSummary:
     launches: tuple[LaunchSummary, ...]
     outputs_file: str | None
     outputs_rows: int | None
+    sha256: str
 
 
 def of_result(result: records.Result, schema: int | None = None) -> AttemptSummary:
@@ -155,6 +159,7 @@ def of_result(result: records.Result, schema: int | None = None) -> AttemptSumma
         launches=tuple(map(_launch, result["launches"])),
         outputs_file=None if outputs is None else outputs["file"],
         outputs_rows=None if outputs is None else outputs["rows"],
+        sha256=result["sha256"],
     )
 
 
@@ -245,7 +250,28 @@ def _timed(launch: records.Launch) -> TimedSummary:
         ttft_s=statistics.median(instrumented["ttft_s"]),
         tpot_s=statistics.median(tpots_s) if tpots_s else None,
         tokens_sha256=launch["tokens"]["outputs_sha256"][0],
+        energy_j=_energy_j(launch),
     )
+
+
+def _energy_j(launch: records.Launch) -> float | None:
+    """Return the joules of one timed call on all devices; None where a rank's device does not tell them.
+
+    Ranks on the CPU of one host tell the same joules, which count once.
+    """
+    of_ranks = [
+        (rank["host"], rank["watched"].get("energy_j") if rank["watched"] else None) for rank in launch["ranks"]
+    ]
+    told = [(host, energy_j) for host, energy_j in of_ranks if energy_j is not None]
+    calls = len(launch["timed"]["iterations_s"])
+    if len(told) < len(of_ranks) or not calls:
+        return None
+    if launch["conditions"]["device"] == "cpu":
+        of_hosts: dict[str, float] = {}
+        for host, energy_j in told:
+            of_hosts[host] = max(energy_j, of_hosts.get(host, 0.0))
+        told = list(of_hosts.items())
+    return sum(energy_j for _, energy_j in told) / calls
 
 
 def _completed(dataset: records.DatasetPass) -> DatasetSummary:

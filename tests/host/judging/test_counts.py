@@ -26,7 +26,7 @@ def tally(*spoils: Spoil, schema: int | None = None) -> Tally:
         spoil(launch)
         body["launches"].append(launch)
     # a test's body lacks the seal, and may hold what no schema allows
-    attempt = attempts.of_result(cast(Result, body), schema)
+    attempt = attempts.of_result(cast(Result, {"sha256": "0" * 64, **body}), schema)
     assert attempts.of_text(attempts.to_text(attempt)) == attempt
     told: Tally = {}
     for launch_summary in attempt.launches:

@@ -1,0 +1,50 @@
+"""The colours of figures, by the class of an element. Meaning is never carried by colour alone: shapes and line styles differ too."""
+
+from __future__ import annotations
+
+# name: light scheme, dark scheme. tests/host/figures holds them against the paper, against each other for colour-blind people and in grey.
+COLOURS: dict[str, tuple[str, str]] = {
+    "paper": ("#ffffff", "#14181d"),
+    "ink": ("#1c2126", "#e8eaed"),
+    "quiet": ("#5a636d", "#a3acb7"),
+    "grid": ("#d9dee4", "#343b44"),
+    # what was measured here
+    "ours": ("#0b4f8a", "#8cc8ff"),
+    # what was published
+    "theirs": ("#c25400", "#f0a04b"),
+    # the margin within which a number holds
+    "band": ("#dfe9f3", "#22364a"),
+}
+
+_RULES = """
+.ground{{fill:{paper}}}
+svg text{{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"Liberation Sans","DejaVu Sans",sans-serif;font-size:12px;fill:{ink}}}
+svg text.small{{font-size:11px}}
+svg text.quiet,svg text.tick{{fill:{quiet};font-size:11px}}
+svg text.strong{{font-weight:600}}
+svg text.note{{fill:{ink};font-size:11px;font-style:italic}}
+.axis{{stroke:{quiet};stroke-width:1}}
+.grid{{stroke:{grid};stroke-width:1}}
+.launch{{fill:{ours};fill-opacity:.75;stroke:{paper};stroke-width:.75}}
+.interval{{stroke:{ours};stroke-width:3}}
+.ours{{fill:{ours}}}
+.ours-line{{fill:none;stroke:{ours};stroke-width:2}}
+.theirs{{fill:{theirs}}}
+.theirs-line{{fill:none;stroke:{theirs};stroke-width:2;stroke-dasharray:5 3}}
+.theirs-range{{stroke:{theirs};stroke-width:3}}
+.rounding{{fill:{theirs};fill-opacity:.3}}
+.band{{fill:{band}}}
+.band-edge{{fill:none;stroke:{quiet};stroke-width:1;stroke-dasharray:2 3}}
+.bar{{fill:{ours};fill-opacity:.85}}
+.bar-theirs{{fill:{theirs};fill-opacity:.85}}
+.bar-rest{{fill:{grid}}}
+"""
+
+
+def _rules(scheme: int) -> str:
+    return _RULES.format(**{name: colours[scheme] for name, colours in COLOURS.items()}).strip().replace("\n", "")
+
+
+LIGHT_CSS = _rules(0)
+DARK_CSS = _rules(1)
+CSS = f"{LIGHT_CSS}@media screen and (prefers-color-scheme:dark){{{DARK_CSS}}}"

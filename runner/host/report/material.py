@@ -1,0 +1,72 @@
+"""What a report is made from: everything that was read, before any section looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from runner.contract.records import Result
+from runner.contract.request import Request
+from runner.host.judging.comparison import Row
+from runner.host.judging.measured import Measured
+from runner.host.judging.verdict import DECIDED, PROVISIONAL
+from runner.host.readers.catalog import Catalog, Claim
+
+
+@dataclass(frozen=True)
+class WholeFile:
+    """A result that was read whole, for what a summary does not hold: its path, the result and its request."""
+
+    path: str
+    result: Result
+    request: Request
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that a report is made from.
+
+    ``measured`` holds the results that the report is about, the newest request first. ``laboratories`` holds the results of others by the
+    laboratory's name. ``whole`` holds by the id of a request its newest results, read whole: few of them, however many there are.
+    ``sources`` names the publications whose tables the page shows, the one shown first at the end.
+
+    ``example`` says in words why the results are no measurements, None where they are; the page and every figure carry these words.
+    ``made_utc`` is when the report was made, ``refused`` says of each refused file why.
+    """
+
+    catalog: Catalog
+    measured: list[Measured]
+    sources: list[str]
+    made_utc: str
+    laboratories: Mapping[str, list[Measured]] = field(default_factory=dict)
+    whole: Mapping[str, list[WholeFile]] = field(default_factory=dict)
+    example: str | None = None
+    refused: list[str] = field(default_factory=list)
+
+    def claims_of(self, source: str) -> dict[str, Claim]:
+        """Return the published cells of a publication, by their names."""
+        return {name: claim for name, claim in self.catalog.claims.items() if claim.source == source}
+
+    def beside(self, claim: str) -> list[tuple[Measured, Row]]:
+        """Return what was measured beside a published cell, with the row of each: comparable ones first, then the newest first."""
+        pairs = [(measured, row) for measured in self.measured for row in measured.rows if row.claim == claim]
+        return sorted(pairs, key=lambda pair: pair[1].verdict.word not in (*DECIDED, PROVISIONAL))
+
+    def this_run(self, claim: str) -> tuple[Measured, Row] | None:
+        """Return what the page sets beside a published cell first; None where nothing was measured beside it."""
+        return next(iter(self.beside(claim)), None)
+
+    def note(self, measured: Measured | None) -> str | None:
+        """Return the words that a figure of these launches must carry: an example's, a walk-through's, or None."""
+        if self.example is not None:
+            return self.example
+        return (
+            "walk-through on a CPU: reproduces no published cell"
+            if measured is not None and measured.walk_through
+            else None
+        )
+
+    def shown_claims(self) -> Iterator[tuple[str, Claim]]:
+        """Yield the published cells of all ``sources``, by their names."""
+        for source in self.sources:
+            yield from self.claims_of(source).items()
