@@ -235,7 +235,7 @@ test-py38: $(venv)/.py38  ## the tests of contract and bench that need no torch,
 	if [ -f "$$VENV/.py38-skipped" ]; then cat "$$VENV/.py38-skipped"; else "$$VENV/py38/bin/python" -m pytest $(ON_EVERY_CORE) -m "not torch" tests/contract tests/bench; fi
 
 test-bumps: $(venv)/.dev  ## compare and bisect real trees with real packages, in environments made for each; its two bisects took 7 minutes of processor time
-	$(PY) -m pytest -m bumps tests/bump_check
+	$(PY) -m pytest -m bumps tests/bump_check tests/workflows
 
 lint: $(venv)/.dev $(venv)/.workflows  ## ruff, mypy, the import contracts, hadolint, and the linters of workflows
 	$(PY) -m ruff check .
