@@ -11,6 +11,7 @@ from runner.host.judging.comparison import Row
 from runner.host.judging.measured import Measured
 from runner.host.judging.verdict import DECIDED, PROVISIONAL
 from runner.host.readers.catalog import Catalog, Claim
+from runner.host.readers.prices import Prices
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Material:
     ``sources`` names the publications whose tables the page shows, the one shown first at the end.
 
     ``example`` says in words why the results are no measurements, None where they are; the page and every figure carry these words.
-    ``made_utc`` is when the report was made, ``refused`` says of each refused file why.
+    ``made_utc`` is when the report was made, ``refused`` says of each refused file why. ``prices`` are the user's, None where there are
+    none.
     """
 
     catalog: Catalog
@@ -42,6 +44,7 @@ class Material:
     whole: Mapping[str, list[WholeFile]] = field(default_factory=dict)
     example: str | None = None
     refused: list[str] = field(default_factory=list)
+    prices: Prices | None = None
 
     def claims_of(self, source: str) -> dict[str, Claim]:
         """Return the published cells of a publication, by their names."""
