@@ -65,7 +65,7 @@ class LogScale(Scale):
             ticks = [number for number in numbers if self.low <= number <= self.high]
             if 2 <= len(ticks) <= most:
                 return ticks
-        return super().ticks(most)
+        return [tick for tick in super().ticks(most) if tick >= self.low]
 
     def texts(self, ticks: Sequence[float]) -> list[str]:
         """Return the numbers of ticks as text, each with the decimals that it needs itself."""
