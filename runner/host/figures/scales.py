@@ -32,6 +32,11 @@ class Scale:
         """Return the number at a place."""
         return self.low + (place - self.start) / (self.end - self.start) * (self.high - self.low)
 
+    @property
+    def kind(self) -> str:
+        """Return what the words of an axis say of the scale, nothing of a linear one."""
+        return ""
+
     def holds(self, value: float) -> bool:
         """Return whether a number lies on the scale."""
         return self.low <= value <= self.high
@@ -48,6 +53,11 @@ class Scale:
 @dataclass(frozen=True)
 class LogScale(Scale):
     """A logarithmic scale: equal ratios are equally far apart. ``low`` is above 0."""
+
+    @property
+    def kind(self) -> str:
+        """Return what the words of an axis say of the scale."""
+        return ", log scale"
 
     def place(self, value: float) -> float:
         """Return the place of a number above 0; a number outside the scale lies outside the places."""

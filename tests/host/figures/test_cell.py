@@ -92,7 +92,7 @@ def test_bins_hold_every_launch_and_stand_where_they_are() -> None:
     figure = cell.draw(told)
     root = drawings.read(figure)
     (hollow,) = drawings.of_class(root, "launch-flagged")
-    heights = {}
+    heights: dict[float, float] = {}
     for bar in [hollow, *drawings.of_class(root, "launch")]:
         x, width, height = drawings.numbers(bar, "x", "width", "height")
         heights[round(drawings.value_at(root, x), 2)] = heights.get(round(drawings.value_at(root, x), 2), 0) + height

@@ -15,7 +15,7 @@ from tests.support import drawings
 SCALE = Scale(0, 100, 0, 300)
 
 
-def drawn(values: list[float], most: float = 56.0) -> tuple[list[tuple[float, float, float]], float]:
+def drawn(values: list[float], most: float = 56.0) -> tuple[list[tuple[float, ...]], float]:
     dots, height = strip.dots(SCALE, [Dot(value, "") for value in values], 0, most)
     return [drawings.numbers(ElementTree.fromstring(dot), "cx", "cy", "r") for dot in dots], height
 
