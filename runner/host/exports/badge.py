@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from runner.contract.text import printable
+from runner.host.exports.conditions import foreign
 from runner.host.figures import svg
 from runner.host.judging import measured as measurements
 from runner.host.judging.measured import Measured
@@ -39,20 +39,18 @@ _WIDTHS = {
 _WIDEST = 1000
 
 
-def text(measured: Sequence[Measured], claim: str) -> str:
-    """Return the badge of a published cell, from what was measured beside it: comparable results first, then the newest.
+def text(measured: Sequence[Measured]) -> str:
+    """Return the badge of what was measured beside one published cell: of comparable results first, then of the newest.
 
-    Raises ``ValueError`` where nothing was measured beside the cell.
+    Raises ``ValueError`` where the rows are not those of one cell.
     """
-    shown = next(iter(measurements.beside(measured, claim)), None)
-    if shown is None:
-        raise ValueError(f"nothing was measured beside {claim}")
-    of_request, cell = shown
+    (claim,) = {row.claim for of_request in measured for row in of_request.rows}
+    of_request, cell = measurements.beside(measured, claim)[0]
     word = "walk-through" if of_request.walk_through else cell.verdict.word
     colour = _OPEN if of_request.walk_through else _COLOURS.get(cell.verdict.word, _OPEN)
     day = max(of_request.group.attempts)
     parts = [
-        (f"{printable(cell.published, 60)}: {printable(cell.published_s, 20)} s", _CELL),
+        (f"{foreign(cell.published)}: {foreign(cell.published_s)} s", _CELL),
         (word, colour),
         (f"{day[:4]}-{day[4:6]}-{day[6:8]}", _DAY),
     ]

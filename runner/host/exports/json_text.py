@@ -1,4 +1,4 @@
-"""JSON as the formats of other tools want it: foreign text made printable, no NaN. Text that readers of YAML read alike."""
+"""JSON as the formats of other tools want it: foreign text made plain, no NaN. Readers of YAML read it alike."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 
-from runner.contract.text import printable
+from runner.host.exports.conditions import foreign
 
 
 def dumps(value: object) -> str:
-    """Return a value, or a record, as JSON, every text in it printable. Raises ``ValueError`` for a number that JSON does not have."""
-    return json.dumps(_printable(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """Return a value, or a record, as JSON, every text in it as ``conditions.foreign`` has it.
+
+    Raises ``ValueError`` for a number that JSON does not have.
+    """
+    return json.dumps(_made_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _printable(value: object) -> object:
+def _made_plain(value: object) -> object:
     if isinstance(value, str):
-        return printable(value)
+        return foreign(value)
     if is_dataclass(value) and not isinstance(value, type):
-        return _printable(asdict(value))
+        return _made_plain(asdict(value))
     if isinstance(value, Mapping):
-        return {printable(str(key)): _printable(item) for key, item in value.items()}
+        return {foreign(str(key)): _made_plain(item) for key, item in value.items()}
     if isinstance(value, Sequence):
-        return [_printable(item) for item in value]
+        return [_made_plain(item) for item in value]
     return value

@@ -123,7 +123,7 @@ def _common(measured: Measured) -> dict[str, object]:
 
 
 def _of_launches(measured: Sequence[Measured], metric: _OfLaunch) -> Samples:
-    for of_request in conditions.timed(measured):
+    for of_request in filter(conditions.has_times, measured):
         common = _common(of_request)
         for sample in of_request.samples:
             value = metric.value(sample)
