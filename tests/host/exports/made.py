@@ -78,8 +78,18 @@ def flagged(check: str) -> tuple[JsonObject, Request]:
     return body, request
 
 
+def energetic(energy_j: float) -> tuple[JsonObject, Request]:
+    """Return a result whose timed calls took ``energy_j`` each, on all devices together."""
+    body, request = gaudi2()
+    for launch in body["launches"]:
+        launch["ranks"] = [{**rank, "watched": dict(rank["watched"])} for rank in launch["ranks"]]
+        for rank in launch["ranks"]:
+            rank["watched"]["energy_j"] = energy_j * len(launch["timed"]["iterations_s"]) / len(launch["ranks"])
+    return body, request
+
+
 def hostile(name: str) -> list[Measured]:
-    """Return measurements in which every text that others write is ``name``: file, check, device, processor, reason and published cell."""
+    """Return measurements in which every text that others write is ``name``: file, check, device, processor, reason, claim and cell."""
     body, request = flagged(name)
     body["environment"]["cpu"]["model"] = name
     for launch in body["launches"]:
@@ -89,7 +99,7 @@ def hostile(name: str) -> list[Measured]:
     (row,) = found.rows
     differences = [Difference(name, name, name)]
     judged = replace(row.verdict, reasons=[name])
-    return [replace(found, rows=[replace(row, published=name, verdict=judged, differences=differences)])]
+    return [replace(found, rows=[replace(row, claim=name, published=name, verdict=judged, differences=differences)])]
 
 
 def texts(value: object) -> Iterator[str]:
