@@ -1,11 +1,11 @@
 """Merge independent measurements of one quantity by a random-effects model: each measures a true value of its own, which varies. Pure.
 
 The model is y_i = m + u_i + e_i: the deviations e_i have the measurements' standard errors, the u_i have the standard deviation tau.
-tau is estimated by Paule and Mandel (1982, doi:10.6028/jres.087.022): the tau at which the weighted sum of squares Q(tau) is the k - 1 that is expected of it, and 0
-where Q(0) is less already. The method needs no normal distribution and no limit at few measurements, and is the one that Veroniki et al.
-(2016, doi:10.1002/jrsm.1164) recommend for continuous quantities.
+tau is estimated by Paule and Mandel (1982, doi:10.6028/jres.087.022): the tau at which the weighted sum of squares Q(tau) is the k - 1
+that is expected of it, and 0 where Q(0) is less already. The method assumes no distribution, and is the one that Veroniki et al. (2016,
+doi:10.1002/jrsm.1164) recommend for continuous quantities.
 
-The interval of m is that of Hartung and Knapp (2001, doi:10.1002/sim.791), with t of k - 1 degrees of freedom, and never narrower than
+The interval of m is that of Hartung and Knapp (2001, doi:10.1002/sim.791), with t of k - 1 degrees of freedom. It is never narrower than
 the standard error 1/sqrt(sum of weights) allows, as Roever, Knapp and Friede (2015, doi:10.1186/s12874-015-0091-1) advise for few
 measurements of unlike precision: two numbers that agree by chance would otherwise give an interval of next to no width.
 

@@ -46,19 +46,23 @@ def test_random_measurements_are_merged_as_statsmodels_merges_them(seed: int) ->
     number = int(random.integers(2, 15))
     errors = random.uniform(0.002, 0.05, number)
     effects = random.normal(1.0, math.hypot(0.02, random.choice([0.0, 0.02, 0.3])), number)
-    theirs = combine_effects(effects, errors**2, method_re="pm", use_t=True, alpha=0.10, atol=1e-8)
+    # a smaller tolerance may make their last step fall below the solution, which they take for no spread at all
+    theirs = combine_effects(effects, errors**2, method_re="pm", use_t=True, alpha=0.10, atol=1e-6)
     ours = pooled(list(effects), list(errors))
     tau2 = max(float(theirs.tau2), 0.0)
-    assert ours.tau**2 == pytest.approx(tau2, rel=1e-6, abs=1e-12)
-    assert ours.mean == pytest.approx(float(theirs.mean_effect_re), rel=1e-9)
-    assert ours.weights == pytest.approx(list(theirs.weights_rel_re), rel=1e-6)
+    assert ours.tau**2 == pytest.approx(tau2, rel=1e-4, abs=1e-12)
+    assert ours.mean == pytest.approx(float(theirs.mean_effect_re), rel=1e-6)
+    assert ours.weights == pytest.approx(list(theirs.weights_rel_re), rel=1e-4)
     assert ours.q == pytest.approx(float(theirs.q), rel=1e-9)
     assert ours.i_squared == pytest.approx(max(0.0, float(theirs.i2)), abs=1e-9)
     # theirs may be narrower than the standard error allows, ours may not
     error = max(math.sqrt(theirs.var_hksj_re), float(theirs.sd_eff_w_re))
-    assert ours.error == pytest.approx(error, rel=1e-6)
-    assert ours.interval == pytest.approx(stats.t.interval(0.90, number - 1, ours.mean, error), rel=1e-6)
+    assert ours.error == pytest.approx(error, rel=1e-4)
+    assert ours.interval == pytest.approx(stats.t.interval(0.90, number - 1, ours.mean, ours.error), rel=1e-9)
     assert ours.p == pytest.approx(float(theirs.test_homogeneity().pvalue), abs=1e-9)
+    if ours.tau > 0:
+        at_tau = sum((effects - ours.mean) ** 2 / (errors**2 + ours.tau**2))
+        assert at_tau == pytest.approx(number - 1, rel=1e-9), "the sum of squares is as expected"
 
 
 @pytest.mark.parametrize("tau", [0.0, 0.02])
@@ -165,5 +169,5 @@ def test_the_interval_covers_the_truth_as_often_as_the_page_says(
 
 
 def within(rate: float) -> object:
-    """Return what a simulated rate equals where it lies within four standard errors of an expected one, which is rounded to a thousandth."""
+    """Return what a simulated rate equals where it lies within four standard errors of an expected one, which is rounded."""
     return pytest.approx(rate, abs=0.0005 + 4 * math.sqrt(max(rate * (1 - rate), 0.001) / SAMPLES))
