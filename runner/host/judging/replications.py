@@ -13,7 +13,6 @@ where these have one alone.
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -263,10 +262,12 @@ def _group(differs: dict[str, str], parts: Sequence[_Part], prior_cv: float | No
     measurements = [_measurement(of_one, prior_cv) for of_one in laboratories.values()]
     unsure = {name: None for part in parts for name in part.unsure}
     known = [measurement for measurement in measurements if measurement.error is not None]
-    if unsure:
-        return AlikeGroup(differs, measurements, None, f"not merged: not known for all alike: {', '.join(unsure)}")
     if len(measurements) == 1:
         return AlikeGroup(differs, measurements, None, None)
+    if unsure:
+        return AlikeGroup(
+            differs, measurements, None, f"not merged: nobody knows that they share {' and '.join(unsure)}"
+        )
     if len(known) < 2:
         return AlikeGroup(differs, measurements, None, "not merged: nothing is known of how launches vary")
     found = random_effects.pooled(
@@ -292,23 +293,17 @@ def _group(differs: dict[str, str], parts: Sequence[_Part], prior_cv: float | No
 
 def _measurement(parts: Sequence[_Part], prior_cv: float | None) -> Measurement:
     """Return all numbers of one laboratory under one set of conditions as one measurement."""
-    logs = [math.log(latency_s) for part in parts for latency_s in part.latencies_s]
-    mean, number = statistics.fmean(logs), len(logs)
-    shown = parts[0].origin != "published" and number > 1
-    error: float | None
-    if shown:
-        error = statistics.stdev(logs) / math.sqrt(number)
-    else:
-        error = None if prior_cv is None else prior_cv / math.sqrt(number)
-    reach = None if error is None else error * verdict.reach(number if shown else None)
+    latencies_s = [latency_s for part in parts for latency_s in part.latencies_s]
+    shown = parts[0].origin != "published" and len(latencies_s) > 1
+    mean = verdict.mean_of(latencies_s, None if shown else prior_cv)
     return Measurement(
         laboratory=", ".join({title: None for part in parts for title in part.titles}),
         origin=parts[0].origin,
         names=[name for part in parts for name in part.names],
-        values=number,
-        latency_s=math.exp(mean),
-        interval_s=None if reach is None else _seconds((mean - reach, mean + reach)),
-        error=error,
+        values=len(latencies_s),
+        latency_s=mean.latency_s,
+        interval_s=mean.interval_s,
+        error=mean.error,
         assumed_cv=None if shown else prior_cv,
     )
 

@@ -89,6 +89,36 @@ def rounding(published: str) -> tuple[float, float]:
     return float(value - half), float(value + half)
 
 
+@dataclass(frozen=True)
+class LaunchMean:
+    """The geometric mean of launches in seconds.
+
+    ``error`` is the standard error of the mean logarithm, ``interval_s`` the 90% interval of the mean. Both are None where nothing is known
+    of how launches vary.
+    """
+
+    latency_s: float
+    error: float | None
+    interval_s: tuple[float, float] | None
+
+
+def mean_of(latencies_s: Sequence[float], assumed_cv: float | None = None) -> LaunchMean:
+    """Return the mean of one launch or more, with the t-interval that these show.
+
+    With ``assumed_cv`` the launches are taken to vary by this fraction, whatever they show; the interval is then the normal one. Raises
+    ``statistics.StatisticsError`` for no launch.
+    """
+    logs = [math.log(value) for value in latencies_s]
+    mean, n = statistics.fmean(logs), len(logs)
+    if assumed_cv is not None:
+        error, quantile = assumed_cv / math.sqrt(n), float(_stats().norm.ppf(0.5 + CONFIDENCE / 2))
+    elif n > 1:
+        error, quantile = statistics.stdev(logs) / math.sqrt(n), float(_stats().t.ppf(0.5 + CONFIDENCE / 2, n - 1))
+    else:
+        return LaunchMean(math.exp(mean), None, None)
+    return LaunchMean(math.exp(mean), error, (math.exp(mean - error * quantile), math.exp(mean + error * quantile)))
+
+
 def against_claim(
     latencies_s: Sequence[float],
     published: str,
