@@ -222,7 +222,7 @@ def _cell(cell: Cell, parts: Sequence[_Part], prior_cv: float | None) -> Replica
         groups.setdefault(tuple(part.conditions.items()), []).append(part)
     keys = [dict(key) for key in groups]
     names = {name: None for key in keys for name in key}
-    differing = [name for name in names if len({key.get(name) for key in keys}) > 1]
+    differing = [name for name in names if len({key[name] for key in keys if name in key}) > 1]
     accelerator, devices, model, batch_size = cell
     return Replications(
         accelerator=accelerator,
