@@ -1,4 +1,4 @@
-"""Draw a forest: measurements of one thing below each other, each with its interval, and a diamond for what a group of them says together."""
+"""Draw a forest: measurements below each other, each with its interval, and a diamond for what a group of them says together."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _BEYOND = 1.0
 class ForestRow:
     """One measurement. ``label`` names it, ``basis`` says what it rests on, and ``shown`` is its number in words.
 
-    ``interval`` is None where nothing is known of it. ``assumed`` says that the interval rests on an assumption, ``published`` that the number is one in print. ``weight`` is the share in
-    what the group says together, None where nothing was merged.
+    ``interval`` is None where nothing is known of it. ``assumed`` says that the interval rests on an assumption, ``published`` that the
+    number is one in print. ``weight`` is the share in what the group says together, None where nothing was merged.
     """
 
     label: str

@@ -156,7 +156,7 @@ def _published(catalog: Catalog) -> list[_Part]:
     """Return the numbers of the catalog; one that the same publisher prints again, digit for digit, is there once."""
     parts: dict[tuple[object, ...], _Part] = {}
     for name, claim in catalog.claims.items():
-        printed = _publisher(claim), _cell_of(claim), claim.precision, claim.engine, claim.value, claim.unit
+        printed = publisher(claim), _cell_of(claim), claim.precision, claim.engine, claim.value, claim.unit
         first = parts.get(printed)
         if first is None:
             parts[printed] = _of_claim(catalog, name, claim)
@@ -168,7 +168,7 @@ def _published(catalog: Catalog) -> list[_Part]:
 def _of_claim(catalog: Catalog, name: str, claim: Claim) -> _Part:
     conditions = comparison.claimed(catalog, claim)
     return _Part(
-        laboratory=_publisher(claim),
+        laboratory=publisher(claim),
         origin="published",
         cell=_cell_of(claim),
         conditions={key: comparison.word(value) for key, value in conditions.items()},
@@ -181,7 +181,7 @@ def _of_claim(catalog: Catalog, name: str, claim: Claim) -> _Part:
     )
 
 
-def _publisher(claim: Claim) -> str:
+def publisher(claim: Claim) -> str:
     """Return the series that a publication belongs to: ``post-1`` and ``post-3`` are both of ``post``."""
     return claim.source.split("-")[0]
 

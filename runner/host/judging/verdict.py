@@ -198,7 +198,7 @@ class Change:
 
     ``ratio`` is after over before (geometric means of launches), ``interval`` its 90% interval and ``p`` the two-sided p-value, both by
     Welch's test. ``smallest_change`` is the smallest fraction by which the runs would have had to differ to be called CHANGED with the
-    probability ``power.PROBABILITY``, where launches vary as these did; None where no change is large enough.
+    probability ``power.PROBABILITY``, where launches vary as these did; None where no change is large enough, or none was looked for.
     """
 
     word: ChangeWord
@@ -210,11 +210,13 @@ class Change:
     reason: str
 
 
-def between_runs(before_s: Sequence[float], after_s: Sequence[float], margin: float = CHANGE_MARGIN) -> Change:
+def between_runs(
+    before_s: Sequence[float], after_s: Sequence[float], margin: float = CHANGE_MARGIN, power: bool = True
+) -> Change:
     """Return the ``Change`` between two sets of latencies in seconds, by Welch's test on their logarithms.
 
-    ``margin`` is the fraction up to which a change does not matter. The sides may differ in number. Raises ``ValueError`` for fewer than
-    two launches on a side.
+    ``margin`` is the fraction up to which a change does not matter. The sides may differ in number. Without ``power`` the smallest change
+    is left None: computing it takes most of the time. Raises ``ValueError`` for fewer than two launches on a side.
     """
     if min(len(before_s), len(after_s)) < 2:
         raise ValueError("run against run needs at least two launches on each side")
@@ -228,7 +230,7 @@ def between_runs(before_s: Sequence[float], after_s: Sequence[float], margin: fl
         p = float(2 * _stats().t.sf(abs(change) / error, degrees))
     interval = change - reach, change + reach
     word, reason = _decide_change(change, interval, p, margin)
-    smallest = Power(spreads, counts, math.log1p(margin), CHANGE_SIGNIFICANCE).smallest()
+    smallest = Power(spreads, counts, math.log1p(margin), CHANGE_SIGNIFICANCE).smallest() if power else None
     return Change(
         word=word,
         ratio=math.exp(change),
