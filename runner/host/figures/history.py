@@ -65,7 +65,7 @@ def draw(history: HistoryFigure) -> Figure:
     bottom = top + _HEIGHT
     ends = [end for point in history.points for end in (point.value, *(point.interval or ()))]
     upwards = scales.around(ends, bottom - 6, top + 6)
-    made, left = axes.left(upwards, _LEFT, _RIGHT, bottom, "seconds")
+    made, left = axes.left(upwards, _LEFT, _RIGHT)
     parts += made
     places = _places(len(history.points), left + 12, _RIGHT - 12)
     for mark in history.marks:
@@ -89,7 +89,9 @@ def _header(history: HistoryFigure) -> tuple[list[str], float]:
 
 def _places(count: int, start: float, end: float) -> list[float]:
     """Return equally distant places; the middle for one point."""
-    return [start + (end - start) * (index + 0.5 if count == 1 else index) / max(1, count - 1) for index in range(count)]
+    return [
+        start + (end - start) * (index + 0.5 if count == 1 else index) / max(1, count - 1) for index in range(count)
+    ]
 
 
 def _gap(places: list[float]) -> float:
@@ -119,7 +121,10 @@ def _point(point: HistoryPoint, published: bool, x: float, upwards: Scale, gap: 
 def _mark(mark: HistoryMark, x: float, y: float, bottom: float) -> list[str]:
     """Return a vertical line with the number of a change at its top; a question mark where nothing could be said."""
     if mark.number is None:
-        return [svg.text(x, y + 13, "?", "quiet", "middle"), svg.line(x, bottom - 4, x, bottom, "axis", svg.hint(mark.told))]
+        return [
+            svg.text(x, y + 13, "?", "quiet", "middle"),
+            svg.line(x, bottom - 4, x, bottom, "axis", svg.hint(mark.told)),
+        ]
     return [
         svg.line(x, y + _MARKS - 1, x, bottom, "change"),
         svg.circle(x, y + 9, 8, "change-number", svg.hint(mark.told)),
