@@ -14,7 +14,11 @@ WIDTH: Final = 360.0
 _LEFT, _RIGHT = 12.0, WIDTH - 12
 _LINE = 15.0
 # The height in which points are drawn, and the row of the numbers of marks above them.
-_HEIGHT, _MARKS = 120.0, 18.0
+_HEIGHT, _MARKS = 120.0, 22.0
+# The room of the number of a mark.
+_NUMBER = 18.0
+# Changes that are named below the axis.
+_MOST_LISTED = 8
 # Points nearer to each other than this are drawn small, and without the ends of their intervals.
 _NEAR = 12.0
 
@@ -68,13 +72,19 @@ def draw(history: HistoryFigure) -> Figure:
     made, left = axes.left(upwards, _LEFT, _RIGHT)
     parts += made
     places = _places(len(history.points), left + 12, _RIGHT - 12)
+    drawn = -_NUMBER
     for mark in history.marks:
-        parts += _mark(mark, (places[mark.after] + places[mark.after + 1]) / 2, y, bottom)
+        x = (places[mark.after] + places[mark.after + 1]) / 2
+        has_room = x - drawn >= _NUMBER
+        parts += _mark(mark, x, y, bottom, has_room)
+        drawn = x if has_room else drawn
     parts += _line(history, places, upwards)
     for point, x in zip(history.points, places, strict=True):
         parts += _point(point, history.published, x, upwards, _gap(places))
     parts += _days(history, places, bottom)
-    return Figure(history.name, WIDTH, bottom + 44, history.title, _description(history), tuple(parts))
+    listed = _list(history.marks, bottom + 38)
+    height = bottom + 42 + _LINE * len(listed)
+    return Figure(history.name, WIDTH, height, history.title, _description(history), (*parts, *listed))
 
 
 def _header(history: HistoryFigure) -> tuple[list[str], float]:
@@ -118,18 +128,16 @@ def _point(point: HistoryPoint, published: bool, x: float, upwards: Scale, gap: 
     return [*parts, svg.circle(x, y, half, "ours", hint)]
 
 
-def _mark(mark: HistoryMark, x: float, y: float, bottom: float) -> list[str]:
-    """Return a vertical line with the number of a change at its top; a question mark where nothing could be said."""
+def _mark(mark: HistoryMark, x: float, y: float, bottom: float, has_room: bool) -> list[str]:
+    """Return a vertical line where something changed, a short one where nothing could be said; its number or "?" stands above."""
     if mark.number is None:
-        return [
-            svg.text(x, y + 13, "?", "quiet", "middle"),
-            svg.line(x, bottom - 4, x, bottom, "axis", svg.hint(mark.told)),
-        ]
-    return [
-        svg.line(x, y + _MARKS - 1, x, bottom, "change"),
-        svg.circle(x, y + 9, 8, "change-number", svg.hint(mark.told)),
-        svg.text(x, y + 13, str(mark.number), "small", "middle"),
-    ]
+        parts = [svg.line(x, bottom - 6, x, bottom, "change", svg.hint(mark.told))]
+        return [*parts, svg.text(x, y + 15, "?", "quiet", "middle")] if has_room else parts
+    parts = [svg.line(x, y + _MARKS - 1, x, bottom, "change", svg.hint(mark.told))]
+    if has_room:
+        parts.append(svg.circle(x, y + 11, 8, "change-number", svg.hint(mark.told)))
+        parts.append(svg.text(x, y + 15, str(mark.number), "small", "middle"))
+    return parts
 
 
 def _days(history: HistoryFigure, places: list[float], bottom: float) -> list[str]:
@@ -143,8 +151,20 @@ def _days(history: HistoryFigure, places: list[float], bottom: float) -> list[st
         x = max(_LEFT + half, min(places[index], _RIGHT - half))
         if all(abs(x - other) >= half + wide + 6 for other, wide in taken):
             taken.append((x, half))
-            parts.append(svg.text(x, bottom + 16, label, "tick", "middle"))
+            parts.append(svg.text(x, bottom + 16, label, "quiet", "middle"))
     return [*parts, svg.text((_LEFT + _RIGHT) / 2, bottom + 32, history.order, "quiet", "middle")]
+
+
+def _list(marks: tuple[HistoryMark, ...], y: float) -> list[str]:
+    """Return what changed, one line for each of the first numbered marks below ``y``."""
+    numbered = [mark for mark in marks if mark.number is not None]
+    lines = [f"{mark.number}: {mark.told}" for mark in numbered[:_MOST_LISTED]]
+    more = len(numbered) - len(lines)
+    lines += [f"{words.counted(more, 'more change')}"] * bool(more)
+    return [
+        svg.text(_LEFT, y + _LINE * (index + 1), words.fitted(line, _RIGHT - _LEFT), "small")
+        for index, line in enumerate(lines)
+    ]
 
 
 def _description(history: HistoryFigure) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import cast
 
@@ -61,7 +62,8 @@ def content(material: Material) -> Histories | None:
     for number, each in enumerate(history.of_cases(material.measured)):
         newest = each.points[-1].name
         of_note = next(shown for shown in material.measured if shown.group.request.id == newest)
-        measured.append(_named(f"history-{number + 1}", each, material.note(of_note)))
+        case = re.sub("[^a-z0-9]+", "-", of_note.group.request.case.lower())
+        measured.append(_named(f"history-{number + 1}-{case}", each, material.note(of_note)))
     published = [
         _named(f"history-published-{number + 1}", each, None)
         for number, each in enumerate(history.published(material.catalog))
@@ -75,14 +77,17 @@ def figures(content: object) -> list[Figure]:
     return [history_figure.draw(_figure(each)) for each in (*histories.measured, *histories.published)]
 
 
-def _named(prefix: str, each: History, note: str | None) -> NamedHistory:
-    by_word = [f"{sum(step.word == word for step in each.steps)} {word}" for word in (CHANGED, UNCHANGED, INCONCLUSIVE)]
+def _named(figure: str, each: History, note: str | None) -> NamedHistory:
+    words_of_steps = Counter(step.word for step in each.steps)
+    by_word = [
+        f"{words_of_steps[word]} {word}" for word in (CHANGED, UNCHANGED, INCONCLUSIVE) if word in words_of_steps
+    ]
     return NamedHistory(
-        figure=re.sub("[^a-z0-9]+", "-", f"{prefix} {each.what.split(':')[0]}".lower()).strip("-"),
+        figure=figure,
         history=each,
         changes=[_change(each, number + 1, step) for number, step in enumerate(each.changes)],
         unsure=[f"{_days(each, step)}: {'; '.join(step.reasons)}" for step in each.steps if step.word == INCONCLUSIVE],
-        counted=f"{words.counted(len(each.steps), 'pair')} of neighbours: {', '.join(by_word)}" if each.steps else "",
+        counted=f"{words.counted(len(each.steps), 'step')}: {', '.join(by_word)}" if each.steps else "",
         note=note,
     )
 
@@ -133,12 +138,13 @@ def _figure(named: NamedHistory) -> HistoryFigure:
     marks = []
     for step in each.steps:
         if step.word == CHANGED:
-            marks.append(HistoryMark(step.before, numbers[step.before], f"{_size(step)}; moved: {_moved(step)}"))
+            marks.append(HistoryMark(step.before, numbers[step.before], f"{_size(step)}: {_moved(step)}"))
         elif step.word == INCONCLUSIVE:
             marks.append(
                 HistoryMark(step.before, None, f"{_days(each, step)}: INCONCLUSIVE, {'; '.join(step.reasons)}")
             )
-    told = [f"{each.older} older not drawn"] if each.older else []
+    told = ["single numbers: their variation is assumed"] if each.published else []
+    told += [f"{each.older} older not drawn"] if each.older else []
     told += [f"{words.counted(each.untimed, 'request')} without a time"] if each.untimed else []
     return HistoryFigure(
         name=named.figure,
