@@ -131,7 +131,20 @@ def test_what_cannot_be_merged_is_refused(effects: list[float], errors: list[flo
 SAMPLES = 2000
 # Measurements, tau, and how often the 90% interval of the kit, Hartung's and Knapp's as published, and the usual normal one contain the
 # truth; then how often the 95% prediction interval contains the true value of one more measurement. None: two cannot tell it.
-EXPECTED: list[tuple[int, float, tuple[float, float, float], float | None]] = []
+EXPECTED: list[tuple[int, float, tuple[float, float, float], float | None]] = [
+    (2, 0.0, (0.998, 0.882, 0.876), None),
+    (2, 0.01, (0.984, 0.846, 0.708), None),
+    (2, 0.03, (0.929, 0.866, 0.655), None),
+    (3, 0.0, (0.978, 0.864, 0.885), 1.0),
+    (3, 0.01, (0.914, 0.841, 0.763), 0.997),
+    (3, 0.03, (0.892, 0.881, 0.756), 0.984),
+    (5, 0.0, (0.931, 0.85, 0.865), 0.983),
+    (5, 0.01, (0.884, 0.869, 0.808), 0.898),
+    (5, 0.03, (0.898, 0.898, 0.824), 0.954),
+    (10, 0.0, (0.882, 0.839, 0.842), 0.952),
+    (10, 0.01, (0.887, 0.886, 0.851), 0.918),
+    (10, 0.03, (0.904, 0.904, 0.869), 0.951),
+]
 
 
 def simulated(random: numpy.random.Generator, number: int, tau: float) -> tuple[list[bool], bool | None]:
