@@ -53,9 +53,13 @@ class HourlyPrice:
         """Return how many days before ``today`` (YYYY-MM-DD) the price was named."""
         return (datetime.date.fromisoformat(today) - datetime.date.fromisoformat(self.date)).days
 
-    def instances(self, devices: int) -> int:
-        """Return the number of whole instances that hold ``devices``."""
-        return math.ceil(devices / self.devices)
+    def whole_per_h(self, devices: int) -> float:
+        """Return what an hour of the whole instances costs that hold ``devices``, though some of their devices may rest."""
+        return self.amount_per_h * math.ceil(devices / self.devices)
+
+    def share_per_h(self, devices: int) -> float:
+        """Return what an hour of ``devices`` costs as their share of the instances, as if others paid for the rest."""
+        return self.amount_per_h * devices / self.devices
 
 
 @dataclass(frozen=True)
