@@ -29,18 +29,24 @@ Beside = Mapping[str, tuple[Measured, Row]]
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two cells of a quotient: ``words`` name its devices and its model, ``published`` is the number as printed, with its unit.
+    """One of the two cells of a quotient: its name, its devices and its model in words, and the number as printed, with its unit.
 
     ``request`` is the id of the request whose ``launches`` count for the cell. Where none counts, ``request`` is None, and ``reason``
     says why.
     """
 
     claim: str
-    words: str
+    devices: str
+    model: str
     published: str
     request: str | None
     launches: int
     reason: str | None
+
+    @property
+    def words(self) -> str:
+        """Return the devices and the model."""
+        return f"{self.devices}, {self.model}"
 
 
 @dataclass(frozen=True)
@@ -107,12 +113,12 @@ class Cells:
 
     def _side(self, name: str) -> Side:
         claim = self.claims[name]
-        words, published = f"{claim.devices} x {claim.accelerator}, {claim.model}", f"{claim.value} {claim.unit}"
-        reason = self._reason(name, words)
+        devices, published = f"{claim.devices} x {claim.accelerator}", f"{claim.value} {claim.unit}"
+        reason = self._reason(name, f"{devices}, {claim.model}")
         if reason is not None:
-            return Side(name, words, published, None, 0, reason)
+            return Side(name, devices, claim.model, published, None, 0, reason)
         measured, _ = self._beside[name]
-        return Side(name, words, published, measured.group.request.id, len(measured.samples), None)
+        return Side(name, devices, claim.model, published, measured.group.request.id, len(measured.samples), None)
 
     def _reason(self, name: str, words: str) -> str | None:
         """Return in words why no launch counts for a cell, None where launches do."""
