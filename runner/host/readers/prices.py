@@ -20,7 +20,7 @@ from runner.host.readers import strictyaml
 from runner.host.readers.catalog import Catalog
 
 # More than a page can show; a price list of a provider is another file.
-MAX_PRICES = 100
+MAX_PRICES = 24
 # Of an amount, in any currency: far from every price, and from overflows of floats.
 _LEAST, _MOST = 1e-6, 1e9
 _AMOUNT = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")

@@ -134,5 +134,5 @@ def test_a_file_that_is_not_there_is_said_with_the_remedy(tmp_path: Path) -> Non
 
 
 def test_a_price_list_of_a_provider_is_too_long(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="101 prices, at most 100 are read"):
-        read(written(tmp_path, *[ROW] * 101))
+    with pytest.raises(InputError, match="25 prices, at most 24 are read"):
+        read(written(tmp_path, *[ROW] * 25))
