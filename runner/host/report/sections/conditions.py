@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
 
 from runner.host.figures.svg import Figure
-from runner.host.judging.comparison import Difference
 from runner.host.judging.measured import Measured
 from runner.host.report.material import Material
 
@@ -17,12 +17,11 @@ _MOST_LISTS, _MOST_REQUESTS = 20, 10
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition that differs: what was found in the result, what the published cells want, and the names of these cells."""
+    """A condition that differs: what was found in the result, and each value that cells want with the names of these cells."""
 
     name: str
     found: str
-    wanted: str
-    claims: list[str]
+    wanted: dict[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,11 @@ def content(material: Material) -> Conditions | None:
     """Return for all requests beside published cells which conditions differ; None where nothing was measured beside a cell."""
     shown = {name for name, _ in material.shown_claims()}
     alike: list[Compared] = []
-    unlike: dict[object, Unlike] = {}
+    unlike: dict[str, Unlike] = {}
     for measured in material.measured:
         cells, conditions = _differences(measured, shown)
         if conditions:
-            key = tuple(cells), tuple((each.name, each.found, each.wanted, *each.claims) for each in conditions)
+            key = json.dumps([cells, [asdict(each) for each in conditions]])
             unlike.setdefault(key, Unlike([], 0, cells, conditions)).requests.append(_compared(measured))
         elif cells:
             alike.append(_compared(measured))
@@ -92,16 +91,14 @@ def figures(content: object) -> list[Figure]:
 
 
 def _differences(measured: Measured, shown: set[str]) -> tuple[dict[str, str], list[Condition]]:
-    """Return the shown cells beside a request, and each condition that differs once, with the cells that it concerns."""
+    """Return the shown cells beside a request, and each condition that differs from any of them."""
     rows = [row for row in measured.rows if row.claim in shown]
-    concerned: dict[Difference, list[str]] = {}
+    conditions: dict[tuple[str, str], Condition] = {}
     for row in rows:
-        for difference in row.differences:
-            concerned.setdefault(difference, []).append(row.claim)
-    conditions = [Condition(each.condition, each.found, each.wanted, claims) for each, claims in concerned.items()]
-    order = {name: number for number, name in enumerate(dict.fromkeys(each.name for each in conditions))}
-    cells = {row.claim: row.published for row in rows}
-    return cells, sorted(conditions, key=lambda condition: order[condition.name])
+        for each in row.differences:
+            found = conditions.setdefault((each.condition, each.found), Condition(each.condition, each.found, {}))
+            found.wanted.setdefault(each.wanted, []).append(row.claim)
+    return {row.claim: row.published for row in rows}, list(conditions.values())
 
 
 def _compared(measured: Measured) -> Compared:

@@ -69,11 +69,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row of the table as published: ``claims`` names the cell below each accelerator, None where the table has none."""
+    """A row of the table as published: ``claims`` names the cell of each accelerator, None where the table has none."""
 
     model: str
     devices: int
-    claims: list[str | None]
+    claims: dict[str, str | None]
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _grid(claims: Mapping[str, Claim]) -> tuple[list[str], list[TableRow]]:
         return [], []
     lines = dict.fromkeys((claim.model, claim.devices) for claim in claims.values())
     return accelerators, [
-        TableRow(model, devices, [places.get((model, devices, accelerator)) for accelerator in accelerators])
+        TableRow(model, devices, {name: places.get((model, devices, name)) for name in accelerators})
         for model, devices in lines
     ]
 
