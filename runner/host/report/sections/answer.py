@@ -20,7 +20,10 @@ _PHRASES: dict[str, tuple[str, str]] = {
     verdict.SLOWER: ("is slower", "are slower"),
     verdict.FASTER: ("is faster", "are faster"),
     verdict.INCONCLUSIVE: ("needs more launches", "need more launches"),
-    verdict.PROVISIONAL: ("has a single launch, which decides nothing", "have a single launch each, which decides nothing"),
+    verdict.PROVISIONAL: (
+        "has a single launch, which decides nothing",
+        "have a single launch each, which decides nothing",
+    ),
     verdict.INVALID: ("is invalid", "are invalid"),
     verdict.NO_RESULT: ("has no complete launch", "have no complete launch"),
 }
@@ -56,7 +59,7 @@ class Answer:
 
 def content(material: Material) -> Answer:
     """Return the answer, which every page has."""
-    *others, source = material.sources or [None]
+    source, others = (material.sources[-1], material.sources[:-1]) if material.sources else (None, [])
     rows = _rows(material, source)
     sentence = _sentence(rows)
     return Answer(
@@ -98,7 +101,9 @@ def _sentence(rows: Sequence[Row | None], source: str | None = None) -> str:
     start = f"Of {len(rows)} published {'cell' if len(rows) == 1 else 'cells'}{of}"
     parts = [f"{start}, {measured} {_was(measured)} measured here: {', '.join(decided)}"]
     if not measured:
-        parts = [f"{start}, none was measured here" if len(rows) > 1 else f"The published cell{of} was not measured here"]
+        parts = [
+            f"{start}, none was measured here" if len(rows) > 1 else f"The published cell{of} was not measured here"
+        ]
     unlike = words[verdict.NOT_COMPARABLE]
     if unlike:
         stands = "stands a measurement" if unlike == 1 else "stand measurements"
