@@ -56,9 +56,7 @@ def test_the_table_has_the_form_of_the_published_one() -> None:
 def test_a_cell_shows_published_and_measured_time_ratio_interval_and_verdict() -> None:
     cell = row(CELLS[0], "REPRODUCED", ratio=1.012, interval=(1.0081, 1.0159), margin=0.05, attained_margin=0.0159)
     page = html(material(cell))
-    assert shown_cells(page)[0][1] == (
-        "3.103 s published here 3.140 s ratio 1.012 (1.008 to 1.016) verdict REPRODUCED"
-    )
+    assert shown_cells(page)[0][1] == ("3.103 s published here 3.140 s ratio 1.012 (1.008 to 1.016) verdict REPRODUCED")
     card = page.only(class_="card").text()
     assert card.startswith("8 x gaudi2, bloomz REPRODUCED a reason Launches 5")
     assert "Margin, fixed before the run 5%" in card
