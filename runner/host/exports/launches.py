@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from runner.host.exports import conditions
+from runner.host.exports.conditions import RequestConditions
 from runner.host.judging.measured import Measured, Sample, SourceFile
 
 
@@ -12,14 +14,16 @@ from runner.host.judging.measured import Measured, Sample, SourceFile
 class LaunchRecord:
     """One complete launch of a latency workload; the fields are the columns of CSV and Parquet, in their order.
 
-    ``attempt`` names the attempt and begins with the UTC time of its start, ``launch`` is the launch's number in the attempt, from 0.
+    ``attempt`` names the attempt and begins with the UTC time of its start, ``launch`` is the launch's number in the attempt, from 0. The
+    conditions are those of ``RequestConditions``.
+
     ``latency_s`` is the published estimator's, for ``output_tokens`` a row; ``ttft_s`` and ``tpot_s`` are medians of the instrumented
     calls; ``energy_j`` is what one timed call took on all devices together. ``flagged`` names the checks that did not pass. A time is
     None where the launch does not tell it, and where something stood in for the device (``emulated``).
 
     ``claims`` names the published cells beside the request; ``published_s``, ``ratios`` (measured over published, over all launches of the
-    request) and ``verdicts`` belong to them in the same order. A ratio is None where nothing was compared. ``walk_through`` says that the
-    request is for the CPU, which reproduces no cell. ``path`` and ``sha256`` are the result's file as read, and its seal.
+    request) and ``verdicts`` belong to them in the same order. A ratio is None where nothing was compared. ``path`` and ``sha256`` are the
+    result's file as read, and its seal.
     """
 
     attempt: str
@@ -29,6 +33,7 @@ class LaunchRecord:
     accelerator: str
     devices: int
     model: str
+    revision: str | None
     weights: str
     stack: str
     precision: str
@@ -56,30 +61,17 @@ def records(measured: Sequence[Measured]) -> Iterator[LaunchRecord]:
     """Yield the launches of all requests: in the order of the requests, then of time."""
     for of_request in measured:
         files = {file.attempt: file for file in of_request.files}
+        asked = conditions.of(of_request)
         for sample in of_request.samples:
-            yield _record(of_request, sample, files[sample.attempt])
+            yield _record(of_request, asked, sample, files[sample.attempt])
 
 
-def _record(measured: Measured, sample: Sample, file: SourceFile) -> LaunchRecord:
-    request, emulated = measured.group.request, measured.group.emulated
+def _record(measured: Measured, asked: RequestConditions, sample: Sample, file: SourceFile) -> LaunchRecord:
+    emulated = asked["emulated"]
     return LaunchRecord(
+        **asked,
         attempt=sample.attempt,
-        request=request.id,
-        case=request.case,
         launch=sample.index,
-        accelerator=request.accelerator.name,
-        devices=request.devices,
-        model=request.model.name,
-        weights=request.weights.kind,
-        stack=request.stack.name,
-        precision=request.workload.precision,
-        engine=request.engine,
-        protocol=request.protocol.name,
-        batch_size=request.workload.batch_size,
-        input_tokens=request.workload.input_tokens,
-        output_tokens=request.workload.output_tokens,
-        walk_through=measured.walk_through,
-        emulated=emulated,
         latency_s=None if emulated else sample.latency_s,
         ttft_s=None if emulated else sample.ttft_s,
         tpot_s=None if emulated else sample.tpot_s,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from runner.contract.text import printable
+from runner.host.exports import conditions
 from runner.host.exports.launches import LaunchRecord, records
 from runner.host.judging.measured import Measured
 
@@ -34,9 +35,7 @@ def _cell(value: object) -> str:
         return ""
     if isinstance(value, list):
         return SEPARATOR.join(_cell(item).replace(SEPARATOR, ",") for item in value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return safe(value) if isinstance(value, str) else repr(value)
+    return safe(value) if isinstance(value, str) else conditions.word(value)
 
 
 def safe(words: str) -> str:

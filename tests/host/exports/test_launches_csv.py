@@ -28,6 +28,7 @@ def test_each_launch_is_a_row_with_the_conditions_of_its_request() -> None:
         "accelerator": "gaudi2",
         "devices": "8",
         "model": "bloomz",
+        "revision": "7" * 40,
         "weights": "hub",
         "stack": "gaudi-1.10",
         "precision": "bfloat16",
