@@ -148,7 +148,7 @@ def conditions(catalog: Catalog, claim: Claim, group: Group) -> Iterator[Conditi
     protocol, workload, request = catalog.protocols[claim.protocol], catalog.workloads[claim.workload], group.request
     yield Condition("accelerator", claim.accelerator, request.accelerator.name)
     yield Condition("model", claim.model, request.model.name)
-    yield Condition("weights", "hub", request.weights.kind)
+    yield Condition("weights", claim.weights, request.weights.kind)
     yield Condition("stack", claim.stack, request.stack.name)
     yield Condition("protocol", claim.protocol, request.protocol.name)
     yield Condition("protocol version", protocol.version, request.protocol.version)
