@@ -11,15 +11,20 @@ from runner.host.judging.comparison import Row
 from runner.host.judging.measured import Measured
 from runner.host.judging.verdict import DECIDED, PROVISIONAL
 from runner.host.readers.catalog import Catalog, Claim
+from runner.host.readers.prices import Prices
 
 
 @dataclass(frozen=True)
 class WholeFile:
-    """A result that was read whole, for what a summary does not hold: its path, the result and its request."""
+    """A result that was read whole, for what a summary does not hold: its path, the result and its request.
+
+    ``file_sha256`` is that of the file's bytes, None where the result came from no file.
+    """
 
     path: str
     result: Result
     request: Request
+    file_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class Material:
     ``sources`` names the publications whose tables the page shows, the one shown first at the end.
 
     ``example`` says in words why the results are no measurements, None where they are; the page and every figure carry these words.
-    ``made_utc`` is when the report was made, ``refused`` says of each refused file why.
+    ``made_utc`` is the day on which the report was made, YYYY-MM-DD; ``refused`` says of each refused file why. ``prices`` are the user's,
+    None where there are none. ``beside_page`` names the files and folders that lie beside the page.
     """
 
     catalog: Catalog
@@ -42,6 +48,8 @@ class Material:
     whole: Mapping[str, list[WholeFile]] = field(default_factory=dict)
     example: str | None = None
     refused: list[str] = field(default_factory=list)
+    prices: Prices | None = None
+    beside_page: tuple[str, ...] = ()
 
     def claims_of(self, source: str) -> dict[str, Claim]:
         """Return the published cells of a publication, by their names."""
