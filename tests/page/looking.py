@@ -30,7 +30,7 @@ _LEAST_TEXT = 9.5
 
 @dataclass(frozen=True)
 class Look:
-    """One look at one page: how wide, in which scheme and medium, and what beside the layout is looked at."""
+    """One look at one page: how wide, in which scheme and medium, and what else is looked at; ``pdf`` and ``picture`` name files."""
 
     page: str = ""
     width: int = LAPTOP
@@ -44,6 +44,7 @@ class Look:
     copy: bool = False
     picture: str | None = None
     pdf: str | None = None
+    paper: str = "A4"
 
     def __str__(self) -> str:
         """The look without the page, for the name of a test."""
