@@ -38,7 +38,9 @@ _METRICS = (
 
 def text(measured: Sequence[Measured]) -> str:
     """Return the records of all requests that have times. A metric that no launch tells has no record."""
-    return json_text.dumps([record for of_request in filter(conditions.has_times, measured) for record in _records(of_request)])
+    return json_text.dumps(
+        [record for of_request in filter(conditions.has_times, measured) for record in _records(of_request)]
+    )
 
 
 def _records(measured: Measured) -> Iterator[dict[str, object]]:
