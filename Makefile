@@ -215,7 +215,7 @@ test-all: test test-slow test-bumps  ## the same, and everything slow that needs
 
 test-slow: test-marked-slow test-py38 policy slips  ## what `make test` leaves out: slow tests, Python 3.8, policies of manifests, planted slips, fuzzing, mutation
 	$(MAKE) fuzz SECONDS=30
-	$(MAKE) mutation ARGS="--sample 10"
+	$(MAKE) mutation ARGS="--sample 5"
 
 # names of IMAGES, which only this list lets into a recipe
 IMAGES_TESTED = $(if $(filter-out cpu cuda gaudi,$(IMAGES)),$(error IMAGES may name cpu, cuda and gaudi),$(IMAGES:%=tests/images/test_%.py))
@@ -234,8 +234,8 @@ test-marked-slow: $(venv)/.dev $(venv)/.docs  ## the slow tests, on every core
 test-py38: $(venv)/.py38  ## the tests of contract and bench that need no torch, on a real Python 3.8
 	if [ -f "$$VENV/.py38-skipped" ]; then cat "$$VENV/.py38-skipped"; else "$$VENV/py38/bin/python" -m pytest $(ON_EVERY_CORE) -m "not torch" tests/contract tests/bench; fi
 
-test-bumps: $(venv)/.dev  ## compare and bisect real trees with real packages, in environments made for each; its two bisects took 7 minutes of processor time
-	$(PY) -m pytest -m bumps tests/bump_check
+test-bumps: $(venv)/.dev  ## compare and bisect real trees with real packages, in environments made for each: a quarter of an hour
+	$(PY) -m pytest -m bumps tests/bump_check tests/workflows
 
 lint: $(venv)/.dev $(venv)/.workflows  ## ruff, mypy, the import contracts, hadolint, and the linters of workflows
 	$(PY) -m ruff check .

@@ -110,7 +110,19 @@ class FrontDoor:
             path = self.folder / self.venv / program
             path.parent.mkdir(parents=True, exist_ok=True)
             path.hardlink_to(self.python)
-        for stamp in (".build", ".host", ".cpu", ".dev", ".py38", ".policy", ".workflows", ".mutation", "pyvenv.cfg"):
+        for stamp in (
+            ".build",
+            ".host",
+            ".cpu",
+            ".report",
+            ".dev",
+            ".page",
+            ".py38",
+            ".policy",
+            ".workflows",
+            ".mutation",
+            "pyvenv.cfg",
+        ):
             (self.folder / self.venv / stamp).touch()
 
     def make(
@@ -235,6 +247,8 @@ GIVEN = {
         ]
     ],
     "claims": [runner("claims", *TAKEN_APART)],
+    "report": [runner("report", *TAKEN_APART, "--", value_of("RESULTS"))],
+    "export": [runner("export", *TAKEN_APART, "--", value_of("RESULTS"))],
     "doctor": [runner("doctor", *TAKEN_APART)],
     "render": [runner("render", *TAKEN_APART)],
     "perf": [["-m", "tests.perf", *TAKEN_APART]],

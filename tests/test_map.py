@@ -15,7 +15,7 @@ PACKAGES = sorted(path.parent for path in (ROOT / "runner").rglob("__init__.py")
 # A name, two blanks deeper for each package around it; words that go on in their column are much deeper.
 NAME = re.compile(r"^(?P<indent>(?:  ){0,5})(?P<name>[a-z0-9_]+/?) ")
 # The rooms whose tests stand in the folder of the room around them.
-WITHOUT_A_FOLDER = {"bench/parent/checks", "host/manifests/rules", "host/pins/origins"}
+WITHOUT_A_FOLDER = {"bench/parent/checks", "host/manifests/rules", "host/pins/origins", "host/report/sections"}
 
 
 def named(text: str) -> list[str]:

@@ -20,7 +20,6 @@ SHORT = ("--output-tokens", 6, "--launches", 2)
     [
         ("cpu-1",),
         pytest.param(("cpu-2", "--batch-size", 2), marks=pytest.mark.slow),
-        pytest.param(("cpu-1", "--engine", "compiled"), marks=pytest.mark.slow),
         pytest.param(("cpu-2", "--engine", "compiled"), marks=pytest.mark.slow),
     ],
 )

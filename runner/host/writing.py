@@ -23,11 +23,18 @@ def write_text(path: Path, text: str, advice: str = "Check the path.") -> None:
     path names something other than a regular file (a FIFO, say), or cannot be written.
     """
     try:
-        _write(Path(os.path.realpath(path)), text.encode("utf-8"))
-    except OSError as problem:
-        raise InputError(f"{path} cannot be written: {reason(problem)}. {advice}") from None
+        content = text.encode("utf-8")
     except UnicodeEncodeError:
         raise InputError(f"{path} cannot be written: a text in it has bytes that are not UTF-8. {advice}") from None
+    write_bytes(path, content, advice)
+
+
+def write_bytes(path: Path, content: bytes, advice: str = "Check the path.") -> None:
+    """Replace a file's content, or make the file and its folders, as ``write_text`` does. Raises ``InputError`` as ``write_text`` does."""
+    try:
+        _write(Path(os.path.realpath(path)), content)
+    except OSError as problem:
+        raise InputError(f"{path} cannot be written: {reason(problem)}. {advice}") from None
 
 
 def write_link(path: Path, target: str, advice: str = "Check the path.") -> None:

@@ -32,6 +32,8 @@ class KnownDevice:
         self.now_ns, self.free_ns = 0, 0
         self.host_ns, self.waits = host_ns, waits
         self.log: list[str] = []
+        # The power that the device takes all the time.
+        self.watts = 400.0
         # The begin and the end of each piece of work, in nanoseconds.
         self.work: list[tuple[int, int]] = []
         self.told: Observation = {
@@ -92,6 +94,9 @@ class KnownDevice:
 
     def observe(self) -> Observation:
         return self.told.copy()
+
+    def energy_j(self) -> float | None:
+        return self.watts * self.now_ns / 1e9
 
     def clock(self, call: Callable[[], object]) -> float:
         first = len(self.work)

@@ -82,5 +82,10 @@ class Pynvml(ModuleType):
 
     nvmlDeviceGetCurrentClocksThrottleReasons = nvmlDeviceGetCurrentClocksEventReasons
 
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: tuple[str, int]) -> int:
+        """Return millijoules: 1 J, 2 J and so on, in the order of the GPUs."""
+        self._row(handle)
+        return (handle[1] + 1) * 1000
+
     def nvmlDeviceGetComputeRunningProcesses(self, handle: tuple[str, int]) -> list[SimpleNamespace]:
         return [SimpleNamespace(pid=pid, usedGpuMemory=1 << 30) for pid in self._row(handle)[2]]

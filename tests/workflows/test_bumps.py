@@ -143,6 +143,8 @@ def test_a_real_release_becomes_a_pull_request_with_what_it_changed(bumps: Bumps
     comments.as_in("real.md", comments.same_each_time(comment, named))
 
 
+# The two take eight minutes of a busy host.
+@pytest.mark.bumps
 @pytest.mark.parametrize(
     ("name", "changes"),
     [("slower", planted_packages.EXTRA_FORWARD_PASS), ("wrong-token", planted_packages.OTHER_TOKENS)],

@@ -77,6 +77,13 @@ class Device(Protocol):
         """Return what the device tells of itself now."""
         ...
 
+    def energy_j(self) -> float | None:
+        """Return the joules that the device's own counter has counted so far, None where nothing tells them.
+
+        On the CPU these are the joules of all processors of the host.
+        """
+        ...
+
     def clock(self, call: Callable[[], object]) -> float:
         """Make ``call()`` and return its duration in seconds by the device's own clock.
 

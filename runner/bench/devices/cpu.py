@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable
 from runner.bench.devices import compiling, profiling
 from runner.bench.devices.observation import Observation
 from runner.bench.devices.profiling import Profile
-from runner.bench.facts import host
+from runner.bench.facts import host, rapl
 from runner.contract.errors import DoesNotFit, Unsupported
 from runner.contract.records import RankDevice
 from runner.contract.request import Request
@@ -103,6 +103,11 @@ def peak_memory_bytes() -> None:
 def observe() -> Observation:
     """Return how many graphs torch has compiled; the CPU tells nothing else."""
     return {"compilations": compiling.graphs()}
+
+
+def energy_j() -> float | None:
+    """Return the joules of all processors of the host, None where the kernel does not tell them."""
+    return rapl.energy_j()
 
 
 def clock(call: Callable[[], object]) -> float:

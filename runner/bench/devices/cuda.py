@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Callable
 from runner.bench.devices import compiling, profiling
 from runner.bench.devices.observation import Observation
 from runner.bench.devices.profiling import Profile
-from runner.bench.facts import host, nvidia, nvidia_smi
+from runner.bench.facts import host, nvidia, nvidia_smi, nvml
 from runner.contract import fit, products, visible_devices
 from runner.contract.errors import DoesNotFit, LaunchFailed
 from runner.contract.records import RankDevice
@@ -144,6 +144,12 @@ def observe() -> Observation:
         else [pid for pid in processes.get(bus_id or "", []) if pid != os.getpid()],
         "throttle_reasons": devices[bus_id]["throttle_reasons"] if bus_id in devices else None,
     }
+
+
+def energy_j() -> float | None:
+    """Return the joules that the driver has counted for the device of this rank, None where NVML does not tell them."""
+    bus_id = _own_bus_id()
+    return None if bus_id is None else nvml.energy_j(bus_id)
 
 
 def clock(call: Callable[[], object]) -> float:

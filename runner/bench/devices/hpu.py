@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from runner.bench.devices import cpu
 from runner.bench.devices.observation import Observation
 from runner.bench.devices.profiling import Profile
-from runner.bench.facts import gaudi
+from runner.bench.facts import gaudi, hlml
 from runner.contract import fit, products
 from runner.contract.errors import DoesNotFit, LaunchFailed, Unsupported
 from runner.contract.records import RankDevice
@@ -129,6 +129,11 @@ def observe() -> Observation:
         "cached_kernels": cached_recipes(),
         "fallbacks": _metric("cpu_fallback").get("TotalNumber"),
     }
+
+
+def energy_j() -> float | None:
+    """Return the joules that the driver has counted for the device of this rank, None where HLML does not tell them."""
+    return None if emulated else hlml.energy_j(int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def clock(call: Callable[[], object]) -> float:

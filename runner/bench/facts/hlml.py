@@ -11,28 +11,26 @@ import importlib
 import io
 import re
 from types import ModuleType
+from typing import Callable, TypeVar
 
 from runner.bench.facts.hl_smi import PREBOOT, Gaudis, the_only
 from runner.bench.facts.present import Present
 
+_Answer = TypeVar("_Answer")
 _PRODUCT = re.compile(r"HL-\d{3}\w*")
 
 
 def query() -> Gaudis | None:
     """Return what HLML says of all devices; None where pyhlml is not installed, or where the library fails."""
-    try:
-        # Without the library libhlml.so pyhlml prints a line of its own.
-        with contextlib.redirect_stdout(io.StringIO()):
-            pyhlml = importlib.import_module("pyhlml")
-            pyhlml.hlmlInit()
-        try:
-            return _gaudis(pyhlml)
-        finally:
-            pyhlml.hlmlShutdown()
-    # ImportError without the package, HLMLError without the library or of a device that is lost, AttributeError of a release of
-    # pyhlml without one of the functions, ValueError of an answer in another form.
-    except Exception:
-        return None
+    return _ask(_gaudis)
+
+
+def energy_j(module: int) -> float | None:
+    """Return the joules of a device since the driver was loaded, by its place in the order of the modules; None as ``query`` does.
+
+    HLML counts millijoules (hlmlDeviceGetTotalEnergyConsumption of pyhlml 1.24.2).
+    """
+    return _ask(lambda pyhlml: pyhlml.hlmlDeviceGetTotalEnergyConsumption(_handles(pyhlml)[module]) / 1e3)
 
 
 def present() -> list[Present] | None:
@@ -46,10 +44,32 @@ def present() -> list[Present] | None:
     ]
 
 
-def _gaudis(pyhlml: ModuleType) -> Gaudis:
-    """Return what HLML says of all devices. Raises ``ValueError`` for an answer in another form than hl-smi's."""
+def _ask(question: Callable[[ModuleType], _Answer]) -> _Answer | None:
+    try:
+        # Without the library libhlml.so pyhlml prints a line of its own.
+        with contextlib.redirect_stdout(io.StringIO()):
+            pyhlml = importlib.import_module("pyhlml")
+            pyhlml.hlmlInit()
+        try:
+            return question(pyhlml)
+        finally:
+            pyhlml.hlmlShutdown()
+    # ImportError without the package, HLMLError without the library or of a device that is lost, AttributeError of a release of
+    # pyhlml without one of the functions, IndexError of a device that is not there, ValueError of an answer in another form.
+    except Exception:
+        return None
+
+
+def _handles(pyhlml: ModuleType) -> list[object]:
+    """Return the handles of all devices in the order of their modules."""
     handles = [pyhlml.hlmlDeviceGetHandleByIndex(index) for index in range(pyhlml.hlmlDeviceGetCount())]
     handles.sort(key=pyhlml.hlmlDeviceGetModuleID)
+    return handles
+
+
+def _gaudis(pyhlml: ModuleType) -> Gaudis:
+    """Return what HLML says of all devices. Raises ``ValueError`` for an answer in another form than hl-smi's."""
+    handles = _handles(pyhlml)
     return {
         "names": [_matching(_PRODUCT, pyhlml.hlmlDeviceGetName(handle))[0] for handle in handles],
         "driver": _matching(re.compile(r"\d+\.\S+"), pyhlml.hlmlGetDriverVersion())[0] if handles else None,

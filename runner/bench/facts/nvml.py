@@ -32,6 +32,14 @@ def present() -> list[Present] | None:
     return _ask(_present)
 
 
+def energy_j(address: str) -> float | None:
+    """Return the joules of a GPU since the driver was loaded, by its bus id; None as ``query`` does, and for a GPU that counts none.
+
+    NVML counts millijoules on GPUs of Volta and newer (NVML API reference, nvmlDeviceGetTotalEnergyConsumption).
+    """
+    return _ask(lambda pynvml: pynvml.nvmlDeviceGetTotalEnergyConsumption(_handles(pynvml)[address]) / 1e3)
+
+
 def _ask(question: Callable[[ModuleType], _Answer]) -> _Answer | None:
     try:
         pynvml = importlib.import_module("pynvml")

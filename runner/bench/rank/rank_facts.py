@@ -47,6 +47,7 @@ def watched(
         "control": control,
         "device_clock": device_clock,
         "major_faults": window.major_faults,
+        "energy_j": window.energy_j,
         "device_node": device_module.numa_node(),
         "cpu_nodes": hostfacts.numa_nodes(),
     }

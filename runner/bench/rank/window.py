@@ -21,12 +21,15 @@ class Window:
     host_noise: HostNoise
     # How often this process waited for a page from disk inside the window.
     major_faults: int
+    # Joules of the device between just before and just after; None where its counter tells none, or began anew meanwhile.
+    energy_j: float | None
 
     def __init__(self, device_module: Device, ranks: int) -> None:
         self._device_module, self._ranks = device_module, ranks
 
     def __enter__(self) -> Window:
         self.before = self._device_module.observe()
+        self._energy_j = self._device_module.energy_j()
         # An observation may take a tool's second: no rank's clock starts while another rank still observes.
         collectives.wait_for_all(self._ranks)
         self._faults, self._counters = hostfacts.major_faults(), hostfacts.noise_counters()
@@ -43,4 +46,9 @@ class Window:
         self.clock = {"resolution_s": resolution_s, "elapsed_s": elapsed_s, "drift_s": drift_s}
         self.host_noise = hostfacts.noise_between(self._counters, hostfacts.noise_counters(), elapsed_s)
         self.major_faults = hostfacts.major_faults() - self._faults
+        self.energy_j = _rise(self._energy_j, self._device_module.energy_j())
         self.after = self._device_module.observe()
+
+
+def _rise(before: float | None, after: float | None) -> float | None:
+    return None if before is None or after is None or after < before else after - before

@@ -22,6 +22,8 @@ from runner.contract.errors import InputError
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 12
+# What helps beside mending a file of the kit.
+_RESTORE = "restore the file with `git checkout`"
 
 # A text up to this size is parsed once a process: 28 ms for versions.lock, and 2 ms for a copy of what was parsed.
 REMEMBERED_BYTES = 64 * 1024
@@ -50,42 +52,46 @@ def read(path: str | os.PathLike[str]) -> Value:
     return loads(files.read_bytes(path, MAX_BYTES, advice=advice), path)
 
 
-def loads(raw: bytes, where: str | os.PathLike[str]) -> Value:
-    """Parse bytes; ``where`` names the source in messages. Raises ``InputError`` with source, line and the remedy."""
+def loads(raw: bytes, where: str | os.PathLike[str], remedy: str = _RESTORE) -> Value:
+    """Parse bytes; ``where`` names the source in messages, ``remedy`` what helps beside mending the text, without a final dot.
+
+    Raises ``InputError`` with source, line and the remedy.
+    """
     if len(raw) > MAX_BYTES:
-        raise InputError(f"{where}: more than {MAX_BYTES} bytes. Restore it with `git checkout`.")
+        raise InputError(f"{where}: more than {MAX_BYTES} bytes. Make it smaller, or {remedy}.")
     if len(raw) <= REMEMBERED_BYTES:
         # the caller may change what it gets
-        return copy.deepcopy(_remembered(raw, os.fspath(where)))
-    return _parse(raw, where)
+        return copy.deepcopy(_remembered(raw, os.fspath(where), remedy))
+    return _parse(raw, where, remedy)
 
 
 # the lock and the tables of the catalog, each in a few versions
 @functools.lru_cache(maxsize=32)
-def _remembered(raw: bytes, where: str) -> Value:
+def _remembered(raw: bytes, where: str, remedy: str) -> Value:
     """Parse a text once, as long as it is among the last ones."""
-    return _parse(raw, where)
+    return _parse(raw, where, remedy)
 
 
-def _parse(raw: bytes, where: str | os.PathLike[str]) -> Value:
+def _parse(raw: bytes, where: str | os.PathLike[str], remedy: str) -> Value:
     """Parse bytes, as ``loads`` does."""
     try:
-        return _Reader(raw.decode("utf-8"), where).document()
+        return _Reader(raw.decode("utf-8"), where, remedy).document()
     except UnicodeDecodeError as problem:
-        raise InputError(f"{where}: byte {problem.start} is not UTF-8. Restore it with `git checkout`.") from None
+        raise InputError(f"{where}: byte {problem.start} is not UTF-8. Mend it, or {remedy}.") from None
     except yaml.reader.ReaderError as problem:
         line, what = "", problem.reason
     except yaml.MarkedYAMLError as problem:
         assert problem.problem_mark is not None
         line, what = f"{problem.problem_mark.line + 1}:", problem.problem
-    raise InputError(f"{where}:{line} not YAML: {what}. Mend that line, or restore the file with `git checkout`.")
+    raise InputError(f"{where}:{line} not YAML: {what}. Mend that line, or {remedy}.")
 
 
 class _Reader:
     """Puts the events of PyYAML's parser together into one document."""
 
-    def __init__(self, text: str, where: str | os.PathLike[str]) -> None:
+    def __init__(self, text: str, where: str | os.PathLike[str], remedy: str) -> None:
         self._where = where
+        self._remedy = remedy
         self._events: Iterator[yaml.Event] = iter(yaml.parse(text, Loader=yaml.SafeLoader))
         # where the list that was read last ends
         self._list_end = 0
@@ -95,7 +101,7 @@ class _Reader:
         self._next(yaml.StreamStartEvent)
         event = next(self._events)
         if isinstance(event, yaml.StreamEndEvent):
-            raise InputError(f"{self._where}: it is empty. Restore it with `git checkout`.")
+            raise InputError(f"{self._where}: it is empty. Fill it, or {self._remedy}.")
         value = self._value(next(self._events), 0)
         self._next(yaml.DocumentEndEvent)
         event = next(self._events)
@@ -164,9 +170,7 @@ class _Reader:
         return mapping
 
     def _refusal(self, event: yaml.Event, problem: str) -> InputError:
-        return InputError(
-            f"{self._where}:{_line(event)}: {problem}. Mend that line, or restore the file with `git checkout`."
-        )
+        return InputError(f"{self._where}:{_line(event)}: {problem}. Mend that line, or {self._remedy}.")
 
 
 def _line(event: yaml.Event) -> int:

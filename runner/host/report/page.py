@@ -40,6 +40,15 @@ def html(material: Material, parts: list[FilledSection]) -> str:
         "example": material.example,
         "made_utc": material.made_utc,
         "version": __version__,
+        "colours": _colours(),
         "figure_css": palette.CSS,
     }
     return templating.rendered("page.html", values)
+
+
+def _colours() -> str:
+    """Return the colours of figures as variables of CSS, so that text and figures have the same."""
+    light, dark = (
+        "".join(f"--{name}:{colours[scheme]};" for name, colours in palette.COLOURS.items()) for scheme in (0, 1)
+    )
+    return f":root{{color-scheme:light dark;{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"

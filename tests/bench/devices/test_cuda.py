@@ -234,6 +234,15 @@ def test_where_nvml_is_installed_the_tool_is_not_needed(gpu, monkeypatch):
     assert not [entry for entry in gpu.log if str(entry).startswith("--query")]
 
 
+def test_the_energy_is_that_of_this_rank_s_device(gpu, monkeypatch):
+    cuda.open(0)
+    assert cuda.energy_j() is None
+    monkeypatch.setitem(
+        sys.modules, "pynvml", Pynvml([("00000000:07:00.0", 0, []), ("00000000:0F:00.0", 0, [])], "525.2")
+    )
+    assert cuda.energy_j() == 2.0
+
+
 def missing_library(name):
     raise OSError(f"{name}: cannot open shared object file")
 

@@ -60,6 +60,11 @@ class Pyhlml(ModuleType):
     def hlmlDeviceGetModuleID(self, handle: int) -> int:
         return self.rows[handle][1]
 
+    def hlmlDeviceGetTotalEnergyConsumption(self, handle: int) -> int:
+        """Return millijoules: 1 J, 2 J and so on, in the order of the handles."""
+        assert self.initialised
+        return (handle + 1) * 1000
+
     def hlmlDeviceGetFirmwareSPIVersion(self, handle: int) -> bytes:
         return self.rows[handle][2]
 
@@ -134,3 +139,12 @@ def test_where_hlml_answers_no_program_is_started(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(host, "printed_by", started)
     gaudis = gaudi.query()
     assert gaudis is not None and gaudis["driver"] == "1.10.0-494ae52"
+
+
+def test_the_energy_of_a_device_is_told_in_joules_by_the_place_of_its_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = installed(monkeypatch, ROWS, b"1.10.0")
+    assert (hlml.energy_j(0), hlml.energy_j(1)) == (2.0, 1.0)
+    assert hlml.energy_j(2) is None
+    assert module.initialised == 0
+    monkeypatch.setitem(sys.modules, "pyhlml", None)
+    assert hlml.energy_j(0) is None

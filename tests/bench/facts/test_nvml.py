@@ -99,3 +99,17 @@ def test_where_nvml_answers_no_program_is_started(monkeypatch: pytest.MonkeyPatc
     installed(monkeypatch, ROWS)
     monkeypatch.setattr(host, "printed_by", started)
     assert {*(nvidia.query() or {})} == {*(nvidia.processes() or {})} == {"0000:07:00.0", "0000:0f:00.0"}
+
+
+def test_the_energy_of_a_gpu_is_told_in_joules_by_its_bus_id(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = installed(monkeypatch, ROWS)
+    assert (nvml.energy_j("0000:07:00.0"), nvml.energy_j("0000:0f:00.0")) == (1.0, 2.0)
+    assert nvml.energy_j("0000:99:00.0") is None
+    assert module.initialised == 0
+
+
+def test_a_gpu_that_counts_no_energy_and_a_host_without_nvml_tell_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, ROWS, fails={"nvmlDeviceGetTotalEnergyConsumption": NVMLError("Not Supported")})
+    assert nvml.energy_j("0000:07:00.0") is None
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert nvml.energy_j("0000:07:00.0") is None

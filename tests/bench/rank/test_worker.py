@@ -70,9 +70,30 @@ def measured(monkeypatch, protocol, waits=True, device=None, task=SILENT):
     window = measured.window
     launch.update(clock=window.clock, host_noise=window.host_noise, cannot_tell=device.cannot_tell)
     watched = {name: getattr(measured, name) for name in ("residual_s", "control", "device_clock")}
-    launch["ranks"][0]["watched"].update(watched, major_faults=window.major_faults)
+    launch["ranks"][0]["watched"].update(watched, major_faults=window.major_faults, energy_j=window.energy_j)
     found = checks.run(asked, launch, samples.environment(), device.shared)
     return device, launch, {check["name"]: check for check in found}
+
+
+def test_the_window_holds_the_energy_of_the_timed_calls_alone(monkeypatch):
+    device = KnownDevice(host_ns=lambda: 500)
+    read = []
+    monkeypatch.setattr(device, "energy_j", lambda: read.append(len(device.work)) or 400.0 * device.now_ns / 1e9)
+    _, launch, _ = measured(monkeypatch, samples.protocol(), device=device)
+    # after the three untimed calls, and after the five timed ones
+    assert read == [3, 8]
+    assert launch["ranks"][0]["watched"]["energy_j"] == pytest.approx(400.0 * 5 * CALL_NS / 1e9, rel=0.01)
+
+
+@pytest.mark.parametrize("told", [(None, 1.0), (1.0, None), (9.0, 1.0)])
+def test_energy_that_a_counter_does_not_tell_is_none(monkeypatch, told):
+    """A counter that began anew tells less than before."""
+    device = KnownDevice()
+    answers = iter(told)
+    monkeypatch.setattr(device, "energy_j", lambda: next(answers))
+    with Window(device, 1) as window:
+        pass
+    assert window.energy_j is None
 
 
 @pytest.mark.parametrize("protocol", [samples.protocol(), samples.protocol(synchronize_after=True)])

@@ -1,4 +1,4 @@
-"""The sections of the page, one module each. A section makes a record from the material; the template of its name writes it as HTML."""
+"""The sections of the page, one module each. A section makes a record from the material and writes no HTML: its template does."""
 
 from __future__ import annotations
 
