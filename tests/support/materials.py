@@ -1,52 +1,67 @@
-"""What reports are made from, out of result files."""
+"""Materials of reports that tests start from: rows of any verdict beside published cells, without results behind them."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 from runner.host.judging import measured
-from runner.host.judging.measured import Measured
+from runner.host.judging.comparison import Difference, Row
+from runner.host.judging.groups import Group
+from runner.host.judging.measured import Measured, SourceFile
+from runner.host.judging.verdict import Verdict, VerdictWord
 from runner.host.readers import catalog
-from runner.host.report import templating
-from runner.host.report.material import Material, WholeFile
-from runner.host.report.sections import Section
+from runner.host.report.material import Material
 from runner.host.results import result_files
 from runner.host.results.index import Index
+from tests.examples import made_up
+from tests.examples.made_up import MadeUp
+from tests.support import groups
 
-# Reading the catalog takes longer than most tests.
 tables = functools.cache(catalog.read)
-WALK_THROUGH = Path("tests/data/result-2.json")
+# The published cells of the newest revision, in the order of the ledger.
+CELLS = [name for name, claim in tables().claims.items() if claim.source == "post-3"]
 
 
-def of_files(paths: Iterable[Path], **changes: Any) -> Material:
-    """Return the material of result files, all of them read whole too."""
-    read: list[Measured]
+def material(*rows: Row, sources: Sequence[str] = ("post-1", "post-3"), **changes: Any) -> Material:
+    """Return a material with a request of its own for each row."""
+    return Material(tables(), [_measured(row) for row in rows], list(sources), "2026-11-27", **changes)
+
+
+def made_up_material(folder: Path, *many: MadeUp, sources: Sequence[str] = ("post-1", "post-3")) -> Material:
+    """Return a material of made-up results, which are written below ``folder``."""
+    made_up.write(folder, list(many))
     with Index(None) as index:
-        read = measured.of_results(result_files.read_whole(map(str, paths), index, []), tables())
-    whole: dict[str, list[WholeFile]] = {}
-    for path in paths:
-        result, request = result_files.of_bytes(path.read_bytes(), str(path))
-        whole.setdefault(request.id, []).append(WholeFile(str(path), result, request))
-    return of_measured(read, **{"whole": whole, **changes})
+        read = measured.of_results(result_files.read_whole([folder], index, []), tables())
+    return Material(tables(), read, list(sources), "2026-11-27", example="an example of a test")
 
 
-def of_measured(read: list[Measured], **changes: Any) -> Material:
-    """Return the material of what was measured, beside the two revisions of the post."""
-    return Material(
-        **{"catalog": tables(), "measured": read, "sources": ["post-1", "post-3"], "made_utc": "2026-11-27", **changes}
+def row(
+    claim: str, word: VerdictWord = "REPRODUCED", *conditions: str, walk_through: bool = False, **of_verdict: Any
+) -> Row:
+    """Return a row beside a published cell; each of ``conditions`` differs."""
+    cell = tables().claims[claim]
+    return Row(
+        claim=claim,
+        published=f"{cell.devices} x {cell.accelerator}, {cell.model}",
+        published_s=cell.value,
+        request="a-request-0123456789ab",
+        measured="8 x a device, a model",
+        walk_through=walk_through,
+        verdict=Verdict(word, [f"{name} differs" for name in conditions] or ["a reason"], 5, **of_verdict),
+        limit=None,
+        differences=[Difference(name, "this", "that") for name in conditions],
     )
 
 
-def section(module: ModuleType, material: Material) -> str:
-    """Return a section of the page as HTML, for material that the section has something to say of."""
-    one = cast(Section, module)
-    content = one.content(material)
-    assert content is not None
-    figures = {figure.name: figure for figure in one.figures(content)}
-    return templating.rendered(
-        f"sections/{module.__name__.rpartition('.')[2]}.html", {"content": content, "figures": figures}
+def _measured(row: Row) -> Measured:
+    """Return what a row stands for: no launch, one file."""
+    _, request = groups.gaudi2_result()
+    return Measured(
+        Group(replace(request, beside=[row.claim])),
+        files=[SourceFile("a.json", "20261122T100000Z-0123abcd", "0" * 64)],
+        rows=[row],
     )
