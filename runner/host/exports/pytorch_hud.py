@@ -1,6 +1,6 @@
 """Records of PyTorch's OSS benchmark database, schema v3, which the PyTorch HUD shows: a list, one record for each metric of a request.
 
-Fields as of pytorch/test-infra clickhouse_db_schema/oss_ci_benchmark_v3/schema.sql; names of metrics and their units as vLLM writes
+Fields as of pytorch/test-infra clickhouse_db_schema/benchmark.oss_ci_benchmark_v3/schema.sql; metrics and their units as vLLM writes
 them for the HUD: latencies in seconds, times of tokens in milliseconds. The uploader adds what it knows of its own run.
 """
 
@@ -38,7 +38,9 @@ _METRICS = (
 
 def text(measured: Sequence[Measured]) -> str:
     """Return the records of all requests that have times. A metric that no launch tells has no record."""
-    return json_text.dumps([record for of_request in filter(conditions.has_times, measured) for record in _records(of_request)])
+    return json_text.dumps(
+        [record for of_request in filter(conditions.has_times, measured) for record in _records(of_request)]
+    )
 
 
 def _records(measured: Measured) -> Iterator[dict[str, object]]:
