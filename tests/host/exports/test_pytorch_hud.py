@@ -13,7 +13,7 @@ from runner.host.exports import pytorch_hud
 from runner.host.judging.measured import Measured
 from tests.host.exports import made
 
-# The columns of pytorch/test-infra clickhouse_db_schema/benchmark.oss_ci_benchmark_v3/schema.sql that a record may fill, with their types. A key
+# The columns of pytorch/test-infra clickhouse_db_schema/benchmark.oss_ci_benchmark_v3/schema.sql that a record may fill. A key
 # ends with * where the name is free.
 # A clone of pytorch/test-infra, whose own uploader then reads the records, without uploading them.
 CLONE = "BLOOMZ_BENCH_TEST_INFRA"
