@@ -9,9 +9,9 @@ COLOURS: dict[str, tuple[str, str]] = {
     "quiet": ("#5a636d", "#a3acb7"),
     "grid": ("#d9dee4", "#343b44"),
     # what was measured here
-    "ours": ("#0b4f8a", "#8cc8ff"),
+    "ours": ("#083f73", "#a9d6ff"),
     # what was published
-    "theirs": ("#c25400", "#f0a04b"),
+    "theirs": ("#b84f00", "#d97f2e"),
     # the margin within which a number holds
     "band": ("#dfe9f3", "#22364a"),
 }
@@ -25,18 +25,33 @@ svg text.strong{{font-weight:600}}
 svg text.note{{fill:{ink};font-size:11px;font-style:italic}}
 .axis{{stroke:{quiet};stroke-width:1}}
 .grid{{stroke:{grid};stroke-width:1}}
-.launch{{fill:{ours};fill-opacity:.75;stroke:{paper};stroke-width:.75}}
-.interval{{stroke:{ours};stroke-width:3}}
+.launch{{fill:{ours};stroke:{paper};stroke-width:.75}}
+.launch-flagged{{fill:{paper};stroke:{ours};stroke-width:1.5}}
+.interval{{stroke:{ours};stroke-width:5}}
+.prediction{{stroke:{ours};stroke-width:1}}
+.mean{{fill:{ours}}}
 .ours{{fill:{ours}}}
 .ours-line{{fill:none;stroke:{ours};stroke-width:2}}
 .theirs{{fill:{theirs}}}
 .theirs-line{{fill:none;stroke:{theirs};stroke-width:2;stroke-dasharray:5 3}}
 .theirs-range{{stroke:{theirs};stroke-width:3}}
+.theirs-square{{fill:{paper};stroke:{theirs};stroke-width:1.5}}
+.ours-end{{stroke:{ours};stroke-width:2}}
+.theirs-end{{stroke:{theirs};stroke-width:2}}
+.ours-thin{{stroke:{ours};stroke-width:1}}
+.theirs-thin{{stroke:{theirs};stroke-width:1}}
+.change{{stroke:{ink};stroke-width:1;stroke-dasharray:2 2}}
+.change-number{{fill:{paper};stroke:{ink};stroke-width:1}}
+.range{{stroke:{quiet};stroke-width:2}}
+.theirs-mark{{fill:none;stroke:{theirs};stroke-width:1.25}}
 .rounding{{fill:{theirs};fill-opacity:.3}}
 .band{{fill:{band}}}
 .band-edge{{fill:none;stroke:{quiet};stroke-width:1;stroke-dasharray:2 3}}
-.bar{{fill:{ours};fill-opacity:.85}}
-.bar-theirs{{fill:{theirs};fill-opacity:.85}}
+.limit{{stroke:{ink};stroke-width:1}}
+.mark-ground{{stroke:{paper};stroke-width:3.5}}
+.mark{{stroke:{ink};stroke-width:1}}
+.bar{{fill:{ours}}}
+.bar-theirs{{fill:{theirs}}}
 .bar-rest{{fill:{grid}}}
 """
 

@@ -24,7 +24,7 @@ class Sample:
     ``attempt`` is the id of the attempt and begins with the UTC time of its start, ``index`` the launch's number in the attempt, from 0.
     ``latency_s`` is the published estimator's, ``ttft_s`` and ``tpot_s`` are medians of the instrumented calls, ``energy_j`` is what one
     timed call took on all devices: the last two are None where the launch does not tell them. ``flagged`` names the checks that did not
-    pass.
+    pass. ``call_tokens`` is how many tokens one timed call made, of all rows together, on average: None where the launch does not tell.
     """
 
     attempt: str
@@ -34,6 +34,7 @@ class Sample:
     tpot_s: float | None
     energy_j: float | None
     flagged: tuple[str, ...]
+    call_tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,4 +101,14 @@ def _samples(attempt: AttemptSummary) -> Iterator[Sample]:
 def _sample(attempt: AttemptSummary, launch: LaunchSummary) -> Sample:
     timed = launch.timed
     assert timed is not None
-    return Sample(attempt.id, launch.index, timed.latency_s, timed.ttft_s, timed.tpot_s, timed.energy_j, launch.flagged)
+    tokens = launch.counts.output_tokens if launch.counts is not None else None
+    return Sample(
+        attempt=attempt.id,
+        index=launch.index,
+        latency_s=timed.latency_s,
+        ttft_s=timed.ttft_s,
+        tpot_s=timed.tpot_s,
+        energy_j=timed.energy_j,
+        flagged=launch.flagged,
+        call_tokens=tokens / len(timed.iterations_s) if tokens and timed.iterations_s else None,
+    )

@@ -39,6 +39,9 @@ UNCHANGED: Final = "UNCHANGED"
 CHANGE_WORDS: tuple[ChangeWord, ...] = (CHANGED, UNCHANGED, INCONCLUSIVE)
 Direction = Literal["slower", "faster"]
 
+# Where an interval lies to the margin around the number that it is compared with.
+Place = Literal["within", "above", "below", "across"]
+
 # Of the two-sided interval: each side is tested at 5%.
 CONFIDENCE = 0.90
 PREDICTION = 0.95
@@ -89,6 +92,36 @@ def rounding(published: str) -> tuple[float, float]:
     return float(value - half), float(value + half)
 
 
+@dataclass(frozen=True)
+class LaunchMean:
+    """The geometric mean of launches in seconds.
+
+    ``error`` is the standard error of the mean logarithm, ``interval_s`` the 90% interval of the mean. Both are None where nothing is known
+    of how launches vary.
+    """
+
+    latency_s: float
+    error: float | None
+    interval_s: tuple[float, float] | None
+
+
+def mean_of(latencies_s: Sequence[float], assumed_cv: float | None = None) -> LaunchMean:
+    """Return the mean of one launch or more, with the t-interval that these show.
+
+    With ``assumed_cv`` the launches are taken to vary by this fraction, whatever they show; the interval is then the normal one. Raises
+    ``statistics.StatisticsError`` for no launch.
+    """
+    logs = [math.log(value) for value in latencies_s]
+    mean, n = statistics.fmean(logs), len(logs)
+    if assumed_cv is not None:
+        error, quantile = assumed_cv / math.sqrt(n), float(_stats().norm.ppf(0.5 + CONFIDENCE / 2))
+    elif n > 1:
+        error, quantile = statistics.stdev(logs) / math.sqrt(n), float(_stats().t.ppf(0.5 + CONFIDENCE / 2, n - 1))
+    else:
+        return LaunchMean(math.exp(mean), None, None)
+    return LaunchMean(math.exp(mean), error, (math.exp(mean - error * quantile), math.exp(mean + error * quantile)))
+
+
 def against_claim(
     latencies_s: Sequence[float],
     published: str,
@@ -134,15 +167,24 @@ def against_claim(
 
 def _decide(bottom: float, top: float, margin: float) -> tuple[VerdictWord, str]:
     """Return word and reason for an interval of the log ratio."""
-    bound = math.log1p(margin)
     interval = f"the interval {math.exp(bottom):.3f} to {math.exp(top):.3f} of the ratio"
+    match place(bottom, top, margin):
+        case "within":
+            return REPRODUCED, f"{interval} lies within the margin of {margin:.0%}"
+        case "above":
+            return SLOWER, f"{interval} lies wholly above the margin of {margin:.0%}"
+        case "below":
+            return FASTER, f"{interval} lies wholly below the margin of {margin:.0%}"
+        case "across":
+            return INCONCLUSIVE, f"{interval} straddles the margin of {margin:.0%}; more launches would tell"
+
+
+def place(bottom: float, top: float, margin: float) -> Place:
+    """Return where an interval of the log ratio lies to the margin, which itself is within."""
+    bound = math.log1p(margin)
     if -bound <= bottom and top <= bound:
-        return REPRODUCED, f"{interval} lies within the margin of {margin:.0%}"
-    if bottom > bound:
-        return SLOWER, f"{interval} lies wholly above the margin of {margin:.0%}"
-    if top < -bound:
-        return FASTER, f"{interval} lies wholly below the margin of {margin:.0%}"
-    return INCONCLUSIVE, f"{interval} straddles the margin of {margin:.0%}; more launches would tell"
+        return "within"
+    return "above" if bottom > bound else "below" if top < -bound else "across"
 
 
 def _p_above(mean: float, spread: float, n: int, bound: float) -> float:
@@ -168,7 +210,7 @@ class Change:
 
     ``ratio`` is after over before (geometric means of launches), ``interval`` its 90% interval and ``p`` the two-sided p-value, both by
     Welch's test. ``smallest_change`` is the smallest fraction by which the runs would have had to differ to be called CHANGED with the
-    probability ``power.PROBABILITY``, where launches vary as these did; None where no change is large enough.
+    probability ``power.PROBABILITY``, where launches vary as these did; None where no change is large enough, or none was looked for.
     """
 
     word: ChangeWord
@@ -180,25 +222,27 @@ class Change:
     reason: str
 
 
-def between_runs(before_s: Sequence[float], after_s: Sequence[float], margin: float = CHANGE_MARGIN) -> Change:
+def between_runs(
+    before_s: Sequence[float], after_s: Sequence[float], margin: float = CHANGE_MARGIN, power: bool = True
+) -> Change:
     """Return the ``Change`` between two sets of latencies in seconds, by Welch's test on their logarithms.
 
-    ``margin`` is the fraction up to which a change does not matter. The sides may differ in number. Raises ``ValueError`` for fewer than
-    two launches on a side.
+    ``margin`` is the fraction up to which a change does not matter. The sides may differ in number. Without ``power`` the smallest change
+    is left None: computing it takes most of the time. Raises ``ValueError`` for fewer than two launches on a side.
     """
     if min(len(before_s), len(after_s)) < 2:
         raise ValueError("run against run needs at least two launches on each side")
     sides = [[math.log(value) for value in values] for values in (before_s, after_s)]
     spreads, counts = [statistics.stdev(logs) for logs in sides], [len(logs) for logs in sides]
     change = statistics.fmean(sides[1]) - statistics.fmean(sides[0])
-    error, degrees = _welch(spreads, counts)
+    error, degrees = welch(spreads, counts)
     reach, p = 0.0, float(change == 0)
     if error > 0:
         reach = float(_stats().t.ppf(0.5 + CONFIDENCE / 2, degrees)) * error
         p = float(2 * _stats().t.sf(abs(change) / error, degrees))
     interval = change - reach, change + reach
     word, reason = _decide_change(change, interval, p, margin)
-    smallest = Power(spreads, counts, math.log1p(margin), CHANGE_SIGNIFICANCE).smallest()
+    smallest = Power(spreads, counts, math.log1p(margin), CHANGE_SIGNIFICANCE).smallest() if power else None
     return Change(
         word=word,
         ratio=math.exp(change),
@@ -210,14 +254,17 @@ def between_runs(before_s: Sequence[float], after_s: Sequence[float], margin: fl
     )
 
 
-def _welch(spreads: Sequence[float], counts: Sequence[int]) -> tuple[float, float]:
-    """Return the standard error of the difference of two means, and its degrees of freedom: 0 and infinity without any spread."""
+def welch(spreads: Sequence[float], counts: Sequence[int]) -> tuple[float, float]:
+    """Return the standard error of the difference of two means, and its degrees of freedom: 0 and infinity without any spread.
+
+    The spread of a side of one value is not estimated from the values but assumed: that side takes no degrees of freedom.
+    """
     parts = [spread**2 / count for spread, count in zip(spreads, counts, strict=True)]
     if sum(parts) == 0:
         return 0.0, math.inf
     shares = [part / sum(parts) for part in parts]
-    degrees = 1 / sum(share**2 / (count - 1) for share, count in zip(shares, counts, strict=True))
-    return math.sqrt(sum(parts)), degrees
+    inverse = sum(share**2 / (count - 1) for share, count in zip(shares, counts, strict=True) if count > 1)
+    return math.sqrt(sum(parts)), 1 / inverse if inverse else math.inf
 
 
 def _decide_change(change: float, interval: tuple[float, float], p: float, margin: float) -> tuple[ChangeWord, str]:

@@ -12,6 +12,7 @@ from runner.host.judging.comparison import Row
 from runner.host.judging.measured import Measured
 from runner.host.readers.catalog import Catalog, Claim
 from runner.host.readers.prices import Prices
+from runner.host.report.commands import Kit
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Material:
 
     ``example`` says in words why the results are no measurements, None where they are; the page and every figure carry these words.
     ``made_utc`` is the day on which the report was made, YYYY-MM-DD; ``refused`` says of each refused file why. ``prices`` are the user's,
-    None where there are none. ``beside_page`` names the files and folders that lie beside the page.
+    None where there are none. ``kit`` holds the pins that commands are tried with, None where none are tried. ``beside_page`` names the
+    files and folders that lie beside the page.
     """
 
     catalog: Catalog
@@ -49,6 +51,7 @@ class Material:
     example: str | None = None
     refused: list[str] = field(default_factory=list)
     prices: Prices | None = None
+    kit: Kit | None = None
     beside_page: tuple[str, ...] = ()
 
     def claims_of(self, source: str) -> dict[str, Claim]:
