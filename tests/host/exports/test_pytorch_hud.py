@@ -12,6 +12,7 @@ import pytest
 from runner.host.exports import pytorch_hud
 from runner.host.judging.measured import Measured
 from tests.host.exports import made
+from tests.host.exports.shapes import problems
 
 # The columns of pytorch/test-infra clickhouse_db_schema/benchmark.oss_ci_benchmark_v3/schema.sql that a record may fill. A key
 # ends with * where the name is free.
@@ -46,26 +47,6 @@ SCHEMA: dict[str, Any] = {
     "dependencies": {"*": {"repo": str, "branch": str, "sha": str, "version": str, "extra_info": MAP}},
     "metric": {"name": str, "benchmark_values": [float], "target_value": float, "extra_info": MAP},
 }
-
-
-def problems(value: object, wanted: Any, place: str = "record") -> list[str]:
-    """Return where a value is not of the schema."""
-    if isinstance(wanted, dict):
-        if not isinstance(value, dict):
-            return [f"{place} is no map"]
-        unknown = [f"{place}.{key} is unknown" for key in value if key not in wanted and "*" not in wanted]
-        inside = [
-            problem
-            for key, item in value.items()
-            if key in wanted or "*" in wanted
-            for problem in problems(item, wanted.get(key, wanted.get("*")), f"{place}.{key}")
-        ]
-        return unknown + inside
-    if isinstance(wanted, list):
-        if not isinstance(value, list):
-            return [f"{place} is no list"]
-        return [problem for item in value for problem in problems(item, wanted[0], place)]
-    return [] if type(value) is wanted else [f"{place} is {type(value).__name__}"]
 
 
 def read(measured: list[Measured]) -> list[dict[str, Any]]:
