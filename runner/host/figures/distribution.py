@@ -59,9 +59,11 @@ def draw(shown: DistributionFigure) -> Figure:
         drawn, height = strip.bars(scale, shown.bars, 0, _HEIGHT), _HEIGHT
     top = y + _LINE * len(shown.marks) + 4
     bottom = top + 8 + height
-    parts += _marks(shown, scale, y, bottom)
-    parts.append(svg.element("g", *drawn, transform=f"translate(0 {svg.number(bottom - 2)})"))
-    parts += axes.below(scale, bottom, shown.what)
+    values = svg.element("g", *drawn, transform=f"translate(0 {svg.number(bottom - 2)})")
+    marks = _marks(shown, scale, y, bottom)
+    # a bar would hide a mark, and a mark would hide a dot
+    parts += [*marks, values] if shown.dots else [values, *marks]
+    parts += axes.below(scale, bottom, shown.what + scale.kind)
     told = f"{'. '.join(shown.lines)}. From {words.digits(min(ends))} to {words.digits(max(ends))} {shown.unit}"
     told += "".join(f", {mark.name} {words.digits(mark.value)} {shown.unit}" for mark in shown.marks)
     told += f". Note: {shown.note}." if shown.note else "."
@@ -82,6 +84,7 @@ def _marks(shown: DistributionFigure, scale: Scale, y: float, bottom: float) -> 
         start = x - 4 - wide if before else x + 4
         parts.append(svg.text(start + wide if before else start, base, text, "small", "end" if before else "start"))
         crosses = below is not None and below[0] - 2 < x < below[1] + 2
-        parts.append(svg.line(x, top if crosses else base - 9, x, bottom, "mark"))
+        ends = (x, top if crosses else base - 9, x, bottom)
+        parts += [svg.line(*ends, "mark-ground"), svg.line(*ends, "mark")]
         below = start, start + wide
     return parts

@@ -48,6 +48,7 @@ svg text.note{{fill:{ink};font-size:11px;font-style:italic}}
 .band{{fill:{band}}}
 .band-edge{{fill:none;stroke:{quiet};stroke-width:1;stroke-dasharray:2 3}}
 .limit{{stroke:{ink};stroke-width:1}}
+.mark-ground{{stroke:{paper};stroke-width:3.5}}
 .mark{{stroke:{ink};stroke-width:1}}
 .bar{{fill:{ours}}}
 .bar-theirs{{fill:{theirs}}}
