@@ -183,7 +183,7 @@ def _texts(label: str, basis: str | None, shown: str, y: float, class_: str = "s
 
 def _strip(scale: Scale, y: float) -> list[str]:
     """Return the ground of a row: grid lines where the axis has its ticks."""
-    return [svg.line(scale.place(tick), y, scale.place(tick), y + _STRIP, "grid") for tick in scale.ticks()]
+    return [svg.line(x, y, x, y + _STRIP, "grid") for x in axes.tick_places(scale)]
 
 
 def _row(row: ForestRow, scale: Scale, y: float) -> list[str]:
