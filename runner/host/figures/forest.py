@@ -100,7 +100,7 @@ def draw(forest: ForestFigure) -> Figure:
         parts += made
     if hidden:
         rows = sum(len(group.rows) for group in hidden)
-        told = f"{words.counted(len(hidden), 'more group')} of other conditions, {words.counted(rows, 'measurement')}, not drawn"
+        told = f"{words.counted(len(hidden), 'more group')}, {words.counted(rows, 'measurement')}, not drawn"
         made, y = _paragraph(told, y, "quiet")
         parts += made
     y += 8

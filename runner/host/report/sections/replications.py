@@ -45,10 +45,10 @@ def content(material: Material) -> Forests | None:
         return None
     everyone = [material.measured, *material.laboratories.values()]
     reasons = [replications.why_not(measured) for results in everyone for measured in results]
-    # a report of claims alone shows nothing that was made up
-    note = material.note(None) if material.measured or material.laboratories else None
     return Forests(
-        [Forest(_name(cell), cell.words, cell) for cell in cells], dict(Counter(filter(None, reasons))), note
+        forests=[Forest(_name(cell), cell.words, cell) for cell in cells],
+        left_out=dict(Counter(filter(None, reasons))),
+        note=material.note(None),
     )
 
 
