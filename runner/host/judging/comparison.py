@@ -158,7 +158,7 @@ def claimed(catalog: Catalog, claim: Claim) -> dict[str, object]:
     return {
         "accelerator": claim.accelerator,
         "model": claim.model,
-        "weights": "hub",
+        "weights": claim.weights,
         "stack": claim.stack,
         "protocol": claim.protocol,
         "protocol version": protocol.version,

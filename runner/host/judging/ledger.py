@@ -8,10 +8,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Literal
 
 from runner.contract.architecture import Architecture
+from runner.host.judging import image_ledger
+from runner.host.judging.findings import Finding, FindingKind, decimals, rounds_to
 from runner.host.readers.catalog import CLAIMED_BYTES_PER_ELEMENT, Catalog, Claim
 
 # Shares of the memory limit from which on memory bounds a cell, or may bound it: a judgement. The post's cells of 7B on 8 devices lie
@@ -20,22 +21,8 @@ MEMORY_BOUND, FAR_FROM_MEMORY = 0.40, 0.20
 
 # The bound of a cell's latency; "an error": no device can be so fast.
 Bound = Literal["an error", "memory", "memory or host", "host or link", "host"]
-FindingKind = Literal[
-    "not found",
-    "faster than memory allows",
-    "text differs",
-    "equal digits",
-    "not measured again",
-    "slower later",
-    "ratio holds",
-    "ratio differs",
-    "ratio of unlike devices",
-    "price",
-    "unlike columns",
-    "replicates",
-]
-# The conditions that two claims of the same cell share: accelerator, devices, model, batch size.
-Cell = tuple[str, int, str, int]
+# The conditions that two claims of the same cell share: accelerator, devices, model, weights, batch size.
+Cell = tuple[str, int, str, str, int]
 
 
 @dataclass(frozen=True)
@@ -49,15 +36,6 @@ class Limit:
     floor_s: float
     share: float
     bound: Bound
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A fact that speaks for or against claims: its kind, the names of the claims, and the computed fact in words."""
-
-    kind: FindingKind
-    claims: list[str]
-    text: str
 
 
 def floor_s(
@@ -113,7 +91,7 @@ def findings(catalog: Catalog) -> list[Finding]:
     """Return all findings, in the order of their kinds; the same text about several claims is one finding."""
     finders = (
         *(_not_found, _beyond_memory, _other_text, _equal_digits, _never_measured_again, _slower_later),
-        *(_ratios, _prices, _unlike_columns, _replicates),
+        *(_ratios, _prices, _unlike_columns, _replicates, image_ledger.findings),
     )
     by_text: dict[str, Finding] = {}
     for finding in (finding for find in finders for finding in find(catalog)):
@@ -125,7 +103,7 @@ def findings(catalog: Catalog) -> list[Finding]:
 
 
 def _cell(claim: Claim) -> Cell:
-    return claim.accelerator, claim.devices, claim.model, claim.batch_size
+    return claim.accelerator, claim.devices, claim.model, claim.weights, claim.batch_size
 
 
 def _cell_in_words(claim: Claim) -> str:
@@ -182,7 +160,7 @@ def _equal_digits(catalog: Catalog) -> Iterator[Finding]:
                 or other.batch_size != 1
             ):
                 continue
-            if _rounds_to(other.latency_s, claim.value) and _decimals(other.value) + 1 >= _decimals(claim.value):
+            if rounds_to(other.latency_s, claim.value) and decimals(other.value) + 1 >= decimals(claim.value):
                 text = f"{claim.value} s of {claim.model} equals 100 tokens of {other.value} {other.unit} of {other.model} ({other_name})"
                 yield Finding("equal digits", [name, other_name], text)
 
@@ -220,7 +198,7 @@ def _ratios(catalog: Catalog) -> Iterator[Finding]:
     for name, ratio in catalog.ratios.items():
         slower, faster = catalog.claims[ratio.slower], catalog.claims[ratio.faster]
         computed = slower.latency_s / faster.latency_s
-        holds = _rounds_to(computed, ratio.says)
+        holds = rounds_to(computed, ratio.says)
         text = f"{name} says {ratio.says}: {slower.value} / {faster.value} = {computed:.3f}, which "
         text += "rounds to it" if holds else "does not"
         kind: FindingKind = "ratio holds" if holds else "ratio differs"
@@ -288,13 +266,3 @@ def _replicates(catalog: Catalog) -> Iterator[Finding]:
             )
             if others:
                 yield Finding("replicates", [name, *others], f"{_cell_in_words(claim)}: {claim.value} s; {numbers}")
-
-
-def _rounds_to(number: float, printed: str) -> bool:
-    """Return whether a number, rounded to as many decimals as the printed one, is the printed one."""
-    return Decimal(f"{number:.{_decimals(printed)}f}") == Decimal(printed)
-
-
-def _decimals(text: str) -> int:
-    """Return how many decimals a printed number has; ``772e-3`` has three."""
-    return max(0, -int(Decimal(text).as_tuple().exponent))

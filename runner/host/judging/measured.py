@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from runner.host.judging import comparison, groups
 from runner.host.judging.comparison import Row
 from runner.host.judging.groups import Group
+from runner.host.judging.verdict import DECIDED, PROVISIONAL
 from runner.host.readers.catalog import Catalog
 from runner.host.results.attempts import AttemptSummary, LaunchSummary
 from runner.host.results.result_files import ReadResult
@@ -23,7 +24,7 @@ class Sample:
     ``attempt`` is the id of the attempt and begins with the UTC time of its start, ``index`` the launch's number in the attempt, from 0.
     ``latency_s`` is the published estimator's, ``ttft_s`` and ``tpot_s`` are medians of the instrumented calls, ``energy_j`` is what one
     timed call took on all devices: the last two are None where the launch does not tell them. ``flagged`` names the checks that did not
-    pass.
+    pass. ``call_tokens`` is how many tokens one timed call made, of all rows together, on average: None where the launch does not tell.
     """
 
     attempt: str
@@ -33,6 +34,7 @@ class Sample:
     tpot_s: float | None
     energy_j: float | None
     flagged: tuple[str, ...]
+    call_tokens: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,12 @@ def of_results(results: Iterable[ReadResult], catalog: Catalog, kept: int | None
     ]
 
 
+def beside(measured: Iterable[Measured], claim: str) -> list[tuple[Measured, Row]]:
+    """Return what was measured beside a published cell, with the row of each: comparable ones first, else in the order given."""
+    pairs = [(of_request, row) for of_request in measured for row in of_request.rows if row.claim == claim]
+    return sorted(pairs, key=lambda pair: pair[1].verdict.word not in (*DECIDED, PROVISIONAL))
+
+
 def _samples(attempt: AttemptSummary) -> Iterator[Sample]:
     """Yield the launches of an attempt that count as samples, as ``Group.latencies_s`` does."""
     yield from (_sample(attempt, launch) for launch in attempt.launches if launch.timed is not None)
@@ -93,4 +101,14 @@ def _samples(attempt: AttemptSummary) -> Iterator[Sample]:
 def _sample(attempt: AttemptSummary, launch: LaunchSummary) -> Sample:
     timed = launch.timed
     assert timed is not None
-    return Sample(attempt.id, launch.index, timed.latency_s, timed.ttft_s, timed.tpot_s, timed.energy_j, launch.flagged)
+    tokens = launch.counts.output_tokens if launch.counts is not None else None
+    return Sample(
+        attempt=attempt.id,
+        index=launch.index,
+        latency_s=timed.latency_s,
+        ttft_s=timed.ttft_s,
+        tpot_s=timed.tpot_s,
+        energy_j=timed.energy_j,
+        flagged=launch.flagged,
+        call_tokens=tokens / len(timed.iterations_s) if tokens and timed.iterations_s else None,
+    )

@@ -10,18 +10,24 @@ from rich.text import Text
 
 from runner.contract.text import printable
 from runner.host import tables
-from runner.host.judging import counts
+from runner.host.judging import counts, figure_lines, image_ledger, text_figures
 from runner.host.judging.comparison import Row
+from runner.host.judging.findings import Finding
 from runner.host.judging.groups import Group
-from runner.host.judging.ledger import Finding, Limit
+from runner.host.judging.ledger import Limit
 from runner.host.judging.run_changes import RunChange
+from runner.host.judging.text_figures import Line
 from runner.host.judging.verdict import CHANGED
 from runner.host.readers.catalog import Catalog, Claim
+from runner.host.readers.images import ImageClaim
 from runner.host.results.attempts import AttemptSummary, LaunchSummary
 
 # Of run against run, which has no table.
 _CHANGE_COLUMNS, _MOST_ALONE = 80, 5
-WALK_THROUGH = "walk-through, not a reproduction"
+# Of a figure: a file or pipe gets the least, a terminal up to the most.
+_FIGURE_COLUMNS, _MOST_FIGURE_COLUMNS = 80, 200
+# Of a bar in the table of claims: with the least, the table of the post fits 80 columns. It takes a fifth of further columns.
+_BAR_COLUMNS, _MOST_BAR_COLUMNS = 6, 30
 
 
 def show(groups: Iterable[tuple[Group, Sequence[AttemptSummary]]], rows: Sequence[Row], slower: Sequence[str]) -> None:
@@ -30,7 +36,8 @@ def show(groups: Iterable[tuple[Group, Sequence[AttemptSummary]]], rows: Sequenc
     ``groups`` holds each group with the attempts of it that are shown, the newest first; ``slower`` names the claims of the headline.
     """
     console = tables.console()
-    for group, attempts in groups:
+    shown = list(groups)
+    for group, attempts in shown:
         _print_group(console, group, attempts)
         group_rows = [row for row in rows if row.request == group.request.id]
         if group_rows:
@@ -38,6 +45,8 @@ def show(groups: Iterable[tuple[Group, Sequence[AttemptSummary]]], rows: Sequenc
             _print_reasons(console, group_rows)
         if any(row.differences for row in group_rows):
             console.print(_differences(group_rows), "", sep="\n")
+    for lines in figure_lines.of_rows([group for group, _ in shown], rows):
+        _print_figure(console, lines, "measured / published", "launch", "published")
     if slower:
         tables.say(console, f"Slower than published, corrected for looking at {len(rows)} cells: {', '.join(slower)}.")
 
@@ -52,7 +61,10 @@ def show_claims(catalog: Catalog, limits: Mapping[str, Limit | None], findings: 
         if source.note:
             tables.say(console, f"  {source.note}")
         if rows:
-            console.print(_cells(rows, limits))
+            console.print(_cells(rows, limits, console))
+        images = [row for row in catalog.images.values() if row.source == name]
+        if images:
+            console.print(_images(images))
         console.print()
     console.print("limit: the share of the measured time that memory bandwidth alone would need. Its sources:")
     for name, accelerator in catalog.accelerators.items():
@@ -64,26 +76,43 @@ def show_claims(catalog: Catalog, limits: Mapping[str, Limit | None], findings: 
         tables.say(console, f"  {finding.kind}: {finding.text}.")
 
 
-def _cells(rows: Mapping[str, Claim], limits: Mapping[str, Limit | None]) -> Table:
-    """Return the table of the claims of one source."""
-    table = tables.plain("cell", "as printed", "s", "limit", "suggests")
+def _cells(rows: Mapping[str, Claim], limits: Mapping[str, Limit | None], console: Console) -> Table:
+    """Return the table of the claims of one source, with each share of the memory's limit as a bar."""
+    table = tables.plain("cell", "printed", "s", "limit", "suggests")
+    columns = min(max(_BAR_COLUMNS, _BAR_COLUMNS + (console.width - 80) // 5), _MOST_BAR_COLUMNS)
+    drawn_with = text_figures.marks(console.encoding)
     for name, claim in rows.items():
+        weights = f", {claim.weights} weights" if claim.weights != "hub" else ""
         batch = f", batch {claim.batch_size}" if claim.batch_size > 1 else ""
         engine = f", {claim.engine}" if claim.engine else ""
         limit = limits[name]
-        share, bound = ("-", "-") if limit is None else (f"{limit.share:.0%}", limit.bound)
-        cell = f"{claim.devices} x {claim.accelerator}, {claim.model}, {claim.precision}{batch}{engine}"
-        table.add_row(*map(tables.cell, (cell, f"{claim.value} {claim.unit}", f"{claim.latency_s:.3f}", share, bound)))
+        share, bound = ("-", "-") if limit is None else (f"{limit.share:>4.0%} ", limit.bound)
+        bar = "" if limit is None else text_figures.bar(limit.share, columns, drawn_with)
+        cell = f"{claim.devices} x {claim.accelerator}, {claim.model}, {claim.precision}{weights}{batch}{engine}"
+        table.add_row(
+            *map(tables.cell, (cell, f"{claim.value} {claim.unit}", f"{claim.latency_s:.3f}", share + bar, bound))
+        )
+    return table
+
+
+def _images(rows: Iterable[ImageClaim]) -> Table:
+    """Return the table of the numbers of images of one source."""
+    table = tables.plain("cell", "printed", "s an image")
+    for claim in rows:
+        cell = f"{image_ledger.devices_in_words(claim)}, {claim.model}, {image_ledger.conditions_in_words(claim)}"
+        table.add_row(*map(tables.cell, (cell, f"{claim.value} {claim.unit}", f"{claim.seconds_per_image:.3f}")))
     return table
 
 
 def show_changes(changes: Iterable[RunChange]) -> None:
     """Print run against run within 80 columns: for each pair the word, the times, the counts, the flags and what moved."""
     console = tables.console()
-    for change in changes:
+    shown = list(changes)
+    for change in shown:
         for indent, line in _change_lines(change):
             _say_wrapped(console, line, indent)
         console.print()
+    _print_figure(console, figure_lines.of_changes(shown), "after / before", "ratio", "no change")
 
 
 def show_alone(alone: Mapping[str, Sequence[str]]) -> None:
@@ -143,9 +172,21 @@ def _beside(rows: Sequence[Row]) -> Table:
     for row in rows:
         measured = "-" if row.verdict.ratio is None else f"{float(row.published_s) * row.verdict.ratio:.3f}"
         ratio = "-" if row.verdict.ratio is None else f"{row.verdict.ratio:.3f}"
-        word = WALK_THROUGH if row.walk_through else row.verdict.word
+        word = figure_lines.WALK_THROUGH if row.walk_through else row.verdict.word
         table.add_row(*map(tables.cell, (row.published, row.published_s, measured, ratio, word)))
     return table
+
+
+def _print_figure(console: Console, lines: Sequence[Line], caption: str, points: str, mark: str) -> None:
+    """Print a figure with what its marks mean, where the terminal is wide enough for one; nothing for no lines."""
+    columns = min(console.width, _MOST_FIGURE_COLUMNS) if console.is_terminal else _FIGURE_COLUMNS
+    drawn_with = text_figures.marks(console.encoding)
+    rows = text_figures.dots_and_intervals(lines, caption, columns, drawn_with)
+    if rows:
+        most = max(len(line.points) for line in lines)
+        for row in (*rows, text_figures.legend(drawn_with, points, mark, most)):
+            tables.say(console, row)
+        console.print()
 
 
 def _print_reasons(console: Console, rows: Sequence[Row]) -> None:

@@ -39,6 +39,9 @@ UNCHANGED: Final = "UNCHANGED"
 CHANGE_WORDS: tuple[ChangeWord, ...] = (CHANGED, UNCHANGED, INCONCLUSIVE)
 Direction = Literal["slower", "faster"]
 
+# Where an interval lies to the margin around the number that it is compared with.
+Place = Literal["within", "above", "below", "across"]
+
 # Of the two-sided interval: each side is tested at 5%.
 CONFIDENCE = 0.90
 PREDICTION = 0.95
@@ -164,15 +167,24 @@ def against_claim(
 
 def _decide(bottom: float, top: float, margin: float) -> tuple[VerdictWord, str]:
     """Return word and reason for an interval of the log ratio."""
-    bound = math.log1p(margin)
     interval = f"the interval {math.exp(bottom):.3f} to {math.exp(top):.3f} of the ratio"
+    match place(bottom, top, margin):
+        case "within":
+            return REPRODUCED, f"{interval} lies within the margin of {margin:.0%}"
+        case "above":
+            return SLOWER, f"{interval} lies wholly above the margin of {margin:.0%}"
+        case "below":
+            return FASTER, f"{interval} lies wholly below the margin of {margin:.0%}"
+        case "across":
+            return INCONCLUSIVE, f"{interval} straddles the margin of {margin:.0%}; more launches would tell"
+
+
+def place(bottom: float, top: float, margin: float) -> Place:
+    """Return where an interval of the log ratio lies to the margin, which itself is within."""
+    bound = math.log1p(margin)
     if -bound <= bottom and top <= bound:
-        return REPRODUCED, f"{interval} lies within the margin of {margin:.0%}"
-    if bottom > bound:
-        return SLOWER, f"{interval} lies wholly above the margin of {margin:.0%}"
-    if top < -bound:
-        return FASTER, f"{interval} lies wholly below the margin of {margin:.0%}"
-    return INCONCLUSIVE, f"{interval} straddles the margin of {margin:.0%}; more launches would tell"
+        return "within"
+    return "above" if bottom > bound else "below" if top < -bound else "across"
 
 
 def _p_above(mean: float, spread: float, n: int, bound: float) -> float:
@@ -223,7 +235,7 @@ def between_runs(
     sides = [[math.log(value) for value in values] for values in (before_s, after_s)]
     spreads, counts = [statistics.stdev(logs) for logs in sides], [len(logs) for logs in sides]
     change = statistics.fmean(sides[1]) - statistics.fmean(sides[0])
-    error, degrees = _welch(spreads, counts)
+    error, degrees = welch(spreads, counts)
     reach, p = 0.0, float(change == 0)
     if error > 0:
         reach = float(_stats().t.ppf(0.5 + CONFIDENCE / 2, degrees)) * error
@@ -242,14 +254,17 @@ def between_runs(
     )
 
 
-def _welch(spreads: Sequence[float], counts: Sequence[int]) -> tuple[float, float]:
-    """Return the standard error of the difference of two means, and its degrees of freedom: 0 and infinity without any spread."""
+def welch(spreads: Sequence[float], counts: Sequence[int]) -> tuple[float, float]:
+    """Return the standard error of the difference of two means, and its degrees of freedom: 0 and infinity without any spread.
+
+    The spread of a side of one value is not estimated from the values but assumed: that side takes no degrees of freedom.
+    """
     parts = [spread**2 / count for spread, count in zip(spreads, counts, strict=True)]
     if sum(parts) == 0:
         return 0.0, math.inf
     shares = [part / sum(parts) for part in parts]
-    degrees = 1 / sum(share**2 / (count - 1) for share, count in zip(shares, counts, strict=True))
-    return math.sqrt(sum(parts)), degrees
+    inverse = sum(share**2 / (count - 1) for share, count in zip(shares, counts, strict=True) if count > 1)
+    return math.sqrt(sum(parts)), 1 / inverse if inverse else math.inf
 
 
 def _decide_change(change: float, interval: tuple[float, float], p: float, margin: float) -> tuple[ChangeWord, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,9 @@ from runner.contract.fields import Fields
 from runner.contract.request import DEVICES, ENGINES, MAX_CALLS, MAX_DEVICES, MAX_TOKENS, Accelerator, Protocol
 from runner.contract.words import DeviceKind, Engine, Precision, WeightsKind, WorkloadName
 from runner.host import paths
-from runner.host.readers import accelerators, precisions, strictyaml
+from runner.host.readers import accelerators, images, precisions, strictyaml
+from runner.host.readers.images import ImageClaim, ImageRatio
+from runner.host.readers.printed import printed
 
 # The word of a table for a number that nobody published.
 UNKNOWN = "unknown"
@@ -23,10 +24,6 @@ UNKNOWN = "unknown"
 # Claims name one precision that the kit does not run.
 ClaimedPrecision = Literal[Precision, "int8"]
 CLAIMED_BYTES_PER_ELEMENT: dict[str, int] = {**{str(word): size for word, size in BYTES_PER_ELEMENT.items()}, "int8": 1}
-
-# A number as a source prints it. The bounds are far from any number of seconds, milliseconds or tokens, and from overflows of floats.
-_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?([eE][+-]?[0-9]{1,2})?")
-_LEAST, _MOST = 1e-6, 1e6
 
 ClaimUnit = Literal["s", "tokens/s", "ms/token"]
 # From a number in each unit of a claim to the seconds of 100 new tokens.
@@ -76,7 +73,8 @@ class Case:
 class Claim:
     """A published number and its conditions; ``value`` is the number as printed, whose digits tell how it was rounded.
 
-    ``engine`` names in words how the model was run, None where the source does not say it. ``prior_cv`` is the variation between
+    ``engine`` names in words how the model was run, None where the source does not say it. ``weights`` are the published ones, "hub",
+    unless the source says that they are made up. ``prior_cv`` is the variation between
     launches that is assumed for a single launch of such a cell.
     """
 
@@ -87,6 +85,7 @@ class Claim:
     stack: str
     protocol: str
     workload: str
+    weights: WeightsKind
     precision: ClaimedPrecision
     engine: str | None
     batch_size: int
@@ -171,6 +170,8 @@ class Catalog:
     claims: dict[str, Claim]
     claim_sources: dict[str, ClaimSource]
     ratios: dict[str, Ratio]
+    images: dict[str, ImageClaim]
+    image_ratios: dict[str, ImageRatio]
     prices: dict[str, Price]
     margins: dict[str, float]
     precisions: dict[str, precisions.UnrunPrecision]
@@ -202,6 +203,8 @@ def read(folder: Path = paths.CATALOG) -> Catalog:
         claims={name: _claim(row) for name, row in claims_table.each("claims")},
         claim_sources={name: _claim_source(row) for name, row in claims_table.each("sources")},
         ratios={name: _ratio(row) for name, row in claims_table.each("ratios")},
+        images={name: images.claim_of_row(row) for name, row in claims_table.each("images")},
+        image_ratios={name: images.ratio_of_row(row) for name, row in claims_table.each("image_ratios")},
         prices={name: _price(row) for name, row in claims_table.each("prices")},
         margins={name: margins.fraction(name) for name in margins.keys(patterns.ROW)},
         precisions={name: precisions.of_row(row) for name, row in _only(folder, "precisions")},
@@ -268,16 +271,7 @@ def _case(row: Fields) -> Case:
     return case
 
 
-def _printed(row: Fields, key: str) -> None:
-    """Refuse text that is no printed number; the catalog keeps the text, since the digits tell how the number was rounded."""
-    row.pattern(key, _NUMBER, "a number as it was printed, such as 3.103 or 772e-3")
-    number = row.number(key)
-    if not _LEAST <= number <= _MOST:
-        raise row.fail(key, f"{key!r} is {number:g}; no time, rate or factor is below {_LEAST:g} or above {_MOST:g}.")
-
-
 def _claim(row: Fields) -> Claim:
-    _printed(row, "value")
     claim = Claim(
         source=row.form("source", patterns.ROW),
         accelerator=row.form("accelerator", patterns.ROW),
@@ -286,10 +280,11 @@ def _claim(row: Fields) -> Claim:
         stack=row.form("stack", patterns.NAME),
         protocol=row.form("protocol", patterns.ROW),
         workload=row.choice("workload", get_args(WorkloadName)),
+        weights=row.choice("weights", get_args(WeightsKind), "hub"),
         precision=row.choice("precision", get_args(ClaimedPrecision)),
         engine=row.form("engine", patterns.TEXT, None),
         batch_size=row.count("batch_size", 1, least=1, most=MAX_TOKENS),
-        value=row.text("value"),
+        value=printed(row, "value"),
         unit=row.choice("unit", tuple(UNITS)),
         prior_cv=row.fraction("prior_cv"),
     )
@@ -312,10 +307,9 @@ def _claim_source(row: Fields) -> ClaimSource:
 
 
 def _ratio(row: Fields) -> Ratio:
-    _printed(row, "says")
     ratio = Ratio(
         row.form("source", patterns.ROW),
-        row.text("says"),
+        printed(row, "says"),
         row.form("slower", patterns.ROW),
         row.form("faster", patterns.ROW),
     )
@@ -365,29 +359,31 @@ def _refuse_unknown_names(catalog: Catalog, folder: Path) -> None:
         "protocol": catalog.protocols,
     }
     in_seconds = {name for name, claim in catalog.claims.items() if claim.unit == "s"}
-    sources, cells = catalog.claim_sources, catalog.claims
+    sources, cells, images = catalog.claim_sources, catalog.claims, catalog.images
     # file, rows, and by column the table that holds the names in the column
     tables: list[tuple[str, Mapping[str, object], Mapping[str, Collection[str]]]] = [
-        ("cases.yaml", catalog.cases, {**shared, "margin": catalog.margins}),
+        ("cases.yaml", catalog.cases, {**shared, "margin": catalog.margins, "beside": in_seconds}),
         ("claims.yaml", catalog.claims, {**shared, "source": sources}),
         ("claims.yaml", catalog.ratios, {"source": sources, "slower": cells, "faster": cells}),
+        ("claims.yaml", catalog.images, {"accelerator": catalog.accelerators, "source": sources}),
+        ("claims.yaml", catalog.image_ratios, {"sources": sources, "slower": images, "faster": images}),
         ("claims.yaml", catalog.prices, {"dearer": cells, "cheaper": cells}),
         ("references.yaml", catalog.reference_outputs, {"model": catalog.models}),
     ]
     for file, rows, columns in tables:
         for name, row in rows.items():
             for column, rows_named in columns.items():
-                _refuse_unknown_name(folder / file, name, column, getattr(row, column), rows_named)
+                _refuse_unknown_names_in(folder / file, name, column, getattr(row, column), rows_named)
     for precision, unrun in catalog.precisions.items():
         for offer in unrun.offers.values():
-            for accelerator in offer.accelerators:
-                where = folder / "precisions.yaml"
-                _refuse_unknown_name(where, precision, "accelerators", accelerator, catalog.accelerators)
-    for name, case in catalog.cases.items():
-        for claim in case.beside:
-            _refuse_unknown_name(folder / "cases.yaml", name, "beside", claim, in_seconds)
+            where = folder / "precisions.yaml"
+            _refuse_unknown_names_in(where, precision, "accelerators", offer.accelerators, catalog.accelerators)
 
 
-def _refuse_unknown_name(path: Path, name: str, key: str, value: str, known: Collection[str]) -> None:
-    if value not in known:
-        raise InputError(f"{paths.shown(path)}: {name}: {key} is {value!r}; known are {', '.join(sorted(known))}.")
+def _refuse_unknown_names_in(
+    path: Path, name: str, key: str, value: str | tuple[str, ...] | None, known: Collection[str]
+) -> None:
+    """Refuse a column that holds an unknown name; a column may hold one name, several or none."""
+    for named in (value,) if isinstance(value, str) else value or ():
+        if named not in known:
+            raise InputError(f"{paths.shown(path)}: {name}: {key} is {named!r}; known are {', '.join(sorted(known))}.")

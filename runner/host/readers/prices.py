@@ -20,7 +20,7 @@ from runner.host.readers import strictyaml
 from runner.host.readers.catalog import Catalog
 
 # More than a page can show; a price list of a provider is another file.
-MAX_PRICES = 100
+MAX_PRICES = 24
 # Of an amount, in any currency: far from every price, and from overflows of floats.
 _LEAST, _MOST = 1e-6, 1e9
 _AMOUNT = re.compile(r"[0-9]{1,10}(\.[0-9]{1,6})?")
@@ -53,9 +53,13 @@ class HourlyPrice:
         """Return how many days before ``today`` (YYYY-MM-DD) the price was named."""
         return (datetime.date.fromisoformat(today) - datetime.date.fromisoformat(self.date)).days
 
-    def instances(self, devices: int) -> int:
-        """Return the number of whole instances that hold ``devices``."""
-        return math.ceil(devices / self.devices)
+    def whole_per_h(self, devices: int) -> float:
+        """Return what an hour of the whole instances costs that hold ``devices``, though some of their devices may rest."""
+        return self.amount_per_h * math.ceil(devices / self.devices)
+
+    def share_per_h(self, devices: int) -> float:
+        """Return what an hour of ``devices`` costs as their share of the instances, as if others paid for the rest."""
+        return self.amount_per_h * devices / self.devices
 
 
 @dataclass(frozen=True)

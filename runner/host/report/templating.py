@@ -8,7 +8,7 @@ import jinja2
 from markupsafe import Markup
 
 from runner.contract.text import printable
-from runner.host.figures import svg
+from runner.host.figures import svg, words
 from runner.host.figures.svg import Figure
 
 
@@ -37,4 +37,5 @@ def rendered(template: str, values: Mapping[str, object]) -> str:
     )
     environment.filters["drawn"] = _drawn
     environment.filters["shown"] = _shown
+    environment.filters["digits"] = words.digits
     return environment.get_template(template).render(values)

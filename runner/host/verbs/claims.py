@@ -10,7 +10,8 @@ from dataclasses import asdict
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.records import JsonObject
 from runner.host.judging import ledger, terminal
-from runner.host.judging.ledger import Finding, Limit
+from runner.host.judging.findings import Finding
+from runner.host.judging.ledger import Limit
 from runner.host.readers import catalog as catalogs
 from runner.host.readers.catalog import Catalog
 
@@ -39,12 +40,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def as_json(catalog: Catalog, limits: Mapping[str, Limit | None], findings: Sequence[Finding]) -> JsonObject:
-    """Return the whole ledger as a JSON object; seconds are those of 100 new tokens."""
+    """Return the whole ledger as a JSON object; ``latency_s`` is in seconds of 100 new tokens."""
     claims = {
         name: {**asdict(claim), "latency_s": claim.latency_s, "limit": _limit_as_json(limits[name])}
         for name, claim in catalog.claims.items()
     }
     sources = {name: asdict(source) for name, source in catalog.claim_sources.items()}
+    images = {
+        name: {**asdict(claim), "seconds_per_image": claim.seconds_per_image} for name, claim in catalog.images.items()
+    }
     bandwidths = {
         name: {"hbm_bytes_per_s": accelerator.hbm_bytes_per_s, "source": catalog.accelerator_rows[name].source}
         for name, accelerator in catalog.accelerators.items()
@@ -52,6 +56,7 @@ def as_json(catalog: Catalog, limits: Mapping[str, Limit | None], findings: Sequ
     return {
         "sources": sources,
         "claims": claims,
+        "images": images,
         "accelerators": bandwidths,
         "findings": [asdict(finding) for finding in findings],
     }

@@ -7,6 +7,7 @@ import pytest
 
 from runner.contract.request import Accelerator, Request, Weights
 from runner.host.judging import comparison, ledger
+from runner.host.judging.comparison import Difference
 from runner.host.readers import catalog
 from tests.support import samples
 from tests.support.groups import CLAIM, gaudi2_result, grouped, of_launches, only_row
@@ -92,6 +93,16 @@ def test_each_condition_alone_makes_the_two_unlike_and_is_named(condition: str) 
     assert [difference.condition for difference in row.differences] == [condition]
     assert row.verdict.reasons == [f"{condition} differs"]
     assert (row.verdict.ratio is None) is (condition == "emulated")
+
+
+def test_a_claim_of_made_up_weights_wants_made_up_weights() -> None:
+    body, request = gaudi2_result()
+    tables = catalog.read()
+    claim = replace(tables.claims[CLAIM], weights="dummy")
+    (difference,) = comparison.conditions_that_differ(tables, claim, grouped(request, body))
+    assert difference == Difference("weights", found="hub", wanted="dummy")
+    made_up = replace(request, weights=Weights("dummy", 1, 0.3))
+    assert comparison.conditions_that_differ(tables, claim, grouped(made_up, body)) == []
 
 
 def test_a_product_that_no_accelerator_of_the_catalog_is_stands_beside_claims_and_is_not_comparable() -> None:

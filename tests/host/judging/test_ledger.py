@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from runner.host.judging import ledger
+from runner.host.judging.findings import Finding
+from runner.host.paths import ROOT
 from runner.host.readers import catalog as catalogs
 from runner.host.readers.catalog import Catalog
 from runner.host.verbs import claims
@@ -17,7 +19,7 @@ def catalog() -> Catalog:
     return catalogs.read()
 
 
-def findings_of(catalog: Catalog, kind: str) -> list[ledger.Finding]:
+def findings_of(catalog: Catalog, kind: str) -> list[Finding]:
     return [finding for finding in ledger.findings(catalog) if finding.kind == kind]
 
 
@@ -77,8 +79,9 @@ def test_the_limit_is_bytes_over_bandwidth_and_devices(catalog: Catalog) -> None
 
 
 def test_the_second_revision_is_said_to_be_not_found(catalog: Catalog) -> None:
-    (finding,) = findings_of(catalog, "not found")
+    finding, *of_images = findings_of(catalog, "not found")
     assert finding.text.startswith("post-2 (2023-04-28)")
+    assert [found.text.partition(" ")[0] for found in of_images] == ["sd-2023-03", "sd-2023-04"]
 
 
 def test_the_third_revision_s_text_names_another_stack_than_its_table(catalog: Catalog) -> None:
@@ -113,7 +116,7 @@ def test_first_generation_gaudi_on_eight_devices_got_slower(catalog: Catalog) ->
 
 
 def test_every_factor_in_words_is_computed_again(catalog: Catalog) -> None:
-    holds = [finding.text for finding in findings_of(catalog, "ratio holds")]
+    holds = [finding.text for finding in findings_of(catalog, "ratio holds") if not finding.claims[0].startswith("sd-")]
     assert holds == [
         "post-1-176b says 1.2: 4.402 / 3.717 = 1.184, which rounds to it",
         "post-3-176b says 1.42: 4.402 / 3.103 = 1.419, which rounds to it",
@@ -181,7 +184,7 @@ def test_prices_are_computed_again(catalog: Catalog) -> None:
 
 
 def test_columns_that_differ_in_more_than_the_accelerator_are_told(catalog: Catalog) -> None:
-    (_, third) = findings_of(catalog, "unlike columns")
+    _, third, *_ = findings_of(catalog, "unlike columns")
     assert "gaudi and gaudi2: bfloat16, end of text ignore" in third.text
     assert "a100-80gb: float16, end of text stop" in third.text
 
@@ -193,10 +196,43 @@ def test_free_replications_stand_beside_the_newest_revision(catalog: Catalog) ->
     assert not any("a100" in name for name in texts)
 
 
+def test_a_number_of_made_up_weights_replicates_none_of_published_weights(catalog: Catalog) -> None:
+    name = "ci-1.9.0-gaudi2-8-bloomz"
+    (before,) = [found for found in findings_of(catalog, "replicates") if name in found.claims]
+    assert "ci-1.9.0" in before.text
+    others = findings_of(changed(catalog, name, weights="dummy"), "replicates")
+    assert others and not any(name in found.claims for found in others)
+
+
+def test_one_h100_is_told_as_measured_and_stands_for_no_cell_of_the_post(catalog: Catalog) -> None:
+    measured = {name: claim for name, claim in catalog.claims.items() if claim.source == "h100-2026"}
+    assert {claim.engine: (claim.value, claim.weights) for claim in measured.values()} == {
+        "plain": ("1.994", "dummy"),
+        "compiled": ("0.703", "dummy"),
+    }
+    # 14.138 GB a token at 3.35 TB/s: 0.422 s for 100 tokens
+    shares = {claim.engine: known(ledger.limits(catalog)[name]).share for name, claim in measured.items()}
+    assert shares == {"plain": pytest.approx(0.2116, abs=1e-3), "compiled": pytest.approx(0.6003, abs=1e-3)}
+    assert not any(set(measured) & set(finding.claims) for finding in ledger.findings(catalog))
+    assert not any(set(measured) & set(case.beside) for case in catalog.cases.values())
+
+
+def test_the_numbers_of_the_h100_are_those_that_the_page_of_what_has_run_tells(catalog: Catalog) -> None:
+    page = (ROOT / "docs" / "what-has-run.md").read_text(encoding="utf-8")
+    of_h100 = page.partition("## One H100")[2].partition("## One H200")[0]
+    rows = [
+        [cell.strip() for cell in line.strip("| ").split("|")] for line in of_h100.splitlines() if line.startswith("|")
+    ]
+    told = {(cells[0], cells[1], cells[2]): cells[3] for cells in rows}
+    for claim in catalog.claims.values():
+        if claim.source == "h100-2026":
+            assert told[claim.model, claim.precision, claim.engine] == f"{claim.value} {claim.unit}"
+
+
 def test_the_verb_prints_every_claim_and_finding(catalog: Catalog, capsys: pytest.CaptureFixture[str]) -> None:
     assert claims.main([]) == 0
     out = capsys.readouterr().out
-    for claim in catalog.claims.values():
+    for claim in (*catalog.claims.values(), *catalog.images.values()):
         assert f"{claim.value} {claim.unit}" in out
     for finding in ledger.findings(catalog):
         assert finding.text in out
@@ -207,6 +243,11 @@ def test_programs_get_the_same(catalog: Catalog, capsys: pytest.CaptureFixture[s
     assert claims.main(["--json"]) == 0
     output = json.loads(capsys.readouterr().out)
     assert set(output["claims"]) == set(catalog.claims)
+    assert output["claims"]["h100-2026-compiled"]["weights"] == "dummy"
+    assert {name: image["value"] for name, image in output["images"].items()} == {
+        name: claim.value for name, claim in catalog.images.items()
+    }
+    assert output["images"]["diffusers-2023-03-gaudi2-8"]["seconds_per_image"] == pytest.approx(1.106, abs=5e-4)
     assert output["claims"]["post-3-gaudi2-8-bloomz"]["limit"]["bound"] == "memory"
     assert len(output["findings"]) == len(ledger.findings(catalog))
     assert output["sources"]["post-2"]["found"] is False

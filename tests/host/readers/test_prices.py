@@ -51,9 +51,11 @@ def test_a_product_may_have_several_prices(tmp_path: Path) -> None:
     assert read_prices.of("gaudi3") == {}
 
 
-@pytest.mark.parametrize("devices, instances", [(1, 1), (8, 1), (9, 2), (16, 2)])
-def test_more_devices_than_an_instance_has_take_whole_instances(tmp_path: Path, devices: int, instances: int) -> None:
-    assert read(written(tmp_path, ROW)).rows["row-0"].instances(devices) == instances
+@pytest.mark.parametrize("devices, whole, share", [(1, 10.42, 1.3025), (8, 10.42, 10.42), (9, 20.84, 11.7225)])
+def test_devices_cost_their_instances_or_their_share(tmp_path: Path, devices: int, whole: float, share: float) -> None:
+    price = read(written(tmp_path, ROW)).rows["row-0"]
+    assert price.whole_per_h(devices) == pytest.approx(whole)
+    assert price.share_per_h(devices) == pytest.approx(share)
 
 
 def test_the_example_holds_the_posts_own_prices() -> None:
@@ -132,5 +134,5 @@ def test_a_file_that_is_not_there_is_said_with_the_remedy(tmp_path: Path) -> Non
 
 
 def test_a_price_list_of_a_provider_is_too_long(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="101 prices, at most 100 are read"):
-        read(written(tmp_path, *[ROW] * 101))
+    with pytest.raises(InputError, match="25 prices, at most 24 are read"):
+        read(written(tmp_path, *[ROW] * 25))

@@ -2,17 +2,106 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, dataclass, replace
+
 from runner.host.figures.svg import Figure
+from runner.host.judging.measured import Measured
 from runner.host.report.material import Material
 
 HEADING: str | None = "Conditions that differ"
 
+# Lists of conditions that the page shows, and requests that it names for one list; the newest come first.
+_MOST_LISTS, _MOST_REQUESTS = 20, 10
 
-def content(material: Material) -> object | None:
-    """Return the section's record; None where there is nothing to say."""
-    return None
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition that differs: what was found in the result, and each value that cells want with the names of these cells."""
+
+    name: str
+    found: str
+    wanted: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A request that was measured, by its id, in words and by its stack."""
+
+    request: str
+    measured: str
+    stack: str
+
+
+@dataclass(frozen=True)
+class Unlike:
+    """Requests that differ alike from the same cells: ``cells`` maps the names of these cells to their words.
+
+    ``left_out`` is how many more requests there are than ``requests`` names.
+    """
+
+    requests: list[Compared]
+    left_out: int
+    cells: dict[str, str]
+    conditions: list[Condition]
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """The lists of conditions, the newest request's first; ``left_out`` is how many more lists there are.
+
+    ``alike`` names the requests that share every condition with the cells beside them, and ``alike_left_out`` counts further ones.
+    """
+
+    lists: list[Unlike]
+    left_out: int
+    alike: list[Compared]
+    alike_left_out: int
+
+
+def content(material: Material) -> Conditions | None:
+    """Return for all requests beside published cells which conditions differ; None where nothing was measured beside a cell."""
+    shown = {name for name, _ in material.shown_claims()}
+    alike: list[Compared] = []
+    unlike: dict[str, Unlike] = {}
+    for measured in material.measured:
+        cells, conditions = _differences(measured, shown)
+        if conditions:
+            key = json.dumps([cells, [asdict(each) for each in conditions]])
+            unlike.setdefault(key, Unlike([], 0, cells, conditions)).requests.append(_compared(measured))
+        elif cells:
+            alike.append(_compared(measured))
+    if not alike and not unlike:
+        return None
+    lists = [
+        replace(each, requests=each.requests[:_MOST_REQUESTS], left_out=max(0, len(each.requests) - _MOST_REQUESTS))
+        for each in list(unlike.values())[:_MOST_LISTS]
+    ]
+    return Conditions(
+        lists=lists,
+        left_out=len(unlike) - len(lists),
+        alike=alike[:_MOST_REQUESTS],
+        alike_left_out=max(0, len(alike) - _MOST_REQUESTS),
+    )
 
 
 def figures(content: object) -> list[Figure]:
-    """Return the section's figures."""
+    """Return no figure: the section is made of tables."""
     return []
+
+
+def _differences(measured: Measured, shown: set[str]) -> tuple[dict[str, str], list[Condition]]:
+    """Return the shown cells beside a request, and each condition that differs from any of them."""
+    rows = [row for row in measured.rows if row.claim in shown]
+    conditions: dict[tuple[str, str], Condition] = {}
+    for row in rows:
+        for each in row.differences:
+            found = conditions.setdefault((each.condition, each.found), Condition(each.condition, each.found, {}))
+            found.wanted.setdefault(each.wanted, []).append(row.claim)
+    return {row.claim: row.published for row in rows}, list(conditions.values())
+
+
+def _compared(measured: Measured) -> Compared:
+    request = measured.group.request
+    words = f"{request.devices} x {request.accelerator.name}, {request.model.name}"
+    return Compared(request.id, words, request.stack.name)
