@@ -50,7 +50,7 @@ def numbers(element: Element, *names: str) -> tuple[float, ...]:
     return tuple(float(element.attrib[name]) for name in names)
 
 
-def value_at(root: Element, place: float, along: str = "x1") -> float:
+def value_at(root: Element, place: float, *, along: str = "x1") -> float:
     """Return the number at a place, told from the texts and the places of the axis's ticks alone; ``along`` is y1 for a vertical axis."""
     ticks = ticks_of(root, along)
     (low, start), (high, end) = ticks[0], ticks[-1]

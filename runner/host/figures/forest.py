@@ -110,7 +110,8 @@ def draw(forest: ForestFigure) -> Figure:
 
 def _chosen(groups: tuple[ForestGroup, ...]) -> tuple[list[_Shown], list[ForestGroup]]:
     """Return what is drawn of the first groups, and the groups that have no room."""
-    total, shown = sum(len(group.rows) for group in groups), []
+    total = sum(len(group.rows) for group in groups)
+    shown: list[_Shown] = []
     for number, group in enumerate(groups):
         if number == MOST_ROWS:
             return shown, list(groups[number:])
@@ -163,9 +164,10 @@ def _group(shown: _Shown, scale: Scale, y: float) -> tuple[list[str], float]:
         parts += [*_texts(diamond.label, None, diamond.shown, y, "small strong"), *_strip(scale, y + _LINE)]
         parts += _diamond(diamond, scale, y + _LINE + _STRIP / 2)
         y += _LINE + _STRIP
-    for told in filter(None, (group.together and group.together.spread, group.remark)):
-        made, y = _paragraph(told, y, "quiet")
-        parts += made
+    for told in (None if group.together is None else group.together.spread, group.remark):
+        if told is not None:
+            made, y = _paragraph(told, y, "quiet")
+            parts += made
     return parts, y + 2
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from runner.host.figures import forest, history
 from runner.host.figures.forest import Diamond, ForestFigure, ForestGroup, ForestRow
 from runner.host.figures.history import HistoryFigure, HistoryMark, HistoryPoint
 from runner.host.figures.svg import Figure
 
 
-def a_row(label: str, value: float, reach: float | None = 0.02, **changes: object) -> ForestRow:
+def a_row(label: str, value: float, reach: float | None = 0.02, **changes: Any) -> ForestRow:
     """Return a row whose interval reaches ``reach`` to both sides."""
     interval = None if reach is None else (value - reach, value + reach)
     told: dict[str, object] = {
@@ -18,7 +20,7 @@ def a_row(label: str, value: float, reach: float | None = 0.02, **changes: objec
         "value": value,
         "interval": interval,
     }
-    return ForestRow(**{**told, **changes})  # type: ignore[arg-type]
+    return ForestRow(**{**told, **changes})
 
 
 def a_forest(*groups: ForestGroup, **changes: object) -> ForestFigure:
@@ -53,7 +55,7 @@ def a_history(*values: float, **changes: object) -> HistoryFigure:
     return HistoryFigure(**{**told, **changes})  # type: ignore[arg-type]
 
 
-PUBLISHED = {"assumed": True, "published": True, "basis": "1.0% assumed"}
+PUBLISHED: dict[str, Any] = {"assumed": True, "published": True, "basis": "1.0% assumed"}
 _SPREAD = "between laboratories 1.3%; I² 87%; Q 15.2, p < 0.001; 95% of further ones 2.590 to 3.833"
 _TOGETHER = Diamond("3 together", "3.151 s (3.076 to 3.227)", 3.151, (3.076, 3.227), (2.59, 3.833), _SPREAD)
 _WIDE = Diamond(

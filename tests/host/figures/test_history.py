@@ -18,7 +18,7 @@ def test_points_stand_at_their_values_in_their_order(values: list[float]) -> Non
     span = max(values) - min(values) + 0.05
     expected = [pytest.approx(value, abs=2e-3 * span + 1e-3 * max(values)) for value in values]
     if len(drawings.ticks_of(root, "y1")) > 1:
-        assert [drawings.value_at(root, y, "y1") for _, y in points] == expected
+        assert [drawings.value_at(root, y, along="y1") for _, y in points] == expected
     places = [x for x, _ in points]
     assert places == sorted(places) and len(set(places)) == len(values)
     assert drawings.problems(figure) == []
@@ -27,7 +27,7 @@ def test_points_stand_at_their_values_in_their_order(values: list[float]) -> Non
 def test_intervals_reach_from_end_to_end() -> None:
     root = drawings.read(history.draw(a_history(3.1, 3.2, 3.15, 3.3)))
     drawn = [drawings.numbers(line, "y1", "y2") for line in drawings.of_class(root, "ours-line")]
-    values = [tuple(round(drawings.value_at(root, y, "y1"), 3) for y in ends) for ends in drawn]
+    values = [tuple(round(drawings.value_at(root, y, along="y1"), 3) for y in ends) for ends in drawn]
     assert values == [pytest.approx((3.18, 3.23), abs=2e-3), pytest.approx((3.28, 3.33), abs=2e-3)]
 
 
