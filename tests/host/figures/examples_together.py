@@ -55,7 +55,7 @@ def a_history(*values: float, **changes: object) -> HistoryFigure:
     return HistoryFigure(**{**told, **changes})  # type: ignore[arg-type]
 
 
-PUBLISHED: dict[str, Any] = {"assumed": True, "published": True, "basis": "1.0% assumed"}
+PUBLISHED: dict[str, Any] = {"assumed": True, "published": True, "basis": "1% assumed"}
 _SPREAD = "between laboratories 1.3%; I² 87%; Q 15.2, p < 0.001; 95% of further ones 2.590 to 3.833"
 _TOGETHER = Diamond("3 together", "3.151 s (3.076 to 3.227)", 3.151, (3.076, 3.227), (2.59, 3.833), _SPREAD)
 _WIDE = Diamond(
