@@ -113,16 +113,25 @@ def figures() -> dict[str, Figure]:
         "factor-published": factors.draw(
             a_factor(
                 Factor("8 x a100-80gb over 8 x gaudi2", 1.184, None),
-                **{"title": "bloomz: 1.2 times (post-1)", "word": "NOT-JUDGED", "note": "an example: made up"},
-                **{"reference": 1.2, "rounding": (1.15, 1.25), "band": None, "axis": "factor; shaded: rounds to 1.2"},
+                title="bloomz: 1.2 times (post-1)",
+                word="NOT-JUDGED",
+                note="an example: made up",
+                reference=1.2,
+                rounding=(1.15, 1.25),
+                band=None,
+                axis="factor; shaded: rounds to 1.2",
             )
         ),
         "factor-price": factors.draw(
             a_factor(
                 Factor("post-3: 30 and 13 USD an hour", 2.049, Measured(2.09, 2.07, 2.11)),
                 Factor("own-a100: 4.1 and 10.42 EUR an hour, whole instances", 0.35, Measured(0.36, 0.34, 0.38)),
-                **{"title": "bloomz-7b1: better price (post-3)", "reference": 1.0, "reference_words": "equal cost"},
-                **{"rounding": None, "band": None, "axis": "factor"},
+                title="bloomz-7b1: better price (post-3)",
+                reference=1.0,
+                reference_words="equal cost",
+                rounding=None,
+                band=None,
+                axis="factor",
             )
         ),
         "floor": floor.draw(FloorFigure("memory-floor", "Share of each time that memory needs", None, (shares, only))),
