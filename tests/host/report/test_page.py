@@ -5,10 +5,12 @@ import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from runner.host.figures import palette
+from runner.host.judging import verdict
 from runner.host.judging.verdict import Verdict
 from runner.host.report import page
 from runner.host.report.material import Material
@@ -152,10 +154,16 @@ def test_text_stands_out_from_the_paper_in_both_schemes(scheme: int) -> None:
 
 
 def test_every_verdict_has_a_sign_of_its_own() -> None:
-    """The signs tell the words apart without a colour; those of no number share the one that all begin with."""
-    signs = dict(re.findall(r'\.verdict\[data-word=([A-Z-]+)\]::before\{content:"([^"]+)"', CSS.read_text()))
-    assert set(signs) == {"REPRODUCED", "FASTER", "SLOWER", "INCONCLUSIVE", "PROVISIONAL", "NOT-COMPARABLE", "INVALID"}
-    assert len(set(signs.values())) == len(signs)
+    """Words of one question are told apart without a colour; a word that decides nothing has the sign that all words begin with."""
+    signs = {
+        word: sign
+        for words, sign in re.findall(r'\.verdict(\S*)::before\{content:"([^"]+)"', CSS.read_text())
+        for word in re.findall(r"data-word=([A-Z-]+)", words)
+    }
+    changes = {verdict.CHANGED, verdict.UNCHANGED, verdict.INCONCLUSIVE}
+    for words in (set(get_args(verdict.VerdictWord)) - {verdict.NO_RESULT}, changes):
+        assert words <= set(signs)
+        assert len({signs[word] for word in words}) == len(words)
 
 
 def test_the_dark_scheme_is_for_the_screen_alone() -> None:
