@@ -56,9 +56,14 @@ class Material:
         return {name: claim for name, claim in self.catalog.claims.items() if claim.source == source}
 
     def beside(self, claim: str) -> list[tuple[Measured, Row]]:
-        """Return what was measured beside a published cell, with the row of each: comparable ones first, then the newest first."""
+        """Return what was measured beside a published cell, with the row of each.
+
+        Comparable ones come first and walk-throughs last, the newest first among its like.
+        """
         pairs = [(measured, row) for measured in self.measured for row in measured.rows if row.claim == claim]
-        return sorted(pairs, key=lambda pair: pair[1].verdict.word not in (*DECIDED, PROVISIONAL))
+        return sorted(
+            pairs, key=lambda pair: (pair[1].verdict.word not in (*DECIDED, PROVISIONAL), pair[1].walk_through)
+        )
 
     def this_run(self, claim: str) -> tuple[Measured, Row] | None:
         """Return what the page sets beside a published cell first; None where nothing was measured beside it."""

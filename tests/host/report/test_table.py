@@ -136,6 +136,13 @@ def test_a_comparable_request_stands_before_others_beside_the_same_cell() -> Non
     assert "12 more requests beside this cell" in html(material(*many)).only("details").text()
 
 
+def test_a_walk_through_stands_behind_what_ran_on_an_accelerator() -> None:
+    walk = row(CELLS[0], "NOT-COMPARABLE", "accelerator", walk_through=True)
+    cell = publications(material(walk, row(CELLS[0], "NOT-COMPARABLE", "stack")))[0].cells[CELLS[0]]
+    assert cell.run is not None
+    assert [cell.run.verdict, *(run.verdict for run in cell.others)] == ["NOT-COMPARABLE", "walk-through"]
+
+
 def test_a_verdict_without_a_ratio_shows_no_number() -> None:
     page = html(material(row(CELLS[0], "NO-RESULT")))
     assert shown_cells(page)[0][1] == "3.103 s published verdict NO-RESULT"
