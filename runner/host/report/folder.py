@@ -23,14 +23,18 @@ from runner.contract.text import printable
 from runner.host import writing
 from runner.host.figures import png, svg
 from runner.host.figures.svg import Figure
+from runner.host.report import shown
 from runner.host.report.material import Material
 from runner.host.report.page import FilledSection
+from runner.host.report.sections import repeat
 
 KIND, SCHEMA = "report", 1
 PAGE, DATA, FIGURES = "index.html", "report.json", "figures"
 _FIGURE = re.compile(r"[A-Za-z0-9-]{1,120}")
 # The files that a report has: nothing else is ever removed, whatever a foreign report.json lists.
-_OWN = re.compile(rf"{re.escape(PAGE)}|[a-z-]+\.csv|{FIGURES}/[A-Za-z0-9-]{{1,120}}\.(svg|png)")
+_OWN = re.compile(
+    rf"{re.escape(PAGE)}|[a-z-]+\.csv|{FIGURES}/[A-Za-z0-9-]{{1,120}}\.(svg|png)|{repeat.REQUESTS}[\w.-]{{1,200}}\.json"
+)
 _ADVICE = "Name another folder with --out."
 
 
@@ -79,6 +83,12 @@ def _stem(figure: Figure) -> str:
     if not _FIGURE.fullmatch(figure.name):
         raise ValueError(f"a figure is named {figure.name!r}, which can be no file's name")
     return f"{FIGURES}/{figure.name}"
+
+
+def requests(material: Material) -> dict[str, bytes]:
+    """Return path and bytes of the file of each request that the page shows: whoever gives it to ``bench`` measures the same."""
+    asked = [measured.group.request for measured in material.measured[: shown.REQUESTS]]
+    return {f"{repeat.REQUESTS}{request.id}.json": strictjson.pretty(request.to_json()).encode() for request in asked}
 
 
 def write(folder: Path, facts: JsonObject, beside: Mapping[str, bytes], page: bytes) -> int:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from runner.contract.records import Result
 from runner.contract.request import Request
+from runner.host.judging import measured as measurements
 from runner.host.judging.comparison import Row
 from runner.host.judging.measured import Measured
-from runner.host.judging.verdict import DECIDED, PROVISIONAL
 from runner.host.readers.catalog import Catalog, Claim
 from runner.host.readers.prices import Prices
+from runner.host.report.commands import Kit
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Material:
 
     ``example`` says in words why the results are no measurements, None where they are; the page and every figure carry these words.
     ``made_utc`` is the day on which the report was made, YYYY-MM-DD; ``refused`` says of each refused file why. ``prices`` are the user's,
-    None where there are none. ``beside_page`` names the files and folders that lie beside the page.
+    None where there are none. ``kit`` holds the pins that commands are tried with, None where none are tried. ``beside_page`` names the
+    files and folders that lie beside the page.
     """
 
     catalog: Catalog
@@ -49,6 +51,7 @@ class Material:
     example: str | None = None
     refused: list[str] = field(default_factory=list)
     prices: Prices | None = None
+    kit: Kit | None = None
     beside_page: tuple[str, ...] = ()
 
     def claims_of(self, source: str) -> dict[str, Claim]:
@@ -56,14 +59,8 @@ class Material:
         return {name: claim for name, claim in self.catalog.claims.items() if claim.source == source}
 
     def beside(self, claim: str) -> list[tuple[Measured, Row]]:
-        """Return what was measured beside a published cell, with the row of each.
-
-        Comparable ones come first and walk-throughs last, the newest first among its like.
-        """
-        pairs = [(measured, row) for measured in self.measured for row in measured.rows if row.claim == claim]
-        return sorted(
-            pairs, key=lambda pair: (pair[1].verdict.word not in (*DECIDED, PROVISIONAL), pair[1].walk_through)
-        )
+        """Return what was measured beside a published cell, the newest first among its like: see ``measurements.beside``."""
+        return measurements.beside(self.measured, claim)
 
     def this_run(self, claim: str) -> tuple[Measured, Row] | None:
         """Return what the page sets beside a published cell first; None where nothing was measured beside it."""

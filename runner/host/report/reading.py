@@ -11,9 +11,12 @@ from runner.contract import files, strictjson
 from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.progress import Step, Task
 from runner.contract.text import printable
+from runner.host import paths
 from runner.host.judging import measured
 from runner.host.judging.measured import Measured
+from runner.host.readers import lockfile, profiles, strictyaml
 from runner.host.readers.catalog import Catalog
+from runner.host.report.commands import Kit
 from runner.host.report.material import WholeFile
 from runner.host.results import result_files
 from runner.host.results.index import Index
@@ -56,8 +59,9 @@ class Reader:
     def _once(self, paths: Iterable[str]) -> Iterator[ReadResult]:
         """Yield results whose attempts no earlier folder held: a copy of own results in a laboratory's folder replicates nothing."""
         for result in result_files.read_whole(paths, self._index, self._refused):
-            earlier = self._seen.setdefault(result.attempt.id, result.path)
-            if earlier == result.path:
+            earlier = self._seen.get(result.attempt.id)
+            if earlier is None:
+                self._seen[result.attempt.id] = result.path
                 yield result
             else:
                 self._refused.append(
@@ -108,6 +112,14 @@ def sources(catalog: Catalog, named: Iterable[str]) -> list[str]:
                 f"--source: there is no publication {printable(name, 100)!r}. Known are {', '.join(catalog.claim_sources)}."
             )
     return chosen
+
+
+def kit(catalog: Catalog) -> Kit:
+    """Return what the commands on the page are made from. Raises ``InputError`` for a damaged lock or table."""
+    citation = paths.ROOT / "CITATION.cff"
+    told = strictyaml.read(citation) if citation.is_file() else None
+    repository = told.get("repository-code") if isinstance(told, dict) else None
+    return Kit(lockfile.read(), profiles.read(catalog).sets, repository if isinstance(repository, str) else None)
 
 
 def made_utc(variables: Mapping[str, str], now_s: float) -> str:

@@ -25,6 +25,7 @@ from runner.host.readers.catalog import Catalog
 from runner.host.readers.prices import Prices
 from runner.host.report import folder, page, reading
 from runner.host.report.material import Material
+from runner.host.report.sections import repeat
 from runner.host.results import index as indexes
 from runner.host.results.index import Index
 
@@ -201,7 +202,8 @@ def _material(options: argparse.Namespace, catalog: Catalog, refused: list[Damag
         example=options.example,
         refused=[str(problem) for problem in refused],
         prices=prices,
-        beside_page=(folder.DATA, CSV, f"{folder.FIGURES}/"),
+        kit=reading.kit(catalog),
+        beside_page=(folder.DATA, CSV, f"{folder.FIGURES}/", *([repeat.REQUESTS] if measured else [])),
     )
 
 
@@ -246,16 +248,17 @@ def _write(out: Path, material: Material, with_png: bool, task: Task) -> ReportW
     html = page.html(material, parts).encode("utf-8", "backslashreplace")
     beside = dict(folder.pictures(parts, with_png, task))
     beside[CSV] = launches_csv.text(material.measured).encode("utf-8", "backslashreplace")
+    beside |= folder.requests(material)
     size_bytes = folder.write(out, folder.data(material, parts), beside, html)
-    shown = {name: material.this_run(name) for name, _ in material.shown_claims()}
-    words = Counter("NO-RESULT" if pair is None else pair[1].verdict.word for pair in shown.values())
+    pairs = [material.this_run(name) for name, _ in material.shown_claims()]
+    words = Counter("NO-RESULT" if pair is None else pair[1].verdict.word for pair in pairs)
     return ReportWritten(
         path=str(out / folder.PAGE),
         bytes=size_bytes,
         figures=sum(len(part.figures) for part in parts),
         requests=len(material.measured),
         launches=sum(len(measured.samples) for measured in material.measured),
-        cells=len(shown),
+        cells=len(pairs),
         verdicts=dict(sorted(words.items())),
         refused=len(material.refused),
     )
