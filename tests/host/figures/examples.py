@@ -1,4 +1,4 @@
-"""Figures that the tests look at. ``python -m tests.host.figures.examples`` writes their golden files anew."""
+"""Figures that the tests look at. ``python -m tests.host.figures.examples`` writes their golden files anew: look at each of them."""
 
 from __future__ import annotations
 

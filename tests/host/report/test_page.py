@@ -106,7 +106,14 @@ def test_the_question_and_the_answer_come_first() -> None:
 def test_foreign_text_stays_text() -> None:
     catalog = tables()
     source = replace(catalog.claim_sources["post-3"], title=HOSTILE, place=HOSTILE, note=HOSTILE, table_stack=HOSTILE)
-    changed = replace(catalog, claim_sources={**catalog.claim_sources, "post-3": source})
+    claims = {**catalog.claims, CELLS[0]: replace(catalog.claims[CELLS[0]], model=HOSTILE, accelerator=HOSTILE)}
+    changed = replace(
+        catalog,
+        claim_sources={**catalog.claim_sources, "post-3": source},
+        claims=claims,
+        accelerator_rows={**catalog.accelerator_rows, HOSTILE: catalog.accelerator_rows["gaudi2"]},
+        models={**catalog.models, HOSTILE: catalog.models["bloomz"]},
+    )
     hostile = replace(
         row(CELLS[0], "NOT-COMPARABLE", HOSTILE),
         published=HOSTILE,
