@@ -355,6 +355,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "accelerators": accelerators,
     "claims": claims,
     "coverage": simulation.coverage,
+    "merged-coverage": simulation.merged,
     "verdicts": simulation.verdicts,
     "rules": simulation.rules,
     "change-words": simulation.change_words,

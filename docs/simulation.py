@@ -13,6 +13,9 @@ from runner.host.judging.power import Power
 
 TEST = Path(__file__).resolve().parents[1] / "tests" / "host" / "judging" / "test_operating_characteristics.py"
 
+# The test that simulates how measurements are merged.
+MERGED = TEST.with_name("test_random_effects.py")
+
 # Levels that the kit's was chosen from, and variations between launches.
 LEVELS = (0.05, 0.01, 0.005, 0.001)
 VARIATIONS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.2)
@@ -45,6 +48,16 @@ def coverage() -> str:
             samples = f"{launches} launches, one value each"
         rows.append((f"{samples}, pooled" if pooled else samples, f"{rate:.0%}"))
     return table(("samples", "how often the interval contains the true value"), rows)
+
+
+def merged() -> str:
+    """Return how often the intervals of merged measurements contain the truth, by method."""
+    rows = []
+    for number, tau, rates, prediction in ast.literal_eval(_value("EXPECTED", MERGED)):
+        told = [f"{rate:.0%}" for rate in rates]
+        rows.append((str(number), f"{tau:.0%}", *told, "none" if prediction is None else f"{prediction:.0%}"))
+    head = ("measurements", "between laboratories", "**the kit**", "Hartung and Knapp", "normal", "prediction interval")
+    return table(head, rows)
 
 
 def verdicts() -> str:
@@ -117,13 +130,13 @@ def smallest_changes() -> str:
     return table(("launches a side", *(f"launches vary by {spread:.1%}" for spread in SPREADS)), rows)
 
 
-def _tree() -> ast.Module:
-    return ast.parse(TEST.read_text(encoding="utf-8"))
+def _tree(test: Path = TEST) -> ast.Module:
+    return ast.parse(test.read_text(encoding="utf-8"))
 
 
-def _value(name: str) -> ast.expr:
-    """Return the value that the test gives to a name. Raises ``KeyError`` where it gives none."""
-    for node in _tree().body:
+def _value(name: str, test: Path = TEST) -> ast.expr:
+    """Return the value that a test gives to a name. Raises ``KeyError`` where it gives none."""
+    for node in _tree(test).body:
         # with an annotation or without
         targets = [node.target] if isinstance(node, ast.AnnAssign) else getattr(node, "targets", [])
         if (
@@ -132,7 +145,7 @@ def _value(name: str) -> ast.expr:
             and any(ast.unparse(target) == name for target in targets)
         ):
             return node.value
-    raise KeyError(f"{TEST.name} has no {name}")
+    raise KeyError(f"{test.name} has no {name}")
 
 
 def _parameters(function: str) -> list[Any]:

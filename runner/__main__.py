@@ -75,6 +75,7 @@ VERBS = {
     "report": Verb(
         "runner.host.verbs.report", "make one page of results beside the published table, with figures and data", _JUDGE
     ),
+    "export": Verb("runner.host.verbs.export", "write results in the formats of other tools", _JUDGE),
     "lock": Verb("runner.host.verbs.lock", "resolve what versions.lock leaves open, or check it", _PINS),
     "bump": Verb("runner.host.verbs.bump", "list what is newer than versions.lock, move its pins, add a stack", _PINS),
     "image": Verb("runner.host.verbs.image", "build the image of a stack from what versions.lock pins", _PINS),

@@ -12,7 +12,7 @@ import itertools
 import math
 import random
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -79,7 +79,7 @@ EIGHT_CELLS: dict[str, MadeUp] = {
     "REPRODUCED, flagged": MadeUp("gaudi-1-bloomz-7b1", ratio=0.99, flagged={1: "cpu_pressure"}, failed=1),
 }
 _A_WEEK = timedelta(days=7)
-# Four stacks of one case: the third is slower, which the fourth takes back in part.
+# Four stacks of one case before the one of the eight cells: the third is slower, which the fourth takes back in part.
 HISTORY = [
     MadeUp("gaudi2-8-bloomz", ratio=1.01, packages={"optimum-habana": "0.0.1"}),
     MadeUp("gaudi2-8-bloomz", ratio=1.012, packages={"optimum-habana": "0.0.2"}),
@@ -102,7 +102,9 @@ def write_eight_cells(folder: Path, seed: int = 1) -> list[Path]:
 
 def write_history(folder: Path, seed: int = 2) -> list[Path]:
     """Write made-up results of one case over four stacks, a week between them, below ``folder``, and return their paths."""
-    dated = [replace(made, started=made.started + number * _A_WEEK) for number, made in enumerate(HISTORY)]
+    dated = [
+        replace(made, started=made.started - (len(HISTORY) - number) * _A_WEEK) for number, made in enumerate(HISTORY)
+    ]
     return write(folder, dated, seed)
 
 
@@ -220,14 +222,14 @@ def _launch(
     flag: str | None,
     chance: random.Random,
 ) -> JsonObject:
-    """Return a complete launch of a latency workload whose estimate is ``latency_s``, up to the rounding of floats.
+    """Return a complete launch of a latency workload whose estimate is ``latency_s``, up to nanoseconds.
 
     ``raw`` is what ranks of such a request write.
     """
     calls, new = request.protocol.timed_calls, request.workload.output_tokens
-    iterations_s = [latency_s * math.exp(0.004 * chance.gauss(0, 1)) for _ in range(calls)]
-    correction = latency_s * calls / sum(iterations_s)
-    iterations_s = [value * correction for value in iterations_s]
+    drawn_s = [latency_s * math.exp(0.004 * chance.gauss(0, 1)) for _ in range(calls)]
+    correction = latency_s * calls / sum(drawn_s)
+    iterations_s = _nanoseconds(value * correction for value in drawn_s)
     timed = {**raw["timed"], "iterations_s": iterations_s, "span_s": sum(iterations_s)}
     estimate_s = estimator.latency_s(request.protocol, request.workload, timed)  # type: ignore[arg-type]
     return {
@@ -242,7 +244,7 @@ def _launch(
         "conditions": _conditions(request, made),
         "cannot_tell": {},
         "checks": _checks(flag),
-        "untimed_s": [latency_s * 1.2 for _ in range(request.protocol.untimed_calls)],
+        "untimed_s": [round(latency_s * 1.2, 9) for _ in range(request.protocol.untimed_calls)],
         "timed": timed,
         "estimate": {"estimator": request.protocol.estimator, "latency_s": estimate_s},
         "instrumented": _instrumented(latency_s, new, chance),
@@ -269,13 +271,13 @@ def _instrumented(latency_s: float, tokens: int, chance: random.Random) -> JsonO
     """Return the second pass: the first token takes two shares of a call, now and then a token takes long."""
     share_s = latency_s / (tokens + 1)
     calls = [
-        [
+        _nanoseconds(
             share_s * math.exp(0.02 * chance.gauss(0, 1)) * (1.5 if chance.random() < 0.01 else 1)
             for _ in range(1, tokens)
-        ]
+        )
         for _ in range(_CALLS_INSTRUMENTED)
     ]
-    ttft_s = [2 * share_s * math.exp(0.03 * chance.gauss(0, 1)) for _ in calls]
+    ttft_s = _nanoseconds(2 * share_s * math.exp(0.03 * chance.gauss(0, 1)) for _ in calls)
     e2e_s = [first_s + sum(gaps_s) for first_s, gaps_s in zip(ttft_s, calls, strict=True)]
     return {
         "ttft_s": ttft_s,
@@ -284,6 +286,11 @@ def _instrumented(latency_s: float, tokens: int, chance: random.Random) -> JsonO
         "tpot_s": [sum(gaps_s) / len(gaps_s) for gaps_s in calls],
         "forward_calls": [tokens for _ in calls],
     }
+
+
+def _nanoseconds(values_s: Iterable[float]) -> list[float]:
+    """Return durations as a clock gives them: the last digit of an exponential is not the same on every processor."""
+    return [round(value_s, 9) for value_s in values_s]
 
 
 def _rank(raw: JsonObject, request: Request, made: MadeUp, span_s: float) -> JsonObject:

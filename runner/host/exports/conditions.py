@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
+from runner.contract.secrets import mask
 from runner.contract.text import printable
 from runner.host.judging.measured import Measured
 
@@ -87,7 +89,14 @@ def word(value: object) -> str:
     """Return one value as text: printable, floats in full precision."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return printable(value) if isinstance(value, str) else repr(value)
+    return foreign(value) if isinstance(value, str) else repr(value)
+
+
+# launches have most of their texts in common
+@functools.lru_cache(maxsize=10_000)
+def foreign(text: str) -> str:
+    """Return foreign text as every format holds it: on one line, secrets masked, control and direction-changing characters visible."""
+    return printable(mask(text))
 
 
 def verdicts(measured: Measured) -> list[CellVerdict]:
@@ -97,7 +106,7 @@ def verdicts(measured: Measured) -> list[CellVerdict]:
             row.claim,
             float(row.published_s),
             row.verdict.word,
-            [printable(reason) for reason in row.verdict.reasons],
+            [foreign(reason) for reason in row.verdict.reasons],
             row.verdict.ratio,
             row.verdict.interval,
             row.verdict.margin,
@@ -112,9 +121,9 @@ def notes(measured: Measured) -> list[str]:
     return [*([WALK_THROUGH] if measured.walk_through else []), *([DUMMY_WEIGHTS] if dummy else [])]
 
 
-def timed(measured: Iterable[Measured]) -> list[Measured]:
-    """Return what has times: launches of a latency workload that are complete, on the device itself."""
-    return [of_request for of_request in measured if of_request.samples and not of_request.group.emulated]
+def has_times(measured: Measured) -> bool:
+    """Return whether a request has times: launches of a latency workload that are complete, on the device itself."""
+    return bool(measured.samples) and not measured.group.emulated
 
 
 def known(values: Sequence[float | None]) -> list[float]:

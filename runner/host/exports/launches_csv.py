@@ -8,7 +8,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import fields
 
-from runner.contract.text import printable
 from runner.host.exports import conditions
 from runner.host.exports.launches import LaunchRecord, records
 from runner.host.judging.measured import Measured
@@ -41,6 +40,6 @@ def _cell(value: object) -> str:
 def safe(words: str) -> str:
     """Return text that stays text in a spreadsheet: an apostrophe stands before what would begin a formula.
 
-    Control and direction-changing characters are made visible.
+    The rest is as ``conditions.foreign`` has it.
     """
-    return _FORMULA.sub(r"\1'", printable(words))
+    return _FORMULA.sub(r"\1'", conditions.foreign(words))

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from runner import __version__
 from runner.contract.errors import Unsupported
-from runner.contract.text import printable
+from runner.host.exports.conditions import foreign
 from runner.host.exports.launches import LaunchRecord, records
 from runner.host.judging.measured import Measured
 
@@ -53,4 +53,4 @@ def _type(pyarrow: ModuleType, column: str) -> object:
 def _value(value: object) -> object:
     if isinstance(value, list):
         return [_value(item) for item in value]
-    return printable(value) if isinstance(value, str) else value
+    return foreign(value) if isinstance(value, str) else value

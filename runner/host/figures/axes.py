@@ -28,6 +28,18 @@ def below(scale: Scale, y: float, what: str, top: float | None = None, most: int
     return tuple(parts)
 
 
+def left(scale: Scale, start: float, end: float, most: int = 5) -> tuple[tuple[str, ...], float]:
+    """Return a vertical axis without a line: the texts of ticks from ``start`` on, grid lines to ``end``, and where the lines begin."""
+    ticks = scale.ticks(most)
+    texts = scale.texts(ticks)
+    edge = start + max(map(words.width, texts), default=0.0) + 6
+    parts = []
+    for tick, text in zip(ticks, texts, strict=True):
+        y = scale.place(tick)
+        parts += [svg.line(edge, y, end, y, "grid tick-mark"), svg.text(edge - 6, y + 4, text, "tick", "end")]
+    return tuple(parts), edge
+
+
 def _ticks(scale: Scale, most: int) -> list[tuple[float, str, float]]:
     """Return the ticks that have room, each with its text and the middle of the text."""
     for count in range(most, 0, -1):

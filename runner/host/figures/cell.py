@@ -87,7 +87,7 @@ def draw(cell: CellFigure) -> Figure:
     parts += _published(cell, scale, top, bottom)
     parts.append(svg.element("g", *launches, transform=f"translate(0 {svg.number(ground)})"))
     parts += _mean(cell, scale, ground + _MEAN / 2 + 2)
-    parts += axes.below(scale, bottom, f"seconds; shaded: within {cell.margin * 100:.3g}% of the published time")
+    parts += axes.below(scale, bottom, f"seconds{scale.kind}; shaded: within {cell.margin * 100:.3g}% of published")
     return Figure(cell.name, WIDTH, bottom + 40, cell.title, _description(cell), tuple(parts))
 
 

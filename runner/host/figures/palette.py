@@ -35,13 +35,23 @@ svg text.note{{fill:{ink};font-size:11px;font-style:italic}}
 .theirs{{fill:{theirs}}}
 .theirs-line{{fill:none;stroke:{theirs};stroke-width:2;stroke-dasharray:5 3}}
 .theirs-range{{stroke:{theirs};stroke-width:3}}
+.theirs-square{{fill:{paper};stroke:{theirs};stroke-width:1.5}}
+.ours-end{{stroke:{ours};stroke-width:2}}
+.theirs-end{{stroke:{theirs};stroke-width:2}}
+.ours-thin{{stroke:{ours};stroke-width:1}}
+.theirs-thin{{stroke:{theirs};stroke-width:1}}
+.change{{stroke:{ink};stroke-width:1;stroke-dasharray:2 2}}
+.change-number{{fill:{paper};stroke:{ink};stroke-width:1}}
+.range{{stroke:{quiet};stroke-width:2}}
 .theirs-mark{{fill:none;stroke:{theirs};stroke-width:1.25}}
 .rounding{{fill:{theirs};fill-opacity:.3}}
 .band{{fill:{band}}}
 .band-edge{{fill:none;stroke:{quiet};stroke-width:1;stroke-dasharray:2 3}}
 .limit{{stroke:{ink};stroke-width:1}}
-.bar{{fill:{ours};fill-opacity:.85}}
-.bar-theirs{{fill:{theirs};fill-opacity:.85}}
+.mark-ground{{stroke:{paper};stroke-width:3.5}}
+.mark{{stroke:{ink};stroke-width:1}}
+.bar{{fill:{ours}}}
+.bar-theirs{{fill:{theirs}}}
 .bar-rest{{fill:{grid}}}
 """
 

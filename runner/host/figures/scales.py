@@ -32,6 +32,11 @@ class Scale:
         """Return the number at a place."""
         return self.low + (place - self.start) / (self.end - self.start) * (self.high - self.low)
 
+    @property
+    def kind(self) -> str:
+        """Return what the words of an axis say of the scale, nothing of a linear one."""
+        return ""
+
     def holds(self, value: float) -> bool:
         """Return whether a number lies on the scale."""
         return self.low <= value <= self.high
@@ -49,6 +54,11 @@ class Scale:
 class LogScale(Scale):
     """A logarithmic scale: equal ratios are equally far apart. ``low`` is above 0."""
 
+    @property
+    def kind(self) -> str:
+        """Return what the words of an axis say of the scale."""
+        return ", log scale"
+
     def place(self, value: float) -> float:
         """Return the place of a number above 0; a number outside the scale lies outside the places."""
         return self.start + math.log(value / self.low) / math.log(self.high / self.low) * (self.end - self.start)
@@ -65,7 +75,7 @@ class LogScale(Scale):
             ticks = [number for number in numbers if self.low <= number <= self.high]
             if 2 <= len(ticks) <= most:
                 return ticks
-        return super().ticks(most)
+        return [tick for tick in super().ticks(most) if tick >= self.low]
 
     def texts(self, ticks: Sequence[float]) -> list[str]:
         """Return the numbers of ticks as text, each with the decimals that it needs itself."""

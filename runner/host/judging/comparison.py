@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from runner.contract.records import Conditions
 from runner.contract.request import Request
 from runner.contract.text import printable
 from runner.host.judging import ledger, verdict
@@ -53,7 +54,7 @@ class Condition(NamedTuple):
 
 def against_claims(catalog: Catalog, group: Group) -> list[Row]:
     """Return a ``Row`` for every claim that the group's case names; a claim that the catalog no longer has is passed over."""
-    rows, impossible = [], _beyond_memory(group)
+    rows, impossible = [], beyond_memory(group)
     for name in group.request.beside:
         claim = catalog.claims.get(name)
         if claim is None:
@@ -104,7 +105,7 @@ def _verdict(claim: Claim, group: Group, differences: Sequence[Difference], impo
     return replace(judged, reasons=[*judged.reasons, *unknown])
 
 
-def _beyond_memory(group: Group) -> str | None:
+def beyond_memory(group: Group) -> str | None:
     """Return in words that a launch took less time than reading the weights takes; None where no launch did."""
     request = group.request
     floors_s = [
@@ -145,25 +146,63 @@ def _limit(request: Request, judged: Verdict, published_s: float) -> Limit | Non
 
 def conditions(catalog: Catalog, claim: Claim, group: Group) -> Iterator[Condition]:
     """Yield every condition of a claim: once by what the request asks for, or once for each set that launches were observed under."""
-    protocol, workload, request = catalog.protocols[claim.protocol], catalog.workloads[claim.workload], group.request
-    yield Condition("accelerator", claim.accelerator, request.accelerator.name)
-    yield Condition("model", claim.model, request.model.name)
-    yield Condition("weights", claim.weights, request.weights.kind)
-    yield Condition("stack", claim.stack, request.stack.name)
-    yield Condition("protocol", claim.protocol, request.protocol.name)
-    yield Condition("protocol version", protocol.version, request.protocol.version)
-    yield Condition("batch", claim.batch_size, request.workload.batch_size)
-    yield Condition("prompt", workload.prompt, request.workload.prompt)
-    yield Condition("input tokens", workload.input_tokens, request.workload.input_tokens)
-    yield Condition("output tokens", workload.output_tokens, request.workload.output_tokens)
-    for observed in group.observed.values():
-        yield Condition("emulated", False, observed["emulated"])
-        yield Condition("devices", claim.devices, observed["devices"])
-        yield Condition("precision", claim.precision, observed["precision"])
-        yield Condition("graphs", protocol.graphs, observed["graphs"])
-        yield Condition("shapes", protocol.shapes, observed["shapes"])
-        yield Condition("end of text", protocol.end_of_text, observed["end_of_text"])
-        yield Condition("KV cache", True, observed["kv_cache"])
+    wanted = claimed(catalog, claim)
+    for found in (asked(group.request), *map(observed, group.observed.values())):
+        for name, value in found.items():
+            yield Condition(name, wanted[name], value)
+
+
+def claimed(catalog: Catalog, claim: Claim) -> dict[str, object]:
+    """Return the conditions of a claim by their names: those of ``asked``, and those of ``observed``."""
+    protocol, workload = catalog.protocols[claim.protocol], catalog.workloads[claim.workload]
+    return {
+        "accelerator": claim.accelerator,
+        "model": claim.model,
+        "weights": claim.weights,
+        "stack": claim.stack,
+        "protocol": claim.protocol,
+        "protocol version": protocol.version,
+        "batch": claim.batch_size,
+        "prompt": workload.prompt,
+        "input tokens": workload.input_tokens,
+        "output tokens": workload.output_tokens,
+        "emulated": False,
+        "devices": claim.devices,
+        "precision": claim.precision,
+        "graphs": protocol.graphs,
+        "shapes": protocol.shapes,
+        "end of text": protocol.end_of_text,
+        "KV cache": True,
+    }
+
+
+def asked(request: Request) -> dict[str, object]:
+    """Return the conditions that a request asks for, by their names."""
+    return {
+        "accelerator": request.accelerator.name,
+        "model": request.model.name,
+        "weights": request.weights.kind,
+        "stack": request.stack.name,
+        "protocol": request.protocol.name,
+        "protocol version": request.protocol.version,
+        "batch": request.workload.batch_size,
+        "prompt": request.workload.prompt,
+        "input tokens": request.workload.input_tokens,
+        "output tokens": request.workload.output_tokens,
+    }
+
+
+def observed(launch: Conditions) -> dict[str, object]:
+    """Return the conditions that a launch was observed under, by their names."""
+    return {
+        "emulated": launch["emulated"],
+        "devices": launch["devices"],
+        "precision": launch["precision"],
+        "graphs": launch["graphs"],
+        "shapes": launch["shapes"],
+        "end of text": launch["end_of_text"],
+        "KV cache": launch["kv_cache"],
+    }
 
 
 def conditions_that_differ(catalog: Catalog, claim: Claim, group: Group) -> list[Difference]:
@@ -171,12 +210,13 @@ def conditions_that_differ(catalog: Catalog, claim: Claim, group: Group) -> list
     differences = {}
     for condition in conditions(catalog, claim, group):
         if condition.wanted != condition.found:
-            difference = Difference(condition.name, _word(condition.found), _word(condition.wanted))
+            difference = Difference(condition.name, word(condition.found), word(condition.wanted))
             differences[condition.name, str(condition.found)] = difference
     return list(differences.values())
 
 
-def _word(value: object) -> str:
+def word(value: object) -> str:
+    """Return the value of a condition as people read it."""
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from runner.contract.words import WeightsKind
 from runner.host.judging import estimates, verdict
 from runner.host.judging.estimates import Estimate
 from runner.host.judging.measured import Measured
@@ -50,9 +51,10 @@ class Money:
 class Cost:
     """What tokens take in one published cell or one measured request.
 
-    ``name`` is the claim's name or the request's id, ``words`` name devices, model, precision and batch. ``launches`` are the samples of
-    ``latency_s``, None for a published cell. ``energy_j`` is what the devices took in the timed calls, by ``energy_launches``; None where
-    nothing tells it, and ``without_energy`` says why. ``remark`` says what the numbers do not: a walk-through, say.
+    ``name`` is the claim's name or the request's id. ``words`` name devices, model and precision, and a batch or made-up weights.
+    ``launches`` are the samples of ``latency_s``, None for a published cell. ``energy_j`` is what the devices took in the timed calls, by
+    ``energy_launches``; None where nothing tells it, and ``without_energy`` says why. ``remark`` says what the numbers do not: a
+    walk-through, say.
     """
 
     kind: Literal["published", "measured"]
@@ -73,7 +75,9 @@ def of_claim(name: str, claim: Claim, prices: Prices | None) -> Cost:
     return Cost(
         kind="published",
         name=name,
-        words=_words(claim.devices, claim.accelerator, claim.model, claim.precision, claim.batch_size),
+        words=_words(
+            f"{claim.devices} x {claim.accelerator}, {claim.model}, {claim.precision}", claim.batch_size, claim.weights
+        ),
         launches=None,
         latency_s=latency_s,
         energy_j=None,
@@ -89,10 +93,10 @@ def of_measured(measured: Measured, prices: Prices | None) -> Cost | str:
     request, samples = measured.group.request, measured.samples
     workload = request.workload
     words = _words(
-        request.devices, request.accelerator.name, request.model.name, workload.precision, workload.batch_size
+        f"{request.devices} x {request.accelerator.name}, {request.model.name}, {workload.precision}",
+        workload.batch_size,
+        request.weights.kind,
     )
-    if request.weights.kind == "dummy":
-        words += ", dummy weights"
     latency = estimates.of_values([sample.latency_s for sample in samples])
     refused = _refused(measured)
     if refused is not None or latency is None:
@@ -129,9 +133,11 @@ def _refused(measured: Measured) -> str | None:
     return None
 
 
-def _words(devices: int, accelerator: str, model: str, precision: str, batch_size: int) -> str:
-    words = f"{devices} x {accelerator}, {model}, {precision}"
-    return words if batch_size == 1 else f"{words}, batch {batch_size}"
+def _words(cell: str, batch_size: int, weights: WeightsKind) -> str:
+    """Return a cell in words, with what is unusual: a batch, and weights that are made up."""
+    return (
+        cell + (f", batch {batch_size}" if batch_size > 1 else "") + (", dummy weights" if weights == "dummy" else "")
+    )
 
 
 def _for_tokens(estimate: Estimate, tokens: int) -> ForTokens:

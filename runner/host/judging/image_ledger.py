@@ -44,21 +44,27 @@ def _never_measured_again(catalog: Catalog) -> Iterator[Finding]:
 
 
 def _ratios(catalog: Catalog) -> Iterator[Finding]:
-    """Compute each claimed factor, and what it is on equal batches where the two sides differ in batch or precision."""
+    """Compute each claimed factor."""
     for ratio in catalog.image_ratios.values():
-        if ratio.faster is None:
-            yield _without_a_cell(catalog, ratio)
-            continue
-        slower, faster = catalog.images[ratio.slower], catalog.images[ratio.faster]
-        computed = slower.seconds_per_image / faster.seconds_per_image
-        holds = rounds_to(computed, ratio.says)
-        kind: FindingKind = "ratio holds" if holds else "ratio differs"
-        text = f"{_said(ratio)}: {slower.value} / {faster.value} = {computed:.3f}, which {'rounds to it' if holds else 'does not'}"
-        if (slower.precision, slower.batch_sizes) != (faster.precision, faster.batch_sizes):
-            kind = "ratio of unlike conditions"
-            text += f"; it sets {devices_in_words(slower)}, {conditions_in_words(slower)}, against {devices_in_words(faster)},"
-            text += f" {conditions_in_words(faster)}, {_on_equal_batches(catalog, slower, faster)}"
-        yield Finding(kind, [ratio.slower, ratio.faster], text)
+        yield of_ratio(catalog, ratio)
+
+
+def of_ratio(catalog: Catalog, ratio: ImageRatio) -> Finding:
+    """Compute one claimed factor, and what it is on equal batches where the two sides differ in batch or precision."""
+    if ratio.faster is None:
+        return _without_a_cell(catalog, ratio)
+    slower, faster = catalog.images[ratio.slower], catalog.images[ratio.faster]
+    computed = slower.seconds_per_image / faster.seconds_per_image
+    holds = rounds_to(computed, ratio.says)
+    kind: FindingKind = "ratio holds" if holds else "ratio differs"
+    text = f"{_said(ratio)}: {slower.value} / {faster.value} = {computed:.3f}, which {'rounds to it' if holds else 'does not'}"
+    if (slower.precision, slower.batch_sizes) != (faster.precision, faster.batch_sizes):
+        kind = "ratio of unlike conditions"
+        text += (
+            f"; it sets {devices_in_words(slower)}, {conditions_in_words(slower)}, against {devices_in_words(faster)},"
+        )
+        text += f" {conditions_in_words(faster)}, {_on_equal_batches(catalog, slower, faster)}"
+    return Finding(kind, [ratio.slower, ratio.faster], text)
 
 
 def _said(ratio: ImageRatio) -> str:

@@ -33,7 +33,7 @@ def of_changes(changes: Sequence[RunChange], alone: Mapping[str, Sequence[str]] 
 
     ``alone`` maps a side to the ids of its requests that have no counterpart: they come last.
     """
-    lines = [_row(_COLUMNS), _row(["---"] * len(_COLUMNS)), *(_row(_cells(change)) for change in changes), ""]
+    lines = [row(_COLUMNS), row(["---"] * len(_COLUMNS)), *(row(_cells(change)) for change in changes), ""]
     for change in changes:
         lines.append(f"- {code(change.case)} **{change.word}**, {_launches(change)}")
         of_times = [] if change.times.reason in change.reasons else [f"time: {change.times.reason}"]
@@ -50,6 +50,11 @@ def of_changes(changes: Sequence[RunChange], alone: Mapping[str, Sequence[str]] 
     return "\n".join(lines) + "\n"
 
 
+def row(cells: Iterable[str]) -> str:
+    """Return a row of a table; each cell is Markdown already."""
+    return f"| {' | '.join(cells)} |"
+
+
 def code(text: str, limit: int = _CHARACTERS) -> str:
     """Return foreign text as a code span of one line, its secrets masked, safe in a cell of a table too.
 
@@ -57,10 +62,6 @@ def code(text: str, limit: int = _CHARACTERS) -> str:
     """
     shown = printable(mask(text), limit).replace("`", "'").replace("|", "\u00a6").strip()
     return f"`{shown}`" if shown else "-"
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def _cells(change: RunChange) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from runner.host.judging import comparison, groups
 from runner.host.judging.comparison import Row
 from runner.host.judging.groups import Group
+from runner.host.judging.verdict import DECIDED, PROVISIONAL
 from runner.host.readers.catalog import Catalog
 from runner.host.results.attempts import AttemptSummary, LaunchSummary
 from runner.host.results.result_files import ReadResult
@@ -84,6 +85,12 @@ def of_results(results: Iterable[ReadResult], catalog: Catalog, kept: int | None
         )
         for group in groups.of_results(noted(), kept)
     ]
+
+
+def beside(measured: Iterable[Measured], claim: str) -> list[tuple[Measured, Row]]:
+    """Return what was measured beside a published cell, with the row of each: comparable ones first, else in the order given."""
+    pairs = [(of_request, row) for of_request in measured for row in of_request.rows if row.claim == claim]
+    return sorted(pairs, key=lambda pair: pair[1].verdict.word not in (*DECIDED, PROVISIONAL))
 
 
 def _samples(attempt: AttemptSummary) -> Iterator[Sample]:

@@ -135,10 +135,14 @@ class RunChange:
 
 @dataclass(frozen=True)
 class Rule:
-    """How pairs are judged: the margin as a fraction, and whether the times of a CPU are judged too."""
+    """How pairs are judged: the margin as a fraction, and whether the times of a CPU are judged too.
+
+    Without ``power`` nothing is said of the smallest change that would have been seen, which takes most of the time.
+    """
 
     margin: float = CHANGE_MARGIN
     judge_cpu: bool = False
+    power: bool = True
 
 
 @dataclass(frozen=True)
@@ -369,7 +373,8 @@ def _times(pair: Pair, rule: Rule, differences: list[ConditionChange], contended
         return Times(None, "something stood in for the device: its times say nothing")
     if pair.after.request.workload.dataset is not None:
         return Times(None, "a dataset is completed once, in no timed window: there is no latency")
-    change = verdict.between_runs(before_s, after_s, rule.margin) if min(len(before_s), len(after_s)) > 1 else None
+    enough = min(len(before_s), len(after_s)) > 1
+    change = verdict.between_runs(before_s, after_s, rule.margin, rule.power) if enough else None
     word, reason = _word_of_times(pair, rule, differences, contended, change)
     old_s, new_s = _mean_s(before_s), _mean_s(after_s)
     return Times(

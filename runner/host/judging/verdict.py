@@ -92,6 +92,36 @@ def rounding(published: str) -> tuple[float, float]:
     return float(value - half), float(value + half)
 
 
+@dataclass(frozen=True)
+class LaunchMean:
+    """The geometric mean of launches in seconds.
+
+    ``error`` is the standard error of the mean logarithm, ``interval_s`` the 90% interval of the mean. Both are None where nothing is known
+    of how launches vary.
+    """
+
+    latency_s: float
+    error: float | None
+    interval_s: tuple[float, float] | None
+
+
+def mean_of(latencies_s: Sequence[float], assumed_cv: float | None = None) -> LaunchMean:
+    """Return the mean of one launch or more, with the t-interval that these show.
+
+    With ``assumed_cv`` the launches are taken to vary by this fraction, whatever they show; the interval is then the normal one. Raises
+    ``statistics.StatisticsError`` for no launch.
+    """
+    logs = [math.log(value) for value in latencies_s]
+    mean, n = statistics.fmean(logs), len(logs)
+    if assumed_cv is not None:
+        error, quantile = assumed_cv / math.sqrt(n), float(_stats().norm.ppf(0.5 + CONFIDENCE / 2))
+    elif n > 1:
+        error, quantile = statistics.stdev(logs) / math.sqrt(n), float(_stats().t.ppf(0.5 + CONFIDENCE / 2, n - 1))
+    else:
+        return LaunchMean(math.exp(mean), None, None)
+    return LaunchMean(math.exp(mean), error, (math.exp(mean - error * quantile), math.exp(mean + error * quantile)))
+
+
 def against_claim(
     latencies_s: Sequence[float],
     published: str,
@@ -180,7 +210,7 @@ class Change:
 
     ``ratio`` is after over before (geometric means of launches), ``interval`` its 90% interval and ``p`` the two-sided p-value, both by
     Welch's test. ``smallest_change`` is the smallest fraction by which the runs would have had to differ to be called CHANGED with the
-    probability ``power.PROBABILITY``, where launches vary as these did; None where no change is large enough.
+    probability ``power.PROBABILITY``, where launches vary as these did; None where no change is large enough, or none was looked for.
     """
 
     word: ChangeWord
@@ -192,11 +222,13 @@ class Change:
     reason: str
 
 
-def between_runs(before_s: Sequence[float], after_s: Sequence[float], margin: float = CHANGE_MARGIN) -> Change:
+def between_runs(
+    before_s: Sequence[float], after_s: Sequence[float], margin: float = CHANGE_MARGIN, power: bool = True
+) -> Change:
     """Return the ``Change`` between two sets of latencies in seconds, by Welch's test on their logarithms.
 
-    ``margin`` is the fraction up to which a change does not matter. The sides may differ in number. Raises ``ValueError`` for fewer than
-    two launches on a side.
+    ``margin`` is the fraction up to which a change does not matter. The sides may differ in number. Without ``power`` the smallest change
+    is left None: computing it takes most of the time. Raises ``ValueError`` for fewer than two launches on a side.
     """
     if min(len(before_s), len(after_s)) < 2:
         raise ValueError("run against run needs at least two launches on each side")
@@ -210,7 +242,7 @@ def between_runs(before_s: Sequence[float], after_s: Sequence[float], margin: fl
         p = float(2 * _stats().t.sf(abs(change) / error, degrees))
     interval = change - reach, change + reach
     word, reason = _decide_change(change, interval, p, margin)
-    smallest = Power(spreads, counts, math.log1p(margin), CHANGE_SIGNIFICANCE).smallest()
+    smallest = Power(spreads, counts, math.log1p(margin), CHANGE_SIGNIFICANCE).smallest() if power else None
     return Change(
         word=word,
         ratio=math.exp(change),

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from runner.contract.records import Result
 from runner.contract.request import Request
+from runner.host.judging import measured as measurements
 from runner.host.judging.comparison import Row
 from runner.host.judging.measured import Measured
-from runner.host.judging.verdict import DECIDED, PROVISIONAL
 from runner.host.readers.catalog import Catalog, Claim
 from runner.host.readers.prices import Prices
 from runner.host.report.commands import Kit
@@ -60,8 +60,7 @@ class Material:
 
     def beside(self, claim: str) -> list[tuple[Measured, Row]]:
         """Return what was measured beside a published cell, with the row of each: comparable ones first, then the newest first."""
-        pairs = [(measured, row) for measured in self.measured for row in measured.rows if row.claim == claim]
-        return sorted(pairs, key=lambda pair: pair[1].verdict.word not in (*DECIDED, PROVISIONAL))
+        return measurements.beside(self.measured, claim)
 
     def this_run(self, claim: str) -> tuple[Measured, Row] | None:
         """Return what the page sets beside a published cell first; None where nothing was measured beside it."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import cast
 
 from runner.contract.records import JsonObject, Result
 from runner.contract.request import Request
 from runner.host.judging import measured
+from runner.host.judging.comparison import Difference
 from runner.host.judging.measured import Measured
 from runner.host.readers import catalog
 from runner.host.results import attempts
@@ -73,3 +76,39 @@ def flagged(check: str) -> tuple[JsonObject, Request]:
     body, request = gaudi2()
     groups.flag(check, 0)(body)
     return body, request
+
+
+def energetic(energy_j: float) -> tuple[JsonObject, Request]:
+    """Return a result whose timed calls took ``energy_j`` each, on all devices together."""
+    body, request = gaudi2()
+    for launch in body["launches"]:
+        launch["ranks"] = [{**rank, "watched": dict(rank["watched"])} for rank in launch["ranks"]]
+        for rank in launch["ranks"]:
+            rank["watched"]["energy_j"] = energy_j * len(launch["timed"]["iterations_s"]) / len(launch["ranks"])
+    return body, request
+
+
+def hostile(name: str) -> list[Measured]:
+    """Return measurements in which every text that others write is ``name``: file, check, device, processor, reason, claim and cell."""
+    body, request = flagged(name)
+    body["environment"]["cpu"]["model"] = name
+    for launch in body["launches"]:
+        for rank in launch["ranks"]:
+            rank["device"]["name"] = name
+    (found,) = of((body, request), path=name)
+    (row,) = found.rows
+    differences = [Difference(name, name, name)]
+    judged = replace(row.verdict, reasons=[name])
+    return [replace(found, rows=[replace(row, claim=name, published=name, verdict=judged, differences=differences)])]
+
+
+def texts(value: object) -> Iterator[str]:
+    """Yield every text of a JSON value, its keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from (key, *texts(item))
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)

@@ -9,7 +9,7 @@ from typing import cast
 from runner.host.figures import factors as factors_figure
 from runner.host.figures.factors import Factor, FactorsFigure, Measured
 from runner.host.figures.svg import Figure
-from runner.host.judging import price_claims, prose, verdict
+from runner.host.judging import image_ledger, price_claims, prose, verdict
 from runner.host.judging.estimates import Estimate
 from runner.host.judging.price_claims import ClaimedPrice, CostQuotient
 from runner.host.judging.prose import ClaimedFactor
@@ -41,11 +41,26 @@ class PriceClaim:
 
 
 @dataclass(frozen=True)
+class ImageFactor:
+    """A factor that ``sources`` claim of images, and what the ledger finds about it: the finding's kind, and the finding in words."""
+
+    says: str
+    sources: list[str]
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Prose:
-    """The claims in words, those of the source shown first at the beginning; ``note`` is what every figure must say."""
+    """The claims in words, those of the source shown first at the beginning.
+
+    ``images`` holds what the sources claim of images, which the kit does not measure. ``prices_path`` is the user's file of prices, None
+    where there is none; ``note`` is what every figure must say.
+    """
 
     factors: list[Factors]
     prices: list[PriceClaim]
+    images: list[ImageFactor]
     prices_path: str | None
     note: str | None
 
@@ -66,8 +81,16 @@ def content(material: Material) -> Prose | None:
         for source in newest_first
         for claimed in price_claims.prices(catalog, [source], beside, material.prices)
     ]
+    images = [
+        ImageFactor(ratio.says, list(ratio.sources), finding.kind, finding.text)
+        for ratio in catalog.image_ratios.values()
+        if set(ratio.sources) & set(material.sources)
+        for finding in [image_ledger.of_ratio(catalog, ratio)]
+    ]
+    if not (factors or prices or images):
+        return None
     path = None if material.prices is None else material.prices.path
-    return Prose(factors, prices, path, material.note(None)) if factors or prices else None
+    return Prose(factors, prices, images, path, material.note(None))
 
 
 def _plain(name: str) -> str:

@@ -2,17 +2,129 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import cast
+
+from runner.host.figures import forest, words
+from runner.host.figures.forest import Diamond, ForestFigure, ForestGroup, ForestRow
 from runner.host.figures.svg import Figure
+from runner.host.judging import replications
+from runner.host.judging.replications import AlikeGroup, Measurement, Replications, Together
 from runner.host.report.material import Material
 
 HEADING: str | None = "Independent measurements together"
 
 
-def content(material: Material) -> object | None:
-    """Return the section's record; None where there is nothing to say."""
-    return None
+@dataclass(frozen=True)
+class Forest:
+    """A cell with its measurements in groups of equal conditions, and the name of the cell's figure."""
+
+    figure: str
+    cell: str
+    replications: Replications
+
+
+@dataclass(frozen=True)
+class Forests:
+    """The cells that have two measurements or more; ``left_out`` counts by reason the requests whose results are in no forest.
+
+    ``note`` is what each figure must say of its measurements.
+    """
+
+    forests: list[Forest]
+    left_out: dict[str, int]
+    note: str | None
+
+
+def content(material: Material) -> Forests | None:
+    """Return the measurements of each cell; None where no cell has two."""
+    cells = replications.of_cells(material.catalog, material.measured, material.laboratories)
+    if not cells:
+        return None
+    everyone = [material.measured, *material.laboratories.values()]
+    reasons = [replications.why_not(measured) for results in everyone for measured in results]
+    # a report of claims alone shows nothing that was made up
+    note = material.note(None) if material.measured or material.laboratories else None
+    return Forests(
+        [Forest(_name(cell), cell.words, cell) for cell in cells], dict(Counter(filter(None, reasons))), note
+    )
 
 
 def figures(content: object) -> list[Figure]:
-    """Return the section's figures."""
-    return []
+    """Return one figure for each cell."""
+    forests = cast(Forests, content)
+    return [forest.draw(_figure(each, forests.note)) for each in forests.forests]
+
+
+def _name(cell: Replications) -> str:
+    told = f"replications-{cell.accelerator}-{cell.devices}-{cell.model}-{cell.batch_size}"
+    return re.sub("[^a-z0-9]+", "-", told.lower())
+
+
+def _figure(cell: Forest, note: str | None) -> ForestFigure:
+    return ForestFigure(
+        name=cell.figure,
+        title=cell.cell,
+        groups=tuple(map(_group, cell.replications.groups)),
+        unit="seconds for one call; dashed: the variation is assumed",
+        note=note,
+    )
+
+
+def _group(group: AlikeGroup) -> ForestGroup:
+    heading = ", ".join(f"{name} {value}" for name, value in group.differs.items())
+    return ForestGroup(
+        heading=heading or None,
+        rows=tuple(map(_row, group.measurements)),
+        together=None if group.together is None else _diamond(group.together),
+        remark=group.alone,
+    )
+
+
+def _row(measurement: Measurement) -> ForestRow:
+    return ForestRow(
+        label=measurement.laboratory,
+        basis=_basis(measurement),
+        shown=_shown(measurement.latency_s, measurement.interval_s),
+        value=measurement.latency_s,
+        interval=measurement.interval_s,
+        assumed=measurement.assumed_cv is not None,
+        published=measurement.origin == "published",
+        weight=measurement.weight,
+    )
+
+
+def _basis(measurement: Measurement) -> str:
+    """Return in words what a measurement and its interval rest on."""
+    if measurement.origin != "published":
+        launches = words.counted(measurement.values, "launch", "launches")
+        return launches if measurement.assumed_cv is None else f"{launches}, {measurement.assumed_cv:.1%} assumed"
+    numbers = "" if measurement.values == 1 else f"{measurement.values} numbers, "
+    return f"{numbers}{measurement.assumed_cv:.1%} assumed"
+
+
+def _diamond(together: Together) -> Diamond:
+    spread = f"between laboratories {together.tau:.1%}; I² {together.i_squared:.0%}; Q {words.digits(together.q, 3)}, {_p(together.p)}"
+    if together.prediction_s is not None:
+        low, high = map(words.digits, together.prediction_s)
+        spread += f"; 95% of further ones {low} to {high}"
+    return Diamond(
+        label=f"{together.measurements} together",
+        shown=_shown(together.latency_s, together.interval_s),
+        value=together.latency_s,
+        interval=together.interval_s,
+        prediction=together.prediction_s,
+        spread=spread,
+    )
+
+
+def _p(value: float) -> str:
+    return f"p {value:.2g}" if value >= 0.001 else "p < 0.001"
+
+
+def _shown(latency_s: float, interval_s: tuple[float, float] | None) -> str:
+    if interval_s is None:
+        return f"{words.digits(latency_s)} s"
+    return f"{words.digits(latency_s)} s ({words.digits(interval_s[0])} to {words.digits(interval_s[1])})"

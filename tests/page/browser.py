@@ -1,0 +1,139 @@
+"""Open pages in Debian's Chromium and print what was seen, as one line of JSON for each look. Run by the Python of ``.venv/page``.
+
+Standard input holds a list of looks. A look names a ``page`` (a path) and, where they are not the defaults, ``width``, ``scheme``,
+``media``, ``script``, ``forced_colors``, ``contrast``; ``axe``, ``keyboard``, ``copy`` ask for more than the layout, ``pdf`` and
+``picture`` name files to write.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+# As root, as in a container, Chromium's sandbox cannot be set up. The pages that are opened are our own.
+FLAGS = ["--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb"]
+SEEN = (Path(__file__).parent / "seen.js").read_text()
+AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
+# Of the elements that Tab reaches, the first are looked at.
+_MOST_STOPS = 12
+
+_VIOLATIONS = """async (rules) => {
+  const { violations, incomplete } = await axe.run(document, { runOnly: { type: "tag", values: rules } });
+  const where = (nodes) => nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" ");
+  const told = (all) => all.map(({ id, help, nodes }) => `${id}: ${help}: ${where(nodes)}`);
+  return { violations: told(violations), incomplete: told(incomplete) };
+}"""
+_STOP = """() => {
+  const at = document.activeElement, box = (at.labels && at.labels.length ? at.labels[0] : at).getBoundingClientRect();
+  return { tag: at.tagName.toLowerCase(), kind: at.getAttribute("type"), checked: at.checked ?? null, id: at.id,
+           box: { x: box.x + scrollX, y: box.y + scrollY, width: box.width, height: box.height },
+           words: (at.innerText || (at.labels && at.labels.length ? at.labels[0].innerText : "") || "").slice(0, 80) };
+}"""
+_TABLES = '() => [...document.querySelectorAll("table")].map((table) => table.checkVisibility())'
+_COPIED = """() => [...document.querySelectorAll("table")].filter((table) => table.checkVisibility()).map((table) => {
+  getSelection().selectAllChildren(table);
+  const copied = getSelection().toString();
+  getSelection().removeAllRanges();
+  return copied;
+})"""
+
+
+def seen(browser: Browser, look: dict[str, Any]) -> dict[str, Any]:
+    """Return what one look at one page saw."""
+    context = browser.new_context(
+        viewport={"width": look.get("width", 1280), "height": look.get("height", 900)},
+        color_scheme=look.get("scheme", "light"),
+        forced_colors=look.get("forced_colors", "none"),
+        contrast=look.get("contrast", "no-preference"),
+        java_script_enabled=look.get("script", True),
+        offline=True,
+    )
+    try:
+        page = context.new_page()
+        requests: list[str] = []
+        console: list[str] = []
+        page.on("request", lambda request: requests.append(request.url[:200]))
+        page.on("console", lambda message: console.append(f"{message.type}: {message.text[:200]}"))
+        page.on("pageerror", lambda error: console.append(str(error)[:200]))
+        page.emulate_media(media=look.get("media", "screen"))
+        began = time.monotonic()
+        page.goto(Path(look["page"]).resolve().as_uri(), wait_until="load", timeout=120_000)
+        facts: dict[str, Any] = {"load_s": time.monotonic() - began, "title": page.title()}
+        if look.get("script", True):
+            facts.update(page.evaluate(SEEN))
+            facts.update(_more(page, look))
+        else:
+            facts["words"] = page.locator("body").inner_text()
+        if "picture" in look:
+            page.screenshot(path=look["picture"], full_page=look.get("full_page", True), animations="disabled")
+        if "pdf" in look:
+            page.pdf(path=look["pdf"], format=look.get("paper", "A4"), tagged=True, prefer_css_page_size=True)
+        return {**facts, "requests": requests, "console": console}
+    finally:
+        context.close()
+
+
+def _more(page: Page, look: dict[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if look.get("axe"):
+        # evaluated, not added as an element: the page may forbid scripts
+        page.evaluate(AXE)
+        facts.update(page.evaluate(_VIOLATIONS, RULES))
+    if look.get("copy"):
+        facts["copied"] = page.evaluate(_COPIED)
+    if look.get("keyboard"):
+        facts.update(_by_keyboard(page))
+    return facts
+
+
+def _by_keyboard(page: Page) -> dict[str, Any]:
+    """Press Tab through the first elements, and the arrow keys on the first radio button."""
+    stops, switch = [], None
+    for _ in range(_MOST_STOPS):
+        page.keyboard.press("Tab")
+        stop = page.evaluate(_STOP)
+        if stop["tag"] == "body":
+            break
+        focused = _pixels(page, stop["box"])
+        page.evaluate("() => { window.left = document.activeElement; window.left.blur(); }")
+        stop["marked"] = focused != _pixels(page, stop["box"])
+        page.evaluate("() => window.left.focus({ focusVisible: true })")
+        stops.append(stop)
+        if stop["kind"] == "radio" and switch is None:
+            before = page.evaluate(_TABLES)
+            page.keyboard.press("ArrowRight")
+            switch = {"before": before, "after": page.evaluate(_TABLES), "now": page.evaluate(_STOP)}
+    return {"stops": stops, "switch": switch}
+
+
+def _pixels(page: Page, box: dict[str, float]) -> bytes:
+    """Return the picture of a box and its surroundings."""
+    around = 6
+    clip = {
+        "x": max(0, box["x"] - around),
+        "y": max(0, box["y"] - around),
+        "width": box["width"] + 2 * around,
+        "height": box["height"] + 2 * around,
+    }
+    return page.screenshot(clip=clip, full_page=True, animations="disabled", caret="initial")
+
+
+def main() -> None:
+    """Look as standard input says."""
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        for look in json.load(sys.stdin):
+            print(json.dumps(seen(browser, look)), flush=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
