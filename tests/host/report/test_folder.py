@@ -98,10 +98,20 @@ def test_a_folder_that_is_none_empty_or_missing(tmp_path: Path) -> None:
     folder.check(tmp_path)
     folder.check(tmp_path / "missing" / "deep")
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=r"file is no folder\. Name another folder with --out"):
-        folder.check(tmp_path / "file")
+    for place in ("file", "file/below"):
+        with pytest.raises(InputError, match=r"file is no folder\. Name another folder with --out"):
+            folder.check(tmp_path / place)
     with pytest.raises(InputError, match="cannot be written"):
         write(tmp_path / "file" / "below")
+
+
+def test_a_folder_that_may_not_be_written_to_is_said_before_anything_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # root, which runs tests in containers, may write everywhere
+    monkeypatch.setattr(folder.os, "access", lambda path, mode: False)
+    with pytest.raises(InputError, match=r"may not be written to by user [0-9]+\. Name another folder with --out"):
+        folder.check(tmp_path / "missing" / "deep")
 
 
 def test_an_interruption_leaves_the_earlier_page_and_the_next_report_is_whole(
