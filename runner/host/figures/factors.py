@@ -12,7 +12,7 @@ from runner.host.figures.svg import Figure
 WIDTH: Final = 360.0
 _LEFT, _RIGHT = 12.0, WIDTH - 12
 # The column of the numbers in words, right of the marks: "published 2.887" is the widest that is common.
-_NUMBERS = 104.0
+_NUMBERS = 112.0
 # A line of text, and a line of marks.
 _LINE, _MARKS, _GAP = 15.0, 16.0, 7.0
 
@@ -68,10 +68,10 @@ def draw(figure: FactorsFigure) -> Figure:
     scale = scales.wide(values, _LEFT, _RIGHT - _NUMBERS)
     parts, y = _header(figure)
     y += _LINE
-    text = words.fitted(figure.reference_words, _RIGHT - _LEFT)
-    middle = axes.within(scale.place(figure.reference), words.width(text), scale)
+    text = words.fitted(figure.reference_words, scale.end - scale.start, words.SIZE)
+    middle = axes.within(scale.place(figure.reference), words.width(text, words.SIZE), scale)
     # a number that was published has the colour of what was published
-    parts.append(svg.text(middle, y, text, "quiet" if figure.rounding is None else "theirs small", "middle"))
+    parts.append(svg.text(middle, y, text, "label" if figure.rounding is None else "theirs", "middle"))
     top = y + 5
     rows, bottom = _rows(figure, scale, top)
     for pair, class_ in ((figure.band, "band"), (figure.rounding, "rounding")):
@@ -117,7 +117,7 @@ def _rows(figure: FactorsFigure, scale: Scale, top: float) -> tuple[list[str], f
         x = scale.place(factor.published)
         diamond = [(x - 5, y), (x, y - 5), (x + 5, y), (x, y + 5)]
         parts.append(svg.polygon(diamond, "theirs-mark", svg.hint(f"published {words.digits(factor.published)}")))
-        parts.append(_number(y, "published", factor.published, "theirs small"))
+        parts.append(_number(y, "published", factor.published, "theirs"))
         if factor.measured is not None:
             y += _MARKS
             told = "90% interval {} to {}".format(*map(words.digits, (factor.measured.low, factor.measured.high)))
@@ -125,7 +125,7 @@ def _rows(figure: FactorsFigure, scale: Scale, top: float) -> tuple[list[str], f
             parts.append(svg.line(low, y, high, y, "interval", svg.hint(told)))
             here = f"here {words.digits(factor.measured.value)}"
             parts.append(svg.circle(scale.place(factor.measured.value), y, 4.5, "launch", svg.hint(here)))
-            parts.append(_number(y, "here", factor.measured.value, "ours small"))
+            parts.append(_number(y, "here", factor.measured.value, "ours"))
         y += _GAP
     return parts, y + 4
 

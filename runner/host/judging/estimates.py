@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.host.judging import verdict
+from runner.host.judging.distributions import t_quantile
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,5 @@ def _around(mean: float, error: float, degrees: float) -> Estimate:
     """Return the estimate for the mean of logarithms and its standard error."""
     reach = 0.0
     if error > 0:
-        # importing it takes a second
-        from scipy import stats
-
-        reach = float(stats.t.ppf(0.5 + verdict.CONFIDENCE / 2, degrees)) * error
+        reach = t_quantile(0.5 + verdict.CONFIDENCE / 2, degrees) * error
     return Estimate(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
