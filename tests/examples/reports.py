@@ -50,7 +50,7 @@ EXAMPLES = {
     "eight-cells": Example(
         _all_made_up,
         (
-            *("--example", "Example: every launch on this page was made up. Nobody measured them."),
+            *("--example", "Made-up example: nobody measured these launches."),
             *("--laboratory", "Made-up laboratory=made-up-laboratory"),
         ),
     ),

@@ -142,12 +142,12 @@ def _published(cell: CellFigure, scale: Scale, top: float, bottom: float) -> lis
     low, high = (scale.place(end) for end in cell.band_s)
     least, most = (scale.place(end) for end in cell.rounding_s)
     x = scale.place(float(cell.published_s))
-    # the line ends above the words of the mean, which it would cross out
+    # lines end above the words of the mean, which they would cross out
     end = bottom if cell.mean_s is None else bottom - 8 - _MEAN_WORDS
     return [
         svg.rectangle(low, top, high - low, bottom - top, "band"),
-        svg.line(low, top, low, bottom, "band-edge"),
-        svg.line(high, top, high, bottom, "band-edge"),
+        svg.line(low, top, low, end, "band-edge"),
+        svg.line(high, top, high, end, "band-edge"),
         svg.rectangle(least, top, most - least, end - top, "rounding"),
         svg.line(x, top, x, end, "theirs-line"),
         svg.line(x, bottom - 4, x, bottom, "theirs-line"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # name: light scheme, dark scheme. tests/host/figures holds them against the paper, against each other for colour-blind people and in grey.
 COLOURS: dict[str, tuple[str, str]] = {
     "paper": ("#ffffff", "#14181d"),
@@ -54,12 +56,27 @@ svg text.note{{fill:{ink};font-size:11px;font-style:italic}}
 .bar-theirs{{fill:{theirs}}}
 .bar-rest{{fill:{grid}}}
 """
+# The classes that a rule is for; a rule without any is for all text.
+_CLASS = re.compile(r"\.([a-z][a-z-]*)(?=[{,])")
 
 
-def _rules(scheme: int) -> str:
-    return _RULES.format(**{name: colours[scheme] for name, colours in COLOURS.items()}).strip().replace("\n", "")
+def _rules(scheme: int, classes: frozenset[str] | None = None) -> str:
+    colours = {name: pair[scheme] for name, pair in COLOURS.items()}
+    of_rules = {rule: frozenset(_CLASS.findall(rule)) for rule in _RULES.split("\n")}
+    kept = [rule for rule, named in of_rules.items() if classes is None or not named or named & classes]
+    return "".join(kept).format(**colours)
 
 
 LIGHT_CSS = _rules(0)
 DARK_CSS = _rules(1)
 CSS = f"{LIGHT_CSS}@media screen and (prefers-color-scheme:dark){{{DARK_CSS}}}"
+
+
+def light_css_of(classes: frozenset[str]) -> str:
+    """Return the rules of elements of these classes in the light scheme."""
+    return _rules(0, classes)
+
+
+def css_of(classes: frozenset[str]) -> str:
+    """Return the rules of elements of these classes, in both schemes."""
+    return f"{_rules(0, classes)}@media screen and (prefers-color-scheme:dark){{{_rules(1, classes)}}}"

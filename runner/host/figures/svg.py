@@ -6,12 +6,14 @@ the dark scheme: a page holds this style once, a file of its own holds it inside
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from runner.contract.text import printable
 from runner.host.figures import palette
 
+_CLASSES = re.compile(r'(?<= class=")[a-z -]+')
 _NAMESPACE = "http://www.w3.org/2000/svg"
 # Characters of a text in a figure: a foreign name fills no page.
 _CHARACTERS = 200
@@ -103,22 +105,24 @@ def on_page(figure: Figure) -> str:
 
 def document(figure: Figure) -> str:
     """Return a figure as an SVG file of its own, which follows the reader's light or dark scheme."""
-    return _file(figure, palette.CSS)
+    return _file(figure, palette.css_of(_classes(figure)))
 
 
 def light_document(figure: Figure) -> str:
     """Return a figure as an SVG file in the light scheme, without what a program that draws PNG does not know."""
-    return _file(figure, palette.LIGHT_CSS)
+    return _file(figure, palette.light_css_of(_classes(figure)))
+
+
+def _classes(figure: Figure) -> frozenset[str]:
+    """Return the classes of a figure's elements, and that of its ground."""
+    named = (classes for part in figure.elements for classes in _CLASSES.findall(part))
+    return frozenset({"ground"}.union(*(classes.split() for classes in named)))
 
 
 def _file(figure: Figure, css: str) -> str:
     ground = rectangle(0, 0, figure.width, figure.height, "ground")
-    return (
-        _drawn(
-            figure, element("style", escape(css)) + ground, xmlns=_NAMESPACE, width=figure.width, height=figure.height
-        )
-        + "\n"
-    )
+    size = {"width": figure.width, "height": figure.height}
+    return _drawn(figure, element("style", escape(css)) + ground, xmlns=_NAMESPACE, **size) + "\n"
 
 
 def _drawn(figure: Figure, before: str, **attributes: float | str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.host.judging import verdict
+from runner.host.judging.distributions import t_quantile
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,5 @@ def of_quotient(over: Sequence[float], under: Sequence[float], prior_cvs: tuple[
     error, degrees = verdict.welch(spreads, [len(logs) for logs in sides])
     difference, reach = statistics.fmean(sides[0]) - statistics.fmean(sides[1]), 0.0
     if error > 0:
-        # importing it takes a second
-        from scipy import stats
-
-        reach = float(stats.t.ppf(0.5 + verdict.CONFIDENCE / 2, degrees)) * error
+        reach = t_quantile(0.5 + verdict.CONFIDENCE / 2, degrees) * error
     return Estimate(math.exp(difference), math.exp(difference - reach), math.exp(difference + reach))

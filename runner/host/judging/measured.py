@@ -88,9 +88,12 @@ def of_results(results: Iterable[ReadResult], catalog: Catalog, kept: int | None
 
 
 def beside(measured: Iterable[Measured], claim: str) -> list[tuple[Measured, Row]]:
-    """Return what was measured beside a published cell, with the row of each: comparable ones first, else in the order given."""
+    """Return what was measured beside a published cell, with the row of each.
+
+    Comparable ones come first and walk-throughs last, each in the order given.
+    """
     pairs = [(of_request, row) for of_request in measured for row in of_request.rows if row.claim == claim]
-    return sorted(pairs, key=lambda pair: pair[1].verdict.word not in (*DECIDED, PROVISIONAL))
+    return sorted(pairs, key=lambda pair: (pair[1].verdict.word not in (*DECIDED, PROVISIONAL), pair[1].walk_through))
 
 
 def _samples(attempt: AttemptSummary) -> Iterator[Sample]:

@@ -59,7 +59,7 @@ class Material:
         return {name: claim for name, claim in self.catalog.claims.items() if claim.source == source}
 
     def beside(self, claim: str) -> list[tuple[Measured, Row]]:
-        """Return what was measured beside a published cell, with the row of each: comparable ones first, then the newest first."""
+        """Return what was measured beside a published cell, the newest first among its like: see ``measurements.beside``."""
         return measurements.beside(self.measured, claim)
 
     def this_run(self, claim: str) -> tuple[Measured, Row] | None:

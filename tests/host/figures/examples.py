@@ -1,4 +1,4 @@
-"""Figures that the tests look at. ``python -m tests.host.figures.examples`` writes their golden files anew."""
+"""Figures that the tests look at. ``python -m tests.host.figures.examples`` writes their golden files anew: look at each of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from runner.host.figures.factors import Factor, FactorsFigure, Measured
 from runner.host.figures.floor import FloorFigure, FloorRow, Share
 from runner.host.figures.strip import Bar, Dot
 from runner.host.figures.svg import Figure
+from tests.host.figures import examples_together
 
 GOLDENS = Path("tests/data/figures")
 
@@ -89,6 +90,7 @@ def figures() -> dict[str, Figure]:
     only = FloorRow("8 x a100-80gb, bloomz-7b1", "suggests: host or link", (Share("published", 0.037, True),))
     gaps = tuple(Bar(5 * 1.2**place, 5 * 1.2 ** (place + 1), 200 // (place + 1)) for place in range(20))
     return {
+        **examples_together.figures(),
         "cell": cell.draw(a_cell(dots=flagged, others=_EARLIER, **_JUDGED)),
         "cell-far": cell.draw(
             a_cell(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.host.figures import svg
+from runner.host.figures import palette, svg
 from runner.host.figures.svg import Figure
 from tests.support import drawings
 
@@ -105,3 +105,18 @@ def test_shapes_read_back() -> None:
     assert drawings.numbers(line, "x1", "y1", "x2", "y2") == (1, 2, 3, 4)
     assert drawings.numbers(band, "x", "y", "width", "height") == (1, 2, 3, 4)
     assert (mean.attrib["points"], path.attrib["d"]) == ("1,2 3,4.5", "M0 0L1 1")
+
+
+def test_a_file_holds_the_rules_of_its_own_classes_alone() -> None:
+    text = svg.document(Figure("a", 10, 10, "t", "d", (svg.text(1, 2, "words", "quiet"), svg.circle(1, 2, 3, "mean"))))
+    for scheme in (0, 1):
+        for rule in (
+            ".ground{fill:{}}",
+            ".mean{fill:{}}",
+            "svg text.quiet,svg text.tick{fill:{};font-size:11px}",
+            "svg text{font",
+        ):
+            name = {".g": "paper", ".m": "ours"}.get(rule[:2], "quiet")
+            assert rule.replace("{}", palette.COLOURS[name][scheme]) in text
+    assert ".band{" not in text
+    assert ".interval{" not in text

@@ -148,7 +148,8 @@ def _grid(claims: Mapping[str, Claim]) -> tuple[list[str], list[TableRow]]:
 
 
 def _cell(material: Material, name: str, claim: Claim) -> Cell:
-    runs = [_run(measured, row) for measured, row in material.beside(name)]
+    beside = material.beside(name)
+    runs = [_run(measured, row) for measured, row in beside[: 1 + _MOST_OTHERS]]
     return Cell(
         claim=name,
         accelerator=claim.accelerator,
@@ -162,8 +163,8 @@ def _cell(material: Material, name: str, claim: Claim) -> Cell:
         unit=claim.unit,
         published_s=claim.latency_s,
         run=runs[0] if runs else None,
-        others=runs[1 : 1 + _MOST_OTHERS],
-        left_out=max(0, len(runs) - 1 - _MOST_OTHERS),
+        others=runs[1:],
+        left_out=len(beside) - len(runs),
     )
 
 
