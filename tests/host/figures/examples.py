@@ -38,8 +38,8 @@ def a_distribution(*values: float, **changes: object) -> DistributionFigure:
     """Return the figure of a distribution of milliseconds."""
     told: dict[str, object] = {
         "name": "ttft-example",
-        "title": "Time to first token, 8 x gaudi2, bloomz",
-        "lines": ("launches, the median of each",),
+        "title": "Time to first token",
+        "lines": ("8 x gaudi2, bloomz, stack gaudi-1.10", "5 launches, the median of the calls of each"),
         "note": None,
         "what": "milliseconds",
         "unit": "ms",
@@ -126,8 +126,8 @@ def figures() -> dict[str, Figure]:
         ),
         "factor-price": factors.draw(
             a_factor(
-                Factor("post-3: 30 and 13 USD an hour", 2.049, Measured(2.09, 2.07, 2.11)),
-                Factor("own-a100: 4.1 and 10.42 EUR an hour, whole instances", 0.35, Measured(0.36, 0.34, 0.38)),
+                Factor("prices of post-3: 30 and 13 USD an hour", 2.049, Measured(2.09, 2.07, 2.11)),
+                Factor("your prices: 4.1 and 10.42 EUR an hour, whole instances", 0.35, Measured(0.36, 0.34, 0.38)),
                 title="bloomz-7b1: better price (post-3)",
                 reference=1.0,
                 reference_words="equal cost",

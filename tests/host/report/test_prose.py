@@ -75,7 +75,7 @@ def test_the_table_shows_each_factor_as_published_like_for_like_and_measured(tmp
         "latencies like for like: 8 x a100-80gb over 8 x gaudi2, bloomz-7b1",
     ]
     assert [row[2] for row in rows[1:4]] == ["factor 2.887", "factor 2.745", "factor 3.293"]
-    assert [row[3] for row in rows[1:4]] == ["here 2.887", "here 3.431", "here not judged"]
+    assert [row[3] for row in rows[1:4]] == ["here 2.887", "here 3.431", "here none"]
     assert rows[1][5] == "launches 1 and 5"
 
 
@@ -106,7 +106,16 @@ def test_a_verdict_stands_with_its_reasons(tmp_path: Path) -> None:
         "PROVISIONAL 2.89 times (post-3, 2023-06-24): one launch of 1 x a100-80gb, bloomz-7b1; "
     )
     assert "The two cells differ in devices: 1 against 8, precision: float16 against bfloat16." in captions[1]
-    assert captions[2].startswith("NOT-JUDGED 1.2 times (post-1, 2023-03-28): 8 x a100-80gb, bloomz was not measured; ")
+    assert captions[2].startswith("PROVISIONAL 1 x gaudi, bloomz-7b1 at a better price than 1 x a100-80gb (post-3, ")
+
+
+def test_a_claim_of_an_earlier_revision_that_was_not_measured_stands_in_the_table_alone(tmp_path: Path) -> None:
+    assert list(figures(material())) == ["factor-post-3-176b", "factor-post-3-7b", "price-post-3"]
+    page = html(material())
+    assert len(page.all("table")[0].all("tbody")[0].all("tr")) == 8
+    notes = [note.text() for note in page.all("p", class_="note")]
+    assert notes[0].startswith("1.2 times (post-1, 2023-03-28) is not judged: 8 x a100-80gb, bloomz was not measured; ")
+    assert list(figures(material(sources=["post-1"]))) == ["factor-post-1-176b", "factor-post-1-7b", "price-post-1"]
 
 
 def test_every_figure_of_an_example_says_so(tmp_path: Path) -> None:
@@ -125,9 +134,9 @@ def test_a_walk_through_marks_nothing_as_measured(tmp_path: Path) -> None:
 def test_prices_of_the_user_stand_beside_those_of_the_words() -> None:
     page = html(material(prices=users_prices()))
     rows = [[cell.text() for cell in row.all("td")] for row in page.all("table")[1].all("tbody")[0].all("tr")]
-    assert rows[0][1:3] == ["prices an hour 30 and 13 USD (post-3)", "paid for whole or share, which are equal"]
+    assert rows[0][1:3] == ["prices an hour 30 and 13 USD (of post-3)", "paid for whole or share, which are equal"]
     assert rows[1][1:4] == [
-        "prices an hour 20 and 2 EUR (own-a100, own-gaudi)",
+        "prices an hour 20 and 2 EUR (yours: own-a100, own-gaudi)",
         "paid for whole instances",
         f"published {2.119 * 20 / (2.387 * 2):.3f}",
     ]
