@@ -24,7 +24,7 @@ SEEN = (Path(__file__).parent / "seen.js").read_text()
 AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
 # Of the elements that Tab reaches, the first are looked at.
-_MOST_STOPS = 12
+_MOST_STOPS = 24
 
 _VIOLATIONS = """async (rules) => {
   const { violations, incomplete } = await axe.run(document, { runOnly: { type: "tag", values: rules } });

@@ -18,12 +18,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from runner.host.judging import comparison, random_effects, verdict
-from runner.host.judging.ledger import Cell
 from runner.host.judging.measured import Measured
 from runner.host.readers.catalog import UNKNOWN, Catalog, Claim
 
 Origin = Literal["published", "these runs", "another laboratory"]
 OURS = "these runs"
+# Accelerator, devices, model, batch size; weights are a condition.
+Cell = tuple[str, int, str, int]
 
 
 @dataclass(frozen=True)

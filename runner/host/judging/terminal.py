@@ -1,4 +1,4 @@
-"""Print results and comparisons as tables that fit 80 columns."""
+"""Print results and comparisons as tables that fit 80 columns, and as figures in text that are as wide as the terminal."""
 
 from __future__ import annotations
 

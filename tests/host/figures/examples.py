@@ -38,8 +38,8 @@ def a_distribution(*values: float, **changes: object) -> DistributionFigure:
     """Return the figure of a distribution of milliseconds."""
     told: dict[str, object] = {
         "name": "ttft-example",
-        "title": "Time to first token, 8 x gaudi2, bloomz",
-        "lines": ("launches, the median of each",),
+        "title": "Time to first token",
+        "lines": ("8 x gaudi2, bloomz, stack gaudi-1.10", "5 launches, the median of the calls of each"),
         "note": None,
         "what": "milliseconds",
         "unit": "ms",
