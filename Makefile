@@ -261,7 +261,7 @@ test-cluster: $(venv)/.dev  ## the client and the manifests on the real cluster 
 	$(PY) -m pytest -m cluster -rs tests/cluster
 
 test-page: $(venv)/.dev $(venv)/.page  ## look at reports in Debian's Chromium: three widths, both schemes, print, axe-core; needs root where Chromium is not installed
-	@command -v chromium > /dev/null || { echo "installing chromium"; apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium; }
+	@command -v chromium > /dev/null || { echo "installing chromium"; apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium fonts-dejavu-core; }
 	$(PY) -m pytest -m page tests/page
 
 examples: $(venv)/.dev  ## make the reports below examples/ again

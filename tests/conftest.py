@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 # All other variables may change what a test sees: COLUMNS, LC_ALL, HTTPS_PROXY, KUBECONFIG, OMP_NUM_THREADS, MAKEFLAGS, TZ, ...
 KEPT = {"PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LD_LIBRARY_PATH", "PYENV_ROOT", "CI", "FUZZ_EXAMPLES"}
 KEPT |= {"PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONUNBUFFERED"}
-# names a clone of a package that is on no index (tests/host/exports/test_llm_d.py)
-KEPT |= {"BLOOMZ_BENCH_LLMD"}
+# name clones of tools that are on no index, which then read exports (tests/host/exports)
+KEPT |= {"BLOOMZ_BENCH_LLMD", "BLOOMZ_BENCH_TEST_INFRA"}
 # those of the test tools, and of processors whose own name for themselves misleads a library
 KEPT_PREFIXES = ("PYTEST_", "HYPOTHESIS_", "COVERAGE_", "OPENBLAS_", "NVPL_")
 LONGEST = "test_walk.py"

@@ -94,6 +94,17 @@ GIVEN = {
     ],
     "compare": [["{named}"], ["{named}", "--json"], ["{secret}"], [planted.TOKEN]],
     "claims": [[], [planted.TOKEN]],
+    "export": [
+        *([name, "--out", "{folder}/exports/", "{named}"] for name in ("llm-d", "vllm-latency")),
+        *(
+            [name, "--out", f"{{folder}}/{name}", "{named}"]
+            for name in ("csv", "parquet", "openmetrics", "pytorch-hud")
+        ),
+        ["markdown", "--out", "-", "{named}"],
+        ["csv", "--out", "{folder}/csv", "--json", "{secret}"],
+        ["csv", "--out", "{folder}/csv", "--claim", planted.TOKEN, "--request", planted.TOKEN],
+        [planted.TOKEN, "--out", planted.TOKEN],
+    ],
     "completion": [["bash"], [planted.TOKEN]],
     "lock": [["--check"], ["--stack", planted.TOKEN], ["--check", "--online", "--only", "packages", "--stack", "cpu"]],
     "bump": [

@@ -17,6 +17,7 @@ from tests.examples import made_up
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "reports"
+PRICES = Path(__file__).parent / "prices.yaml"
 MEASURED = ROOT / "tests" / "data" / "result-2.json"
 # 2026-11-27, in seconds: when the examples were made is no news, and would give other bytes each day.
 EPOCH = "1795737600"
@@ -42,7 +43,7 @@ def _all_made_up(folder: Path) -> None:
     made_up.write_eight_cells(folder)
     made_up.write_history(folder)
     made_up.write_laboratory(folder.parent / "made-up-laboratory")
-    shutil.copyfile(ROOT / "examples" / "prices.yaml", folder.parent / "prices.yaml")
+    shutil.copyfile(PRICES, folder.parent / "prices.yaml")
 
 
 EXAMPLES = {
@@ -50,7 +51,7 @@ EXAMPLES = {
     "eight-cells": Example(
         _all_made_up,
         (
-            *("--example", "Example: every launch on this page was made up. Nobody measured them."),
+            *("--example", "Example: all that is measured here is made up."),
             *("--laboratory", "Made-up laboratory=made-up-laboratory"),
         ),
     ),

@@ -8,6 +8,7 @@ Standard input holds a list of looks. A look names a ``page`` (a path) and, wher
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from importlib import resources
@@ -16,14 +17,14 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = shutil.which("chromium")
 # As root, as in a container, Chromium's sandbox cannot be set up. The pages that are opened are our own.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-color-profile=srgb"]
 SEEN = (Path(__file__).parent / "seen.js").read_text()
 AXE = (resources.files("axe_playwright_python") / "axe.min.js").read_text()
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"]
 # Of the elements that Tab reaches, the first are looked at.
-_MOST_STOPS = 12
+_MOST_STOPS = 24
 
 _VIOLATIONS = """async (rules) => {
   const { violations, incomplete } = await axe.run(document, { runOnly: { type: "tag", values: rules } });
@@ -34,7 +35,7 @@ _VIOLATIONS = """async (rules) => {
 _STOP = """() => {
   const at = document.activeElement, box = (at.labels && at.labels.length ? at.labels[0] : at).getBoundingClientRect();
   return { tag: at.tagName.toLowerCase(), kind: at.getAttribute("type"), checked: at.checked ?? null, id: at.id,
-           box: { x: box.x + scrollX, y: box.y + scrollY, width: box.width, height: box.height },
+           box: { x: box.x, y: box.y, width: box.width, height: box.height },
            words: (at.innerText || (at.labels && at.labels.length ? at.labels[0].innerText : "") || "").slice(0, 80) };
 }"""
 _TABLES = '() => [...document.querySelectorAll("table")].map((table) => table.checkVisibility())'
@@ -53,6 +54,8 @@ def seen(browser: Browser, look: dict[str, Any]) -> dict[str, Any]:
         color_scheme=look.get("scheme", "light"),
         forced_colors=look.get("forced_colors", "none"),
         contrast=look.get("contrast", "no-preference"),
+        # a page that scrolls smoothly is elsewhere when it is looked at
+        reduced_motion="reduce",
         java_script_enabled=look.get("script", True),
         offline=True,
     )
@@ -116,14 +119,13 @@ def _by_keyboard(page: Page) -> dict[str, Any]:
 
 def _pixels(page: Page, box: dict[str, float]) -> bytes:
     """Return the picture of a box and its surroundings."""
-    around = 6
-    clip = {
-        "x": max(0, box["x"] - around),
-        "y": max(0, box["y"] - around),
-        "width": box["width"] + 2 * around,
-        "height": box["height"] + 2 * around,
-    }
-    return page.screenshot(clip=clip, full_page=True, animations="disabled", caret="initial")
+    around, view = 6, page.viewport_size or {"width": 0, "height": 0}
+    left, top = max(0, box["x"] - around), max(0, box["y"] - around)
+    right = min(view["width"], box["x"] + box["width"] + around)
+    bottom = min(view["height"], box["y"] + box["height"] + around)
+    # a focused element is scrolled into view
+    clip = {"x": left, "y": top, "width": max(1, right - left), "height": max(1, bottom - top)}
+    return page.screenshot(clip=clip, animations="disabled", caret="initial")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -18,5 +19,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def tools() -> None:
     """Say what to run where the tools are missing."""
-    missing = [path for path in (looking.PYTHON, Path("/usr/bin/chromium")) if not path.exists()]
-    assert not missing, f"not installed: {', '.join(map(str, missing))}. Run `make test-page`."
+    missing = [str(tool) for tool in (looking.PYTHON, "chromium") if shutil.which(tool) is None]
+    assert not missing, f"not installed: {', '.join(missing)}. Run `make test-page`."

@@ -20,7 +20,7 @@ NARROW, TABLET, LAPTOP, WIDE = 360, 800, 1280, 2560
 SHEET = 680
 
 # What an element shows of the data must be told from the paper at 3:1 (WCAG 2.2, 1.4.11). These help to read, and may be fainter.
-HELPERS = re.compile(r"\.(grid|band|band-edge|rounding|bar-rest|ground|axis)\b")
+HELPERS = re.compile(r"\.(grid|band|band-edge|rounding|bar-rest|ground|mark-ground|axis)\b")
 _LEAST_MARK = 3.0
 # A number that copies badly: blanks that are none, hyphens that are none, letters that change the direction.
 _NOT_PLAIN = re.compile("[\u00a0\u00ad\u2000-\u200f\u2010-\u2012\u202a-\u202f\u2060-\u2069\u2212\ufeff]")
@@ -172,8 +172,8 @@ def _by_keyboard(facts: dict[str, Any]) -> Iterator[str]:
         if not stop["marked"]:
             yield f"nothing shows the focus on {stop['tag']} {stop['words']!r}"
     if switch is None:
-        if facts["tables"] and not all(facts["tables"]):
-            yield "Tab reaches no switch, and tables are hidden"
+        if facts["switches"]:
+            yield "Tab reaches no switch"
     elif not _shows_another(switch["before"], switch["after"]) or not switch["now"]["checked"]:
         yield "an arrow key on the switch shows no other table"
 

@@ -119,6 +119,7 @@
     ink: contrast(colour(getComputedStyle(document.body).color), paper(document.body)),
     tables: [...document.querySelectorAll("table")].map(shown),
     closed: [...document.querySelectorAll("details")].filter((details) => [...details.children].some((child) => child.tagName !== "SUMMARY" && !shown(child))).length,
+    switches: document.querySelectorAll("input[type=radio]").length,
     nodes: document.querySelectorAll("*").length,
     words,
     figures,

@@ -50,13 +50,13 @@ def numbers(element: Element, *names: str) -> tuple[float, ...]:
     return tuple(float(element.attrib[name]) for name in names)
 
 
-def value_at(root: Element, x: float) -> float:
-    """Return the number at the place ``x``, told from the texts and the places of the axis's ticks alone."""
-    ticks = ticks_of(root)
-    (low, left), (high, right) = ticks[0], ticks[-1]
-    if logarithmic(root):
-        return low * math.exp((x - left) / (right - left) * math.log(high / low))
-    return low + (x - left) / (right - left) * (high - low)
+def value_at(root: Element, place: float, *, along: str = "x1") -> float:
+    """Return the number at a place, told from the texts and the places of the axis's ticks alone; ``along`` is y1 for a vertical axis."""
+    ticks = ticks_of(root, along)
+    (low, start), (high, end) = ticks[0], ticks[-1]
+    if along == "x1" and logarithmic(root):
+        return low * math.exp((place - start) / (end - start) * math.log(high / low))
+    return low + (place - start) / (end - start) * (high - low)
 
 
 def logarithmic(root: Element) -> bool:
@@ -66,10 +66,10 @@ def logarithmic(root: Element) -> bool:
     return max(steps) > 1.5 * min(steps)
 
 
-def ticks_of(root: Element) -> list[tuple[float, float]]:
-    """Return the numbers of the ticks, each with its place."""
+def ticks_of(root: Element, along: str = "x1") -> list[tuple[float, float]]:
+    """Return the numbers of the ticks, each with its place; ``along`` is y1 for a vertical axis."""
     texts = [element.text or "" for element in of_class(root, "tick")]
-    places = [numbers(mark, "x1")[0] for mark in of_class(root, "tick-mark")]
+    places = [numbers(mark, along)[0] for mark in of_class(root, "tick-mark")]
     assert len(texts) == len(places)
     return sorted((float(text), place) for text, place in zip(texts, places, strict=True))
 

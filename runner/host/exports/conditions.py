@@ -9,10 +9,8 @@ from typing import TypedDict
 
 from runner.contract.secrets import mask
 from runner.contract.text import printable
-from runner.host.judging.measured import Measured
+from runner.host.judging.measured import WALK_THROUGH, Measured
 
-# What formats say of a request for the CPU.
-WALK_THROUGH = "walk-through on a CPU: reproduces no published cell"
 DUMMY_WEIGHTS = "dummy weights: no output parity"
 
 

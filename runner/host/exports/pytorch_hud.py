@@ -1,6 +1,6 @@
 """Records of PyTorch's OSS benchmark database, schema v3, which the PyTorch HUD shows: a list, one record for each metric of a request.
 
-Fields as of pytorch/test-infra clickhouse_db_schema/oss_ci_benchmark_v3/schema.sql; names of metrics and their units as vLLM writes
+Fields as of pytorch/test-infra clickhouse_db_schema/benchmark.oss_ci_benchmark_v3/schema.sql; metrics and their units as vLLM writes
 them for the HUD: latencies in seconds, times of tokens in milliseconds. The uploader adds what it knows of its own run.
 """
 

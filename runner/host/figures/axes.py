@@ -40,6 +40,11 @@ def left(scale: Scale, start: float, end: float, most: int = 5) -> tuple[tuple[s
     return tuple(parts), edge
 
 
+def tick_places(scale: Scale, most: int = 5) -> list[float]:
+    """Return the places of the ticks that ``below`` draws."""
+    return [scale.place(tick) for tick, _, _ in _ticks(scale, most)]
+
+
 def _ticks(scale: Scale, most: int) -> list[tuple[float, str, float]]:
     """Return the ticks that have room, each with its text and the middle of the text."""
     for count in range(most, 0, -1):

@@ -27,7 +27,8 @@ class Mark:
 class DistributionFigure:
     """What the figure of a distribution shows: ``dots`` or ``bars`` in ``unit``, and ``marks``, at most two, the lower one first.
 
-    ``lines`` stand below the title, ``what`` says what the numbers of the axis are, ``note`` what the figure must say of its launches.
+    ``lines``, at least one, stand below the title; the first says what was measured. ``what`` says what the numbers of the
+    axis are, ``note`` what the figure must say of its launches.
     """
 
     name: str
@@ -67,7 +68,7 @@ def draw(shown: DistributionFigure) -> Figure:
     told = f"{'. '.join(shown.lines)}. From {words.digits(min(ends))} to {words.digits(max(ends))} {shown.unit}"
     told += "".join(f", {mark.name} {words.digits(mark.value)} {shown.unit}" for mark in shown.marks)
     told += f". Note: {shown.note}." if shown.note else "."
-    return Figure(shown.name, WIDTH, bottom + 40, shown.title, told, tuple(parts))
+    return Figure(shown.name, WIDTH, bottom + 40, f"{shown.title}, {shown.lines[0]}", told, tuple(parts))
 
 
 def _marks(shown: DistributionFigure, scale: Scale, y: float, bottom: float) -> list[str]:

@@ -12,7 +12,7 @@ from runner.host.figures.svg import Figure
 WIDTH: Final = 360.0
 _LEFT, _RIGHT = 12.0, WIDTH - 12
 # The column of the numbers in words, right of the marks: "published 2.887" is the widest that is common.
-_NUMBERS = 104.0
+_NUMBERS = 112.0
 # A line of text, and a line of marks.
 _LINE, _MARKS, _GAP = 15.0, 16.0, 7.0
 
@@ -68,16 +68,11 @@ def draw(figure: FactorsFigure) -> Figure:
     scale = scales.wide(values, _LEFT, _RIGHT - _NUMBERS)
     parts, y = _header(figure)
     y += _LINE
-    text = words.fitted(figure.reference_words, _RIGHT - _LEFT)
-    middle = axes.within(scale.place(figure.reference), words.width(text), scale)
+    text = words.fitted(figure.reference_words, scale.end - scale.start, words.SIZE)
+    middle = axes.within(scale.place(figure.reference), words.width(text, words.SIZE), scale)
     # a number that was published has the colour of what was published
-    parts.append(svg.text(middle, y, text, "quiet" if figure.rounding is None else "theirs small", "middle"))
-    top = y + 5
-    rows, bottom = _rows(figure, scale, top)
-    for pair, class_ in ((figure.band, "band"), (figure.rounding, "rounding")):
-        if pair is not None:
-            low, high = map(scale.place, pair)
-            parts.append(svg.rectangle(low, top, high - low, bottom - top, class_))
+    parts.append(svg.text(middle, y, text, "label" if figure.rounding is None else "theirs", "middle"))
+    rows, bottom = _rows(figure, scale, y + 5)
     parts += rows
     parts += axes.below(scale, bottom, figure.axis)
     return Figure(figure.name, WIDTH, bottom + 40, figure.title, _description(figure), tuple(parts))
@@ -103,21 +98,20 @@ def _header(figure: FactorsFigure) -> tuple[list[str], float]:
 def _rows(figure: FactorsFigure, scale: Scale, top: float) -> tuple[list[str], float]:
     """Return the marks of all factors below ``top``, each with its words above and its numbers beside, and where they end.
 
-    The reference's line goes through the marks, and not through the words.
+    Reference, rounding and band lie behind the marks, and not behind the words.
     """
     parts: list[str] = []
-    y, reference = top, scale.place(figure.reference)
-    class_ = "limit" if figure.rounding is None else "theirs-line"
+    y = top
     for factor in figure.factors:
         y += _LINE
         parts.append(svg.text(_LEFT, y, words.fitted(factor.words, _RIGHT - _LEFT), "small"))
-        below = _MARKS * (0.75 + (factor.measured is not None))
-        parts.append(svg.line(reference, y + 3, reference, y + below + 9, class_))
-        y += _MARKS * 0.75
+        lines = 1 if factor.measured is None else 2
+        parts += _behind(figure, scale, y + 4, lines * _MARKS)
+        y += 4 + _MARKS / 2
         x = scale.place(factor.published)
         diamond = [(x - 5, y), (x, y - 5), (x + 5, y), (x, y + 5)]
         parts.append(svg.polygon(diamond, "theirs-mark", svg.hint(f"published {words.digits(factor.published)}")))
-        parts.append(_number(y, "published", factor.published, "theirs small"))
+        parts.append(_number(y, "published", factor.published, "theirs"))
         if factor.measured is not None:
             y += _MARKS
             told = "90% interval {} to {}".format(*map(words.digits, (factor.measured.low, factor.measured.high)))
@@ -125,9 +119,21 @@ def _rows(figure: FactorsFigure, scale: Scale, top: float) -> tuple[list[str], f
             parts.append(svg.line(low, y, high, y, "interval", svg.hint(told)))
             here = f"here {words.digits(factor.measured.value)}"
             parts.append(svg.circle(scale.place(factor.measured.value), y, 4.5, "launch", svg.hint(here)))
-            parts.append(_number(y, "here", factor.measured.value, "ours small"))
-        y += _GAP
-    return parts, y + 4
+            parts.append(_number(y, "here", factor.measured.value, "ours"))
+        y += _MARKS / 2 + _GAP
+    return parts, y
+
+
+def _behind(figure: FactorsFigure, scale: Scale, top: float, height: float) -> list[str]:
+    """Return the margin's band, what the reference may have been before rounding, and the reference's line, behind one factor."""
+    parts = []
+    for pair, class_ in ((figure.band, "band"), (figure.rounding, "rounding")):
+        if pair is not None:
+            low, high = map(scale.place, pair)
+            parts.append(svg.rectangle(low, top, high - low, height, class_))
+    x = scale.place(figure.reference)
+    # a number that was published is drawn as such
+    return [*parts, svg.line(x, top, x, top + height, "limit" if figure.rounding is None else "theirs-line")]
 
 
 def _number(y: float, whose: str, value: float, class_: str) -> str:

@@ -100,7 +100,7 @@ def draw(forest: ForestFigure) -> Figure:
         parts += made
     if hidden:
         rows = sum(len(group.rows) for group in hidden)
-        told = f"{words.counted(len(hidden), 'more group')} of other conditions, {words.counted(rows, 'measurement')}, not drawn"
+        told = f"{words.counted(len(hidden), 'more group')}, {words.counted(rows, 'measurement')}, not drawn"
         made, y = _paragraph(told, y, "quiet")
         parts += made
     y += 8
@@ -110,7 +110,8 @@ def draw(forest: ForestFigure) -> Figure:
 
 def _chosen(groups: tuple[ForestGroup, ...]) -> tuple[list[_Shown], list[ForestGroup]]:
     """Return what is drawn of the first groups, and the groups that have no room."""
-    total, shown = sum(len(group.rows) for group in groups), []
+    total = sum(len(group.rows) for group in groups)
+    shown: list[_Shown] = []
     for number, group in enumerate(groups):
         if number == MOST_ROWS:
             return shown, list(groups[number:])
@@ -163,9 +164,10 @@ def _group(shown: _Shown, scale: Scale, y: float) -> tuple[list[str], float]:
         parts += [*_texts(diamond.label, None, diamond.shown, y, "small strong"), *_strip(scale, y + _LINE)]
         parts += _diamond(diamond, scale, y + _LINE + _STRIP / 2)
         y += _LINE + _STRIP
-    for told in filter(None, (group.together and group.together.spread, group.remark)):
-        made, y = _paragraph(told, y, "quiet")
-        parts += made
+    for told in (None if group.together is None else group.together.spread, group.remark):
+        if told is not None:
+            made, y = _paragraph(told, y, "quiet")
+            parts += made
     return parts, y + 2
 
 
@@ -183,7 +185,7 @@ def _texts(label: str, basis: str | None, shown: str, y: float, class_: str = "s
 
 def _strip(scale: Scale, y: float) -> list[str]:
     """Return the ground of a row: grid lines where the axis has its ticks."""
-    return [svg.line(scale.place(tick), y, scale.place(tick), y + _STRIP, "grid") for tick in scale.ticks()]
+    return [svg.line(x, y, x, y + _STRIP, "grid") for x in axes.tick_places(scale)]
 
 
 def _row(row: ForestRow, scale: Scale, y: float) -> list[str]:

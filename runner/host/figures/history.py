@@ -73,7 +73,7 @@ def draw(history: HistoryFigure) -> Figure:
     parts += made
     places = _places(len(history.points), left + 12, _RIGHT - 12)
     drawn = -_NUMBER
-    for mark in history.marks:
+    for mark in sorted(history.marks, key=lambda mark: mark.after):
         x = (places[mark.after] + places[mark.after + 1]) / 2
         has_room = x - drawn >= _NUMBER
         parts += _mark(mark, x, y, bottom, has_room)

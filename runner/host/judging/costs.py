@@ -161,7 +161,7 @@ def _money(product: str, devices: int, latency_s: ForTokens, prices: Prices | No
 
 
 def of_all(claims: dict[str, Claim], many: Sequence[Measured], prices: Prices | None) -> tuple[list[Cost], list[str]]:
-    """Return the costs of published cells, each followed by what was measured beside it, and then of the other requests.
+    """Return the costs of published cells, each followed by those of the same accelerator measured beside it, then all other ones.
 
     Walk-throughs come last. The second list says of each request without a number why it has none.
     """
@@ -170,11 +170,11 @@ def of_all(claims: dict[str, Claim], many: Sequence[Measured], prices: Prices | 
     without: list[str] = []
     for measured in sorted(many, key=lambda measured: measured.walk_through):
         cost = of_measured(measured, prices)
-        cell = next((row.claim for row in measured.rows if row.claim in claims), None)
         if isinstance(cost, str):
             without.append(cost)
-        elif cell is None or measured.walk_through:
-            others.append(cost)
         else:
-            ordered[cell].append(cost)
+            accelerator = measured.group.request.accelerator.name
+            beside = [row.claim for row in measured.rows if row.claim in claims]
+            same = [name for name in beside if claims[name].accelerator == accelerator]
+            (ordered[same[0]] if same else others).append(cost)
     return [*(cost for costs in ordered.values() for cost in costs), *others], without

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runner.host.judging import verdict
+from runner.host.judging.distributions import t_quantile
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,9 @@ def of_values(values: Sequence[float]) -> Estimate | None:
     """
     if not values:
         return None
-    logs = [math.log(value) for value in values]
-    if len(logs) == 1:
-        return Estimate(values[0])
-    return _around(statistics.fmean(logs), statistics.stdev(logs) / math.sqrt(len(logs)), len(logs) - 1)
+    # what holds of seconds holds of joules
+    mean = verdict.mean_of(values)
+    return Estimate(mean.latency_s, *(mean.interval_s or ()))
 
 
 def of_quotient(over: Sequence[float], under: Sequence[float], prior_cvs: tuple[float, float]) -> Estimate:
@@ -51,15 +51,7 @@ def of_quotient(over: Sequence[float], under: Sequence[float], prior_cvs: tuple[
         raise ValueError("a quotient needs a value on each side")
     spreads = [statistics.stdev(logs) if len(logs) > 1 else prior for logs, prior in zip(sides, prior_cvs, strict=True)]
     error, degrees = verdict.welch(spreads, [len(logs) for logs in sides])
-    return _around(statistics.fmean(sides[0]) - statistics.fmean(sides[1]), error, degrees)
-
-
-def _around(mean: float, error: float, degrees: float) -> Estimate:
-    """Return the estimate for the mean of logarithms and its standard error."""
-    reach = 0.0
+    difference, reach = statistics.fmean(sides[0]) - statistics.fmean(sides[1]), 0.0
     if error > 0:
-        # importing it takes a second
-        from scipy import stats
-
-        reach = float(stats.t.ppf(0.5 + verdict.CONFIDENCE / 2, degrees)) * error
-    return Estimate(math.exp(mean), math.exp(mean - reach), math.exp(mean + reach))
+        reach = t_quantile(0.5 + verdict.CONFIDENCE / 2, degrees) * error
+    return Estimate(math.exp(difference), math.exp(difference - reach), math.exp(difference + reach))

@@ -21,8 +21,8 @@ MEMORY_BOUND, FAR_FROM_MEMORY = 0.40, 0.20
 
 # The bound of a cell's latency; "an error": no device can be so fast.
 Bound = Literal["an error", "memory", "memory or host", "host or link", "host"]
-# The conditions that two claims of the same cell share: accelerator, devices, model, weights, batch size.
-Cell = tuple[str, int, str, str, int]
+# The conditions that two claims of the same cell share: accelerator, devices, model, batch size.
+Cell = tuple[str, int, str, int]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def findings(catalog: Catalog) -> list[Finding]:
 
 
 def _cell(claim: Claim) -> Cell:
-    return claim.accelerator, claim.devices, claim.model, claim.weights, claim.batch_size
+    return claim.accelerator, claim.devices, claim.model, claim.batch_size
 
 
 def _cell_in_words(claim: Claim) -> str:
@@ -258,7 +258,8 @@ def _replicates(catalog: Catalog) -> Iterator[Finding]:
             others = {
                 other_name: other
                 for other_name, other in catalog.claims.items()
-                if _cell(other) == _cell(claim) and not other.source.startswith("post-")
+                if (_cell(other), other.weights) == (_cell(claim), claim.weights)
+                and not other.source.startswith("post-")
             }
             numbers = ", ".join(
                 f"{other.latency_s:.3f} s ({other.latency_s / claim.latency_s - 1:+.1%}, {other.source})"

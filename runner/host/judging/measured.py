@@ -16,6 +16,9 @@ from runner.host.readers.catalog import Catalog
 from runner.host.results.attempts import AttemptSummary, LaunchSummary
 from runner.host.results.result_files import ReadResult
 
+# What pages and exports say of a request for the CPU.
+WALK_THROUGH = "walk-through on a CPU: reproduces no published cell"
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:

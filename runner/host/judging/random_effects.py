@@ -19,6 +19,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from runner.host.judging.distributions import chi2_above, t_quantile
 from runner.host.judging.verdict import CONFIDENCE, PREDICTION
 
 # Halvings of the range in which tau squared is looked for: more than a float tells apart.
@@ -57,8 +58,6 @@ def pooled(effects: Sequence[float], errors: Sequence[float]) -> Pooled:
         raise ValueError("two measurements or more are merged, each with its standard error")
     if not all(map(math.isfinite, (*effects, *errors))) or min(errors) < 0:
         raise ValueError("effects and their standard errors are finite, and no error is below 0")
-    from scipy import stats
-
     degrees = len(effects) - 1
     tau2 = _paule_mandel(effects, errors)
     weights, precision = _weights(errors, tau2)
@@ -66,11 +65,11 @@ def pooled(effects: Sequence[float], errors: Sequence[float]) -> Pooled:
     # the weighted sum of squares over its expectation, which is 1 where the weights are right
     scale = max(1.0, _sum_of_squares(effects, errors, tau2) / degrees)
     error = math.sqrt(scale / precision)
-    reach = float(stats.t.ppf(0.5 + CONFIDENCE / 2, degrees)) * error
+    reach = t_quantile(0.5 + CONFIDENCE / 2, degrees) * error
     q = _sum_of_squares(effects, errors, 0.0)
     prediction = None
     if degrees > 1:
-        far = float(stats.t.ppf(0.5 + PREDICTION / 2, degrees - 1)) * math.hypot(math.sqrt(tau2), error)
+        far = t_quantile(0.5 + PREDICTION / 2, degrees - 1) * math.hypot(math.sqrt(tau2), error)
         prediction = mean - far, mean + far
     return Pooled(
         mean=mean,
@@ -79,7 +78,7 @@ def pooled(effects: Sequence[float], errors: Sequence[float]) -> Pooled:
         weights=weights,
         tau=math.sqrt(tau2),
         q=q,
-        p=float(stats.chi2.sf(q, degrees)),
+        p=chi2_above(q, degrees),
         i_squared=1 - degrees / q if q > degrees else 0.0,
         prediction=prediction,
     )

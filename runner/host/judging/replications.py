@@ -1,9 +1,9 @@
 """Gather the independent measurements of each cell, and merge those that were made under the same conditions. Pure.
 
-A laboratory is one measurement of a cell under one set of conditions, however many requests and launches it made: its launches share
-hosts and people. These runs are one laboratory, each folder of results of others is one, and so is each series of publications: the
-revisions of the post, the baselines of one CI. A publisher's number that is printed again, digit for digit, was not measured again and
-counts once, under the conditions that it was first printed with.
+A laboratory is one measurement of a cell under one set of conditions: its newest one, since launches of one laboratory share hosts and
+people, and since an older set of pins is its history. These runs are one laboratory, each folder of results of others is one, and so is
+each series of publications: the revisions of the post, the baselines of one CI. A publisher's number that is printed again, digit for
+digit, was not measured again and counts once, under the conditions that it was first printed with.
 
 Only measurements that share all conditions of a published cell are merged, and only where all of these are known. The engine is a
 condition too. A published number often does not name its engine, and then counts as run by the engine of the others of its conditions
@@ -18,33 +18,35 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from runner.host.judging import comparison, random_effects, verdict
-from runner.host.judging.ledger import Cell
 from runner.host.judging.measured import Measured
 from runner.host.readers.catalog import UNKNOWN, Catalog, Claim
 
 Origin = Literal["published", "these runs", "another laboratory"]
 OURS = "these runs"
+# Accelerator, devices, model, batch size; weights are a condition.
+Cell = tuple[str, int, str, int]
 
 
 @dataclass(frozen=True)
 class Measurement:
     """What one laboratory measured of a cell under one set of conditions: the seconds of one call.
 
-    ``laboratory`` is its name, or the names of the publications. ``names`` are the published cells, or the ids of the requests;
-    ``values`` is how many published numbers or launches there are. ``latency_s`` is their geometric mean, ``interval_s`` its 90% interval.
-    ``error`` is the standard error of the mean logarithm; ``assumed_cv`` the variation of single launches that it rests on, None where
-    launches showed their variation themselves. Interval and error are None where nothing is known of the variation. ``weight`` is the share
-    in what the group says together, None where nothing was merged.
+    ``laboratory`` is its name, or the names of the publications. ``names`` are the published cells, or the request's id; ``launches`` is
+    1 for a published number. ``latency_s`` is the geometric mean of launches, ``interval_s`` its 90% interval. ``error`` is the standard
+    error of the mean logarithm; ``assumed_cv`` the variation of single launches that it rests on, None where launches showed their
+    variation themselves. Interval and error are None where nothing is known of the variation. ``older`` counts the laboratory's older sets
+    of pins, or numbers, under the same conditions. ``weight`` is the share in what the group says together, None where nothing was merged.
     """
 
     laboratory: str
     origin: Origin
     names: list[str]
-    values: int
+    launches: int
     latency_s: float
     interval_s: tuple[float, float] | None
     error: float | None
     assumed_cv: float | None
+    older: int
     weight: float | None = None
 
 
@@ -107,7 +109,7 @@ class _Part:
     """Numbers of one laboratory from one request or publication, before they are merged.
 
     ``conditions`` hold all but the engine, ``unsure`` the names of those that are not told or not the same for all launches. ``engine`` is
-    None where the source does not name it. ``titles`` are the publications, or the laboratory's name.
+    None where the source does not name it, ``prior_cv`` None for launches. ``titles`` are the publications, or the laboratory's name.
     """
 
     laboratory: str
@@ -117,6 +119,7 @@ class _Part:
     unsure: tuple[str, ...]
     engine: str | None
     latencies_s: tuple[float, ...]
+    prior_cv: float | None
     names: tuple[str, ...]
     titles: tuple[str, ...]
 
@@ -176,6 +179,7 @@ def _of_claim(catalog: Catalog, name: str, claim: Claim) -> _Part:
         engine=claim.engine,
         # a claim of a batch tells the seconds of one row
         latencies_s=(claim.latency_s * claim.batch_size,),
+        prior_cv=claim.prior_cv,
         names=(name,),
         titles=(claim.source,),
     )
@@ -191,25 +195,25 @@ def _cell_of(claim: Claim) -> Cell:
 
 
 def _of_runs(results: Iterable[Measured], laboratory: str, origin: Origin) -> Iterator[_Part]:
-    for measured in results:
-        if why_not(measured) is not None:
-            continue
+    """Yield what results of one laboratory measured, the newest request last."""
+    told = [measured for measured in results if why_not(measured) is None]
+    for measured in sorted(told, key=lambda measured: max(measured.group.attempts)):
         group, request = measured.group, measured.group.request
         seen: dict[str, set[str]] = {}
         for launch in group.observed.values():
-            for name, value in {**comparison.observed(launch), "engine": launch["engine"]}.items():
+            for name, value in comparison.observed(launch).items():
                 seen.setdefault(name, set()).add(comparison.word(value))
         asked = {name: comparison.word(value) for name, value in comparison.asked(request).items()}
         observed = {name: " and ".join(sorted(words)) for name, words in seen.items()}
-        engine = observed.pop("engine")
         yield _Part(
             laboratory=laboratory,
             origin=origin,
             cell=(request.accelerator.name, request.devices, request.model.name, request.workload.batch_size),
             conditions={**asked, **observed},
             unsure=tuple(name for name, words in seen.items() if len(words) > 1),
-            engine=engine,
+            engine=request.engine,
             latencies_s=tuple(group.latencies_s),
+            prior_cv=None,
             names=(request.id,),
             titles=(laboratory,),
         )
@@ -292,19 +296,23 @@ def _group(differs: dict[str, str], parts: Sequence[_Part], prior_cv: float | No
 
 
 def _measurement(parts: Sequence[_Part], prior_cv: float | None) -> Measurement:
-    """Return all numbers of one laboratory under one set of conditions as one measurement."""
-    latencies_s = [latency_s for part in parts for latency_s in part.latencies_s]
-    shown = parts[0].origin != "published" and len(latencies_s) > 1
-    mean = verdict.mean_of(latencies_s, None if shown else prior_cv)
+    """Return what one laboratory measured under one set of conditions, of which the newest is the last part.
+
+    ``prior_cv`` is the variation that is assumed for a single launch of the cell, the greatest that the catalog has.
+    """
+    newest = parts[-1]
+    assumed_cv = None if len(newest.latencies_s) > 1 else newest.prior_cv or prior_cv
+    mean = verdict.mean_of(newest.latencies_s, assumed_cv)
     return Measurement(
-        laboratory=", ".join({title: None for part in parts for title in part.titles}),
-        origin=parts[0].origin,
-        names=[name for part in parts for name in part.names],
-        values=len(latencies_s),
+        laboratory=", ".join(dict.fromkeys(newest.titles)),
+        origin=newest.origin,
+        names=list(newest.names),
+        launches=len(newest.latencies_s),
         latency_s=mean.latency_s,
         interval_s=mean.interval_s,
         error=mean.error,
-        assumed_cv=None if shown else prior_cv,
+        assumed_cv=assumed_cv,
+        older=len(parts) - 1,
     )
 
 

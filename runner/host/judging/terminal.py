@@ -1,4 +1,4 @@
-"""Print results and comparisons as tables that fit 80 columns."""
+"""Print results and comparisons as tables that fit 80 columns, and as figures in text that are as wide as the terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runner.host.judging.findings import Finding
 from runner.host.judging.groups import Group
 from runner.host.judging.ledger import Limit
 from runner.host.judging.run_changes import RunChange
-from runner.host.judging.text_figures import Line
+from runner.host.judging.text_figures import Line, Terms
 from runner.host.judging.verdict import CHANGED
 from runner.host.readers.catalog import Catalog, Claim
 from runner.host.readers.images import ImageClaim
@@ -26,6 +26,8 @@ from runner.host.results.attempts import AttemptSummary, LaunchSummary
 _CHANGE_COLUMNS, _MOST_ALONE = 80, 5
 # Of a figure: a file or pipe gets the least, a terminal up to the most.
 _FIGURE_COLUMNS, _MOST_FIGURE_COLUMNS = 80, 200
+_TO_PUBLISHED = Terms("measured / published", "launch", "launches", "published")
+_RUN_AGAINST_RUN = Terms("after / before", "ratio", "ratios", "no change")
 # Of a bar in the table of claims: with the least, the table of the post fits 80 columns. It takes a fifth of further columns.
 _BAR_COLUMNS, _MOST_BAR_COLUMNS = 6, 30
 
@@ -46,7 +48,7 @@ def show(groups: Iterable[tuple[Group, Sequence[AttemptSummary]]], rows: Sequenc
         if any(row.differences for row in group_rows):
             console.print(_differences(group_rows), "", sep="\n")
     for lines in figure_lines.of_rows([group for group, _ in shown], rows):
-        _print_figure(console, lines, "measured / published", "launch", "published")
+        _print_figure(console, lines, _TO_PUBLISHED)
     if slower:
         tables.say(console, f"Slower than published, corrected for looking at {len(rows)} cells: {', '.join(slower)}.")
 
@@ -112,7 +114,7 @@ def show_changes(changes: Iterable[RunChange]) -> None:
         for indent, line in _change_lines(change):
             _say_wrapped(console, line, indent)
         console.print()
-    _print_figure(console, figure_lines.of_changes(shown), "after / before", "ratio", "no change")
+    _print_figure(console, figure_lines.of_changes(shown), _RUN_AGAINST_RUN)
 
 
 def show_alone(alone: Mapping[str, Sequence[str]]) -> None:
@@ -177,15 +179,13 @@ def _beside(rows: Sequence[Row]) -> Table:
     return table
 
 
-def _print_figure(console: Console, lines: Sequence[Line], caption: str, points: str, mark: str) -> None:
-    """Print a figure with what its marks mean, where the terminal is wide enough for one; nothing for no lines."""
+def _print_figure(console: Console, lines: Sequence[Line], terms: Terms) -> None:
+    """Print a figure where the terminal is wide enough for one; nothing for no lines."""
     columns = min(console.width, _MOST_FIGURE_COLUMNS) if console.is_terminal else _FIGURE_COLUMNS
-    drawn_with = text_figures.marks(console.encoding)
-    rows = text_figures.dots_and_intervals(lines, caption, columns, drawn_with)
+    rows = text_figures.dots_and_intervals(lines, terms, columns, text_figures.marks(console.encoding))
+    for row in rows:
+        tables.say(console, row)
     if rows:
-        most = max(len(line.points) for line in lines)
-        for row in (*rows, text_figures.legend(drawn_with, points, mark, most)):
-            tables.say(console, row)
         console.print()
 
 

@@ -17,8 +17,8 @@ from runner.host.figures.scales import Scale
 _WORDS_COLUMNS = 36
 # A figure of fewer columns tells nothing.
 _LEAST_COLUMNS = 20
-# Columns of a tick's number with the space around it.
-_TICK_COLUMNS = 9
+# Columns of a tick's number with the space around it, and the most ticks.
+_TICK_COLUMNS, _MOST_TICKS = 9, 9
 # Up to so many launches in one column their number is drawn; above it, how they are spread.
 _COUNTED = 9
 
@@ -78,6 +78,16 @@ class Line:
     heading: str | None = None
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What a figure's numbers are: the ``caption`` of the axis, what one point is and several are, and what the ``mark`` at 1 is."""
+
+    caption: str
+    point: str
+    points: str
+    mark: str
+
+
 def words_columns(lines: Sequence[Line], caption: str) -> int:
     """Return the columns of the words at the left of a figure."""
     longest = max(len(text) for line in lines for text in (line.label, line.word, caption))
@@ -97,39 +107,31 @@ def scale(lines: Sequence[Line], columns: int) -> Scale:
     return scales.around([low, high, *ends], 0, columns - 1, edge=0.03)
 
 
-def dots_and_intervals(lines: Sequence[Line], caption: str, columns: int, drawn_with: Marks) -> list[str]:
-    """Return the rows of a figure of ``columns`` columns: two for each line, and an axis with ``caption`` at its left.
+def dots_and_intervals(lines: Sequence[Line], terms: Terms, columns: int, drawn_with: Marks) -> list[str]:
+    """Return the rows of a figure of ``columns`` columns: two for each line, an axis with its caption, and what the marks mean.
 
     No row ends in spaces. Returns nothing for no lines, and where the figure would be too narrow to tell anything.
     """
     if not lines:
         return []
-    left = words_columns(lines, caption)
+    left = words_columns(lines, terms.caption)
     width = columns - left
     if width < _LEAST_COLUMNS:
         return []
     shared = scale(lines, width)
-    rows = []
+    rows, most = [], 0
     for line in lines:
+        counts = _counts(line, shared, width)
+        most = max(most, *counts)
         if line.heading is not None:
             rows.append(line.heading[:columns])
         rows += [
-            _words(line.label, left) + "".join(_points(line, shared, width, drawn_with)),
+            _words(line.label, left) + "".join(_points(counts, _ground(line, shared, width, drawn_with), drawn_with)),
             _words(line.word, left) + "".join(_interval(line, shared, width, drawn_with)),
         ]
     rule, numbers = _axis(shared, width, drawn_with)
-    return [row.rstrip() for row in (*rows, _words("", left) + rule, _words(caption, left) + numbers)]
-
-
-def legend(drawn_with: Marks, points: str, mark: str, most: int = 1) -> str:
-    """Return in one row what the marks mean: ``points`` says what a point is, ``mark`` what stands at 1.
-
-    ``most`` is the number of the points of the line that has the most: only several can share a column.
-    """
-    d = drawn_with
-    several = f", 2-9 {points}s" if most > 1 else ""
-    many = f", {d.spread[0]}{d.spread[-1]} few, many" if most > _COUNTED else ""
-    return f"{d.launch} {points}{several}{many}; {d.left}{d.interval}{d.right} 90% interval; {d.mark} {mark}; {d.band} margin"
+    rows += [_words("", left) + rule, _words(terms.caption, left) + numbers, _legend(terms, most, drawn_with)]
+    return [row.rstrip() for row in rows]
 
 
 def bar(share: float, columns: int, drawn_with: Marks) -> str:
@@ -140,6 +142,14 @@ def bar(share: float, columns: int, drawn_with: Marks) -> str:
     filled, part = divmod(round(share * columns * parts), parts)
     last = drawn_with.eighths[part - 1] if part else ""
     return (drawn_with.full * filled + last).ljust(columns, drawn_with.rest)
+
+
+def _legend(terms: Terms, most: int, drawn_with: Marks) -> str:
+    """Return what the marks mean; ``most`` is the greatest number of points in one column."""
+    d = drawn_with
+    several = f", 2-9 {terms.points}" if most > 1 else ""
+    many = f", {d.spread[0]}{d.spread[-1]} few, many" if most > _COUNTED else ""
+    return f"{d.launch} {terms.point}{several}{many}; {d.left}{d.interval}{d.right} 90% interval; {d.mark} {terms.mark}; {d.band} margin"
 
 
 def _words(text: str, columns: int) -> str:
@@ -160,16 +170,16 @@ def _ground(line: Line, shared: Scale, width: int, drawn_with: Marks) -> list[st
 
 
 def _counts(line: Line, shared: Scale, width: int) -> list[int]:
+    """Return the number of points in each column."""
     counts = [0] * width
     for point in line.points:
         counts[_column(point, shared)] += 1
     return counts
 
 
-def _points(line: Line, shared: Scale, width: int, drawn_with: Marks) -> list[str]:
-    """Return the row of the points: one mark for one, a digit for up to nine, and for more how they are spread."""
-    row, counts = _ground(line, shared, width, drawn_with), _counts(line, shared, width)
-    most = max(counts)
+def _points(counts: Sequence[int], ground: Sequence[str], drawn_with: Marks) -> list[str]:
+    """Return the row of the points: a mark for one in a column, a digit for up to nine, and for more how they are spread."""
+    row, most = list(ground), max(counts)
     for column, count in enumerate(counts):
         if count and most > _COUNTED:
             row[column] = drawn_with.spread[math.ceil(count / most * len(drawn_with.spread)) - 1]
@@ -197,7 +207,7 @@ def _interval(line: Line, shared: Scale, width: int, drawn_with: Marks) -> list[
 
 def _axis(shared: Scale, width: int, drawn_with: Marks) -> tuple[str, str]:
     """Return the rule of the axis with its ticks, and the row of their numbers, each centred under its tick."""
-    ticks = shared.ticks(max(2, width // _TICK_COLUMNS))
+    ticks = shared.ticks(min(width // _TICK_COLUMNS, _MOST_TICKS))
     rule, numbers = [drawn_with.axis] * width, [" "] * width
     for tick in ticks:
         column, text = _column(tick, shared), scales.tick_text(tick, ticks)

@@ -13,9 +13,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from types import ModuleType
 from typing import Final, Literal
 
+from runner.host.judging.distributions import normal_quantile, t_above, t_quantile
 from runner.host.judging.power import Power
 
 VerdictWord = Literal[
@@ -52,13 +52,6 @@ SIGNIFICANCE = 0.05
 # vary alike the rate of false alarms is at most 0.37%, with sides that vary unlike at most 0.75% (docs/statistics.md).
 CHANGE_SIGNIFICANCE = 0.005
 CHANGE_MARGIN = 0.02
-
-
-def _stats() -> ModuleType:
-    """Return scipy's distributions. Importing them takes a second, and only a verdict on launches needs them."""
-    from scipy import stats
-
-    return stats
 
 
 @dataclass(frozen=True)
@@ -114,9 +107,9 @@ def mean_of(latencies_s: Sequence[float], assumed_cv: float | None = None) -> La
     logs = [math.log(value) for value in latencies_s]
     mean, n = statistics.fmean(logs), len(logs)
     if assumed_cv is not None:
-        error, quantile = assumed_cv / math.sqrt(n), float(_stats().norm.ppf(0.5 + CONFIDENCE / 2))
+        error, quantile = assumed_cv / math.sqrt(n), normal_quantile(0.5 + CONFIDENCE / 2)
     elif n > 1:
-        error, quantile = statistics.stdev(logs) / math.sqrt(n), float(_stats().t.ppf(0.5 + CONFIDENCE / 2, n - 1))
+        error, quantile = statistics.stdev(logs) / math.sqrt(n), t_quantile(0.5 + CONFIDENCE / 2, n - 1)
     else:
         return LaunchMean(math.exp(mean), None, None)
     return LaunchMean(math.exp(mean), error, (math.exp(mean - error * quantile), math.exp(mean + error * quantile)))
@@ -144,11 +137,11 @@ def against_claim(
     logs = [math.log(value / float(published)) for value in latencies_s]
     n, mean = len(logs), statistics.fmean(logs)
     if n == 1:
-        reach, prediction, p_slower = _stats().norm.ppf(0.5 + CONFIDENCE / 2) * prior_cv, None, None
+        reach, prediction, p_slower = normal_quantile(0.5 + CONFIDENCE / 2) * prior_cv, None, None
     else:
         spread = statistics.stdev(logs)
-        reach = _stats().t.ppf(0.5 + CONFIDENCE / 2, n - 1) * spread / math.sqrt(n)
-        far = _stats().t.ppf(0.5 + PREDICTION / 2, n - 1) * spread * math.sqrt(1 + 1 / n)
+        reach = t_quantile(0.5 + CONFIDENCE / 2, n - 1) * spread / math.sqrt(n)
+        far = t_quantile(0.5 + PREDICTION / 2, n - 1) * spread * math.sqrt(1 + 1 / n)
         prediction = (math.exp(mean - far), math.exp(mean + far))
         p_slower = _p_above(mean, spread, n, math.log1p(margin))
     # the published value before rounding lies anywhere between low and high
@@ -191,7 +184,7 @@ def _p_above(mean: float, spread: float, n: int, bound: float) -> float:
     """Return the one-sided p-value that the mean log ratio is not above ``bound``."""
     if spread == 0:
         return 0.0 if mean > bound else 1.0
-    return float(_stats().t.sf((mean - bound) / (spread / math.sqrt(n)), n - 1))
+    return t_above((mean - bound) / (spread / math.sqrt(n)), n - 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -238,8 +231,8 @@ def between_runs(
     error, degrees = welch(spreads, counts)
     reach, p = 0.0, float(change == 0)
     if error > 0:
-        reach = float(_stats().t.ppf(0.5 + CONFIDENCE / 2, degrees)) * error
-        p = float(2 * _stats().t.sf(abs(change) / error, degrees))
+        reach = t_quantile(0.5 + CONFIDENCE / 2, degrees) * error
+        p = 2 * t_above(abs(change) / error, degrees)
     interval = change - reach, change + reach
     word, reason = _decide_change(change, interval, p, margin)
     smallest = Power(spreads, counts, math.log1p(margin), CHANGE_SIGNIFICANCE).smallest() if power else None

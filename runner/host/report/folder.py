@@ -39,11 +39,14 @@ _ADVICE = "Name another folder with --out."
 
 
 def check(folder: Path) -> None:
-    """Raise ``InputError`` for a folder that a report may not be written into: no folder, or one with files of others and no report."""
-    if not folder.exists():
+    """Raise ``InputError`` for a folder that a report cannot go into: no folder, not writable, or with files of others and no report."""
+    nearest = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise InputError(f"{_shown(nearest)} is no folder. {_ADVICE}")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{_shown(nearest)} may not be written to by user {os.geteuid()}. {_ADVICE}")
+    if nearest != folder.absolute():
         return
-    if not folder.is_dir():
-        raise InputError(f"{_shown(folder)} is no folder. {_ADVICE}")
     try:
         is_empty = next(iter(folder.iterdir()), None) is None
     except OSError as problem:

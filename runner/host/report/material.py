@@ -9,7 +9,7 @@ from runner.contract.records import Result
 from runner.contract.request import Request
 from runner.host.judging import measured as measurements
 from runner.host.judging.comparison import Row
-from runner.host.judging.measured import Measured
+from runner.host.judging.measured import WALK_THROUGH, Measured
 from runner.host.readers.catalog import Catalog, Claim
 from runner.host.readers.prices import Prices
 from runner.host.report.commands import Kit
@@ -70,11 +70,7 @@ class Material:
         """Return the words that a figure of these launches must carry: an example's, a walk-through's, or None."""
         if self.example is not None:
             return self.example
-        return (
-            "walk-through on a CPU: reproduces no published cell"
-            if measured is not None and measured.walk_through
-            else None
-        )
+        return WALK_THROUGH if measured is not None and measured.walk_through else None
 
     def shown_claims(self) -> Iterator[tuple[str, Claim]]:
         """Yield the published cells of all ``sources``, by their names."""

@@ -20,8 +20,8 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the verb's command line."""
     described = verb_parser(
         "claims",
-        description="Print the ledger: every published number with its source, the share of the limit that memory bandwidth sets,"
-        " and the findings for and against them, all computed from runner/catalog/claims.yaml.",
+        description="Print the ledger: every published number with its source, the share of the limit that memory bandwidth sets"
+        " (also as a bar), and the findings for and against them, all computed from runner/catalog/claims.yaml.",
     )
     add_json(described, "everything")
     return described

@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         "compare",
         description="Print each request's results beside the published cells that its case names, with the verdict on each:"
         " REPRODUCED, FASTER, SLOWER, INCONCLUSIVE, PROVISIONAL (one launch), NOT-COMPARABLE, INVALID or NO-RESULT. All launches"
-        " of a request count, those of interrupted attempts too.",
+        " of a request count, those of interrupted attempts too. A figure in text sets the launches of all cells on one axis.",
         epilog="Exit codes: 8 if a result was refused (the rest is printed); with --fail-on 17 if a change was found that it names,"
         " and 18 if launches cannot tell and it names inconclusive; see `python -m runner --help`.",
     )

@@ -246,7 +246,8 @@ def _write(options: argparse.Namespace, form: Format, chosen: Sequence[Measured]
             name = f"{options.format}-{of_request.group.request.id}{form.suffix}"
             _write_file(Path(options.out) / name, options.format, [of_request], announcer)
     elif options.out == STANDARD_OUTPUT:
-        print(form.content(chosen), end="")
+        # no event: --json is refused with this
+        sys.stdout.write(str(form.content(chosen)))
     else:
         _write_file(Path(options.out), options.format, chosen, announcer)
 

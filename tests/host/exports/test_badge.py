@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -37,7 +38,7 @@ def test_a_walk_through_says_so_instead_of_a_verdict() -> None:
 def test_a_comparable_result_stands_before_a_newer_one_that_is_not() -> None:
     newer, request = made.stand_in()
     newer["attempt"]["id"] = "20261125T100000Z-0123abcd"
-    measured = made.of((newer, request.__class__(**{**request.__dict__, "launches": 7})), made.gaudi2())
+    measured = made.of((newer, replace(request, launches=7)), made.gaudi2())
     assert [found.rows[0].verdict.word for found in measured] == ["NOT-COMPARABLE", "REPRODUCED"]
     assert words(read(measured))[1:] == ["REPRODUCED", "2026-11-22"]
 

@@ -14,7 +14,7 @@ import yaml
 from runner.host.exports import llm_d
 from runner.host.judging.measured import Measured
 from tests.host.exports import made
-from tests.host.exports.test_pytorch_hud import problems
+from tests.host.exports.shapes import problems
 
 # A clone of llm-d/llm-d-benchmark, whose own package then reads the reports: the package is on no index.
 CLONE = "BLOOMZ_BENCH_LLMD"

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +12,23 @@ import pytest
 from runner.host.exports import pytorch_hud
 from runner.host.judging.measured import Measured
 from tests.host.exports import made
+from tests.host.exports.shapes import problems
 
-# The columns of pytorch/test-infra clickhouse_db_schema/oss_ci_benchmark_v3/schema.sql that a record may fill, with their types. A key
+# The columns of pytorch/test-infra clickhouse_db_schema/benchmark.oss_ci_benchmark_v3/schema.sql that a record may fill. A key
 # ends with * where the name is free.
+# A clone of pytorch/test-infra, whose own uploader then reads the records, without uploading them.
+CLONE = "BLOOMZ_BENCH_TEST_INFRA"
+METADATA = {
+    "timestamp": 1,
+    "schema_version": "v3",
+    "name": "a test",
+    "repo": "a/test",
+    "head_branch": "main",
+    "head_sha": "0" * 40,
+    "workflow_id": 1,
+    "run_attempt": 1,
+    "job_id": 1,
+}
 MAP = {"*": str}
 SCHEMA: dict[str, Any] = {
     "benchmark": {"name": str, "mode": str, "dtype": str, "extra_info": MAP},
@@ -29,26 +47,6 @@ SCHEMA: dict[str, Any] = {
     "dependencies": {"*": {"repo": str, "branch": str, "sha": str, "version": str, "extra_info": MAP}},
     "metric": {"name": str, "benchmark_values": [float], "target_value": float, "extra_info": MAP},
 }
-
-
-def problems(value: object, wanted: Any, place: str = "record") -> list[str]:
-    """Return where a value is not of the schema."""
-    if isinstance(wanted, dict):
-        if not isinstance(value, dict):
-            return [f"{place} is no map"]
-        unknown = [f"{place}.{key} is unknown" for key in value if key not in wanted and "*" not in wanted]
-        inside = [
-            problem
-            for key, item in value.items()
-            if key in wanted or "*" in wanted
-            for problem in problems(item, wanted.get(key, wanted.get("*")), f"{place}.{key}")
-        ]
-        return unknown + inside
-    if isinstance(wanted, list):
-        if not isinstance(value, list):
-            return [f"{place} is no list"]
-        return [problem for item in value for problem in problems(item, wanted[0], place)]
-    return [] if type(value) is wanted else [f"{place} is {type(value).__name__}"]
 
 
 def read(measured: list[Measured]) -> list[dict[str, Any]]:
@@ -103,3 +101,20 @@ def test_a_stand_in_has_no_record() -> None:
 @pytest.mark.parametrize("name", made.HOSTILE, ids=ascii)
 def test_foreign_text_is_visible(name: str) -> None:
     assert all(character.isprintable() for text in made.texts(read(made.hostile(name))) for character in text)
+
+
+def test_the_uploader_of_the_hud_reads_the_records(tmp_path: Path) -> None:
+    clone = os.environ.get(CLONE)
+    if not clone:
+        pytest.skip(f"{CLONE} names no clone: git clone https://github.com/pytorch/test-infra, and set {CLONE} to it")
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "hud.json").write_text(pytorch_hud.text(made.of(made.energetic(1000.0), made.cpu())))
+    # what uploads is not called
+    (tmp_path / "boto3.py").write_text("")
+    command = [sys.executable, str(Path(clone) / ".github" / "scripts" / "upload_benchmark_results.py"), "--dry-run"]
+    flags = ["--benchmark-results-dir", str(tmp_path / "records"), "--metadata", json.dumps(METADATA)]
+    done = subprocess.run(
+        [*command, *flags], capture_output=True, encoding="utf-8", env={**os.environ, "PYTHONPATH": str(tmp_path)}
+    )
+    assert done.returncode == 0, done.stderr
+    assert "v3/a/test/1/1/hud.json" in done.stderr and "skipping" not in done.stderr

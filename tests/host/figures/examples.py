@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from runner.host.figures import cell, distribution, floor, svg
+from runner.host.figures import cell, distribution, factors, floor, svg
 from runner.host.figures.cell import CellFigure, OtherNumber
 from runner.host.figures.distribution import DistributionFigure, Mark
+from runner.host.figures.factors import Factor, FactorsFigure, Measured
 from runner.host.figures.floor import FloorFigure, FloorRow, Share
 from runner.host.figures.strip import Bar, Dot
 from runner.host.figures.svg import Figure
+from tests.host.figures import examples_together
 
 GOLDENS = Path("tests/data/figures")
 
@@ -36,8 +38,8 @@ def a_distribution(*values: float, **changes: object) -> DistributionFigure:
     """Return the figure of a distribution of milliseconds."""
     told: dict[str, object] = {
         "name": "ttft-example",
-        "title": "Time to first token, 8 x gaudi2, bloomz",
-        "lines": ("launches, the median of each",),
+        "title": "Time to first token",
+        "lines": ("8 x gaudi2, bloomz, stack gaudi-1.10", "5 launches, the median of the calls of each"),
         "note": None,
         "what": "milliseconds",
         "unit": "ms",
@@ -46,6 +48,24 @@ def a_distribution(*values: float, **changes: object) -> DistributionFigure:
         "marks": (),
     }
     return DistributionFigure(**{**told, **changes})  # type: ignore[arg-type]
+
+
+def a_factor(*factors: Factor, **changes: object) -> FactorsFigure:
+    """Return the figure of factors beside the 2.89 of the words, with a margin of 15%."""
+    told: dict[str, object] = {
+        "name": "factor-post-3-7b",
+        "title": "bloomz-7b1: 2.89 times (post-3)",
+        "what": "latency of the first in latencies of the second",
+        "word": "HOLDS",
+        "note": None,
+        "reference": 2.89,
+        "reference_words": "in words: 2.89 times",
+        "rounding": (2.885, 2.895),
+        "band": (2.89 / 1.15, 2.89 * 1.15),
+        "factors": factors,
+        "axis": "factor; shaded: within 15%",
+    }
+    return FactorsFigure(**{**told, **changes})  # type: ignore[arg-type]
 
 
 def _many() -> tuple[Bar, ...]:
@@ -70,6 +90,7 @@ def figures() -> dict[str, Figure]:
     only = FloorRow("8 x a100-80gb, bloomz-7b1", "suggests: host or link", (Share("published", 0.037, True),))
     gaps = tuple(Bar(5 * 1.2**place, 5 * 1.2 ** (place + 1), 200 // (place + 1)) for place in range(20))
     return {
+        **examples_together.figures(),
         "cell": cell.draw(a_cell(dots=flagged, others=_EARLIER, **_JUDGED)),
         "cell-far": cell.draw(
             a_cell(
@@ -84,6 +105,37 @@ def figures() -> dict[str, Figure]:
         "cell-equal": cell.draw(a_cell(*[3.103] * 40, **_JUDGED)),
         "cell-many": cell.draw(a_cell(bars=_many(), failed=3, **_JUDGED)),
         "cell-undecided": cell.draw(a_cell(*_FIVE, word="INVALID", others=_EARLIER)),
+        "factor": factors.draw(
+            a_factor(
+                Factor("As published: 1 x a100-80gb over 8 x gaudi2", 2.887, Measured(3.006, 2.950, 3.063)),
+                Factor("Like for like: 1 x a100-80gb over 1 x gaudi2", 2.745, Measured(3.224, 3.195, 3.252)),
+                Factor("Like for like: 8 x a100-80gb over 8 x gaudi2", 3.293, None),
+            )
+        ),
+        "factor-published": factors.draw(
+            a_factor(
+                Factor("8 x a100-80gb over 8 x gaudi2", 1.184, None),
+                title="bloomz: 1.2 times (post-1)",
+                word="NOT-JUDGED",
+                note="an example: made up",
+                reference=1.2,
+                rounding=(1.15, 1.25),
+                band=None,
+                axis="factor; shaded: rounds to 1.2",
+            )
+        ),
+        "factor-price": factors.draw(
+            a_factor(
+                Factor("prices of post-3: 30 and 13 USD an hour", 2.049, Measured(2.09, 2.07, 2.11)),
+                Factor("your prices: 4.1 and 10.42 EUR an hour, whole instances", 0.35, Measured(0.36, 0.34, 0.38)),
+                title="bloomz-7b1: better price (post-3)",
+                reference=1.0,
+                reference_words="equal cost",
+                rounding=None,
+                band=None,
+                axis="factor",
+            )
+        ),
         "floor": floor.draw(FloorFigure("memory-floor", "Share of each time that memory needs", None, (shares, only))),
         "floor-example": floor.draw(FloorFigure("memory-floor", "Share of each time", "an example: made up", (only,))),
         "times": distribution.draw(a_distribution(101.5, 99.8, 100.4, 100.4, 103.2, marks=(Mark("median", 100.4),))),

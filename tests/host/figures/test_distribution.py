@@ -54,7 +54,8 @@ def test_bars_stand_over_their_bins_and_their_heights_are_their_counts() -> None
 
 
 def test_the_description_has_the_range_and_the_marks() -> None:
-    description = distribution.draw(
-        a_distribution(99.0, 101.0, marks=(Mark("median", 100.0),), note="made up")
-    ).description
-    assert description == "launches, the median of each. From 99.00 to 101.0 ms, median 100.0 ms. Note: made up."
+    figure = distribution.draw(
+        a_distribution(99.0, 101.0, lines=("a request",), marks=(Mark("median", 100.0),), note="made up")
+    )
+    assert figure.title == "Time to first token, a request"
+    assert figure.description == "a request. From 99.00 to 101.0 ms, median 100.0 ms. Note: made up."

@@ -128,7 +128,7 @@ def test_what_cannot_be_merged_is_refused(effects: list[float], errors: list[flo
         pooled(effects, errors)
 
 
-SAMPLES = 2000
+SAMPLES = 1000
 # Measurements, tau, and how often the 90% interval of the kit, Hartung's and Knapp's as published, and the usual normal one contain the
 # truth; then how often the 95% prediction interval contains the true value of one more measurement. None: two cannot tell it.
 EXPECTED: list[tuple[int, float, tuple[float, float, float], float | None]] = [

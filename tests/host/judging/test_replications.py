@@ -53,7 +53,7 @@ def none_found(ours: Iterable[Group], tables: Catalog | None = None) -> bool:
 
 
 def told(alike: AlikeGroup) -> list[tuple[str, str, int]]:
-    return [(each.laboratory, each.origin, each.values) for each in alike.measurements]
+    return [(each.laboratory, each.origin, each.launches) for each in alike.measurements]
 
 
 def test_publication_these_runs_and_laboratories_are_merged_where_all_conditions_are_equal() -> None:
@@ -139,11 +139,13 @@ def test_every_condition_that_gates_a_verdict_keeps_measurements_apart() -> None
     assert {"weights", "stack", "protocol", "precision", "graphs", "KV cache", "emulated"} < names
 
 
-def test_the_requests_of_one_laboratory_are_one_measurement_by_their_launches() -> None:
-    (alike,) = found([group(*FIVE), group(3.3, 3.4, torch="2.14.0")]).groups
-    ours = alike.measurements[1]
-    assert (ours.values, len(ours.names), ours.assumed_cv) == (7, 2, None)
-    assert ours.latency_s == pytest.approx(statistics.geometric_mean([*FIVE, 3.3, 3.4]))
+def test_the_newest_set_of_pins_is_the_measurement_of_a_laboratory() -> None:
+    old = group(*FIVE, attempt_id="20261101T100000Z-0123abcd")
+    new = group(3.3, 3.4, torch="2.14.0", attempt_id="20261102T100000Z-0123abcd")
+    for groups in ([old, new], [new, old]):
+        ours = found(groups).groups[0].measurements[1]
+        assert (ours.launches, ours.names, ours.older) == (2, [new.request.id], 1)
+        assert ours.latency_s == pytest.approx(math.sqrt(3.3 * 3.4))
 
 
 def claim(source: str, value: str, **changes: object) -> Claim:
@@ -166,12 +168,12 @@ def test_a_number_that_is_printed_again_is_the_same_measurement() -> None:
     ]
 
 
-def test_unlike_numbers_of_one_publisher_under_the_same_conditions_are_one_measurement() -> None:
+def test_a_later_number_of_a_publisher_replaces_an_earlier_one_under_the_same_conditions() -> None:
     twice = only(one=claim("ci-1.9.0", "3.00"), two=claim("ci-1.10.0", "3.20"), three=claim("post-3", "3.10"))
     (alike,) = found(tables=twice).groups
     ci, post = alike.measurements
-    assert (ci.values, ci.latency_s, post.values) == (2, pytest.approx(math.sqrt(3.0 * 3.2)), 1)
-    assert ci.error == pytest.approx(0.01 / math.sqrt(2))
+    assert (ci.laboratory, ci.latency_s, ci.error, ci.older) == ("ci-1.10.0", pytest.approx(3.2), 0.01, 1)
+    assert (post.laboratory, post.older) == ("post-3", 0)
 
 
 def test_what_is_not_known_to_be_alike_is_not_merged() -> None:
@@ -193,16 +195,8 @@ def test_launches_under_unlike_conditions_are_merged_with_nothing() -> None:
     assert (alike.together, alike.alone) == (None, "not merged: nobody knows that they share precision")
 
 
-def engine(name: str) -> object:
-    def spoil(body: JsonObject) -> None:
-        for launch in body["launches"]:
-            launch["conditions"] = {**launch["conditions"], "engine": name}
-
-    return spoil
-
-
 def test_a_number_without_an_engine_is_of_the_only_engine_of_its_conditions() -> None:
-    plain, compiled = group(*FIVE, spoil=engine("plain")), group(*FIVE, spoil=engine("compiled"))  # type: ignore[arg-type]
+    plain, compiled = group(*FIVE, engine="plain"), group(*FIVE, engine="compiled")
     assert len(found([plain]).groups) == 1
     three = found([plain], {"a": [compiled]})
     assert [(each.differs["engine"], len(each.measurements)) for each in three.groups] == [
@@ -243,6 +237,14 @@ def test_a_lone_launch_of_a_cell_that_nobody_published_has_no_interval() -> None
     (alike,) = of_cell.groups
     assert [(each.interval_s, each.error) for each in alike.measurements] == [(None, None)] * 2
     assert alike.alone == "not merged: nothing is known of how launches vary"
+
+
+def test_a_published_number_varies_as_is_assumed_for_itself_and_a_launch_as_for_the_least_sure_number_of_its_cell() -> (
+    None
+):
+    tables = only(one=claim("post-3", "3.1", prior_cv=0.01), two=claim("ci-1", "3.2", prior_cv=0.1))
+    (alike,) = found([group(3.3)], tables=tables).groups
+    assert [each.assumed_cv for each in alike.measurements] == [0.01, 0.1, 0.1]
 
 
 def test_a_batch_is_counted_by_the_seconds_of_a_call() -> None:

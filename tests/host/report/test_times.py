@@ -88,6 +88,11 @@ def test_a_single_token_has_no_time_per_later_token() -> None:
     assert [figure.name.partition("-")[0] for figure in times.figures(made)] == ["ttft"]
 
 
+def test_long_times_have_plain_digits() -> None:
+    html = read_materials.section(times, read_materials.of_measured([launched(12.3, 45.6, tpot_s=None)]))
+    assert "from 12300 to 45600 ms, 2 values" in " ".join(html.split())
+
+
 def test_an_outlier_is_kept() -> None:
     made = content(launched(*[0.1] * 200, 9.0))
     spread = made.requests[0].ttft

@@ -65,7 +65,7 @@ def content(material: Material) -> Histories | None:
         case = re.sub("[^a-z0-9]+", "-", of_note.group.request.case.lower())
         measured.append(_named(f"history-{number + 1}-{case}", each, material.note(of_note)))
     published = [
-        _named(f"history-published-{number + 1}", each, None)
+        _named(f"history-published-{number + 1}", each, material.note(None))
         for number, each in enumerate(history.published(material.catalog))
     ]
     return Histories(measured, published) if measured or published else None

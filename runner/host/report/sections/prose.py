@@ -24,20 +24,20 @@ _MOST_IN_FIGURE = 5
 
 @dataclass(frozen=True)
 class Factors:
-    """A claimed factor, the day of its source, and the name of its figure."""
+    """A claimed factor, the day of its source, and the name of its figure; None where the table alone shows the factor."""
 
     claimed: ClaimedFactor
     date: str | None
-    figure: str
+    figure: str | None
 
 
 @dataclass(frozen=True)
 class PriceClaim:
-    """A claim of a better price, the day of its source, and the name of its figure."""
+    """A claim of a better price, the day of its source, and the name of its figure; None where the table alone shows the claim."""
 
     claimed: ClaimedPrice
     date: str | None
-    figure: str
+    figure: str | None
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,18 @@ def content(material: Material) -> Prose | None:
     dates = {name: source.date for name, source in catalog.claim_sources.items()}
     newest_first = list(reversed(material.sources))
     factors = [
-        Factors(claimed, dates[source], f"factor-{_plain(claimed.name)}")
+        Factors(
+            claimed,
+            dates[source],
+            _figure("factor", claimed.name, source == newest_first[0], [claimed.quotient, *claimed.like_for_like]),
+        )
         for source in newest_first
         for claimed in prose.factors(catalog, [source], beside)
     ]
     prices = [
-        PriceClaim(claimed, dates[source], f"price-{_plain(claimed.name)}")
+        PriceClaim(
+            claimed, dates[source], _figure("price", claimed.name, source == newest_first[0], [claimed.quotient])
+        )
         for source in newest_first
         for claimed in price_claims.prices(catalog, [source], beside, material.prices)
     ]
@@ -93,26 +99,28 @@ def content(material: Material) -> Prose | None:
     return Prose(factors, prices, images, path, material.note(None))
 
 
-def _plain(name: str) -> str:
-    return re.sub("[^a-z0-9]+", "-", name)
+def _figure(kind: str, name: str, first: bool, quotients: list[Quotient]) -> str | None:
+    """Return the name of a claim's figure; None for a claim of an earlier source, none of whose quotients was measured."""
+    if not first and all(quotient.measured is None for quotient in quotients):
+        return None
+    return f"{kind}-{re.sub('[^a-z0-9]+', '-', name)}"
 
 
 def figures(content: object) -> list[Figure]:
-    """Return a figure for each claim."""
+    """Return a figure for each claim of the source shown first, and for each claim of which something was measured."""
     found = cast(Prose, content)
-    return [
-        *(factors_figure.draw(_of_factor(factor, found.note)) for factor in found.factors),
-        *(factors_figure.draw(_of_price(price, found.note)) for price in found.prices),
-    ]
+    drawn = [_of_factor(factor, name, found.note) for factor in found.factors if (name := factor.figure)]
+    drawn += [_of_price(price, name, found.note) for price in found.prices if (name := price.figure)]
+    return [factors_figure.draw(figure) for figure in drawn]
 
 
-def _of_factor(factor: Factors, note: str | None) -> FactorsFigure:
+def _of_factor(factor: Factors, name: str, note: str | None) -> FactorsFigure:
     claimed, says = factor.claimed, float(factor.claimed.says)
     margin = claimed.judgement.margin
     rows = [_factor(claimed.quotient, "As published: " if claimed.like_for_like else "")]
     rows += [_factor(quotient, "Like for like: ") for quotient in claimed.like_for_like]
     return FactorsFigure(
-        name=factor.figure,
+        name=name,
         title=f"{claimed.quotient.over.model}: {claimed.says} times ({claimed.source})",
         what="latency of the first in latencies of the second",
         word=claimed.judgement.word,
@@ -134,11 +142,12 @@ def _factor(quotient: Quotient, before: str) -> Factor:
     )
 
 
-def _of_price(price: PriceClaim, note: str | None) -> FactorsFigure:
+def _of_price(price: PriceClaim, name: str, note: str | None) -> FactorsFigure:
     claimed = price.claimed
-    costs = [claimed.at_published, *claimed.at_users[:_MOST_IN_FIGURE]]
+    rows = [_factor_of_costs(f"prices of {claimed.source}", claimed.at_published)]
+    rows += [_factor_of_costs("your prices", cost) for cost in claimed.at_users[:_MOST_IN_FIGURE]]
     return FactorsFigure(
-        name=price.figure,
+        name=name,
         title=f"{claimed.quotient.over.model}: better price ({claimed.source})",
         what=f"cost of the same tokens, {claimed.quotient.over.devices} over {claimed.quotient.under.devices}",
         word=claimed.at_published.judgement.word,
@@ -147,14 +156,15 @@ def _of_price(price: PriceClaim, note: str | None) -> FactorsFigure:
         reference_words="equal cost",
         rounding=None,
         band=None,
-        factors=tuple(Factor(_prices(cost), cost.published, _measured(cost.measured)) for cost in costs),
+        factors=tuple(rows),
         axis="factor",
     )
 
 
-def _prices(cost: CostQuotient) -> str:
+def _factor_of_costs(whose: str, cost: CostQuotient) -> Factor:
     reading = "" if cost.reading == "either" else f", {cost.reading}"
-    return f"{cost.over.name}: {cost.over.price} and {cost.under.price} {cost.over.currency} an hour{reading}"
+    words = f"{whose}: {cost.over.price} and {cost.under.price} {cost.over.currency} an hour{reading}"
+    return Factor(words, cost.published, _measured(cost.measured))
 
 
 def _measured(estimate: Estimate | None) -> Measured | None:

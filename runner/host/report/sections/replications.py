@@ -45,10 +45,10 @@ def content(material: Material) -> Forests | None:
         return None
     everyone = [material.measured, *material.laboratories.values()]
     reasons = [replications.why_not(measured) for results in everyone for measured in results]
-    # a report of claims alone shows nothing that was made up
-    note = material.note(None) if material.measured or material.laboratories else None
     return Forests(
-        [Forest(_name(cell), cell.words, cell) for cell in cells], dict(Counter(filter(None, reasons))), note
+        forests=[Forest(_name(cell), cell.words, cell) for cell in cells],
+        left_out=dict(Counter(filter(None, reasons))),
+        note=material.note(None),
     )
 
 
@@ -98,11 +98,11 @@ def _row(measurement: Measurement) -> ForestRow:
 
 def _basis(measurement: Measurement) -> str:
     """Return in words what a measurement and its interval rest on."""
-    if measurement.origin != "published":
-        launches = words.counted(measurement.values, "launch", "launches")
-        return launches if measurement.assumed_cv is None else f"{launches}, {measurement.assumed_cv:.1%} assumed"
-    numbers = "" if measurement.values == 1 else f"{measurement.values} numbers, "
-    return f"{numbers}{measurement.assumed_cv:.1%} assumed"
+    assumed = "" if measurement.assumed_cv is None else f"{measurement.assumed_cv * 100:g}% assumed"
+    if measurement.origin == "published":
+        return assumed
+    # that a single launch's variation is assumed, its dashes say
+    return words.counted(measurement.launches, "launch", "launches")
 
 
 def _diamond(together: Together) -> Diamond:

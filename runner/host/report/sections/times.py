@@ -180,8 +180,8 @@ def _figure(request: TokenTimes, name: str, title: str, of_what: str, spread: Sp
     marks = list(spread.percentiles.items())
     return DistributionFigure(
         name=f"{name}-{request.request}",
-        title=f"{title}, {request.measured}",
-        lines=(of_what,),
+        title=title,
+        lines=(f"{request.measured}, stack {request.stack}", of_what),
         note=request.note,
         what="milliseconds",
         unit="ms",

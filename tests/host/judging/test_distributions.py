@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from runner.host.judging import distributions
+
+SHARES = st.floats(1e-6, 1 - 1e-6)
+VALUES = st.floats(-50, 50)
+DEGREES = st.floats(0.5, 1e4)
+
+
+@settings(derandomize=True, deadline=None)
+@given(SHARES, VALUES, DEGREES)
+def test_the_numbers_are_those_of_scipys_distributions(p: float, value: float, degrees: float) -> None:
+    assert distributions.normal_quantile(p) == stats.norm.ppf(p)
+    assert distributions.t_quantile(p, degrees) == stats.t.ppf(p, degrees)
+    assert distributions.t_above(value, degrees) == stats.t.sf(value, degrees)
+    assert distributions.chi2_above(abs(value), degrees) == stats.chi2.sf(abs(value), degrees)
+
+
+def test_what_takes_long_to_import_is_not_imported() -> None:
+    program = (
+        "import sys; from runner.host.judging import distributions as d;"
+        "d.normal_quantile(.9), d.t_quantile(.9, 3), d.t_above(1, 3), d.chi2_above(1, 3);"
+        "sys.exit('scipy.stats' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
