@@ -65,7 +65,7 @@ def content(material: Material) -> Histories | None:
         case = re.sub("[^a-z0-9]+", "-", newest.group.request.case.lower())
         measured.append(_named(f"history-{number + 1}-{case}", each, material.note(newest)))
     published = [
-        _named(f"history-published-{number + 1}", each, material.note(None))
+        _named(f"history-published-{number + 1}", each, None)
         for number, each in enumerate(history.published(material.catalog))
     ]
     return Histories(measured, published) if measured or published else None
