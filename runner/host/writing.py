@@ -29,10 +29,13 @@ def write_text(path: Path, text: str, advice: str = "Check the path.") -> None:
     write_bytes(path, content, advice)
 
 
-def write_bytes(path: Path, content: bytes, advice: str = "Check the path.") -> None:
-    """Replace a file's content, or make the file and its folders, as ``write_text`` does. Raises ``InputError`` as ``write_text`` does."""
+def write_bytes(path: Path, content: bytes, advice: str = "Check the path.", lasts: bool = True) -> None:
+    """Replace a file's content, or make the file and its folders, as ``write_text`` does. Raises ``InputError`` as ``write_text`` does.
+
+    A file that need not last through a loss of power is written without waiting for the disk.
+    """
     try:
-        _write(Path(os.path.realpath(path)), content)
+        _write(Path(os.path.realpath(path)), content, lasts)
     except OSError as problem:
         raise InputError(f"{path} cannot be written: {reason(problem)}. {advice}") from None
 
@@ -54,7 +57,7 @@ def write_link(path: Path, target: str, advice: str = "Check the path.") -> None
         raise InputError(f"{path} cannot be written: {reason(problem)}. {advice}") from None
 
 
-def _write(target: Path, content: bytes) -> None:
+def _write(target: Path, content: bytes, lasts: bool) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     # a parent is a file or a FIFO
@@ -80,14 +83,16 @@ def _write(target: Path, content: bytes) -> None:
                 # only root may change the owner
                 with contextlib.suppress(OSError):
                     os.fchown(file.fileno(), facts.st_uid, facts.st_gid)
-            publish.synced(file.fileno())
+            if lasts:
+                publish.synced(file.fileno())
         Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
     # without the sync the file has its new content too, but its name may not last through a crash
-    with contextlib.suppress(OSError):
-        publish.sync_folder(target.parent)
+    if lasts:
+        with contextlib.suppress(OSError):
+            publish.sync_folder(target.parent)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""A folder of many results: what ``compare`` takes to read results that are new to it, and those that it read before."""
+"""A folder of many results: what ``compare`` and ``report`` take for results that are new to them, and for those that were read before."""
 
 from __future__ import annotations
 
@@ -24,9 +24,22 @@ LAUNCHES = 2
 
 
 def compared(count: int) -> dict[str, Any]:
-    """Return processor seconds, wall seconds and peak memory of ``compare`` over one result, and twice over ``count`` results.
+    """Return what ``compare`` takes, as ``_measured`` does."""
+    return _measured(["compare"], count)
 
-    ``start`` is what one result takes: interpreter, catalog and statistics. The index of the checkout is made anew.
+
+def reported(count: int) -> dict[str, Any]:
+    """Return what ``report`` takes, as ``_measured`` does; ``page_bytes`` is the size of the page of all results."""
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place, "report")
+        return {**_measured(["report", "--out", str(out)], count), "page_bytes": (out / "index.html").stat().st_size}
+
+
+def _measured(verb: list[str], count: int) -> dict[str, Any]:
+    """Return processor seconds, wall seconds and peak memory of a verb over one result, and twice over ``count`` results.
+
+    ``start`` is what one result takes: interpreter, catalog and statistics. The index of the checkout is made anew. Memory is that of
+    the process that takes most.
     """
     with tempfile.TemporaryDirectory() as place:
         few, many = Path(place, "few"), Path(place, "many")
@@ -35,7 +48,7 @@ def compared(count: int) -> dict[str, Any]:
         # what changed so lately is not remembered
         time.sleep(index.SETTLED_S)
         index.PATH.unlink(missing_ok=True)
-        return {"start": _run(few), "unknown": _run(many), "known": _run(many)}
+        return {"start": _run(verb, few), "unknown": _run(verb, many), "known": _run(verb, many)}
 
 
 def write(folder: Path, count: int) -> None:
@@ -59,14 +72,14 @@ def write(folder: Path, count: int) -> None:
         path.write_text(strictjson.pretty(contract.seal(body)), encoding="utf-8")
 
 
-def _run(folder: Path) -> dict[str, float]:
+def _run(verb: list[str], folder: Path) -> dict[str, float]:
     started = time.monotonic()
-    command = [sys.executable, "-m", "runner", "compare", str(folder)]
+    command = [sys.executable, "-m", "runner", *verb, str(folder)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        raise RuntimeError(f"compare ended with {process.returncode}")
+        raise RuntimeError(f"{verb[0]} ended with {process.returncode}")
     return {
         "processor_s": usage.ru_utime + usage.ru_stime,
         "wall_s": time.monotonic() - started,

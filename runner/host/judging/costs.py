@@ -51,7 +51,7 @@ class Money:
 class Cost:
     """What tokens take in one published cell or one measured request.
 
-    ``name`` is the claim's name or the request's id. ``words`` name devices, model and precision, and a batch or made-up weights.
+    ``name`` is the claim's name or the request's id. ``words`` name devices, model, precision and engine, and a batch or made-up weights.
     ``launches`` are the samples of ``latency_s``, None for a published cell. ``energy_j`` is what the devices took in the timed calls, by
     ``energy_launches``; None where nothing tells it, and ``without_energy`` says why. ``remark`` says what the numbers do not: a
     walk-through, say.
@@ -76,7 +76,10 @@ def of_claim(name: str, claim: Claim, prices: Prices | None) -> Cost:
         kind="published",
         name=name,
         words=_words(
-            f"{claim.devices} x {claim.accelerator}, {claim.model}, {claim.precision}", claim.batch_size, claim.weights
+            f"{claim.devices} x {claim.accelerator}, {claim.model}, {claim.precision}",
+            claim.engine,
+            claim.batch_size,
+            claim.weights,
         ),
         launches=None,
         latency_s=latency_s,
@@ -94,6 +97,7 @@ def of_measured(measured: Measured, prices: Prices | None) -> Cost | str:
     workload = request.workload
     words = _words(
         f"{request.devices} x {request.accelerator.name}, {request.model.name}, {workload.precision}",
+        request.engine,
         workload.batch_size,
         request.weights.kind,
     )
@@ -133,11 +137,16 @@ def _refused(measured: Measured) -> str | None:
     return None
 
 
-def _words(cell: str, batch_size: int, weights: WeightsKind) -> str:
-    """Return a cell in words, with what is unusual: a batch, and weights that are made up."""
-    return (
-        cell + (f", batch {batch_size}" if batch_size > 1 else "") + (", dummy weights" if weights == "dummy" else "")
-    )
+def _words(cell: str, engine: str | None, batch_size: int, weights: WeightsKind) -> str:
+    """Return a cell in words, with its engine where that is known, and with what is unusual: a batch, and weights that are made up."""
+    words = [cell]
+    if engine is not None:
+        words.append(engine)
+    if batch_size > 1:
+        words.append(f"batch {batch_size}")
+    if weights == "dummy":
+        words.append("dummy weights")
+    return ", ".join(words)
 
 
 def _for_tokens(estimate: Estimate, tokens: int) -> ForTokens:

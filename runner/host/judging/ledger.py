@@ -5,6 +5,7 @@ No sentence about a single number is typed here: every finding is computed from 
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,8 +48,14 @@ def floor_s(
     """
     if bytes_per_s is None or precision not in CLAIMED_BYTES_PER_ELEMENT:
         return None
-    weight_bytes = architecture.parameter_count() * CLAIMED_BYTES_PER_ELEMENT[precision]
+    weight_bytes = _parameters(architecture) * CLAIMED_BYTES_PER_ELEMENT[precision]
     return output_tokens * weight_bytes / devices / bytes_per_s
+
+
+@functools.cache
+def _parameters(architecture: Architecture) -> int:
+    # a report asks for each of a thousand requests, and all are of a few models
+    return architecture.parameter_count()
 
 
 def limit(

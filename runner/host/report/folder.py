@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,7 +18,6 @@ from pathlib import Path
 from runner import __version__
 from runner.contract import files, strictjson
 from runner.contract.errors import InputError
-from runner.contract.progress import Step, Task
 from runner.contract.records import Json, JsonObject
 from runner.contract.text import printable
 from runner.host import writing
@@ -27,6 +27,7 @@ from runner.host.report import shown
 from runner.host.report.material import Material
 from runner.host.report.page import FilledSection
 from runner.host.report.sections import repeat
+from runner.host.workers import Mapped, in_turn
 
 KIND, SCHEMA = "report", 1
 PAGE, DATA, FIGURES = "index.html", "report.json", "figures"
@@ -71,15 +72,19 @@ def data(material: Material, parts: Iterable[FilledSection]) -> JsonObject:
     }
 
 
-def pictures(parts: Iterable[FilledSection], with_png: bool, task: Task) -> Iterator[tuple[str, bytes]]:
-    """Yield path and bytes of each figure as SVG, and as PNG too ``with_png``. Raises ``ValueError`` for a name that is no file's."""
+def pictures(parts: Iterable[FilledSection], with_png: bool, mapped: Mapped = in_turn) -> Iterator[tuple[str, bytes]]:
+    """Return path and bytes of each figure as SVG, and as PNG too ``with_png``: ``mapped`` begins to draw those at once where it can.
+
+    Raises ``ValueError`` for a name that is no file's.
+    """
     figures = [figure for part in parts for figure in part.figures.values()]
-    for number, figure in enumerate(figures):
-        task.update(Step("drawing figures", number, len(figures), "steps"))
-        yield f"{_stem(figure)}.svg", svg.document(figure).encode("utf-8", "backslashreplace")
-        if with_png:
-            yield f"{_stem(figure)}.png", png.drawn(figure)
-    task.end()
+    stems = [_stem(figure) for figure in figures]
+    drawn = mapped(png.drawn, figures if with_png else [])
+    svgs = (svg.document(figure).encode("utf-8", "backslashreplace") for figure in figures)
+    return itertools.chain(
+        zip((f"{stem}.svg" for stem in stems), svgs, strict=True),
+        zip((f"{stem}.png" for stem in stems), drawn, strict=with_png),
+    )
 
 
 def _stem(figure: Figure) -> str:
@@ -104,7 +109,8 @@ def write(folder: Path, facts: JsonObject, beside: Mapping[str, bytes], page: by
     listed = {name: hashlib.sha256(content).hexdigest() for name, content in written.items()}
     whole = strictjson.pretty({**facts, "files": listed}).encode()
     for name, content in {DATA: whole, **written}.items():
-        writing.write_bytes(folder / name, content, _ADVICE)
+        # a report can be made again: only the page waits for the disk, once for all files
+        writing.write_bytes(folder / name, content, _ADVICE, lasts=name == PAGE)
     _remove(folder, {name: sha256 for name, sha256 in earlier.items() if name not in listed})
     return sum(map(len, (whole, *written.values())))
 

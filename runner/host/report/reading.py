@@ -21,6 +21,7 @@ from runner.host.report.material import WholeFile
 from runner.host.results import result_files
 from runner.host.results.index import Index
 from runner.host.results.result_files import ReadResult
+from runner.host.workers import Mapped, in_turn
 
 # The revisions of the post whose tables were found, the newest at the end.
 SOURCES = ("post-1", "post-3")
@@ -33,9 +34,12 @@ _TOGETHER = 100
 class Reader:
     """Reads results for one report. An attempt counts once, however many folders hold it."""
 
-    def __init__(self, catalog: Catalog, index: Index, task: Task, refused: list[DamagedResult]) -> None:
-        """``task`` is told how many results are read, ``refused`` gathers the refusals."""
+    def __init__(
+        self, catalog: Catalog, index: Index, task: Task, refused: list[DamagedResult], mapped: Mapped = in_turn
+    ) -> None:
+        """``task`` is told how many results are read, ``refused`` gathers the refusals, ``mapped`` reads several files at once."""
         self._catalog, self._index, self._task, self._refused = catalog, index, task, refused
+        self._mapped = mapped
         self._seen: dict[str, str] = {}
 
     def results(self, paths: Iterable[str]) -> list[Measured]:
@@ -58,7 +62,7 @@ class Reader:
 
     def _once(self, paths: Iterable[str]) -> Iterator[ReadResult]:
         """Yield results whose attempts no earlier folder held: a copy of own results in a laboratory's folder replicates nothing."""
-        for result in result_files.read_whole(paths, self._index, self._refused):
+        for result in result_files.read_whole(paths, self._index, self._refused, self._mapped):
             earlier = self._seen.get(result.attempt.id)
             if earlier is None:
                 self._seen[result.attempt.id] = result.path

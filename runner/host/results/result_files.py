@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from runner.host.results import attempts, consistency, run_images, schema
 from runner.host.results.attempts import AttemptSummary
 from runner.host.results.index import Index
 from runner.host.results.run_images import RunImage
+from runner.host.workers import Mapped, in_turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,34 +85,53 @@ def _inside(folder: str, searched: set[tuple[int, int]]) -> Iterator[str | Damag
             yield path
 
 
-def read_all(paths: Iterable[str | os.PathLike[str]], index: Index) -> Iterator[ReadResult | DamagedResult]:
+def read_all(
+    paths: Iterable[str | os.PathLike[str]], index: Index, mapped: Mapped = in_turn
+) -> Iterator[ReadResult | DamagedResult]:
     """Yield every result in files and folders once, and a ``DamagedResult`` for each refused file; no result stays in memory.
 
-    A file that has not changed since ``index`` remembered it is not read again. Raises ``InputError`` as ``find`` does.
+    A file that has not changed since ``index`` remembered it is not read again. ``mapped`` reads the others, several processes at once if
+    it has them. Raises ``InputError`` as ``find`` does.
     """
     seen: dict[str, str] = {}
     requests: dict[str, Request] = {}
-    for path in find(paths):
-        if isinstance(path, DamagedResult):
-            yield path
-            continue
-        result = _with_images(_remembered(path, index, requests) or _read_anew(path, index, requests))
-        if isinstance(result, DamagedResult):
-            yield result
-            continue
-        earlier = seen.get(result.attempt.id)
-        if earlier is None:
-            seen[result.attempt.id] = path
-            yield result
-        elif not _same_file(earlier, path):
-            yield DamagedResult(f"{path} repeats the attempt of {earlier}. It is counted once.")
+    for found in _batches(find(paths)):
+        known = {path: _remembered(path, index, requests) for path in found if isinstance(path, str)}
+        read = mapped(_read, [path for path, result in known.items() if result is None])
+        for path in found:
+            if isinstance(path, DamagedResult):
+                yield path
+                continue
+            result = known[path]
+            if result is None:
+                result = known[path] = _keep(next(read), index, requests)
+            yield from _once(path, _with_images(result), seen)
+
+
+def _batches(found: Iterable[str | DamagedResult]) -> Iterator[list[str | DamagedResult]]:
+    paths = iter(found)
+    while batch := list(itertools.islice(paths, _TOGETHER)):
+        yield batch
+
+
+def _once(path: str, result: ReadResult | DamagedResult, seen: dict[str, str]) -> Iterator[ReadResult | DamagedResult]:
+    """Yield a result whose attempt was not seen before, or a refusal; nothing for the same file under another name."""
+    if isinstance(result, DamagedResult):
+        yield result
+        return
+    earlier = seen.get(result.attempt.id)
+    if earlier is None:
+        seen[result.attempt.id] = path
+        yield result
+    elif not _same_file(earlier, path):
+        yield DamagedResult(f"{path} repeats the attempt of {earlier}. It is counted once.")
 
 
 def read_whole(
-    paths: Iterable[str | os.PathLike[str]], index: Index, refused: list[DamagedResult]
+    paths: Iterable[str | os.PathLike[str]], index: Index, refused: list[DamagedResult], mapped: Mapped = in_turn
 ) -> Iterator[ReadResult]:
     """Yield every whole result in files and folders as ``read_all`` does, and add the refusals to ``refused``."""
-    for result in read_all(paths, index):
+    for result in read_all(paths, index, mapped):
         if isinstance(result, DamagedResult):
             refused.append(result)
         else:
@@ -150,25 +171,52 @@ def _remembered(path: str, index: Index, requests: dict[str, Request]) -> ReadRe
     return ReadResult(path, attempt, entry.text, request)
 
 
-def _read_anew(path: str, index: Index, requests: dict[str, Request]) -> ReadResult | DamagedResult:
-    """Read a file whole, and let the index remember the result or the refusal."""
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What reading one file whole gave: a summary with the canonical bytes of its request, or a refusal; ``facts`` of the file before.
+
+    Without ``facts`` the index does not remember the file.
+    """
+
+    path: str
+    facts: os.stat_result | None
+    attempt: AttemptSummary | None = None
+    text: str = ""
+    request: bytes = b""
+    refusal: str = ""
+
+
+def _read(path: str) -> _Read:
+    """Read a file whole. Another process may do it: nothing but the file is looked at."""
     try:
         with files.open_regular(path) as file:
             before = os.fstat(file.fileno())
             raw = file.read(strictjson.MAX_BYTES + 1)
     except OSError as problem:
-        return DamagedResult(f"{path} cannot be read: {files.reason(problem)}. Name files that can be read.")
+        return _Read(
+            path, None, refusal=f"{path} cannot be read: {files.reason(problem)}. Name files that can be read."
+        )
     try:
         whole = load(raw, path)
         attempt = attempts.of_result(whole.result, whole.schema)
-        text = attempts.to_text(attempt)
+        return _Read(path, before, attempt, attempts.to_text(attempt), strictjson.canonical(whole.result["request"]))
     except DamagedResult as problem:
-        index.put_refusal(path, before, str(problem))
-        return problem
+        return _Read(path, before, refusal=str(problem))
     except Exception as problem:
-        return _not_understood(path, problem)
-    index.put(path, before, text, attempt.request, lambda: strictjson.canonical(whole.result["request"]))
-    return ReadResult(path, attempt, text, requests.setdefault(attempt.request, whole.request))
+        return _Read(path, None, refusal=str(_not_understood(path, problem)))
+
+
+def _keep(read: _Read, index: Index, requests: dict[str, Request]) -> ReadResult | DamagedResult:
+    """Return the result or refusal of a file that was read, and let the index remember it."""
+    attempt = read.attempt
+    if attempt is None:
+        if read.facts is not None:
+            index.put_refusal(read.path, read.facts, read.refusal)
+        return DamagedResult(read.refusal)
+    if read.facts is not None:
+        index.put(read.path, read.facts, read.text, attempt.request, lambda: read.request)
+    request = requests.setdefault(attempt.request, _request(read.request, f"{read.path}: request"))
+    return ReadResult(read.path, attempt, read.text, request)
 
 
 def _same_file(first: str, second: str) -> bool:
@@ -238,6 +286,8 @@ def _request(content: bytes, where: str) -> Request:
     return request
 
 
+# Files that are looked up in the index together; those that it does not know are read side by side.
+_TOGETHER = 1000
 _requests: dict[bytes, Request] = {}
 _MOST_REQUESTS = 100
 

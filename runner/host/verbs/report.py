@@ -28,6 +28,7 @@ from runner.host.report.material import Material
 from runner.host.report.sections import repeat
 from runner.host.results import index as indexes
 from runner.host.results.index import Index
+from runner.host.workers import Workers
 
 # Taken where it lies in the folder in which the verb is called, and no other is named.
 PRICES = Path("prices.yaml")
@@ -170,8 +171,9 @@ def main(arguments: Sequence[str]) -> int:
     refused: list[DamagedResult] = []
     task = progress.begin("report", _show)
     try:
-        material = _material(options, catalog, refused, task)
-        written = _write(options.out, material, with_png, task)
+        with Workers() as workers:
+            material = _material(options, catalog, refused, task, workers)
+            written = _write(options.out, material, with_png, workers)
     # told after an error too: a refused result is often the reason
     finally:
         _announce_refusals(announcer, refused)
@@ -179,14 +181,16 @@ def main(arguments: Sequence[str]) -> int:
     return DamagedResult.exit_code if refused else 0
 
 
-def _material(options: argparse.Namespace, catalog: Catalog, refused: list[DamagedResult], task: Task) -> Material:
+def _material(
+    options: argparse.Namespace, catalog: Catalog, refused: list[DamagedResult], task: Task, workers: Workers
+) -> Material:
     """Return everything that the report is made from. Raises ``InputError`` and ``UsageError``."""
     today = reading.made_utc(os.environ, time.time())
     sources = reading.sources(catalog, options.source)
     laboratories = _laboratories(options.laboratory)
     prices = _prices(options.prices, catalog, today)
     with Index(indexes.PATH) as index:
-        reader = reading.Reader(catalog, index, task, refused)
+        reader = reading.Reader(catalog, index, task, refused, workers.map)
         measured = [] if options.published_only else reader.results(_paths(options))
         if not (measured or refused or options.published_only):
             raise _nothing_found(_paths(options))
@@ -242,13 +246,14 @@ def _prices(named: Path | None, catalog: Catalog, today: str) -> Prices | None:
     return None if path is None else price_lists.read(path, catalog, today)
 
 
-def _write(out: Path, material: Material, with_png: bool, task: Task) -> ReportWritten:
+def _write(out: Path, material: Material, with_png: bool, workers: Workers) -> ReportWritten:
     """Write the report, and return what was written. Raises ``InputError``."""
     parts = page.filled(material)
+    # other processes draw while this one writes
+    pictures = folder.pictures(parts, with_png, workers.map)
     html = page.html(material, parts).encode("utf-8", "backslashreplace")
-    beside = dict(folder.pictures(parts, with_png, task))
-    beside[CSV] = launches_csv.text(material.measured).encode("utf-8", "backslashreplace")
-    beside |= folder.requests(material)
+    launches = launches_csv.text(material.measured).encode("utf-8", "backslashreplace")
+    beside = {CSV: launches, **folder.requests(material), **dict(pictures)}
     size_bytes = folder.write(out, folder.data(material, parts), beside, html)
     pairs = [material.this_run(name) for name, _ in material.shown_claims()]
     words = Counter("NO-RESULT" if pair is None else pair[1].verdict.word for pair in pairs)

@@ -14,9 +14,9 @@ def sentence(*rows: Row, **changes: Any) -> str:
     return answer.content(material(*rows, **changes)).sentence
 
 
-def test_without_any_result_no_cell_was_measured() -> None:
+def test_without_any_result_the_page_shows_published_cells_alone() -> None:
     found = answer.content(material())
-    assert found.sentence == "Of 8 published cells, none was measured here."
+    assert found.sentence == "This page shows 8 published cells, and no result beside them."
     assert (found.published, found.verdicts) == (8, {"not measured": 8})
     assert [fact.name for fact in found.facts] == ["Published", "Page made"]
 
@@ -63,6 +63,10 @@ def test_the_only_condition_that_differs_is_the_reason() -> None:
     )
 
 
+def test_results_beside_no_shown_cell_leave_all_cells_not_measured() -> None:
+    assert sentence(row("post-1-gaudi2-8-bloomz")) == "Of 8 published cells, none was measured here."
+
+
 def test_a_walk_through_reproduces_no_cell() -> None:
     rows = [row(claim, "NOT-COMPARABLE", "accelerator", walk_through=True) for claim in CELLS[:5]]
     assert sentence(*rows) == (
@@ -78,7 +82,8 @@ def test_an_example_says_so_in_the_sentence() -> None:
 def test_a_publication_of_one_cell_is_told_in_the_singular(monkeypatch: pytest.MonkeyPatch) -> None:
     one = {CELLS[0]: materials.tables().claims[CELLS[0]]}
     monkeypatch.setattr("runner.host.report.material.Material.claims_of", lambda *_: one)
-    assert sentence() == "The published cell was not measured here."
+    assert sentence() == "This page shows 1 published cell, and no result beside it."
+    assert sentence(row(CELLS[1])) == "The published cell was not measured here."
     assert sentence(row(CELLS[0])) == "Of 1 published cell, 1 was measured here: 1 holds within its margin."
 
 

@@ -57,9 +57,10 @@ def test_a_source_without_cells_and_without_results_makes_no_section() -> None:
 def test_what_was_measured_stands_below_its_cell(tmp_path: Path) -> None:
     made = made_up_material(tmp_path, MadeUp("gaudi2-8-bloomz", watts=400), MadeUp("gaudi-1-bloomz-7b1", launches=1))
     shown = rows(html(made).all("table")[0])
+    gaudi2, gaudi = (each.group.request.id for each in sorted(made.measured, key=lambda each: -len(each.samples)))
     assert shown[1][:5] == [
-        "8 x gaudi2, bloomz, bfloat16",
-        "whose here, 5 launches",
+        "8 x gaudi2, bloomz, bfloat16, optimum-habana",
+        f"whose here, 5 launches of {gaudi2}",
         "time of 100 3.103 s",
         "of a million 31030 s",
         "90% interval -0.6% to +0.6%",
@@ -67,7 +68,7 @@ def test_what_was_measured_stands_below_its_cell(tmp_path: Path) -> None:
     # 8 devices of 400 W for 3.103 s
     assert shown[1][5:7] == ["energy of 100 9930 J", "of a million 99.30 MJ"]
     assert shown[-1][1:] == [
-        "whose here, 1 launch",
+        f"whose here, 1 launch of {gaudi}",
         "time of 100 2.387 s",
         "of a million 23870 s",
         "90% interval none",
@@ -79,16 +80,29 @@ def test_money_stands_in_the_currency_of_its_price_with_both_readings(tmp_path: 
     made = replace(made_up_material(tmp_path, MadeUp("gaudi2-1-bloomz-7b1")), prices=Prices("p.yaml", {"own": PRICE}))
     shown = rows(html(made).all("table")[1])
     one_device = [row for row in shown if row[0].startswith("1 x gaudi2")]
+    request = made.measured[0].group.request.id
     assert [row[1:4] for row in one_device] == [
         ["whose published", "price own", "paid for whole instances"],
         ["whose published", "price own", "paid for share of the instances"],
-        ["whose here, 5 launches", "price own", "paid for whole instances"],
-        ["whose here, 5 launches", "price own", "paid for share of the instances"],
+        [f"whose here, 5 launches of {request}", "price own", "paid for whole instances"],
+        [f"whose here, 5 launches of {request}", "price own", "paid for share of the instances"],
     ]
     whole, share = one_device[0][5], one_device[1][5]
     assert whole == f"a million {7720 * 10.42 / 3600:.2f} EUR"
     assert share == f"a million {7720 * 10.42 / 3600 / 8:.3f} EUR"
     assert len([row for row in shown if row[0].startswith("8 x gaudi2")]) == 2
+
+
+def test_prices_of_other_accelerators_make_no_table_of_money() -> None:
+    page = html(material(prices=Prices("p.yaml", {"own": replace(PRICE, product="h200")})))
+    assert "none of these prices is of an accelerator above" in page.text()
+    assert len(page.all("table")) == 2
+
+
+def test_numbers_of_one_cell_are_told_apart_by_engine_and_weights() -> None:
+    words = [cost.words for cost in content(material(sources=["h100-2026"])).costs]
+    assert len(set(words)) == len(words) == 2
+    assert all(each.endswith(", dummy weights") for each in words)
 
 
 def test_each_price_is_shown_with_its_day_and_age() -> None:
@@ -122,7 +136,7 @@ def test_older_requests_are_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 def test_a_request_without_a_number_says_why(tmp_path: Path) -> None:
     made = made_up_material(tmp_path, MadeUp("gaudi2-8-bloomz", emulated=True))
     assert content(made).without == [
-        f"8 x gaudi2, bloomz, bfloat16, {made.measured[0].group.request.id}: emulated: a stand-in for the device ran,"
+        f"8 x gaudi2, bloomz, bfloat16, optimum-habana, {made.measured[0].group.request.id}: emulated: a stand-in for the device ran,"
         " whose times mean nothing"
     ]
     assert "These requests tell no number:" in html(made).text()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.contract import progress, strictjson
+from runner.contract import strictjson
 from runner.contract.errors import InputError
 from runner.host.figures import svg
 from runner.host.report import folder
@@ -120,10 +120,10 @@ def test_an_interruption_leaves_the_earlier_page_and_the_next_report_is_whole(
     write(tmp_path, "a", page="the first")
     real = folder.writing.write_bytes
 
-    def interrupted(path: Path, content: bytes, advice: str) -> None:
+    def interrupted(path: Path, content: bytes, advice: str, lasts: bool) -> None:
         if path.suffix == ".svg":
             raise KeyboardInterrupt
-        real(path, content, advice)
+        real(path, content, advice, lasts)
 
     with monkeypatch.context() as patched:
         patched.setattr(folder.writing, "write_bytes", interrupted)
@@ -167,10 +167,8 @@ def test_what_json_cannot_hold_is_a_defect() -> None:
 def test_each_figure_is_a_file_of_its_name() -> None:
     figure = svg.Figure("a-figure", 100, 50, "a title", "described", (svg.circle(1, 2, 3, "launch"),))
     parts = [FilledSection("cells", None, None, {"a-figure": figure})]
-    assert dict(folder.pictures(parts, False, progress.SILENT)) == {
-        "figures/a-figure.svg": svg.document(figure).encode()
-    }
-    both = dict(folder.pictures(parts, True, progress.SILENT))
+    assert dict(folder.pictures(parts, False)) == {"figures/a-figure.svg": svg.document(figure).encode()}
+    both = dict(folder.pictures(parts, True))
     assert both["figures/a-figure.png"].startswith(b"\x89PNG\r\n")
 
 
@@ -178,4 +176,4 @@ def test_each_figure_is_a_file_of_its_name() -> None:
 def test_a_figure_whose_name_is_no_file_is_a_defect(name: str) -> None:
     parts = [FilledSection("cells", None, None, {name: svg.Figure(name, 1, 1, "t", "d", ())})]
     with pytest.raises(ValueError, match="can be no file's name"):
-        list(folder.pictures(parts, False, progress.SILENT))
+        list(folder.pictures(parts, False))

@@ -98,6 +98,14 @@ def test_a_publication_that_was_not_found_says_so() -> None:
     assert not page.all("table")
 
 
+def test_a_number_of_dummy_weights_says_so() -> None:
+    (found,) = publications(material(sources=["h100-2026"]))
+    assert {cell.weights for cell in found.cells.values()} == {"dummy"}
+    assert all(
+        "dummy weights" in line.text() for line in html(material(sources=["h100-2026"])).all("tbody")[0].all("tr")
+    )
+
+
 @pytest.mark.parametrize("source", ["bloom-2022", "ci-1.7.5"])
 def test_numbers_that_form_no_table_are_listed_as_printed(source: str) -> None:
     made = material(sources=[source])
@@ -141,6 +149,11 @@ def test_a_walk_through_stands_behind_what_ran_on_an_accelerator() -> None:
     cell = publications(material(walk, row(CELLS[0], "NOT-COMPARABLE", "stack")))[0].cells[CELLS[0]]
     assert cell.run is not None
     assert [cell.run.verdict, *(run.verdict for run in cell.others)] == ["NOT-COMPARABLE", "walk-through"]
+
+
+def test_what_cannot_be_compared_attains_no_margin() -> None:
+    unlike = row(CELLS[0], "NOT-COMPARABLE", "stack", ratio=1.6, interval=(1.5, 1.7), margin=0.05, attained_margin=0.7)
+    assert "margin" not in html(material(unlike)).only(class_="card").text()
 
 
 def test_a_verdict_without_a_ratio_shows_no_number() -> None:

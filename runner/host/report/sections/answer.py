@@ -61,7 +61,7 @@ def content(material: Material) -> Answer:
     """Return the answer, which every page has."""
     source, others = (material.sources[-1], material.sources[:-1]) if material.sources else (None, [])
     rows = _rows(material, source)
-    sentence = _sentence(rows)
+    sentence = _sentence(rows) if material.measured or not rows else _published_alone(len(rows))
     return Answer(
         source=source,
         published=len(rows),
@@ -113,6 +113,12 @@ def _sentence(rows: Sequence[Row | None], source: str | None = None) -> str:
     if measured and words["not measured"]:
         parts.append(f"{words['not measured']} {_was(words['not measured'])} not measured")
     return f"{'; '.join(parts)}."
+
+
+def _published_alone(number: int) -> str:
+    """Return the sentence of a page for which no result was read."""
+    cells, them = ("cell", "it") if number == 1 else ("cells", "them")
+    return f"This page shows {number} published {cells}, and no result beside {them}."
 
 
 def _phrase(word: str, number: int) -> str:

@@ -58,14 +58,14 @@ class Histories:
 
 def content(material: Material) -> Histories | None:
     """Return the histories; None where neither a case nor a publisher's series has two points."""
+    by_request = {measured.group.request.id: measured for measured in material.measured}
     measured = []
     for number, each in enumerate(history.of_cases(material.measured)):
-        newest = each.points[-1].name
-        of_note = next(shown for shown in material.measured if shown.group.request.id == newest)
-        case = re.sub("[^a-z0-9]+", "-", of_note.group.request.case.lower())
-        measured.append(_named(f"history-{number + 1}-{case}", each, material.note(of_note)))
+        newest = by_request[each.points[-1].name]
+        case = re.sub("[^a-z0-9]+", "-", newest.group.request.case.lower())
+        measured.append(_named(f"history-{number + 1}-{case}", each, material.note(newest)))
     published = [
-        _named(f"history-published-{number + 1}", each, material.note(None))
+        _named(f"history-published-{number + 1}", each, None)
         for number, each in enumerate(history.published(material.catalog))
     ]
     return Histories(measured, published) if measured or published else None

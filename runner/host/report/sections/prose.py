@@ -55,7 +55,7 @@ class Prose:
     """The claims in words, those of the source shown first at the beginning.
 
     ``images`` holds what the sources claim of images, which the kit does not measure. ``prices_path`` is the user's file of prices, None
-    where there is none; ``note`` is what every figure must say.
+    where there is none; ``note`` is what every figure of launches must say.
     """
 
     factors: list[Factors]
@@ -124,7 +124,7 @@ def _of_factor(factor: Factors, name: str, note: str | None) -> FactorsFigure:
         title=f"{claimed.quotient.over.model}: {claimed.says} times ({claimed.source})",
         what="latency of the first in latencies of the second",
         word=claimed.judgement.word,
-        note=note,
+        note=_note(note, [claimed.quotient, *claimed.like_for_like]),
         reference=says,
         reference_words=f"in words: {claimed.says} times",
         rounding=verdict.rounding(claimed.says),
@@ -132,6 +132,11 @@ def _of_factor(factor: Factors, name: str, note: str | None) -> FactorsFigure:
         factors=tuple(rows),
         axis=f"factor; shaded: {f'rounds to {claimed.says}' if margin is None else f'within {margin * 100:.3g}%'}",
     )
+
+
+def _note(note: str | None, quotients: list[Quotient]) -> str | None:
+    """Return the words that a figure of these quotients must carry: none where all are of published numbers alone."""
+    return note if any(quotient.measured is not None for quotient in quotients) else None
 
 
 def _factor(quotient: Quotient, before: str) -> Factor:
@@ -151,7 +156,7 @@ def _of_price(price: PriceClaim, name: str, note: str | None) -> FactorsFigure:
         title=f"{claimed.quotient.over.model}: better price ({claimed.source})",
         what=f"cost of the same tokens, {claimed.quotient.over.devices} over {claimed.quotient.under.devices}",
         word=claimed.at_published.judgement.word,
-        note=note,
+        note=_note(note, [claimed.quotient]),
         reference=1.0,
         reference_words="equal cost",
         rounding=None,

@@ -30,7 +30,7 @@ class Forest:
 class Forests:
     """The cells that have two measurements or more; ``left_out`` counts by reason the requests whose results are in no forest.
 
-    ``note`` is what each figure must say of its measurements.
+    ``note`` is what each figure of launches must say; a figure of published numbers alone does not.
     """
 
     forests: list[Forest]
@@ -55,7 +55,13 @@ def content(material: Material) -> Forests | None:
 def figures(content: object) -> list[Figure]:
     """Return one figure for each cell."""
     forests = cast(Forests, content)
-    return [forest.draw(_figure(each, forests.note)) for each in forests.forests]
+    return [forest.draw(_figure(each, forests.note if _holds_launches(each) else None)) for each in forests.forests]
+
+
+def _holds_launches(cell: Forest) -> bool:
+    """Return whether a figure shows more than published numbers."""
+    measurements = (measurement for group in cell.replications.groups for measurement in group.measurements)
+    return any(measurement.origin != "published" for measurement in measurements)
 
 
 def _name(cell: Replications) -> str:

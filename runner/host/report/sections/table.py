@@ -52,6 +52,7 @@ class Cell:
     model: str
     precision: str
     batch_size: int
+    weights: str
     engine: str | None
     stack: str
     published: str
@@ -157,6 +158,7 @@ def _cell(material: Material, name: str, claim: Claim) -> Cell:
         model=claim.model,
         precision=claim.precision,
         batch_size=claim.batch_size,
+        weights=claim.weights,
         engine=claim.engine,
         stack=claim.stack,
         published=claim.value,
