@@ -157,7 +157,7 @@ def _images(group: Group) -> str:
 
 
 def _known(facts: Facts) -> Facts:
-    return {name: value for name, value in facts.items() if value}
+    return {name: shown.foreign(value) for name, value in facts.items() if value}
 
 
 def _hosts(whole: Iterable[WholeFile]) -> list[Host]:
@@ -189,7 +189,7 @@ def _of_environment(environment: Environment, launches: Sequence[Launch]) -> Fac
         "image": environment["image"] or "none",
         "installed packages": _inventory(environment["inventory"]),
     }
-    return {"host": facts["host"], **_known(facts)}
+    return {"host": "", **_known(facts)}
 
 
 def _inventory(inventory: Inventory | None) -> str:
