@@ -146,7 +146,8 @@ def _weights(request: Request) -> str:
     weights, model = request.weights, request.model
     if weights.kind == "dummy":
         return f"dummy: random numbers of seed {weights.seed}, standard deviation {weights.std}"
-    return f"published: {model.repository}, revision {model.revision}, {len(model.files)} files with known sha256"
+    files = f"the sha256 of {len(model.files)} files" if model.files else "no sha256 of a file"
+    return f"published: {model.repository}, revision {model.revision}, {files} pinned"
 
 
 def _images(group: Group) -> str:
