@@ -55,7 +55,8 @@ class Together:
     """What the measurements of a group say together: seconds, their 90% interval, and the 95% interval of one more laboratory's true value.
 
     ``tau`` is the variation between laboratories as a fraction, ``i_squared`` the share of the variation that the standard errors do not
-    explain, ``q`` Cochran's sum of squares with its p-value ``p``. ``prediction_s`` is None for two measurements.
+    explain, ``q`` Cochran's sum of squares with its p-value ``p``. ``q`` is None where it has no bound: laboratories whose launches are all
+    equal disagree. ``prediction_s`` is None for two measurements.
     """
 
     measurements: int
@@ -64,7 +65,7 @@ class Together:
     prediction_s: tuple[float, float] | None
     tau: float
     i_squared: float
-    q: float
+    q: float | None
     p: float
 
 
@@ -288,7 +289,7 @@ def _group(differs: dict[str, str], parts: Sequence[_Part], prior_cv: float | No
             prediction_s=None if found.prediction is None else _seconds(found.prediction),
             tau=found.tau,
             i_squared=found.i_squared,
-            q=found.q,
+            q=found.q if math.isfinite(found.q) else None,
             p=found.p,
         ),
         alone=None,
