@@ -127,7 +127,7 @@ class Cells:
         measured, row = self._beside[name]
         if measured.walk_through:
             return f"beside {words} stands only a walk-through on a CPU"
-        if row.verdict.word in (*verdict.DECIDED, verdict.PROVISIONAL):
+        if row.verdict.word in verdict.COUNTED:
             return None
         return f"what was measured beside {words} is {row.verdict.word}: {'; '.join(row.verdict.reasons)}"
 
