@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import statistics
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,30 +43,3 @@ def test_bins_of_near_values_are_of_equal_widths() -> None:
 def test_equal_values_are_one_bin_and_no_values_none() -> None:
     assert distribution.bins([3.1] * 7) == [distribution.Bin(3.1, 3.1, 7, 0)]
     assert distribution.bins([]) == []
-
-
-@pytest.mark.parametrize(
-    ("number", "names"),
-    [
-        (0, []),
-        (1, ["median"]),
-        (28, ["median"]),
-        (29, ["median", "p90"]),
-        (59, ["median", "p90", "p95"]),
-        (298, ["median", "p90", "p95"]),
-        (299, ["median", "p90", "p95", "p99"]),
-    ],
-)
-def test_a_percentile_is_told_from_its_least_number_of_values_on(number: int, names: list[str]) -> None:
-    assert list(distribution.percentiles([float(value) for value in range(number)])) == names
-
-
-@pytest.mark.parametrize(("percent", "least"), distribution.LEAST_VALUES.items())
-def test_the_least_number_is_the_first_whose_greatest_value_covers_in_95_of_100(percent: int, least: int) -> None:
-    assert 1 - (percent / 100) ** least >= 0.95 > 1 - (percent / 100) ** (least - 1)
-
-
-def test_percentiles_of_evenly_spaced_values() -> None:
-    told = distribution.percentiles([float(value) for value in range(301)])
-    assert told == pytest.approx({"median": 150, "p90": 270, "p95": 285, "p99": 297})
-    assert told["median"] == statistics.median(range(301))

@@ -12,7 +12,7 @@ from runner.host.figures.distribution import DistributionFigure, Mark
 from runner.host.figures.strip import Bar, Dot
 from runner.host.figures.svg import Figure
 from runner.host.figures.words import counted
-from runner.host.judging import distribution
+from runner.host.judging import distribution, percentiles
 from runner.host.judging.distribution import Bin
 from runner.host.judging.measured import Measured
 from runner.host.report.material import Material, WholeFile
@@ -131,7 +131,7 @@ def _spread(values: Sequence[float]) -> Spread:
         count=len(values),
         least_s=min(values),
         greatest_s=max(values),
-        percentiles=distribution.percentiles(values),
+        percentiles=percentiles.told(values),
         values_s=[] if many else list(values),
         bins_s=distribution.bins(values) if many else [],
     )
