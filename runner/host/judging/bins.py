@@ -22,7 +22,7 @@ class Bin:
     flagged: int
 
 
-def bins(values: Sequence[float], flagged: Sequence[bool] = (), most: int = 40) -> list[Bin]:
+def of(values: Sequence[float], flagged: Sequence[bool] = (), most: int = 40) -> list[Bin]:
     """Return at most ``most`` bins that hold all ``values``; of equal ratios where the values are above 0 and far apart.
 
     ``flagged`` says of each value whether it is flagged, or is empty. The bin of the greatest value holds its upper end too. Equal
