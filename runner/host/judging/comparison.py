@@ -220,16 +220,17 @@ def word(value: object) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def headline(rows: Sequence[Row]) -> list[str]:
+def decided(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows that an interval decided: the looks that a headline is corrected for."""
+    return [row for row in rows if row.verdict.word in verdict.DECIDED]
+
+
+def headline(rows: Iterable[Row]) -> list[str]:
     """Return the claims that may be called slower together, by Holm's rule over all cells that were decided."""
-    decided = [
-        (row, row.verdict.p_slower)
-        for row in rows
-        if row.verdict.word in verdict.DECIDED and row.verdict.p_slower is not None
-    ]
-    adjusted = verdict.holm([p_slower for _, p_slower in decided])
+    looks = [(row, row.verdict.p_slower) for row in decided(rows) if row.verdict.p_slower is not None]
+    adjusted = verdict.holm([p_slower for _, p_slower in looks])
     return [
         row.claim
-        for (row, _), p in zip(decided, adjusted, strict=True)
+        for (row, _), p in zip(looks, adjusted, strict=True)
         if row.verdict.word == verdict.SLOWER and p < verdict.SIGNIFICANCE
     ]

@@ -148,7 +148,7 @@ def _headline(rows: Sequence[Row]) -> str | None:
     slower = [row for row in rows if row.verdict.word == verdict.SLOWER]
     if not slower:
         return None
-    decided = sum(row.verdict.word in verdict.DECIDED for row in rows)
+    decided = len(comparison.decided(rows))
     together = set(comparison.headline(rows))
     cells = "1 cell" if decided == 1 else f"{decided} cells"
     names = "; ".join(row.published for row in slower if row.claim in together)
