@@ -130,6 +130,13 @@ def beyond_memory(group: Group) -> str | None:
     )
 
 
+def without_times(group: Group) -> str | None:
+    """Return in words why the times of a group say nothing of its request, None where they do."""
+    if group.emulated:
+        return "something stood in for the device"
+    return beyond_memory(group) or group.moved_image
+
+
 def _limit(request: Request, judged: Verdict, published_s: float) -> Limit | None:
     """Return how near the measured time is to the limit that memory bandwidth sets, None where either is unknown."""
     if judged.ratio is None or request.workload.batch_size > 1:

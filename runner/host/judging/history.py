@@ -97,7 +97,7 @@ def _history(sets: list[Measured], rule: Rule) -> History:
 
 def _is_timed(measured: Measured) -> bool:
     group = measured.group
-    return bool(group.latencies_s) and not group.emulated and comparison.beyond_memory(group) is None
+    return bool(group.latencies_s) and comparison.without_times(group) is None
 
 
 def _point(measured: Measured) -> Point:

@@ -147,13 +147,11 @@ def why_not(measured: Measured) -> str | None:
     group = measured.group
     if measured.walk_through:
         return "a walk-through on a CPU measures no published cell"
-    if group.emulated:
-        return "something stood in for the device"
     if group.request.workload.dataset is not None:
         return "a dataset is completed once, in no timed window"
     if not group.latencies_s:
         return "no launch is complete"
-    return comparison.beyond_memory(group) or group.moved_image
+    return comparison.without_times(group)
 
 
 def _published(catalog: Catalog) -> list[_Part]:
