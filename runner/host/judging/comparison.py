@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -52,10 +52,13 @@ class Condition(NamedTuple):
     found: object
 
 
-def against_claims(catalog: Catalog, group: Group) -> list[Row]:
-    """Return a ``Row`` for every claim that the group's case names; a claim that the catalog no longer has is passed over."""
+def against_claims(catalog: Catalog, group: Group, others: Iterable[str] = ()) -> list[Row]:
+    """Return a ``Row`` for every claim that the group's case names, and then for the claims that ``others`` names.
+
+    A claim that the catalog no longer has is passed over.
+    """
     rows, impossible = [], beyond_memory(group)
-    for name in group.request.beside:
+    for name in dict.fromkeys([*group.request.beside, *others]):
         claim = catalog.claims.get(name)
         if claim is None:
             continue
@@ -75,6 +78,19 @@ def against_claims(catalog: Catalog, group: Group) -> list[Row]:
             )
         )
     return rows
+
+
+def claims_of_the_cell(catalog: Catalog, request: Request, sources: Collection[str]) -> list[str]:
+    """Return the claims of ``sources`` about the request's cell: its accelerator, devices, model and batch, in seconds of a call."""
+    cell = (request.accelerator.name, request.devices, request.model.name, request.workload.batch_size)
+    return [
+        name
+        for name, claim in catalog.claims.items()
+        if claim.source in sources
+        and claim.unit == "s"
+        and (claim.accelerator, claim.devices, claim.model, claim.batch_size) == cell
+        and claim.workload == request.workload.name
+    ]
 
 
 def rows(catalog: Catalog, groups: Iterable[Group]) -> list[Row]:

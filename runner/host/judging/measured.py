@@ -5,7 +5,7 @@ Pure: results that were read come in, one ``Measured`` for each request comes ou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from runner.host.judging import comparison, groups
@@ -67,8 +67,13 @@ class Measured:
         return self.group.request.accelerator.is_the_host
 
 
-def of_results(results: Iterable[ReadResult], catalog: Catalog, kept: int | None = 1) -> list[Measured]:
-    """Return one ``Measured`` for each request, the newest first; ``kept`` is how many attempts each group keeps whole, None for all."""
+def of_results(
+    results: Iterable[ReadResult], catalog: Catalog, kept: int | None = 1, sources: Collection[str] = ()
+) -> list[Measured]:
+    """Return one ``Measured`` for each request, the newest first; ``kept`` is how many attempts each group keeps whole, None for all.
+
+    ``sources`` names publications: each ``Measured`` gets a row for their claims about its cell too, after those that its case names.
+    """
     samples: dict[str, list[Sample]] = {}
     files: dict[str, list[SourceFile]] = {}
 
@@ -84,7 +89,7 @@ def of_results(results: Iterable[ReadResult], catalog: Catalog, kept: int | None
             group,
             sorted(samples[group.request.id], key=lambda sample: (sample.attempt, sample.index)),
             sorted(files[group.request.id], key=lambda file: file.attempt),
-            comparison.against_claims(catalog, group),
+            comparison.against_claims(catalog, group, comparison.claims_of_the_cell(catalog, group.request, sources)),
         )
         for group in groups.of_results(noted(), kept)
     ]

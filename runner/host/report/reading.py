@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 
 from runner.contract import files, strictjson
@@ -42,9 +42,12 @@ class Reader:
         self._mapped = mapped
         self._seen: dict[str, str] = {}
 
-    def results(self, paths: Iterable[str]) -> list[Measured]:
-        """Return what was measured in files and folders, the newest request first. Raises ``InputError`` for a path that does not exist."""
-        found = measured.of_results(self._counted(self._once(paths)), self._catalog)
+    def results(self, paths: Iterable[str], sources: Collection[str] = ()) -> list[Measured]:
+        """Return what was measured in files and folders, the newest request first; ``sources`` are those of ``measured.of_results``.
+
+        Raises ``InputError`` for a path that does not exist.
+        """
+        found = measured.of_results(self._counted(self._once(paths)), self._catalog, sources=sources)
         self._task.end()
         return found
 

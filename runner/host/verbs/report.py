@@ -49,7 +49,9 @@ class ReportWritten(Event, word="report"):
     launches: int = field(metadata=fact("number of launches that count as samples"))
     cells: int = field(metadata=fact("number of published cells on the page"))
     verdicts: dict[str, int] = field(
-        metadata=fact("verdicts on the published cells to the number of cells, as the page shows them; NO-RESULT too")
+        metadata=fact(
+            "verdicts on the published cells to the number of cells, as the page shows them; 'not measured' too"
+        )
     )
     refused: int = field(metadata=fact("number of refused results"))
 
@@ -191,7 +193,7 @@ def _material(
     prices = _prices(options.prices, catalog, today)
     with Index(indexes.PATH) as index:
         reader = reading.Reader(catalog, index, task, refused, workers.map)
-        measured = [] if options.published_only else reader.results(_paths(options))
+        measured = [] if options.published_only else reader.results(_paths(options), sources)
         if not (measured or refused or options.published_only):
             raise _nothing_found(_paths(options))
         others = {name: reader.laboratory(name, path) for name, path in laboratories.items()}
@@ -256,7 +258,7 @@ def _write(out: Path, material: Material, with_png: bool, workers: Workers) -> R
     beside = {CSV: launches, **folder.requests(material), **dict(pictures)}
     size_bytes = folder.write(out, folder.data(material, parts), beside, html)
     pairs = [material.this_run(name) for name, _ in material.shown_claims()]
-    words = Counter("NO-RESULT" if pair is None else pair[1].verdict.word for pair in pairs)
+    words = Counter("not measured" if pair is None else pair[1].verdict.word for pair in pairs)
     return ReportWritten(
         path=str(out / folder.PAGE),
         bytes=size_bytes,

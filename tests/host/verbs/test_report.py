@@ -79,7 +79,7 @@ def test_people_read_the_path_and_what_is_on_the_page(place: Path, capsys: pytes
     path, summary = capsys.readouterr().out.splitlines()
     assert path == "a report/index.html"
     assert summary.startswith(
-        "published cells: 16 (13 NO-RESULT, 3 NOT-COMPARABLE), requests: 1, launches: 3, figures:"
+        "published cells: 16 (3 NOT-COMPARABLE, 13 not measured), requests: 1, launches: 3, figures:"
     )
 
 
@@ -126,7 +126,7 @@ def test_without_a_result_it_says_what_to_run(
 def test_the_published_numbers_alone_need_no_result(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("--published-only", "--json", "--", "results") == 0
     told = event(capsys)
-    assert (told["requests"], told["verdicts"]) == (0, {"NO-RESULT": 16})
+    assert (told["requests"], told["verdicts"]) == (0, {"not measured": 16})
     assert not (place / "build" / "report" / "requests").exists()
 
 
