@@ -43,6 +43,11 @@ class Row:
     limit: Limit | None
     differences: list[Difference]
 
+    @property
+    def word(self) -> str:
+        """The verdict's word as pages show it: a walk-through has no verdict on a cell, and says that it is one."""
+        return "walk-through" if self.walk_through else self.verdict.word
+
 
 class Condition(NamedTuple):
     """A condition of a claim: what the claim wants, and what a request asked for or a launch was observed under."""
