@@ -123,7 +123,7 @@ class Cells:
     def _reason(self, name: str, words: str) -> str | None:
         """Return in words why no launch counts for a cell, None where launches do."""
         if name not in self._beside:
-            return f"{words} was not measured"
+            return f"nothing was measured beside {words} of {self.claims[name].source}"
         measured, row = self._beside[name]
         if measured.walk_through:
             return f"beside {words} stands only a walk-through on a CPU"
