@@ -79,7 +79,7 @@ def test_people_read_the_path_and_what_is_on_the_page(place: Path, capsys: pytes
     path, summary = capsys.readouterr().out.splitlines()
     assert path == "a report/index.html"
     assert summary.startswith(
-        "published cells: 16 (3 NOT-COMPARABLE, 13 not measured), requests: 1, launches: 3, figures:"
+        "published cells: 16 (13 not measured, 3 walk-through), requests: 1, launches: 3, figures:"
     )
 
 
