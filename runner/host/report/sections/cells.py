@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import cast
 
@@ -83,7 +82,7 @@ class Cell:
     @property
     def figure(self) -> str:
         """Return the name of the cell's figure."""
-        return "cell-" + re.sub("[^a-z0-9]+", "-", self.claim)
+        return f"cell-{self.claim}"
 
 
 @dataclass(frozen=True)

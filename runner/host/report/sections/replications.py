@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import cast
@@ -65,8 +64,7 @@ def _holds_launches(cell: Forest) -> bool:
 
 
 def _name(cell: Replications) -> str:
-    told = f"replications-{cell.accelerator}-{cell.devices}-{cell.model}-{cell.batch_size}"
-    return re.sub("[^a-z0-9]+", "-", told.lower())
+    return f"replications-{cell.accelerator}-{cell.devices}-{cell.model}-{cell.batch_size}"
 
 
 def _figure(cell: Forest, note: str | None) -> ForestFigure:
