@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import asdict, dataclass, field
 from typing import TypeVar, get_args
@@ -318,9 +319,10 @@ class Request:
     expected: Expected = NOTHING_EXPECTED
     schema: int = field(default=SCHEMA)
 
-    @property
+    # thousands of rows and figures name their request, and each time the content would be hashed
+    @functools.cached_property
     def id(self) -> str:
-        """Return the case's name and 12 hex digits of the sha256 of the content."""
+        """The case's name and 12 hex digits of the sha256 of the content."""
         return f"{self.case}-{strictjson.sha256_of(self._content())[:12]}"
 
     def to_json(self) -> JsonObject:

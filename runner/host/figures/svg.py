@@ -23,8 +23,8 @@ _CHARACTERS = 200
 class Figure:
     """A drawing of ``width`` times ``height`` units, which are pixels where the page is as wide as the figure.
 
-    ``name`` is made of letters, digits and hyphens: the figure's id on a page and the name of its file. ``title`` says what the figure
-    shows, ``description`` what a reader who does not see it needs to know, with the numbers. ``elements`` are SVG elements as text.
+    ``name`` is made of letters, digits, dots, hyphens and _: the figure's id on a page and the name of its file. ``title`` says what the
+    figure shows, ``description`` what a reader who does not see it needs to know, with the numbers. ``elements`` are SVG elements as text.
     """
 
     name: str

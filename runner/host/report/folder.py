@@ -31,10 +31,10 @@ from runner.host.workers import Mapped, in_turn
 
 KIND, SCHEMA = "report", 1
 PAGE, DATA, FIGURES = "index.html", "report.json", "figures"
-_FIGURE = re.compile(r"[A-Za-z0-9-]{1,120}")
+_FIGURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 # The files that a report has: nothing else is ever removed, whatever a foreign report.json lists.
 _OWN = re.compile(
-    rf"{re.escape(PAGE)}|[a-z-]+\.csv|{FIGURES}/[A-Za-z0-9-]{{1,120}}\.(svg|png)|{repeat.REQUESTS}[\w.-]{{1,200}}\.json"
+    rf"{re.escape(PAGE)}|[a-z-]+\.csv|{FIGURES}/{_FIGURE.pattern}\.(svg|png)|{repeat.REQUESTS}[\w.-]{{1,200}}\.json"
 )
 _ADVICE = "Name another folder with --out."
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +85,25 @@ def test_without_any_limit_there_is_nothing_to_say() -> None:
 def test_a_batch_has_no_limit_and_is_listed() -> None:
     made = content(read_materials.of_measured([], sources=["bloom-2022"]))
     assert [cell for cell in made.unknown if ", batch " in cell]
+
+
+def test_the_figure_shows_the_newest_measurement_that_counts_and_not_the_fastest(tmp_path: Path) -> None:
+    day = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    older, newer, unlike = (
+        made_up.MadeUp("gaudi2-8-bloomz", ratio=0.98, packages={"optimum-habana": "0.0.1"}, started=day),
+        made_up.MadeUp("gaudi2-8-bloomz", ratio=1.03, started=day + timedelta(days=1)),
+        made_up.MadeUp("gaudi2-8-bloomz", ratio=2.5, precision="float32", started=day + timedelta(days=2)),
+    )
+    made = content(read_materials.of_files(made_up.write(tmp_path, [older, newer, unlike])))
+    (here,) = [near for near in made.newest if near.source is None]
+    assert here.latency_s == pytest.approx(3.103 * 1.03, rel=1e-6)
+    assert "8 x gaudi2, bloomz: published 58%, here 56%" in floor.figures(made)[0].description
+
+
+@pytest.mark.parametrize("source", ["bloom-2022", "h100-2026"])
+def test_numbers_that_a_source_has_of_one_cell_are_told_apart(source: str) -> None:
+    made = content(read_materials.of_measured([], sources=[source]))
+    assert len({near.cell for near in made.numbers}) == len(made.numbers) == len(made.newest)
 
 
 def test_the_page_tells_the_numbers_and_the_sources(eight: Material) -> None:

@@ -9,9 +9,10 @@ import pytest
 from runner.contract import strictjson
 from runner.contract.errors import InputError
 from runner.host.figures import svg
-from runner.host.report import folder
+from runner.host.report import folder, page
 from runner.host.report.page import FilledSection
-from tests.support.materials import material
+from tests.examples.made_up import MadeUp
+from tests.support.materials import made_up_material, material
 
 
 @dataclass(frozen=True)
@@ -177,3 +178,12 @@ def test_a_figure_whose_name_is_no_file_is_a_defect(name: str) -> None:
     parts = [FilledSection("cells", None, None, {name: svg.Figure(name, 1, 1, "t", "d", ())})]
     with pytest.raises(ValueError, match="can be no file's name"):
         list(folder.pictures(parts, False))
+
+
+def test_the_figures_of_a_case_whose_name_has_a_dot_are_files(tmp_path: Path) -> None:
+    many = [MadeUp("gaudi2-8-bloomz-1.24"), MadeUp("gaudi2-8-bloomz-1.24", packages={"torch": "0.0.1"})]
+    of = made_up_material(tmp_path, *many)
+    names = [name for name, _ in folder.pictures(page.filled(of), False)]
+    assert "figures/history-1-gaudi2-8-bloomz-1.24.svg" in names
+    assert f"figures/ttft-{of.measured[0].group.request.id}.svg" in names
+    assert len(names) == len(set(names))

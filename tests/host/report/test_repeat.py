@@ -34,9 +34,12 @@ def test_nothing_measured_says_nothing() -> None:
 
 
 def test_the_commands_on_the_page_are_those_of_the_record(tmp_path: Path) -> None:
-    made_up.write(tmp_path, [MadeUp("cpu-1", launches=7), MadeUp("a100-8-bloomz")])
+    made_up.write(
+        tmp_path, [MadeUp("cpu-1", launches=7), MadeUp("a100-8-bloomz"), MadeUp("gaudi-16-bloomz", latency_s=6.0)]
+    )
     of = of_folder(tmp_path)
-    printed = [line for block in drawn(of).all("pre") for line in block.text().split("\n")]
+    blocks = ["".join(map(str, block.only("code").content)) for block in drawn(of).all("pre")]
+    printed = [line for block in blocks for line in block.split("\n")]
     wanted = []
     for each in content(of).requests:
         wanted += [commands.line(words) for route in each.again.routes for words in route.commands]
@@ -44,6 +47,8 @@ def test_the_commands_on_the_page_are_those_of_the_record(tmp_path: Path) -> Non
     assert printed == wanted
     assert "make bench CASES=cpu-1 ARGS=--launches=7" in printed
     assert "make bench-a100" in printed
+    # the last of two commands
+    assert f"{' '.join(commands.RUNNER)} submit build/manifests" in printed
 
 
 def test_the_request_is_exact_where_the_pins_are_the_same(tmp_path: Path) -> None:
@@ -53,7 +58,7 @@ def test_the_request_is_exact_where_the_pins_are_the_same(tmp_path: Path) -> Non
     assert found.is_exact
     assert found.again.request == found.again.makes == of.measured[0].group.request.id
     text = drawn(of).text()
-    assert "This copy of the kit makes the same id." in text
+    assert "this copy of the kit makes the same id" in text
     assert f"made by bloomz-bench {__version__}" in text
 
 

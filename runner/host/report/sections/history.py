@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import cast
@@ -62,8 +61,8 @@ def content(material: Material) -> Histories | None:
     measured = []
     for number, each in enumerate(history.of_cases(material.measured)):
         newest = by_request[each.points[-1].name]
-        case = re.sub("[^a-z0-9]+", "-", newest.group.request.case.lower())
-        measured.append(_named(f"history-{number + 1}-{case}", each, material.note(newest)))
+        name = f"history-{number + 1}-{newest.group.request.case}"
+        measured.append(_named(name, each, material.note(newest)))
     published = [
         _named(f"history-published-{number + 1}", each, None)
         for number, each in enumerate(history.published(material.catalog))

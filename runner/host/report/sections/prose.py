@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import cast
 
@@ -103,7 +102,7 @@ def _figure(kind: str, name: str, first: bool, quotients: list[Quotient]) -> str
     """Return the name of a claim's figure; None for a claim of an earlier source, none of whose quotients was measured."""
     if not first and all(quotient.measured is None for quotient in quotients):
         return None
-    return f"{kind}-{re.sub('[^a-z0-9]+', '-', name)}"
+    return f"{kind}-{name}"
 
 
 def figures(content: object) -> list[Figure]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import cast
@@ -65,8 +64,7 @@ def _holds_launches(cell: Forest) -> bool:
 
 
 def _name(cell: Replications) -> str:
-    told = f"replications-{cell.accelerator}-{cell.devices}-{cell.model}-{cell.batch_size}"
-    return re.sub("[^a-z0-9]+", "-", told.lower())
+    return f"replications-{cell.accelerator}-{cell.devices}-{cell.model}-{cell.batch_size}"
 
 
 def _figure(cell: Forest, note: str | None) -> ForestFigure:
@@ -112,7 +110,8 @@ def _basis(measurement: Measurement) -> str:
 
 
 def _diamond(together: Together) -> Diamond:
-    spread = f"between laboratories {together.tau:.1%}; I² {together.i_squared:.0%}; Q {words.digits(together.q, 3)}, {_p(together.p)}"
+    q = "without bound" if together.q is None else words.digits(together.q, 3)
+    spread = f"between laboratories {together.tau:.1%}; I² {together.i_squared:.0%}; Q {q}, {_p(together.p)}"
     if together.prediction_s is not None:
         low, high = map(words.digits, together.prediction_s)
         spread += f"; 95% of further ones {low} to {high}"
