@@ -21,8 +21,8 @@ class ClaimedFactor:
     """A factor that the source ``source`` claims in words, ``says`` as printed, and the quotient that it comes from.
 
     ``rounds`` says whether the quotient of the published cells rounds to the words. ``unlike`` names the conditions that the two cells do
-    not share, beside accelerator and stack. ``like_for_like`` holds the quotients of the same source, model and accelerators on equal numbers of
-    devices, where those of ``quotient`` are unlike.
+    not share, beside accelerator and stack. ``like_for_like`` holds the quotients of the same source, model and accelerators on equal
+    numbers of devices, where those of ``quotient`` are unlike.
     """
 
     name: str
