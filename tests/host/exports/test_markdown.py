@@ -37,7 +37,7 @@ def test_a_renderer_reads_a_row_for_each_published_cell() -> None:
 
 
 def test_seconds_of_a_slow_machine_are_plain_digits() -> None:
-    _, row = table(made.of(made.gaudi2(12345.5, 12345.5)))
+    _, row = table(made.of(made.gaudi2(12345.6, 12345.6)))
     assert row[2] == "12346 s"
 
 
