@@ -19,6 +19,8 @@ from runner.contract.request import Request
 ROUNDING_S = ROUNDING = 1e-9
 # The clock's unit, and three years.
 SHORTEST_S, LONGEST_S = 1e-9, 1e8
+# A thousandth of the finest counter's unit, and three years at a hundred kilowatts.
+LEAST_J, MOST_J = 1e-9, 1e13
 # The fraction by which two monotonic clocks of one host may differ that are read one after the other.
 CLOCKS = 0.01
 
@@ -95,6 +97,10 @@ def _in_window(launch: Launch, request: Request) -> Iterator[str]:
         yield f"took {span_s:g} s for its {len(iterations_s)} timed calls"
     if abs(sum(iterations_s) - span_s) > ROUNDING_S + ROUNDING * span_s:
         yield f"took {span_s:g} s for calls that took {sum(iterations_s):g} s"
+    for rank in launch["ranks"]:
+        energy_j = rank["watched"].get("energy_j") if rank["watched"] else None
+        if energy_j and not LEAST_J <= energy_j <= MOST_J:
+            yield f"took {energy_j:g} J on the device of rank {rank['rank']}"
     yield from _within_clock(launch, span_s, "timed calls")
 
 
