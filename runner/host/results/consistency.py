@@ -6,7 +6,7 @@ contradict each other, lists of other lengths than the request asks for, an esti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
@@ -79,6 +79,7 @@ def _in_launch(launch: Launch, request: Request) -> Iterator[str]:
             yield f"completed {dataset['rows']} of {dataset['rows_total']} rows"
         if launch.get("operators") is not None:
             yield "counted the operators of a call, and completed a dataset"
+        yield from _within_unit(dataset["batches_s"], "a batch")
         yield from _within_clock(launch, sum(dataset["batches_s"]), "batches")
 
 
@@ -109,6 +110,13 @@ def _within_clock(launch: Launch, part_s: float, part: str) -> Iterator[str]:
     elapsed_s = launch["clock"]["elapsed_s"] if "clock" in launch else None
     if elapsed_s is not None and part_s > elapsed_s * (1 + CLOCKS) + ROUNDING_S:
         yield f"took {part_s:g} s for its {part}, and {elapsed_s:g} s for the window around them"
+
+
+def _within_unit(durations_s: Iterable[float], of_what: str) -> Iterator[str]:
+    """Yield a contradiction where a duration is shorter than its clock can tell, and not 0."""
+    for duration_s in durations_s:
+        if 0 < duration_s < SHORTEST_S:
+            yield f"took {duration_s:g} s for {of_what}, which its clock cannot tell"
 
 
 def _in_tokens(launch: Launch, request: Request) -> Iterator[str]:
@@ -168,6 +176,7 @@ def _in_instrumented(instrumented: InstrumentedPass) -> Iterator[str]:
     )
     for first_s, whole_s, gaps_s, per_token_s in calls:
         rounding_s = ROUNDING_S + ROUNDING * whole_s
+        yield from _within_unit((first_s, *gaps_s), "a token")
         if first_s + sum(gaps_s) > whole_s + rounding_s:
             yield (
                 "had its first token after its last"

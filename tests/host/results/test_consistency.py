@@ -139,6 +139,10 @@ def test_a_dataset_has_no_call_whose_operators_are_counted() -> None:
         ),
         (launch(load_s=20), "the parts of its launches took 28 s, its whole attempt 20 s"),
         (launch(untimed_s=[20, 0.5, 0.5]), "the parts of its launches took "),
+        (
+            launch(instrumented__ttft_s=[1e-320]),
+            "launch 0 took 9.99989e-321 s for a token, which its clock cannot tell",
+        ),
         (energy(1e300), "launch 0 took 1e+300 J on the device of rank 0"),
         (energy(5e-324), "launch 0 took 4.94066e-324 J on the device of rank 0"),
         (lambda body: body["attempt"].update(duration_s=1e9), "its attempt took 1e+09 s"),
