@@ -92,7 +92,7 @@ def around(values: Sequence[float], start: float, end: float, edge: float = 0.06
 
 
 def wide(values: Sequence[float], start: float, end: float, edge: float = 0.06) -> Scale:
-    """Return a scale as ``around`` does; a ``LogScale`` where all values are well above 0 and the greatest is 20 times the least or more."""
+    """Return a scale as ``around`` does; a ``LogScale`` where all values are above 0 and the greatest is 20 times the least or more."""
     low, high = _bounds(values)
     if low < _LEAST or high < _FAR_APART * low:
         return around(values, start, end, edge)
