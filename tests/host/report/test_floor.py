@@ -2,15 +2,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from runner.host.judging import ledger
+from runner.host.report import shown
 from runner.host.report.material import Material
 from runner.host.report.sections import floor
 from runner.host.report.sections.floor import Floor
 from tests.examples import made_up
 from tests.support import drawings, read_materials
+
+DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +69,24 @@ def test_measured_and_published_stand_together(eight: Material) -> None:
     ends = [sum(drawings.numbers(bar, "x", "width")) for bar in drawings.of_class(root, "bar")]
     assert sorted((drawings.value_at(root, end) / 100 for end in ends), reverse=True) == pytest.approx(shares, abs=1e-3)
     assert [element.text for element in drawings.of_class(root, "note")] == ["made up"]
+
+
+def test_of_several_requests_the_figure_shows_the_newest_and_the_table_so_many(tmp_path: Path) -> None:
+    began = made_up.MadeUp("gaudi2-8-bloomz").started
+    # the newest is the slowest, and the farthest from the limit
+    many = [
+        made_up.MadeUp(
+            "gaudi2-8-bloomz", 1 + number / 100, packages={"torch": f"0.0.{number}"}, started=began + number * DAY
+        )
+        for number in range(shown.REQUESTS + 2)
+    ]
+    made = content(read_materials.of_files(made_up.write(tmp_path, many)))
+    (newest,) = [near for near in made.newest if near.source is None]
+    assert newest.latency_s == pytest.approx(3.103 * (1 + (len(many) - 1) / 100), rel=1e-6)
+    (figure,) = floor.figures(made)
+    assert f"8 x gaudi2, bloomz: published 58%, here {newest.share:.0%};" in figure.description
+    assert len([near for near in made.numbers if near.source is None]) == shown.REQUESTS
+    assert made.left_out == 2
 
 
 def test_a_walk_through_has_no_bar_and_the_drawing_says_that_the_numbers_are_published() -> None:

@@ -9,6 +9,7 @@ from runner.host.figures import floor as floor_figure
 from runner.host.figures.floor import FloorFigure, FloorRow, Share
 from runner.host.figures.svg import Figure
 from runner.host.judging import ledger
+from runner.host.report import shown
 from runner.host.report.material import Material
 
 HEADING: str | None = "How near to the limit of memory"
@@ -47,13 +48,15 @@ class Bandwidth:
 class Floor:
     """Every number whose limit is known, the nearest first; the accelerators' bandwidths; and the cells of which no limit is known.
 
-    ``shown`` names the publications whose numbers the figure shows: of each cell the newest.
+    ``newest`` holds what the figure shows of each cell: the newest published number and the newest that was measured here. ``left_out``
+    counts older requests that ``numbers`` leaves out.
     """
 
     numbers: list[Near]
     bandwidths: list[Bandwidth]
     unknown: list[str]
     newest: list[Near]
+    left_out: int
     note: str | None
 
 
@@ -74,18 +77,19 @@ def content(material: Material) -> Floor | None:
     accelerators.update(dict.fromkeys(each.group.request.accelerator.name for each in material.measured))
     if not published and not measured:
         return None
-    newest = {near.cell: near for near in published}
+    newest = {(near.cell, near.source is None): near for near in [*published, *reversed(measured)]}
     return Floor(
-        numbers=sorted([*published, *measured], key=lambda near: -near.share),
+        numbers=sorted([*published, *measured[: shown.REQUESTS]], key=lambda near: -near.share),
         bandwidths=[_bandwidth(material, name) for name in accelerators],
         unknown=list(unknown),
         newest=list(newest.values()),
+        left_out=max(0, len(measured) - shown.REQUESTS),
         note=material.example,
     )
 
 
 def _measured(material: Material) -> list[Near]:
-    """Return what was measured, a number for each request whose limit is known."""
+    """Return what was measured, a number for each request whose limit is known, the newest first."""
     near = []
     for measured in material.measured:
         row = next((row for row in measured.rows if row.limit is not None), None)
@@ -107,11 +111,8 @@ def _bandwidth(material: Material, name: str) -> Bandwidth:
 def figures(content: object) -> list[Figure]:
     """Return one figure of all cells."""
     floor = cast(Floor, content)
-    measured: dict[str, Near] = {}
-    for near in floor.numbers:
-        if near.source is None:
-            measured.setdefault(near.cell, near)
-    published = {near.cell: near for near in floor.newest}
+    measured = {near.cell: near for near in floor.newest if near.source is None}
+    published = {near.cell: near for near in floor.newest if near.source is not None}
     rows = [_row(cell, published.get(cell), measured.get(cell)) for cell in {**published, **measured}]
     rows.sort(key=lambda row: -max(share.share for share in row.shares))
     note = floor.note or (None if measured else "published numbers alone: no limit is known of what was measured here")
