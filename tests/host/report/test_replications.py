@@ -75,9 +75,9 @@ def test_every_figure_of_an_example_says_so_and_none_of_published_numbers() -> N
 
 def test_cells_and_reasons_beyond_the_most_are_counted() -> None:
     others = [
-        group(*FIVE, accelerator=Accelerator(f"device-{number}", "cuda", 141 * 10**9, None), **changes)
+        group(*FIVE, accelerator=Accelerator(f"device-{number}", "cuda", 141 * 10**9, None), engine=engine)
         for number in range(replications.MOST_CELLS)
-        for changes in ({}, {"engine": "kernel-injection"})
+        for engine in ("plain", "kernel-injection")
     ]
     # each of them beyond its memory in its own words
     beyond = [group(number / 1e5, number / 1e5) for number in range(1, 15)]
