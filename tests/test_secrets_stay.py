@@ -94,6 +94,15 @@ GIVEN = {
     ],
     "compare": [["{named}"], ["{named}", "--json"], ["{secret}"], [planted.TOKEN]],
     "claims": [[], [planted.TOKEN]],
+    "report": [
+        ["{named}", "--out", "{folder}/report", "--no-png"],
+        ["{named}", "--out", "{folder}/json", "--no-png", "--json"],
+        ["{secret}", "--out", "{folder}/refused", "--no-png"],
+        ["{named}", "--out", "{folder}/x", "--laboratory", f"{planted.TOKEN}={planted.TOKEN}"],
+        ["{named}", "--out", "{folder}/x", "--prices", "{secret}"],
+        ["--published-only", "--out", "{folder}/x", "--source", planted.TOKEN],
+        [planted.TOKEN, "--out", planted.TOKEN],
+    ],
     "export": [
         *([name, "--out", "{folder}/exports/", "{named}"] for name in ("llm-d", "vllm-latency")),
         *(

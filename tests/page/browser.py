@@ -1,8 +1,6 @@
 """Open pages in Debian's Chromium and print what was seen, as one line of JSON for each look. Run by the Python of ``.venv/page``.
 
-Standard input holds a list of looks. A look names a ``page`` (a path) and, where they are not the defaults, ``width``, ``scheme``,
-``media``, ``script``, ``forced_colors``, ``contrast``; ``axe``, ``keyboard``, ``copy`` ask for more than the layout, ``pdf`` and
-``picture`` name files to write.
+Standard input holds a list of looks: those of ``looking.py``, as mappings.
 """
 
 from __future__ import annotations
@@ -27,10 +25,10 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "bes
 _MOST_STOPS = 24
 
 _VIOLATIONS = """async (rules) => {
-  const { violations, incomplete } = await axe.run(document, { runOnly: { type: "tag", values: rules } });
+  const asked = { runOnly: { type: "tag", values: rules }, resultTypes: ["violations"], selectors: false };
+  const { violations } = await axe.run(document, asked);
   const where = (nodes) => nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" ");
-  const told = (all) => all.map(({ id, help, nodes }) => `${id}: ${help}: ${where(nodes)}`);
-  return { violations: told(violations), incomplete: told(incomplete) };
+  return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${where(nodes)}`);
 }"""
 _STOP = """() => {
   const at = document.activeElement, box = (at.labels && at.labels.length ? at.labels[0] : at).getBoundingClientRect();
@@ -50,13 +48,13 @@ _COPIED = """() => [...document.querySelectorAll("table")].filter((table) => tab
 def seen(browser: Browser, look: dict[str, Any]) -> dict[str, Any]:
     """Return what one look at one page saw."""
     context = browser.new_context(
-        viewport={"width": look.get("width", 1280), "height": look.get("height", 900)},
-        color_scheme=look.get("scheme", "light"),
-        forced_colors=look.get("forced_colors", "none"),
-        contrast=look.get("contrast", "no-preference"),
+        viewport={"width": look["width"], "height": look["height"]},
+        color_scheme=look["scheme"],
+        forced_colors=look["forced_colors"],
+        contrast=look["contrast"],
         # a page that scrolls smoothly is elsewhere when it is looked at
         reduced_motion="reduce",
-        java_script_enabled=look.get("script", True),
+        java_script_enabled=look["script"],
         offline=True,
     )
     try:
@@ -66,19 +64,19 @@ def seen(browser: Browser, look: dict[str, Any]) -> dict[str, Any]:
         page.on("request", lambda request: requests.append(request.url[:200]))
         page.on("console", lambda message: console.append(f"{message.type}: {message.text[:200]}"))
         page.on("pageerror", lambda error: console.append(str(error)[:200]))
-        page.emulate_media(media=look.get("media", "screen"))
+        page.emulate_media(media=look["media"])
         began = time.monotonic()
-        page.goto(Path(look["page"]).resolve().as_uri(), wait_until="load", timeout=120_000)
+        page.goto(Path(look["page"]).resolve().as_uri() + look["anchor"], wait_until="load", timeout=120_000)
         facts: dict[str, Any] = {"load_s": time.monotonic() - began, "title": page.title()}
-        if look.get("script", True):
+        if look["script"]:
             facts.update(page.evaluate(SEEN))
             facts.update(_more(page, look))
         else:
             facts["words"] = page.locator("body").inner_text()
         if "picture" in look:
-            page.screenshot(path=look["picture"], full_page=look.get("full_page", True), animations="disabled")
+            page.screenshot(path=look["picture"], full_page=look["full_page"], animations="disabled")
         if "pdf" in look:
-            page.pdf(path=look["pdf"], format=look.get("paper", "A4"), tagged=True, prefer_css_page_size=True)
+            page.pdf(path=look["pdf"], format=look["paper"], tagged=True, prefer_css_page_size=True)
         return {**facts, "requests": requests, "console": console}
     finally:
         context.close()
@@ -86,13 +84,13 @@ def seen(browser: Browser, look: dict[str, Any]) -> dict[str, Any]:
 
 def _more(page: Page, look: dict[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
-    if look.get("axe"):
+    if look["axe"]:
         # evaluated, not added as an element: the page may forbid scripts
         page.evaluate(AXE)
-        facts.update(page.evaluate(_VIOLATIONS, RULES))
-    if look.get("copy"):
+        facts["violations"] = page.evaluate(_VIOLATIONS, RULES)
+    if look["copy"]:
         facts["copied"] = page.evaluate(_COPIED)
-    if look.get("keyboard"):
+    if look["keyboard"]:
         facts.update(_by_keyboard(page))
     return facts
 

@@ -30,10 +30,15 @@ _LEAST_TEXT = 9.5
 
 @dataclass(frozen=True)
 class Look:
-    """One look at one page: how wide, in which scheme and medium, and what else is looked at; ``pdf`` and ``picture`` name files."""
+    """One look at one page, or at its part ``anchor``: how wide, in which scheme and medium, and what else is looked at.
+
+    ``picture`` and ``pdf`` name files to write.
+    """
 
     page: str = ""
+    anchor: str = ""
     width: int = LAPTOP
+    height: int = 900
     scheme: str = "light"
     media: str = "screen"
     script: bool = True
@@ -43,6 +48,7 @@ class Look:
     keyboard: bool = False
     copy: bool = False
     picture: str | None = None
+    full_page: bool = True
     pdf: str | None = None
     paper: str = "A4"
 
@@ -50,7 +56,7 @@ class Look:
         """The look without the page, for the name of a test."""
         chosen = (
             f"{field.name}={getattr(self, field.name)}"
-            for field in dataclasses.fields(self)[3:]
+            for field in dataclasses.fields(self)[5:]
             if getattr(self, field.name) != field.default
         )
         return " ".join([str(self.width), self.scheme, *chosen])

@@ -29,8 +29,9 @@ class Window:
 
     def __enter__(self) -> Window:
         self.before = self._device_module.observe()
+        # An observation may take a tool's second: no rank reads its energy, and no rank's clock starts, while another rank still observes.
+        collectives.wait_for_all(self._ranks)
         self._energy_j = self._device_module.energy_j()
-        # An observation may take a tool's second: no rank's clock starts while another rank still observes.
         collectives.wait_for_all(self._ranks)
         self._faults, self._counters = hostfacts.major_faults(), hostfacts.noise_counters()
         self._started_s, self._started_ns = time.time(), time.monotonic_ns()

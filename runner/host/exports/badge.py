@@ -46,12 +46,11 @@ def text(measured: Sequence[Measured]) -> str:
     """
     (claim,) = {row.claim for of_request in measured for row in of_request.rows}
     of_request, cell = measurements.beside(measured, claim)[0]
-    word = "walk-through" if of_request.walk_through else cell.verdict.word
-    colour = _OPEN if of_request.walk_through else _COLOURS.get(cell.verdict.word, _OPEN)
+    colour = _COLOURS.get(cell.word, _OPEN)
     day = max(of_request.group.attempts)
     parts = [
         (f"{foreign(cell.published)}: {foreign(cell.published_s)} s", _CELL),
-        (word, colour),
+        (cell.word, colour),
         (f"{day[:4]}-{day[4:6]}-{day[6:8]}", _DAY),
     ]
     return _drawn(parts)

@@ -120,7 +120,7 @@ def _statistics(values: Sequence[float], units: str) -> dict[str, object] | None
         **{
             f"p{percent}": percentiles.percentile(values, percent)
             for percent in _PERCENTS
-            if len(values) >= percentiles.least_launches(percent)
+            if len(values) >= percentiles.least_values(percent)
         },
         "max": max(values),
     }

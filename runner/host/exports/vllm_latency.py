@@ -34,7 +34,7 @@ def text(measured: Measured) -> str:
                 "value": "seconds of one launch, by the published estimator",
                 "notes": conditions.notes(measured),
                 "percentiles_without_support": [
-                    str(percent) for percent in PERCENTS if launches < percentiles.least_launches(percent)
+                    str(percent) for percent in PERCENTS if launches < percentiles.least_values(percent)
                 ],
                 "conditions": conditions.of(measured),
                 "verdicts": conditions.verdicts(measured),

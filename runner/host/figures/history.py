@@ -88,8 +88,11 @@ def draw(history: HistoryFigure) -> Figure:
 
 
 def _header(history: HistoryFigure) -> tuple[list[str], float]:
-    title = words.fitted(history.title, _RIGHT - _LEFT, words.SIZE, strong=True)
-    parts, y = [svg.text(_LEFT, 16, title, "strong")], 20.0
+    parts: list[str] = []
+    y = 4.0
+    for line in words.wrapped(history.title, _RIGHT - _LEFT, size=words.SIZE, strong=True):
+        parts.append(svg.text(_LEFT, y + 12, line, "strong"))
+        y += 16
     for told, class_ in (*((line, "quiet") for line in history.lines), (history.note, "note")):
         for line in words.wrapped(told or "", _RIGHT - _LEFT):
             parts.append(svg.text(_LEFT, y + 12, line, class_))

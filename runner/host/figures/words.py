@@ -42,17 +42,17 @@ def fitted(words: str, most: float, size: float = SMALL, strong: bool = False) -
     return words.rstrip() + "…"
 
 
-def wrapped(words: str, most: float, lines: int = 2, size: float = SMALL) -> list[str]:
+def wrapped(words: str, most: float, lines: int = 2, size: float = SMALL, strong: bool = False) -> list[str]:
     """Return ``words`` as at most ``lines`` lines, each at most ``most`` wide; the last one is cut where there are more words."""
     made: list[str] = []
     rest = printable(words).split()
     while rest and len(made) < lines - 1:
         count = 1
-        while count < len(rest) and width(" ".join(rest[: count + 1]), size) <= most:
+        while count < len(rest) and width(" ".join(rest[: count + 1]), size, strong) <= most:
             count += 1
-        made.append(fitted(" ".join(rest[:count]), most, size))
+        made.append(fitted(" ".join(rest[:count]), most, size, strong))
         rest = rest[count:]
-    return [*made, fitted(" ".join(rest), most, size)] if rest else made
+    return [*made, fitted(" ".join(rest), most, size, strong)] if rest else made
 
 
 def digits(value: float, significant: int = 4) -> str:

@@ -43,6 +43,11 @@ class Row:
     limit: Limit | None
     differences: list[Difference]
 
+    @property
+    def word(self) -> str:
+        """The verdict's word as pages show it: a walk-through has no verdict on a cell, and says that it is one."""
+        return "walk-through" if self.walk_through else self.verdict.word
+
 
 class Condition(NamedTuple):
     """A condition of a claim: what the claim wants, and what a request asked for or a launch was observed under."""
@@ -146,6 +151,13 @@ def beyond_memory(group: Group) -> str | None:
     )
 
 
+def without_times(group: Group) -> str | None:
+    """Return in words why the times of a group say nothing of its request, None where they do."""
+    if group.emulated:
+        return "something stood in for the device"
+    return beyond_memory(group) or group.moved_image
+
+
 def _limit(request: Request, judged: Verdict, published_s: float) -> Limit | None:
     """Return how near the measured time is to the limit that memory bandwidth sets, None where either is unknown."""
     if judged.ratio is None or request.workload.batch_size > 1:
@@ -236,16 +248,17 @@ def word(value: object) -> str:
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
-def headline(rows: Sequence[Row]) -> list[str]:
+def decided(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows that an interval decided: the looks that a headline is corrected for."""
+    return [row for row in rows if row.verdict.word in verdict.DECIDED]
+
+
+def headline(rows: Iterable[Row]) -> list[str]:
     """Return the claims that may be called slower together, by Holm's rule over all cells that were decided."""
-    decided = [
-        (row, row.verdict.p_slower)
-        for row in rows
-        if row.verdict.word in verdict.DECIDED and row.verdict.p_slower is not None
-    ]
-    adjusted = verdict.holm([p_slower for _, p_slower in decided])
+    looks = [(row, row.verdict.p_slower) for row in decided(rows) if row.verdict.p_slower is not None]
+    adjusted = verdict.holm([p_slower for _, p_slower in looks])
     return [
         row.claim
-        for (row, _), p in zip(decided, adjusted, strict=True)
+        for (row, _), p in zip(looks, adjusted, strict=True)
         if row.verdict.word == verdict.SLOWER and p < verdict.SIGNIFICANCE
     ]

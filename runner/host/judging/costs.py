@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runner.contract.words import WeightsKind
-from runner.host.judging import estimates, verdict
+from runner.host.judging import comparison, estimates
 from runner.host.judging.estimates import Estimate
 from runner.host.judging.measured import Measured
 from runner.host.readers.catalog import Claim
@@ -102,7 +102,7 @@ def of_measured(measured: Measured, prices: Prices | None) -> Cost | str:
         request.weights.kind,
     )
     latency = estimates.of_values([sample.latency_s for sample in samples])
-    refused = _refused(measured)
+    refused = comparison.without_times(measured.group)
     if refused is not None or latency is None:
         return f"{words}, {request.id}: {refused or 'no launch is a sample of its latency'}"
     latency_s = _for_tokens(latency, workload.batch_size * workload.output_tokens)
@@ -125,16 +125,6 @@ def of_measured(measured: Measured, prices: Prices | None) -> Cost | str:
         money=_money(request.accelerator.name, request.devices, latency_s, prices),
         remark="walk-through on a CPU: tells nothing of an accelerator" if measured.walk_through else None,
     )
-
-
-def _refused(measured: Measured) -> str | None:
-    """Return in words why launches are no measurement of the request at all, None where they are."""
-    if measured.group.emulated:
-        return "emulated: a stand-in for the device ran, whose times mean nothing"
-    for row in measured.rows:
-        if row.verdict.word == verdict.INVALID:
-            return "; ".join(row.verdict.reasons)
-    return None
 
 
 def _words(cell: str, engine: str | None, batch_size: int, weights: WeightsKind) -> str:

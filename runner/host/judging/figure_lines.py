@@ -8,7 +8,7 @@ from runner.host.judging.comparison import Row
 from runner.host.judging.groups import Group
 from runner.host.judging.run_changes import RunChange
 from runner.host.judging.text_figures import Line
-from runner.host.judging.verdict import DECIDED, PROVISIONAL
+from runner.host.judging.verdict import COUNTED
 
 WALK_THROUGH = "walk-through, not a reproduction"
 
@@ -38,7 +38,7 @@ def of_changes(changes: Iterable[RunChange]) -> list[Line]:
 
 
 def _is_judged(row: Row) -> bool:
-    return not row.walk_through and row.verdict.word in (*DECIDED, PROVISIONAL)
+    return not row.walk_through and row.verdict.word in COUNTED
 
 
 def _lines(group: Group, rows: Sequence[Row]) -> Iterator[Line]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from runner.contract.request import Request
 from runner.host.judging import comparison, replications, run_changes, verdict
 from runner.host.judging.measured import Measured
 from runner.host.judging.run_changes import Pair, Rule, RunChange
@@ -82,9 +83,8 @@ def of_case(sets: list[Measured], rule: Rule | None = None) -> History:
     timed = sorted(filter(_is_timed, sets), key=lambda measured: min(measured.group.attempts))
     newest = timed[-MOST_POINTS:]
     request = sets[0].group.request
-    weights = "" if request.weights.kind == "hub" else f", {request.weights.kind} weights"
     return History(
-        what=f"{request.case}: {request.devices} x {request.accelerator.name}, {request.model.name}{weights}",
+        what=_words(request),
         published=False,
         points=[_point(measured) for measured in newest],
         steps=[
@@ -96,9 +96,17 @@ def of_case(sets: list[Measured], rule: Rule | None = None) -> History:
     )
 
 
+def _words(request: Request) -> str:
+    """Return a case in words: devices, model and precision, a batch and made-up weights."""
+    workload = request.workload
+    weights = "" if request.weights.kind == "hub" else f", {request.weights.kind} weights"
+    rows = "" if workload.batch_size == 1 else f", batch of {workload.batch_size}"
+    return f"{request.case}: {request.devices} x {request.accelerator.name}, {request.model.name}, {workload.precision}{rows}{weights}"
+
+
 def _is_timed(measured: Measured) -> bool:
     group = measured.group
-    return bool(group.latencies_s) and not group.emulated and comparison.beyond_memory(group) is None
+    return bool(group.latencies_s) and comparison.without_times(group) is None
 
 
 def _point(measured: Measured) -> Point:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from runner.host.judging import comparison, groups
 from runner.host.judging.comparison import Row
 from runner.host.judging.groups import Group
-from runner.host.judging.verdict import DECIDED, PROVISIONAL
+from runner.host.judging.verdict import COUNTED
 from runner.host.readers.catalog import Catalog
 from runner.host.results.attempts import AttemptSummary, LaunchSummary
 from runner.host.results.result_files import ReadResult
@@ -101,7 +101,7 @@ def beside(measured: Iterable[Measured], claim: str) -> list[tuple[Measured, Row
     Comparable ones come first and walk-throughs last, each in the order given.
     """
     pairs = [(of_request, row) for of_request in measured for row in of_request.rows if row.claim == claim]
-    return sorted(pairs, key=lambda pair: (pair[1].verdict.word not in (*DECIDED, PROVISIONAL), pair[1].walk_through))
+    return sorted(pairs, key=lambda pair: (pair[1].verdict.word not in COUNTED, pair[1].walk_through))
 
 
 def _samples(attempt: AttemptSummary) -> Iterator[Sample]:

@@ -1,4 +1,4 @@
-"""Percentiles of launches, and how many launches a percentile needs to say anything. Pure."""
+"""Percentiles of values, and how many values a percentile needs to say anything. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-# That the outermost launch lies beyond the percentile.
+# That the outermost value lies beyond the percentile.
 COVERAGE = 0.95
 
 
@@ -21,7 +21,15 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return values[0] if len(values) == 1 else statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
-def least_launches(percent: int) -> int:
-    """Return the number of launches of which one lies beyond a percentile with 95% probability: 5 for the median, 299 for the 99th."""
+def least_values(percent: int) -> int:
+    """Return the number of values of which one lies beyond a percentile with 95% probability: 5 for the median, 299 for the 99th."""
     share = max(percent, 100 - percent) / 100
     return math.ceil(math.log(1 - COVERAGE) / math.log(share))
+
+
+def told(values: Sequence[float]) -> dict[str, float]:
+    """Return ``median``, ``p90``, ``p95`` and ``p99`` of values: the median of any number of them, a percentile of enough values alone."""
+    if not values:
+        return {}
+    enough = [percent for percent in (90, 95, 99) if len(values) >= least_values(percent)]
+    return {"median": percentile(values, 50), **{f"p{percent}": percentile(values, percent) for percent in enough}}

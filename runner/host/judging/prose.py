@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from runner.host.judging import quotients, verdict
+from runner.host.judging.findings import rounds_to
 from runner.host.judging.quotients import Beside, Cells, Judgement, Quotient, WordsVerdict
 from runner.host.judging.verdict import Place
 from runner.host.readers.catalog import Catalog, Ratio
@@ -42,14 +43,13 @@ def factors(catalog: Catalog, sources: Collection[str], beside: Beside) -> list[
 
 def _factor(cells: Cells, name: str, ratio: Ratio) -> ClaimedFactor:
     quotient = cells.quotient(ratio.slower, ratio.faster)
-    low, high = verdict.rounding(ratio.says)
     slower, faster = cells.claims[ratio.slower], cells.claims[ratio.faster]
     return ClaimedFactor(
         name=name,
         source=ratio.source,
         says=ratio.says,
         quotient=quotient,
-        rounds=low <= quotient.published <= high,
+        rounds=rounds_to(quotient.published, ratio.says),
         unlike=quotients.unlike(slower, faster),
         judgement=_judged(cells, quotient, ratio.says),
         like_for_like=cells.of_equal_devices(slower, faster) if slower.devices != faster.devices else [],

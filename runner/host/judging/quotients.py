@@ -123,11 +123,11 @@ class Cells:
     def _reason(self, name: str, words: str) -> str | None:
         """Return in words why no launch counts for a cell, None where launches do."""
         if name not in self._beside:
-            return f"{words} was not measured"
+            return f"nothing was measured beside {words} of {self.claims[name].source}"
         measured, row = self._beside[name]
         if measured.walk_through:
             return f"beside {words} stands only a walk-through on a CPU"
-        if row.verdict.word in (*verdict.DECIDED, verdict.PROVISIONAL):
+        if row.verdict.word in verdict.COUNTED:
             return None
         return f"what was measured beside {words} is {row.verdict.word}: {'; '.join(row.verdict.reasons)}"
 

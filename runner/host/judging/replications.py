@@ -55,7 +55,8 @@ class Together:
     """What the measurements of a group say together: seconds, their 90% interval, and the 95% interval of one more laboratory's true value.
 
     ``tau`` is the variation between laboratories as a fraction, ``i_squared`` the share of the variation that the standard errors do not
-    explain, ``q`` Cochran's sum of squares with its p-value ``p``. ``prediction_s`` is None for two measurements.
+    explain, ``q`` Cochran's sum of squares with its p-value ``p``. ``q`` is None where it has no bound: laboratories whose launches are all
+    equal disagree. ``prediction_s`` is None for two measurements.
     """
 
     measurements: int
@@ -64,7 +65,7 @@ class Together:
     prediction_s: tuple[float, float] | None
     tau: float
     i_squared: float
-    q: float
+    q: float | None
     p: float
 
 
@@ -146,13 +147,11 @@ def why_not(measured: Measured) -> str | None:
     group = measured.group
     if measured.walk_through:
         return "a walk-through on a CPU measures no published cell"
-    if group.emulated:
-        return "something stood in for the device"
     if group.request.workload.dataset is not None:
         return "a dataset is completed once, in no timed window"
     if not group.latencies_s:
         return "no launch is complete"
-    return comparison.beyond_memory(group) or group.moved_image
+    return comparison.without_times(group)
 
 
 def _published(catalog: Catalog) -> list[_Part]:
@@ -288,7 +287,7 @@ def _group(differs: dict[str, str], parts: Sequence[_Part], prior_cv: float | No
             prediction_s=None if found.prediction is None else _seconds(found.prediction),
             tau=found.tau,
             i_squared=found.i_squared,
-            q=found.q,
+            q=found.q if math.isfinite(found.q) else None,
             p=found.p,
         ),
         alone=None,

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from runner.contract.text import printable
 from runner.host import tables
-from runner.host.judging import counts, figure_lines, image_ledger, text_figures
+from runner.host.judging import comparison, counts, figure_lines, image_ledger, text_figures
 from runner.host.judging.comparison import Row
 from runner.host.judging.findings import Finding
 from runner.host.judging.groups import Group
@@ -50,7 +50,9 @@ def show(groups: Iterable[tuple[Group, Sequence[AttemptSummary]]], rows: Sequenc
     for lines in figure_lines.of_rows([group for group, _ in shown], rows):
         _print_figure(console, lines, _TO_PUBLISHED)
     if slower:
-        tables.say(console, f"Slower than published, corrected for looking at {len(rows)} cells: {', '.join(slower)}.")
+        looks = len(comparison.decided(rows))
+        cells = f"{looks} cell{'s' if looks > 1 else ''}"
+        tables.say(console, f"Slower than published, corrected for looking at {cells}: {', '.join(slower)}.")
 
 
 def show_claims(catalog: Catalog, limits: Mapping[str, Limit | None], findings: Iterable[Finding]) -> None:

@@ -31,6 +31,8 @@ INVALID: Final = "INVALID"
 NO_RESULT: Final = "NO-RESULT"
 # The words of verdicts that the interval of the ratio decided.
 DECIDED: tuple[VerdictWord, ...] = (REPRODUCED, FASTER, SLOWER, INCONCLUSIVE)
+# The words of verdicts on launches of the published cell itself.
+COUNTED: tuple[VerdictWord, ...] = (*DECIDED, PROVISIONAL)
 
 # The words of run against run. UNCHANGED says that the two runs are equivalent within the margin.
 ChangeWord = Literal["CHANGED", "UNCHANGED", "INCONCLUSIVE"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from runner.contract.secrets import mask
+
 # Requests whose environment, commands and files are shown, the newest first; files of one request.
 REQUESTS, FILES = 50, 3
 
@@ -22,6 +24,11 @@ def without(row: Mapping[str, str], names: Iterable[str]) -> Facts:
     """Return the facts of a row but those of some names."""
     left_out = set(names)
     return {name: value for name, value in row.items() if name not in left_out}
+
+
+def foreign(text: str) -> str:
+    """Return text of others without the secrets in it: a page is given on."""
+    return mask(text)
 
 
 def joined(values: Iterable[str]) -> str:

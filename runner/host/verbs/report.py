@@ -245,7 +245,7 @@ def _write(out: Path, material: Material, with_png: bool, workers: Workers) -> R
     beside = {CSV: launches, **folder.requests(material), **dict(pictures)}
     size_bytes = folder.write(out, folder.data(material, parts), beside, html)
     pairs = [material.this_run(name) for name, _ in material.shown_claims()]
-    words = Counter("not measured" if pair is None else pair[1].verdict.word for pair in pairs)
+    words = Counter("not measured" if pair is None else pair[1].word for pair in pairs)
     return ReportWritten(
         path=str(out / folder.PAGE),
         bytes=size_bytes,

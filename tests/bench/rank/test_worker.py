@@ -6,7 +6,7 @@ import pytest
 
 from runner.bench.parent import checks
 from runner.bench.processes import deaths
-from runner.bench.rank import latency, worker
+from runner.bench.rank import collectives, latency, worker
 from runner.bench.rank.measure import TracedCall
 from runner.bench.rank.model import Logits
 from runner.bench.rank.window import Window
@@ -83,6 +83,18 @@ def test_the_window_holds_the_energy_of_the_timed_calls_alone(monkeypatch):
     # after the three untimed calls, and after the five timed ones
     assert read == [3, 8]
     assert launch["ranks"][0]["watched"]["energy_j"] == pytest.approx(400.0 * 5 * CALL_NS / 1e9, rel=0.01)
+
+
+def test_the_energy_of_waiting_for_other_ranks_is_not_counted(monkeypatch):
+    """A rank that has observed waits, at the power of an idle device, for ranks that still observe."""
+    device = KnownDevice()
+    seen = []
+    monkeypatch.setattr(device, "observe", lambda: seen.append("observe") or {})
+    monkeypatch.setattr(device, "energy_j", lambda: seen.append("energy") or 1.0)
+    monkeypatch.setattr(collectives, "wait_for_all", lambda ranks: seen.append("wait"))
+    with Window(device, 2):
+        seen.append("calls")
+    assert seen == ["observe", "wait", "energy", "wait", "calls", "energy", "observe"]
 
 
 @pytest.mark.parametrize("told", [(None, 1.0), (1.0, None), (9.0, 1.0)])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +53,14 @@ def test_of_many_changes_the_first_are_named_and_the_others_counted() -> None:
     texts = [element.text for element in root.iter("text")]
     assert "8: torch" in texts and "9: torch" not in texts and "32 more changes" in texts
     assert "40: torch." in figure.description
+    assert drawings.problems(figure) == []
+
+
+def test_a_long_title_stands_on_two_lines_whole() -> None:
+    title = "a100-8-bloomz-7b1-compiled: 8 x a100-80gb, bloomz-7b1, float16, batch of 8"
+    figure = history.draw(replace(a_history(3.1, 3.2), title=title))
+    lines = [element.text or "" for element in drawings.of_class(drawings.read(figure), "strong")]
+    assert len(lines) == 2 and " ".join(lines) == title
     assert drawings.problems(figure) == []
 
 

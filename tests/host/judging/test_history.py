@@ -16,6 +16,7 @@ from runner.host.judging.history import MOST_POINTS
 from runner.host.judging.measured import Measured
 from runner.host.judging.run_changes import Pair, Rule
 from runner.host.readers import catalog
+from tests.support import samples
 from tests.support.groups import flag, group
 
 STEADY, SLOWER = (3.10, 3.11, 3.09, 3.10, 3.12), (3.50, 3.51, 3.49, 3.50, 3.52)
@@ -45,7 +46,17 @@ def test_each_set_of_pins_is_a_point_and_neighbours_are_compared_by_run_against_
         assert (step.reasons, step.ratio, step.p) == (change.reasons, change.times.ratio, change.times.p)
     (step,) = found.changes
     assert (step.before, step.moved) == (1, {"torch": ["2.13.1", "2.14.0"]})
-    assert found.what == "gaudi2-8-bloomz: 8 x gaudi2, bloomz"
+    assert found.what == "gaudi2-8-bloomz: 8 x gaudi2, bloomz, bfloat16"
+
+
+def test_two_histories_of_a_case_have_words_of_their_own() -> None:
+    wide = samples.workload(precision="bfloat16", batch_size=8)
+    once, again = (at(day, *STEADY, torch=torch) for day, torch in ((1, "2.13.0"), (2, "2.14.0")))
+    in_rows = [at(day, *STEADY, torch=torch, workload=wide) for day, torch in ((3, "2.13.0"), (4, "2.14.0"))]
+    assert [each.what for each in of(once, again, *in_rows)] == [
+        "gaudi2-8-bloomz: 8 x gaudi2, bloomz, bfloat16",
+        "gaudi2-8-bloomz: 8 x gaudi2, bloomz, bfloat16, batch of 8",
+    ]
 
 
 def test_a_point_is_the_geometric_mean_of_launches_with_its_interval() -> None:

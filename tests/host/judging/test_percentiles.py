@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import statistics
 
 import numpy
 import pytest
@@ -25,5 +26,27 @@ def test_no_values_have_no_percentile() -> None:
 )
 def test_a_percentile_needs_as_many_launches_as_reach_beyond_it(percent: int, launches: int) -> None:
     share = max(percent, 100 - percent) / 100
-    assert percentiles.least_launches(percent) == launches
+    assert percentiles.least_values(percent) == launches
     assert 1 - share**launches >= 0.95 > 1 - share ** (launches - 1)
+
+
+@pytest.mark.parametrize(
+    ("number", "names"),
+    [
+        (0, []),
+        (1, ["median"]),
+        (28, ["median"]),
+        (29, ["median", "p90"]),
+        (59, ["median", "p90", "p95"]),
+        (298, ["median", "p90", "p95"]),
+        (299, ["median", "p90", "p95", "p99"]),
+    ],
+)
+def test_a_percentile_is_told_from_its_least_number_of_values_on(number: int, names: list[str]) -> None:
+    assert list(percentiles.told([float(value) for value in range(number)])) == names
+
+
+def test_percentiles_of_evenly_spaced_values() -> None:
+    told = percentiles.told([float(value) for value in range(301)])
+    assert told == pytest.approx({"median": 150, "p90": 270, "p95": 285, "p99": 297})
+    assert told["median"] == statistics.median(range(301))

@@ -125,13 +125,15 @@ def test_like_for_like_is_measured_where_the_cells_are(tmp_path: Path) -> None:
     assert one.measured is not None
     assert one.measured.value == pytest.approx(2.119 * 1.1 / (0.772 * 0.9))
     assert eight.measured is None
-    assert eight.over.reason == "8 x a100-80gb, bloomz-7b1 was not measured"
+    assert eight.over.reason == "nothing was measured beside 8 x a100-80gb, bloomz-7b1 of post-3"
 
 
 def test_a_cell_that_was_not_measured_is_named() -> None:
     judgement = factors(material())["post-3-176b"].judgement
     assert judgement.word == "NOT-JUDGED"
-    assert judgement.reasons == ["8 x a100-80gb, bloomz was not measured", "8 x gaudi2, bloomz was not measured"]
+    assert judgement.reasons == [
+        f"nothing was measured beside 8 x {name}, bloomz of post-3" for name in ("a100-80gb", "gaudi2")
+    ]
 
 
 def test_a_run_under_other_conditions_gives_no_factor(tmp_path: Path) -> None:

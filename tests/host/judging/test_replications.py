@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from scipy import stats
@@ -212,6 +213,13 @@ def test_equal_launches_have_no_error_and_all_the_weight() -> None:
     assert alike.together.latency_s == pytest.approx(3.103)
     assert alike.together.interval_s == pytest.approx((3.103, 3.103))
     assert [each.weight for each in alike.measurements] == [0.0, 1.0]
+
+
+def test_laboratories_of_equal_launches_that_disagree_are_merged_and_have_no_number_for_q() -> None:
+    (alike,) = found([group(3.1, 3.1)], {"a": [group(3.2, 3.2)]}).groups
+    assert alike.together is not None
+    assert (alike.together.q, alike.together.p, alike.together.i_squared) == (None, 0.0, 1.0)
+    assert json.dumps(asdict(alike), allow_nan=False)
 
 
 @pytest.mark.parametrize(

@@ -31,15 +31,16 @@ def test_without_any_result_the_page_shows_published_cells_alone() -> None:
         (["REPRODUCED"], "1 was measured here: 1 holds within its margin; 7 were not measured."),
         (["FASTER"] * 7, "7 were measured here: 7 are faster; 1 was not measured."),
         (["SLOWER"] * 8, "8 were measured here: 8 are slower."),
+        (["NO-RESULT"], "none was measured here; for 1 no launch is complete."),
         (
             ["INCONCLUSIVE", "INVALID", "NO-RESULT", "PROVISIONAL"] * 2,
-            "8 were measured here: 2 need more launches, 2 have a single launch each, which decides nothing, 2 are invalid,"
-            " 2 have no complete launch.",
+            "6 were measured here: 2 need more launches, 2 have a single launch each, which decides nothing, 2 are invalid; for 2 no"
+            " launch is complete.",
         ),
         (
             ["INCONCLUSIVE", "INVALID", "NO-RESULT", "PROVISIONAL"],
-            "4 were measured here: 1 needs more launches, 1 has a single launch, which decides nothing, 1 is invalid,"
-            " 1 has no complete launch; 4 were not measured.",
+            "3 were measured here: 1 needs more launches, 1 has a single launch, which decides nothing, 1 is invalid; for 1 no launch"
+            " is complete; 4 were not measured.",
         ),
     ],
 )
@@ -61,6 +62,18 @@ def test_the_only_condition_that_differs_is_the_reason() -> None:
         "Of 8 published cells, 1 was measured here: 1 holds within its margin; beside 1 stands a measurement that cannot be compared,"
         " because the precision differs; 6 were not measured."
     )
+
+
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("precision", "the precision differs"),
+        ("weights", "the weights differ"),
+        ("emulated", "something stood in for the device"),
+    ],
+)
+def test_the_reason_is_told_in_words(condition: str, words: str) -> None:
+    assert sentence(row(CELLS[0], "NOT-COMPARABLE", condition)).endswith(f" cannot be compared, because {words}.")
 
 
 def test_results_beside_no_shown_cell_leave_all_cells_not_measured() -> None:

@@ -3,14 +3,18 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from runner.host.judging import measured as measurements
 from runner.host.judging.comparison import Difference, Row
 from runner.host.report import templating
 from runner.host.report.material import Material
 from runner.host.report.sections import conditions
 from runner.host.report.sections.conditions import Conditions
+from runner.host.results import result_files
+from runner.host.results.index import Index
+from tests.examples import made_up
 from tests.examples.made_up import MadeUp
 from tests.support.markup import Element, parsed
-from tests.support.materials import CELLS, made_up_material, material, row
+from tests.support.materials import CELLS, made_up_material, material, row, tables
 
 
 def found(made: Material) -> Conditions:
@@ -63,6 +67,19 @@ def test_a_request_that_shares_every_condition_is_named_as_such(tmp_path: Path) 
     content = found(made_up_material(tmp_path, MadeUp("gaudi2-8-bloomz")))
     assert content.lists == []
     assert [each.measured for each in content.alike] == ["8 x gaudi2, bloomz"]
+
+
+def test_a_request_is_like_the_cell_of_one_revision_and_differs_from_that_of_another(tmp_path: Path) -> None:
+    paths = made_up.write(tmp_path, [MadeUp("gaudi2-8-bloomz")])
+    with Index(None) as index:
+        read = result_files.read_whole(map(str, paths), index, [])
+        measured = measurements.of_results(read, tables(), sources=["post-1", "post-3"])
+    made = replace(material(), measured=measured)
+    content = found(made)
+    assert [each.like for each in content.alike] == [["post-3-gaudi2-8-bloomz"]]
+    assert [each.cells for each in content.lists] == [{"post-1-gaudi2-8-bloomz": "8 x gaudi2, bloomz (post-1)"}]
+    assert lines(html(made)) == [["stack", "gaudi-1.10", "gaudi-1.8"], ["protocol", "gaudi-1.10", "gaudi-1.8"]]
+    assert "; like post-3-gaudi2-8-bloomz" in html(made).text()
 
 
 def test_a_made_up_result_of_another_precision_differs_in_it_alone(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_older_requests_are_left_out_and_counted(tmp_path: Path, monkeypatch: py
     made_up.write(tmp_path, [MadeUp("cpu-1"), MadeUp("cpu-2")])
     of = of_folder(tmp_path)
     assert (len(content(of).requests), content(of).left_out) == (1, 1)
-    assert "1 older requests are left out here" in drawn(of).text()
+    assert "Left out here: 1 older request." in drawn(of).text()
 
 
 def test_foreign_text_stays_text(tmp_path: Path) -> None:

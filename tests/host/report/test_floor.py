@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -14,8 +14,6 @@ from runner.host.report.sections import floor
 from runner.host.report.sections.floor import Floor
 from tests.examples import made_up
 from tests.support import drawings, read_materials
-
-DAY = timedelta(days=1)
 
 
 @pytest.fixture(scope="module")
@@ -71,24 +69,6 @@ def test_measured_and_published_stand_together(eight: Material) -> None:
     assert [element.text for element in drawings.of_class(root, "note")] == ["made up"]
 
 
-def test_of_several_requests_the_figure_shows_the_newest_and_the_table_so_many(tmp_path: Path) -> None:
-    began = made_up.MadeUp("gaudi2-8-bloomz").started
-    # the newest is the slowest, and the farthest from the limit
-    many = [
-        made_up.MadeUp(
-            "gaudi2-8-bloomz", 1 + number / 100, packages={"torch": f"0.0.{number}"}, started=began + number * DAY
-        )
-        for number in range(shown.REQUESTS + 2)
-    ]
-    made = content(read_materials.of_files(made_up.write(tmp_path, many)))
-    (newest,) = [near for near in made.newest if near.source is None]
-    assert newest.latency_s == pytest.approx(3.103 * (1 + (len(many) - 1) / 100), rel=1e-6)
-    (figure,) = floor.figures(made)
-    assert f"8 x gaudi2, bloomz: published 58%, here {newest.share:.0%};" in figure.description
-    assert len([near for near in made.numbers if near.source is None]) == shown.REQUESTS
-    assert made.left_out == 2
-
-
 def test_a_walk_through_has_no_bar_and_the_drawing_says_that_the_numbers_are_published() -> None:
     made = content(read_materials.of_files([read_materials.WALK_THROUGH]))
     (figure,) = floor.figures(made)
@@ -106,6 +86,37 @@ def test_without_any_limit_there_is_nothing_to_say() -> None:
 def test_a_batch_has_no_limit_and_is_listed() -> None:
     made = content(read_materials.of_measured([], sources=["bloom-2022"]))
     assert [cell for cell in made.unknown if ", batch " in cell]
+
+
+def test_the_figure_shows_the_newest_measurement_that_counts_and_not_the_fastest(tmp_path: Path) -> None:
+    day = datetime(2026, 11, 1, tzinfo=timezone.utc)
+    older, newer, unlike = (
+        made_up.MadeUp("gaudi2-8-bloomz", ratio=0.98, packages={"optimum-habana": "0.0.1"}, started=day),
+        made_up.MadeUp("gaudi2-8-bloomz", ratio=1.03, started=day + timedelta(days=1)),
+        made_up.MadeUp("gaudi2-8-bloomz", ratio=2.5, precision="float32", started=day + timedelta(days=2)),
+    )
+    made = content(read_materials.of_files(made_up.write(tmp_path, [older, newer, unlike])))
+    (here,) = [near for near in made.newest if near.source is None]
+    assert here.latency_s == pytest.approx(3.103 * 1.03, rel=1e-6)
+    assert "8 x gaudi2, bloomz: published 58%, here 56%" in floor.figures(made)[0].description
+
+
+def test_measurements_beyond_the_most_are_left_out_of_the_table_and_counted(tmp_path: Path) -> None:
+    many = [
+        made_up.MadeUp("gaudi2-8-bloomz", launches=1, packages={"optimum-habana": f"0.0.{number}"})
+        for number in range(shown.REQUESTS + 2)
+    ]
+    of = read_materials.of_files(made_up.write(tmp_path, many))
+    made = content(of)
+    assert len([near for near in made.numbers if near.source is None]) == shown.REQUESTS
+    assert made.left_out == 2
+    assert "2 more requests left out here." in read_materials.section(floor, of)
+
+
+@pytest.mark.parametrize("source", ["bloom-2022", "h100-2026"])
+def test_numbers_that_a_source_has_of_one_cell_are_told_apart(source: str) -> None:
+    made = content(read_materials.of_measured([], sources=[source]))
+    assert len({near.cell for near in made.numbers}) == len(made.numbers) == len(made.newest)
 
 
 def test_the_page_tells_the_numbers_and_the_sources(eight: Material) -> None:

@@ -114,7 +114,9 @@ def test_a_claim_of_an_earlier_revision_that_was_not_measured_stands_in_the_tabl
     page = html(material())
     assert len(page.all("table")[0].all("tbody")[0].all("tr")) == 8
     notes = [note.text() for note in page.all("p", class_="note")]
-    assert notes[0].startswith("1.2 times (post-1, 2023-03-28) is not judged: 8 x a100-80gb, bloomz was not measured; ")
+    assert notes[0].startswith(
+        "1.2 times (post-1, 2023-03-28) is not judged: nothing was measured beside 8 x a100-80gb, bloomz of post-1; "
+    )
     assert list(figures(material(sources=["post-1"]))) == ["factor-post-1-176b", "factor-post-1-7b", "price-post-1"]
 
 

@@ -60,7 +60,7 @@ def test_older_files_are_told_by_their_number_and_one_hash(tmp_path: Path) -> No
     digest = hashlib.sha256("".join(f"{seal}\n" for seal in seals).encode()).hexdigest()
     assert (request.launches, request.others, request.others_sha256) == (5, 2, digest)
     assert (
-        f"2 older files are left out here, and count all the same. The sha256 of their seals, sorted, one a line: {digest}"
+        f"Left out here: 2 older files, which count all the same. The sha256 of their seals, sorted, one a line: {digest}"
         in (drawn(of).text())
     )
 
@@ -86,7 +86,7 @@ def test_refused_files_have_their_reasons(tmp_path: Path) -> None:
     assert (len(found.refused), found.refused_left_out) == (20, 3)
     section = drawn(of)
     assert section.all("i") == []
-    assert "00<i>.json is not usable JSON" in section.text() and "3 more were refused" in section.text()
+    assert "00<i>.json is not usable JSON" in section.text() and "Left out here: 3 more refusals." in section.text()
 
 
 def test_other_laboratories_are_told_by_one_hash(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_other_laboratories_are_told_by_one_hash(tmp_path: Path) -> None:
     of = material(laboratories={"<b>a laboratory": others})
     (laboratory,) = content(of).laboratories
     assert (laboratory.requests, laboratory.files) == (1, 2)
-    assert "<b>a laboratory : 2 files of 1 requests" in drawn(of).text()
+    assert "<b>a laboratory : 2 files of 1 request," in drawn(of).text()
 
 
 def test_prices_have_their_source(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_request_is_exact_where_the_pins_are_the_same(tmp_path: Path) -> Non
     assert found.is_exact
     assert found.again.request == found.again.makes == of.measured[0].group.request.id
     text = drawn(of).text()
-    assert "This copy of the kit makes the same id." in text
+    assert "this copy of the kit makes the same id" in text
     assert f"made by bloomz-bench {__version__}" in text
 
 

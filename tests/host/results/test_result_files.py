@@ -13,9 +13,11 @@ from runner.contract import strictjson
 from runner.contract.errors import DamagedResult, InputError
 from runner.contract.records import JsonObject, Result
 from runner.host.results import attempts, result_files
+from runner.host.results import index as indexes
 from runner.host.results.attempts import AttemptSummary
 from runner.host.results.index import Index
 from runner.host.results.result_files import ReadResult
+from runner.host.workers import Workers
 from tests.support import samples
 
 DATA = Path(__file__).parents[2] / "data"
@@ -233,3 +235,32 @@ def test_whatever_a_result_raises_is_that_result_s_refusal(tmp_path: Path, monke
     read, (refused,) = everything([tmp_path])
     assert [result.path for result in read] == [str(good)]
     assert str(refused) == f"{tmp_path}/a.json cannot be understood: OverflowError: int too large. Measure again."
+
+
+def test_several_processes_read_what_one_reads_and_remember_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "results"
+    folder.mkdir()
+    for number in range(60):
+        body = samples.body(attempt_id=f"20261122T100000Z-{number:08x}")
+        write(folder, contract.seal(body), f"{number:03d}.json")
+    (folder / "torn.json").write_text("{")
+    (folder / "001-again.json").write_bytes((folder / "001.json").read_bytes())
+    alone = [_told(result) for result in result_files.read_all([folder], Index(None))]
+    assert len(alone) == 62
+    monkeypatch.setattr(indexes, "SETTLED_S", 0.0)
+    monkeypatch.setattr(result_files, "_TOGETHER", 40)
+    with Workers(2) as workers, Index(tmp_path / "index") as index:
+        assert [_told(result) for result in result_files.read_all([folder], index, workers.map)] == alone
+
+    def unread(path: str) -> None:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(result_files, "_read", unread)
+    with Index(tmp_path / "index") as index:
+        assert [_told(result) for result in result_files.read_all([folder], index)] == alone
+
+
+def _told(result: ReadResult | DamagedResult) -> tuple[str, str]:
+    if isinstance(result, DamagedResult):
+        return "refused", str(result)
+    return result.path, result.text

@@ -16,6 +16,7 @@ from runner.contract import strictjson
 from runner.contract.errors import DamagedResult, InputError, UsageError
 from runner.contract.records import JsonObject
 from runner.host.verbs import compare
+from tests.examples import made_up
 from tests.support import samples
 from tests.support.groups import CLAIM, gaudi2_result, of_launches, only_row
 from tests.support.journals import journal
@@ -39,6 +40,11 @@ def test_a_stand_in_has_no_ratio_and_no_time_is_printed(tmp_path: Path) -> None:
     out = run(tmp_path, columns="200").stdout
     assert "times are not told: something stood in for the device" in out
     assert "TTFT" not in out and "latency 0." not in out
+
+
+def test_the_headline_counts_the_cells_that_were_decided(tmp_path: Path) -> None:
+    made_up.write(tmp_path, [made_up.EIGHT_CELLS["SLOWER"], made_up.EIGHT_CELLS["PROVISIONAL"]])
+    assert "corrected for looking at 1 cell: post-3-a100-8-bloomz." in run(tmp_path, columns="200").stdout
 
 
 @pytest.mark.parametrize("latency_s", [9.5, 12.5, 12345.5])

@@ -79,7 +79,7 @@ def test_people_read_the_path_and_what_is_on_the_page(place: Path, capsys: pytes
     path, summary = capsys.readouterr().out.splitlines()
     assert path == "a report/index.html"
     assert summary.startswith(
-        "published cells: 16 (3 NOT-COMPARABLE, 13 not measured), requests: 1, launches: 3, figures:"
+        "published cells: 16 (13 not measured, 3 walk-through), requests: 1, launches: 3, figures:"
     )
 
 
@@ -212,7 +212,11 @@ def test_a_wrong_command_line_is_refused(
 def test_other_laboratories_are_read_by_their_names(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made_up.write(place / "results", [MadeUp("cpu-1")])
     made_up.write(place / "theirs", [MadeUp("cpu-1", attempts=2)], seed=9)
-    shutil.rmtree(place / "theirs" / "none", ignore_errors=True)
+    assert run("--laboratory", "Zürich lab=theirs", "--no-png", "--json") == 0
+    assert event(capsys)["launches"] == 5
+    data = json.loads((place / "build" / "report" / "report.json").read_text())
+    (laboratory,) = data["sections"]["provenance"]["laboratories"]
+    assert (laboratory["laboratory"], laboratory["files"]) == ("Zürich lab", 2)
     (place / "empty").mkdir()
     assert run("--laboratory", "Zürich lab=empty") == InputError.exit_code
     assert "The laboratory Zürich lab has no result in empty" in capsys.readouterr().err

@@ -25,7 +25,6 @@ _PHRASES: dict[str, tuple[str, str]] = {
         "have a single launch each, which decides nothing",
     ),
     verdict.INVALID: ("is invalid", "are invalid"),
-    verdict.NO_RESULT: ("has no complete launch", "have no complete launch"),
 }
 # Values of one fact that the page names.
 _MOST_NAMES = 12
@@ -87,7 +86,7 @@ def _rows(material: Material, source: str | None) -> list[Row | None]:
 def _word(row: Row | None) -> str:
     if row is None:
         return "not measured"
-    return "walk-through" if row.walk_through else row.verdict.word
+    return row.word
 
 
 def _sentence(rows: Sequence[Row | None], source: str | None = None) -> str:
@@ -108,6 +107,8 @@ def _sentence(rows: Sequence[Row | None], source: str | None = None) -> str:
     if unlike:
         stands = "stands a measurement" if unlike == 1 else "stand measurements"
         parts.append(f"beside {unlike} {stands} that cannot be compared{_why(rows)}")
+    if words[verdict.NO_RESULT]:
+        parts.append(f"for {words[verdict.NO_RESULT]} no launch is complete")
     if words["walk-through"]:
         parts.append(f"beside {words['walk-through']} stands a walk-through on a CPU, which reproduces no cell")
     if measured and words["not measured"]:
@@ -140,7 +141,15 @@ def _why(rows: Sequence[Row | None]) -> str:
     if not conditions:
         return ""
     often = "" if len(conditions) == 1 else " most often" if len(unlike) > 1 else " among other reasons"
-    return f",{often} because the {conditions.most_common(1)[0][0]} differs"
+    return f",{often} because {_differs(conditions.most_common(1)[0][0])}"
+
+
+def _differs(condition: str) -> str:
+    """Return in words that a condition differs."""
+    if condition == "emulated":
+        return "something stood in for the device"
+    # weights, devices, input tokens, graphs, shapes
+    return f"the {condition} {'differ' if condition.endswith('s') else 'differs'}"
 
 
 def _headline(rows: Sequence[Row]) -> str | None:
@@ -148,7 +157,7 @@ def _headline(rows: Sequence[Row]) -> str | None:
     slower = [row for row in rows if row.verdict.word == verdict.SLOWER]
     if not slower:
         return None
-    decided = sum(row.verdict.word in verdict.DECIDED for row in rows)
+    decided = len(comparison.decided(rows))
     together = set(comparison.headline(rows))
     cells = "1 cell" if decided == 1 else f"{decided} cells"
     names = "; ".join(row.published for row in slower if row.claim in together)

@@ -9,9 +9,9 @@ from runner.host.figures import cell as cell_figure
 from runner.host.figures.cell import CellFigure, OtherNumber
 from runner.host.figures.strip import Bar, Dot
 from runner.host.figures.svg import Figure
-from runner.host.judging import distribution, verdict
+from runner.host.judging import bins, verdict
+from runner.host.judging.bins import Bin
 from runner.host.judging.comparison import Row
-from runner.host.judging.distribution import Bin
 from runner.host.judging.measured import Measured
 from runner.host.readers.catalog import Claim
 from runner.host.report.material import Material
@@ -149,7 +149,7 @@ def _cell(material: Material, name: str, claim: Claim, measured: Measured, row: 
         else [
             Launch(sample.attempt, sample.index + 1, sample.latency_s, sample.flagged) for sample in measured.samples
         ],
-        bins=distribution.bins([sample.latency_s for sample in measured.samples], flagged) if many else [],
+        bins=bins.of([sample.latency_s for sample in measured.samples], flagged) if many else [],
         others=_others(material, claim),
         more=more,
         note=material.note(measured),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from runner.host.figures.svg import Figure
+from runner.host.judging.comparison import Row
 from runner.host.judging.measured import Measured
 from runner.host.report.material import Material
 
@@ -26,16 +28,17 @@ class Condition:
 
 @dataclass(frozen=True)
 class Compared:
-    """A request that was measured, by its id, in words and by its stack."""
+    """A request that was measured, by its id, in words and by its stack; ``like`` names the cells whose conditions it shares."""
 
     request: str
     measured: str
     stack: str
+    like: list[str]
 
 
 @dataclass(frozen=True)
 class Unlike:
-    """Requests that differ alike from the same cells: ``cells`` maps the names of these cells to their words.
+    """Requests that differ alike from the same cells: ``cells`` maps the names of these cells to their words and their source.
 
     ``left_out`` is how many more requests there are than ``requests`` names.
     """
@@ -50,7 +53,8 @@ class Unlike:
 class Conditions:
     """The lists of conditions, the newest request's first; ``left_out`` is how many more lists there are.
 
-    ``alike`` names the requests that share every condition with the cells beside them, and ``alike_left_out`` counts further ones.
+    ``alike`` names the requests that share every condition with cells beside them, and ``alike_left_out`` counts further ones. A request
+    may be like the cell of one revision, and differ from that of another.
     """
 
     lists: list[Unlike]
@@ -61,16 +65,20 @@ class Conditions:
 
 def content(material: Material) -> Conditions | None:
     """Return for all requests beside published cells which conditions differ; None where nothing was measured beside a cell."""
-    shown = {name for name, _ in material.shown_claims()}
+    shown = dict(material.shown_claims())
     alike: list[Compared] = []
     unlike: dict[str, Unlike] = {}
     for measured in material.measured:
-        cells, conditions = _differences(measured, shown)
-        if conditions:
+        rows = [row for row in measured.rows if row.claim in shown]
+        compared = _compared(measured, [row.claim for row in rows if not row.differences])
+        if compared.like:
+            alike.append(compared)
+        differing = [row for row in rows if row.differences]
+        if differing:
+            cells = {row.claim: f"{row.published} ({shown[row.claim].source})" for row in differing}
+            conditions = _differences(differing)
             key = json.dumps([cells, [asdict(each) for each in conditions]])
-            unlike.setdefault(key, Unlike([], 0, cells, conditions)).requests.append(_compared(measured))
-        elif cells:
-            alike.append(_compared(measured))
+            unlike.setdefault(key, Unlike([], 0, cells, conditions)).requests.append(compared)
     if not alike and not unlike:
         return None
     lists = [
@@ -90,18 +98,17 @@ def figures(content: object) -> list[Figure]:
     return []
 
 
-def _differences(measured: Measured, shown: set[str]) -> tuple[dict[str, str], list[Condition]]:
-    """Return the shown cells beside a request, and each condition that differs from any of them."""
-    rows = [row for row in measured.rows if row.claim in shown]
+def _differences(rows: Sequence[Row]) -> list[Condition]:
+    """Return each condition that differs from any of some cells."""
     conditions: dict[tuple[str, str], Condition] = {}
     for row in rows:
         for each in row.differences:
             found = conditions.setdefault((each.condition, each.found), Condition(each.condition, each.found, {}))
             found.wanted.setdefault(each.wanted, []).append(row.claim)
-    return {row.claim: row.published for row in rows}, list(conditions.values())
+    return list(conditions.values())
 
 
-def _compared(measured: Measured) -> Compared:
+def _compared(measured: Measured, like: list[str]) -> Compared:
     request = measured.group.request
     words = f"{request.devices} x {request.accelerator.name}, {request.model.name}"
-    return Compared(request.id, words, request.stack.name)
+    return Compared(request.id, words, request.stack.name, like)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from runner.contract.records import Environment, Inventory, Launch
+from runner.contract.records import Inventory
 from runner.contract.request import Request
 from runner.host.figures.svg import Figure
 from runner.host.judging.groups import Group
@@ -146,7 +146,8 @@ def _weights(request: Request) -> str:
     weights, model = request.weights, request.model
     if weights.kind == "dummy":
         return f"dummy: random numbers of seed {weights.seed}, standard deviation {weights.std}"
-    return f"published: {model.repository}, revision {model.revision}, {len(model.files)} files with known sha256"
+    files = f"the sha256 of {len(model.files)} files" if model.files else "no sha256 of a file"
+    return f"published: {model.repository}, revision {model.revision}, {files} pinned"
 
 
 def _images(group: Group) -> str:
@@ -157,22 +158,23 @@ def _images(group: Group) -> str:
 
 
 def _known(facts: Facts) -> Facts:
-    return {name: value for name, value in facts.items() if value}
+    return {name: shown.foreign(value) for name, value in facts.items() if value}
 
 
 def _hosts(whole: Iterable[WholeFile]) -> list[Host]:
     """Return each host with its software once, however many results tell it alike."""
     requests: dict[tuple[tuple[str, str], ...], dict[str, None]] = {}
     for file in whole:
-        facts = _of_environment(file.result["environment"], file.result["launches"])
+        facts = _of_environment(file)
         requests.setdefault(tuple(facts.items()), {})[file.request.id] = None
     return [
         Host(dict(facts)["host"], list(ids), shown.without(dict(facts), ["host"])) for facts, ids in requests.items()
     ]
 
 
-def _of_environment(environment: Environment, launches: Sequence[Launch]) -> Facts:
-    cpu, ranks = environment["cpu"], [rank for launch in launches for rank in launch.get("ranks", [])]
+def _of_environment(file: WholeFile) -> Facts:
+    environment = file.result["environment"]
+    cpu, ranks = environment["cpu"], [rank for launch in file.result["launches"] for rank in launch.get("ranks", [])]
     memory_bytes = environment["memory_total_bytes"]
     facts = {
         "host": environment["host"],
@@ -186,10 +188,15 @@ def _of_environment(environment: Environment, launches: Sequence[Launch]) -> Fac
         "operating system": environment["operating_system"] or "",
         "kernel": f"{environment['kernel']}, {environment['machine']}",
         "Python": f"{environment['implementation']} {environment['python']}",
-        "image": environment["image"] or "none",
+        "image": _image(environment["image"], file.request),
         "installed packages": _inventory(environment["inventory"]),
     }
-    return {"host": facts["host"], **_known(facts)}
+    return {"host": "", **_known(facts)}
+
+
+def _image(image: str | None, request: Request) -> str:
+    """Return in words which image it was; that of the request stands with the request, so that hosts of several requests are alike."""
+    return "none" if image is None else "the one that the request asks for" if image == request.stack.image else image
 
 
 def _inventory(inventory: Inventory | None) -> str:

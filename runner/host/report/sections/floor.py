@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import cast
 
@@ -9,6 +10,10 @@ from runner.host.figures import floor as floor_figure
 from runner.host.figures.floor import FloorFigure, FloorRow, Share
 from runner.host.figures.svg import Figure
 from runner.host.judging import ledger
+from runner.host.judging.comparison import Row
+from runner.host.judging.ledger import Limit
+from runner.host.judging.verdict import COUNTED
+from runner.host.readers.catalog import Claim
 from runner.host.report import shown
 from runner.host.report.material import Material
 
@@ -48,8 +53,8 @@ class Bandwidth:
 class Floor:
     """Every number whose limit is known, the nearest first; the accelerators' bandwidths; and the cells of which no limit is known.
 
-    ``newest`` holds what the figure shows of each cell: the newest published number and the newest that was measured here. ``left_out``
-    counts older requests that ``numbers`` leaves out.
+    ``newest`` holds the numbers that the figure shows, of each cell up to two: the newest source's, and the newest measured here, of
+    launches that count for a published cell where there are some. ``left_out`` counts the requests that ``numbers`` leaves out.
     """
 
     numbers: list[Near]
@@ -66,39 +71,56 @@ def content(material: Material) -> Floor | None:
     published: list[Near] = []
     unknown: dict[str, None] = {}
     accelerators: dict[str, None] = {}
-    for name, claim in material.shown_claims():
-        cell, limit = f"{claim.devices} x {claim.accelerator}, {claim.model}", limits[name]
+    claims = dict(material.shown_claims())
+    cells = Counter((claim.source, _words(claim)) for claim in claims.values())
+    for name, claim in claims.items():
+        cell, limit = _words(claim), limits[name]
+        # a source may have several numbers of a cell: in other precisions, by other engines
+        if cells[claim.source, cell] > 1:
+            cell = ", ".join(filter(None, (cell, claim.precision, claim.engine)))
         accelerators[claim.accelerator] = None
         if limit is None:
-            unknown[cell + (f", batch {claim.batch_size}" if claim.batch_size > 1 else "")] = None
+            unknown[cell] = None
         else:
             published.append(Near(cell, claim.source, None, claim.latency_s, limit.floor_s, limit.share, limit.bound))
     measured = _measured(material)
     accelerators.update(dict.fromkeys(each.group.request.accelerator.name for each in material.measured))
     if not published and not measured:
         return None
-    newest = {(near.cell, near.source is None): near for near in [*published, *reversed(measured)]}
+    newest = {near.cell: near for near in published}
+    here = {near.cell: near for near in reversed(measured)}
     return Floor(
         numbers=sorted([*published, *measured[: shown.REQUESTS]], key=lambda near: -near.share),
         bandwidths=[_bandwidth(material, name) for name in accelerators],
         unknown=list(unknown),
-        newest=list(newest.values()),
+        newest=[*newest.values(), *here.values()],
         left_out=max(0, len(measured) - shown.REQUESTS),
         note=material.example,
     )
 
 
+def _words(claim: Claim) -> str:
+    """Return devices and model of a claim, and its batch."""
+    batch = f", batch {claim.batch_size}" if claim.batch_size > 1 else ""
+    return f"{claim.devices} x {claim.accelerator}, {claim.model}{batch}"
+
+
 def _measured(material: Material) -> list[Near]:
-    """Return what was measured, a number for each request whose limit is known, the newest first."""
-    near = []
-    for measured in material.measured:
-        row = next((row for row in measured.rows if row.limit is not None), None)
-        if row is not None and row.limit is not None:
-            latency_s = row.limit.floor_s / row.limit.share
-            near.append(
-                Near(row.measured, None, row.request, latency_s, row.limit.floor_s, row.limit.share, row.limit.bound)
-            )
-    return near
+    """Return what was measured, a number for each request whose limit is known: those that count for a published cell first."""
+    rows = [
+        min(limited, key=_is_unlike)
+        for measured in material.measured
+        if (limited := [row for row in measured.rows if row.limit is not None])
+    ]
+    return [_near(row, row.limit) for row in sorted(rows, key=_is_unlike) if row.limit is not None]
+
+
+def _is_unlike(row: Row) -> bool:
+    return row.verdict.word not in COUNTED
+
+
+def _near(row: Row, limit: Limit) -> Near:
+    return Near(row.measured, None, row.request, limit.floor_s / limit.share, limit.floor_s, limit.share, limit.bound)
 
 
 def _bandwidth(material: Material, name: str) -> Bandwidth:

@@ -114,7 +114,7 @@ def content(material: Material) -> Content:
         requests_left_out=len(rest),
         files_left_out=sum(len(measured.files) for measured in rest),
         laboratories=[_of_laboratory(name, found) for name, found in material.laboratories.items()],
-        refused=material.refused[:_REFUSED],
+        refused=[shown.foreign(reason) for reason in material.refused[:_REFUSED]],
         refused_left_out=max(0, len(material.refused) - _REFUSED),
         beside_page=list(material.beside_page),
     )
@@ -151,7 +151,9 @@ def _of_request(material: Material, measured: Measured) -> OfRequest:
         cells=[row.claim for row in measured.rows],
         launches=len(measured.samples),
         failed_launches=measured.group.failed,
-        files=[File(file.path, file.attempt, file.sha256, whole.get(file.path), None) for file in newest],
+        files=[
+            File(shown.foreign(file.path), file.attempt, file.sha256, whole.get(file.path), None) for file in newest
+        ],
         others=len(others),
         others_sha256=_sha256(others) if others else None,
     )
@@ -168,4 +170,4 @@ def _sha256(files: Sequence[SourceFile]) -> str:
 
 def _of_laboratory(name: str, found: Sequence[Measured]) -> OfLaboratory:
     files = [file for measured in found for file in measured.files]
-    return OfLaboratory(name, len(found), len(files), _sha256(files))
+    return OfLaboratory(shown.foreign(name), len(found), len(files), _sha256(files))

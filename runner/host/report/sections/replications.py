@@ -119,7 +119,8 @@ def _basis(measurement: Measurement) -> str:
 
 
 def _diamond(together: Together) -> Diamond:
-    spread = f"between laboratories {together.tau:.1%}; I² {together.i_squared:.0%}; Q {words.digits(together.q, 3)}, {_p(together.p)}"
+    q = "without bound" if together.q is None else words.digits(together.q, 3)
+    spread = f"between laboratories {together.tau:.1%}; I² {together.i_squared:.0%}; Q {q}, {_p(together.p)}"
     if together.prediction_s is not None:
         low, high = map(words.digits, together.prediction_s)
         spread += f"; 95% of further ones {low} to {high}"

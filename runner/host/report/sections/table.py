@@ -176,7 +176,7 @@ def _run(measured: Measured, row: Row) -> Run:
         request=row.request,
         measured=row.measured,
         stack=measured.group.request.stack.name,
-        verdict="walk-through" if row.walk_through else judged.word,
+        verdict=row.word,
         reasons=list(judged.reasons),
         launches=judged.launches,
         latency_s=None if judged.ratio is None else judged.ratio * float(row.published_s),

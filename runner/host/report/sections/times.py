@@ -12,8 +12,8 @@ from runner.host.figures.distribution import DistributionFigure, Mark
 from runner.host.figures.strip import Bar, Dot
 from runner.host.figures.svg import Figure
 from runner.host.figures.words import counted
-from runner.host.judging import distribution
-from runner.host.judging.distribution import Bin
+from runner.host.judging import bins, percentiles
+from runner.host.judging.bins import Bin
 from runner.host.judging.measured import Measured
 from runner.host.report.material import Material, WholeFile
 
@@ -27,7 +27,7 @@ MOST_PASSES = 50
 
 @dataclass(frozen=True)
 class Spread:
-    """Many times in seconds: ``values`` where there are at most ``MOST_DOTS``, else ``bins``.
+    """Many times in seconds: ``values_s`` where there are at most ``MOST_DOTS``, else ``bins_s``.
 
     ``percentiles`` holds the median, and p90, p95 and p99 where there are enough values.
     """
@@ -142,9 +142,9 @@ def _spread(values: Sequence[float]) -> Spread:
         count=len(values),
         least_s=min(values),
         greatest_s=max(values),
-        percentiles=distribution.percentiles(values),
+        percentiles=percentiles.told(values),
         values_s=[] if many else list(values),
-        bins_s=distribution.bins(values) if many else [],
+        bins_s=bins.of(values) if many else [],
     )
 
 
