@@ -21,6 +21,8 @@ HEADING: str | None = "Time to first token, and between tokens"
 
 # Requests whose distributions are drawn, the newest. Values that are drawn as dots; more are drawn as bins.
 MOST_REQUESTS, MOST_DOTS = 8, 120
+# Passes over datasets that the table shows, the newest.
+MOST_PASSES = 50
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,15 @@ class DatasetPass:
 
 @dataclass(frozen=True)
 class Times:
-    """Token times of the newest requests, how many further requests have some, the passes over datasets, and requests whose times
-    nobody may read: something stood in for the device."""
+    """Token times of the newest requests and the newest passes over datasets, each with how many more there are.
+
+    ``emulated`` names what was measured where something stood in for the device: nobody may read these times.
+    """
 
     requests: list[TokenTimes]
     left_out: int
     passes: list[DatasetPass]
+    passes_left_out: int
     emulated: list[str]
 
 
@@ -88,10 +93,16 @@ def content(material: Material) -> Times | None:
     timed = [measured for measured in told if measured.samples]
     requests = [_token_times(material, measured) for measured in timed[:MOST_REQUESTS]]
     passes = [made for measured in told for made in _passes(measured)]
-    emulated = [_words(measured) for measured in material.measured if measured.group.emulated]
+    emulated = list(dict.fromkeys(_words(measured) for measured in material.measured if measured.group.emulated))
     if not requests and not passes and not emulated:
         return None
-    return Times(requests, len(timed) - len(requests), passes, emulated)
+    return Times(
+        requests=requests,
+        left_out=len(timed) - len(requests),
+        passes=passes[:MOST_PASSES],
+        passes_left_out=max(0, len(passes) - MOST_PASSES),
+        emulated=emulated,
+    )
 
 
 def _words(measured: Measured) -> str:
