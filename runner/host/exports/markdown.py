@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from runner.host.exports import conditions
+from runner.host.figures.words import digits
 from runner.host.judging.comparison import Row
 from runner.host.judging.markdown import code, row
 from runner.host.judging.measured import Measured
 
-# A comment of a forge holds 65,536 characters.
-_MOST_ROWS = 100
+# A comment of a forge holds 65,536 characters; requests without a published cell that are named.
+_MOST_CHARACTERS, _MOST_NAMES = 60_000, 20
 _COLUMNS = (
     "published cell",
     "published",
@@ -29,15 +30,23 @@ _COLUMNS = (
 def text(measured: Sequence[Measured]) -> str:
     """Return a table with a row for each published cell beside each request, the newest request first, and the reasons of each verdict."""
     pairs = [(of_request, cell) for of_request in measured for cell in of_request.rows]
-    shown = pairs[:_MOST_ROWS]
-    lines = [row(_COLUMNS), row(["---"] * len(_COLUMNS)), *(row(_cells(*pair)) for pair in shown), ""]
-    lines += [line for pair in shown for line in _reasons(*pair)]
-    if len(shown) < len(pairs):
-        lines.append(f"- {len(pairs) - len(shown)} more rows are left out; the format csv has all launches")
-    for of_request in measured:
-        if not of_request.rows:
-            lines.append(f"- {code(of_request.group.request.id)} has no published cell beside it")
-    return "\n".join(lines) + "\n"
+    rows, reasons, characters = [row(_COLUMNS), row(["---"] * len(_COLUMNS))], [], 0
+    shown = 0
+    for pair in pairs:
+        told, why = row(_cells(*pair)), list(_reasons(*pair))
+        characters += sum(len(line) + 1 for line in (told, *why))
+        if characters > _MOST_CHARACTERS:
+            break
+        rows.append(told)
+        reasons += why
+        shown += 1
+    if shown < len(pairs):
+        reasons.append(f"- {len(pairs) - shown} more rows are left out; the format csv has all launches")
+    without = [of_request.group.request.id for of_request in measured if not of_request.rows]
+    reasons += [f"- {code(name)} has no published cell beside it" for name in without[:_MOST_NAMES]]
+    if len(without) > _MOST_NAMES:
+        reasons.append(f"- {len(without) - _MOST_NAMES} more requests have no published cell beside them")
+    return "\n".join([*rows, "", *reasons]) + "\n"
 
 
 def _cells(measured: Measured, cell: Row) -> list[str]:
@@ -46,7 +55,7 @@ def _cells(measured: Measured, cell: Row) -> list[str]:
     return [
         code(cell.published),
         f"{cell.published_s} s",
-        "-" if verdict.ratio is None else f"{verdict.ratio * float(cell.published_s):.4g} s",
+        "-" if verdict.ratio is None else f"{digits(verdict.ratio * float(cell.published_s))} s",
         "-" if verdict.ratio is None else f"{verdict.ratio:.3f}{interval}",
         "-" if verdict.margin is None else f"{verdict.margin * 100:.3g}%",
         f"**{word(measured, cell)}**",

@@ -69,16 +69,17 @@ class History:
         return [step for step in self.steps if step.word == CHANGED]
 
 
-def of_cases(results: Iterable[Measured], rule: Rule | None = None) -> list[History]:
-    """Return the history of each case that was measured with two sets of pins or more; ``rule`` is that of run against run."""
+def by_case(results: Iterable[Measured]) -> list[list[Measured]]:
+    """Return the results of each case that was timed with two sets of pins or more, in the order in which the cases come."""
     by_cell: dict[str, list[Measured]] = {}
     for measured in results:
         by_cell.setdefault(run_changes.cell(measured.group), []).append(measured)
-    histories = (_history(sets, rule or Rule(power=False)) for sets in by_cell.values())
-    return [history for history in histories if len(history.points) > 1]
+    return [sets for sets in by_cell.values() if sum(map(_is_timed, sets)) > 1]
 
 
-def _history(sets: list[Measured], rule: Rule) -> History:
+def of_case(sets: list[Measured], rule: Rule | None = None) -> History:
+    """Return the history of the results of one case; ``rule`` is that of run against run."""
+    rule = rule or Rule(power=False)
     timed = sorted(filter(_is_timed, sets), key=lambda measured: min(measured.group.attempts))
     newest = timed[-MOST_POINTS:]
     request = sets[0].group.request

@@ -20,11 +20,11 @@ from runner.host.judging.groups import Group
 from runner.host.judging.run_changes import Rule, RunChange
 from runner.host.readers import catalog as catalogs
 from runner.host.results import index as indexes
-from runner.host.results import result_files
+from runner.host.results import refusals, result_files
 from runner.host.results.index import Index
 
 # How much is printed without --all, for a reader who has just measured.
-REQUESTS_SHOWN, ATTEMPTS_SHOWN, REFUSALS_SHOWN = 20, 3, 20
+REQUESTS_SHOWN, ATTEMPTS_SHOWN = 20, 3
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
         "--all",
         action="store_true",
         help=f"show every request, attempt and refusal, and not the newest {REQUESTS_SHOWN} requests with {ATTEMPTS_SHOWN}"
-        f" attempts each and {REFUSALS_SHOWN} refusals; all of them count either way",
+        f" attempts each and {refusals.SHOWN} refusals; all of them count either way",
     )
     return described
 
@@ -162,7 +162,7 @@ def _fail_on(words: Sequence[str], changes: Iterable[RunChange]) -> None:
 
 
 def _print_refusals(refused: list[DamagedResult], every: bool) -> None:
-    shown = refused if every else refused[:REFUSALS_SHOWN]
+    shown = refused if every else refused[: refusals.SHOWN]
     for problem in shown:
         print(f"refused: {printable(str(problem))}", file=sys.stderr)
     if len(shown) < len(refused):

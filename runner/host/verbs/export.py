@@ -16,6 +16,7 @@ from runner.contract.text import printable
 from runner.host import writing
 from runner.host.exports import conditions
 from runner.host.exports.formats import FORMATS, Format
+from runner.host.judging import comparison
 from runner.host.judging import measured as measurements
 from runner.host.judging.measured import Measured
 from runner.host.readers import catalog as catalogs
@@ -23,10 +24,11 @@ from runner.host.readers.catalog import Catalog
 from runner.host.results import index as indexes
 from runner.host.results import result_files
 from runner.host.results.index import Index
+from runner.host.results.refusals import ResultRefused
 
 STANDARD_OUTPUT = "-"
-# Names of requests in a message, and refusals that people are shown one by one.
-_MOST_NAMES, REFUSALS_SHOWN = 20, 20
+# Names of requests in a message.
+_MOST_NAMES = 20
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,6 @@ class ExportWritten(Event, word="export"):
     def sentence(self) -> str:
         """The line for people."""
         return printable(self.path)
-
-
-@dataclass(frozen=True)
-class ResultRefused(Complaint, word="refused"):
-    """A result was refused; the others are written."""
-
-    message: str = field(metadata=fact("why, and what to do"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"refused: {printable(self.message)}"
 
 
 @dataclass(frozen=True)
@@ -132,7 +122,7 @@ def main(arguments: Sequence[str]) -> int:
         _write(options, form, _chosen(options, form, found, announcer), announcer)
     # told after an error too: a refused result is often the reason
     finally:
-        _announce_refusals(announcer, refused)
+        ResultRefused.announce_all(announcer, refused)
     return DamagedResult.exit_code if refused else 0
 
 
@@ -228,9 +218,7 @@ def _requests(found: Sequence[Measured]) -> str:
 
 
 def _why_without_times(measured: Measured) -> str:
-    if measured.group.emulated:
-        return "something stood in for the device, and its times say nothing"
-    return "no launch of a latency workload is complete"
+    return comparison.without_times(measured.group) or "no launch of a latency workload is complete"
 
 
 def _is_folder(out: str) -> bool:
@@ -258,11 +246,3 @@ def _write_file(path: Path, name: str, chosen: Sequence[Measured], announcer: An
     writing.write_bytes(path, raw, "Name another file with --out.")
     launches = sum(len(of_request.samples) for of_request in chosen)
     announcer.announce(ExportWritten(str(path), name, len(chosen), launches))
-
-
-def _announce_refusals(announcer: Announcer, refused: Sequence[DamagedResult]) -> None:
-    shown = refused if announcer.as_json else refused[:REFUSALS_SHOWN]
-    for problem in shown:
-        announcer.announce(ResultRefused(str(problem)))
-    if len(shown) < len(refused):
-        print(f"refused: {len(refused) - len(shown):,} more; --json says why of each", file=sys.stderr)

@@ -28,13 +28,12 @@ from runner.host.report.material import Material
 from runner.host.report.sections import repeat
 from runner.host.results import index as indexes
 from runner.host.results.index import Index
+from runner.host.results.refusals import ResultRefused
 from runner.host.workers import Workers
 
 # Taken where it lies in the folder in which the verb is called, and no other is named.
 PRICES = Path("prices.yaml")
 CSV = "launches.csv"
-# Refusals that people are shown one by one.
-REFUSALS_SHOWN = 20
 _LABORATORY = patterns.FreeText("a name")
 
 
@@ -63,18 +62,6 @@ class ReportWritten(Event, word="report"):
             f"{printable(self.path)}\npublished cells: {self.cells} ({told}), requests: {self.requests:,}, launches:"
             f" {self.launches:,}, figures: {self.figures}, bytes: {self.bytes:,}"
         )
-
-
-@dataclass(frozen=True)
-class ResultRefused(Complaint, word="refused"):
-    """A result was refused; the report holds the others, and says why."""
-
-    message: str = field(metadata=fact("why, and what to do"))
-
-    @property
-    def sentence(self) -> str:
-        """The line for people."""
-        return f"refused: {printable(self.message)}"
 
 
 @dataclass(frozen=True)
@@ -178,7 +165,7 @@ def main(arguments: Sequence[str]) -> int:
             written = _write(options.out, material, with_png, workers)
     # told after an error too: a refused result is often the reason
     finally:
-        _announce_refusals(announcer, refused)
+        ResultRefused.announce_all(announcer, refused)
     announcer.announce(written)
     return DamagedResult.exit_code if refused else 0
 
@@ -269,14 +256,6 @@ def _write(out: Path, material: Material, with_png: bool, workers: Workers) -> R
         verdicts=dict(sorted(words.items())),
         refused=len(material.refused),
     )
-
-
-def _announce_refusals(announcer: Announcer, refused: Sequence[DamagedResult]) -> None:
-    shown = refused if announcer.as_json else refused[:REFUSALS_SHOWN]
-    for problem in shown:
-        announcer.announce(ResultRefused(str(problem)))
-    if len(shown) < len(refused):
-        print(f"refused: {len(refused) - len(shown):,} more; the page says why of each", file=sys.stderr)
 
 
 def _show(line: str) -> None:

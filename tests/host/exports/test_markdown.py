@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import pytest
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from runner.contract.records import JsonObject
+from runner.contract.request import Request
 from runner.host.exports import markdown
 from runner.host.judging.measured import Measured
 from tests.host.exports import made
@@ -36,6 +41,11 @@ def test_a_renderer_reads_a_row_for_each_published_cell() -> None:
     assert row[7] == "8 x gaudi2, bloomz, hub weights, bfloat16, gaudi-1.10, gaudi-1.10"
 
 
+def test_seconds_of_a_slow_machine_are_plain_digits() -> None:
+    _, row = table(made.of(made.gaudi2(12345.6, 12345.6)))
+    assert row[2] == "12346 s"
+
+
 def test_a_walk_through_says_so_and_what_differs() -> None:
     measured = made.of(made.cpu())
     _, row = table(measured)
@@ -56,10 +66,22 @@ def test_a_request_without_a_published_cell_is_named() -> None:
     assert f"- `{found.group.request.id}` has no published cell beside it" in markdown.text([found])
 
 
-def test_rows_beyond_the_comment_of_a_forge_are_counted() -> None:
-    (found,) = made.of(made.gaudi2())
-    text = markdown.text([found] * (markdown._MOST_ROWS + 7))
-    assert "- 7 more rows are left out" in text and len(text) < 65_536
+@pytest.mark.parametrize("make", [made.gaudi2, made.cpu])
+def test_rows_beyond_the_comment_of_a_forge_are_counted(make: Callable[[], tuple[JsonObject, Request]]) -> None:
+    (found,) = made.of(make())
+    text = markdown.text([found] * 200)
+    shown = re.findall("^- `.*` beside `", text, re.MULTILINE)
+    (left_out,) = re.findall("^- ([0-9]+) more rows are left out", text, re.MULTILINE)
+    assert len(shown) + int(left_out) == 200 * len(found.rows)
+    assert 55_000 < len(text) < 65_536
+
+
+def test_many_requests_without_a_published_cell_are_counted() -> None:
+    (found,) = made.of(made.cpu())
+    found.rows.clear()
+    text = markdown.text([found] * 10_000)
+    assert text.count("has no published cell") == 20
+    assert text.endswith("- 9980 more requests have no published cell beside them\n")
 
 
 @pytest.mark.parametrize("name", made.HOSTILE, ids=ascii)

@@ -29,7 +29,7 @@ def at(day: int, *latencies_s: float, **changes: object) -> Group:
 
 
 def of(*groups: Group, rule: Rule | None = None) -> list[history.History]:
-    return history.of_cases(map(Measured, groups), rule)
+    return [history.of_case(sets, rule) for sets in history.by_case(map(Measured, groups))]
 
 
 def test_each_set_of_pins_is_a_point_and_neighbours_are_compared_by_run_against_run() -> None:

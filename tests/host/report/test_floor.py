@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.host.judging import ledger
+from runner.host.report import shown
 from runner.host.report.material import Material
 from runner.host.report.sections import floor
 from runner.host.report.sections.floor import Floor
@@ -98,6 +99,18 @@ def test_the_figure_shows_the_newest_measurement_that_counts_and_not_the_fastest
     (here,) = [near for near in made.newest if near.source is None]
     assert here.latency_s == pytest.approx(3.103 * 1.03, rel=1e-6)
     assert "8 x gaudi2, bloomz: published 58%, here 56%" in floor.figures(made)[0].description
+
+
+def test_measurements_beyond_the_most_are_left_out_of_the_table_and_counted(tmp_path: Path) -> None:
+    many = [
+        made_up.MadeUp("gaudi2-8-bloomz", launches=1, packages={"optimum-habana": f"0.0.{number}"})
+        for number in range(shown.REQUESTS + 2)
+    ]
+    of = read_materials.of_files(made_up.write(tmp_path, many))
+    made = content(of)
+    assert len([near for near in made.numbers if near.source is None]) == shown.REQUESTS
+    assert made.left_out == 2
+    assert "2 more requests left out here." in read_materials.section(floor, of)
 
 
 @pytest.mark.parametrize("source", ["bloom-2022", "h100-2026"])

@@ -122,5 +122,17 @@ def test_every_figure_of_an_example_says_so_and_none_of_published_numbers() -> N
         assert notes == ([] if name in published else ["an example: nobody measured these"])
 
 
+def test_the_newest_cases_are_drawn_and_the_others_are_counted() -> None:
+    names = [f"case-{number}" for number in range(history.MOST_CASES + 2)]
+    section = filled(
+        material(*(at(1 + day, *STEADY, case=name, torch=f"2.{day}.0") for name in names for day in (0, 1)))
+    )
+    content = section.content
+    assert isinstance(content, history.Histories)
+    assert [each.history.what.partition(":")[0] for each in content.measured] == names[: history.MOST_CASES]
+    assert content.left_out == 2
+    assert '<p class="note">2 older cases are not drawn.</p>' in page.html(material(), [section])
+
+
 def test_without_any_series_there_is_no_section() -> None:
     assert history.content(replace(material(), catalog=replace(_tables(), claims={}))) is None

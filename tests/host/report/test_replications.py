@@ -73,6 +73,25 @@ def test_every_figure_of_an_example_says_so_and_none_of_published_numbers() -> N
         assert texts == (["an example: nobody measured these results"] if name == of_launches else [])
 
 
+def test_cells_and_reasons_beyond_the_most_are_counted() -> None:
+    others = [
+        group(*FIVE, accelerator=Accelerator(f"device-{number}", "cuda", 141 * 10**9, None), engine=engine)
+        for number in range(replications.MOST_CELLS)
+        for engine in ("plain", "kernel-injection")
+    ]
+    # each of them beyond its memory in its own words
+    beyond = [group(number / 1e5, number / 1e5) for number in range(1, 15)]
+    section = filled(material(*others, *beyond))
+    content = section.content
+    assert isinstance(content, replications.Forests)
+    assert len(section.figures) == len(content.forests) == replications.MOST_CELLS
+    assert content.cells_left_out == len(filled(material()).figures)
+    assert (len(content.left_out), content.left_out_otherwise) == (10, 4)
+    html = page.html(material(), [section])
+    assert f"{content.cells_left_out} more cells are not drawn." in html
+    assert "4 more in no forest, for other reasons." in html
+
+
 def test_public_numbers_alone_make_forests_without_diamonds() -> None:
     section = filled(material())
     assert "replications-gaudi2-8-bloomz-1" in section.figures

@@ -101,9 +101,12 @@ def test_an_outlier_is_kept() -> None:
     assert len(drawn) == 2
 
 
-def test_emulated_times_are_never_told() -> None:
-    made = content(launched(0.1, emulated=True))
-    assert (made.requests, made.emulated) == ([], ["8 x gaudi2, bloomz"])
+def test_times_that_say_nothing_are_never_told() -> None:
+    made = content(*[launched(0.1, emulated=True)] * 3)
+    assert (made.requests, made.untold) == ([], ["8 x gaudi2, bloomz: something stood in for the device"])
+    made = content(dataclasses.replace(launched(0.1), group=groups.group(0.1)))
+    assert made.requests == []
+    assert made.untold[0].startswith("8 x gaudi2, bloomz: a launch of 0.1 s took less than")
 
 
 def test_a_walk_through_says_so_in_every_drawing() -> None:
@@ -143,6 +146,13 @@ def test_a_pass_over_a_dataset_has_rows_seconds_and_their_rate() -> None:
     assert (told.rows, told.rows_total, told.seconds, told.rows_per_s) == (48, 50, 4.0, 12.0)
     html = read_materials.section(times, read_materials.of_measured([measured]))
     assert "48 of 50" in html and "12.00" in html
+
+
+def test_many_passes_are_left_out_and_counted() -> None:
+    many = [dataset_pass([1.5, 2.5])] * (times.MOST_PASSES + 3)
+    made = content(*many)
+    assert (len(made.passes), made.passes_left_out) == (times.MOST_PASSES, 3)
+    assert "3 older passes not shown here." in read_materials.section(times, read_materials.of_measured(many))
 
 
 def test_the_record_is_json(eight: Material) -> None:

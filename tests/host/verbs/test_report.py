@@ -140,6 +140,21 @@ def test_a_refused_result_is_said_and_the_others_are_shown(place: Path, capsys: 
     assert b"torn\\x1b[31m.json" in (place / "build" / "report" / "index.html").read_bytes()
 
 
+def test_of_many_refusals_the_first_are_said_and_the_way_to_all(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "results").mkdir()
+    for number in range(23):
+        (place / "results" / f"torn-{number}.json").write_text("{")
+    assert run() == DamagedResult.exit_code
+    err = capsys.readouterr().err
+    assert err.count("is not usable JSON") == 20
+    # the page names no more of them
+    assert "refused: 3 more; --json says why of each\n" in err
+    assert run("--json") == DamagedResult.exit_code
+    assert capsys.readouterr().err.count("is not usable JSON") == 23
+
+
 def test_refused_results_alone_make_a_page_that_says_so(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "results").mkdir()
     (place / "results" / "torn.json").write_text("{")

@@ -14,6 +14,7 @@ from runner.host.judging.comparison import Row
 from runner.host.judging.ledger import Limit
 from runner.host.judging.verdict import COUNTED
 from runner.host.readers.catalog import Claim
+from runner.host.report import shown
 from runner.host.report.material import Material
 
 HEADING: str | None = "How near to the limit of memory"
@@ -53,13 +54,14 @@ class Floor:
     """Every number whose limit is known, the nearest first; the accelerators' bandwidths; and the cells of which no limit is known.
 
     ``newest`` holds the numbers that the figure shows, of each cell up to two: the newest source's, and the newest measured here, of
-    launches that count for a published cell where there are some.
+    launches that count for a published cell where there are some. ``left_out`` counts the requests that ``numbers`` leaves out.
     """
 
     numbers: list[Near]
     bandwidths: list[Bandwidth]
     unknown: list[str]
     newest: list[Near]
+    left_out: int
     note: str | None
 
 
@@ -88,10 +90,11 @@ def content(material: Material) -> Floor | None:
     newest = {near.cell: near for near in published}
     here = {near.cell: near for near in reversed(measured)}
     return Floor(
-        numbers=sorted([*published, *measured], key=lambda near: -near.share),
+        numbers=sorted([*published, *measured[: shown.REQUESTS]], key=lambda near: -near.share),
         bandwidths=[_bandwidth(material, name) for name in accelerators],
         unknown=list(unknown),
         newest=[*newest.values(), *here.values()],
+        left_out=max(0, len(measured) - shown.REQUESTS),
         note=material.example,
     )
 

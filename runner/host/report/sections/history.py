@@ -16,6 +16,8 @@ from runner.host.judging.verdict import CHANGED, INCONCLUSIVE, UNCHANGED
 from runner.host.report.material import Material
 
 HEADING: str | None = "Over time"
+# Cases whose histories are drawn, the newest.
+MOST_CASES = 20
 # What moved that is named in words; the data hold all.
 _MOST_MOVED = 6
 
@@ -49,17 +51,18 @@ class NamedHistory:
 
 @dataclass(frozen=True)
 class Histories:
-    """What was measured here over time, and what others published over releases."""
+    """What was measured here over time, how many older cases are not drawn, and what others published over releases."""
 
     measured: list[NamedHistory]
+    left_out: int
     published: list[NamedHistory]
 
 
 def content(material: Material) -> Histories | None:
     """Return the histories; None where neither a case nor a publisher's series has two points."""
     by_request = {measured.group.request.id: measured for measured in material.measured}
-    measured = []
-    for number, each in enumerate(history.of_cases(material.measured)):
+    cases, measured = history.by_case(material.measured), []
+    for number, each in enumerate(map(history.of_case, cases[:MOST_CASES])):
         newest = by_request[each.points[-1].name]
         name = f"history-{number + 1}-{newest.group.request.case}"
         measured.append(_named(name, each, material.note(newest)))
@@ -67,7 +70,7 @@ def content(material: Material) -> Histories | None:
         _named(f"history-published-{number + 1}", each, None)
         for number, each in enumerate(history.published(material.catalog))
     ]
-    return Histories(measured, published) if measured or published else None
+    return Histories(measured, len(cases) - len(measured), published) if measured or published else None
 
 
 def figures(content: object) -> list[Figure]:

@@ -15,6 +15,9 @@ from runner.host.report.material import Material
 
 HEADING: str | None = "Independent measurements together"
 
+# Cells that are drawn, those of the catalog first; reasons that are told of requests in no forest, the most frequent.
+MOST_CELLS, _MOST_REASONS = 40, 10
+
 
 @dataclass(frozen=True)
 class Forest:
@@ -27,13 +30,16 @@ class Forest:
 
 @dataclass(frozen=True)
 class Forests:
-    """The cells that have two measurements or more; ``left_out`` counts by reason the requests whose results are in no forest.
+    """The cells that have two measurements or more; ``cells_left_out`` counts those that are not drawn.
 
-    ``note`` is what each figure of launches must say; a figure of published numbers alone does not.
+    ``left_out`` counts by reason the requests whose results are in no forest, ``left_out_otherwise`` those of rarer reasons. ``note`` is
+    what each figure of launches must say; a figure of published numbers alone does not.
     """
 
     forests: list[Forest]
+    cells_left_out: int
     left_out: dict[str, int]
+    left_out_otherwise: int
     note: str | None
 
 
@@ -43,10 +49,13 @@ def content(material: Material) -> Forests | None:
     if not cells:
         return None
     everyone = [material.measured, *material.laboratories.values()]
-    reasons = [replications.why_not(measured) for results in everyone for measured in results]
+    reasons = Counter(filter(None, (replications.why_not(measured) for results in everyone for measured in results)))
+    told = dict(reasons.most_common(_MOST_REASONS))
     return Forests(
-        forests=[Forest(_name(cell), cell.words, cell) for cell in cells],
-        left_out=dict(Counter(filter(None, reasons))),
+        forests=[Forest(_name(cell), cell.words, cell) for cell in cells[:MOST_CELLS]],
+        cells_left_out=max(0, len(cells) - MOST_CELLS),
+        left_out=told,
+        left_out_otherwise=sum(reasons.values()) - sum(told.values()),
         note=material.note(None),
     )
 

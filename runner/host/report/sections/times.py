@@ -12,7 +12,7 @@ from runner.host.figures.distribution import DistributionFigure, Mark
 from runner.host.figures.strip import Bar, Dot
 from runner.host.figures.svg import Figure
 from runner.host.figures.words import counted
-from runner.host.judging import bins, percentiles
+from runner.host.judging import bins, comparison, percentiles
 from runner.host.judging.bins import Bin
 from runner.host.judging.measured import Measured
 from runner.host.report.material import Material, WholeFile
@@ -21,6 +21,8 @@ HEADING: str | None = "Time to first token, and between tokens"
 
 # Requests whose distributions are drawn, the newest. Values that are drawn as dots; more are drawn as bins.
 MOST_REQUESTS, MOST_DOTS = 8, 120
+# Passes over datasets that the table shows, the newest.
+MOST_PASSES = 50
 
 
 @dataclass(frozen=True)
@@ -73,25 +75,39 @@ class DatasetPass:
 
 @dataclass(frozen=True)
 class Times:
-    """Token times of the newest requests, how many further requests have some, the passes over datasets, and requests whose times
-    nobody may read: something stood in for the device."""
+    """Token times of the newest requests and the newest passes over datasets, each with how many more there are.
+
+    ``untold`` names what was measured whose times say nothing, with the reason: something stood in for the device, say.
+    """
 
     requests: list[TokenTimes]
     left_out: int
     passes: list[DatasetPass]
-    emulated: list[str]
+    passes_left_out: int
+    untold: list[str]
 
 
 def content(material: Material) -> Times | None:
     """Return the token times and dataset passes; None where there are none."""
-    told = [measured for measured in material.measured if not measured.group.emulated]
+    reasons = [comparison.without_times(measured.group) for measured in material.measured]
+    told = [measured for measured, why in zip(material.measured, reasons, strict=True) if why is None]
     timed = [measured for measured in told if measured.samples]
     requests = [_token_times(material, measured) for measured in timed[:MOST_REQUESTS]]
     passes = [made for measured in told for made in _passes(measured)]
-    emulated = [_words(measured) for measured in material.measured if measured.group.emulated]
-    if not requests and not passes and not emulated:
+    untold = [
+        f"{_words(measured)}: {why}"
+        for measured, why in zip(material.measured, reasons, strict=True)
+        if why is not None
+    ]
+    if not requests and not passes and not untold:
         return None
-    return Times(requests, len(timed) - len(requests), passes, emulated)
+    return Times(
+        requests=requests,
+        left_out=len(timed) - len(requests),
+        passes=passes[:MOST_PASSES],
+        passes_left_out=max(0, len(passes) - MOST_PASSES),
+        untold=list(dict.fromkeys(untold)),
+    )
 
 
 def _words(measured: Measured) -> str:
