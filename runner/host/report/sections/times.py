@@ -93,7 +93,7 @@ def content(material: Material) -> Times | None:
     timed = [measured for measured in told if measured.samples]
     requests = [_token_times(material, measured) for measured in timed[:MOST_REQUESTS]]
     passes = [made for measured in told for made in _passes(measured)]
-    emulated = list(dict.fromkeys(_words(measured) for measured in material.measured if measured.group.emulated))
+    emulated = list(dict.fromkeys(measured.group.words for measured in material.measured if measured.group.emulated))
     if not requests and not passes and not emulated:
         return None
     return Times(
@@ -105,11 +105,6 @@ def content(material: Material) -> Times | None:
     )
 
 
-def _words(measured: Measured) -> str:
-    request = measured.group.request
-    return f"{request.devices} x {request.accelerator.name}, {request.model.name}"
-
-
 def _token_times(material: Material, measured: Measured) -> TokenTimes:
     request, samples = measured.group.request, measured.samples
     files = material.whole.get(request.id, [])
@@ -118,7 +113,7 @@ def _token_times(material: Material, measured: Measured) -> TokenTimes:
     tpot = [sample.tpot_s for sample in samples if sample.tpot_s is not None]
     return TokenTimes(
         request=request.id,
-        measured=_words(measured),
+        measured=measured.group.words,
         stack=request.stack.name,
         launches=len(samples),
         ttft=_spread([sample.ttft_s for sample in samples]),
@@ -153,7 +148,7 @@ def _passes(measured: Measured) -> list[DatasetPass]:
     return [
         DatasetPass(
             request=attempt.request,
-            measured=_words(measured),
+            measured=measured.group.words,
             attempt=attempt.id,
             launch=launch.index + 1,
             rows=launch.completed.rows,
