@@ -92,6 +92,11 @@ class Group:
         self.told.setdefault(what, set()).update(values)
 
     @property
+    def words(self) -> str:
+        """The cell that the request measures, in words."""
+        return f"{self.request.devices} x {self.request.accelerator.name}, {self.request.model.name}"
+
+    @property
     def moved_image(self) -> str | None:
         """Return in words that a tag was not the same image for all attempts, None where what is known agrees."""
         for tag, digests in sorted(self.digests.items()):

@@ -237,8 +237,7 @@ def _print_group(console: Console, group: Group, attempts: Sequence[AttemptSumma
     request = group.request
     first_host: str | None = None
     lines = [
-        f"{request.case}: {request.devices} x {request.accelerator.name}, {request.model.name}, {request.weights.kind} weights,"
-        f" {request.workload.precision}",
+        f"{request.case}: {group.words}, {request.weights.kind} weights, {request.workload.precision}",
     ]
     for attempt in attempts:
         host = f"{attempt.usable_cores} cores of {attempt.cpu}"

@@ -174,7 +174,7 @@ def _facts(material: Material, source: str | None) -> Iterable[Fact]:
     measured = material.measured
     if measured:
         requests = [each.group.request for each in measured]
-        yield Fact("Measured", _names(f"{r.devices} x {r.accelerator.name}, {r.model.name}" for r in requests))
+        yield Fact("Measured", _names(each.group.words for each in measured))
         yield Fact("Stacks", _names(request.stack.name for request in requests))
         yield Fact("Weights", _names(request.weights.kind for request in requests))
         yield Fact("Launches", _launches(measured))

@@ -110,5 +110,4 @@ def _differences(rows: Sequence[Row]) -> list[Condition]:
 
 def _compared(measured: Measured, like: list[str]) -> Compared:
     request = measured.group.request
-    words = f"{request.devices} x {request.accelerator.name}, {request.model.name}"
-    return Compared(request.id, words, request.stack.name, like)
+    return Compared(request.id, measured.group.words, request.stack.name, like)

@@ -66,7 +66,6 @@ def content(material: Material) -> Costs | None:
 
 
 def _prices(material: Material) -> list[PriceRow]:
-    today = material.made_utc[:10]
     return [
         PriceRow(
             name=name,
@@ -76,7 +75,7 @@ def _prices(material: Material) -> list[PriceRow]:
             currency=row.currency,
             region=row.region,
             date=row.date,
-            age_days=row.age_days(today),
+            age_days=row.age_days(material.made_utc),
             source=row.source,
         )
         for name, row in (material.prices.rows if material.prices is not None else {}).items()

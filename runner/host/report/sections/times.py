@@ -95,7 +95,7 @@ def content(material: Material) -> Times | None:
     requests = [_token_times(material, measured) for measured in timed[:MOST_REQUESTS]]
     passes = [made for measured in told for made in _passes(measured)]
     untold = [
-        f"{_words(measured)}: {why}"
+        f"{measured.group.words}: {why}"
         for measured, why in zip(material.measured, reasons, strict=True)
         if why is not None
     ]
@@ -110,11 +110,6 @@ def content(material: Material) -> Times | None:
     )
 
 
-def _words(measured: Measured) -> str:
-    request = measured.group.request
-    return f"{request.devices} x {request.accelerator.name}, {request.model.name}"
-
-
 def _token_times(material: Material, measured: Measured) -> TokenTimes:
     request, samples = measured.group.request, measured.samples
     files = material.whole.get(request.id, [])
@@ -123,7 +118,7 @@ def _token_times(material: Material, measured: Measured) -> TokenTimes:
     tpot = [sample.tpot_s for sample in samples if sample.tpot_s is not None]
     return TokenTimes(
         request=request.id,
-        measured=_words(measured),
+        measured=measured.group.words,
         stack=request.stack.name,
         launches=len(samples),
         ttft=_spread([sample.ttft_s for sample in samples]),
@@ -158,7 +153,7 @@ def _passes(measured: Measured) -> list[DatasetPass]:
     return [
         DatasetPass(
             request=attempt.request,
-            measured=_words(measured),
+            measured=measured.group.words,
             attempt=attempt.id,
             launch=launch.index + 1,
             rows=launch.completed.rows,
