@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -81,16 +82,42 @@ def test_money_stands_in_the_currency_of_its_price_with_both_readings(tmp_path: 
     shown = rows(html(made).all("table")[1])
     one_device = [row for row in shown if row[0].startswith("1 x gaudi2")]
     request = made.measured[0].group.request.id
-    assert [row[1:4] for row in one_device] == [
-        ["whose published", "price own", "paid for whole instances"],
-        ["whose published", "price own", "paid for share of the instances"],
-        [f"whose here, 5 launches of {request}", "price own", "paid for whole instances"],
-        [f"whose here, 5 launches of {request}", "price own", "paid for share of the instances"],
+    assert [row[1:3] for row in one_device] == [
+        ["whose published", "price own"],
+        [f"whose here, 5 launches of {request}", "price own"],
     ]
-    whole, share = one_device[0][5], one_device[1][5]
+    whole, share = one_device[0][4], one_device[0][6]
     assert whole == f"a million {7720 * 10.42 / 3600:.2f} EUR"
-    assert share == f"a million {7720 * 10.42 / 3600 / 8:.3f} EUR"
-    assert len([row for row in shown if row[0].startswith("8 x gaudi2")]) == 2
+    assert share == f"share: a million {7720 * 10.42 / 3600 / 8:.3f} EUR"
+    (eight_devices, _) = (row for row in shown if row[0].startswith("8 x gaudi2"))
+    assert eight_devices[5:] == ["share: 100 every device works", "90% interval none"]
+
+
+def test_the_request_that_the_page_sets_beside_a_cell_is_shown_and_the_others_are_folded(tmp_path: Path) -> None:
+    many = [
+        MadeUp("gaudi2-8-bloomz", packages={"torch": torch}, started=datetime(2026, 11, day, tzinfo=timezone.utc))
+        for day, torch in ((20, "2.0.0"), (22, "2.0.1"), (21, "2.0.2"))
+    ]
+    made = replace(made_up_material(tmp_path, *many), prices=Prices("p.yaml", {"own": PRICE}))
+    this_run = made.this_run("post-3-gaudi2-8-bloomz")
+    assert this_run is not None
+    found, page = content(made), html(made)
+    assert [cost.name for cost in found.costs if cost.kind == "measured"] == [this_run[0].group.request.id]
+    assert len(found.others) == 2
+    folded = page.only("details")
+    assert "2 other requests: seconds, joules and money" in folded.text()
+    assert [len(rows(table)) for table in folded.all("table")] == [2, 2]
+    assert all(cost.name in folded.text() for cost in found.others)
+
+
+def test_of_a_cell_that_nobody_published_the_newest_request_is_shown(tmp_path: Path) -> None:
+    made = made_up_material(
+        tmp_path, *(MadeUp("cpu-2", latency_s=0.6, packages={"torch": version}) for version in "12")
+    )
+    made = replace(made, measured=[replace(each, rows=[]) for each in made.measured])
+    found = content(made)
+    assert [cost.name for cost in found.costs if cost.kind == "measured"] == [made.measured[0].group.request.id]
+    assert [cost.name for cost in found.others] == [made.measured[1].group.request.id]
 
 
 def test_prices_of_other_accelerators_make_no_table_of_money() -> None:
