@@ -37,8 +37,8 @@ class Costs:
     """What tokens take in the cells of the source ``source``, and in what was measured.
 
     ``costs`` holds each published cell and what the page sets beside it first; of requests beside no cell the newest of each. ``others``
-    holds all other requests. ``without`` says of requests that tell no number why. ``left_out`` counts older requests. ``prices_path`` is None where there are no
-    prices; ``note`` is what the example or the walk-through must say.
+    holds all other requests. ``without`` says of requests that tell no number why. ``left_out`` counts older requests. ``prices_path`` is
+    None where there are no prices; ``note`` is what the example or the walk-through must say.
     """
 
     source: str
