@@ -6,9 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from runner.host.figures.svg import Figure
-from runner.host.judging import costs
+from runner.host.judging import costs, replications
 from runner.host.judging.costs import Cost
 from runner.host.judging.measured import Measured
+from runner.host.judging.replications import Cell
 from runner.host.report.material import Material
 
 HEADING: str | None = "Energy, price and performance"
@@ -36,13 +37,14 @@ class PriceRow:
 class Costs:
     """What tokens take in the cells of the source ``source``, and in what was measured.
 
-    ``costs`` holds each published cell and what the page sets beside it first; of requests beside no cell the newest of each. ``others``
-    holds all other requests. ``without`` says of requests that tell no number why. ``left_out`` counts older requests. ``prices_path`` is
-    None where there are no prices; ``note`` is what the example or the walk-through must say.
+    ``costs`` holds each published cell and what the page sets beside it first, whose requests ``beside`` names; of requests beside no cell
+    the newest of each. ``others`` holds all other requests. ``without`` says of requests that tell no number why. ``left_out`` counts older
+    requests. ``prices_path`` is None where there are no prices; ``note`` is what the example or the walk-through must say.
     """
 
     source: str
     costs: list[Cost]
+    beside: list[str]
     others: list[Cost]
     without: list[str]
     left_out: int
@@ -58,10 +60,13 @@ def content(material: Material) -> Costs | None:
     found, without = costs.of_all(material.claims_of(source), timed[:MOST_REQUESTS], material.prices)
     if not found and not without:
         return None
-    first = _first(material, source, {cost.name for cost in found if cost.kind == "measured"})
+    told = {cost.name for cost in found if cost.kind == "measured"}
+    beside = _beside(material, source, told)
+    first = {*beside, *_newest(material, source, told)}
     return Costs(
         source=source,
         costs=[cost for cost in found if cost.kind == "published" or cost.name in first],
+        beside=beside,
         others=[cost for cost in found if cost.kind == "measured" and cost.name not in first],
         without=without,
         left_out=max(0, len(timed) - MOST_REQUESTS),
@@ -71,16 +76,23 @@ def content(material: Material) -> Costs | None:
     )
 
 
-def _first(material: Material, source: str, told: set[str]) -> set[str]:
-    """Return of the requests ``told`` the first beside each published cell, and the newest of each cell that nobody published."""
+def _beside(material: Material, source: str, told: set[str]) -> list[str]:
+    """Return of the requests ``told`` the first one beside each published cell."""
+    of_cells = (
+        [measured.group.request.id for measured, _ in material.beside(claim)] for claim in material.claims_of(source)
+    )
+    first = (next((request for request in requests if request in told), None) for requests in of_cells)
+    return list(dict.fromkeys(request for request in first if request is not None))
+
+
+def _newest(material: Material, source: str, told: set[str]) -> list[str]:
+    """Return of the requests ``told`` the newest of each cell that nobody published."""
     claims = material.claims_of(source)
-    beside = ((measured.group.request.id for measured, _ in material.beside(claim)) for claim in claims)
-    first = {next((request for request in requests if request in told), "") for requests in beside}
-    newest: dict[tuple[str, int, str], str] = {}
+    newest: dict[Cell, str] = {}
     for request in (measured.group.request for measured in material.measured if not _is_beside(measured, claims)):
         if request.id in told:
-            newest.setdefault((request.accelerator.name, request.devices, request.model.name), request.id)
-    return first | set(newest.values())
+            newest.setdefault(replications.cell_of_request(request), request.id)
+    return list(newest.values())
 
 
 def _is_beside(measured: Measured, claims: Collection[str]) -> bool:
