@@ -29,7 +29,8 @@ class CellFigure:
     """What a cell's figure shows; all numbers are in seconds.
 
     ``published_s`` is the number as printed, ``rounding_s`` and ``band_s`` what it may have been before rounding and the margin around
-    it. Launches are ``dots`` or, where they are too many, ``bars``; ``measured`` says what was launched, None where that is the title's.
+    it; ``dates`` are the publications that print it, where there are several. Launches are ``dots`` or, where they are too many, ``bars``;
+    ``measured`` says what was launched, None where that is the title's.
     ``mean_s``, ``interval_s`` (90%, of the mean) and ``prediction_s`` (95%, of one more launch) are None where nothing was compared.
     ``word`` is the verdict, ``note`` what the figure must say of its launches. ``failed`` counts launches that gave no time.
     """
@@ -51,6 +52,7 @@ class CellFigure:
     failed: int = 0
     measured: str | None = None
     others: tuple[OtherNumber, ...] = ()
+    dates: tuple[str, ...] = ()
 
     @property
     def launches(self) -> int:
@@ -76,7 +78,7 @@ def draw(cell: CellFigure) -> Figure:
     parts, y = _header(cell)
     marks, y = _others(cell, scale, y)
     y += _LINE
-    parts += [*marks, _beside(scale, published, y, f"published {cell.published_s} s", "theirs")]
+    parts += [*marks, _beside(scale, published, y, _published_words(cell), "theirs")]
     top = y + 4
     if cell.dots:
         launches, height = strip.dots(scale, cell.dots, 0, _LAUNCHES)
@@ -137,21 +139,37 @@ def _others(cell: CellFigure, scale: Scale, y: float) -> tuple[list[str], float]
     return parts, y
 
 
+def _published_words(cell: CellFigure) -> str:
+    text = f"published {cell.published_s} s" + (f" ({' and '.join(cell.dates)})" if cell.dates else "")
+    return words.fitted(text, _RIGHT - _LEFT, words.SIZE)
+
+
 def _published(cell: CellFigure, scale: Scale, top: float, bottom: float) -> list[str]:
     """Return the margin's band, what the published number may have been before rounding, and its line."""
     low, high = (scale.place(end) for end in cell.band_s)
     least, most = (scale.place(end) for end in cell.rounding_s)
     x = scale.place(float(cell.published_s))
-    # lines end above the words of the mean, which they would cross out
-    end = bottom if cell.mean_s is None else bottom - 8 - _MEAN_WORDS
-    return [
-        svg.rectangle(low, top, high - low, bottom - top, "band"),
-        svg.line(low, top, low, end, "band-edge"),
-        svg.line(high, top, high, end, "band-edge"),
-        svg.rectangle(least, top, most - least, end - top, "rounding"),
-        svg.line(x, top, x, end, "theirs-line"),
-        svg.line(x, bottom - 4, x, bottom, "theirs-line"),
-    ]
+    parts = [svg.rectangle(low, top, high - low, bottom - top, "band")]
+    for edge in (low, high):
+        stretches = _beside_words(cell, scale, (edge, edge), top, bottom)
+        parts += [svg.line(edge, start, edge, end, "band-edge") for start, end in stretches]
+    for start, end in _beside_words(cell, scale, (least, most), top, bottom):
+        parts.append(svg.rectangle(least, start, most - least, end - start, "rounding"))
+    stretches = _beside_words(cell, scale, (x, x), top, bottom)
+    return parts + [svg.line(x, start, x, end, "theirs-line") for start, end in stretches]
+
+
+def _beside_words(
+    cell: CellFigure, scale: Scale, sides: tuple[float, float], top: float, bottom: float
+) -> list[tuple[float, float]]:
+    """Return from where to where something between two places is drawn: not over the words of the mean, where they stand in its way."""
+    if cell.mean_s is not None:
+        text = _mean_words(cell.mean_s)
+        half = words.width(text, words.SIZE) / 2 + 2
+        middle = _middle(scale, cell.mean_s, text)
+        if sides[0] < middle + half and middle - half < sides[1]:
+            return [(top, bottom - 8 - _MEAN_WORDS), (bottom - 4, bottom)]
+    return [(top, bottom)]
 
 
 def _mean(cell: CellFigure, scale: Scale, y: float) -> list[str]:
@@ -168,21 +186,27 @@ def _mean(cell: CellFigure, scale: Scale, y: float) -> list[str]:
         parts.append(svg.line(low, y, high, y, "interval", svg.hint("90% interval of the mean")))
     x = scale.place(cell.mean_s)
     parts.append(svg.polygon([(x - 6, y), (x, y - 6), (x + 6, y), (x, y + 6)], "mean", svg.hint("mean")))
-    text = f"here {words.digits(cell.mean_s)} s"
-    parts.append(_beside(scale, cell.mean_s, y + _MEAN_WORDS + 6, text, "ours"))
+    parts.append(_beside(scale, cell.mean_s, y + _MEAN_WORDS + 6, _mean_words(cell.mean_s), "ours"))
     return parts
+
+
+def _mean_words(mean_s: float) -> str:
+    return f"here {words.digits(mean_s)} s"
 
 
 def _beside(scale: Scale, value: float, y: float, text: str, class_: str) -> str:
     """Return words in the middle over or under a value, or as near as the edges allow."""
-    x = axes.within(scale.place(value), words.width(text, words.SIZE), scale)
-    return svg.text(x, y, text, class_, "middle")
+    return svg.text(_middle(scale, value, text), y, text, class_, "middle")
+
+
+def _middle(scale: Scale, value: float, text: str) -> float:
+    return axes.within(scale.place(value), words.width(text, words.SIZE), scale)
 
 
 def _description(cell: CellFigure) -> str:
     low, high = cell.range_s()
     told = [
-        f"Published {cell.published_s} s, which was {cell.rounding_s[0]:.6g} to {cell.rounding_s[1]:.6g} s before rounding;"
+        f"{_published_words(cell).capitalize()}, which was {cell.rounding_s[0]:.6g} to {cell.rounding_s[1]:.6g} s before rounding;"
         f" the margin reaches from {words.digits(cell.band_s[0])} to {words.digits(cell.band_s[1])} s.",
         f"{words.counted(cell.launches, 'launch', 'launches')} from {words.digits(low)} to {words.digits(high)} s,"
         f" {cell.flagged} flagged, {cell.failed} failed.",

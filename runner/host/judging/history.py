@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from runner.contract.request import Request
 from runner.host.judging import comparison, replications, run_changes, verdict
 from runner.host.judging.measured import Measured
+from runner.host.judging.replications import Cell
 from runner.host.judging.run_changes import Pair, Rule, RunChange
 from runner.host.judging.verdict import CHANGED, ChangeWord
 from runner.host.readers.catalog import Catalog, Claim
@@ -120,13 +121,16 @@ def _step(before: int, change: RunChange) -> Step:
     return Step(before, change.word, change.reasons, change.times.ratio, change.times.p, change.moved)
 
 
-def published(catalog: Catalog) -> list[History]:
+def published(catalog: Catalog, cells: Collection[Cell] | None = None) -> list[History]:
     """Return each publisher's numbers of a cell over releases, where no condition but the stack differs and two numbers are unlike.
 
-    Points are in the order of the days of their publications, where these tell one, and of their names as versions.
+    ``cells`` are those to look at, None for all. Points are in the order of the days of their publications, where these tell one, and of
+    their names as versions.
     """
     series: dict[tuple[object, ...], list[Claim]] = {}
     for claim in catalog.claims.values():
+        if cells is not None and replications.cell_of(claim) not in cells:
+            continue
         conditions = {key: value for key, value in comparison.claimed(catalog, claim).items() if key != "stack"}
         series.setdefault((replications.publisher(claim), claim.engine, *conditions.items()), []).append(claim)
     histories = (_of_claims(catalog, claims) for claims in series.values())

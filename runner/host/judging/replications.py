@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from runner.contract.request import Request
 from runner.host.judging import comparison, random_effects, verdict
 from runner.host.judging.measured import Measured
 from runner.host.readers.catalog import UNKNOWN, Catalog, Claim
@@ -94,6 +95,11 @@ class Replications:
     groups: list[AlikeGroup]
 
     @property
+    def cell(self) -> Cell:
+        """The cell."""
+        return self.accelerator, self.devices, self.model, self.batch_size
+
+    @property
     def measurements(self) -> int:
         """The number of measurements in all groups."""
         return sum(len(group.measurements) for group in self.groups)
@@ -137,7 +143,7 @@ def of_cells(
         by_cell.setdefault(part.cell, []).append(part)
     priors: dict[Cell, float] = {}
     for claim in catalog.claims.values():
-        priors[_cell_of(claim)] = max(claim.prior_cv, priors.get(_cell_of(claim), 0.0))
+        priors[cell_of(claim)] = max(claim.prior_cv, priors.get(cell_of(claim), 0.0))
     gathered = [_cell(cell, of_cell, priors.get(cell)) for cell, of_cell in by_cell.items()]
     return [each for each in gathered if each.measurements > 1]
 
@@ -158,7 +164,7 @@ def _published(catalog: Catalog) -> list[_Part]:
     """Return the numbers of the catalog; one that the same publisher prints again, digit for digit, is there once."""
     parts: dict[tuple[object, ...], _Part] = {}
     for name, claim in catalog.claims.items():
-        printed = publisher(claim), _cell_of(claim), claim.precision, claim.engine, claim.value, claim.unit
+        printed = publisher(claim), cell_of(claim), claim.precision, claim.engine, claim.value, claim.unit
         first = parts.get(printed)
         if first is None:
             parts[printed] = _of_claim(catalog, name, claim)
@@ -172,7 +178,7 @@ def _of_claim(catalog: Catalog, name: str, claim: Claim) -> _Part:
     return _Part(
         laboratory=publisher(claim),
         origin="published",
-        cell=_cell_of(claim),
+        cell=cell_of(claim),
         conditions={key: comparison.word(value) for key, value in conditions.items()},
         unsure=tuple(key for key, value in conditions.items() if value == UNKNOWN),
         engine=claim.engine,
@@ -189,8 +195,14 @@ def publisher(claim: Claim) -> str:
     return claim.source.split("-")[0]
 
 
-def _cell_of(claim: Claim) -> Cell:
+def cell_of(claim: Claim) -> Cell:
+    """Return the cell of a published number."""
     return claim.accelerator, claim.devices, claim.model, claim.batch_size
+
+
+def cell_of_request(request: Request) -> Cell:
+    """Return the cell that a request measures."""
+    return request.accelerator.name, request.devices, request.model.name, request.workload.batch_size
 
 
 def _of_runs(results: Iterable[Measured], laboratory: str, origin: Origin) -> Iterator[_Part]:
@@ -207,7 +219,7 @@ def _of_runs(results: Iterable[Measured], laboratory: str, origin: Origin) -> It
         yield _Part(
             laboratory=laboratory,
             origin=origin,
-            cell=(request.accelerator.name, request.devices, request.model.name, request.workload.batch_size),
+            cell=cell_of_request(request),
             conditions={**asked, **observed},
             unsure=tuple(name for name, words in seen.items() if len(words) > 1),
             engine=request.engine,

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from runner.contract.records import Result
 from runner.contract.request import Request
 from runner.host.judging import measured as measurements
+from runner.host.judging import replications
 from runner.host.judging.comparison import Row
 from runner.host.judging.measured import WALK_THROUGH, Measured
+from runner.host.judging.replications import Cell
 from runner.host.readers.catalog import Catalog, Claim
 from runner.host.readers.prices import Prices
 from runner.host.report.commands import Kit
@@ -76,3 +78,10 @@ class Material:
         """Yield the published cells of all ``sources``, by their names."""
         for source in self.sources:
             yield from self.claims_of(source).items()
+
+    def cells(self) -> set[Cell]:
+        """Return the cells that the page is about: those that its ``sources`` publish, and those that were measured here or by others."""
+        everyone = (self.measured, *self.laboratories.values())
+        requests = (measured.group.request for results in everyone for measured in results)
+        published = (replications.cell_of(claim) for _, claim in self.shown_claims())
+        return {*published, *map(replications.cell_of_request, requests)}

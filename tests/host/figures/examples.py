@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+import statistics
 from pathlib import Path
 
-from runner.host.figures import cell, distribution, factors, floor, svg
+from runner.host.figures import cell, distribution, distributions, factors, floor, svg
 from runner.host.figures.cell import CellFigure, OtherNumber
 from runner.host.figures.distribution import DistributionFigure, Mark
+from runner.host.figures.distributions import DistributionRow, DistributionsFigure
 from runner.host.figures.factors import Factor, FactorsFigure, Measured
 from runner.host.figures.floor import FloorFigure, FloorRow, Share
 from runner.host.figures.strip import Bar, Dot
@@ -48,6 +50,24 @@ def a_distribution(*values: float, **changes: object) -> DistributionFigure:
         "marks": (),
     }
     return DistributionFigure(**{**told, **changes})  # type: ignore[arg-type]
+
+
+def a_row(*values: float, **changes: object) -> DistributionRow:
+    """Return a row of milliseconds."""
+    told: dict[str, object] = {
+        "label": "8 x gaudi2, bloomz, gaudi-1.10",
+        "what": f"{len(values)} launches",
+        "dots": tuple(Dot(value, f"{value} ms") for value in values),
+        "bars": (),
+        "median": statistics.median(values) if values else 0,
+    }
+    return DistributionRow(**{**told, **changes})  # type: ignore[arg-type]
+
+
+def some_rows(*rows: DistributionRow) -> DistributionsFigure:
+    """Return the figure of rows of milliseconds."""
+    line = "a dot is the median of the calls of one launch; line and number are the median of launches"
+    return DistributionsFigure("ttft", "Time to first token", line, "milliseconds", "ms", rows)
 
 
 def a_factor(*factors: Factor, **changes: object) -> FactorsFigure:
@@ -139,6 +159,21 @@ def figures() -> dict[str, Figure]:
         "floor": floor.draw(FloorFigure("memory-floor", "Share of each time that memory needs", None, (shares, only))),
         "floor-example": floor.draw(FloorFigure("memory-floor", "Share of each time", "an example: made up", (only,))),
         "times": distribution.draw(a_distribution(101.5, 99.8, 100.4, 100.4, 103.2, marks=(Mark("median", 100.4),))),
+        "times-rows": distributions.draw(
+            some_rows(
+                a_row(101.5, 99.8, 100.4, 100.4, 103.2),
+                a_row(31.2, 32.0, 31.4, label="1 x gaudi, bloomz-7b1, gaudi-1.10"),
+                a_row(bars=gaps[:9], median=12.0, label="8 x a100-80gb, bloomz-7b1, cuda-2023"),
+            )
+        ),
+        "times-rows-example": distributions.draw(
+            some_rows(
+                a_row(101.5, 99.8, note="an example: made up"),
+                a_row(
+                    12.0, label="2 x cpu, bloom-tiny, cpu", note="walk-through on a CPU: reproduces no published cell"
+                ),
+            )
+        ),
         "times-many": distribution.draw(a_distribution(bars=gaps, marks=(Mark("median", 9.7), Mark("p99", 121.0)))),
     }
 

@@ -140,6 +140,33 @@ def test_where_nothing_was_compared_there_is_no_mean() -> None:
     assert not [box for box in drawings.boxes(root) if box.text.startswith("here")]
 
 
+@given(st.floats(0.5, 20), st.floats(0.001, 0.4))
+def test_lines_reach_the_axis_but_where_the_words_of_the_mean_stand(mean_s: float, near_by: float) -> None:
+    root = drawings.read(cell.draw(a_cell(mean_s, mean_s=mean_s, interval_s=(mean_s * (1 - near_by), mean_s))))
+    (here,) = [box for box in drawings.boxes(root) if box.text.startswith("here")]
+    bottom = sum(drawings.numbers(drawings.of_class(root, "band")[0], "y", "height"))
+    lines: dict[tuple[str, float], list[tuple[float, float]]] = {}
+    for class_ in ("theirs-line", "band-edge"):
+        for line in drawings.of_class(root, class_):
+            x, top, end = drawings.numbers(line, "x1", "y1", "y2")
+            lines.setdefault((class_, x), []).append((top, end))
+    assert len(lines) == 3
+    for (_, x), stretches in lines.items():
+        assert max(end for _, end in stretches) == pytest.approx(bottom, abs=0.02)
+        under = here.left < x < here.right
+        assert not under or all(end <= here.top or top >= here.bottom for top, end in stretches)
+        # what stands beside the words is not interrupted
+        assert len(stretches) == 1 or here.left - 3 < x < here.right + 3
+
+
+def test_a_number_that_several_publications_print_has_their_dates() -> None:
+    figure = cell.draw(a_cell(3.1, dates=("2022-03-28", "2023-03-28")))
+    words = "published 3.103 s (2022-03-28 and 2023-03-28)"
+    assert words in [box.text for box in drawings.boxes(drawings.read(figure))]
+    assert figure.description.startswith(words.capitalize())
+    assert drawings.problems(figure) == []
+
+
 def test_the_note_is_in_the_drawing() -> None:
     root = drawings.read(cell.draw(a_cell(0.59, word=None, note="walk-through on a CPU: reproduces no published cell")))
     assert [element.text for element in drawings.of_class(root, "note")] == [

@@ -9,10 +9,13 @@ import pytest
 
 from runner.host.figures import svg
 from runner.host.judging import comparison
+from runner.host.judging import measured as measurements
 from runner.host.judging.measured import Measured, Sample
 from runner.host.report.material import Material
 from runner.host.report.sections import cells
 from runner.host.report.sections.cells import Cells
+from runner.host.results import result_files
+from runner.host.results.index import Index
 from tests.examples import made_up
 from tests.support import drawings, groups, read_materials
 
@@ -85,6 +88,56 @@ def test_a_number_that_both_revisions_share_is_no_further_mark(eight: Material) 
     others = {cell.published: cell.others for cell in made.cells}
     assert others["8 x a100-80gb, bloomz"] == []
     assert [other.published_s for other in others["8 x gaudi, bloomz-7b1"]] == ["3.029"]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """Return the eight cells, each beside the numbers of both revisions."""
+    paths = made_up.write_eight_cells(tmp_path_factory.mktemp("both"))
+    with Index(None) as index:
+        read = measurements.of_results(
+            result_files.read_whole(map(str, paths), index, []), read_materials.tables(), sources=["post-1", "post-3"]
+        )
+    return read_materials.of_measured(read)
+
+
+def test_launches_beside_a_number_that_both_revisions_print_are_one_figure_with_both_dates(both: Material) -> None:
+    made = cells.content(both)
+    assert made is not None
+    again = {cell.claim: [other.claim for other in cell.again] for cell in made.cells if cell.again}
+    assert again == {
+        f"post-3-a100-{cell}": [f"post-1-a100-{cell}"] for cell in ("8-bloomz", "8-bloomz-7b1", "1-bloomz-7b1")
+    }
+    texts = " ".join(figure.description for figure in cells.figures(made))
+    assert texts.count("(2023-03-28 and ") == 3
+    assert "published 4.402 s (post-3; 2023-03-28 too)" in words(both)
+
+
+def test_a_cell_of_the_earlier_revision_that_the_launches_cannot_be_compared_with_is_a_mark_alone(
+    both: Material,
+) -> None:
+    made = cells.content(both)
+    assert made is not None
+    assert {cell.source for cell in made.cells} == {"post-3"} and len(made.cells) == 8
+    drawn = {(other.claim, other.published_s) for cell in made.cells for other in cell.others}
+    assert len(made.marked) == 5
+    assert {(each.claim, each.published_s) for each in made.marked} <= drawn
+    assert "5 numbers published earlier or elsewhere stand in these figures as triangles" in words(both)
+
+
+def test_launches_that_can_be_compared_with_the_earlier_revision_alone_have_a_figure_of_it() -> None:
+    measured = launched(3.1)
+    (row,) = measured.rows
+    unlike = dataclasses.replace(row.verdict, word="NOT-COMPARABLE")
+    faster = dataclasses.replace(row.verdict, word="FASTER")
+    newest = dataclasses.replace(row, verdict=unlike)
+    earlier = dataclasses.replace(row, claim="post-1-gaudi2-8-bloomz", published_s="3.717", verdict=faster)
+    made = content(dataclasses.replace(measured, rows=[newest, earlier]))
+    assert [(cell.claim, cell.word) for cell in made.cells] == [
+        ("post-3-gaudi2-8-bloomz", "NOT-COMPARABLE"),
+        ("post-1-gaudi2-8-bloomz", "FASTER"),
+    ]
+    assert made.marked == []
 
 
 def test_many_launches_are_bins_and_few_are_dots() -> None:

@@ -52,8 +52,17 @@ def test_each_condition_stands_once_with_what_each_cell_wants() -> None:
 def test_requests_that_differ_alike_share_one_list() -> None:
     alike = [row(CELLS[0], "NOT-COMPARABLE", "stack") for _ in range(12)]
     content = found(material(*alike, row(CELLS[0], "NOT-COMPARABLE", "weights")))
-    assert [(len(each.requests), each.left_out) for each in content.lists] == [(10, 2), (1, 0)]
-    assert "2 more requests are not shown" in html(material(*alike)).text()
+    assert [(len(each.requests), len(each.folded), each.left_out) for each in content.lists] == [(10, 2, 0), (1, 0, 0)]
+    folded = html(material(*alike)).only("details")
+    assert "2 more requests" in folded.text() and len(folded.all("li")) == 2
+    assert "not shown" not in folded.text()
+
+
+def test_very_many_requests_are_counted() -> None:
+    alike = [row(CELLS[0], "NOT-COMPARABLE", "stack") for _ in range(53)]
+    (list_,) = found(material(*alike)).lists
+    assert (len(list_.requests), len(list_.folded), list_.left_out) == (10, 40, 3)
+    assert "3 more requests are not shown" in html(material(*alike)).text()
 
 
 def test_lists_beyond_the_most_are_counted() -> None:

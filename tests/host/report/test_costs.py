@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -44,8 +45,7 @@ def test_without_results_the_published_cells_stand_alone() -> None:
         "whose published",
         "time of 100 3.103 s",
         "of a million 31030 s",
-        "90% interval none",
-        "energy the source does not tell it",
+        "energy of 100 the source does not tell it",
     ]
     assert "Money: no price was given." in page.text()
 
@@ -57,22 +57,23 @@ def test_a_source_without_cells_and_without_results_makes_no_section() -> None:
 def test_what_was_measured_stands_below_its_cell(tmp_path: Path) -> None:
     made = made_up_material(tmp_path, MadeUp("gaudi2-8-bloomz", watts=400), MadeUp("gaudi-1-bloomz-7b1", launches=1))
     shown = rows(html(made).all("table")[0])
-    gaudi2, gaudi = (each.group.request.id for each in sorted(made.measured, key=lambda each: -len(each.samples)))
-    assert shown[1][:5] == [
+    assert shown[1] == [
         "8 x gaudi2, bloomz, bfloat16, optimum-habana",
-        f"whose here, 5 launches of {gaudi2}",
-        "time of 100 3.103 s",
+        "whose here, 5 launches",
+        "time of 100 3.103 s (-0.6% to +0.6%)",
         "of a million 31030 s",
-        "90% interval -0.6% to +0.6%",
+        # 8 devices of 400 W for 3.103 s
+        "energy of 100 9930 J (-0.6% to +0.6%)",
+        "of a million 99.30 MJ",
     ]
-    # 8 devices of 400 W for 3.103 s
-    assert shown[1][5:7] == ["energy of 100 9930 J", "of a million 99.30 MJ"]
     assert shown[-1][1:] == [
-        f"whose here, 1 launch of {gaudi}",
+        "whose here, 1 launch",
         "time of 100 2.387 s",
         "of a million 23870 s",
-        "90% interval none",
-        "energy not measured: no device told its energy",
+        "energy of 100 not measured: no device told its energy",
+    ]
+    assert content(made).beside == [
+        each.group.request.id for each in sorted(made.measured, key=lambda each: -len(each.samples))
     ]
 
 
@@ -80,17 +81,45 @@ def test_money_stands_in_the_currency_of_its_price_with_both_readings(tmp_path: 
     made = replace(made_up_material(tmp_path, MadeUp("gaudi2-1-bloomz-7b1")), prices=Prices("p.yaml", {"own": PRICE}))
     shown = rows(html(made).all("table")[1])
     one_device = [row for row in shown if row[0].startswith("1 x gaudi2")]
-    request = made.measured[0].group.request.id
-    assert [row[1:4] for row in one_device] == [
-        ["whose published", "price own", "paid for whole instances"],
-        ["whose published", "price own", "paid for share of the instances"],
-        [f"whose here, 5 launches of {request}", "price own", "paid for whole instances"],
-        [f"whose here, 5 launches of {request}", "price own", "paid for share of the instances"],
+    assert [row[1:3] for row in one_device] == [
+        ["whose published", "price own"],
+        ["whose here, 5 launches", "price own"],
     ]
-    whole, share = one_device[0][5], one_device[1][5]
+    whole, share = one_device[0][4], one_device[0][6]
     assert whole == f"a million {7720 * 10.42 / 3600:.2f} EUR"
-    assert share == f"a million {7720 * 10.42 / 3600 / 8:.3f} EUR"
-    assert len([row for row in shown if row[0].startswith("8 x gaudi2")]) == 2
+    assert share == f"share: a million {7720 * 10.42 / 3600 / 8:.3f} EUR"
+    (eight_devices, _) = (row for row in shown if row[0].startswith("8 x gaudi2"))
+    assert eight_devices[5:] == ["share: 100 every device works"]
+
+
+def test_the_request_that_the_page_sets_beside_a_cell_is_shown_and_the_others_are_folded(tmp_path: Path) -> None:
+    many = [
+        MadeUp("gaudi2-8-bloomz", packages={"torch": torch}, started=datetime(2026, 11, day, tzinfo=timezone.utc))
+        for day, torch in ((20, "2.0.0"), (22, "2.0.1"), (21, "2.0.2"))
+    ]
+    made = replace(made_up_material(tmp_path, *many), prices=Prices("p.yaml", {"own": PRICE}))
+    this_run = made.this_run("post-3-gaudi2-8-bloomz")
+    assert this_run is not None
+    found, page = content(made), html(made)
+    assert [cost.name for cost in found.costs if cost.kind == "measured"] == [this_run[0].group.request.id]
+    assert len(found.others) == 2
+    folded = page.only("details")
+    assert "2 other requests: seconds, joules and money" in folded.text()
+    assert [len(rows(table)) for table in folded.all("table")] == [2, 2]
+    assert all(cost.name in folded.text() for cost in found.others)
+
+
+def test_of_a_cell_that_nobody_published_the_newest_request_is_shown(tmp_path: Path) -> None:
+    made = made_up_material(
+        tmp_path, *(MadeUp("cpu-2", latency_s=0.6, packages={"torch": version}) for version in "12")
+    )
+    made = replace(made, measured=[replace(each, rows=[]) for each in made.measured])
+    found = content(made)
+    assert [cost.name for cost in found.costs if cost.kind == "measured"] == [made.measured[0].group.request.id]
+    assert [cost.name for cost in found.others] == [made.measured[1].group.request.id]
+    # no table names them
+    assert found.beside == []
+    assert all(each.group.request.id in html(made).text() for each in made.measured)
 
 
 def test_prices_of_other_accelerators_make_no_table_of_money() -> None:

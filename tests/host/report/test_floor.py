@@ -33,15 +33,23 @@ def test_published_shares_are_those_of_the_ledger_and_nearest_first() -> None:
     wanted = [
         limit.share for name, _ in read_materials.of_measured([]).shown_claims() if (limit := limits[name]) is not None
     ]
-    assert [near.share for near in made.numbers] == sorted(wanted, reverse=True)
+    assert [near.share for near in made.numbers] == sorted(set(wanted), reverse=True)
     assert all(near.share == pytest.approx(near.floor_s / near.latency_s) for near in made.numbers)
 
 
 def test_the_figure_shows_the_newest_number_of_each_cell() -> None:
     made = content(read_materials.of_measured([]))
-    assert {near.source for near in made.newest} == {"post-3"}
+    assert {near.source for near in made.newest} == {"post-3", "post-1, post-3"}
     earlier = content(read_materials.of_measured([], sources=["post-3", "post-1"]))
-    assert {near.source for near in earlier.newest} == {"post-1"}
+    assert {near.source for near in earlier.newest} == {"post-1", "post-3, post-1"}
+
+
+def test_a_number_that_two_publications_print_is_one_row() -> None:
+    made = content(read_materials.of_measured([]))
+    rows = [(near.source, near.latency_s) for near in made.numbers if near.cell == "8 x a100-80gb, bloomz"]
+    assert rows == [("post-1, post-3", 4.402)]
+    rows = [(near.source, near.latency_s) for near in made.numbers if near.cell == "8 x gaudi2, bloomz"]
+    assert sorted(rows) == [("post-1", 3.717), ("post-3", 3.103)]
 
 
 def test_an_unknown_bandwidth_is_said_and_not_drawn() -> None:

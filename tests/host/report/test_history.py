@@ -111,6 +111,15 @@ def test_published_series_are_drawn_without_any_result_and_without_changes() -> 
         assert drawings.problems(figure) == []
 
 
+def test_a_published_series_of_a_cell_that_the_page_does_not_show_is_left_out() -> None:
+    assert history.content(replace(material(), sources=["h100-2026"])) is None
+    shown = filled(material()).content
+    measured = filled(replace(material(at(1, *STEADY)), sources=["h100-2026"])).content
+    assert isinstance(shown, history.Histories) and isinstance(measured, history.Histories)
+    assert not any("gaudi3" in each.history.what for each in shown.published)
+    assert [each.history.what for each in measured.published] == ["published by ci: 8 x gaudi2, bloomz"]
+
+
 def test_every_figure_of_an_example_says_so_and_none_of_published_numbers() -> None:
     section = filled(
         material(at(1, *STEADY), at(2, *SLOWER, torch="2.14.0"), example="an example: nobody measured these")

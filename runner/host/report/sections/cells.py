@@ -45,15 +45,17 @@ class Published:
 
 @dataclass(frozen=True)
 class Cell:
-    """A published cell and the request measured beside it, whose times are in seconds.
+    """A published cell and the request measured beside it, whose times are in seconds; ``date`` is its source's, or the source's name.
 
     ``word`` is None for a walk-through, which has no verdict on a cell. ``samples`` holds every launch where there are at most
     ``MOST_DOTS``, ``bins`` all launches where there are more. ``interval_s`` is the verdict's: of the mean, 90%, widened by the rounding
-    of the published number. ``more`` counts the other requests beside the cell.
+    of the published number. ``more`` counts the other requests beside the cell. ``again`` are publications that print the same number, of
+    which these launches are the same measurement.
     """
 
     claim: str
     source: str
+    date: str
     published: str
     published_s: str
     rounding_s: tuple[float, float]
@@ -76,6 +78,7 @@ class Cell:
     samples: list[Launch]
     bins: list[Bin]
     others: list[Published]
+    again: list[Published]
     more: int
     note: str | None
 
@@ -97,25 +100,59 @@ class Untimed:
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells that were measured, those of the source shown first at the beginning, and those whose measurement tells no times."""
+    """The cells that were measured, in the order of the source shown first, and those whose measurement tells no times.
+
+    ``marked`` are cells of other publications that the same launches cannot be compared with, and whose numbers are marks in the figures
+    of ``cells``.
+    """
 
     cells: list[Cell]
+    marked: list[Published]
     untimed: list[Untimed]
 
 
 def content(material: Material) -> Cells | None:
-    """Return each published cell that something was measured beside; None where there is none."""
-    cells, untimed = [], []
+    """Return each published cell that something was measured beside; None where there is none.
+
+    The same launches beside the same cell of a further publication are no further figure where that prints the same number and has the
+    same verdict, or where it cannot be compared with them and its number is a mark in the figure that there is.
+    """
+    cells: dict[tuple[str, ...], list[Cell]] = {}
+    marked, untimed = [], []
     for source in reversed(material.sources):
         for name, claim in material.claims_of(source).items():
             beside = material.beside(name)
             timed = next((pair for pair in beside if pair[0].samples and not pair[0].group.emulated), None)
-            if timed is not None:
-                cells.append(_cell(material, name, claim, *timed, more=len(beside) - 1))
-            elif beside:
-                row = beside[0][1]
-                untimed.append(Untimed(name, row.published, row.published_s, row.verdict.reasons))
-    return Cells(cells, untimed) if cells or untimed else None
+            if timed is None:
+                if beside:
+                    row = beside[0][1]
+                    untimed.append(Untimed(name, row.published, row.published_s, row.verdict.reasons))
+                continue
+            cell = _cell(material, name, claim, *timed, more=len(beside) - 1)
+            drawn = cells.setdefault((cell.published, str(claim.batch_size), claim.unit, cell.request), [])
+            published = Published(name, _date(material, claim), claim.value)
+            same = next((each for each in drawn if each.source != source and _alike(each, cell)), None)
+            if same is not None:
+                same.again.append(published)
+            elif cell.word == "NOT-COMPARABLE" and any(_marks(each, published) for each in drawn):
+                marked.append(published)
+            else:
+                drawn.append(cell)
+    shown = [cell for drawn in cells.values() for cell in drawn]
+    return Cells(shown, marked, untimed) if shown or untimed else None
+
+
+def _alike(one: Cell, other: Cell) -> bool:
+    return (one.published_s, one.word) == (other.published_s, other.word)
+
+
+def _marks(cell: Cell, published: Published) -> bool:
+    """Return whether a number of another publication is a mark in the figure of a cell."""
+    return published.published_s in {other.published_s for other in cell.others}
+
+
+def _date(material: Material, claim: Claim) -> str:
+    return material.catalog.claim_sources[claim.source].date or claim.source
 
 
 def _cell(material: Material, name: str, claim: Claim, measured: Measured, row: Row, more: int) -> Cell:
@@ -125,6 +162,7 @@ def _cell(material: Material, name: str, claim: Claim, measured: Measured, row: 
     return Cell(
         claim=name,
         source=claim.source,
+        date=_date(material, claim),
         published=row.published,
         published_s=claim.value,
         rounding_s=verdict.rounding(claim.value),
@@ -151,6 +189,7 @@ def _cell(material: Material, name: str, claim: Claim, measured: Measured, row: 
         ],
         bins=bins.of([sample.latency_s for sample in measured.samples], flagged) if many else [],
         others=_others(material, claim),
+        again=[],
         more=more,
         note=material.note(measured),
     )
@@ -168,9 +207,7 @@ def _others(material: Material, claim: Claim) -> list[Published]:
             (claim.accelerator, claim.devices, claim.model, claim.batch_size)
         )
         if same and other.source != claim.source and other.unit == "s" and other.value != claim.value:
-            others[other.value] = Published(
-                name, material.catalog.claim_sources[other.source].date or other.source, other.value
-            )
+            others[other.value] = Published(name, _date(material, other), other.value)
     return list(others.values())[::-1][:_MOST_OTHERS]
 
 
@@ -201,6 +238,7 @@ def _figure(cell: Cell) -> CellFigure:
         failed=cell.failed,
         measured=None if cell.measured == cell.published else cell.measured,
         others=tuple(OtherNumber(other.date, other.published_s) for other in cell.others),
+        dates=(*(other.date for other in reversed(cell.again)), cell.date) if cell.again else (),
     )
 
 

@@ -13,8 +13,8 @@ from runner.host.report.material import Material
 
 HEADING: str | None = "Conditions that differ"
 
-# Lists of conditions that the page shows, and requests that it names for one list; the newest come first.
-_MOST_LISTS, _MOST_REQUESTS = 20, 10
+# Lists of conditions that the page shows, and requests that it names for one list; the newest come first. Of these, how many stand open.
+_MOST_LISTS, _MOST_REQUESTS, _MOST_OPEN = 20, 50, 10
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,11 @@ class Compared:
 class Unlike:
     """Requests that differ alike from the same cells: ``cells`` maps the names of these cells to their words and their source.
 
-    ``left_out`` is how many more requests there are than ``requests`` names.
+    ``folded`` holds further requests, and ``left_out`` is how many more there are than both name.
     """
 
     requests: list[Compared]
+    folded: list[Compared]
     left_out: int
     cells: dict[str, str]
     conditions: list[Condition]
@@ -53,13 +54,14 @@ class Unlike:
 class Conditions:
     """The lists of conditions, the newest request's first; ``left_out`` is how many more lists there are.
 
-    ``alike`` names the requests that share every condition with cells beside them, and ``alike_left_out`` counts further ones. A request
-    may be like the cell of one revision, and differ from that of another.
+    ``alike`` names the requests that share every condition with cells beside them, ``alike_folded`` further ones, and ``alike_left_out``
+    counts the rest. A request may be like the cell of one revision, and differ from that of another.
     """
 
     lists: list[Unlike]
     left_out: int
     alike: list[Compared]
+    alike_folded: list[Compared]
     alike_left_out: int
 
 
@@ -78,17 +80,23 @@ def content(material: Material) -> Conditions | None:
             cells = {row.claim: f"{row.published} ({shown[row.claim].source})" for row in differing}
             conditions = _differences(differing)
             key = json.dumps([cells, [asdict(each) for each in conditions]])
-            unlike.setdefault(key, Unlike([], 0, cells, conditions)).requests.append(compared)
+            unlike.setdefault(key, Unlike([], [], 0, cells, conditions)).requests.append(compared)
     if not alike and not unlike:
         return None
     lists = [
-        replace(each, requests=each.requests[:_MOST_REQUESTS], left_out=max(0, len(each.requests) - _MOST_REQUESTS))
+        replace(
+            each,
+            requests=each.requests[:_MOST_OPEN],
+            folded=each.requests[_MOST_OPEN:_MOST_REQUESTS],
+            left_out=max(0, len(each.requests) - _MOST_REQUESTS),
+        )
         for each in list(unlike.values())[:_MOST_LISTS]
     ]
     return Conditions(
         lists=lists,
         left_out=len(unlike) - len(lists),
-        alike=alike[:_MOST_REQUESTS],
+        alike=alike[:_MOST_OPEN],
+        alike_folded=alike[_MOST_OPEN:_MOST_REQUESTS],
         alike_left_out=max(0, len(alike) - _MOST_REQUESTS),
     )
 

@@ -28,7 +28,8 @@ _NAME = "memory-floor"
 class Near:
     """How near one time is to its limit: the time, the least time that memory needs, its share of the time, and what it suggests.
 
-    ``cell`` names devices and model. ``source`` is the publication, None for what was measured here: then ``request`` is set.
+    ``cell`` names devices and model. ``source`` names the publications that print the number, None for what was measured here: then
+    ``request`` is set.
     """
 
     cell: str
@@ -68,7 +69,7 @@ class Floor:
 def content(material: Material) -> Floor | None:
     """Return how near published and measured times are to their limits; None where no limit is known."""
     limits = ledger.limits(material.catalog)
-    published: list[Near] = []
+    printed: dict[tuple[str, float, float], Near] = {}
     unknown: dict[str, None] = {}
     accelerators: dict[str, None] = {}
     claims = dict(material.shown_claims())
@@ -82,7 +83,11 @@ def content(material: Material) -> Floor | None:
         if limit is None:
             unknown[cell] = None
         else:
-            published.append(Near(cell, claim.source, None, claim.latency_s, limit.floor_s, limit.share, limit.bound))
+            key = cell, claim.latency_s, limit.floor_s
+            earlier = printed.pop(key, None)
+            sources = claim.source if earlier is None else f"{earlier.source}, {claim.source}"
+            printed[key] = Near(cell, sources, None, claim.latency_s, limit.floor_s, limit.share, limit.bound)
+    published = list(printed.values())
     measured = _measured(material)
     accelerators.update(dict.fromkeys(each.group.request.accelerator.name for each in material.measured))
     if not published and not measured:

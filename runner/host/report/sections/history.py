@@ -68,7 +68,7 @@ def content(material: Material) -> Histories | None:
         measured.append(_named(name, each, material.note(newest)))
     published = [
         _named(f"history-published-{number + 1}", each, None)
-        for number, each in enumerate(history.published(material.catalog))
+        for number, each in enumerate(history.published(material.catalog, material.cells()))
     ]
     return Histories(measured, len(cases) - len(measured), published) if measured or published else None
 

@@ -44,8 +44,10 @@ class Forests:
 
 
 def content(material: Material) -> Forests | None:
-    """Return the measurements of each cell; None where no cell has two."""
-    cells = replications.of_cells(material.catalog, material.measured, material.laboratories)
+    """Return the measurements of each cell that the page is about; None where no such cell has two."""
+    shown = material.cells()
+    gathered = replications.of_cells(material.catalog, material.measured, material.laboratories)
+    cells = [each for each in gathered if each.cell in shown]
     if not cells:
         return None
     everyone = [material.measured, *material.laboratories.values()]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 from runner.host.figures import distribution as distribution_figure
+from runner.host.figures import distributions as distributions_figure
 from runner.host.figures.distribution import DistributionFigure, Mark
+from runner.host.figures.distributions import DistributionRow, DistributionsFigure
 from runner.host.figures.strip import Bar, Dot
 from runner.host.figures.svg import Figure
 from runner.host.figures.words import counted
-from runner.host.judging import bins, comparison, percentiles
+from runner.host.judging import bins, comparison, percentiles, replications
 from runner.host.judging.bins import Bin
 from runner.host.judging.measured import Measured
 from runner.host.report.material import Material, WholeFile
@@ -20,9 +23,11 @@ from runner.host.report.material import Material, WholeFile
 HEADING: str | None = "Time to first token, and between tokens"
 
 # Requests whose distributions are drawn, the newest. Values that are drawn as dots; more are drawn as bins.
-MOST_REQUESTS, MOST_DOTS = 8, 120
+MOST_REQUESTS, MOST_DOTS = 20, 120
 # Passes over datasets that the table shows, the newest.
 MOST_PASSES = 50
+# The letters of a request's hash that tell requests of one name apart.
+_SHORT = 6
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,8 @@ class Spread:
 class TokenTimes:
     """The token times of one request: a median of each launch for TTFT and TPOT, each single gap between tokens for ITL.
 
-    ``itl_calls`` counts the calls of ``itl_files`` that the gaps come from, the request's newest results.
+    ``itl_calls`` counts the calls of ``itl_files`` that the gaps come from, the request's newest results. ``newest`` says whether no other
+    request of the cell is newer.
     """
 
     request: str
@@ -56,6 +62,7 @@ class TokenTimes:
     itl: Spread | None
     itl_calls: int
     itl_files: list[str]
+    newest: bool
     note: str | None
 
 
@@ -92,7 +99,8 @@ def content(material: Material) -> Times | None:
     reasons = [comparison.without_times(measured.group) for measured in material.measured]
     told = [measured for measured, why in zip(material.measured, reasons, strict=True) if why is None]
     timed = [measured for measured in told if measured.samples]
-    requests = [_token_times(material, measured) for measured in timed[:MOST_REQUESTS]]
+    newest = {replications.cell_of_request(each.group.request): each.group.request.id for each in reversed(timed)}
+    requests = [_token_times(material, measured, set(newest.values())) for measured in timed[:MOST_REQUESTS]]
     passes = [made for measured in told for made in _passes(measured)]
     untold = [
         f"{measured.group.words}: {why}"
@@ -110,7 +118,7 @@ def content(material: Material) -> Times | None:
     )
 
 
-def _token_times(material: Material, measured: Measured) -> TokenTimes:
+def _token_times(material: Material, measured: Measured, newest: set[str]) -> TokenTimes:
     request, samples = measured.group.request, measured.samples
     files = material.whole.get(request.id, [])
     calls = [call for file in files for call in _gaps(file)]
@@ -126,6 +134,7 @@ def _token_times(material: Material, measured: Measured) -> TokenTimes:
         itl=_spread(gaps) if gaps else None,
         itl_calls=len(calls),
         itl_files=[file.path for file in files],
+        newest=request.id in newest,
         note=material.note(measured),
     )
 
@@ -168,35 +177,64 @@ def _passes(measured: Measured) -> list[DatasetPass]:
 
 
 def figures(content: object) -> list[Figure]:
-    """Return up to three figures for each request: TTFT, TPOT and ITL."""
-    return [figure for request in cast(Times, content).requests for figure in _figures(request)]
-
-
-def _figures(request: TokenTimes) -> list[Figure]:
-    launches = f"{counted(request.launches, 'launch', 'launches')}, the median of the calls of each"
-    gaps = f"{request.itl.count if request.itl else 0} gaps of {counted(request.itl_calls, 'call')}"
-    shown = [
-        ("ttft", "Time to first token", launches, request.ttft),
-        ("tpot", "Time per output token", launches, request.tpot),
-        ("itl", "Time between tokens", gaps, request.itl),
+    """Return a figure of TTFT and one of TPOT with a row for each request, and one of ITL for each request."""
+    requests = cast(Times, content).requests
+    named = Counter(_name(request) for request in requests)
+    rows = [(_name(request) + _tail(request) * (named[_name(request)] > 1), request) for request in requests]
+    shared = [
+        _shared("ttft", "Time to first token", [(name, each, each.ttft) for name, each in rows]),
+        _shared("tpot", "Time per output token", [(name, each, each.tpot) for name, each in rows if each.tpot]),
     ]
-    return [
-        distribution_figure.draw(_figure(request, name, title, of_what, spread))
-        for name, title, of_what, spread in shown
+    return [*filter(None, shared), *(_gaps_figure(name, each, each.itl) for name, each in rows if each.itl)]
+
+
+def _name(request: TokenTimes) -> str:
+    return f"{request.measured}, {request.stack}"
+
+
+def _tail(request: TokenTimes) -> str:
+    return f" ({request.request.rpartition('-')[2][:_SHORT]})"
+
+
+def _shared(name: str, title: str, rows: list[tuple[str, TokenTimes, Spread | None]]) -> Figure | None:
+    """Return one figure with a row for each request; None for no rows."""
+    made = tuple(
+        DistributionRow(
+            label=label,
+            what=counted(request.launches, "launch", "launches"),
+            dots=_dots(spread),
+            bars=_bars(spread),
+            median=1e3 * spread.percentiles["median"],
+            note=request.note,
+        )
+        for label, request, spread in rows
         if spread is not None
-    ]
-
-
-def _figure(request: TokenTimes, name: str, title: str, of_what: str, spread: Spread) -> DistributionFigure:
-    marks = list(spread.percentiles.items())
-    return DistributionFigure(
-        name=f"{name}-{request.request}",
-        title=title,
-        lines=(f"{request.measured}, stack {request.stack}", of_what),
-        note=request.note,
-        what="milliseconds",
-        unit="ms",
-        dots=tuple(Dot(1e3 * value, f"{1e3 * value:.6g} ms") for value in spread.values_s),
-        bars=tuple(Bar(1e3 * bin.low, 1e3 * bin.high, bin.count) for bin in spread.bins_s),
-        marks=tuple(Mark(*pair) for pair in ((key, 1e3 * value) for key, value in (*marks[:1], *marks[1:][-1:]))),
     )
+    line = "a dot is the median of the calls of one launch; line and number are the median of launches"
+    figure = DistributionsFigure(name, title, line, "milliseconds", "ms", made)
+    return distributions_figure.draw(figure) if made else None
+
+
+def _gaps_figure(name: str, request: TokenTimes, gaps: Spread) -> Figure:
+    marks = list(gaps.percentiles.items())
+    return distribution_figure.draw(
+        DistributionFigure(
+            name=f"itl-{request.request}",
+            title="Time between tokens",
+            lines=(name, f"{gaps.count} gaps of {counted(request.itl_calls, 'call')}"),
+            note=request.note,
+            what="milliseconds",
+            unit="ms",
+            dots=_dots(gaps),
+            bars=_bars(gaps),
+            marks=tuple(Mark(key, 1e3 * value) for key, value in (*marks[:1], *marks[1:][-1:])),
+        )
+    )
+
+
+def _dots(spread: Spread) -> tuple[Dot, ...]:
+    return tuple(Dot(1e3 * value, f"{1e3 * value:.6g} ms") for value in spread.values_s)
+
+
+def _bars(spread: Spread) -> tuple[Bar, ...]:
+    return tuple(Bar(1e3 * bin.low, 1e3 * bin.high, bin.count) for bin in spread.bins_s)
