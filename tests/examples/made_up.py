@@ -205,6 +205,7 @@ def _environment(request: Request, made: MadeUp) -> JsonObject:
     return {
         **samples.environment(),
         "packages": dict(request.stack.packages),
+        "inventory": samples.inventory(requirements="made-up requirements", compared=len(request.stack.packages)),
         "image": request.stack.image,
         "host": made.host,
         "kernel": "made-up kernel",

@@ -30,6 +30,10 @@ _VIOLATIONS = """async (rules) => {
   const where = (nodes) => nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" ");
   return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${where(nodes)}`);
 }"""
+_UNFOLDED = """() => {
+  document.querySelectorAll("details").forEach((details) => { details.open = true; });
+  [...document.querySelectorAll("input[type=radio]")].slice(-1).forEach((radio) => radio.click());
+}"""
 _STOP = """() => {
   const at = document.activeElement, box = (at.labels && at.labels.length ? at.labels[0] : at).getBoundingClientRect();
   return { tag: at.tagName.toLowerCase(), kind: at.getAttribute("type"), checked: at.checked ?? null, id: at.id,
@@ -68,6 +72,8 @@ def seen(browser: Browser, look: dict[str, Any]) -> dict[str, Any]:
         began = time.monotonic()
         page.goto(Path(look["page"]).resolve().as_uri() + look["anchor"], wait_until="load", timeout=120_000)
         facts: dict[str, Any] = {"load_s": time.monotonic() - began, "title": page.title()}
+        if look["unfolded"]:
+            page.evaluate(_UNFOLDED)
         if look["script"]:
             facts.update(page.evaluate(SEEN))
             facts.update(_more(page, look))

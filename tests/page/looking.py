@@ -32,7 +32,7 @@ _LEAST_TEXT = 9.5
 class Look:
     """One look at one page, or at its part ``anchor``: how wide, in which scheme and medium, and what else is looked at.
 
-    ``picture`` and ``pdf`` name files to write.
+    ``unfolded`` opens what is folded, and chooses the last of the switchable parts. ``picture`` and ``pdf`` name files to write.
     """
 
     page: str = ""
@@ -44,6 +44,7 @@ class Look:
     script: bool = True
     forced_colors: str = "none"
     contrast: str = "no-preference"
+    unfolded: bool = False
     axe: bool = False
     keyboard: bool = False
     copy: bool = False
@@ -75,6 +76,8 @@ WAYS = (
     *(Look(width=width, scheme=scheme, axe=True) for width in (NARROW, LAPTOP, WIDE) for scheme in ("light", "dark")),
     Look(width=TABLET, keyboard=True, copy=True),
     Look(width=1440),
+    Look(width=NARROW, unfolded=True, axe=True),
+    Look(unfolded=True),
     Look(width=SHEET, media="print"),
     Look(width=SHEET, media="print", scheme="dark"),
     Look(width=NARROW, scheme="dark", forced_colors="active"),

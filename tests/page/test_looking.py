@@ -54,6 +54,9 @@ FAULTS = {
     "a box that spills out of sight": Fault(
         "<h1>", '<h1 style="width:500px;white-space:nowrap">', "beyond the right edge", Look(width=looking.NARROW)
     ),
+    "folded words that are too wide": Fault(
+        "<p>There", '<p style="width:500px">There', "scrolls sideways", Look(width=looking.NARROW, unfolded=True)
+    ),
     "words that are cut off": Fault("<h1>", '<h1 style="overflow:hidden;height:10px">', "cut off"),
     "a file from a network": Fault(
         "<figcaption>", '<img alt="x" src="https://example.invalid/x.png"><figcaption>', "asked for other files"

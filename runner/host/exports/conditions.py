@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from runner.contract.secrets import mask
 from runner.contract.text import printable
+from runner.host.judging import comparison
 from runner.host.judging.measured import WALK_THROUGH, Measured
 
 DUMMY_WEIGHTS = "dummy weights: no output parity"
@@ -120,8 +121,8 @@ def notes(measured: Measured) -> list[str]:
 
 
 def has_times(measured: Measured) -> bool:
-    """Return whether a request has times: launches of a latency workload that are complete, on the device itself."""
-    return bool(measured.samples) and not measured.group.emulated
+    """Return whether a request has times that say something: complete launches of a latency workload, which ``without_times`` passes."""
+    return bool(measured.samples) and comparison.without_times(measured.group) is None
 
 
 def known(values: Sequence[float | None]) -> list[float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from runner.host.exports import conditions
+from runner.host.figures.words import digits
 from runner.host.judging.comparison import Row
 from runner.host.judging.markdown import code, row
 from runner.host.judging.measured import Measured
@@ -54,7 +55,7 @@ def _cells(measured: Measured, cell: Row) -> list[str]:
     return [
         code(cell.published),
         f"{cell.published_s} s",
-        "-" if verdict.ratio is None else f"{verdict.ratio * float(cell.published_s):.4g} s",
+        "-" if verdict.ratio is None else f"{digits(verdict.ratio * float(cell.published_s))} s",
         "-" if verdict.ratio is None else f"{verdict.ratio:.3f}{interval}",
         "-" if verdict.margin is None else f"{verdict.margin * 100:.3g}%",
         f"**{word(measured, cell)}**",

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 _EQUAL = 1e-9
 # The share of equal numbers that a scale holds around them.
 _AROUND_EQUAL = 0.01
+# Numbers below it may not be divided by.
+_LEAST = 1e-300
 # Numbers whose greatest is this many times the least get a logarithmic scale, where they may.
 _FAR_APART = 20.0
 
@@ -92,7 +94,7 @@ def around(values: Sequence[float], start: float, end: float, edge: float = 0.06
 def wide(values: Sequence[float], start: float, end: float, edge: float = 0.06) -> Scale:
     """Return a scale as ``around`` does; a ``LogScale`` where all values are above 0 and the greatest is 20 times the least or more."""
     low, high = _bounds(values)
-    if low <= 0 or high < _FAR_APART * low:
+    if low < _LEAST or high < _FAR_APART * low:
         return around(values, start, end, edge)
     margin = (high / low) ** edge
     return LogScale(low / margin, high * margin, start, end)
@@ -110,9 +112,9 @@ def tick_text(value: float, ticks: Sequence[float]) -> str:
 def _bounds(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     greatest = max(abs(low), abs(high))
-    if high - low > _EQUAL * greatest and greatest > 1e-300:
+    if high - low > _EQUAL * greatest and greatest > _LEAST:
         return low, high
-    margin = greatest * _AROUND_EQUAL if greatest > 1e-300 else 1.0
+    margin = greatest * _AROUND_EQUAL if greatest > _LEAST else 1.0
     return low - margin, high + margin
 
 

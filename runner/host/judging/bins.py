@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 # Values whose greatest is this many times the least get bins of equal ratios.
 _FAR_APART = 20.0
+# Values below it may not be divided by.
+_LEAST = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def of(values: Sequence[float], flagged: Sequence[bool] = (), most: int = 40) ->
     number = min(most, 1 + math.ceil(math.sqrt(len(values))))
     if low == high:
         edges = [low, high]
-    elif low > 0 and high >= _FAR_APART * low:
+    elif low > _LEAST and high >= _FAR_APART * low:
         edges = [low * (high / low) ** (place / number) for place in range(number)] + [high]
     else:
         edges = [low + (high - low) * place / number for place in range(number)] + [high]

@@ -98,7 +98,7 @@ def _claimed(catalog: Catalog, cells: Cells, name: str, price: catalogs.Price, u
         name=name,
         source=dearer.source,
         quotient=quotient,
-        unlike=quotients.unlike(dearer, cheaper),
+        unlike=cells.unlike(quotient),
         # the source prices two instances of 8 devices, and sets as many devices of the one against the other
         at_published=_cost(cells, quotient, over, under, "either", factor),
         at_users=at_users[:MOST_QUOTIENTS],

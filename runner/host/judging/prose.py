@@ -21,8 +21,8 @@ class ClaimedFactor:
     """A factor that the source ``source`` claims in words, ``says`` as printed, and the quotient that it comes from.
 
     ``rounds`` says whether the quotient of the published cells rounds to the words. ``unlike`` names the conditions that the two cells do
-    not share, beside the accelerator. ``like_for_like`` holds the quotients of the same source, model and accelerators on equal numbers of
-    devices, where those of ``quotient`` are unlike.
+    not share, beside accelerator and stack. ``like_for_like`` holds the quotients of the same source, model and accelerators on equal
+    numbers of devices, where those of ``quotient`` are unlike.
     """
 
     name: str
@@ -50,7 +50,7 @@ def _factor(cells: Cells, name: str, ratio: Ratio) -> ClaimedFactor:
         says=ratio.says,
         quotient=quotient,
         rounds=rounds_to(quotient.published, ratio.says),
-        unlike=quotients.unlike(slower, faster),
+        unlike=cells.unlike(quotient),
         judgement=_judged(cells, quotient, ratio.says),
         like_for_like=cells.of_equal_devices(slower, faster) if slower.devices != faster.devices else [],
     )

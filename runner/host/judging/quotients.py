@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from runner.host.judging import estimates, verdict
+from runner.host.judging import comparison, estimates, verdict
 from runner.host.judging.comparison import Row
 from runner.host.judging.estimates import Estimate
 from runner.host.judging.measured import Measured
@@ -22,6 +22,9 @@ LOWER: Final = "LOWER"
 INCONCLUSIVE: Final = "INCONCLUSIVE"
 PROVISIONAL: Final = "PROVISIONAL"
 NOT_JUDGED: Final = "NOT-JUDGED"
+
+# Conditions that cells of two accelerators never share.
+_OF_THE_ACCELERATOR = ("accelerator", "stack")
 
 # What was measured beside a published cell, by the cell's name.
 Beside = Mapping[str, tuple[Measured, Row]]
@@ -73,7 +76,7 @@ class Cells:
 
     def __init__(self, catalog: Catalog, beside: Beside) -> None:
         self.claims: Mapping[str, Claim] = catalog.claims
-        self._beside = beside
+        self._catalog, self._beside = catalog, beside
 
     def quotient(self, over: str, under: str) -> Quotient:
         """Return the quotient of two cells, by their names."""
@@ -84,6 +87,17 @@ class Cells:
             priors = self.claims[over].prior_cv, self.claims[under].prior_cv
             measured = estimates.of_quotient(self._latencies_s(over), self._latencies_s(under), priors)
         return Quotient(*sides, published, measured)
+
+    def unlike(self, quotient: Quotient) -> list[str]:
+        """Return the conditions that the two cells do not share, beside accelerator and stack, each with both values."""
+        over, under = (
+            comparison.claimed(self._catalog, self.claims[side.claim]) for side in (quotient.over, quotient.under)
+        )
+        return [
+            f"{name}: {comparison.word(over[name])} against {comparison.word(under[name])}"
+            for name in over
+            if name not in _OF_THE_ACCELERATOR and over[name] != under[name]
+        ]
 
     def margin(self, quotient: Quotient) -> float:
         """Return the greater of the margins that were fixed before the runs of a measured quotient."""
@@ -139,13 +153,3 @@ def without_launches(quotient: Quotient) -> Judgement:
     """Return the judgement of a quotient that was not measured, with the reason of each side once."""
     reasons = [side.reason for side in (quotient.over, quotient.under) if side.reason is not None]
     return Judgement(NOT_JUDGED, list(dict.fromkeys(reasons)))
-
-
-def unlike(over: Claim, under: Claim) -> list[str]:
-    """Return the conditions that two cells do not share, beside the accelerator, each with both values."""
-    pairs = {
-        "devices": (str(over.devices), str(under.devices)),
-        "batch": (str(over.batch_size), str(under.batch_size)),
-        "precision": (over.precision, under.precision),
-    }
-    return [f"{condition}: {one} against {other}" for condition, (one, other) in pairs.items() if one != other]

@@ -6,7 +6,7 @@ contradict each other, lists of other lengths than the request asks for, an esti
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from runner.contract import strictjson
 from runner.contract.errors import DamagedResult
@@ -19,6 +19,8 @@ from runner.contract.request import Request
 ROUNDING_S = ROUNDING = 1e-9
 # The clock's unit, and three years.
 SHORTEST_S, LONGEST_S = 1e-9, 1e8
+# A thousandth of the finest counter's unit, and three years at a hundred kilowatts.
+LEAST_J, MOST_J = 1e-9, 1e13
 # The fraction by which two monotonic clocks of one host may differ that are read one after the other.
 CLOCKS = 0.01
 
@@ -77,6 +79,7 @@ def _in_launch(launch: Launch, request: Request) -> Iterator[str]:
             yield f"completed {dataset['rows']} of {dataset['rows_total']} rows"
         if launch.get("operators") is not None:
             yield "counted the operators of a call, and completed a dataset"
+        yield from _within_unit(dataset["batches_s"], "a batch")
         yield from _within_clock(launch, sum(dataset["batches_s"]), "batches")
 
 
@@ -95,6 +98,10 @@ def _in_window(launch: Launch, request: Request) -> Iterator[str]:
         yield f"took {span_s:g} s for its {len(iterations_s)} timed calls"
     if abs(sum(iterations_s) - span_s) > ROUNDING_S + ROUNDING * span_s:
         yield f"took {span_s:g} s for calls that took {sum(iterations_s):g} s"
+    for rank in launch["ranks"]:
+        energy_j = rank["watched"].get("energy_j") if rank["watched"] else None
+        if energy_j and not LEAST_J <= energy_j <= MOST_J:
+            yield f"took {energy_j:g} J on the device of rank {rank['rank']}"
     yield from _within_clock(launch, span_s, "timed calls")
 
 
@@ -103,6 +110,13 @@ def _within_clock(launch: Launch, part_s: float, part: str) -> Iterator[str]:
     elapsed_s = launch["clock"]["elapsed_s"] if "clock" in launch else None
     if elapsed_s is not None and part_s > elapsed_s * (1 + CLOCKS) + ROUNDING_S:
         yield f"took {part_s:g} s for its {part}, and {elapsed_s:g} s for the window around them"
+
+
+def _within_unit(durations_s: Iterable[float], of_what: str) -> Iterator[str]:
+    """Yield a contradiction where a duration is shorter than its clock can tell, and not 0."""
+    for duration_s in durations_s:
+        if 0 < duration_s < SHORTEST_S:
+            yield f"took {duration_s:g} s for {of_what}, which its clock cannot tell"
 
 
 def _in_tokens(launch: Launch, request: Request) -> Iterator[str]:
@@ -162,6 +176,7 @@ def _in_instrumented(instrumented: InstrumentedPass) -> Iterator[str]:
     )
     for first_s, whole_s, gaps_s, per_token_s in calls:
         rounding_s = ROUNDING_S + ROUNDING * whole_s
+        yield from _within_unit((first_s, *gaps_s), "a token")
         if first_s + sum(gaps_s) > whole_s + rounding_s:
             yield (
                 "had its first token after its last"

@@ -16,6 +16,7 @@ from runner.contract.text import printable
 from runner.host import writing
 from runner.host.exports import conditions
 from runner.host.exports.formats import FORMATS, Format
+from runner.host.judging import comparison
 from runner.host.judging import measured as measurements
 from runner.host.judging.measured import Measured
 from runner.host.readers import catalog as catalogs
@@ -217,9 +218,7 @@ def _requests(found: Sequence[Measured]) -> str:
 
 
 def _why_without_times(measured: Measured) -> str:
-    if measured.group.emulated:
-        return "something stood in for the device, and its times say nothing"
-    return "no launch of a latency workload is complete"
+    return comparison.without_times(measured.group) or "no launch of a latency workload is complete"
 
 
 def _is_folder(out: str) -> bool:

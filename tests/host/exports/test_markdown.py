@@ -41,6 +41,11 @@ def test_a_renderer_reads_a_row_for_each_published_cell() -> None:
     assert row[7] == "8 x gaudi2, bloomz, hub weights, bfloat16, gaudi-1.10, gaudi-1.10"
 
 
+def test_seconds_of_a_slow_machine_are_plain_digits() -> None:
+    _, row = table(made.of(made.gaudi2(12345.6, 12345.6)))
+    assert row[2] == "12346 s"
+
+
 def test_a_walk_through_says_so_and_what_differs() -> None:
     measured = made.of(made.cpu())
     _, row = table(measured)

@@ -35,6 +35,11 @@ def test_bins_of_values_far_apart_are_of_equal_ratios() -> None:
     assert [each.count for each in made] == [1, 1, 2]
 
 
+def test_a_value_that_nothing_may_be_divided_by_has_its_bin() -> None:
+    made = bins.of([1e-320, 0.5, 1.0], most=3)
+    assert [each.count for each in made] == [1, 1, 1]
+
+
 def test_bins_of_near_values_are_of_equal_widths() -> None:
     made = bins.of([1.0, 2.0, 3.0, 4.0], most=3)
     assert [end for each in made for end in (each.low, each.high)] == pytest.approx([1, 2, 2, 3, 3, 4])

@@ -105,7 +105,7 @@ def test_a_verdict_stands_with_its_reasons(tmp_path: Path) -> None:
     assert captions[1].startswith(
         "PROVISIONAL 2.89 times (post-3, 2023-06-24): one launch of 1 x a100-80gb, bloomz-7b1; "
     )
-    assert "The two cells differ in devices: 1 against 8, precision: float16 against bfloat16." in captions[1]
+    assert ", devices: 1 against 8, precision: float16 against bfloat16, graphs: no against yes, " in captions[1]
     assert captions[2].startswith("PROVISIONAL 1 x gaudi, bloomz-7b1 at a better price than 1 x a100-80gb (post-3, ")
 
 

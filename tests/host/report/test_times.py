@@ -101,9 +101,12 @@ def test_an_outlier_is_kept() -> None:
     assert len(drawn) == 2
 
 
-def test_emulated_times_are_never_told() -> None:
+def test_times_that_say_nothing_are_never_told() -> None:
     made = content(*[launched(0.1, emulated=True)] * 3)
-    assert (made.requests, made.emulated) == ([], ["8 x gaudi2, bloomz"])
+    assert (made.requests, made.untold) == ([], ["8 x gaudi2, bloomz: something stood in for the device"])
+    made = content(dataclasses.replace(launched(0.1), group=groups.group(0.1)))
+    assert made.requests == []
+    assert made.untold[0].startswith("8 x gaudi2, bloomz: a launch of 0.1 s took less than")
 
 
 def test_a_walk_through_says_so_in_every_drawing() -> None:

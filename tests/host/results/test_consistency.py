@@ -49,6 +49,14 @@ def launch(**changes: object) -> Change:
     return change
 
 
+def energy(told_j: float) -> Change:
+    def change(body: JsonObject) -> None:
+        for rank in body["launches"][0]["ranks"]:
+            rank["watched"] = {**rank["watched"], "energy_j": told_j}
+
+    return change
+
+
 def counted(**changes: object) -> JsonObject:
     told = {"output_tokens": 2, "output_ids": [[0, 1]], "calls": {"aten::mm": 8, "gemm": 4}, "kernels": ["gemm"]}
     return {**told, **changes}
@@ -56,6 +64,7 @@ def counted(**changes: object) -> JsonObject:
 
 def test_a_whole_result_agrees_with_itself() -> None:
     assert refusal(lambda body: None) is None
+    assert [refusal(energy(told_j)) for told_j in (0.0, 1e-6, 1e9)] == [None] * 3
     assert refusal(launch(operators=counted())) is None
     assert refusal(launch(operators=counted(kernels=[]))) is None
     assert refusal(launch(operators=None)) is None
@@ -130,6 +139,12 @@ def test_a_dataset_has_no_call_whose_operators_are_counted() -> None:
         ),
         (launch(load_s=20), "the parts of its launches took 28 s, its whole attempt 20 s"),
         (launch(untimed_s=[20, 0.5, 0.5]), "the parts of its launches took "),
+        (
+            launch(instrumented__ttft_s=[1e-320]),
+            "launch 0 took 9.99989e-321 s for a token, which its clock cannot tell",
+        ),
+        (energy(1e300), "launch 0 took 1e+300 J on the device of rank 0"),
+        (energy(5e-324), "launch 0 took 4.94066e-324 J on the device of rank 0"),
         (lambda body: body["attempt"].update(duration_s=1e9), "its attempt took 1e+09 s"),
         (lambda body: body["attempt"].update(duration_s=-1), "at attempt/duration_s"),
         (lambda body: body["attempt"].update(id="20261122T100000Z-0123abcd\n"), "at attempt/id"),

@@ -176,6 +176,15 @@ def test_a_request_without_times_is_left_out_with_its_reason(export: Export, nam
     assert "stood in" in export.errors
 
 
+def test_times_that_cannot_be_true_are_left_out_with_their_reason(export: Export) -> None:
+    write(Path("fast/r.json"), made.gaudi2(0.1, 0.1))
+    export("pytorch-hud", "--out", "out.json", "fast", code=InputError.exit_code)
+    assert "is left out: a launch of 0.1 s took less than the 1.798 s in which" in export.errors
+    export("openmetrics", "--out", "out.txt", "fast")
+    metrics = Path("out.txt").read_text()
+    assert "launch_latency" not in metrics and 'bloomz_bench_verdict="INVALID"} 1' in metrics
+
+
 def test_programs_get_events(export: Export, tmp_path: Path) -> None:
     Path("results/torn.json").write_text("{")
     export("csv", "--out", "launches.csv", "--json", code=DamagedResult.exit_code)

@@ -12,7 +12,7 @@ from runner.host.figures.distribution import DistributionFigure, Mark
 from runner.host.figures.strip import Bar, Dot
 from runner.host.figures.svg import Figure
 from runner.host.figures.words import counted
-from runner.host.judging import bins, percentiles
+from runner.host.judging import bins, comparison, percentiles
 from runner.host.judging.bins import Bin
 from runner.host.judging.measured import Measured
 from runner.host.report.material import Material, WholeFile
@@ -77,31 +77,36 @@ class DatasetPass:
 class Times:
     """Token times of the newest requests and the newest passes over datasets, each with how many more there are.
 
-    ``emulated`` names what was measured where something stood in for the device: nobody may read these times.
+    ``untold`` names what was measured whose times say nothing, with the reason: something stood in for the device, say.
     """
 
     requests: list[TokenTimes]
     left_out: int
     passes: list[DatasetPass]
     passes_left_out: int
-    emulated: list[str]
+    untold: list[str]
 
 
 def content(material: Material) -> Times | None:
     """Return the token times and dataset passes; None where there are none."""
-    told = [measured for measured in material.measured if not measured.group.emulated]
+    reasons = [comparison.without_times(measured.group) for measured in material.measured]
+    told = [measured for measured, why in zip(material.measured, reasons, strict=True) if why is None]
     timed = [measured for measured in told if measured.samples]
     requests = [_token_times(material, measured) for measured in timed[:MOST_REQUESTS]]
     passes = [made for measured in told for made in _passes(measured)]
-    emulated = list(dict.fromkeys(measured.group.words for measured in material.measured if measured.group.emulated))
-    if not requests and not passes and not emulated:
+    untold = [
+        f"{measured.group.words}: {why}"
+        for measured, why in zip(material.measured, reasons, strict=True)
+        if why is not None
+    ]
+    if not requests and not passes and not untold:
         return None
     return Times(
         requests=requests,
         left_out=len(timed) - len(requests),
         passes=passes[:MOST_PASSES],
         passes_left_out=max(0, len(passes) - MOST_PASSES),
-        emulated=emulated,
+        untold=list(dict.fromkeys(untold)),
     )
 
 
