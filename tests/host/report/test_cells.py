@@ -96,9 +96,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Material:
     paths = made_up.write_eight_cells(tmp_path_factory.mktemp("both"))
     with Index(None) as index:
         read = measurements.of_results(
-            result_files.read_whole(map(str, paths), index, []), read_materials.tables(), sources=["post-1", "post-3"]
+            result_files.read_whole(map(str, paths), index, []), materials.tables(), sources=["post-1", "post-3"]
         )
-    return read_materials.of_measured(read)
+    return materials.of_measured(read)
 
 
 def test_launches_beside_a_number_that_both_revisions_print_are_one_figure_with_both_dates(both: Material) -> None:
