@@ -66,7 +66,7 @@ class ReportWritten(Event, word="report"):
 
 @dataclass(frozen=True)
 class PicturesLeftOut(Complaint, word="no-png"):
-    """The figures were not drawn as PNG, since the package that draws them is not installed."""
+    """The figures were not drawn as PNG, since what draws them is not installed."""
 
     message: str = field(metadata=fact("what is missing, and what to do"))
 
@@ -158,8 +158,8 @@ def main(arguments: Sequence[str]) -> int:
     if not (with_png or without_png):
         announcer.announce(
             PicturesLeftOut(
-                "The figures are drawn as SVG alone: resvg, which draws PNG, is not installed. `make report` installs it; --no-png"
-                " asks for SVG alone."
+                "The figures are drawn as SVG alone: resvg and its font, which draw PNG, are not both installed. `make report` installs"
+                " them, outside of a clone `pip install resvg-py fontpkg-open-sans` does; --no-png asks for SVG alone."
             )
         )
     catalog = catalogs.read()

@@ -119,7 +119,7 @@ def test_figures_lie_beside_the_page_and_png_can_be_left_out(
     assert not any(name.endswith(".png") for name in files(place / "build" / "report"))
     monkeypatch.setattr(png, "available", lambda: False)
     assert run() == 0
-    assert "resvg, which draws PNG, is not installed" in capsys.readouterr().err
+    assert "resvg and its font, which draw PNG, are not both installed" in capsys.readouterr().err
     assert not any(name.endswith(".png") for name in files(place / "build" / "report"))
 
 
