@@ -12,6 +12,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, TypeVar
 
+from runner.contract import signals
+
 Item = TypeVar("Item")
 Done = TypeVar("Done")
 
@@ -55,13 +57,21 @@ class Workers:
         """
         if self._processes < 2 or len(items) < _LEAST_ITEMS:
             return in_turn(function, items)
+        # an interruption waits for processes that have all that they begin with: a half of it is an error in each
+        with signals.held_back():
+            values = self._begun(function, items)
+        return in_turn(function, items) if values is None else _or_in_turn(values, function, items)
+
+    def _begun(self, function: Callable[[Item], Done], items: Sequence[Item]) -> Iterator[Done] | None:
+        """Give the items to the processes, and begin those that are missing; return None where no process can take them."""
+        chunksize = max(1, min(16, len(items) // (4 * self._processes)))
         try:
             self._pool = self._pool or _pool(self._processes)
-            values = self._pool.map(function, items, chunksize=max(1, min(16, len(items) // (4 * self._processes))))
+            with _ctrl_c_kept_from_new_processes():
+                return self._pool.map(function, items, chunksize=chunksize)
         # no semaphores, no memory, or a process was killed before
         except (OSError, ImportError, BrokenProcessPool):
-            return in_turn(function, items)
-        return _or_in_turn(values, function, items)
+            return None
 
 
 def _pool(processes: int) -> ProcessPoolExecutor:
@@ -69,9 +79,22 @@ def _pool(processes: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin)
 
 
+@contextlib.contextmanager
+def _ctrl_c_kept_from_new_processes() -> Iterator[None]:
+    """Let processes that begin in the block never see Ctrl-C, which a terminal sends to all of them: the first process ends them.
+
+    A process has what its parent blocks from its first instruction on; what it would say itself comes too late for an interpreter
+    that still starts.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin() -> None:
-    """Leave Ctrl-C, which reaches all processes of a terminal, to the first process, and end with that one however it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """End with the first process, however that one ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +75,65 @@ def test_processes_end_with_a_first_process_that_was_killed() -> None:
     while any(map(_runs, processes)) and time.monotonic() < until_s:
         time.sleep(0.05)
     assert processes and not any(map(_runs, processes))
+
+
+# Ends as the command line does; a process of the pool takes its time before it comes to what the pool tells it.
+SLOW_TO_BEGIN = """
+import os, sys, time
+from runner.contract import signals
+from runner.host.workers import Workers
+from tests.host.test_workers import doubled
+
+if __name__ == "__main__":
+    try:
+        with signals.as_interrupt(), Workers(2) as pool:
+            print(*pool.map(doubled, range(100)))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(130)
+else:
+    os.write(1, f"{os.getpid()}\\n".encode())
+    time.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_processes_begin_ends_all_and_only_the_first_one_speaks(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    program = tmp_path / "slow_to_begin.py"
+    program.write_text(SLOW_TO_BEGIN)
+    first = subprocess.Popen(
+        [sys.executable, str(program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )
+    with first:
+        assert first.stdout is not None
+        processes = [int(first.stdout.readline()) for _ in range(2)]
+        # a terminal sends Ctrl-C to all processes, `kill` its signal to one
+        (os.killpg if number == signal.SIGINT else os.kill)(first.pid, number)
+        _, told = first.communicate(timeout=HANG_S)
+    assert (told, first.returncode) == ("stopped\n", 130)
+    assert not any(map(_runs, processes))
+
+
+def test_an_interruption_waits_until_the_processes_have_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = workers._pool
+    begun = []
+
+    def interrupted(processes: int) -> workers.ProcessPoolExecutor:
+        signal.raise_signal(signal.SIGINT)
+        begun.append(real(processes))
+        return begun[0]
+
+    monkeypatch.setattr(workers, "_pool", interrupted)
+    with pytest.raises(KeyboardInterrupt), Workers(2) as pool:
+        pool.map(doubled, range(100))
+    assert begun
 
 
 def _runs(process: int) -> bool:
