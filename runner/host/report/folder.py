@@ -1,7 +1,11 @@
 """Write a report into a folder: the page, its figures and its data.
 
-Each file is written whole or not at all, and the page is the last: an interruption leaves the earlier page or the new one. A folder is
-not exchanged as a whole, since it may hold files of others. The data is the first file, for ``check`` knows a report's folder by it.
+Each file is written whole or not at all. A folder is not exchanged as a whole, since it may hold files of others, so the order is:
+
+1. ``report.json`` as a list alone of what the folder may hold from now on: by it ``check`` knows a report's folder, and the next report
+   what to remove, wherever this one is cut off. Data that would describe files which are not there yet is not in the folder meanwhile.
+2. The files beside the page, then the page: a reader has the earlier page or the new one, and each page finds its files.
+3. What the earlier report alone had is removed, then ``report.json`` is written with the data: who finds data finds a whole report.
 """
 
 from __future__ import annotations
@@ -12,11 +16,11 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runner import __version__
-from runner.contract import files, strictjson
+from runner.contract import files, patterns, strictjson
 from runner.contract.errors import InputError
 from runner.contract.records import Json, JsonObject
 from runner.contract.text import printable
@@ -36,6 +40,8 @@ _FIGURE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 _OWN = re.compile(
     rf"{re.escape(PAGE)}|[a-z-]+\.csv|{FIGURES}/{_FIGURE.pattern}\.(svg|png)|{repeat.REQUESTS}[\w.-]{{1,200}}\.json"
 )
+# In place of the data while a report is written: each file that may be there, with every sha256 that it may have.
+_UNFINISHED = "unfinished"
 _ADVICE = "Name another folder with --out."
 
 
@@ -107,31 +113,41 @@ def write(folder: Path, facts: JsonObject, beside: Mapping[str, bytes], page: by
     earlier = _earlier(folder) or {}
     written = {**beside, PAGE: page}
     listed = {name: hashlib.sha256(content).hexdigest() for name, content in written.items()}
+    may_be_there = {**earlier, **{name: [*earlier.get(name, []), sha256] for name, sha256 in listed.items()}}
+    begun = {"kind": KIND, "schema": SCHEMA, "kit_version": __version__, _UNFINISHED: may_be_there}
     whole = strictjson.pretty({**facts, "files": listed}).encode()
-    for name, content in {DATA: whole, **written}.items():
-        # a report can be made again: only the page waits for the disk, once for all files
+    # a report can be made again: only the page and the data, which come last, wait for the disk
+    for name, content in {DATA: strictjson.pretty(begun).encode(), **written}.items():
         writing.write_bytes(folder / name, content, _ADVICE, lasts=name == PAGE)
-    _remove(folder, {name: sha256 for name, sha256 in earlier.items() if name not in listed})
+    _remove(folder, {name: hashes for name, hashes in earlier.items() if name not in listed})
+    writing.write_bytes(folder / DATA, whole, _ADVICE, lasts=True)
     return sum(map(len, (whole, *written.values())))
 
 
-def _earlier(folder: Path) -> dict[str, str] | None:
-    """Return the files of an earlier report with their sha256, None where a folder holds none."""
+def _earlier(folder: Path) -> dict[str, list[str]] | None:
+    """Return the files of an earlier report, each with every sha256 that it may have; None where a folder holds no report."""
     try:
         told = strictjson.read(folder / DATA)
     except InputError:
         return None
     if not isinstance(told, dict) or told.get("kind") != KIND:
         return None
-    listed = told.get("files")
-    return listed if isinstance(listed, dict) else {}
+    listed = told.get(_UNFINISHED, told.get("files"))
+    if not isinstance(listed, dict):
+        return {}
+    return {name: _hashes(value) for name, value in listed.items() if _OWN.fullmatch(name)}
 
 
-def _remove(folder: Path, stale: Mapping[str, str]) -> None:
-    for name, sha256 in stale.items():
+def _hashes(value: Json) -> list[str]:
+    found = value if isinstance(value, list) else [value]
+    return [each for each in found if isinstance(each, str) and patterns.LOCKED_SHA256.fullmatch(each)]
+
+
+def _remove(folder: Path, stale: Mapping[str, Sequence[str]]) -> None:
+    for name, hashes in stale.items():
         # a file that somebody changed, or that is gone, stays as it is
         with contextlib.suppress(OSError):
-            if _OWN.fullmatch(name) and files.sha256_of_file(folder / name) == sha256:
+            if files.sha256_of_file(folder / name) in hashes:
                 (folder / name).unlink()
 
 

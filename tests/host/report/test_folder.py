@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,26 +116,61 @@ def test_a_folder_that_may_not_be_written_to_is_said_before_anything_is_read(
         folder.check(tmp_path / "missing" / "deep")
 
 
-def test_an_interruption_leaves_the_earlier_page_and_the_next_report_is_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(tmp_path, "a", page="the first")
-    real = folder.writing.write_bytes
+def stop_after(monkeypatch: pytest.MonkeyPatch, writes: int) -> None:
+    """Have Ctrl-C come once so many files were written."""
+    real, left = folder.writing.write_bytes, iter(range(writes))
 
-    def interrupted(path: Path, content: bytes, advice: str, lasts: bool) -> None:
-        if path.suffix == ".svg":
+    def write_bytes(*arguments: Any, **named: Any) -> None:
+        if next(left, None) is None:
             raise KeyboardInterrupt
-        real(path, content, advice, lasts)
+        real(*arguments, **named)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(folder.writing, "write_bytes", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            write(tmp_path, "b", page="the second")
-    assert (tmp_path / "index.html").read_text() == "the first"
+    monkeypatch.setattr(folder.writing, "write_bytes", write_bytes)
+
+
+def listed_files(out: Path) -> dict[str, str]:
+    """Return the files that the data describes: none where the folder holds no data."""
+    listed: dict[str, str] = json.loads((out / "report.json").read_text()).get("files", {})
+    return listed
+
+
+# The list, two figures, the page, the data: after the fifth the report is whole.
+@pytest.mark.parametrize("writes", range(5))
+@pytest.mark.parametrize("times", [1, 2])
+def test_wherever_a_report_is_cut_off_the_next_removes_what_only_that_and_earlier_ones_wrote(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int, times: int
+) -> None:
+    facts = folder.data(material(), [])
+    folder.write(tmp_path, facts, {"figures/old.svg": b"old", "figures/both.svg": b"old"}, b"the first")
+    (tmp_path / "notes.txt").write_text("mine")
+    for time in range(times):
+        new = f"cut off {time}".encode()
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            stop_after(patched, writes)
+            folder.write(tmp_path, facts, {"figures/both.svg": new, f"figures/new-{time}.svg": new}, new)
+        found = files(tmp_path)
+        # the page is whole, and so are the files that it names
+        if writes < 4:
+            assert found["index.html"] == "the first" and "figures/old.svg" in found
+        else:
+            assert found["index.html"] == f"cut off {time}" and f"figures/new-{time}.svg" in found
+        for name, sha256 in listed_files(tmp_path).items():
+            assert folder.files.sha256_of_file(tmp_path / name) == sha256
     folder.check(tmp_path)
-    write(tmp_path, "c", page="the third")
-    found = files(tmp_path)
-    assert found["index.html"] == "the third" and "figures/c.svg" in found
+    write(tmp_path, "last", page="the last")
+    assert set(files(tmp_path)) == {"index.html", "report.json", "figures/last.svg", "notes.txt"}
+    assert set(listed_files(tmp_path)) == {"index.html", "figures/last.svg"}
+
+
+@pytest.mark.parametrize(
+    "listed", [5, ["a"], {"launches.csv": 5}, {"launches.csv": [5, None, {}]}, {"a name of others": 5}]
+)
+def test_a_foreign_list_of_an_unfinished_report_removes_nothing(tmp_path: Path, listed: object) -> None:
+    (tmp_path / "report.json").write_text(json.dumps({"kind": "report", "unfinished": listed}))
+    (tmp_path / "launches.csv").write_text("x")
+    folder.check(tmp_path)
+    write(tmp_path)
+    assert files(tmp_path)["launches.csv"] == "x"
 
 
 def test_records_become_strict_json() -> None:
