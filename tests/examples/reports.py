@@ -19,7 +19,6 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "reports"
 PRICES = Path(__file__).parent / "prices.yaml"
 MEASURED = ROOT / "tests" / "data" / "result-2.json"
-KEPT = ("index.html", "report.json", "launches.csv")
 # 2026-11-27, in seconds: when the examples were made is no news, and would give other bytes each day.
 EPOCH = "1795737600"
 
@@ -61,18 +60,13 @@ EXAMPLES = {
 
 
 def write(name: str, out: Path) -> None:
-    """Write the page and the data of an example into ``out``. Raises ``CalledProcessError`` where the verb fails.
-
-    The other files of a report stay out of the repository: the page holds its figures, and the requests are as made up as the rest.
-    """
+    """Write the page and the data of an example into ``out``. Raises ``CalledProcessError`` where the verb fails."""
     example = EXAMPLES[name]
     with tempfile.TemporaryDirectory() as folder:
         # paths on the page are relative: they are the same wherever the example is made
         example.fill(Path(folder) / "results")
-        command = [sys.executable, "-m", "runner", "report", "--out", "report", "--no-png", *example.flags]
+        command = [sys.executable, "-m", "runner", "report", "--out", "report", "--page-only", *example.flags]
         variables = {**os.environ, "SOURCE_DATE_EPOCH": EPOCH, "PYTHONPATH": str(ROOT)}
         subprocess.run(command, cwd=folder, env=variables, check=True)
         shutil.rmtree(out, ignore_errors=True)
-        out.mkdir(parents=True)
-        for file in KEPT:
-            shutil.copyfile(Path(folder) / "report" / file, out / file)
+        shutil.copytree(Path(folder) / "report", out)

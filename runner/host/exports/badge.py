@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from runner.host.exports.conditions import foreign
 from runner.host.figures import svg
+from runner.host.figures.words import width
 from runner.host.judging import measured as measurements
 from runner.host.judging.measured import Measured
 from runner.host.judging.verdict import FASTER, REPRODUCED, SLOWER
@@ -15,28 +16,6 @@ _FONTS = "Verdana, DejaVu Sans, Geneva, sans-serif"
 # White text on each of them has a contrast of at least 4.5 (WCAG 2.2 AA); the word says what the colour says.
 _CELL, _DAY, _OPEN = "#24292f", "#57606a", "#4b5563"
 _COLOURS = {REPRODUCED: "#0b6b3a", FASTER: "#0b4f8a", SLOWER: "#a33b00"}
-
-# Advance widths in thousandths of an em of DejaVu Sans, whose letters are as wide as Verdana's or wider.
-_WIDTHS = {
-    character: width
-    for width, characters in {
-        278: "ijl",
-        295: "IJ",
-        318: " ,.",
-        337: "/:;\\|",
-        361: "f-",
-        411: "()[]!'rt",
-        531: '"*_`?csz',
-        592: "FLkvxy",
-        636: "$0123456789{}abdeghnopquESPTY",
-        698: "ABCKRVXZ",
-        787: "DGHNOQU&",
-        863: "Mw#+<=>^~",
-    }.items()
-    for character in characters
-}
-# also of @, %, W and m
-_WIDEST = 1000
 
 
 def text(measured: Sequence[Measured]) -> str:
@@ -56,15 +35,10 @@ def text(measured: Sequence[Measured]) -> str:
     return _drawn(parts)
 
 
-def width(words: str) -> float:
-    """Return the width of a text in pixels; a character beyond the table counts as the widest."""
-    return sum(_WIDTHS.get(character, _WIDEST) for character in words) * _FONT / 1000
-
-
 def _drawn(parts: Sequence[tuple[str, str]]) -> str:
     elements, x = [], 0.0
     for words, colour in parts:
-        inside = width(words)
+        inside = width(words, _FONT)
         elements += [
             svg.element("rect", x=x, y=0, width=inside + 2 * _PADDING, height=_HEIGHT, fill=colour),
             # the text fills its box in whatever font the reader has

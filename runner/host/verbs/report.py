@@ -127,6 +127,11 @@ def parser() -> argparse.ArgumentParser:
         help="say on the page and on every figure that nothing here was measured; for results that were made up",
     )
     described.add_argument("--no-png", action="store_true", help="draw figures as SVG alone")
+    described.add_argument(
+        "--page-only",
+        action="store_true",
+        help=f"write the page and {folder.DATA} alone, without figures, requests and {CSV} beside them, as for a mail",
+    )
     add_json(described, "what was written")
     return described
 
@@ -148,8 +153,9 @@ def main(arguments: Sequence[str]) -> int:
     announcer = Announcer(options.json)
     path_lists.refuse_unlistable(options.out, "--out")
     folder.check(options.out)
-    with_png = png.available() and not options.no_png
-    if not (with_png or options.no_png):
+    without_png = options.no_png or options.page_only
+    with_png = png.available() and not without_png
+    if not (with_png or without_png):
         announcer.announce(
             PicturesLeftOut(
                 "The figures are drawn as SVG alone: resvg, which draws PNG, is not installed. `make report` installs it; --no-png"
@@ -162,7 +168,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with Workers() as workers:
             material = _material(options, catalog, refused, task, workers)
-            written = _write(options.out, material, with_png, workers)
+            written = _write(options.out, material, with_png, options.page_only, workers)
     # told after an error too: a refused result is often the reason
     finally:
         ResultRefused.announce_all(announcer, refused)
@@ -196,8 +202,15 @@ def _material(
         refused=[str(problem) for problem in refused],
         prices=prices,
         kit=reading.kit(catalog),
-        beside_page=(folder.DATA, CSV, f"{folder.FIGURES}/", *([repeat.REQUESTS] if measured else [])),
+        beside_page=_beside_page(options.page_only, bool(measured)),
     )
+
+
+def _beside_page(page_only: bool, measured: bool) -> tuple[str, ...]:
+    """Return the files and folders that the report has beside its page."""
+    if page_only:
+        return (folder.DATA,)
+    return (folder.DATA, CSV, f"{folder.FIGURES}/", *([repeat.REQUESTS] if measured else []))
 
 
 def _laboratories(given: Sequence[str]) -> dict[str, str]:
@@ -235,14 +248,16 @@ def _prices(named: Path | None, catalog: Catalog, today: str) -> Prices | None:
     return None if path is None else price_lists.read(path, catalog, today)
 
 
-def _write(out: Path, material: Material, with_png: bool, workers: Workers) -> ReportWritten:
+def _write(out: Path, material: Material, with_png: bool, page_only: bool, workers: Workers) -> ReportWritten:
     """Write the report, and return what was written. Raises ``InputError``."""
     parts = page.filled(material)
     # other processes draw while this one writes
-    pictures = folder.pictures(parts, with_png, workers.map)
+    pictures = folder.pictures([] if page_only else parts, with_png, workers.map)
     html = page.html(material, parts).encode("utf-8", "backslashreplace")
-    launches = launches_csv.text(material.measured).encode("utf-8", "backslashreplace")
-    beside = {CSV: launches, **folder.requests(material), **dict(pictures)}
+    beside = dict(pictures)
+    if not page_only:
+        beside[CSV] = launches_csv.text(material.measured).encode("utf-8", "backslashreplace")
+        beside.update(folder.requests(material))
     size_bytes = folder.write(out, folder.data(material, parts), beside, html)
     pairs = [material.this_run(name) for name, _ in material.shown_claims()]
     words = Counter("not measured" if pair is None else pair[1].word for pair in pairs)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import string
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +26,13 @@ def test_wrapped_lines_fit_and_keep_the_order(text: str, most: float, lines: int
     assert all(words.width(line) <= most for line in made)
     if not any(line.endswith("…") for line in made):
         assert " ".join(made).split() == printable(text).split()
+
+
+def test_every_letter_has_an_advance_and_wide_ones_are_wider() -> None:
+    letters = string.digits + string.ascii_letters + string.punctuation + " "
+    assert {letter for letter in letters if letter not in words._ADVANCES} == set("@%MWm")
+    assert words.width("i") < words.width("a") < words.width("w") < words.width("m")
+    assert words.width("\u8a9e") == words.width("m")
 
 
 def test_words_are_wrapped_between_words() -> None:

@@ -17,12 +17,12 @@ from runner.host.report.sections.cells import Cells
 from runner.host.results import result_files
 from runner.host.results.index import Index
 from tests.examples import made_up
-from tests.support import drawings, groups, read_materials
+from tests.support import drawings, groups, materials
 
 
 @pytest.fixture(scope="module")
 def eight(tmp_path_factory: pytest.TempPathFactory) -> Material:
-    return read_materials.of_files(made_up.write_eight_cells(tmp_path_factory.mktemp("eight")), example="made up")
+    return materials.of_files(made_up.write_eight_cells(tmp_path_factory.mktemp("eight")), example="made up")
 
 
 def launched(*latencies_s: float, flagged: frozenset[int] = frozenset(), **changes: object) -> Measured:
@@ -34,23 +34,23 @@ def launched(*latencies_s: float, flagged: frozenset[int] = frozenset(), **chang
         )
         for number, value in enumerate(latencies_s)
     ]
-    return Measured(group, samples, [], comparison.against_claims(read_materials.tables(), group))
+    return Measured(group, samples, [], comparison.against_claims(materials.tables(), group))
 
 
 def content(*measured: Measured, **changes: object) -> Cells:
-    made = cells.content(read_materials.of_measured(list(measured), **changes))
+    made = cells.content(materials.of_measured(list(measured), **changes))
     assert made is not None
     return made
 
 
 def words(material: Material) -> str:
     """Return what a reader reads of the section, without markup and figures."""
-    html = re.sub("<svg.*?</svg>", "", read_materials.section(cells, material), flags=re.DOTALL)
+    html = re.sub("<svg.*?</svg>", "", materials.section(cells, material), flags=re.DOTALL)
     return " ".join(re.sub("<[^>]*>", " ", html).split())
 
 
 def test_without_results_there_is_nothing_to_say() -> None:
-    assert cells.content(read_materials.of_measured([])) is None
+    assert cells.content(materials.of_measured([])) is None
 
 
 def test_all_eight_cells_have_a_figure_and_their_verdict(eight: Material) -> None:
@@ -96,9 +96,9 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Material:
     paths = made_up.write_eight_cells(tmp_path_factory.mktemp("both"))
     with Index(None) as index:
         read = measurements.of_results(
-            result_files.read_whole(map(str, paths), index, []), read_materials.tables(), sources=["post-1", "post-3"]
+            result_files.read_whole(map(str, paths), index, []), materials.tables(), sources=["post-1", "post-3"]
         )
-    return read_materials.of_measured(read)
+    return materials.of_measured(read)
 
 
 def test_launches_beside_a_number_that_both_revisions_print_are_one_figure_with_both_dates(both: Material) -> None:
@@ -165,7 +165,7 @@ def test_a_hundred_thousand_launches_are_a_small_figure() -> None:
 
 
 def test_a_walk_through_says_so_in_its_drawing_and_has_no_verdict() -> None:
-    material = read_materials.of_files([read_materials.WALK_THROUGH])
+    material = materials.of_files([materials.WALK_THROUGH])
     made = cells.content(material)
     assert made is not None and made.cells
     for cell, figure in zip(made.cells, cells.figures(made), strict=True):
@@ -197,7 +197,7 @@ def test_emulated_times_are_never_shown() -> None:
 def test_without_a_complete_launch_the_cell_is_listed_with_the_reason() -> None:
     measured = launched(3.1)
     measured.group.latencies_s.clear()
-    rows = comparison.against_claims(read_materials.tables(), measured.group)
+    rows = comparison.against_claims(materials.tables(), measured.group)
     (cell,) = content(dataclasses.replace(measured, samples=[], rows=rows)).untimed
     assert cell.reasons == ["no launch is complete"]
 
@@ -236,6 +236,6 @@ def test_the_record_is_json(eight: Material) -> None:
 def test_a_hostile_name_stays_text() -> None:
     measured = launched(3.1, 3.2)
     row = dataclasses.replace(measured.rows[0], published="<script>alert(1)</script>\u202e", measured="<b>")
-    material = read_materials.of_measured([dataclasses.replace(measured, rows=[row])])
-    html = read_materials.section(cells, material)
+    material = materials.of_measured([dataclasses.replace(measured, rows=[row])])
+    html = materials.section(cells, material)
     assert "<script" not in html and "\u202e" not in html and "<b>" not in html

@@ -13,8 +13,7 @@ from tests.examples import made_up
 from tests.examples.made_up import MadeUp
 from tests.support import samples
 from tests.support.markup import Element, parsed
-from tests.support.materials import material
-from tests.support.reports import of_bodies, of_folder
+from tests.support.materials import material, of_bodies, of_folder
 
 
 def content(of: Material) -> Content:

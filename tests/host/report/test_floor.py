@@ -13,12 +13,12 @@ from runner.host.report.material import Material
 from runner.host.report.sections import floor
 from runner.host.report.sections.floor import Floor
 from tests.examples import made_up
-from tests.support import drawings, read_materials
+from tests.support import drawings, materials
 
 
 @pytest.fixture(scope="module")
 def eight(tmp_path_factory: pytest.TempPathFactory) -> Material:
-    return read_materials.of_files(made_up.write_eight_cells(tmp_path_factory.mktemp("eight")), example="made up")
+    return materials.of_files(made_up.write_eight_cells(tmp_path_factory.mktemp("eight")), example="made up")
 
 
 def content(material: Material) -> Floor:
@@ -28,24 +28,24 @@ def content(material: Material) -> Floor:
 
 
 def test_published_shares_are_those_of_the_ledger_and_nearest_first() -> None:
-    made = content(read_materials.of_measured([]))
-    limits = ledger.limits(read_materials.tables())
+    made = content(materials.of_measured([]))
+    limits = ledger.limits(materials.tables())
     wanted = [
-        limit.share for name, _ in read_materials.of_measured([]).shown_claims() if (limit := limits[name]) is not None
+        limit.share for name, _ in materials.of_measured([]).shown_claims() if (limit := limits[name]) is not None
     ]
     assert [near.share for near in made.numbers] == sorted(set(wanted), reverse=True)
     assert all(near.share == pytest.approx(near.floor_s / near.latency_s) for near in made.numbers)
 
 
 def test_the_figure_shows_the_newest_number_of_each_cell() -> None:
-    made = content(read_materials.of_measured([]))
+    made = content(materials.of_measured([]))
     assert {near.source for near in made.newest} == {"post-3", "post-1, post-3"}
-    earlier = content(read_materials.of_measured([], sources=["post-3", "post-1"]))
+    earlier = content(materials.of_measured([], sources=["post-3", "post-1"]))
     assert {near.source for near in earlier.newest} == {"post-1", "post-3, post-1"}
 
 
 def test_a_number_that_two_publications_print_is_one_row() -> None:
-    made = content(read_materials.of_measured([]))
+    made = content(materials.of_measured([]))
     rows = [(near.source, near.latency_s) for near in made.numbers if near.cell == "8 x a100-80gb, bloomz"]
     assert rows == [("post-1, post-3", 4.402)]
     rows = [(near.source, near.latency_s) for near in made.numbers if near.cell == "8 x gaudi2, bloomz"]
@@ -53,7 +53,7 @@ def test_a_number_that_two_publications_print_is_one_row() -> None:
 
 
 def test_an_unknown_bandwidth_is_said_and_not_drawn() -> None:
-    made = content(read_materials.of_measured([]))
+    made = content(materials.of_measured([]))
     assert made.unknown == ["8 x gaudi, bloomz-7b1", "1 x gaudi, bloomz-7b1"]
     assert not [near for near in made.numbers if " gaudi," in near.cell]
     (gaudi,) = [bandwidth for bandwidth in made.bandwidths if bandwidth.accelerator == "gaudi"]
@@ -78,7 +78,7 @@ def test_measured_and_published_stand_together(eight: Material) -> None:
 
 
 def test_a_walk_through_has_no_bar_and_the_drawing_says_that_the_numbers_are_published() -> None:
-    made = content(read_materials.of_files([read_materials.WALK_THROUGH]))
+    made = content(materials.of_files([materials.WALK_THROUGH]))
     (figure,) = floor.figures(made)
     root = drawings.read(figure)
     assert drawings.of_class(root, "bar") == []
@@ -88,11 +88,11 @@ def test_a_walk_through_has_no_bar_and_the_drawing_says_that_the_numbers_are_pub
 
 
 def test_without_any_limit_there_is_nothing_to_say() -> None:
-    assert floor.content(read_materials.of_measured([], sources=["post-2"])) is None
+    assert floor.content(materials.of_measured([], sources=["post-2"])) is None
 
 
 def test_a_batch_has_no_limit_and_is_listed() -> None:
-    made = content(read_materials.of_measured([], sources=["bloom-2022"]))
+    made = content(materials.of_measured([], sources=["bloom-2022"]))
     assert [cell for cell in made.unknown if ", batch " in cell]
 
 
@@ -103,7 +103,7 @@ def test_the_figure_shows_the_newest_measurement_that_counts_and_not_the_fastest
         made_up.MadeUp("gaudi2-8-bloomz", ratio=1.03, started=day + timedelta(days=1)),
         made_up.MadeUp("gaudi2-8-bloomz", ratio=2.5, precision="float32", started=day + timedelta(days=2)),
     )
-    made = content(read_materials.of_files(made_up.write(tmp_path, [older, newer, unlike])))
+    made = content(materials.of_files(made_up.write(tmp_path, [older, newer, unlike])))
     (here,) = [near for near in made.newest if near.source is None]
     assert here.latency_s == pytest.approx(3.103 * 1.03, rel=1e-6)
     assert "8 x gaudi2, bloomz: published 58%, here 56%" in floor.figures(made)[0].description
@@ -114,21 +114,21 @@ def test_measurements_beyond_the_most_are_left_out_of_the_table_and_counted(tmp_
         made_up.MadeUp("gaudi2-8-bloomz", launches=1, packages={"optimum-habana": f"0.0.{number}"})
         for number in range(shown.REQUESTS + 2)
     ]
-    of = read_materials.of_files(made_up.write(tmp_path, many))
+    of = materials.of_files(made_up.write(tmp_path, many))
     made = content(of)
     assert len([near for near in made.numbers if near.source is None]) == shown.REQUESTS
     assert made.left_out == 2
-    assert "2 more requests left out here." in read_materials.section(floor, of)
+    assert "2 more requests left out here." in materials.section(floor, of)
 
 
 @pytest.mark.parametrize("source", ["bloom-2022", "h100-2026"])
 def test_numbers_that_a_source_has_of_one_cell_are_told_apart(source: str) -> None:
-    made = content(read_materials.of_measured([], sources=[source]))
+    made = content(materials.of_measured([], sources=[source]))
     assert len({near.cell for near in made.numbers}) == len(made.numbers) == len(made.newest)
 
 
 def test_the_page_tells_the_numbers_and_the_sources(eight: Material) -> None:
-    html = read_materials.section(floor, eight)
+    html = materials.section(floor, eight)
     assert "2.45 TB/s of one device; 96 GB from" in html
     assert "memory bandwidth unknown; 32 GB" in html
     assert '<td class="number">1.798</td><td class="number">3.103</td><td class="number">58.0%</td>' in html

@@ -14,8 +14,7 @@ from runner.host.report.sections.provenance import Content
 from tests.examples import made_up
 from tests.examples.made_up import MadeUp
 from tests.support.markup import Element, parsed
-from tests.support.materials import material, tables
-from tests.support.reports import of_folder
+from tests.support.materials import material, of_folder, tables
 
 
 def drawn(of: Material) -> Element:

@@ -12,13 +12,13 @@ from runner.host.report.material import Material
 from runner.host.report.sections import times
 from runner.host.report.sections.times import Times
 from tests.examples import made_up
-from tests.support import drawings, groups, read_materials, samples
+from tests.support import drawings, groups, materials, samples
 from tests.support.markup import parsed
 
 
 @pytest.fixture(scope="module")
 def eight(tmp_path_factory: pytest.TempPathFactory) -> Material:
-    return read_materials.of_files(made_up.write_eight_cells(tmp_path_factory.mktemp("eight")), example="made up")
+    return materials.of_files(made_up.write_eight_cells(tmp_path_factory.mktemp("eight")), example="made up")
 
 
 def launched(*ttfts_s: float, tpot_s: float | None = 0.03, emulated: bool = False) -> Measured:
@@ -27,17 +27,17 @@ def launched(*ttfts_s: float, tpot_s: float | None = 0.03, emulated: bool = Fals
         Sample("20261122T100000Z-0123abcd", number, 3.1, ttft_s, tpot_s, None, ())
         for number, ttft_s in enumerate(ttfts_s)
     ]
-    return Measured(group, made, [], comparison.against_claims(read_materials.tables(), group))
+    return Measured(group, made, [], comparison.against_claims(materials.tables(), group))
 
 
 def content(*measured: Measured, **changes: object) -> Times:
-    made = times.content(read_materials.of_measured(list(measured), **changes))
+    made = times.content(materials.of_measured(list(measured), **changes))
     assert made is not None
     return made
 
 
 def test_without_results_there_is_nothing_to_say() -> None:
-    assert times.content(read_materials.of_measured([])) is None
+    assert times.content(materials.of_measured([])) is None
 
 
 def test_all_requests_share_a_figure_of_each_launch_time_and_have_one_of_their_gaps(eight: Material) -> None:
@@ -54,13 +54,13 @@ def test_all_requests_share_a_figure_of_each_launch_time_and_have_one_of_their_g
 
 
 def test_requests_of_one_name_are_told_apart_and_the_gaps_of_the_earlier_ones_are_folded(tmp_path: Path) -> None:
-    material = read_materials.of_files(made_up.write_history(tmp_path))
+    material = materials.of_files(made_up.write_history(tmp_path))
     made = times.content(material)
     assert made is not None
     assert [request.newest for request in made.requests] == [True, False, False, False]
     texts = {box.text for box in drawings.boxes(drawings.read(times.figures(made)[0]))}
     assert {f"8 x gaudi2, bloomz, gaudi-1.10 ({each.request[-12:-6]})" for each in made.requests} <= texts
-    page = parsed(read_materials.section(times, material))
+    page = parsed(materials.section(times, material))
     folded = page.all("details")[0]
     assert "Time between tokens of 3 earlier requests" in folded.text()
     assert (len(folded.all("svg")), len(page.all("svg"))) == (3, 6)
@@ -107,7 +107,7 @@ def test_a_single_token_has_no_time_per_later_token() -> None:
 
 
 def test_long_times_have_plain_digits() -> None:
-    html = read_materials.section(times, read_materials.of_measured([launched(12.3, 45.6, tpot_s=None)]))
+    html = materials.section(times, materials.of_measured([launched(12.3, 45.6, tpot_s=None)]))
     (row,) = parsed(html).all("tbody")[0].all("tr")
     told = [cell.text() for cell in row.all("td")]
     assert told == ["TTFT", "2", "28950", "none", "none", "none", "12300", "45600"]
@@ -130,7 +130,7 @@ def test_times_that_say_nothing_are_never_told() -> None:
 
 
 def test_a_walk_through_says_so_in_every_drawing() -> None:
-    made = times.content(read_materials.of_files([read_materials.WALK_THROUGH]))
+    made = times.content(materials.of_files([materials.WALK_THROUGH]))
     figures = times.figures(made)
     assert len(figures) == 3
     for figure in figures:
@@ -164,7 +164,7 @@ def test_a_pass_over_a_dataset_has_rows_seconds_and_their_rate() -> None:
     made = content(measured)
     (told,) = made.passes
     assert (told.rows, told.rows_total, told.seconds, told.rows_per_s) == (48, 50, 4.0, 12.0)
-    html = read_materials.section(times, read_materials.of_measured([measured]))
+    html = materials.section(times, materials.of_measured([measured]))
     assert "48 of 50" in html and "12.00" in html
 
 
@@ -172,7 +172,7 @@ def test_many_passes_are_left_out_and_counted() -> None:
     many = [dataset_pass([1.5, 2.5])] * (times.MOST_PASSES + 3)
     made = content(*many)
     assert (len(made.passes), made.passes_left_out) == (times.MOST_PASSES, 3)
-    assert "3 older passes not shown here." in read_materials.section(times, read_materials.of_measured(many))
+    assert "3 older passes not shown here." in materials.section(times, materials.of_measured(many))
 
 
 def test_the_record_is_json(eight: Material) -> None:
@@ -182,6 +182,6 @@ def test_the_record_is_json(eight: Material) -> None:
 
 
 def test_files_of_the_gaps_are_named(tmp_path: Path) -> None:
-    made = times.content(read_materials.of_files([read_materials.WALK_THROUGH]))
+    made = times.content(materials.of_files([materials.WALK_THROUGH]))
     assert made is not None
-    assert made.requests[0].itl_files == [str(read_materials.WALK_THROUGH)]
+    assert made.requests[0].itl_files == [str(materials.WALK_THROUGH)]

@@ -83,6 +83,19 @@ def test_people_read_the_path_and_what_is_on_the_page(place: Path, capsys: pytes
     )
 
 
+def test_a_page_for_a_mail_names_no_file_that_is_not_beside_it(place: Path) -> None:
+    made_up.write(place / "results", list(made_up.EIGHT_CELLS.values()))
+    assert run() == 0
+    whole = files(place / "build" / "report")["index.html"].decode()
+    assert "requests/" in whole and "launches.csv" in whole
+    assert run("--page-only") == 0
+    found = files(place / "build" / "report")
+    assert set(found) == {"index.html", "report.json"}
+    alone = found["index.html"].decode()
+    assert "requests/" not in alone and "launches.csv" not in alone and "figures/" not in alone
+    assert alone.count("<svg") == whole.count("<svg") > 0
+
+
 def test_the_same_results_make_the_same_bytes(place: Path) -> None:
     made_up.write(place / "results", list(made_up.EIGHT_CELLS.values()))
     for out in ("a", "b"):
