@@ -194,7 +194,7 @@ report: $(venv)/.report  ## make the page of all results beside the published ta
 	$(WORDS) runner report @ARGS -- "$$RESULTS"
 
 export: $(venv)/.report  ## write results for another tool (options: ARGS="csv --out launches.csv")
-	$(WORDS) runner export @ARGS -- "$$RESULTS"
+	@$(WORDS) runner export @ARGS -- "$$RESULTS"
 
 render: $(venv)/.host  ## write the Kubernetes manifests below k8s/ (for a cluster of yours: ARGS="--out FOLDER --registry ...")
 	$(WORDS) runner render @ARGS

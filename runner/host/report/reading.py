@@ -136,8 +136,11 @@ def made_utc(variables: Mapping[str, str], now_s: float) -> str:
     """
     told = variables.get("SOURCE_DATE_EPOCH")
     try:
-        moment = datetime.datetime.fromtimestamp(now_s if not told else int(told), datetime.timezone.utc)
-    # ValueError comes for no whole number too, OverflowError and OSError for a time that no calendar has
+        seconds = now_s if not told else int(told)
+        if seconds < 0:
+            raise ValueError
+        moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    # OverflowError and OSError come for a time that no calendar has
     except (ValueError, OverflowError, OSError):
         raise UsageError(
             f"SOURCE_DATE_EPOCH is {printable(told or '', 60)!r}, which is no time in whole seconds since 1970. Correct or unset it."

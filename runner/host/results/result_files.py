@@ -71,7 +71,7 @@ def _inside(folder: str, searched: set[tuple[int, int]]) -> Iterator[str | Damag
             return
         searched.add((facts.st_dev, facts.st_ino))
         with os.scandir(folder) as entries:
-            inside = sorted((entry.name, entry.is_dir()) for entry in entries)
+            inside = sorted((entry.name, _is_folder(entry)) for entry in entries)
     except OSError as problem:
         yield DamagedResult(
             f"{folder} cannot be searched: {files.reason(problem)}. What is in it is missing here; have its owner open it."
@@ -83,6 +83,14 @@ def _inside(folder: str, searched: set[tuple[int, int]]) -> Iterator[str | Damag
             yield from _inside(path, searched)
         elif name.endswith(".json") and not name.startswith("."):
             yield path
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether an entry is a folder, or a link to one; a link that leads nowhere, or in a circle, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def read_all(

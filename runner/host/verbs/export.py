@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -114,7 +115,12 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with Index(indexes.PATH) as index:
             paths = path_lists.given(options.results, options.listed_in, path_lists.RESULTS) or ["results"]
-            found = measurements.of_results(result_files.read_whole(paths, index, refused), catalog)
+            found = measurements.of_results(
+                result_files.read_whole(paths, index, refused),
+                catalog,
+                # a cell of any publication may be named, as the page shows them
+                sources={catalog.claims[name].source for name in options.claim},
+            )
         if not (found or refused):
             raise InputError(
                 f"No result is in {', '.join(map(printable, paths))}. Run `make bench` first, or name the folder that results went to."
@@ -240,7 +246,16 @@ def _write(options: argparse.Namespace, form: Format, chosen: Sequence[Measured]
         _write_file(Path(options.out), options.format, chosen, announcer)
 
 
+def _refuse_result(path: Path) -> None:
+    """Raise ``UsageError`` for a file that is a result: a measurement is never replaced."""
+    if path.is_file():
+        with contextlib.suppress(DamagedResult):
+            result_files.read_one(path)
+            raise UsageError(f"--out: {printable(str(path), 200)} is a result, and is not replaced. Name another file.")
+
+
 def _write_file(path: Path, name: str, chosen: Sequence[Measured], announcer: Announcer) -> None:
+    _refuse_result(path)
     content = FORMATS[name].content(chosen)
     raw = content if isinstance(content, bytes) else content.encode("utf-8")
     writing.write_bytes(path, raw, "Name another file with --out.")

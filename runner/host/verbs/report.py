@@ -7,11 +7,11 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.contract import path_lists, patterns, progress
+from runner.contract import path_lists, patterns, progress, signals
 from runner.contract.announce import Announcer, Complaint, Event, fact
 from runner.contract.arguments import add_json, verb_parser
 from runner.contract.errors import DamagedResult, InputError, UsageError
@@ -19,6 +19,7 @@ from runner.contract.progress import Task
 from runner.contract.text import printable
 from runner.host.exports import launches_csv
 from runner.host.figures import png
+from runner.host.judging import replications
 from runner.host.readers import catalog as catalogs
 from runner.host.readers import prices as price_lists
 from runner.host.readers.catalog import Catalog
@@ -35,6 +36,8 @@ from runner.host.workers import Workers
 PRICES = Path("prices.yaml")
 CSV = "launches.csv"
 _LABORATORY = patterns.FreeText("a name")
+# Of the words of --example.
+_MOST_WORDS = 120
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class ReportWritten(Event, word="report"):
     @property
     def sentence(self) -> str:
         """The lines for people."""
-        told = ", ".join(f"{number} {word}" for word, number in self.verdicts.items())
+        told = ", ".join(f"{number} {word}" for word, number in self.verdicts.items()) or "none"
         return (
             f"{printable(self.path)}\npublished cells: {self.cells} ({told}), requests: {self.requests:,}, launches:"
             f" {self.launches:,}, figures: {self.figures}, bytes: {self.bytes:,}"
@@ -138,9 +141,28 @@ def parser() -> argparse.ArgumentParser:
 
 def _words(text: str) -> str:
     """Return the words of ``--example``. Raises ``ArgumentTypeError``."""
-    if not text.strip() or len(text) > 200:
-        raise argparse.ArgumentTypeError("say in 1 to 200 characters what the example is")
+    # what a figure has room for
+    if not text.strip() or len(text) > _MOST_WORDS or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"say in one line of 1 to {_MOST_WORDS} characters what the example is")
     return text.strip()
+
+
+def _check_out(options: argparse.Namespace) -> None:
+    """Raise ``UsageError`` and ``InputError`` for a folder that the report cannot go into."""
+    out = options.out
+    if os.fspath(out) == "-":
+        raise UsageError("--out: a report is a folder of files, which no standard output takes. Name a folder.")
+    path_lists.refuse_unlistable(out, "--out")
+    # `make report` names the folder of results with --published-only too, which reads none
+    if not options.published_only:
+        place = out.resolve()
+        for path in map(Path, options.results or ["results"]):
+            if path.is_dir() and place.is_relative_to(path.resolve()):
+                raise UsageError(
+                    f"--out: {printable(os.fspath(out), 200)} is inside {printable(os.fspath(path), 200)}, whose files are read as"
+                    " results. Name a folder elsewhere."
+                )
+    folder.check(out)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -151,8 +173,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     options = parser().parse_args(arguments)
     announcer = Announcer(options.json)
-    path_lists.refuse_unlistable(options.out, "--out")
-    folder.check(options.out)
+    _check_out(options)
     without_png = options.no_png or options.page_only
     with_png = png.available() and not without_png
     if not (with_png or without_png):
@@ -166,7 +187,7 @@ def main(arguments: Sequence[str]) -> int:
     refused: list[DamagedResult] = []
     task = progress.begin("report", _show)
     try:
-        with Workers() as workers:
+        with signals.as_interrupt(), Workers() as workers:
             material = _material(options, catalog, refused, task, workers)
             written = _write(options.out, material, with_png, options.page_only, workers)
     # told after an error too: a refused result is often the reason
@@ -182,12 +203,17 @@ def _material(
     """Return everything that the report is made from. Raises ``InputError`` and ``UsageError``."""
     today = reading.made_utc(os.environ, time.time())
     sources = reading.sources(catalog, options.source)
-    laboratories = _laboratories(options.laboratory)
+    laboratories = _laboratories(options.laboratory, [*catalog.claim_sources, replications.OURS, "here", "published"])
     prices = _prices(options.prices, catalog, today)
     with Index(indexes.PATH) as index:
         reader = reading.Reader(catalog, index, task, refused, workers.map)
         measured = [] if options.published_only else reader.results(_paths(options), sources)
-        if not (measured or refused or options.published_only):
+        if refused and not measured:
+            raise DamagedResult(
+                f"Every result was refused, {len(refused):,} of them: no report is made, and an earlier one stays as it is. Name results"
+                " that can be read; with --published-only the page shows the published numbers alone."
+            )
+        if not (measured or options.published_only):
             raise _nothing_found(_paths(options))
         others = {name: reader.laboratory(name, path) for name, path in laboratories.items()}
         whole = reader.whole(measured)
@@ -213,13 +239,20 @@ def _beside_page(page_only: bool, measured: bool) -> tuple[str, ...]:
     return (folder.DATA, CSV, f"{folder.FIGURES}/", *([repeat.REQUESTS] if measured else []))
 
 
-def _laboratories(given: Sequence[str]) -> dict[str, str]:
-    """Return the folders of laboratories by their names. Raises ``UsageError``."""
+def _laboratories(given: Sequence[str], taken: Collection[str]) -> dict[str, str]:
+    """Return the folders of laboratories by their names, none of which is in ``taken``. Raises ``UsageError``."""
     named: dict[str, str] = {}
     for pair in given:
         name, mark, path = pair.partition("=")
-        if not mark or not path or patterns.problem(_LABORATORY, name) is not None:
+        if not (mark and name and path):
             raise UsageError(f"--laboratory must be NAME=FOLDER, {printable(pair, 100)!r} was given.")
+        problem = patterns.problem(_LABORATORY, name)
+        if problem is not None:
+            raise UsageError(f"--laboratory: the name {problem}.")
+        if name in taken:
+            raise UsageError(
+                f"--laboratory: the page calls something else {printable(name, 100)}. Give the laboratory another name."
+            )
         if name in named:
             raise UsageError(
                 f"--laboratory names {printable(name, 100)} twice. Give each laboratory a name of its own."

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -30,3 +32,15 @@ def test_what_takes_long_to_import_is_not_imported() -> None:
         "sys.exit('scipy.stats' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("epoch", "problem"), [("", ""), ("12", ""), ("abc", "SOURCE_DATE_EPOCH is 'abc', which is no time")]
+)
+def test_an_empty_time_of_builds_is_none_and_a_wrong_one_is_told(epoch: str, problem: str) -> None:
+    """numpy reads the variable while it is imported, and fails on both."""
+    program = "from runner.host.judging import distributions as d; d.t_quantile(.9, 3)"
+    environment = {**os.environ, "SOURCE_DATE_EPOCH": epoch}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, encoding="utf-8")
+    assert (done.returncode == 0) is (not problem), done.stderr
+    assert problem in done.stderr

@@ -221,5 +221,4 @@ def test_the_figures_of_a_case_whose_name_has_a_dot_are_files(tmp_path: Path) ->
     of = made_up_material(tmp_path, *many)
     names = [name for name, _ in folder.pictures(page.filled(of), False)]
     assert "figures/history-1-gaudi2-8-bloomz-1.24.svg" in names
-    assert f"figures/itl-{of.measured[0].group.request.id}.svg" in names
     assert len(names) == len(set(names))

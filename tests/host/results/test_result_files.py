@@ -208,6 +208,15 @@ def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     ]
 
 
+def test_a_link_in_a_circle_hides_no_other_result(tmp_path: Path) -> None:
+    write(tmp_path, samples.result())
+    (tmp_path / "circle.json").symlink_to("circle.json")
+    (tmp_path / "circle").symlink_to("circle", target_is_directory=True)
+    read, refused = everything([tmp_path])
+    assert len(read) == 1
+    assert [str(problem).partition(" cannot be read")[0] for problem in refused] == [f"{tmp_path}/circle.json"]
+
+
 def test_linked_folders_are_searched_once_and_one_file_of_two_names_is_one_result(tmp_path: Path) -> None:
     path = write(tmp_path / "one", samples.result())
     (tmp_path / "one" / "loop").symlink_to(tmp_path, target_is_directory=True)

@@ -105,6 +105,20 @@ def test_an_older_file_is_replaced_whole(export: Export) -> None:
     assert sorted(path.name for path in Path().iterdir() if path.name.startswith(("launches", "."))) == ["launches.csv"]
 
 
+def test_a_result_is_never_replaced(export: Export) -> None:
+    before = Path("results/gaudi2.json").read_bytes()
+    Path("link.csv").symlink_to("results/gaudi2.json")
+    for out in ("results/gaudi2.json", "link.csv"):
+        export("csv", "--out", out, code=UsageError.exit_code)
+        assert f"--out: {out} is a result, and is not replaced" in export.errors
+    assert Path("results/gaudi2.json").read_bytes() == before
+
+
+def test_a_cell_of_another_revision_may_be_named(export: Export) -> None:
+    export("markdown", "--claim", "post-1-gaudi2-8-bloomz", "--out", "-")
+    assert "3.717" in export.output and "NOT-COMPARABLE" in export.output
+
+
 def test_a_refused_result_is_said_and_the_others_are_written(export: Export) -> None:
     Path("results/torn.json").write_text("{")
     export("csv", "--out", "launches.csv", code=DamagedResult.exit_code)

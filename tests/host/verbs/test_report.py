@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from runner.__main__ import main
 from runner.contract import result as contract
 from runner.contract import strictjson
-from runner.contract.errors import DamagedResult, InputError, UsageError
+from runner.contract.errors import DamagedResult, InputError, Interrupted, UsageError
 from runner.contract.request import Dataset
 from runner.host.figures import png
 from runner.host.verbs import report
@@ -168,13 +169,17 @@ def test_of_many_refusals_the_first_are_said_and_the_way_to_all(
     assert capsys.readouterr().err.count("is not usable JSON") == 23
 
 
-def test_refused_results_alone_make_a_page_that_says_so(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (place / "results").mkdir()
-    (place / "results" / "torn.json").write_text("{")
-    assert run("--json") == DamagedResult.exit_code
-    printed = capsys.readouterr()
-    assert json.loads(printed.out)["refused"] == 1
-    assert json.loads(printed.err)["event"] == "refused"
+def test_refused_results_alone_leave_an_earlier_report_as_it_is(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made_up.write(place / "results", [MadeUp("cpu-1")])
+    assert run("--page-only") == 0
+    before = files(place / "build" / "report")
+    (place / "torn").mkdir()
+    (place / "torn" / "torn.json").write_text("{")
+    assert run("torn") == DamagedResult.exit_code
+    assert "Every result was refused, 1 of them: no report is made" in capsys.readouterr().err
+    assert files(place / "build" / "report") == before
 
 
 def test_results_of_every_kind_make_a_page(place: Path) -> None:
@@ -209,7 +214,14 @@ def dataset_body() -> dict[str, Any]:
         (["--laboratory", "=results"], "--laboratory must be NAME=FOLDER"),
         (["--laboratory", "x=results", "--laboratory", "x=results"], "--laboratory names x twice"),
         (["--source", "post-9"], "Known are post-1"),
+        (["--laboratory", "post-3=results"], "--laboratory: the page calls something else post-3"),
+        (["--laboratory", "these runs=results"], "--laboratory: the page calls something else these runs"),
+        (["--laboratory", "two\nlines=results"], "--laboratory: the name must be a name"),
         (["--example", " "], "--example"),
+        (["--example", "two\nlines"], "--example"),
+        (["--example", "x" * 121], "1 to 120 characters"),
+        (["--out", "-"], "--out: a report is a folder"),
+        (["--out", "results/page"], "--out: results/page is inside results"),
         (["--prces", "x"], "--prces"),
     ],
 )
@@ -291,3 +303,34 @@ def test_a_page_of_the_command_line_opens_without_its_folder(place: Path, tmp_pa
     page = parsed((tmp_path / "out" / "index.html").read_text())
     assert [each for each in page.all() if {"src", "srcset", "data", "poster"} & set(each.attributes)] == []
     assert page.all("script") == [] and [each.attributes for each in page.all("link")] == []
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_the_verb_as_ctrl_c_does_and_leaves_no_page(place: Path, ending: signal.Signals) -> None:
+    made_up.write(place / "results", [MadeUp("cpu-1", attempts=40)])
+    # begun where signals are ignored, as in a shell's background, a verb ignores them too
+    command = [
+        sys.executable,
+        "-c",
+        f"{_DEFAULT_SIGNALS}\nfrom runner.__main__ import main; sys.exit(main(['report', '--json']))",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        env={**environment, "ENDING": str(int(ending))},
+    )
+    _, err = done.communicate(timeout=HANG_S)
+    assert done.returncode == Interrupted.exit_code, err
+    assert "Traceback" not in err and "leaked" not in err
+    assert not (place / "build" / "report" / "index.html").exists()
+
+
+# Send the signal of ENDING as soon as the first result is read.
+_DEFAULT_SIGNALS = """import os, signal, sys
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP): signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from runner.host.report import reading
+reading.Reader.whole = lambda *_: os.kill(os.getpid(), int(os.environ['ENDING']))"""
