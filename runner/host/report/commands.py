@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TypeVar
 
-from runner.contract.errors import KitError
+from runner.contract.errors import KitError, UnresolvedPin
 from runner.contract.records import Json
 from runner.contract.request import Request
 from runner.host import cases
@@ -166,15 +166,28 @@ def _made(request: Request, changes: Changes, catalog: Catalog, lock: Lock) -> t
     """
     named_by_the_host = request.accelerator.name != catalog.cases[request.case].accelerator
     product = request.accelerator if named_by_the_host else None
-    image = request.stack.image
+    in_image = request.stack.image is not None
     try:
-        made = cases.make(catalog, lock, request.case, changes, product=product, in_image=image is not None)
+        made = cases.make(catalog, lock, request.case, changes, product=product, in_image=in_image)
         return made, not named_by_the_host
     except KitError as problem:
-        draft = cases.make(catalog, lock, request.case, changes, image=image, draft=True, product=product)
+        if in_image:
+            # a draft in the request's own image would be alike whatever image the lock will name
+            raise _with_a_remedy(problem, request.stack.name) from None
+        draft = cases.make(catalog, lock, request.case, changes, draft=True, product=product)
         if draft.id == request.id:
             return draft, False
         raise problem from None
+
+
+def _with_a_remedy(problem: KitError, stack: str) -> KitError:
+    """Return a problem with an open pin of a stack with what closes the pin; any other problem as it is."""
+    if not isinstance(problem, UnresolvedPin):
+        return problem
+    return UnresolvedPin(
+        f"{problem} `make images STACKS={stack} ARGS=--missing` resolves what the image of the stack needs and builds the image;"
+        " `python -m runner prepare` does both for the sets of a cluster, and records the image that it pushed."
+    )
 
 
 def _differing(asked: Request, made: Request) -> list[list[str]]:
@@ -216,6 +229,26 @@ def _routes(request: Request, case: Case, flags: list[str], kit: Kit) -> Iterato
     for name, group in kit.sets.items():
         if request.case in group.cases:
             yield Route(f"on a cluster, with the set {name}", list(_on_a_cluster(name)))
+
+
+def of_file(request: Request, lock: Lock, file: str) -> list[str] | None:
+    """Return the command that measures a request from its file, None where none can.
+
+    A request that names an image is measured in that image: in any other image, the request would be another one.
+    """
+    stack, image, dataset = lock.stacks.get(request.stack.name), request.stack.image, request.workload.dataset
+    if stack is None:
+        return None
+    if image is not None:
+        # the base alone has no kit, pods install it; a container gets no dataset
+        is_base = image.partition("@")[0] == stack.image.repository
+        if is_base or dataset is not None:
+            return None
+        return [*RUNNER, "run", f"--image={request.stack.name}={image}", file]
+    if stack.runs_in_image and not stack.runs_on_host:
+        return None
+    of_dataset = [f"--dataset-file={dataset.name}"] if dataset is not None and dataset.source == "file" else []
+    return [*RUNNER, "bench", *of_dataset, file]
 
 
 def _on_a_cluster(name: str) -> Iterator[list[str]]:

@@ -9,13 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from runner.contract.errors import KitError
+from runner.bench.parent import bench
+from runner.contract.errors import KitError, UnresolvedPin
 from runner.contract.request import Accelerator, Dataset, Request
-from runner.host import case_flags, cases, make_words, paths
+from runner.host import case_flags, cases, make_words, pairs, paths
 from runner.host.cases import Changes
+from runner.host.readers.lockfile import PushedImage
 from runner.host.report import commands, reading
 from runner.host.report.commands import Again, Kit
-from runner.host.verbs import render, submit
+from runner.host.verbs import image as image_verb
+from runner.host.verbs import render, run, submit
 from runner.host.verbs import request as request_verb
 from tests.support.materials import tables
 
@@ -121,6 +124,60 @@ def test_a_request_of_jobs_that_install_their_stack_is_rendered_and_not_written(
     assert [route.commands for route in found.routes] == [[["make", "bench-gaudi2"]]]
 
 
+IMAGE = f"registry.example/team/stack@sha256:{'ab' * 32}"
+
+
+@pytest.mark.parametrize("image", [IMAGE, IMAGE.replace("ab", "cd")])
+def test_no_image_is_the_same_as_one_that_the_lock_leaves_open(image: str) -> None:
+    asked = cases.make(tables(), kit().lock, "gaudi2-8-bloomz", image=image, draft=True)
+    found = again(asked)
+    assert (found.makes, found.command) == (None, None)
+    assert found.problem is not None
+    assert "The image digest of stack gaudi-1.10 is unresolved in versions.lock." in found.problem
+    named = [shlex.split(words) for words in re.findall("`(.+?)`", found.problem)]
+    (build,) = [words for words in named if words[0] == "make"]
+    assert refuse_what_make_does_not_read(build) == {"STACKS": "gaudi-1.10", "ARGS": "--missing"}
+    assert image_verb.parser().parse_args(["gaudi-1.10", "--missing"]).missing
+    with pytest.raises(UnresolvedPin):
+        cases.make(tables(), kit().lock, "gaudi2-8-bloomz")
+
+
+def test_an_image_is_the_same_where_the_lock_names_it() -> None:
+    asked = cases.make(tables(), kit().lock, "a100-8-bloomz", image=IMAGE)
+    repository, _, digest = IMAGE.partition("@")
+    pushed = PushedImage(repository, digest, inputs="ab" * 32)
+    named = replace(kit(), lock=replace(kit().lock, built={asked.stack.name: pushed}))
+    assert commands.again(asked, tables(), named).makes == asked.id
+    found = again(asked)
+    assert found.makes not in (asked.id, None)
+    assert [place for place, _, _ in found.differences] == ["stack.image"]
+
+
+def test_a_request_that_names_an_image_is_run_in_it_from_its_file() -> None:
+    asked = cases.make(tables(), kit().lock, "gaudi2-8-bloomz", image=IMAGE, draft=True)
+    words = commands.of_file(asked, kit().lock, "requests/a.json")
+    assert words is not None and words[:4] == [*commands.RUNNER, "run"]
+    options = run.parser().parse_args(words[4:])
+    assert options.requests == ["requests/a.json"]
+    assert pairs.of_images(options.image, kit().lock.stacks) == {"gaudi-1.10": IMAGE}
+
+
+def test_a_request_of_a_host_is_measured_there_from_its_file() -> None:
+    asked = cases.make(tables(), kit().lock, "cpu-1")
+    words = commands.of_file(asked, kit().lock, "requests/a.json")
+    assert words is not None and words[:4] == [*commands.RUNNER, "bench"]
+    assert bench.parser().parse_args(words[4:]).requests == ["requests/a.json"]
+
+
+def test_a_request_that_nothing_measures_from_its_file_has_no_command() -> None:
+    installed_by_pods = cases.make(tables(), kit().lock, "gaudi2-8-bloomz", draft=True)
+    in_image = cases.make(tables(), kit().lock, "cpu-dataset", image=IMAGE)
+    foreign = replace(in_image, stack=replace(in_image.stack, name="of-another-kit"))
+    in_the_base = cases.make(tables(), kit().lock, "a100-8-bloomz")
+    for asked in (installed_by_pods, in_image, foreign, in_the_base):
+        assert commands.of_file(asked, kit().lock, "requests/a.json") is None
+
+
 def test_what_a_moved_pin_changed_is_said() -> None:
     asked = cases.make(tables(), kit().lock, "cpu-1")
     older = replace(asked, stack=replace(asked.stack, packages={**asked.stack.packages, "torch": "1.0"}), schema=2)
@@ -171,6 +228,9 @@ def test_a_file_of_prompts_is_named_with_its_hash_and_never_read(tmp_path: Path)
     assert found.command is not None
     options = request_verb.parser().parse_args(found.command[4:])
     assert (options.dataset_file, options.column, options.rows) == (Path(name), "the column", 3)
+    from_file = commands.of_file(asked, kit().lock, "requests/a.json")
+    assert from_file is not None
+    assert bench.parser().parse_args(from_file[4:]).dataset_file == name
 
 
 def test_a_dataset_of_the_hub_is_made_again() -> None:

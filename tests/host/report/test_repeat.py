@@ -78,6 +78,19 @@ def test_the_file_of_a_request_is_named_only_where_it_lies_beside_the_page(tmp_p
     assert name == f"requests/{alone.measured[0].group.request.id}.json" and name in drawn(beside).text()
 
 
+def test_a_request_in_an_image_that_the_lock_leaves_open_is_not_said_to_be_made_again(tmp_path: Path) -> None:
+    made_up.write(tmp_path, [MadeUp("gaudi2-8-bloomz")])
+    of = of_folder(tmp_path, beside_page=(repeat.REQUESTS,))
+    (found,) = content(of).requests
+    text = drawn(of).text()
+    assert not found.is_exact and "makes the same id" not in text.replace("makes the same id is not known", "")
+    assert "The image digest of stack gaudi-1.10 is unresolved in versions.lock" in text
+    assert "`make images STACKS=gaudi-1.10 ARGS=--missing`" in text
+    # the request's own file is run in the image that it names
+    assert found.file_command is not None and found.file_command in text
+    assert f"--image=gaudi-1.10={found.image}" in found.file_command and found.file in found.file_command.split()
+
+
 def test_the_digest_of_the_image_is_told(tmp_path: Path) -> None:
     made_up.write(tmp_path, [MadeUp("a100-8-bloomz")])
     (found,) = content(of_folder(tmp_path)).requests

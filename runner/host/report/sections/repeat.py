@@ -23,13 +23,14 @@ class Repeat:
 
     ``again`` says which commands make and measure it. ``image`` is the reference by digest that the request names, None where it names
     none; ``image_digests`` are those that the tags of its attempts were. ``file`` is the request's file beside the page, None where
-    none lies there.
+    none lies there; ``from_file`` is the command that measures the request from the file, None where none can.
     """
 
     again: Again
     image: str | None
     image_digests: list[str]
     file: str | None
+    from_file: list[str] | None
 
     @property
     def is_exact(self) -> bool:
@@ -40,6 +41,11 @@ class Repeat:
     def command(self) -> str | None:
         """The command that writes the request, as a shell takes it."""
         return None if self.again.command is None else commands.line(self.again.command)
+
+    @property
+    def file_command(self) -> str | None:
+        """The command that measures the request from its file, as a shell takes it."""
+        return None if self.from_file is None else commands.line(self.from_file)
 
     @property
     def routes(self) -> list[tuple[str, list[str]]]:
@@ -73,9 +79,11 @@ def figures(content: object) -> list[Figure]:
 
 def _repeat(material: Material, kit: Kit, measured: Measured) -> Repeat:
     group = measured.group
+    file = f"{REQUESTS}{group.request.id}.json" if REQUESTS in material.beside_page else None
     return Repeat(
         again=commands.again(group.request, material.catalog, kit),
         image=group.request.stack.image,
         image_digests=sorted({digest for digests in group.digests.values() for digest in digests}),
-        file=f"{REQUESTS}{group.request.id}.json" if REQUESTS in material.beside_page else None,
+        file=file,
+        from_file=None if file is None else commands.of_file(group.request, kit.lock, file),
     )
