@@ -21,6 +21,8 @@ HEADING: str | None = "How near to the limit of memory"
 
 # Cells that the figure shows, the nearest to the limit; the table has all.
 _MOST_CELLS = 30
+_PUBLISHED = "published numbers alone"
+_UNMEASURED = f"{_PUBLISHED}: no limit is known of what was measured here"
 _NAME = "memory-floor"
 
 
@@ -100,7 +102,7 @@ def content(material: Material) -> Floor | None:
         unknown=list(unknown),
         newest=[*newest.values(), *here.values()],
         left_out=max(0, len(measured) - shown.REQUESTS),
-        note=material.example,
+        note=material.example or (None if measured else _UNMEASURED if material.measured else _PUBLISHED),
     )
 
 
@@ -142,9 +144,10 @@ def figures(content: object) -> list[Figure]:
     published = {near.cell: near for near in floor.newest if near.source is not None}
     rows = [_row(cell, published.get(cell), measured.get(cell)) for cell in {**published, **measured}]
     rows.sort(key=lambda row: -max(share.share for share in row.shares))
-    note = floor.note or (None if measured else "published numbers alone: no limit is known of what was measured here")
     return [
-        floor_figure.draw(FloorFigure(_NAME, "Share of each time that memory needs", note, tuple(rows[:_MOST_CELLS])))
+        floor_figure.draw(
+            FloorFigure(_NAME, "Share of each time that memory needs", floor.note, tuple(rows[:_MOST_CELLS]))
+        )
     ]
 
 
