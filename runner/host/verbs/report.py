@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
         "--example",
         type=_words,
         metavar="WORDS",
-        help="say on the page and on every figure that nothing here was measured; for results that were made up",
+        help="say on the page and on every figure of launches that nothing here was measured; for results that were made up",
     )
     described.add_argument("--no-png", action="store_true", help="draw figures as SVG alone")
     described.add_argument(
