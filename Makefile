@@ -210,12 +210,12 @@ ON_EVERY_CORE = --numprocesses=$$(($$(nproc) + 2)) --dist=loadfile
 
 test: lint test-fast  ## lint, types, import contracts, and all tests but the slow ones: a few minutes, for every change
 
-test-all: test test-slow test-bumps  ## the same, and everything slow that needs no root, no cluster and no accelerator; a release needs it
+test-all: test test-slow test-bumps  ## the same, everything slow that needs no root, no cluster and no accelerator, and a sample of mutations; a release needs it
+	$(MAKE) mutation ARGS="--sample 10"
 	@$(PY) -m tools.tested
 
-test-slow: test-marked-slow test-py38 policy slips  ## what `make test` leaves out: slow tests, Python 3.8, policies of manifests, planted slips, fuzzing, mutation
+test-slow: test-marked-slow test-py38 policy slips  ## what `make test` leaves out: slow tests, Python 3.8, policies of manifests, planted slips, fuzzing
 	$(MAKE) fuzz SECONDS=30
-	$(MAKE) mutation ARGS="--sample 5"
 
 # names of IMAGES, which only this list lets into a recipe
 IMAGES_TESTED = $(if $(filter-out cpu cuda gaudi,$(IMAGES)),$(error IMAGES may name cpu, cuda and gaudi),$(IMAGES:%=tests/images/test_%.py))
