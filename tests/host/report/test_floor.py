@@ -57,7 +57,7 @@ def test_an_unknown_bandwidth_is_said_and_not_drawn() -> None:
     assert made.unknown == ["8 x gaudi, bloomz-7b1", "1 x gaudi, bloomz-7b1"]
     assert not [near for near in made.numbers if " gaudi," in near.cell]
     (gaudi,) = [bandwidth for bandwidth in made.bandwidths if bandwidth.accelerator == "gaudi"]
-    assert gaudi.bytes_per_s is None
+    assert gaudi.hbm_bytes_per_s is None
     assert "no primary source was found" in gaudi.source
 
 

@@ -134,7 +134,7 @@ def content(material: Material) -> Cells | None:
             same = next((each for each in drawn if each.source != source and _alike(each, cell)), None)
             if same is not None:
                 same.again.append(published)
-            elif cell.word == "NOT-COMPARABLE" and any(_marks(each, published) for each in drawn):
+            elif cell.word == verdict.NOT_COMPARABLE and any(_marks(each, published) for each in drawn):
                 marked.append(published)
             else:
                 drawn.append(cell)

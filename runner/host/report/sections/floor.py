@@ -14,7 +14,8 @@ from runner.host.judging.comparison import Row
 from runner.host.judging.ledger import Limit
 from runner.host.judging.verdict import COUNTED
 from runner.host.readers.catalog import Claim
-from runner.host.report import shown
+from runner.host.report import bandwidths, shown
+from runner.host.report.bandwidths import Bandwidth
 from runner.host.report.material import Material
 
 HEADING: str | None = "How near to the limit of memory"
@@ -44,15 +45,6 @@ class Near:
 
 
 @dataclass(frozen=True)
-class Bandwidth:
-    """The memory bandwidth of one device of an accelerator, None where it is unknown, and the source of the number."""
-
-    accelerator: str
-    bytes_per_s: float | None
-    source: str
-
-
-@dataclass(frozen=True)
 class Floor:
     """Every number whose limit is known, the nearest first; the accelerators' bandwidths; and the cells of which no limit is known.
 
@@ -73,7 +65,6 @@ def content(material: Material) -> Floor | None:
     limits = ledger.limits(material.catalog)
     printed: dict[tuple[str, float, float], Near] = {}
     unknown: dict[str, None] = {}
-    accelerators: dict[str, None] = {}
     claims = dict(material.shown_claims())
     cells = Counter((claim.source, _words(claim)) for claim in claims.values())
     for name, claim in claims.items():
@@ -81,7 +72,6 @@ def content(material: Material) -> Floor | None:
         # a source may have several numbers of a cell: in other precisions, by other engines
         if cells[claim.source, cell] > 1:
             cell = ", ".join(filter(None, (cell, claim.precision, claim.engine)))
-        accelerators[claim.accelerator] = None
         if limit is None:
             unknown[cell] = None
         else:
@@ -91,14 +81,13 @@ def content(material: Material) -> Floor | None:
             printed[key] = Near(cell, sources, None, claim.latency_s, limit.floor_s, limit.share, limit.bound)
     published = list(printed.values())
     measured = _measured(material)
-    accelerators.update(dict.fromkeys(each.group.request.accelerator.name for each in material.measured))
     if not published and not measured:
         return None
     newest = {near.cell: near for near in published}
     here = {near.cell: near for near in reversed(measured)}
     return Floor(
         numbers=sorted([*published, *measured[: shown.REQUESTS]], key=lambda near: -near.share),
-        bandwidths=[_bandwidth(material, name) for name in accelerators],
+        bandwidths=bandwidths.named(material),
         unknown=list(unknown),
         newest=[*newest.values(), *here.values()],
         left_out=max(0, len(measured) - shown.REQUESTS),
@@ -128,13 +117,6 @@ def _is_unlike(row: Row) -> bool:
 
 def _near(row: Row, limit: Limit) -> Near:
     return Near(row.measured, None, row.request, limit.floor_s / limit.share, limit.floor_s, limit.share, limit.bound)
-
-
-def _bandwidth(material: Material, name: str) -> Bandwidth:
-    row = material.catalog.accelerator_rows.get(name)
-    if row is None:
-        return Bandwidth(name, None, "no row of the catalog")
-    return Bandwidth(name, row.in_request.hbm_bytes_per_s, row.source)
 
 
 def figures(content: object) -> list[Figure]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from runner.host.figures.svg import Figure
 from runner.host.judging.measured import Measured, SourceFile
 from runner.host.readers.prices import HourlyPrice
-from runner.host.report import shown
+from runner.host.report import bandwidths, shown
+from runner.host.report.bandwidths import Bandwidth
 from runner.host.report.material import Material
 
 HEADING: str | None = "Where each number comes from"
@@ -70,15 +71,6 @@ class Publication:
 
 
 @dataclass(frozen=True)
-class Bandwidth:
-    """The memory bandwidth of a device, None where no source tells it, and its source."""
-
-    accelerator: str
-    hbm_bytes_per_s: float | None
-    source: str
-
-
-@dataclass(frozen=True)
 class PriceSource:
     """A price of the user, and who named it when."""
 
@@ -108,7 +100,7 @@ def content(material: Material) -> Content:
     rest = material.measured[shown.REQUESTS :]
     return Content(
         publications=[_publication(material, name) for name in material.sources],
-        bandwidths=_bandwidths(material),
+        bandwidths=bandwidths.named(material),
         prices=[PriceSource(name, row) for name, row in (material.prices.rows if material.prices else {}).items()],
         requests=[_of_request(material, measured) for measured in groups],
         requests_left_out=len(rest),
@@ -128,18 +120,6 @@ def figures(content: object) -> list[Figure]:
 def _publication(material: Material, name: str) -> Publication:
     source = material.catalog.claim_sources[name]
     return Publication(name, source.title, source.place, source.date, len(material.claims_of(name)))
-
-
-def _bandwidths(material: Material) -> list[Bandwidth]:
-    """Return the bandwidths of all accelerators that the page names."""
-    published = [claim.accelerator for _, claim in material.shown_claims()]
-    measured = [group.group.request.accelerator.name for group in material.measured]
-    rows = material.catalog.accelerator_rows
-    return [
-        Bandwidth(name, rows[name].in_request.hbm_bytes_per_s, rows[name].source)
-        for name in dict.fromkeys([*published, *measured])
-        if name in rows and not rows[name].in_request.is_the_host
-    ]
 
 
 def _of_request(material: Material, measured: Measured) -> OfRequest:
