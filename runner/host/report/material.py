@@ -38,7 +38,8 @@ class Material:
     laboratory's name. ``whole`` holds by the id of a request its newest results, read whole: few of them, however many there are.
     ``sources`` names the publications whose tables the page shows, the one shown first at the end.
 
-    ``example`` says in words why the results are no measurements, None where they are; the page and every figure carry these words.
+    ``example`` says in words why the results are no measurements, None where they are; the page and every figure of launches
+    carry these words.
     ``made_utc`` is the day on which the report was made, YYYY-MM-DD; ``refused`` says of each refused file why. ``prices`` are the user's,
     None where there are none. ``kit`` holds the pins that commands are tried with, None where none are tried. ``beside_page`` names the
     files and folders that lie beside the page.
